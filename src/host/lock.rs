@@ -1,0 +1,93 @@
+//! One `robotctl` an app: a kernel lock, freed by any death.
+
+use super::Root;
+use anyhow::Context as _;
+use nix::fcntl::{Flock, FlockArg};
+use std::fmt;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, Write as _};
+use std::time::Duration;
+
+/// The lock of one app; dropping it frees it.
+#[derive(Debug)]
+#[must_use = "the lock is free again as soon as it is dropped"]
+pub struct Lock {
+    _file: Flock<File>,
+}
+
+/// Who holds a lock: for the message only, the kernel's lock decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Process id, command and start time, as the holder wrote them.
+    pub text: String,
+}
+
+/// Why a lock was not had.
+#[derive(Debug)]
+pub enum LockError {
+    /// Another process has it.
+    Held(Holder),
+    /// It could not be tried.
+    Failed(anyhow::Error),
+}
+
+impl fmt::Display for LockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held(holder) if holder.text.is_empty() => {
+                write!(f, "another `robotctl` works on this app")
+            }
+            Self::Held(holder) => {
+                write!(f, "another `robotctl` works on this app: {}", holder.text)
+            }
+            Self::Failed(error) => write!(f, "{error:#}"),
+        }
+    }
+}
+
+impl std::error::Error for LockError {}
+
+impl Lock {
+    /// Takes the lock whose file is at `path`, waiting for it up to `wait`.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] names the holder.
+    pub fn take(root: &Root, path: &str, doing: &str, wait: Duration) -> Result<Self, LockError> {
+        let open = || -> anyhow::Result<File> {
+            let real = root.path(path);
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(&real);
+            file.with_context(|| format!("opening the lock `{}`", real.display()))
+        };
+        let mut file = open().map_err(LockError::Failed)?;
+        let taken = super::wait_until(wait, || {
+            let handle = file.try_clone().map_err(|_| nix::errno::Errno::EIO)?;
+            Flock::lock(handle, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)
+        });
+        match taken {
+            Ok(mut lock) => {
+                let text = format!("{doing} (pid {})\n", std::process::id());
+                // Only a message for others: a full disk must not keep anyone from recovering.
+                let _ = lock
+                    .set_len(0)
+                    .and_then(|()| lock.rewind())
+                    .and_then(|()| lock.write_all(text.as_bytes()));
+                Ok(Self { _file: lock })
+            }
+            Err(nix::errno::Errno::EWOULDBLOCK) => {
+                let mut text = String::new();
+                let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
+                Err(LockError::Held(Holder {
+                    text: text.trim().to_owned(),
+                }))
+            }
+            Err(errno) => Err(LockError::Failed(
+                anyhow::Error::new(errno).context(format!("locking `{path}`")),
+            )),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The door: the only module that touches files, processes, the clock and the environment.
+//!
+//! `clippy.toml` refuses those calls everywhere else. Every path is relative to a [`Root`], so
+//! that `--root DIR` works for all of it.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "this module is the door that the lint sends everybody to"
+)]
+
+mod clock;
+mod lock;
+mod process;
+mod root;
+mod runner;
+mod systemd;
+
+pub use clock::{now, wait_until};
+pub use lock::{Holder, Lock, LockError};
+pub use process::{Process, processes};
+pub use root::{Meta, Root};
+pub use runner::{Command, Output};
+pub use systemd::{Systemd, UnitState};
+
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// The host that a command works on.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Where `/` is.
+    pub root: Root,
+    /// The service manager: running, or absent under `--root`.
+    pub systemd: Systemd,
+}
+
+impl Host {
+    /// The running host, or an offline tree when `dir` is given.
+    pub fn new(dir: Option<&Path>) -> Self {
+        let offline = dir.is_some_and(|dir| dir != Path::new("/"));
+        let root = Root::new(dir.unwrap_or(Path::new("/")));
+        Self {
+            systemd: Systemd::new(offline),
+            root,
+        }
+    }
+
+    /// Whether this is a tree and not the running host.
+    pub fn is_offline(&self) -> bool {
+        self.systemd.is_offline()
+    }
+}
+
+/// Whether the process acts as root.
+pub fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// An environment variable as text.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// The directory that relative arguments are relative to.
+///
+/// # Errors
+/// When it has gone.
+pub fn working_directory() -> Result<PathBuf> {
+    Ok(std::env::current_dir()?)
+}
+
+/// Reads a file of the user's, by a path as typed.
+///
+/// # Errors
+/// The operating system's, without the path: the caller names it.
+pub fn read_user_file(path: &Path) -> std::io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
+/// Random bytes of the kernel, as hexadecimal text of twice the length.
+///
+/// # Errors
+/// When the kernel's source cannot be read.
+pub fn random_hex(bytes: usize) -> Result<String> {
+    use std::io::Read as _;
+    let mut buffer = vec![0; bytes];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut buffer)?;
+    Ok(buffer.iter().map(|byte| format!("{byte:02x}")).collect())
+}

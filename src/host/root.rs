@@ -1,0 +1,374 @@
+//! Where `/` is, and every operation on files below it.
+//!
+//! What must outlive a power cut goes through [`Root::write_atomic`] and
+//! [`Root::symlink_atomic`]: a temporary file of a unique name in the same directory, fsync,
+//! rename(2), fsync of the directory. A reader sees the old file or the new one.
+
+use crate::tree::Entry;
+use anyhow::{Context, Result, bail};
+use std::ffi::OsString;
+use std::fs::{self, File, Permissions};
+use std::io::{ErrorKind, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Where `/` is for this run.
+#[derive(Debug, Clone)]
+pub struct Root {
+    base: PathBuf,
+}
+
+/// The facts of a file that checks look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Meta {
+    /// Permission bits with setuid, setgid and sticky.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Device and inode: the file's identity.
+    pub id: (u64, u64),
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// Whether it is a symbolic link.
+    pub is_symlink: bool,
+    /// Bytes.
+    pub len: u64,
+    /// Last change of the content, in seconds since 1970.
+    pub modified: i64,
+}
+
+impl Root {
+    /// A root at `base`.
+    pub fn new(base: &Path) -> Self {
+        Self {
+            base: base.to_owned(),
+        }
+    }
+
+    /// The real path of an absolute path on the host.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.base.join(path.trim_start_matches('/'))
+    }
+
+    /// Reads a file; `None` when it is not there.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
+        let real = self.path(path);
+        absent(fs::read(&real)).with_context(|| format!("reading `{}`", real.display()))
+    }
+
+    /// Reads a file as text; `None` when it is not there.
+    ///
+    /// # Errors
+    /// As [`Root::read`], or when it is not UTF-8.
+    pub fn read_text(&self, path: &str) -> Result<Option<String>> {
+        let Some(bytes) = self.read(path)? else {
+            return Ok(None);
+        };
+        let text = String::from_utf8(bytes);
+        text.map(Some)
+            .with_context(|| format!("reading `{path}` as text"))
+    }
+
+    /// The text of a symbolic link; `None` when there is no link.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn read_link(&self, path: &str) -> Result<Option<String>> {
+        let real = self.path(path);
+        match fs::read_link(&real) {
+            Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(None),
+            Err(error) => Err(error).with_context(|| format!("reading `{}`", real.display())),
+        }
+    }
+
+    /// The entry at a path, without following a link; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// The operating system's, or when it is neither a file nor a link.
+    pub fn entry(&self, path: &str) -> Result<Option<Entry>> {
+        let Some(meta) = self.meta(path)? else {
+            return Ok(None);
+        };
+        if meta.is_symlink {
+            return Ok(self.read_link(path)?.map(Entry::Symlink));
+        }
+        if meta.is_dir {
+            bail!("`{path}` is a directory where a file should be");
+        }
+        Ok(self.read(path)?.map(|bytes| Entry::File {
+            mode: meta.mode,
+            bytes,
+        }))
+    }
+
+    /// The facts of a file, without following a link; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn meta(&self, path: &str) -> Result<Option<Meta>> {
+        let real = self.path(path);
+        let meta = absent(fs::symlink_metadata(&real))
+            .with_context(|| format!("looking at `{}`", real.display()))?;
+        Ok(meta.map(|meta| facts(&meta)))
+    }
+
+    /// The facts of what a path leads to, links followed; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn meta_followed(&self, path: &str) -> Result<Option<Meta>> {
+        let real = self.path(path);
+        let meta = absent(fs::metadata(&real))
+            .with_context(|| format!("looking at `{}`", real.display()))?;
+        Ok(meta.map(|meta| facts(&meta)))
+    }
+
+    /// Names in a directory, in order; none when it is not there.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn list(&self, path: &str) -> Result<Vec<String>> {
+        let real = self.path(path);
+        let context = || format!("listing `{}`", real.display());
+        let Some(entries) = absent(fs::read_dir(&real)).with_context(context)? else {
+            return Ok(Vec::new());
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            names.push(
+                entry
+                    .with_context(context)?
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned(),
+            );
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Makes a directory and those above it, durably; an existing one keeps its mode.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn make_dir(&self, path: &str, mode: u32) -> Result<()> {
+        let real = self.path(path);
+        let context = || format!("making the directory `{}`", real.display());
+        if real.is_dir() {
+            return Ok(());
+        }
+        let parent = Path::new(path).parent().and_then(Path::to_str);
+        if let Some(parent) = parent.filter(|parent| *parent != "/") {
+            self.make_dir(parent, 0o755)?;
+        }
+        match fs::create_dir(&real) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                return Err(error).with_context(context);
+            }
+            _ => {}
+        }
+        fs::set_permissions(&real, Permissions::from_mode(mode)).with_context(context)?;
+        self.sync_parent(&real).with_context(context)
+    }
+
+    /// Replaces a file in one step, durably.
+    ///
+    /// # Errors
+    /// The operating system's, with the path; the old file is then still there.
+    pub fn write_atomic(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
+        let real = self.path(path);
+        let temporary = beside(&real);
+        let write = || -> std::io::Result<()> {
+            let mut file = File::options()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&temporary)?;
+            file.write_all(bytes)?;
+            file.set_permissions(Permissions::from_mode(mode))?;
+            file.sync_all()?;
+            fs::rename(&temporary, &real)?;
+            self.sync_parent(&real)
+        };
+        write()
+            .inspect_err(|_| drop(fs::remove_file(&temporary)))
+            .with_context(|| format!("writing `{}`", real.display()))
+    }
+
+    /// Replaces a symbolic link in one step, durably. The temporary name is unique: a leftover
+    /// of a killed run can never be published or be in the way.
+    ///
+    /// # Errors
+    /// The operating system's, with the path; the old link is then still there.
+    pub fn symlink_atomic(&self, path: &str, target: &str) -> Result<()> {
+        let real = self.path(path);
+        let temporary = beside(&real);
+        let link = || -> std::io::Result<()> {
+            std::os::unix::fs::symlink(target, &temporary)?;
+            fs::rename(&temporary, &real)?;
+            self.sync_parent(&real)
+        };
+        link()
+            .inspect_err(|_| drop(fs::remove_file(&temporary)))
+            .with_context(|| format!("pointing `{}` at `{target}`", real.display()))
+    }
+
+    /// Puts an entry in place, or removes what is there, durably.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn put(&self, path: &str, entry: Option<&Entry>) -> Result<()> {
+        if entry.is_some()
+            && let Some(parent) = Path::new(path).parent().and_then(Path::to_str)
+        {
+            self.make_dir(parent, 0o755)?;
+        }
+        match entry {
+            Some(Entry::File { mode, bytes }) => self.write_atomic(path, bytes, *mode),
+            Some(Entry::Symlink(target)) => self.symlink_atomic(path, target),
+            None => self.remove_file(path),
+        }
+    }
+
+    /// Removes a file or link, durably; it is fine when it is not there.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn remove_file(&self, path: &str) -> Result<()> {
+        let real = self.path(path);
+        let context = || format!("removing `{}`", real.display());
+        match fs::remove_file(&real) {
+            Ok(()) => self.sync_parent(&real).with_context(context),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).with_context(context),
+        }
+    }
+
+    /// Removes a directory if it is empty; anything else is left alone.
+    pub fn remove_dir_if_empty(&self, path: &str) {
+        // Refused when it is not empty, which is the point.
+        let _ = fs::remove_dir(self.path(path));
+    }
+
+    /// Removes a directory with all that is in it; links are not followed.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn remove_tree(&self, path: &str) -> Result<()> {
+        let real = self.path(path);
+        match fs::remove_dir_all(&real) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("removing `{}`", real.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Renames within one file system, then syncs the directory.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn rename(&self, from: &str, to: &str) -> Result<()> {
+        let (old, new) = (self.path(from), self.path(to));
+        let context = || format!("renaming `{}` to `{}`", old.display(), new.display());
+        fs::rename(&old, &new).with_context(context)?;
+        self.sync_parent(&new).with_context(context)
+    }
+
+    /// Appends a line to a file and syncs it.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn append(&self, path: &str, line: &str) -> Result<()> {
+        let real = self.path(path);
+        let append = || -> std::io::Result<()> {
+            let mut options = File::options();
+            let mut file = options.append(true).create(true).mode(0o600).open(&real)?;
+            file.write_all(format!("{line}\n").as_bytes())?;
+            file.sync_all()
+        };
+        append().with_context(|| format!("appending to `{}`", real.display()))
+    }
+
+    /// Writes everything of the file system that holds `path` to the disk (syncfs(2)), and
+    /// reports what could not be written.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn sync_file_system(&self, path: &str) -> Result<()> {
+        let real = self.path(path);
+        let sync = || -> std::io::Result<()> {
+            let dir = File::open(&real)?;
+            Ok(nix::unistd::syncfs(&dir)?)
+        };
+        sync().with_context(|| format!("syncing the file system of `{}`", real.display()))
+    }
+
+    /// Bytes and inodes that are free for root on the file system that holds `path`.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn free_space(&self, path: &str) -> Result<(u64, u64)> {
+        let mut real = self.path(path);
+        while !real.exists() && real.pop() {}
+        let stat = nix::sys::statvfs::statvfs(&real)
+            .with_context(|| format!("asking for the free space of `{}`", real.display()))?;
+        Ok((
+            stat.blocks_available() * stat.fragment_size(),
+            // Some file systems count no inodes and report none.
+            match stat.files() {
+                0 => u64::MAX,
+                _ => stat.files_available(),
+            },
+        ))
+    }
+
+    fn sync_parent(&self, real: &Path) -> std::io::Result<()> {
+        File::open(real.parent().unwrap_or(&self.base))?.sync_all()
+    }
+}
+
+fn facts(meta: &fs::Metadata) -> Meta {
+    Meta {
+        mode: meta.mode() & 0o7777,
+        uid: meta.uid(),
+        gid: meta.gid(),
+        id: (meta.dev(), meta.ino()),
+        is_dir: meta.is_dir(),
+        is_symlink: meta.is_symlink(),
+        len: meta.len(),
+        modified: meta.mtime(),
+    }
+}
+
+fn absent<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A name in the same directory that no other run uses.
+fn beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let stamp = jiff::Timestamp::now().as_nanosecond();
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(
+        ".robotctl-{}-{count}-{stamp:x}",
+        std::process::id()
+    ));
+    path.with_file_name(name)
+}

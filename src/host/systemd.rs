@@ -1,0 +1,260 @@
+//! The service manager, in typed verbs. Offline there is none, and nothing is started.
+
+use super::runner::{Command, Output};
+use anyhow::{Context, Result, anyhow, bail};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The service manager of the host.
+#[derive(Debug, Clone)]
+pub struct Systemd {
+    offline: bool,
+}
+
+/// What systemd says of a unit (org.freedesktop.systemd1(5)).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitState {
+    properties: BTreeMap<String, String>,
+}
+
+impl UnitState {
+    /// A property as `systemctl show` prints it; empty when unknown.
+    pub fn get(&self, name: &str) -> &str {
+        self.properties.get(name).map_or("", String::as_str)
+    }
+
+    /// `ActiveState=active` or `reloading`.
+    pub fn is_active(&self) -> bool {
+        matches!(self.get("ActiveState"), "active" | "reloading")
+    }
+
+    /// `ActiveState=failed`.
+    pub fn is_failed(&self) -> bool {
+        self.get("ActiveState") == "failed"
+    }
+
+    /// `LoadState=masked`: the administrator forbids it to start.
+    pub fn is_masked(&self) -> bool {
+        self.get("LoadState") == "masked"
+    }
+
+    /// `LoadState=loaded`.
+    pub fn is_loaded(&self) -> bool {
+        self.get("LoadState") == "loaded"
+    }
+
+    /// The main process, when there is one.
+    pub fn main_pid(&self) -> Option<u32> {
+        self.get("MainPID").parse().ok().filter(|pid| *pid != 0)
+    }
+}
+
+/// The properties that the stages look at.
+const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Result,MainPID,NRestarts,\
+NeedDaemonReload,FragmentPath,UnitFileState,ActiveEnterTimestamp,ExecMainStatus,ExecMainCode,\
+ExecMainStartTimestampMonotonic,InvocationID,DropInPaths";
+
+impl Systemd {
+    pub(super) fn new(offline: bool) -> Self {
+        Self { offline }
+    }
+
+    /// Whether there is no service manager to talk to.
+    pub fn is_offline(&self) -> bool {
+        self.offline
+    }
+
+    /// Whether this host was booted with systemd (sd_booted(3)).
+    pub fn is_booted(&self) -> bool {
+        Path::new("/run/systemd/system").is_dir()
+    }
+
+    /// The version of the installed systemd, such as 252.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn version(&self) -> Result<u16> {
+        let text = Command::new(["systemctl", "--version"]).run()?;
+        let word = text.split_whitespace().nth(1);
+        let digits = word.map(|word| word.chars().take_while(char::is_ascii_digit));
+        let digits: String = digits.map(Iterator::collect).unwrap_or_default();
+        digits
+            .parse()
+            .map_err(|_| anyhow!("`systemctl --version` printed no version: {text}"))
+    }
+
+    /// Reads unit files anew.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn daemon_reload(&self) -> Result<()> {
+        self.verb(&["daemon-reload"], &[])
+    }
+
+    /// Starts units and waits until they are up.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn start(&self, units: &[String]) -> Result<()> {
+        self.verb(&["start"], units)
+    }
+
+    /// Restarts a unit and waits until it is up.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn restart(&self, units: &[String]) -> Result<()> {
+        self.verb(&["restart"], units)
+    }
+
+    /// Stops units and waits until they are down.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn stop(&self, units: &[String]) -> Result<()> {
+        self.verb(&["stop"], units)
+    }
+
+    /// Forgets failures and start counters, which would refuse the next start
+    /// (systemd.unit(5), "StartLimitBurst="). Units that are not loaded are passed over.
+    pub fn reset_failed(&self, units: &[String]) {
+        for unit in units {
+            // A unit that is not loaded cannot be reset, and need not be.
+            let _ = self.verb(&["reset-failed"], std::slice::from_ref(unit));
+        }
+    }
+
+    fn verb(&self, verb: &[&str], units: &[String]) -> Result<()> {
+        if self.offline || (units.is_empty() && verb != ["daemon-reload"]) {
+            return Ok(());
+        }
+        let argv = ["systemctl"]
+            .iter()
+            .chain(verb)
+            .map(|word| (*word).to_owned());
+        let argv = argv.chain(["--".to_owned()]).chain(units.iter().cloned());
+        Command::new(argv).run().map(drop)
+    }
+
+    /// What systemd knows of each unit, in the order asked.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn show(&self, units: &[String]) -> Result<Vec<UnitState>> {
+        if self.offline || units.is_empty() {
+            return Ok(vec![UnitState::default(); units.len()]);
+        }
+        let head = ["systemctl", "show", "--property", PROPERTIES, "--"];
+        let argv = head.iter().map(|word| (*word).to_owned());
+        let text = Command::new(argv.chain(units.iter().cloned())).run()?;
+        let mut states = vec![UnitState::default()];
+        for line in text.lines() {
+            if line.is_empty() {
+                states.push(UnitState::default());
+            } else if let (Some((name, value)), Some(state)) =
+                (line.split_once('='), states.last_mut())
+            {
+                state.properties.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        states.truncate(units.len());
+        if states.len() < units.len() {
+            bail!(
+                "`systemctl show` told of {} units out of {}",
+                states.len(),
+                units.len()
+            );
+        }
+        Ok(states)
+    }
+
+    /// What systemd knows of one unit.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn show_one(&self, unit: &str) -> Result<UnitState> {
+        let states = self.show(&[unit.to_owned()])?;
+        states.into_iter().next().context("no unit was shown")
+    }
+
+    /// Loaded units whose names match a glob pattern.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn list(&self, pattern: &str) -> Result<Vec<String>> {
+        if self.offline {
+            return Ok(Vec::new());
+        }
+        let argv = [
+            "systemctl",
+            "list-units",
+            "--all",
+            "--plain",
+            "--no-legend",
+            "--full",
+        ];
+        let text = Command::new(argv.iter().copied().chain(["--", pattern])).run()?;
+        let names = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next());
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// Makes the users that a sysusers.d(5) file names.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn sysusers(&self, root: &super::Root, file: &str) -> Result<()> {
+        self.configured("systemd-sysusers", &[], root, file)
+    }
+
+    /// Makes the files that a tmpfiles.d(5) file names.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn tmpfiles(&self, root: &super::Root, file: &str) -> Result<()> {
+        self.configured("systemd-tmpfiles", &["--create"], root, file)
+    }
+
+    fn configured(&self, tool: &str, flags: &[&str], root: &super::Root, file: &str) -> Result<()> {
+        let mut argv = vec![tool.to_owned()];
+        argv.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        if self.offline {
+            argv.push(format!("--root={}", root.path("/").display()));
+        }
+        argv.push(file.to_owned());
+        Command::new(argv).run().map(drop)
+    }
+
+    /// `systemd-analyze verify` on unit files in `dir`, with their drop-ins.
+    ///
+    /// # Errors
+    /// When it cannot be run; what it finds is in the output.
+    pub fn verify(&self, dir: &Path, units: &[String]) -> Result<Output> {
+        let files = units
+            .iter()
+            .map(|unit| dir.join(unit).display().to_string());
+        let head = ["systemd-analyze", "verify", "--man=no"].map(str::to_owned);
+        Command::new(head.into_iter().chain(files))
+            .env("SYSTEMD_UNIT_PATH", &format!("{}:", dir.display()))
+            .output()
+    }
+
+    /// The last lines that a unit wrote to the systemd journal since it was last started.
+    pub fn last_lines(&self, unit: &str, count: usize) -> Vec<String> {
+        let count = count.to_string();
+        let argv = [
+            "journalctl",
+            "--quiet",
+            "--no-pager",
+            "--output=cat",
+            "--lines",
+        ];
+        let output = Command::new(argv.iter().copied().chain([count.as_str(), "--unit", unit]));
+        let text = output
+            .output()
+            .map(|output| output.stdout)
+            .unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+}

@@ -1,0 +1,7 @@
+//! robotctl
+#![warn(missing_docs)]
+pub mod host;
+pub mod manifest;
+pub mod model;
+pub mod render;
+pub mod tree;

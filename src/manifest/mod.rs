@@ -1,0 +1,64 @@
+//! What the user wrote: `robot.toml`, one to one, not yet judged.
+//!
+//! `parse` takes text, so that it is the same for a file, a package and a test.
+//! Unknown keys are errors: a typo in a hardening key must never be silence.
+//! Meaning is checked in [`crate::model`], which reports with [`Problem`] and lets
+//! [`Problem::at`] find the line.
+
+mod problem;
+mod tables;
+
+pub(crate) use problem::nearest;
+pub use problem::{Problem, Result};
+pub use tables::{
+    AppTable, Build, CheckTable, HooksTable, LimitsTable, Manifest, OverlayTable, PythonTable,
+    ReleaseTable, SandboxTable, SecretTable, ServiceTable, TimerTable,
+};
+
+/// Reads a manifest from its text.
+///
+/// # Errors
+/// A [`Problem`] with the line, the key and, for an unknown key, the nearest known one.
+pub fn parse(text: &str) -> Result<Manifest> {
+    toml::from_str(text).map_err(|error| problem::from_toml(&error, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    const HEAD: &str = "[app]\nname = \"robot\"\nversion = \"1.0\"\n";
+
+    fn refused(rest: &str) -> String {
+        parse(&format!("{HEAD}{rest}"))
+            .expect_err("must be refused")
+            .to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_names_line_and_nearest_key() {
+        let message = refused("[service.web]\nexec = [\"/bin/true\"]\ntpye = \"simple\"\n");
+        assert!(
+            message.starts_with("line 6: unknown key `tpye`"),
+            "{message}"
+        );
+        assert!(message.contains("did you mean `type`?"), "{message}");
+    }
+
+    #[test]
+    fn a_wrong_type_names_line_and_expectation() {
+        let message = refused("[release]\nkeep = \"five\"\n");
+        assert!(
+            message.starts_with("line 5: invalid type: string \"five\", expected u"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        let message = parse("[app]\nname = \"robot\"\n")
+            .expect_err("version is missing")
+            .to_string();
+        assert!(message.contains("missing key `version`"), "{message}");
+    }
+}

@@ -1,0 +1,230 @@
+//! What the manifest means: an [`App`] that cannot hold a bad value.
+//!
+//! [`App::from_manifest`] is the only way to one. It knows no host, so that the same manifest
+//! is the same app everywhere.
+
+pub mod layout;
+mod listen;
+pub mod names;
+mod read;
+mod sandbox;
+mod service;
+
+pub use layout::Layout;
+pub use listen::Listen;
+pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
+pub use sandbox::{EXCEPTIONS, Exception, Network, PRESETS, Sandbox, Shape};
+pub use service::{Check, Limits, Probe, Service, Socket, Timer, Type, UnitRef, Upgrade};
+
+use crate::manifest::{Manifest, Problem, Result};
+use read::Reader;
+
+/// Which systemd the units are written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// Exactly this version.
+    Version(u16),
+    /// Any from 247 on: the old value first, then the new one.
+    Portable,
+}
+
+impl Target {
+    /// The oldest systemd that is supported (Debian 11).
+    pub const OLDEST: u16 = 247;
+
+    /// Whether a directive that appeared in `since` may be written.
+    pub fn has(self, since: u16) -> bool {
+        match self {
+            Self::Version(version) => version >= since,
+            Self::Portable => true,
+        }
+    }
+}
+
+/// A secret, delivered as a credential.
+#[derive(Debug, Clone)]
+pub struct Secret {
+    /// The credential's name.
+    pub name: EnvName,
+    /// Made with this many random bytes, in hexadecimal, when it is absent.
+    pub generate: Option<u16>,
+}
+
+/// How the Python environment of a release is made.
+#[derive(Debug, Clone)]
+pub struct Python {
+    /// Requirement files, relative to the release.
+    pub requirements: Vec<Text>,
+    /// Directory of wheels, relative to the release.
+    pub wheels: Option<Text>,
+}
+
+/// What a release is made of.
+#[derive(Debug, Clone)]
+pub struct Release {
+    /// Directory or archive, relative to the manifest.
+    pub source: Text,
+    /// Patterns in gitignore syntax.
+    pub exclude: Vec<Text>,
+    /// Commands run in the staged tree.
+    pub build: Vec<Vec<Text>>,
+    /// The Python environment.
+    pub python: Option<Python>,
+    /// How many releases stay.
+    pub keep: u32,
+}
+
+/// A whole application.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// Name, with `-<environment>` for an overlay.
+    pub name: Name,
+    /// Version as shown; a release's id begins with it.
+    pub version: Version,
+    /// One line.
+    pub description: Text,
+    /// `Name <mail>`.
+    pub maintainer: Option<Text>,
+    /// Owner of the state.
+    pub user: Name,
+    /// The overlay, if one was asked for.
+    pub environment: Option<Name>,
+    /// The target that the manifest names; `None` is the host's own.
+    pub target: Option<Target>,
+    /// What a release is made of.
+    pub release: Release,
+    /// Secrets.
+    pub secrets: Vec<Secret>,
+    /// Services, in an order in which each comes after what it names in `after`.
+    pub services: Vec<Service>,
+    /// Run as the app's user before anything live changes.
+    pub before_switch: Vec<Vec<Text>>,
+    /// Run as the app's user after the switch.
+    pub after_switch: Vec<Vec<Text>>,
+    /// Where it lives.
+    pub layout: Layout,
+}
+
+impl App {
+    /// Judges a manifest; `environment` names the overlay to apply.
+    ///
+    /// # Errors
+    /// A [`Problem`] with the key's path; [`Problem::at`] adds the line.
+    pub fn from_manifest(manifest: &Manifest, environment: Option<&str>) -> Result<Self> {
+        Reader::new(manifest, environment)?.app()
+    }
+
+    /// The whole unit name of a service: `<app>-<service>.service`.
+    pub fn unit(&self, service: &Service) -> String {
+        format!("{}-{}.service", self.name, service.name)
+    }
+
+    /// The socket unit of a service.
+    pub fn socket_unit(&self, service: &Service) -> String {
+        format!("{}-{}.socket", self.name, service.name)
+    }
+
+    /// The timer unit of a service.
+    pub fn timer_unit(&self, service: &Service) -> String {
+        format!("{}-{}.timer", self.name, service.name)
+    }
+
+    /// The stand-in's template unit.
+    pub fn standin_template(&self, service: &Service) -> String {
+        format!("{}-{}-standin@.service", self.name, service.name)
+    }
+
+    /// The stand-in of a service on one release.
+    pub fn standin_unit(&self, service: &Service, id: &str) -> String {
+        format!("{}-{}-standin@{id}.service", self.name, service.name)
+    }
+
+    /// The proxy unit of a service.
+    pub fn proxy_unit(&self, service: &Service) -> String {
+        format!("{}-{}-proxy.service", self.name, service.name)
+    }
+
+    /// The unit that starts and stops all of the app.
+    pub fn target_unit(&self) -> String {
+        format!("{}.target", self.name)
+    }
+
+    /// A service by its short name.
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services
+            .iter()
+            .find(|service| service.name.as_str() == name)
+    }
+
+    /// What to tell the user although nothing is wrong.
+    pub fn warnings(&self) -> Vec<String> {
+        let mut out = Vec::new();
+        for service in &self.services {
+            for listen in service.listen.iter().filter(|listen| listen.is_public()) {
+                out.push(format!(
+                    "service `{}` listens on `{listen}`: reachable from the network",
+                    service.name
+                ));
+            }
+            if service.user.as_str() == "root" {
+                out.push(format!("service `{}` runs as root", service.name));
+            }
+        }
+        out
+    }
+}
+
+/// Two services of one app that would bind the same address.
+fn colliding(services: &[Service]) -> Result<()> {
+    let mut seen: Vec<(&Service, &Listen)> = Vec::new();
+    for service in services {
+        for (index, listen) in service.listen.iter().enumerate() {
+            if let Some((other, _)) = seen.iter().find(|(_, one)| one.collides(listen)) {
+                let path = [
+                    "service",
+                    service.name.as_str(),
+                    "listen",
+                    &index.to_string(),
+                ];
+                return Err(Problem::new(
+                    &path,
+                    format!(
+                        "services `{}` and `{}` both listen on `{listen}`",
+                        other.name, service.name
+                    ),
+                )
+                .hint("give each service an address of its own"));
+            }
+            seen.push((service, listen));
+        }
+    }
+    Ok(())
+}
+
+/// Orders services so that each comes after its own `after`, `requires` and `wants`.
+fn ordered(services: Vec<Service>) -> Result<Vec<Service>> {
+    let mut rest = services;
+    let mut done: Vec<Service> = Vec::new();
+    while !rest.is_empty() {
+        let ready = rest.iter().position(|service| {
+            let needs = service.after.iter().chain(&service.requires);
+            !needs.chain(&service.wants).any(|unit| match unit {
+                UnitRef::Own(name) => rest.iter().any(|other| other.name == *name),
+                UnitRef::Other(_) => false,
+            })
+        });
+        match ready {
+            Some(index) => done.push(rest.remove(index)),
+            None => {
+                let names: Vec<String> = rest.iter().map(|one| format!("`{}`", one.name)).collect();
+                let first = rest.first().map_or("", |one| one.name.as_str());
+                return Err(Problem::new(
+                    &["service", first, "after"],
+                    format!("services {} wait for each other", names.join(", ")),
+                )
+                .hint("take one of the names out of `after`"));
+            }
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,292 @@
+//! Newtypes that cannot hold a bad value. Each `parse` says in a clause what is allowed.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Longest value that reaches a unit file, in bytes. systemd's own limit for a line is 1 MiB.
+const LONGEST: usize = 64 * 1024;
+
+macro_rules! newtype {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+newtype! {
+    /// Name of an app, a service or a system user: `[a-z][a-z0-9-]*`, at most 31 characters,
+    /// so that it is a user name (useradd(8)), a package name and a unit prefix at once.
+    Name
+}
+
+impl Name {
+    /// # Errors
+    /// A clause that completes "… is not a name: ".
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let mut chars = text.chars();
+        if !chars.next().is_some_and(|c| c.is_ascii_lowercase()) {
+            return Err("it must begin with a lower-case letter");
+        }
+        if !chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
+            return Err("it may hold lower-case letters, digits and `-` only");
+        }
+        if text.len() > 31 {
+            return Err("it may be 31 characters long at most");
+        }
+        if text.ends_with('-') || text.contains("--") {
+            return Err("it may not end with `-` or hold `--`");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+newtype! {
+    /// A Debian upstream version without epoch (deb-version(7)): it becomes part of a path.
+    Version
+}
+
+impl Version {
+    /// # Errors
+    /// A clause that completes "… is not a version: ".
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if !text.chars().next().is_some_and(|c| c.is_ascii_digit()) {
+            return Err("it must begin with a digit");
+        }
+        let fits = |c: char| c.is_ascii_alphanumeric() || ".+~-".contains(c);
+        if !text.chars().all(fits) {
+            return Err("it may hold letters, digits and `.+~-` only");
+        }
+        if text.len() > 64 {
+            return Err("it may be 64 characters long at most");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+newtype! {
+    /// One line of literal text: no control character, no Unicode noncharacter (systemd
+    /// refuses those as invalid UTF-8), at most 64 KiB.
+    Text
+}
+
+impl Text {
+    /// # Errors
+    /// A clause that completes "… cannot be used: ".
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text.contains(['\n', '\r']) {
+            return Err("it holds a line break");
+        }
+        if text.chars().any(char::is_control) {
+            return Err("it holds a control character");
+        }
+        let nonchar = |c: char| {
+            let code = u32::from(c);
+            (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE
+        };
+        if text.chars().any(nonchar) {
+            return Err("it holds a Unicode noncharacter, which systemd refuses");
+        }
+        if text.len() > LONGEST {
+            return Err("it is longer than 64 KiB");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+newtype! {
+    /// Name of an environment variable: `[A-Za-z_][A-Za-z0-9_]*` (environ(7)).
+    EnvName
+}
+
+impl EnvName {
+    /// # Errors
+    /// A clause that completes "… is not a variable name: ".
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let head = text.chars().next();
+        if !head.is_some_and(|c| fits(c) && !c.is_ascii_digit()) || !text.chars().all(fits) {
+            return Err("it may hold letters, digits and `_` only, and not begin with a digit");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+newtype! {
+    /// An absolute, normal path: no `.`, `..`, empty part, and nothing that a unit file's
+    /// path list would split or expand (space, quote, `:`, `$`).
+    AbsPath
+}
+
+impl AbsPath {
+    /// # Errors
+    /// A clause that completes "… is not a path: ".
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let Some(rest) = text.strip_prefix('/') else {
+            return Err("it must be absolute");
+        };
+        let bad = |part: &str| part.is_empty() || part == "." || part == "..";
+        if !rest.is_empty() && rest.split('/').any(bad) {
+            return Err("it may not hold `//`, `.` or `..`, nor end with `/`");
+        }
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "\"'\\:$%".contains(c);
+        if text.chars().any(odd) {
+            return Err("it may not hold spaces, quotes, or any of `\\:$%`");
+        }
+        if text.len() > 1024 {
+            return Err("it is longer than 1024 bytes");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+newtype! {
+    /// A whole unit name of another package, such as `network-online.target`.
+    UnitName
+}
+
+impl UnitName {
+    /// # Errors
+    /// A clause that completes "… is not a unit name: ".
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const TYPES: [&str; 7] = [
+            "service", "socket", "timer", "target", "path", "mount", "device",
+        ];
+        let fits = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+        let known = text
+            .rsplit_once('.')
+            .is_some_and(|(stem, end)| !stem.is_empty() && TYPES.contains(&end));
+        if !known {
+            return Err("it must end in a unit type such as `.service` or `.target`");
+        }
+        if !text.chars().all(fits) || text.len() > 255 {
+            return Err("it may hold letters, digits and `:-_.\\@` only (systemd.unit(5))");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// A time span of systemd.time(7), such as `30s` or `1h 30min`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// As written.
+    pub text: String,
+    /// What it means.
+    pub duration: Duration,
+}
+
+impl Span {
+    /// # Errors
+    /// A clause that completes "… is not a time span: ".
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        const HINT: &str = "write a number with a unit, such as `30s`, `500ms` or `1h 30min`";
+        let mut total = Duration::ZERO;
+        let mut parts = 0;
+        for word in text.split_whitespace() {
+            let digits = word.find(|c: char| !c.is_ascii_digit()).ok_or(HINT)?;
+            let (number, unit) = word.split_at_checked(digits).ok_or(HINT)?;
+            let number: u64 = number.parse().map_err(|_| HINT)?;
+            let millis: u64 = match unit {
+                "ms" => 1,
+                "s" | "sec" => 1_000,
+                "m" | "min" => 60_000,
+                "h" => 3_600_000,
+                "d" => 86_400_000,
+                _ => return Err(HINT),
+            };
+            let millis = number.checked_mul(millis).ok_or(HINT)?;
+            total = total
+                .checked_add(Duration::from_millis(millis))
+                .ok_or(HINT)?;
+            parts += 1;
+        }
+        if parts == 0 {
+            return Err(HINT);
+        }
+        Ok(Self {
+            text: text.to_owned(),
+            duration: total,
+        })
+    }
+
+    /// A span of whole seconds.
+    pub fn seconds(seconds: u64) -> Self {
+        Self {
+            text: format!("{seconds}s"),
+            duration: Duration::from_secs(seconds),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
+    use std::time::Duration;
+
+    #[test]
+    fn names_versions_and_paths_are_judged() {
+        for good in ["robot", "a", "wiki-platform", "x9"] {
+            assert!(Name::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "Robot",
+            "9x",
+            "a_b",
+            "a b",
+            "a\nb",
+            "-a",
+            "a-",
+            "a--b",
+            &"a".repeat(32),
+        ] {
+            assert!(Name::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(Version::parse("1.4.2+git~1-2").is_ok());
+        for bad in ["", "v1", "1/2", "1 2", "1%2"] {
+            assert!(Version::parse(bad).is_err(), "{bad:?}");
+        }
+        for bad in [
+            "", "x", "/a/../b", "/a b", "/a\"", "/a/", "//a", "/a%i", "/a:b",
+        ] {
+            assert!(AbsPath::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(AbsPath::parse("/").is_ok() && AbsPath::parse("/srv/x.y").is_ok());
+        assert!(EnvName::parse("A_9").is_ok() && EnvName::parse("9A").is_err());
+        assert!(UnitName::parse("network-online.target").is_ok());
+        assert!(UnitName::parse("core").is_err() && UnitName::parse(".target").is_err());
+    }
+
+    #[test]
+    fn text_is_one_line_that_systemd_takes() {
+        assert!(Text::parse("grün %n $x \"q\" \\").is_ok());
+        for bad in [
+            "a\nb", "a\rb", "a\0b", "a\tb", "\u{85}", "\u{FFFE}", "\u{FDD0}",
+        ] {
+            assert!(Text::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn spans_add_up() {
+        let millis = |text: &str| Span::parse(text).map(|span| span.duration);
+        assert_eq!(millis("1h 30min"), Ok(Duration::from_secs(5400)));
+        assert_eq!(millis("500ms"), Ok(Duration::from_millis(500)));
+        for bad in ["", "5", "s", "5 s", "-1s", "99999999999999999999s"] {
+            assert!(Span::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

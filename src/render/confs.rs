@@ -1,0 +1,248 @@
+//! Drop-ins, tmpfiles.d and sysusers.d.
+
+use super::directives;
+use super::escape::words;
+use super::units::gate;
+use crate::model::{AbsPath, App, Name, Service, Shape, Target, Text, Type, Upgrade};
+use anyhow::{Result, anyhow};
+use askama::Template;
+use std::collections::BTreeSet;
+
+/// Where the release that a service sees at `/opt/<app>/current` comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mount<'a> {
+    /// Whatever `current` names when the service starts.
+    Current,
+    /// The instance of a template unit.
+    Instance,
+    /// One release, named: a service rolled back alone.
+    Pinned(&'a str),
+    /// None: the program is not part of the release.
+    None,
+}
+
+#[derive(Template)]
+#[template(path = "05-execstart.conf")]
+struct ExecStart<'a> {
+    app: &'a str,
+    working_directory: &'a str,
+    exec_start_pre: Vec<String>,
+    exec_start: String,
+    exec_start_post: String,
+    exec_reload: String,
+    mount: Mount<'a>,
+    current: String,
+    releases: String,
+}
+
+/// `05-execstart.conf`: commands, working directory and the release's mount.
+///
+/// # Errors
+/// Only when a value slipped past the model's rules.
+pub fn execstart(app: &App, service: &Service, mount: Mount<'_>) -> Result<String> {
+    let conf = ExecStart {
+        app: app.name.as_str(),
+        working_directory: service.working_directory.as_str(),
+        exec_start_pre: service
+            .exec_start_pre
+            .iter()
+            .map(|argv| words(argv))
+            .collect(),
+        exec_start: words(&service.exec),
+        exec_start_post: gate(service),
+        exec_reload: words(&service.exec_reload),
+        mount,
+        current: app.layout.current(),
+        releases: app.layout.releases(),
+    };
+    Ok(conf.render()?)
+}
+
+#[derive(Template)]
+#[template(path = "10-hardening.conf")]
+struct Hardening<'a> {
+    app: &'a str,
+    lines: Vec<(&'static str, String)>,
+    overrides: &'a [(String, Text)],
+}
+
+pub(super) fn hardening(app: &App, service: &Service, target: Target) -> Result<String> {
+    let shape = Shape::of(service, &app.layout.state(), &app.layout.run());
+    let conf = Hardening {
+        app: app.name.as_str(),
+        lines: directives::lines(&shape, target),
+        overrides: &service.sandbox.directives,
+    };
+    Ok(conf.render()?)
+}
+
+#[derive(Template)]
+#[template(path = "15-runtime-dirs.conf")]
+struct RuntimeDirs<'a> {
+    app: &'a str,
+    lines: Vec<(&'static str, String)>,
+}
+
+/// State and runtime directories: only for services of the app's own user, since systemd gives
+/// such a directory to the unit's user (systemd.exec(5), "StateDirectory=").
+pub(super) fn runtime_dirs(app: &App, service: &Service) -> Result<Option<String>> {
+    if service.user != app.user {
+        return Ok(None);
+    }
+    let name = app.name.as_str();
+    let mut lines = vec![
+        ("RuntimeDirectory", format!("{name} {name}/locks")),
+        ("RuntimeDirectoryMode", "0755".into()),
+        ("RuntimeDirectoryPreserve", "yes".into()),
+        ("StateDirectory", name.to_owned()),
+        ("StateDirectoryMode", "0750".into()),
+    ];
+    let texts = || {
+        let env = service.env.iter().map(|(_, value)| value);
+        let pre = service.exec_start_pre.iter().flatten();
+        service.exec.iter().chain(pre).chain(env)
+    };
+    if texts().any(|text| text.as_str().contains(&app.layout.cache())) {
+        lines.push(("CacheDirectory", name.to_owned()));
+        lines.push(("CacheDirectoryMode", "0750".into()));
+    }
+    if texts().any(|text| text.as_str().contains(&app.layout.logs())) {
+        lines.push(("LogsDirectory", name.to_owned()));
+        lines.push(("LogsDirectoryMode", "0750".into()));
+    }
+    let app = name;
+    Ok(Some(RuntimeDirs { app, lines }.render()?))
+}
+
+#[derive(Template)]
+#[template(path = "20-paths.conf")]
+struct Paths<'a> {
+    app: &'a str,
+    read_write: Vec<&'a str>,
+    read_write_directive: &'static str,
+    read_only: Vec<(&'a str, &'a str)>,
+}
+
+pub(super) fn paths(app: &App, service: &Service) -> Result<Option<String>> {
+    let sandbox = &service.sandbox;
+    if sandbox.read_write.is_empty() && sandbox.read_only.is_empty() {
+        return Ok(None);
+    }
+    let both = |(from, to): &'_ (AbsPath, AbsPath)| (from.to_string(), to.to_string());
+    let read_only: Vec<(String, String)> = sandbox.read_only.iter().map(both).collect();
+    let conf = Paths {
+        app: app.name.as_str(),
+        read_write: sandbox.read_write.iter().map(AbsPath::as_str).collect(),
+        // An empty root has no such path to re-open: it must be mounted there.
+        read_write_directive: match sandbox.allows("host-files") {
+            true => "ReadWritePaths",
+            false => "BindPaths",
+        },
+        read_only: read_only
+            .iter()
+            .map(|(from, to)| (from.as_str(), to.as_str()))
+            .collect(),
+    };
+    Ok(Some(conf.render()?))
+}
+
+#[derive(Template)]
+#[template(path = "25-capabilities.conf")]
+struct Capabilities<'a> {
+    app: &'a str,
+    capabilities: String,
+}
+
+pub(super) fn capabilities(app: &App, service: &Service) -> Result<Option<String>> {
+    let shape = Shape::of(service, &app.layout.state(), &app.layout.run());
+    if shape.capabilities.is_empty() {
+        return Ok(None);
+    }
+    let conf = Capabilities {
+        app: app.name.as_str(),
+        capabilities: shape.capabilities.join(" "),
+    };
+    Ok(Some(conf.render()?))
+}
+
+#[derive(Template)]
+#[template(path = "30-limits.conf")]
+struct Limits<'a> {
+    app: &'a str,
+    lines: Vec<(&'static str, String)>,
+}
+
+pub(super) fn limits(app: &App, service: &Service) -> Result<Option<String>> {
+    let lines = service.limits.lines();
+    if lines.is_empty() {
+        return Ok(None);
+    }
+    let app = app.name.as_str();
+    Ok(Some(Limits { app, lines }.render()?))
+}
+
+#[derive(Template)]
+#[template(path = "tmpfiles.conf")]
+struct Tmpfiles<'a> {
+    app: &'a str,
+    user: &'a str,
+}
+
+pub(super) fn tmpfiles(app: &App) -> Result<String> {
+    let conf = Tmpfiles {
+        app: app.name.as_str(),
+        user: app.user.as_str(),
+    };
+    Ok(conf.render()?)
+}
+
+#[derive(Template)]
+#[template(path = "sysusers.conf")]
+struct Sysusers<'a> {
+    app: &'a str,
+    state: String,
+    users: BTreeSet<&'a str>,
+    groups: BTreeSet<&'a str>,
+}
+
+pub(super) fn sysusers(app: &App) -> Result<String> {
+    let services = app.services.iter();
+    let users = services.clone().map(|service| &service.user);
+    let users = users.chain([&app.user]).map(Name::as_str);
+    let groups = services.flat_map(|service| &service.groups);
+    let conf = Sysusers {
+        app: app.name.as_str(),
+        state: app.layout.state(),
+        users: users.filter(|user| *user != "root").collect(),
+        groups: groups.map(Name::as_str).collect(),
+    };
+    Ok(conf.render()?)
+}
+
+/// The service that passes bytes from the socket to a server in its own network namespace.
+pub(super) fn proxy(service: &Service) -> Result<Service> {
+    let text = |text: &str| Text::parse(text).map_err(|clause| anyhow!("`{text}`: {clause}"));
+    let address = service
+        .listen
+        .iter()
+        .find_map(crate::model::Listen::local_address);
+    let address = address.ok_or_else(|| anyhow!("a proxy needs an address"))?;
+    let mut proxy = service.clone();
+    proxy.name = Name::parse(&format!("{}-proxy", service.name))
+        .map_err(|clause| anyhow!("`{}-proxy`: {clause}", service.name))?;
+    proxy.exec = vec![
+        text("/usr/lib/systemd/systemd-socket-proxyd")?,
+        text(&address.to_string())?,
+    ];
+    proxy.kind = Type::Notify;
+    // It takes the listener from the socket unit by name; the address is its argument.
+    proxy.listen.clear();
+    proxy.upgrade = Upgrade::Restart;
+    proxy.exec_start_pre.clear();
+    proxy.exec_reload.clear();
+    proxy.env.clear();
+    proxy.secrets.clear();
+    proxy.watchdog = None;
+    proxy.working_directory = AbsPath::parse("/").map_err(|clause| anyhow!("`/`: {clause}"))?;
+    Ok(proxy)
+}

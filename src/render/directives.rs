@@ -1,0 +1,356 @@
+//! Every hardening directive, once: since when, with which value, and why.
+//!
+//! The floor of exposure of each shape comes from this table; so does the reference document.
+
+use crate::model::{Network, Shape, Target};
+
+/// One directive of `10-hardening.conf`.
+#[derive(Debug, Clone, Copy)]
+pub struct Directive {
+    /// As in systemd.directives(7).
+    pub name: &'static str,
+    /// The systemd version that knows it.
+    pub since: u16,
+    /// What it keeps the service from.
+    pub keeps_from: &'static str,
+    /// The lines to write for a shape; none leaves the directive out.
+    pub value: fn(&Shape) -> Vec<String>,
+}
+
+fn yes(_: &Shape) -> Vec<String> {
+    vec!["yes".into()]
+}
+
+fn is(value: &'static str) -> Vec<String> {
+    vec![value.into()]
+}
+
+fn yes_if(condition: bool) -> Vec<String> {
+    is(if condition { "yes" } else { "no" })
+}
+
+/// Files that programs look up by name wherever they run.
+const ROOT_FILES: &str = "/usr -/bin -/sbin -/lib -/lib64 -/lib32 -/libx32 -/etc/passwd -/etc/group \
+-/etc/nsswitch.conf -/etc/ld.so.cache -/etc/localtime -/etc/ssl -/etc/alternatives -/etc/mime.types";
+/// What a program needs besides to find other hosts.
+const NET_FILES: &str = "-/etc/hosts -/etc/resolv.conf -/etc/gai.conf -/etc/services";
+
+/// The table, in the order in which it is written.
+pub const DIRECTIVES: &[Directive] = &[
+    Directive {
+        name: "RootDirectory",
+        since: 233,
+        keeps_from: "seeing any file that is not listed",
+        value: |shape| {
+            if shape.rooted {
+                is(crate::model::layout::EMPTY_ROOT)
+            } else {
+                Vec::new()
+            }
+        },
+    },
+    Directive {
+        name: "MountAPIVFS",
+        since: 233,
+        keeps_from: "a root without /proc, /dev and /sys",
+        value: |shape| if shape.rooted { is("yes") } else { Vec::new() },
+    },
+    Directive {
+        name: "BindReadOnlyPaths",
+        since: 233,
+        keeps_from: "changing programs and libraries",
+        value: |shape| {
+            let mut out = Vec::new();
+            if shape.rooted {
+                out.extend(is(ROOT_FILES));
+                if matches!(shape.network, Network::Host | Network::Loopback) {
+                    out.extend(is(NET_FILES));
+                }
+                if shape.allows("home") {
+                    out.extend(is("-/home -/root"));
+                }
+                if shape.allows("system-bus") {
+                    out.extend(is("-/run/dbus/system_bus_socket -/run/systemd/system"));
+                }
+            }
+            out
+        },
+    },
+    Directive {
+        name: "NoNewPrivileges",
+        since: 187,
+        keeps_from: "gaining rights through a setuid program",
+        value: yes,
+    },
+    Directive {
+        name: "ProtectSystem",
+        since: 214,
+        keeps_from: "writing outside its own directories",
+        value: |_| is("strict"),
+    },
+    Directive {
+        name: "ProtectHome",
+        since: 214,
+        keeps_from: "seeing home directories",
+        value: |shape| {
+            is(if shape.allows("home") {
+                "read-only"
+            } else {
+                "yes"
+            })
+        },
+    },
+    Directive {
+        name: "PrivateTmp",
+        since: 183,
+        keeps_from: "meeting other programs' temporary files",
+        value: yes,
+    },
+    Directive {
+        name: "PrivateMounts",
+        since: 239,
+        keeps_from: "mounting where others see it",
+        value: yes,
+    },
+    Directive {
+        name: "PrivateDevices",
+        since: 209,
+        keeps_from: "touching hardware",
+        value: |shape| yes_if(shape.devices.is_empty()),
+    },
+    Directive {
+        name: "DevicePolicy",
+        since: 208,
+        keeps_from: "opening a device that is not listed",
+        value: |_| is("closed"),
+    },
+    Directive {
+        name: "DeviceAllow",
+        since: 208,
+        keeps_from: "nothing: it lists the devices that are needed",
+        value: |shape| shape.devices.clone(),
+    },
+    Directive {
+        name: "PrivateUsers",
+        since: 232,
+        keeps_from: "acting as another user of the host",
+        value: |shape| yes_if(shape.private_users),
+    },
+    Directive {
+        name: "PrivateIPC",
+        since: 248,
+        keeps_from: "meeting other programs' shared memory",
+        value: yes,
+    },
+    Directive {
+        name: "PrivateNetwork",
+        since: 33,
+        keeps_from: "opening any connection of its own",
+        value: |shape| yes_if(matches!(shape.network, Network::None | Network::Namespace)),
+    },
+    Directive {
+        name: "IPAddressDeny",
+        since: 235,
+        keeps_from: "exchanging packets with any address",
+        value: |shape| match shape.network {
+            Network::Host => Vec::new(),
+            _ => is("any"),
+        },
+    },
+    Directive {
+        name: "IPAddressAllow",
+        since: 235,
+        keeps_from: "nothing: it lists the addresses that are needed",
+        value: |shape| match shape.network {
+            Network::Namespace | Network::Loopback => is("localhost"),
+            _ => Vec::new(),
+        },
+    },
+    Directive {
+        name: "RestrictAddressFamilies",
+        since: 211,
+        keeps_from: "opening sockets of any other kind",
+        value: |shape| vec![shape.families.join(" ")],
+    },
+    Directive {
+        name: "ProtectProc",
+        since: 247,
+        keeps_from: "seeing other users' processes",
+        value: |shape| {
+            is(if shape.allows("host-processes") {
+                "default"
+            } else {
+                "invisible"
+            })
+        },
+    },
+    Directive {
+        name: "ProcSubset",
+        since: 247,
+        keeps_from: "reading kernel settings in /proc",
+        value: |shape| {
+            is(
+                if shape.allows("proc-files") || shape.allows("host-processes") {
+                    "all"
+                } else {
+                    "pid"
+                },
+            )
+        },
+    },
+    Directive {
+        name: "ProtectClock",
+        since: 245,
+        keeps_from: "setting the clock",
+        value: yes,
+    },
+    Directive {
+        name: "ProtectControlGroups",
+        since: 232,
+        keeps_from: "changing control groups",
+        value: yes,
+    },
+    Directive {
+        name: "ProtectHostname",
+        since: 242,
+        keeps_from: "setting the host name",
+        value: yes,
+    },
+    Directive {
+        name: "ProtectKernelLogs",
+        since: 244,
+        keeps_from: "reading the kernel's log",
+        value: yes,
+    },
+    Directive {
+        name: "ProtectKernelModules",
+        since: 232,
+        keeps_from: "loading kernel modules",
+        value: yes,
+    },
+    Directive {
+        name: "ProtectKernelTunables",
+        since: 232,
+        keeps_from: "changing kernel settings",
+        value: yes,
+    },
+    Directive {
+        name: "LockPersonality",
+        since: 235,
+        keeps_from: "changing its execution domain",
+        value: yes,
+    },
+    Directive {
+        name: "MemoryDenyWriteExecute",
+        since: 231,
+        keeps_from: "making memory that is both writable and executable",
+        value: |shape| yes_if(!shape.allows("jit")),
+    },
+    Directive {
+        name: "RestrictNamespaces",
+        since: 233,
+        keeps_from: "making namespaces",
+        value: yes,
+    },
+    Directive {
+        name: "RestrictRealtime",
+        since: 231,
+        keeps_from: "real-time scheduling",
+        value: yes,
+    },
+    Directive {
+        name: "RestrictSUIDSGID",
+        since: 242,
+        keeps_from: "making setuid files",
+        value: yes,
+    },
+    Directive {
+        name: "RemoveIPC",
+        since: 232,
+        keeps_from: "leaving shared memory behind",
+        value: yes,
+    },
+    Directive {
+        name: "KeyringMode",
+        since: 235,
+        keeps_from: "sharing a kernel keyring",
+        value: |_| is("private"),
+    },
+    Directive {
+        name: "UMask",
+        since: 1,
+        keeps_from: "making files that others can read",
+        value: |_| is("0077"),
+    },
+    Directive {
+        name: "CapabilityBoundingSet",
+        since: 21,
+        keeps_from: "ever holding a capability",
+        value: |_| is(""),
+    },
+    Directive {
+        name: "AmbientCapabilities",
+        since: 229,
+        keeps_from: "holding a capability",
+        value: |_| is(""),
+    },
+    Directive {
+        name: "SystemCallArchitectures",
+        since: 209,
+        keeps_from: "system calls of a foreign architecture",
+        value: |_| is("native"),
+    },
+    Directive {
+        name: "SystemCallFilter",
+        since: 187,
+        keeps_from: "system calls that a service does not need",
+        value: |shape| {
+            let mut allow = vec!["@system-service"];
+            let mut deny = vec!["@privileged", "@resources"];
+            if shape.allows("nice") {
+                deny.retain(|group| *group != "@resources");
+            }
+            if shape.allows("pkey") {
+                allow.push("@pkey");
+            }
+            let mut out = vec![allow.join(" "), format!("~{}", deny.join(" "))];
+            if shape.allows("setuid-self") {
+                out.push("@chown @setuid".into());
+            }
+            out
+        },
+    },
+    Directive {
+        name: "SystemCallErrorNumber",
+        since: 209,
+        keeps_from: "dying without a word at a refused call",
+        value: |_| is("EPERM"),
+    },
+    Directive {
+        name: "NoExecPaths",
+        since: 248,
+        keeps_from: "executing what it can write",
+        value: |shape| {
+            if shape.allows("exec-writable") {
+                return Vec::new();
+            }
+            let paths: Vec<String> = shape
+                .writable
+                .iter()
+                .map(|path| format!("-{path}"))
+                .collect();
+            vec![paths.join(" ")]
+        },
+    },
+];
+
+/// The lines `Name=value` for a shape on a target.
+pub(super) fn lines(shape: &Shape, target: Target) -> Vec<(&'static str, String)> {
+    let known = DIRECTIVES.iter().filter(|row| target.has(row.since));
+    known
+        .flat_map(|row| {
+            let values = (row.value)(shape);
+            values.into_iter().map(move |value| (row.name, value))
+        })
+        .collect()
+}

@@ -1,0 +1,92 @@
+//! Interpolated values are literal.
+//!
+//! systemd reads three languages in one file: lines (a trailing backslash joins two), words
+//! (quotes and C escapes, systemd.syntax(7)) and specifiers (`%`, systemd.unit(5)); commands
+//! add variables (`$`, systemd.service(5)). Askama runs [`UnitEscaper`] over every value that a
+//! template interpolates, so that a specifier can only come from template text. Words are
+//! quoted by [`words`] and [`assignment`], whose results templates mark as `safe`.
+
+use crate::model::{EnvName, Text};
+use std::fmt;
+
+/// Doubles `%` and refuses a control character, which could end the line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UnitEscaper;
+
+impl askama::filters::Escaper for UnitEscaper {
+    fn write_escaped_str<W: fmt::Write>(&self, mut out: W, text: &str) -> fmt::Result {
+        for c in text.chars() {
+            match c {
+                '%' => out.write_str("%%")?,
+                c if c.is_control() => return Err(fmt::Error),
+                c => out.write_char(c)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A command line: each argument arrives as one argument, byte for byte.
+///
+/// `$` is doubled (systemd.service(5), "Command lines"), and `%`.
+pub(super) fn words(argv: &[Text]) -> String {
+    let words: Vec<String> = argv
+        .iter()
+        .map(|word| quote(&word.as_str().replace('$', "$$")))
+        .collect();
+    words.join(" ")
+}
+
+/// One word of `Environment=` (systemd.exec(5)): `$` has no meaning there.
+pub(super) fn assignment(name: &EnvName, value: &Text) -> String {
+    quote(&format!("{name}={value}"))
+}
+
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/_.:=@+,-$".contains(c);
+    let word = word.replace('%', "%%");
+    if !word.is_empty() && word.chars().all(|c| plain(c) || c == '%') {
+        return word;
+    }
+    let mut out = String::with_capacity(word.len() + 2);
+    out.push('"');
+    for c in word.chars() {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{UnitEscaper, assignment, words};
+    use crate::model::{EnvName, Text};
+    use askama::filters::Escaper;
+
+    fn text(text: &str) -> Text {
+        Text::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_value_cannot_become_a_specifier_or_end_the_line() {
+        let mut out = String::new();
+        UnitEscaper.write_escaped_str(&mut out, "100% %n").unwrap();
+        assert_eq!(out, "100%% %%n");
+        assert!(
+            UnitEscaper
+                .write_escaped_str(String::new(), "a\nb")
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn words_are_quoted_where_systemd_would_split_or_expand() {
+        let argv = ["/bin/a", "", "b c", "$x", "%n", "q\"\\", ";", "-p=1"].map(text);
+        assert_eq!(words(&argv), r#"/bin/a "" "b c" $$x %%n "q\"\\" ";" -p=1"#);
+        let name = EnvName::parse("A").unwrap();
+        assert_eq!(assignment(&name, &text("x y$z")), r#""A=x y$z""#);
+    }
+}

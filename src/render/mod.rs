@@ -1,0 +1,143 @@
+//! From an [`App`] to the files that should exist: pure and total.
+//!
+//! Same app, same target, same bytes: no clock, no host, no release id. Templates lie in
+//! `packaging/templates`, each as an operator knows such a file.
+
+mod confs;
+mod directives;
+mod escape;
+mod units;
+
+pub use confs::{Mount, execstart};
+pub use directives::{DIRECTIVES, Directive};
+
+use crate::model::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
+use crate::model::{App, Service, Socket, Target};
+use crate::tree::{Entry, FileTree};
+use anyhow::{Context, Result};
+
+/// Everything that an app needs outside its releases, with the links that enable its units.
+///
+/// # Errors
+/// Only when a value slipped past the model's rules: nothing is then rendered.
+pub fn render(app: &App, target: Target) -> Result<FileTree> {
+    let mut tree = FileTree::default();
+    let out = &mut tree;
+    put(
+        out,
+        TMPFILES_DIR,
+        &format!("{}.conf", app.name),
+        confs::tmpfiles(app)?,
+    );
+    put(
+        out,
+        SYSUSERS_DIR,
+        &format!("{}.conf", app.name),
+        confs::sysusers(app)?,
+    );
+    put(out, UNIT_DIR, &app.target_unit(), units::target(app)?);
+    enable(out, &app.target_unit(), &["multi-user.target"]);
+    for service in &app.services {
+        let context = || format!("rendering service `{}`", service.name);
+        render_service(app, service, target, out).with_context(context)?;
+    }
+    Ok(tree)
+}
+
+/// Puts one file into a directory.
+fn put(tree: &mut FileTree, dir: &str, name: &str, text: String) {
+    tree.insert(format!("{dir}/{name}"), Entry::file(text));
+}
+
+/// The links that `systemctl enable` would make.
+fn enable(tree: &mut FileTree, unit: &str, targets: &[&str]) {
+    for target in targets {
+        tree.insert(
+            format!("{ENABLE_DIR}/{target}.wants/{unit}"),
+            Entry::Symlink(format!("{UNIT_DIR}/{unit}")),
+        );
+    }
+}
+
+fn render_service(app: &App, service: &Service, target: Target, out: &mut FileTree) -> Result<()> {
+    let unit = app.unit(service);
+    let app_target = app.target_unit();
+    let started = service.enable && service.timer.is_none();
+    put(
+        out,
+        UNIT_DIR,
+        &unit,
+        units::service(app, service, units::Role::Main)?,
+    );
+    drop_ins(app, service, target, &unit, Mount::Current, out)?;
+    if started {
+        enable(out, &unit, &[&app_target]);
+    }
+    if service.has_socket_unit() {
+        let socket = app.socket_unit(service);
+        put(out, UNIT_DIR, &socket, units::socket(app, service)?);
+        if service.enable {
+            enable(out, &socket, &["sockets.target", &app_target]);
+        }
+    }
+    if service.overlaps() {
+        let template = app.standin_template(service);
+        put(
+            out,
+            UNIT_DIR,
+            &template,
+            units::service(app, service, units::Role::StandIn)?,
+        );
+        drop_ins(app, service, target, &template, Mount::Instance, out)?;
+    }
+    if service.socket == Socket::Proxy {
+        let proxy = confs::proxy(service)?;
+        let unit = app.proxy_unit(service);
+        put(
+            out,
+            UNIT_DIR,
+            &unit,
+            units::service(app, &proxy, units::Role::Proxy)?,
+        );
+        drop_ins(app, &proxy, target, &unit, Mount::None, out)?;
+        if started {
+            enable(out, &unit, &[&app_target]);
+        }
+    }
+    if let Some(timer) = &service.timer {
+        let unit = app.timer_unit(service);
+        put(out, UNIT_DIR, &unit, units::timer(app, service, timer)?);
+        if service.enable {
+            enable(out, &unit, &["timers.target", &app_target]);
+        }
+    }
+    Ok(())
+}
+
+fn drop_ins(
+    app: &App,
+    service: &Service,
+    target: Target,
+    unit: &str,
+    mount: Mount<'_>,
+    out: &mut FileTree,
+) -> Result<()> {
+    let dir = format!("{UNIT_DIR}/{unit}.d");
+    let files = [
+        ("05-execstart.conf", Some(execstart(app, service, mount)?)),
+        (
+            "10-hardening.conf",
+            Some(confs::hardening(app, service, target)?),
+        ),
+        ("15-runtime-dirs.conf", confs::runtime_dirs(app, service)?),
+        ("20-paths.conf", confs::paths(app, service)?),
+        ("25-capabilities.conf", confs::capabilities(app, service)?),
+        ("30-limits.conf", confs::limits(app, service)?),
+    ];
+    for (name, text) in files {
+        if let Some(text) = text {
+            put(out, &dir, name, text);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,283 @@
+//! The base units: service, socket, timer, target.
+
+use super::escape::{assignment, words};
+use crate::model::{App, Listen, Service, Socket, Timer, Type, UnitRef};
+use anyhow::Result;
+use askama::Template;
+
+/// Which of an app's service units is rendered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The service itself.
+    Main,
+    /// The template that answers on the same socket while the service restarts.
+    StandIn,
+    /// `systemd-socket-proxyd` before a service that cannot take a socket over.
+    Proxy,
+}
+
+#[derive(Template)]
+#[template(path = "service.service")]
+struct ServiceUnit<'a> {
+    app: &'a str,
+    description: String,
+    target_unit: String,
+    relations: Vec<(&'static str, String)>,
+    kind: &'static str,
+    user: &'a str,
+    group: &'a str,
+    groups: String,
+    working_directory: &'a str,
+    exec_start_pre: Vec<String>,
+    exec_start: String,
+    exec_start_post: String,
+    exec_reload: String,
+    restart: &'static str,
+    restarts: bool,
+    timeout_start: &'a str,
+    timeout_stop: &'a str,
+    watchdog: &'a str,
+    sockets: String,
+    environment: Vec<String>,
+    env_file: String,
+    credentials: Vec<(&'a str, String)>,
+    wanted_by: String,
+}
+
+/// The `.service` of a service in one role.
+pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String> {
+    let main = role == Role::Main;
+    let groups: Vec<&str> = service
+        .groups
+        .iter()
+        .map(crate::model::Name::as_str)
+        .collect();
+    let unit = ServiceUnit {
+        app: app.name.as_str(),
+        description: match role {
+            Role::Main => service.description.to_string(),
+            Role::StandIn => format!("{} (stand-in)", service.description),
+            Role::Proxy => format!("{} (proxy)", service.description),
+        },
+        target_unit: app.target_unit(),
+        relations: relations(app, service, role),
+        kind: service.kind.word(),
+        user: service.user.as_str(),
+        group: service.user.as_str(),
+        groups: groups.join(" "),
+        working_directory: service.working_directory.as_str(),
+        exec_start_pre: service
+            .exec_start_pre
+            .iter()
+            .map(|argv| words(argv))
+            .collect(),
+        exec_start: words(&service.exec),
+        exec_start_post: gate(service),
+        exec_reload: words(&service.exec_reload),
+        restart: if role == Role::StandIn {
+            "no"
+        } else {
+            service.restart
+        },
+        restarts: main && service.restart != "no",
+        timeout_start: &service.timeout_start.text,
+        timeout_stop: &service.timeout_stop.text,
+        watchdog: service.watchdog.as_ref().map_or("", |span| &span.text),
+        sockets: match role {
+            Role::Proxy => proxied(app, service),
+            _ if service.has_socket_unit() && service.socket == Socket::Activate => {
+                app.socket_unit(service)
+            }
+            _ => String::new(),
+        },
+        environment: service
+            .env
+            .iter()
+            .map(|(name, value)| assignment(name, value))
+            .collect(),
+        env_file: app.layout.env_file(),
+        credentials: service
+            .secrets
+            .iter()
+            .map(|name| (name.as_str(), app.layout.credential(name.as_str())))
+            .collect(),
+        wanted_by: if role != Role::StandIn && service.enable && service.timer.is_none() {
+            app.target_unit()
+        } else {
+            String::new()
+        },
+    };
+    Ok(unit.render()?)
+}
+
+/// The readiness gate: a server behind a proxy counts as started once its port accepts, so that
+/// the first request through the proxy succeeds.
+pub(super) fn gate(service: &Service) -> String {
+    let address = service.listen.iter().find_map(Listen::local_address);
+    match address {
+        Some(address) if service.socket == Socket::Proxy => {
+            format!("/usr/bin/robotctl await {address}")
+        }
+        _ => String::new(),
+    }
+}
+
+/// The socket unit whose listener the proxy of this (derived) service takes.
+fn proxied(app: &App, proxy: &Service) -> String {
+    let stem = proxy.name.as_str().trim_end_matches("-proxy");
+    format!("{}-{stem}.socket", app.name)
+}
+
+/// Ordering and requirement lines of `[Unit]`.
+fn relations(app: &App, service: &Service, role: Role) -> Vec<(&'static str, String)> {
+    let names = |units: &[UnitRef]| -> Vec<String> {
+        let name = |unit: &UnitRef| match unit {
+            UnitRef::Own(name) => format!("{}-{name}.service", app.name),
+            UnitRef::Other(name) => name.to_string(),
+        };
+        units.iter().map(name).collect()
+    };
+    let mut requires = names(&service.requires);
+    let wants = names(&service.wants);
+    let mut after = names(&service.after);
+    after.extend(requires.iter().chain(&wants).cloned());
+    let conflicts = names(&service.conflicts);
+    let mut join = Vec::new();
+    match role {
+        Role::Proxy => {
+            let stem = service.name.as_str().trim_end_matches("-proxy");
+            let backend = format!("{}-{stem}.service", app.name);
+            requires.push(backend.clone());
+            after.push(backend.clone());
+            join.push(backend);
+            requires.push(proxied(app, service));
+            after.push(proxied(app, service));
+        }
+        _ if service.has_socket_unit() && service.socket == Socket::Activate => {
+            requires.push(app.socket_unit(service));
+            after.push(app.socket_unit(service));
+        }
+        _ => {}
+    }
+    let all = [
+        ("Requires", requires),
+        ("Wants", wants),
+        ("After", after),
+        ("Conflicts", conflicts),
+        ("JoinsNamespaceOf", join),
+    ];
+    let lines = all.into_iter().filter(|(_, units)| !units.is_empty());
+    lines.map(|(name, units)| (name, units.join(" "))).collect()
+}
+
+#[derive(Template)]
+#[template(path = "socket.socket")]
+struct SocketUnit<'a> {
+    app: &'a str,
+    description: &'a str,
+    target_unit: String,
+    listen: Vec<String>,
+    service: String,
+    tcp: bool,
+    unix: bool,
+    user: &'a str,
+    loopback: bool,
+    wanted_by: String,
+}
+
+/// The `.socket` of a service.
+pub(super) fn socket(app: &App, service: &Service) -> Result<String> {
+    let tcp = service.listen.iter().any(|listen| listen.port().is_some());
+    let unit = SocketUnit {
+        app: app.name.as_str(),
+        description: service.description.as_str(),
+        target_unit: app.target_unit(),
+        listen: service.listen.iter().map(ToString::to_string).collect(),
+        service: match service.socket {
+            Socket::Proxy => app.proxy_unit(service),
+            Socket::Activate | Socket::Direct => app.unit(service),
+        },
+        tcp,
+        unix: service.listen.iter().any(|listen| listen.port().is_none()),
+        user: service.user.as_str(),
+        loopback: tcp && !service.listen.iter().any(Listen::is_public),
+        wanted_by: if service.enable {
+            format!("sockets.target {}", app.target_unit())
+        } else {
+            String::new()
+        },
+    };
+    Ok(unit.render()?)
+}
+
+#[derive(Template)]
+#[template(path = "timer.timer")]
+struct TimerUnit<'a> {
+    app: &'a str,
+    description: &'a str,
+    target_unit: String,
+    service: String,
+    triggers: Vec<(&'static str, String)>,
+    wanted_by: String,
+}
+
+/// The `.timer` that starts a service.
+pub(super) fn timer(app: &App, service: &Service, timer: &Timer) -> Result<String> {
+    let Timer {
+        calendar,
+        on_boot,
+        on_unit_active,
+        persistent,
+        randomized_delay,
+    } = timer;
+    let all = [
+        ("OnCalendar", calendar.as_ref().map(ToString::to_string)),
+        ("OnBootSec", on_boot.as_ref().map(|span| span.text.clone())),
+        (
+            "OnUnitActiveSec",
+            on_unit_active.as_ref().map(|span| span.text.clone()),
+        ),
+        ("Persistent", persistent.then(|| "yes".to_owned())),
+        (
+            "RandomizedDelaySec",
+            randomized_delay.as_ref().map(|span| span.text.clone()),
+        ),
+    ];
+    let unit = TimerUnit {
+        app: app.name.as_str(),
+        description: service.description.as_str(),
+        target_unit: app.target_unit(),
+        service: app.unit(service),
+        triggers: all
+            .into_iter()
+            .filter_map(|(name, value)| value.map(|value| (name, value)))
+            .collect(),
+        wanted_by: if service.enable {
+            format!("timers.target {}", app.target_unit())
+        } else {
+            String::new()
+        },
+    };
+    debug_assert!(service.kind == Type::Oneshot, "the model allows no other");
+    Ok(unit.render()?)
+}
+
+#[derive(Template)]
+#[template(path = "app.target")]
+struct TargetUnit<'a> {
+    app: &'a str,
+    description: String,
+}
+
+/// The unit that starts and stops all of the app.
+pub(super) fn target(app: &App) -> Result<String> {
+    let description = match app.description.as_str() {
+        "" => format!("{} services", app.name),
+        text => text.to_owned(),
+    };
+    let unit = TargetUnit {
+        app: app.name.as_str(),
+        description,
+    };
+    Ok(unit.render()?)
+}
