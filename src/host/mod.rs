@@ -10,17 +10,21 @@
 )]
 
 mod clock;
+pub mod files;
+pub mod journald;
 mod lock;
 mod process;
 mod root;
 mod runner;
+mod signals;
 mod systemd;
 
 pub use clock::{now, wait_until};
 pub use lock::{Holder, Lock, LockError};
-pub use process::{Process, processes};
+pub use process::{Process, processes, release_of};
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};
+pub use signals::{Held, hold_signals};
 pub use systemd::{Systemd, UnitState};
 
 use anyhow::Result;

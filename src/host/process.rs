@@ -76,3 +76,60 @@ fn mapped(line: &str) -> Option<(u64, u64)> {
     let inode: u64 = words.next()?.parse().ok()?;
     (inode != 0).then(|| (nix::sys::stat::makedev(major, minor), inode))
 }
+
+/// The release whose mount a process sees at `/opt/<app>/current`: proof of what it runs, since
+/// a link's text shows where `current` points now, not where it pointed at the start.
+///
+/// `None` when the process has ended or sees no such mount (proc_pid_mountinfo(5)).
+pub fn release_of(pid: u32, app: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/mountinfo")).ok()?;
+    release_in(&text, app)
+}
+
+fn release_in(mountinfo: &str, app: &str) -> Option<String> {
+    let releases = format!("/{app}/releases/");
+    let current = format!("/opt/{app}/current");
+    let mut found = None;
+    for line in mountinfo.lines() {
+        let mut words = line.split(' ').skip(3);
+        let (Some(source), Some(point)) = (words.next(), words.next()) else {
+            continue;
+        };
+        let Some((_, id)) = source.rsplit_once(&releases) else {
+            continue;
+        };
+        // With the whole host visible, the mount lies on the release itself.
+        if !id.contains('/') && (point == current || point.ends_with(&format!("{releases}{id}"))) {
+            found = Some(id.to_owned());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{mapped, release_in};
+
+    #[test]
+    fn the_mount_names_the_release() {
+        let line = |source: &str, point: &str| {
+            format!("41 40 254:0 {source} {point} ro - ext4 /dev/vda rw\n")
+        };
+        let info = line("/usr", "/usr") + &line("/opt/robot/releases/1.0-ab", "/opt/robot/current");
+        assert_eq!(release_in(&info, "robot").as_deref(), Some("1.0-ab"));
+        assert_eq!(release_in(&info, "bot"), None);
+        let own = line("/robot/releases/2-cd", "/opt/robot/releases/2-cd");
+        assert_eq!(release_in(&own, "robot").as_deref(), Some("2-cd"));
+        assert_eq!(
+            release_in(&line("/opt/robot/releases/1/x", "/mnt"), "robot"),
+            None
+        );
+    }
+
+    #[test]
+    fn a_mapping_is_a_file() {
+        let line = "7f00-7f01 r-xp 00000000 fe:00 1234  /usr/bin/x";
+        assert_eq!(mapped(line), Some((nix::sys::stat::makedev(0xfe, 0), 1234)));
+        assert_eq!(mapped("7f00-7f01 rw-p 00000000 00:00 0 "), None);
+    }
+}

@@ -69,6 +69,8 @@ impl Command {
             bail!("running an empty command");
         };
         let mut process = Process::new(program);
+        // A terminal's Ctrl-C is for us: the program that does our work goes on.
+        std::os::unix::process::CommandExt::process_group(&mut process, 0);
         process
             .args(arguments)
             .env("LC_ALL", "C.UTF-8")

@@ -99,6 +99,14 @@ impl Systemd {
         self.verb(&["start"], units)
     }
 
+    /// Asks for units to be started and does not wait: for use while the host is booting.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn start_later(&self, units: &[String]) -> Result<()> {
+        self.verb(&["start", "--no-block"], units)
+    }
+
     /// Restarts a unit and waits until it is up.
     ///
     /// # Errors
@@ -141,7 +149,7 @@ impl Systemd {
     /// # Errors
     /// As [`Command::run`].
     pub fn show(&self, units: &[String]) -> Result<Vec<UnitState>> {
-        if self.offline || units.is_empty() {
+        if self.offline || units.is_empty() || !self.is_booted() {
             return Ok(vec![UnitState::default(); units.len()]);
         }
         let head = ["systemctl", "show", "--property", PROPERTIES, "--"];

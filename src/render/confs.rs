@@ -92,7 +92,7 @@ pub(super) fn runtime_dirs(app: &App, service: &Service) -> Result<Option<String
     let name = app.name.as_str();
     let mut lines = vec![
         ("RuntimeDirectory", format!("{name} {name}/locks")),
-        ("RuntimeDirectoryMode", "0755".into()),
+        ("RuntimeDirectoryMode", "0750".into()),
         ("RuntimeDirectoryPreserve", "yes".into()),
         ("StateDirectory", name.to_owned()),
         ("StateDirectoryMode", "0750".into()),

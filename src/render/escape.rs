@@ -11,7 +11,7 @@ use std::fmt;
 
 /// Doubles `%` and refuses a control character, which could end the line.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct UnitEscaper;
+pub(crate) struct UnitEscaper;
 
 impl askama::filters::Escaper for UnitEscaper {
     fn write_escaped_str<W: fmt::Write>(&self, mut out: W, text: &str) -> fmt::Result {

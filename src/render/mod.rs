@@ -45,7 +45,8 @@ pub fn render(app: &App, target: Target) -> Result<FileTree> {
 }
 
 /// Puts one file into a directory.
-fn put(tree: &mut FileTree, dir: &str, name: &str, text: String) {
+fn put(tree: &mut FileTree, dir: &str, name: &str, mut text: String) {
+    text.push('\n'); // Askama takes a template's last line break away.
     tree.insert(format!("{dir}/{name}"), Entry::file(text));
 }
 

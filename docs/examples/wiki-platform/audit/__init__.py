@@ -1,0 +1,1 @@
+"""Who changed what, and the daily job that keeps the database small."""

@@ -1,0 +1,369 @@
+//! The installer: the only stage that changes a host.
+//!
+//! Every change follows one order. The journal is written before the first visible change and
+//! names, for each of them, how to undo it; the commit is its last record. A killed run is
+//! ended by [`recover`], in the old state or the new one, never between.
+
+mod activate;
+mod observe;
+mod preflight;
+mod prune;
+mod recover;
+mod remove;
+mod switch;
+
+pub use activate::wait_for;
+pub use observe::observe;
+pub use preflight::{Refusal, preflight, programs, verify_units};
+pub use prune::{Pruned, prune};
+pub use recover::{Recovered, Units as RecoverUnits, recover};
+pub use remove::remove;
+
+use crate::host::{self, Host};
+use crate::model::App;
+use crate::plan::{Action, Plan};
+use crate::record::{Book, Event, FORMAT, Journal, Mark, State, Step, Units};
+use crate::tree::FileTree;
+use crate::verify::{Unhealthy, verify};
+use anyhow::{Context, Result};
+
+/// What every step needs: the host, the app's records, and somebody to tell.
+pub struct Work<'a> {
+    /// The host.
+    pub host: &'a Host,
+    /// The app's records.
+    pub book: &'a Book,
+    /// The app's name, with its environment.
+    pub app: String,
+    /// The same for every event of one command, and sent with every check.
+    pub trace: String,
+    /// Shows an event to the user.
+    pub show: &'a dyn Fn(&Event),
+}
+
+impl std::fmt::Debug for Work<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work")
+            .field("app", &self.app)
+            .field("trace", &self.trace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Work<'_> {
+    /// Makes one event known: to the user, the history and the systemd journal.
+    pub fn tell(&self, level: &str, event: &str, about: About<'_>, message: &str) {
+        let event = Event {
+            ts: host::now().to_string(),
+            trace_id: self.trace.clone(),
+            app: self.app.clone(),
+            environment: None,
+            release: about.release.map(str::to_owned),
+            service: about.unit.map(str::to_owned),
+            event: event.to_owned(),
+            level: level.to_owned(),
+            message: message.to_owned(),
+        };
+        (self.show)(&event);
+        if level != "debug" {
+            self.book.tell(&event);
+        }
+        let priority = match level {
+            "error" => "3",
+            "warning" => "4",
+            "debug" => "7",
+            _ => "6",
+        };
+        host::journald::send(&[
+            ("MESSAGE", message),
+            ("PRIORITY", priority),
+            ("SYSLOG_IDENTIFIER", "robotctl"),
+            ("ROBOTCTL_APP", &self.app),
+            ("ROBOTCTL_EVENT", &event.event),
+            ("ROBOTCTL_TRACE_ID", &self.trace),
+            ("ROBOTCTL_RELEASE", about.release.unwrap_or_default()),
+            ("ROBOTCTL_UNIT", about.unit.unwrap_or_default()),
+        ]);
+    }
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct About<'a> {
+    /// A release's id.
+    pub release: Option<&'a str>,
+    /// A unit's name.
+    pub unit: Option<&'a str>,
+}
+
+impl<'a> About<'a> {
+    /// About a release.
+    pub fn release(id: &'a str) -> Self {
+        Self {
+            release: Some(id),
+            unit: None,
+        }
+    }
+}
+
+/// How a change ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The new release is live and healthy.
+    Done,
+    /// It was not healthy: the host is as before.
+    Back {
+        /// What was wrong with it.
+        why: String,
+        /// What is wrong with what is back, if anything is: a person is needed.
+        degraded: Option<String>,
+    },
+}
+
+/// Which command makes the change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// A release goes live on top of the one before.
+    Deploy,
+    /// An earlier release comes back: those after it are left behind.
+    Rollback,
+}
+
+/// Takes the host to the plan's release: journal, switch, activate, verify, commit.
+///
+/// # Errors
+/// When nothing was changed. Once the journal is there, every failure is put back and comes as
+/// [`Outcome::Back`].
+pub fn apply(
+    work: &Work<'_>,
+    plan: &Plan,
+    app: &App,
+    tree: &FileTree,
+    operation: Operation,
+) -> Result<Outcome> {
+    let mut journal = journal(work, plan, app, operation)?;
+    work.book.set_journal(&journal)?;
+    let outcome = forward(work, plan, app, tree, &journal);
+    match outcome {
+        Ok(()) => {
+            journal.step = Step::Committing;
+            work.book.set_journal(&journal)?;
+            commit(work, &journal)?;
+            Ok(Outcome::Done)
+        }
+        Err(failure) => {
+            let why = format!("{failure:#}");
+            work.tell("error", "failed", About::release(&plan.to), &why);
+            let degraded = back(work, &mut journal, &why);
+            Ok(Outcome::Back { why, degraded })
+        }
+    }
+}
+
+/// Everything that the change will do, with how to undo it.
+fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: Operation) -> Result<Journal> {
+    let state = work.book.state()?;
+    let named = |wanted: &[Action]| -> Vec<String> {
+        let units = plan
+            .units
+            .iter()
+            .filter(|unit| wanted.contains(&unit.action));
+        units.map(|unit| unit.unit.clone()).collect()
+    };
+    let mut after = state.clone();
+    if state.live.as_deref() != Some(&plan.to) {
+        match operation {
+            Operation::Deploy => after.before.extend(state.live.clone()),
+            Operation::Rollback => match state.before.iter().rposition(|id| *id == plan.to) {
+                Some(at) => after.before.truncate(at),
+                None => after.before.extend(state.live.clone()),
+            },
+        }
+        after.since = Some(host::now().to_string());
+    }
+    after.live = Some(plan.to.clone());
+    Ok(Journal {
+        format: FORMAT,
+        trace_id: work.trace.clone(),
+        operation: match operation {
+            Operation::Deploy => "deploy",
+            Operation::Rollback => "rollback",
+        }
+        .to_owned(),
+        step: Step::Switching,
+        from: plan.from.clone(),
+        to: Some(plan.to.clone()),
+        files: plan.files.clone(),
+        units: Units {
+            stopped: named(&[Action::Stop]),
+            started: named(&[Action::Start]),
+            restarted: named(&[Action::Restart, Action::Overlap, Action::Rebind]),
+            standins: activate::standins(plan, app),
+        },
+        state_before: state,
+        state_after: after,
+    })
+}
+
+/// From the journal to a healthy new release.
+fn forward(
+    work: &Work<'_>,
+    plan: &Plan,
+    app: &App,
+    tree: &FileTree,
+    journal: &Journal,
+) -> Result<()> {
+    let host = work.host;
+    host.systemd.stop(&journal.units.stopped)?;
+    switch::files_forward(host, journal)?;
+    switch::configure(host, app, tree)?;
+    activate::before_switch(work, plan, app)?;
+    switch::link(host, &app.layout, Some(&plan.to))?;
+    work.tell(
+        "info",
+        "switched",
+        About::release(&plan.to),
+        &format!("`current` points at {}", plan.to),
+    );
+    activate::after_switch(work, plan, app)?;
+    if host.is_offline() {
+        return Ok(());
+    }
+    let states = host.systemd.show(&daemons(app))?;
+    let down: Vec<String> = daemons(app)
+        .into_iter()
+        .zip(states)
+        .filter(|(unit, state)| state.is_masked() || (kept(plan, unit) && !state.is_active()))
+        .map(|(unit, _)| unit)
+        .collect();
+    let skip = |unit: &str| down.iter().any(|name| name == unit);
+    match verify(host, app, &plan.to, &skip, &work.trace) {
+        Ok(verdicts) => {
+            for verdict in verdicts {
+                let text = format!("{}: {}, {} ms", verdict.unit, verdict.check, verdict.millis);
+                work.tell("info", "checked", About::release(&plan.to), &text);
+            }
+            Ok(())
+        }
+        Err(unhealthy) => Err(anyhow::Error::new(Sick(unhealthy))),
+    }
+}
+
+/// Whether the plan leaves a unit alone.
+fn kept(plan: &Plan, unit: &str) -> bool {
+    let mut units = plan.units.iter();
+    units.any(|one| one.unit == unit && one.action == Action::Keep)
+}
+
+fn daemons(app: &App) -> Vec<String> {
+    let daemons = app.services.iter().filter(|service| service.is_daemon());
+    daemons.map(|service| app.unit(service)).collect()
+}
+
+#[derive(Debug)]
+struct Sick(Unhealthy);
+
+impl std::fmt::Display for Sick {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for Sick {}
+
+/// The new release is healthy: record it. Idempotent, so that recovery may repeat it.
+fn commit(work: &Work<'_>, journal: &Journal) -> Result<()> {
+    work.book.set_state(&journal.state_after)?;
+    if let Some(id) = &journal.to
+        && let Some(mut record) = work.book.release(id)?
+    {
+        record.mark = Mark::Good;
+        work.book.set_release(&record)?;
+    }
+    work.book.clear_journal()?;
+    let id = journal.to.as_deref().unwrap_or("nothing");
+    let event = if journal.operation == "rollback" {
+        "rolled-back"
+    } else {
+        "deployed"
+    };
+    let from = journal.from.as_deref().unwrap_or("nothing");
+    work.tell(
+        "info",
+        event,
+        About::release(id),
+        &format!("{id} is live (before: {from})"),
+    );
+    Ok(())
+}
+
+/// Puts everything back. Tells what is wrong with the result, if anything is.
+fn back(work: &Work<'_>, journal: &mut Journal, why: &str) -> Option<String> {
+    journal.step = Step::Reverting;
+    let put_back = || -> Result<()> {
+        work.book.set_journal(journal)?;
+        mark_bad(work, journal, why)?;
+        recover::revert(work, journal, recover::Units::Restart)?;
+        finish_back(work, journal)
+    };
+    if let Err(error) = put_back().context("putting the earlier release back") {
+        return Some(format!("{error:#}"));
+    }
+    let from = journal.from.clone()?;
+    let healthy = || -> Result<()> {
+        let record = work
+            .book
+            .release(&from)?
+            .context("the release has no record")?;
+        let app = record.app()?;
+        let states = work.host.systemd.show(&daemons(&app))?;
+        let touched = |unit: &str| {
+            let units = &journal.units;
+            units
+                .restarted
+                .iter()
+                .chain(&units.stopped)
+                .any(|name| name == unit)
+        };
+        let down: Vec<String> = daemons(&app)
+            .into_iter()
+            .zip(states)
+            .filter(|(unit, state)| !state.is_active() && !touched(unit))
+            .map(|(unit, _)| unit)
+            .collect();
+        let skip = |unit: &str| down.iter().any(|name| name == unit);
+        verify(work.host, &app, &from, &skip, &work.trace)
+            .map(drop)
+            .map_err(|unhealthy| anyhow::Error::new(Sick(unhealthy)))
+    };
+    if work.host.is_offline() {
+        return None;
+    }
+    healthy().err().map(|error| format!("{error:#}"))
+}
+
+fn mark_bad(work: &Work<'_>, journal: &Journal, why: &str) -> Result<()> {
+    // What was good before stays so: a rollback's target failed today for a reason of today.
+    if let Some(id) = &journal.to
+        && let Some(mut record) = work.book.release(id)?
+        && record.mark == Mark::Staged
+    {
+        record.mark = Mark::Bad(why.lines().next().unwrap_or_default().to_owned());
+        work.book.set_release(&record)?;
+    }
+    Ok(())
+}
+
+/// The earlier state is in place: record it.
+fn finish_back(work: &Work<'_>, journal: &Journal) -> Result<()> {
+    let state: &State = &journal.state_before;
+    work.book.set_state(state)?;
+    work.book.clear_journal()?;
+    let id = state.live.as_deref().unwrap_or("nothing");
+    let about = About {
+        release: state.live.as_deref(),
+        unit: None,
+    };
+    work.tell("warning", "put-back", about, &format!("{id} is live again"));
+    Ok(())
+}

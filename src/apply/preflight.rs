@@ -1,0 +1,253 @@
+//! What must be true before anything changes.
+
+use crate::host::{Host, files, processes, random_hex};
+use crate::model::layout::UNIT_DIR;
+use crate::model::{App, Listen};
+use crate::plan::Plan;
+use crate::tree::{Entry, FileTree};
+use anyhow::Result;
+use std::fmt;
+use std::path::Path;
+
+/// Space that stays free, so that cleaning up and rolling back work on a full disk.
+const RESERVE: u64 = 16 * 1024 * 1024;
+/// Inodes that stay free.
+const RESERVE_INODES: u64 = 256;
+
+/// Why nothing was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// One sentence without a full stop.
+    pub message: String,
+    /// What to do.
+    pub hint: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n\nhint: {}", self.message, self.hint)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+fn refuse<T>(message: String, hint: String) -> Result<T> {
+    Err(Refusal { message, hint }.into())
+}
+
+/// Space, secrets and ports. Makes secrets that may be generated.
+///
+/// # Errors
+/// [`Refusal`] names what is missing and what to type.
+pub fn preflight(host: &Host, app: &App, plan: &Plan) -> Result<()> {
+    let (bytes, inodes) = host.root.free_space(&app.layout.releases())?;
+    let need = plan.payload.new_bytes + RESERVE;
+    let count = (plan.payload.files as u64) + RESERVE_INODES;
+    let place = host.root.path(&app.layout.releases());
+    if bytes < need {
+        return refuse(
+            format!(
+                "the disk of `{}` is too full: {} are free, the release needs {}",
+                place.display(),
+                crate::plan::bytes(bytes),
+                crate::plan::bytes(need)
+            ),
+            "remove old releases with `robotctl prune`, or make room".to_owned(),
+        );
+    }
+    if inodes < count {
+        return refuse(
+            format!(
+                "the disk of `{}` has too few inodes: {inodes} are free, the release needs {count}",
+                place.display()
+            ),
+            "remove old releases with `robotctl prune`, or make room".to_owned(),
+        );
+    }
+    secrets(host, app)?;
+    ports(host, app)
+}
+
+fn secrets(host: &Host, app: &App) -> Result<()> {
+    for secret in &app.secrets {
+        let path = app.layout.credential(secret.name.as_str());
+        if host.root.meta(&path)?.is_some() {
+            continue;
+        }
+        let Some(bytes) = secret.generate else {
+            return refuse(
+                format!("the secret `{}` is missing", secret.name),
+                format!("put it in `{path}`, owned by root, mode 0600"),
+            );
+        };
+        host.root.make_dir(&app.layout.etc(), 0o755)?;
+        host.root
+            .make_dir(&format!("{}/credentials", app.layout.etc()), 0o700)?;
+        host.root
+            .write_atomic(&path, random_hex(usize::from(bytes))?.as_bytes(), 0o600)?;
+    }
+    Ok(())
+}
+
+/// A port that a stranger holds, for sockets that this deploy would open.
+fn ports(host: &Host, app: &App) -> Result<()> {
+    if host.is_offline() {
+        return Ok(());
+    }
+    for service in &app.services {
+        let own = if service.has_socket_unit() {
+            app.socket_unit(service)
+        } else {
+            app.unit(service)
+        };
+        // What the running unit holds already is its own.
+        if host.systemd.show_one(&own)?.is_active() {
+            continue;
+        }
+        for listen in &service.listen {
+            if let Listen::Unix(_) = listen {
+                continue;
+            }
+            let Some(address) = listen.local_address() else {
+                continue;
+            };
+            // Busy means that somebody listens; anything else shows when the unit starts.
+            let Err(error) = std::net::TcpListener::bind(address) else {
+                continue;
+            };
+            if error.kind() == std::io::ErrorKind::AddrInUse && service.enable {
+                let who = holder(address.port()).unwrap_or_else(|| "another process".to_owned());
+                return refuse(
+                    format!("{address} of service `{}` is in use by {who}", service.name),
+                    "stop that process, or give the service another address in `listen`".to_owned(),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Who listens on a TCP port, with pid and command.
+fn holder(port: u16) -> Option<String> {
+    let inodes = files::listening_inodes(port);
+    let pid = files::socket_owner(&inodes)?;
+    let process = processes().ok()?.into_iter().find(|one| one.pid == pid)?;
+    Some(format!("pid {pid} (`{}`)", process.command))
+}
+
+/// Whether every program of the app is there and executable, seen from the release at `id`.
+///
+/// # Errors
+/// [`Refusal`] names the program.
+pub fn programs(host: &Host, app: &App, id: &str) -> Result<()> {
+    let current = format!("{}/", app.layout.current());
+    for service in &app.services {
+        let commands = [&service.exec, &service.exec_reload].into_iter();
+        for argv in commands.chain(&service.exec_start_pre) {
+            let Some(program) = argv.first().map(crate::model::Text::as_str) else {
+                continue;
+            };
+            let path = match program.strip_prefix(&current) {
+                Some(rest) => format!("{}/{rest}", app.layout.release(id)),
+                None => program.to_owned(),
+            };
+            let inside = program.starts_with(&current);
+            let meta = host.root.meta_followed(&path).unwrap_or(None);
+            // Links into `current` lead nowhere until it is live.
+            let link = host.root.meta(&path)?.is_some_and(|meta| meta.is_symlink);
+            let fine = meta.is_some_and(|meta| meta.mode & 0o111 != 0 && !meta.is_dir) || link;
+            if !fine {
+                let hint = if inside {
+                    "check `exec`, `release.exclude` and that the file is executable".to_owned()
+                } else {
+                    "install the package that has it, or put it in the release".to_owned()
+                };
+                return refuse(
+                    format!(
+                        "the program `{program}` of service `{}` is not there or not executable",
+                        service.name
+                    ),
+                    hint,
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Asks systemd whether it understands the units (`systemd-analyze verify`); the rest of its
+/// output is about programs that are checked by [`programs`].
+///
+/// # Errors
+/// [`Refusal`] with systemd's words.
+pub fn verify_units(host: &Host, app: &App, tree: &FileTree) -> Result<()> {
+    if host.is_offline() {
+        return Ok(());
+    }
+    let dir = format!("/run/robotctl/verify-{}", random_hex(6)?);
+    let check = || -> Result<Vec<String>> {
+        host.root.make_dir(&dir, 0o700)?;
+        let mut units = Vec::new();
+        for (path, entry) in tree.iter() {
+            let Some(name) = path.strip_prefix(&format!("{UNIT_DIR}/")) else {
+                continue;
+            };
+            if let Entry::File { bytes, .. } = entry {
+                let target = format!("{dir}/{name}");
+                if let Some((parent, _)) = target.rsplit_once('/') {
+                    host.root.make_dir(parent, 0o755)?;
+                }
+                host.root.write_atomic(&target, bytes, 0o644)?;
+            }
+            if !name.contains('/') {
+                units.push(name.to_owned());
+            }
+        }
+        let real = host.root.path(&dir);
+        let output = host.systemd.verify(&real, &units)?;
+        Ok(complaints(&output.stderr, &app.layout.current(), &real))
+    };
+    let found = check();
+    host.root.remove_tree(&dir)?;
+    let found = found?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    refuse(
+        format!(
+            "systemd does not understand the units:\n    {}",
+            found.join("\n    ")
+        ),
+        "this is most likely about `sandbox.directives` or `timer.calendar`".to_owned(),
+    )
+}
+
+/// Lines about our units that are not about programs of a release that is not live yet.
+fn complaints(stderr: &str, current: &str, dir: &Path) -> Vec<String> {
+    let ours = |line: &&str| {
+        !(line.contains(&format!("Command {current}/")) && line.contains("not executable"))
+            && !line.contains("robotctl is not executable")
+    };
+    let shown = format!("{}/", dir.display());
+    let lines = stderr
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .filter(ours);
+    lines.map(|line| line.replace(&shown, "")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complaints;
+    use std::path::Path;
+
+    #[test]
+    fn only_programs_that_are_not_live_yet_are_passed_over() {
+        let text = "a.service: Command /opt/a/current/bin/x is not executable: No such file\n\
+                    /run/v/a.service:4: Unknown key 'X' in section [Service], ignoring.\n";
+        assert_eq!(
+            complaints(text, "/opt/a/current", Path::new("/run/v")),
+            ["a.service:4: Unknown key 'X' in section [Service], ignoring."]
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! Old releases go: never the live one, the one before it, a pinned one, the packaged one, or
+//! one that a process still uses.
+
+use super::{About, Work};
+use crate::host::{Process, processes};
+use crate::model::Layout;
+use crate::record::{Mark, State};
+use anyhow::Result;
+use std::collections::{BTreeSet, HashSet};
+
+/// What a prune did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Pruned {
+    /// Releases that were removed.
+    pub removed: Vec<String>,
+    /// Releases that would have gone, and why they stay.
+    pub spared: Vec<(String, String)>,
+}
+
+/// Removes all but the newest `keep` good releases. Failed ones never use up `keep`: of those
+/// the newest stays, as evidence.
+///
+/// # Errors
+/// When the records or `/proc` cannot be read: then nothing is removed.
+pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
+    let state = work.book.state()?;
+    let mut good = Vec::new();
+    let mut bad = Vec::new();
+    for id in work.book.releases()? {
+        if let Some(record) = work.book.release(&id)? {
+            let list = match record.mark {
+                Mark::Bad(_) => &mut bad,
+                Mark::Good | Mark::Staged => &mut good,
+            };
+            list.push((record.staged, id));
+        }
+    }
+    let protected = protected(&state);
+    good.sort();
+    bad.sort();
+    let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+    let excess = good.len().saturating_sub(keep);
+    let old = good.into_iter().take(excess);
+    let failed = bad.len().saturating_sub(1);
+    let victims: Vec<String> = old
+        .chain(bad.into_iter().take(failed))
+        .map(|(_, id)| id)
+        .filter(|id| !protected.contains(id.as_str()))
+        .collect();
+    let mut pruned = Pruned::default();
+    if victims.is_empty() {
+        return Ok(pruned);
+    }
+    let running = if work.host.is_offline() {
+        Vec::new()
+    } else {
+        processes()?
+    };
+    for id in victims {
+        let dir = layout.release(&id);
+        if let Some(process) = user_of(&work.host.root.path(&dir), &running) {
+            let why = format!("pid {} (`{}`) uses it", process.pid, process.command);
+            pruned.spared.push((id, why));
+            continue;
+        }
+        // The record goes last: a release without one would be a stranger that nobody removes.
+        work.host.root.remove_tree(&dir)?;
+        work.book.forget(&id)?;
+        work.tell(
+            "info",
+            "pruned",
+            About::release(&id),
+            &format!("{id} was removed"),
+        );
+        pruned.removed.push(id);
+    }
+    Ok(pruned)
+}
+
+fn protected(state: &State) -> BTreeSet<&str> {
+    let live = state.live.iter().chain(state.before.last());
+    live.chain(state.pins.values())
+        .map(String::as_str)
+        .collect()
+}
+
+/// A process that runs from, works in or has mapped a file of a directory.
+fn user_of<'a>(dir: &std::path::Path, running: &'a [Process]) -> Option<&'a Process> {
+    use std::os::unix::fs::MetadataExt as _;
+    let used: HashSet<(u64, u64)> = running
+        .iter()
+        .flat_map(|process| process.files.iter().copied())
+        .collect();
+    for entry in walkdir::WalkDir::new(dir).into_iter().flatten() {
+        let Ok(meta) = entry.metadata() else { continue };
+        let id = (meta.dev(), meta.ino());
+        // A file that other releases share says nothing about this one.
+        let shared = entry.file_type().is_file() && meta.nlink() > 1;
+        if !shared && used.contains(&id) {
+            return running.iter().find(|process| process.files.contains(&id));
+        }
+    }
+    let name = dir.file_name()?.to_str()?;
+    let app = dir.parent()?.parent()?.file_name()?.to_str()?;
+    running.iter().find(|process| {
+        !process.seen || crate::host::release_of(process.pid, app).as_deref() == Some(name)
+    })
+}

@@ -1,0 +1,147 @@
+//! Ending an interrupted change: back to the old state, or forward to the new one once it had
+//! passed its checks. Every step may be repeated; a second crash changes nothing.
+
+use super::{About, Work, commit, finish_back, switch};
+use crate::host::release_of;
+use crate::model::layout::{SYSUSERS_DIR, TMPFILES_DIR};
+use crate::model::{Layout, Name};
+use crate::record::{Journal, Step};
+use anyhow::{Result, anyhow};
+
+/// How an interrupted change was ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recovered {
+    /// There was none.
+    Nothing,
+    /// The host is as before it.
+    Old(Option<String>),
+    /// It had passed its checks: it stands.
+    New(Option<String>),
+}
+
+/// What to do with units while going back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Units {
+    /// Restart what runs the wrong release.
+    Restart,
+    /// Nothing runs yet: the host is booting.
+    Boot,
+}
+
+/// Ends the change that the journal tells of, if there is one.
+///
+/// # Errors
+/// When the host cannot be put into either state; the journal then stays for the next try.
+pub fn recover(work: &Work<'_>, units: Units) -> Result<Recovered> {
+    let Some(mut journal) = work.book.journal()? else {
+        return Ok(Recovered::Nothing);
+    };
+    let told = format!("ending the {} that was interrupted", journal.operation);
+    work.tell("warning", "recovering", About::default(), &told);
+    if journal.step == Step::Committing {
+        work.host.systemd.stop(&journal.units.standins)?;
+        commit(work, &journal)?;
+        return Ok(Recovered::New(journal.to));
+    }
+    if journal.step == Step::Switching {
+        journal.step = Step::Reverting;
+        work.book.set_journal(&journal)?;
+    }
+    revert(work, &journal, units)?;
+    finish_back(work, &journal)?;
+    Ok(Recovered::Old(journal.from))
+}
+
+/// Puts files, link and units back as the journal says.
+pub(super) fn revert(work: &Work<'_>, journal: &Journal, units: Units) -> Result<()> {
+    let host = work.host;
+    let name = Name::parse(&work.app).map_err(|clause| anyhow!("`{}`: {clause}", work.app))?;
+    let layout = Layout::new(&name);
+    let live = units == Units::Restart && !host.is_offline();
+    if live {
+        // Before their files go: a unit without a file can only be killed.
+        let fresh = journal
+            .units
+            .started
+            .iter()
+            .filter(|_| journal.from.is_none());
+        let fresh: Vec<String> = fresh.cloned().collect();
+        for unit in fresh.iter().chain(&removed(journal)) {
+            host.systemd.stop(std::slice::from_ref(unit)).ok();
+        }
+    }
+    switch::files_back(host, journal)?;
+    switch::link(host, &layout, journal.from.as_deref())?;
+    if host.is_offline() {
+        return Ok(());
+    }
+    for (dir, tool) in [(SYSUSERS_DIR, true), (TMPFILES_DIR, false)] {
+        let file = format!("{dir}/{name}.conf");
+        if host.root.meta(&file)?.is_some() {
+            match tool {
+                true => host.systemd.sysusers(&host.root, &file)?,
+                false => host.systemd.tmpfiles(&host.root, &file)?,
+            }
+        }
+    }
+    host.systemd.daemon_reload()?;
+    if live { restart(work, journal) } else { Ok(()) }
+}
+
+/// Units whose files exist only in the new release.
+fn removed(journal: &Journal) -> Vec<String> {
+    let gone = journal
+        .files
+        .iter()
+        .filter(|change| change.before.is_none());
+    let names = gone.filter_map(|change| change.path.rsplit('/').next());
+    let unit = |name: &&str| {
+        [".service", ".socket", ".timer", ".target"]
+            .iter()
+            .any(|end| name.ends_with(end))
+            && !name.contains('@')
+    };
+    let mut names: Vec<String> = names.filter(unit).map(str::to_owned).collect();
+    names.dedup();
+    names
+}
+
+/// Brings units back to the old release: those that run another one, and those that are down.
+fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
+    let systemd = &work.host.systemd;
+    if let Some(from) = &journal.from {
+        let units = &journal.units;
+        for unit in units.stopped.iter().chain(&units.restarted) {
+            let state = systemd.show_one(unit)?;
+            if !state.is_loaded() {
+                continue;
+            }
+            systemd.reset_failed(std::slice::from_ref(unit));
+            let runs = state.main_pid().and_then(|pid| release_of(pid, &work.app));
+            let rewritten = journal
+                .files
+                .iter()
+                .any(|change| change.path.contains(unit.as_str()));
+            let right = state.is_active() && runs.as_deref().is_none_or(|runs| runs == from);
+            if right && !rewritten {
+                continue;
+            }
+            if unit.ends_with(".socket") {
+                let service = unit.replace(".socket", ".service");
+                systemd.stop(&[service, unit.clone()])?;
+                systemd.start(std::slice::from_ref(unit))?;
+            } else if let Err(error) = systemd.restart(std::slice::from_ref(unit)) {
+                // The others come back all the same; the checks that follow tell of this one.
+                let about = About {
+                    release: Some(from),
+                    unit: Some(unit),
+                };
+                work.tell("error", "restart-failed", about, &format!("{error:#}"));
+            }
+        }
+    }
+    // Last, so that somebody answered all the time.
+    systemd.stop(&journal.units.standins)?;
+    systemd.reset_failed(&journal.units.standins);
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! Files outside the release, and the link: forward and back, each durable and repeatable.
+
+use crate::host::Host;
+use crate::model::layout::{SYSUSERS_DIR, TMPFILES_DIR};
+use crate::model::{App, Layout};
+use crate::record::{FileChange, Journal};
+use crate::tree::FileTree;
+use anyhow::{Context, Result};
+
+/// Puts every file in its new state.
+pub(super) fn files_forward(host: &Host, journal: &Journal) -> Result<()> {
+    for change in &journal.files {
+        put(host, change, false)?;
+    }
+    Ok(())
+}
+
+/// Puts every file in its earlier state, last first.
+pub(super) fn files_back(host: &Host, journal: &Journal) -> Result<()> {
+    for change in journal.files.iter().rev() {
+        put(host, change, true)?;
+    }
+    Ok(())
+}
+
+fn put(host: &Host, change: &FileChange, back: bool) -> Result<()> {
+    let stored = if back { &change.before } else { &change.after };
+    let entry = stored
+        .as_ref()
+        .map(crate::record::Stored::entry)
+        .transpose()?;
+    if host.root.entry(&change.path).ok().flatten() != entry {
+        host.root.put(&change.path, entry.as_ref())?;
+    }
+    if entry.is_none()
+        && let Some((dir, _)) = change.path.rsplit_once('/')
+        && (dir.ends_with(".d") || dir.ends_with(".wants"))
+    {
+        host.root.remove_dir_if_empty(dir);
+    }
+    Ok(())
+}
+
+/// Makes users, directories and the manager's view of the units as the new files say.
+pub(super) fn configure(host: &Host, app: &App, tree: &FileTree) -> Result<()> {
+    let sysusers = format!("{SYSUSERS_DIR}/{}.conf", app.name);
+    let tmpfiles = format!("{TMPFILES_DIR}/{}.conf", app.name);
+    if tree.get(&sysusers).is_some() {
+        host.systemd.sysusers(&host.root, &sysusers)?;
+    }
+    if tree.get(&tmpfiles).is_some() {
+        host.systemd.tmpfiles(&host.root, &tmpfiles)?;
+    }
+    host.systemd.daemon_reload()
+}
+
+/// Points `current` at a release by one rename(2), or takes it away.
+pub(super) fn link(host: &Host, layout: &Layout, id: Option<&str>) -> Result<()> {
+    let current = layout.current();
+    let Some(id) = id else {
+        return host.root.remove_file(&current);
+    };
+    let meta = host.root.meta(&layout.release(id))?;
+    meta.filter(|meta| meta.is_dir)
+        .with_context(|| format!("release `{id}` is not at `{}`", layout.release(id)))?;
+    let target = format!("releases/{id}");
+    if host.root.read_link(&current)?.as_deref() == Some(&target) {
+        return Ok(());
+    }
+    host.root.symlink_atomic(&current, &target)
+}

@@ -1,0 +1,46 @@
+//! `robotctl check`
+
+use super::find::refuse;
+use super::{Ctx, Exit};
+use crate::verify::{Verdict, check_service};
+use anyhow::{Context, Result};
+
+pub(super) fn run(ctx: &Ctx) -> Result<Exit> {
+    let name = ctx.deployed()?;
+    let book = ctx.book(&name)?;
+    let Some(live) = book.state()?.live else {
+        return refuse(
+            format!("`{name}` is not deployed"),
+            "deploy it: `robotctl deploy`",
+        );
+    };
+    let record = book
+        .release(&live)?
+        .context("the live release has no record")?;
+    let app = record.app()?;
+    let trace = crate::host::random_hex(8)?;
+    let services = app.services.iter().filter(|service| service.is_daemon());
+    let verdicts: Vec<Verdict> = services
+        .flat_map(|service| check_service(&ctx.host, &app, service, &trace))
+        .collect();
+    ctx.printer.value(&verdicts, |verdicts| {
+        let mut text = String::new();
+        for Verdict {
+            unit,
+            check,
+            failure,
+            millis,
+        } in verdicts
+        {
+            match failure {
+                None => text.push_str(&format!("pass  {unit}: {check} ({millis} ms)\n")),
+                Some(failure) => text.push_str(&format!("FAIL  {unit}: {check}: {failure}\n")),
+            }
+        }
+        text
+    });
+    match verdicts.iter().all(|verdict| verdict.failure.is_none()) {
+        true => Ok(Exit::Done),
+        false => Ok(Exit::No),
+    }
+}

@@ -1,0 +1,245 @@
+//! `robotctl deploy`
+
+use super::find::{Loaded, refuse};
+use super::{Ctx, Exit, Format};
+use crate::apply::{
+    About, Operation, Outcome, Work, apply, observe, preflight, programs, prune, verify_units,
+};
+use crate::host;
+use crate::plan::{Candidate, Observed, Plan, plan};
+use crate::record::{FORMAT, Mark, ReleaseRecord, Stored};
+use crate::render::render;
+use crate::stage::{Base, Payload, Source, release_id, scan, stage};
+use crate::tree::FileTree;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Arguments of `deploy`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Directory or archive to release [default: the manifest's `release.source`]
+    source: Option<PathBuf>,
+    /// Does what the plan says
+    #[arg(long)]
+    apply: bool,
+    /// Only if the plan's hash is still this one
+    #[arg(long, value_name = "HASH", requires = "apply")]
+    plan: Option<String>,
+    /// Takes a release that failed before
+    #[arg(long)]
+    force: bool,
+    /// Waits this many seconds for another robotctl
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
+}
+
+/// A release that is ready to be planned.
+struct Prepared {
+    source: Source,
+    payload: Payload,
+    tree: FileTree,
+    id: String,
+}
+
+pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
+    let loaded = ctx.load()?;
+    if !args.apply {
+        let book = ctx.book(&loaded.app.name)?;
+        let prepared = prepare(args, ctx, &loaded)?;
+        let observed = observe(&ctx.host, &book, &loaded.app, &prepared.tree)?;
+        let plan = planned(&loaded, &prepared, &observed);
+        show(ctx, &plan);
+        return Ok(Exit::Done);
+    }
+    let wait = Duration::from_secs(args.wait);
+    ctx.change(&loaded.app.name, "deploying", wait, |work| {
+        let prepared = prepare(args, ctx, &loaded)?;
+        deploy(args, ctx, work, &loaded, &prepared)
+    })
+}
+
+fn prepare(args: &Args, ctx: &Ctx, loaded: &Loaded) -> Result<Prepared> {
+    let app = &loaded.app;
+    let path = match &args.source {
+        Some(source) => source.clone(),
+        None => {
+            let base = loaded.path.parent().unwrap_or(Path::new("."));
+            base.join(app.release.source.as_str())
+        }
+    };
+    let source = Source::at(&path)?;
+    let payload = scan(&source, &app.release)?;
+    let tree = render(app, ctx.target(app)?)?;
+    let id = release_id(app, &payload, &tree.digest());
+    Ok(Prepared {
+        source,
+        payload,
+        tree,
+        id,
+    })
+}
+
+fn planned(loaded: &Loaded, prepared: &Prepared, observed: &Observed) -> Plan {
+    let candidate = Candidate {
+        id: &prepared.id,
+        app: &loaded.app,
+        tree: &prepared.tree,
+        payload: Some(&prepared.payload),
+    };
+    plan(&candidate, observed)
+}
+
+fn show(ctx: &Ctx, plan: &Plan) {
+    match ctx.printer.format {
+        Format::Json => {
+            let value = serde_json::json!({ "plan": plan, "hash": plan.hash() });
+            ctx.printer.value(&value, |_| String::new());
+        }
+        Format::Text if plan.is_empty() => {
+            let text = format!("nothing to do: {} is live\n", plan.to);
+            ctx.printer.data(&text);
+        }
+        Format::Text => {
+            let mut text = plan.to_string();
+            if plan.from.is_some() {
+                for change in &plan.files {
+                    text.push_str(&format!("\n{}", crate::plan::Diff(change)));
+                }
+            }
+            ctx.printer.data(&text);
+            ctx.printer.say(&format!(
+                "\nthis was the plan `{}`; to do it: robotctl deploy --apply",
+                plan.hash()
+            ));
+        }
+    }
+}
+
+fn deploy(
+    args: &Args,
+    ctx: &Ctx,
+    work: &Work<'_>,
+    loaded: &Loaded,
+    prepared: &Prepared,
+) -> Result<Exit> {
+    let (app, id) = (&loaded.app, prepared.id.as_str());
+    let observed = observe(&ctx.host, work.book, app, &prepared.tree)?;
+    let plan = planned(loaded, prepared, &observed);
+    if let Some(hash) = &args.plan
+        && *hash != plan.hash()
+    {
+        return refuse(
+            format!("the plan is no longer `{hash}`: the source or the host has changed"),
+            "look at the new plan with `robotctl deploy`",
+        );
+    }
+    if plan.is_empty() {
+        ctx.printer.say(&format!("nothing to do: {id} is live"));
+        return Ok(Exit::Done);
+    }
+    let known = work.book.release(id)?;
+    if let Some(Mark::Bad(why)) = known.as_ref().map(|record| &record.mark)
+        && !args.force
+    {
+        return refuse(
+            format!("release {id} failed before: {why}"),
+            "mend it and deploy again, or take it as it is with `--force`",
+        );
+    }
+    preflight(&ctx.host, app, &plan)?;
+    let live = observed.live.as_ref();
+    let base = live.and_then(|live| {
+        live.payload.as_ref().map(|payload| Base {
+            id: &live.id,
+            payload,
+        })
+    });
+    work.tell(
+        "info",
+        "staging",
+        About::release(id),
+        &format!("staging {id}"),
+    );
+    let bar = ctx.printer.progress(plan.payload.bytes);
+    stage(
+        &ctx.host,
+        app,
+        &prepared.source,
+        &prepared.payload,
+        base.as_ref(),
+        id,
+        &bar,
+    )?;
+    bar.finish_and_clear();
+    programs(&ctx.host, app, id)?;
+    verify_units(&ctx.host, app, &prepared.tree)?;
+    work.book.set_payload(id, &prepared.payload)?;
+    let files = prepared.tree.iter();
+    work.book.set_release(&ReleaseRecord {
+        format: FORMAT,
+        id: id.to_owned(),
+        manifest: loaded.text.clone(),
+        environment: ctx.environment.clone(),
+        files: files
+            .map(|(path, entry)| (path.to_owned(), Stored::new(entry)))
+            .collect(),
+        staged: host::now().to_string(),
+        origin: match &prepared.source {
+            Source::Directory(path) | Source::Archive(path) => path.display().to_string(),
+        },
+        mark: match known {
+            Some(record) if record.mark == Mark::Good => Mark::Good,
+            _ => Mark::Staged,
+        },
+    })?;
+    for warning in &plan.warnings {
+        ctx.printer.say(&format!("warning: {warning}"));
+    }
+    let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, Operation::Deploy))?;
+    let exit = ended(ctx, &plan, outcome);
+    if exit == Exit::Done {
+        prune(work, &app.layout, app.release.keep)?;
+    }
+    Ok(exit)
+}
+
+/// Runs what must not be torn: a lost terminal or Ctrl-C waits until it has ended.
+pub(super) fn guarded<T>(then: impl FnOnce() -> T) -> T {
+    let held = host::hold_signals();
+    let out = then();
+    drop(held);
+    out
+}
+
+/// Says how a change ended, and gives the exit code.
+pub(super) fn ended(ctx: &Ctx, plan: &Plan, outcome: Outcome) -> Exit {
+    match outcome {
+        Outcome::Done => Exit::Done,
+        Outcome::Back { why, degraded } => {
+            let from = plan.from.as_deref();
+            if let Some(wrong) = degraded {
+                ctx.printer.always(&format!(
+                    "error: {} failed, and what was put back is not healthy: {wrong}\n\n\
+                     hint: look at `robotctl status` and `robotctl doctor`; the cause was: {why}",
+                    plan.to
+                ));
+                return Exit::Degraded;
+            }
+            let Some(from) = from else {
+                ctx.printer.always(&format!(
+                    "error: {} failed and was taken away again: {why}\n\n\
+                     hint: mend it and deploy again",
+                    plan.to
+                ));
+                return Exit::Refused;
+            };
+            ctx.printer.always(&format!(
+                "error: {} failed, {from} is back and healthy: {why}\n\n\
+                 hint: mend it and deploy again; `journalctl -u '{}-*'` has the whole story",
+                plan.to, plan.app
+            ));
+            Exit::RolledBack
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! What the exit code says. Scripts rely on it: it is part of the contract.
+
+use crate::host::LockError;
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// The answer is no: findings, drift.
+    No = 1,
+    /// Refused or failed: nothing changed.
+    Refused = 2,
+    /// The deploy failed; the release before it is back and healthy.
+    RolledBack = 3,
+    /// A person is needed; the message says what to type.
+    Degraded = 4,
+    /// Another `robotctl` holds the lock.
+    Locked = 5,
+}
+
+impl Exit {
+    /// The exit for an error that came all the way up.
+    pub fn of(error: &anyhow::Error) -> Self {
+        match error.downcast_ref::<LockError>() {
+            Some(LockError::Held(_)) => Self::Locked,
+            _ => Self::Refused,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}

@@ -1,0 +1,245 @@
+//! Which app is meant, and what must hold before a command changes the host.
+
+use super::Ctx;
+use crate::apply::{About, Recovered, Refusal, Work, recover};
+use crate::host::{self, Lock, is_root};
+use crate::manifest::{self, Problem};
+use crate::model::layout::VENDOR_DIR;
+use crate::model::{App, Layout, Name, Target};
+use crate::record::{Book, Event};
+use anyhow::{Context, Result, anyhow};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// A manifest that was read and judged.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+    pub(super) app: App,
+}
+
+pub(super) fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T> {
+    Err(Refusal {
+        message: message.into(),
+        hint: hint.into(),
+    }
+    .into())
+}
+
+impl Ctx {
+    /// The manifest: `--manifest`, `./robot.toml`, then the installed app's.
+    pub(super) fn load(&self) -> Result<Loaded> {
+        let path = self.manifest_path()?;
+        let text = match host::read_user_file(&path) {
+            Ok(text) => text,
+            Err(error) => {
+                return refuse(
+                    format!("reading `{}`: {error}", path.display()),
+                    "name the manifest with `--manifest FILE`",
+                );
+            }
+        };
+        let app = self.judge(&path, &text)?;
+        Ok(Loaded { path, text, app })
+    }
+
+    fn judge(&self, path: &Path, text: &str) -> Result<App> {
+        let read = || App::from_manifest(&manifest::parse(text)?, self.environment.as_deref());
+        let app = read().map_err(|problem| {
+            let problem = problem.at(text);
+            let Problem {
+                line,
+                message,
+                hint,
+                path: _,
+            } = problem;
+            let place = match line {
+                Some(line) => format!("{}:{line}", path.display()),
+                None => path.display().to_string(),
+            };
+            let hint = hint.unwrap_or_else(|| "docs/manifest.md tells of every key".to_owned());
+            anyhow!("{place}: {message}\n\nhint: {hint}")
+        })?;
+        if let Some(name) = &self.app
+            && *name != app.name.as_str()
+        {
+            return refuse(
+                format!(
+                    "`{}` is the manifest of `{}`, not of `{name}`",
+                    path.display(),
+                    app.name
+                ),
+                "leave `--app` out, or name another `--manifest`",
+            );
+        }
+        Ok(app)
+    }
+
+    fn manifest_path(&self) -> Result<PathBuf> {
+        if let Some(path) = &self.manifest {
+            return Ok(path.clone());
+        }
+        let here = PathBuf::from("robot.toml");
+        if self.app.is_none() && here.is_file() {
+            return Ok(here);
+        }
+        let installed = |name: &str| format!("{VENDOR_DIR}/{name}/robot.toml");
+        let root = &self.host.root;
+        if let Some(name) = &self.app {
+            let path = root.path(&installed(name));
+            if path.is_file() {
+                return Ok(path);
+            }
+            if here.is_file() {
+                return Ok(here);
+            }
+            return refuse(
+                format!("there is no manifest of `{name}`"),
+                "go to its directory, or name it with `--manifest FILE`",
+            );
+        }
+        let mut found = Vec::new();
+        for name in root.list(VENDOR_DIR)? {
+            if Name::parse(&name).is_ok() && root.path(&installed(&name)).is_file() {
+                found.push(name);
+            }
+        }
+        match found.as_slice() {
+            [name] => Ok(root.path(&installed(name))),
+            [] => refuse(
+                "there is no `robot.toml` here and no app is installed",
+                "go to the app's directory, or name the manifest with `--manifest FILE`",
+            ),
+            names => refuse(
+                format!("several apps are installed: {}", names.join(", ")),
+                "choose one with `--app NAME`",
+            ),
+        }
+    }
+
+    /// The systemd to write units for.
+    pub(super) fn target(&self, app: &App) -> Result<Target> {
+        if let Some(target) = app.target {
+            return Ok(target);
+        }
+        if self.host.is_offline() {
+            return Ok(Target::Portable);
+        }
+        match self.host.systemd.version() {
+            Ok(version) => Ok(Target::Version(version)),
+            Err(_) => Ok(Target::Portable),
+        }
+    }
+
+    /// The app that a command on this host means: `--app`, the manifest here, the only one.
+    pub(super) fn deployed(&self) -> Result<Name> {
+        let parse = |name: &str| Name::parse(name).map_err(|clause| anyhow!("`{name}`: {clause}"));
+        if let Some(name) = &self.app {
+            return parse(name).with_context(|| "reading `--app`");
+        }
+        if self.manifest.is_some() || Path::new("robot.toml").is_file() {
+            return Ok(self.load()?.app.name);
+        }
+        match Book::apps(&self.host.root)?.as_slice() {
+            [name] => parse(name),
+            [] => refuse(
+                "no app is deployed on this host",
+                "deploy one: `robotctl deploy`",
+            ),
+            names => refuse(
+                format!("several apps are deployed: {}", names.join(", ")),
+                "choose one with `--app NAME`",
+            ),
+        }
+    }
+
+    /// All apps that a command on this host may mean, for reading.
+    pub(super) fn all_deployed(&self) -> Result<Vec<Name>> {
+        if self.app.is_some() || self.manifest.is_some() || Path::new("robot.toml").is_file() {
+            return Ok(vec![self.deployed()?]);
+        }
+        let names = Book::apps(&self.host.root)?;
+        Ok(names
+            .iter()
+            .filter_map(|name| Name::parse(name).ok())
+            .collect())
+    }
+
+    /// The book of an app, for reading.
+    pub(super) fn book(&self, name: &Name) -> Result<Book> {
+        let book = Book::new(&self.host.root, &Layout::new(name));
+        match book.state() {
+            Ok(_) => Ok(book),
+            Err(_) if !is_root() => refuse(
+                format!("reading what is live of `{name}` needs root"),
+                "type `sudo` before the command",
+            ),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Refuses what only root on a systemd host can do.
+    pub(super) fn may_change(&self) -> Result<()> {
+        if !is_root() && !self.host.is_offline() {
+            return refuse(
+                "changing this host needs root",
+                "type `sudo` before the command",
+            );
+        }
+        if !self.host.is_offline() && !self.host.systemd.is_booted() {
+            return refuse(
+                "this host was not booted with systemd",
+                "run it on the host itself, or work on a tree with `--root DIR`",
+            );
+        }
+        Ok(())
+    }
+
+    /// Takes the lock, ends an interrupted change, then runs `then`.
+    pub(super) fn change<T>(
+        &self,
+        name: &Name,
+        doing: &str,
+        wait: Duration,
+        then: impl FnOnce(&Work<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.may_change()?;
+        let book = Book::new(&self.host.root, &Layout::new(name));
+        let _lock: Lock = book.lock(doing, wait).map_err(anyhow::Error::new)?;
+        let show = |event: &Event| self.event(event);
+        let work = Work {
+            host: &self.host,
+            book: &book,
+            app: name.to_string(),
+            trace: host::random_hex(8)?,
+            show: &show,
+        };
+        match recover(&work, crate::apply::RecoverUnits::Restart)? {
+            Recovered::Nothing => {}
+            Recovered::Old(id) | Recovered::New(id) => {
+                let id = id.unwrap_or_else(|| "nothing".to_owned());
+                let told = format!("an interrupted change was ended: {id} is live");
+                work.tell("warning", "recovered", About::default(), &told);
+            }
+        }
+        crate::stage::sweep(&self.host, &Layout::new(name))?;
+        then(&work)
+    }
+
+    /// Shows an event as it happens.
+    pub(super) fn event(&self, event: &Event) {
+        match self.printer.format {
+            super::Format::Json => {
+                let line = serde_json::to_string(event).unwrap_or_default();
+                self.printer.data(&format!("{line}\n"));
+            }
+            super::Format::Text if event.level == "info" => self.printer.say(&event.message),
+            super::Format::Text if event.level == "debug" => {}
+            super::Format::Text => {
+                self.printer
+                    .always(&format!("{}: {}", event.level, event.message));
+            }
+        }
+    }
+}

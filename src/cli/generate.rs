@@ -1,0 +1,75 @@
+//! `robotctl generate`
+
+use super::{Ctx, Exit};
+use crate::render::render;
+use crate::tree::{Entry, FileTree};
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Arguments of `generate`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Writes the files below this directory [default: prints them]
+    #[arg(short, long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// Compares with what lies below DIR, or on this host; exit code 1 when it differs
+    #[arg(long)]
+    check: bool,
+}
+
+pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
+    let loaded = ctx.load()?;
+    let tree = render(&loaded.app, ctx.target(&loaded.app)?)?;
+    for warning in loaded.app.warnings() {
+        ctx.printer.say(&format!("warning: {warning}"));
+    }
+    let root = match &args.output {
+        Some(dir) => crate::host::Root::new(dir),
+        None => ctx.host.root.clone(),
+    };
+    if args.check {
+        return check(ctx, &root, &tree);
+    }
+    if args.output.is_none() {
+        for (path, entry) in tree.iter() {
+            ctx.printer
+                .data(&format!("==> {path} <==\n{}\n", entry.text()));
+        }
+        return Ok(Exit::Done);
+    }
+    for (path, entry) in tree.iter() {
+        root.put(path, Some(entry))?;
+    }
+    ctx.printer.say(&format!("{} files written", tree.len()));
+    Ok(Exit::Done)
+}
+
+fn check(ctx: &Ctx, root: &crate::host::Root, tree: &FileTree) -> Result<Exit> {
+    let mut exit = Exit::Done;
+    for (path, entry) in tree.iter() {
+        let found = root.entry(path)?;
+        if found.as_ref() == Some(entry) {
+            continue;
+        }
+        exit = Exit::No;
+        let change = crate::record::FileChange {
+            path: path.to_owned(),
+            before: found.as_ref().map(crate::record::Stored::new),
+            after: Some(crate::record::Stored::new(entry)),
+        };
+        match (&found, entry) {
+            (
+                Some(Entry::File { mode, bytes }),
+                Entry::File {
+                    mode: want,
+                    bytes: wanted,
+                },
+            ) if bytes == wanted => {
+                ctx.printer
+                    .data(&format!("{path}: mode {mode:o} should be {want:o}\n"));
+            }
+            _ => ctx.printer.data(&crate::plan::Diff(&change).to_string()),
+        }
+    }
+    Ok(exit)
+}

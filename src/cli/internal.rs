@@ -1,0 +1,104 @@
+//! Commands that units call: `recover`, `await`, `page`.
+
+use super::find::refuse;
+use super::{Ctx, Exit};
+use crate::apply::{RecoverUnits, Recovered, Work, recover as end_change, wait_for};
+use crate::host;
+use crate::model::{Layout, Name};
+use crate::record::{Book, Event};
+use crate::verify::Address;
+use anyhow::Result;
+use std::time::Duration;
+
+/// Arguments of `recover`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RecoverArgs {
+    /// Nothing runs yet: files only
+    #[arg(long, hide = true)]
+    boot: bool,
+}
+
+pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
+    ctx.may_change()?;
+    let units = if args.boot {
+        RecoverUnits::Boot
+    } else {
+        RecoverUnits::Restart
+    };
+    let names = match &ctx.app {
+        Some(_) => vec![ctx.deployed()?],
+        None => {
+            let names = Book::apps(&ctx.host.root)?;
+            names
+                .iter()
+                .filter_map(|name| Name::parse(name).ok())
+                .collect()
+        }
+    };
+    let mut found = false;
+    for name in names {
+        let layout = Layout::new(&name);
+        let book = Book::new(&ctx.host.root, &layout);
+        let _lock = book.lock("recovering", Duration::from_secs(60))?;
+        let show = |event: &Event| ctx.event(event);
+        let work = Work {
+            host: &ctx.host,
+            book: &book,
+            app: name.to_string(),
+            trace: host::random_hex(8)?,
+            show: &show,
+        };
+        let ended = end_change(&work, units)?;
+        crate::stage::sweep(&ctx.host, &layout)?;
+        if ended != Recovered::Nothing {
+            found = true;
+            if args.boot {
+                ctx.host.systemd.start_later(&[format!("{name}.target")])?;
+            }
+        }
+    }
+    if !found {
+        ctx.printer.say("nothing to recover");
+    }
+    Ok(Exit::Done)
+}
+
+/// Arguments of `await`.
+#[derive(Debug, clap::Args)]
+pub(super) struct AwaitArgs {
+    /// `127.0.0.1:8080` or `unix:/run/app.sock`
+    address: String,
+    /// How many seconds
+    #[arg(long, default_value_t = 60)]
+    within: u64,
+}
+
+pub(super) fn wait(args: &AwaitArgs) -> Result<Exit> {
+    let address = match args.address.strip_prefix("unix:") {
+        Some(path) => Address::Unix(path.to_owned()),
+        None => match args.address.parse() {
+            Ok(address) => Address::Tcp(address),
+            Err(_) => {
+                return refuse(
+                    format!("`{}` is not an address", args.address),
+                    "write `127.0.0.1:8080` or `unix:/run/app.sock`",
+                );
+            }
+        },
+    };
+    wait_for(&address, Duration::from_secs(args.within))?;
+    Ok(Exit::Done)
+}
+
+/// Arguments of `page`.
+#[derive(Debug, clap::Args)]
+pub(super) struct PageArgs {
+    /// The release's version, shown on the page and by `/healthz`
+    #[arg(long, default_value = "VERSION", value_name = "FILE")]
+    version_file: std::path::PathBuf,
+}
+
+pub(super) fn page(args: &PageArgs, ctx: &Ctx) -> Result<Exit> {
+    crate::page::serve(&ctx.host, &args.version_file)?;
+    Ok(Exit::Done)
+}

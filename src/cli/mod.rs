@@ -1,0 +1,169 @@
+//! The front: arguments in, one stage called, text and exit code out.
+
+mod check;
+mod deploy;
+mod doctor;
+mod exit;
+mod find;
+mod generate;
+mod internal;
+mod printer;
+mod prune;
+mod reference;
+mod remove;
+mod rollback;
+mod show;
+
+pub use exit::Exit;
+pub use printer::{Format, Printer};
+
+use crate::host::Host;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Hardened systemd units, atomic releases and rollback for services on plain Debian machines
+#[derive(Debug, Parser)]
+#[command(
+    name = "robotctl",
+    version,
+    max_term_width = 80,
+    subcommand_required = true
+)]
+#[command(arg_required_else_help = true)]
+pub struct Cli {
+    /// The app to work on, when several are on this host
+    #[arg(long, global = true, value_name = "NAME")]
+    app: Option<String>,
+    /// The manifest [default: ./robot.toml, then the installed app's]
+    #[arg(long, global = true, value_name = "FILE")]
+    manifest: Option<PathBuf>,
+    /// The overlay of the manifest: the app is called <app>-<NAME>
+    #[arg(long, global = true, value_name = "NAME")]
+    environment: Option<String>,
+    /// Works on a tree that is not running: an image, a test
+    #[arg(long, global = true, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// How data is written
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    format: Format,
+    /// Says nothing but errors
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Renders units, timers, drop-ins, tmpfiles.d and sysusers.d
+    Generate(generate::Args),
+    /// Shows what a deploy would do; with --apply, does it
+    Deploy(deploy::Args),
+    /// Puts back the release that was live before, or a named one
+    Rollback(rollback::Args),
+    /// Ends an interrupted deploy in old or new, never between
+    Recover(internal::RecoverArgs),
+    /// Shows what is live and what every process really runs
+    Status,
+    /// Lists the releases on this host
+    Releases,
+    /// Tells what happened, oldest first
+    History,
+    /// Runs the smoke checks
+    Check,
+    /// Finds what is wrong with the host and the app, and says what to type
+    Doctor(doctor::Args),
+    /// Removes old releases
+    Prune(prune::Args),
+    /// Removes an app from this host
+    Remove(remove::Args),
+    /// Waits until an address accepts
+    #[command(hide = true)]
+    Await(internal::AwaitArgs),
+    /// Serves the reference application's status page
+    #[command(hide = true)]
+    Page(internal::PageArgs),
+    /// Writes man pages, completions and the reference documents
+    #[command(hide = true)]
+    Reference(reference::Args),
+}
+
+/// What every command gets.
+#[derive(Debug)]
+struct Ctx {
+    app: Option<String>,
+    manifest: Option<PathBuf>,
+    environment: Option<String>,
+    host: Host,
+    printer: Printer,
+}
+
+/// Parses arguments, runs, prints the error and its hint, and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Refused.into()
+            } else {
+                Exit::Done.into()
+            };
+        }
+    };
+    let ctx = Ctx {
+        host: Host::new(cli.root.as_deref()),
+        app: cli.app,
+        manifest: cli.manifest,
+        environment: cli.environment,
+        printer: Printer {
+            format: cli.format,
+            quiet: cli.quiet,
+        },
+    };
+    let result = match &cli.command {
+        Command::Generate(args) => generate::run(args, &ctx),
+        Command::Deploy(args) => deploy::run(args, &ctx),
+        Command::Rollback(args) => rollback::run(args, &ctx),
+        Command::Recover(args) => internal::recover(args, &ctx),
+        Command::Status => show::status(&ctx),
+        Command::Releases => show::releases(&ctx),
+        Command::History => show::history(&ctx),
+        Command::Check => check::run(&ctx),
+        Command::Doctor(args) => doctor::run(args, &ctx),
+        Command::Prune(args) => prune::run(args, &ctx),
+        Command::Remove(args) => remove::run(args, &ctx),
+        Command::Await(args) => internal::wait(args),
+        Command::Page(args) => internal::page(args, &ctx),
+        Command::Reference(args) => reference::run(args, &ctx),
+    };
+    let exit = result.unwrap_or_else(|error| {
+        ctx.printer.always(&format!("error: {error:#}"));
+        Exit::of(&error)
+    });
+    exit.into()
+}
+
+/// The whole command line, for man pages and completions.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::command;
+
+    #[test]
+    fn the_command_line_is_sound_and_its_help_fits() {
+        command().debug_assert();
+        let mut command = command();
+        command.build();
+        for sub in command.get_subcommands_mut() {
+            let name = sub.get_name().to_owned();
+            for line in sub.render_long_help().to_string().lines() {
+                assert!(line.chars().count() <= 80, "{name}: {line}");
+            }
+        }
+    }
+}

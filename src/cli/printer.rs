@@ -1,0 +1,72 @@
+//! The only file that prints. stdout is data, stderr is talk.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::io::{IsTerminal as _, Write as _};
+
+/// How data is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    Text,
+    /// One JSON value, or one a line for events.
+    Json,
+}
+
+/// How much is said.
+#[derive(Debug, Clone, Copy)]
+pub struct Printer {
+    /// How data is written.
+    pub format: Format,
+    /// Says nothing but errors.
+    pub quiet: bool,
+}
+
+impl Printer {
+    /// Data, as it is. A reader that has gone is no error.
+    pub fn data(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Data in the form that was asked for.
+    pub fn value<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
+        match self.format {
+            Format::Text => self.data(&text(value)),
+            Format::Json => {
+                let json = serde_json::to_string_pretty(value).unwrap_or_default();
+                self.data(&format!("{json}\n"));
+            }
+        }
+    }
+
+    /// Talk.
+    pub fn say(&self, text: &str) {
+        if !self.quiet {
+            self.always(text);
+        }
+    }
+
+    /// Talk that `--quiet` does not hush.
+    pub fn always(&self, text: &str) {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+
+    /// A bar of bytes on a terminal, nothing elsewhere.
+    pub fn progress(&self, bytes: u64) -> ProgressBar {
+        let shown = !self.quiet && self.format == Format::Text && std::io::stderr().is_terminal();
+        let target = if shown {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(bytes), target);
+        let style = ProgressStyle::with_template(
+            "staging {bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+        );
+        match style {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        }
+    }
+}

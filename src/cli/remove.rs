@@ -1,0 +1,39 @@
+//! `robotctl remove`
+
+use super::find::refuse;
+use super::{Ctx, Exit};
+use anyhow::Result;
+use std::time::Duration;
+
+/// Arguments of `remove`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Also state, environment and secrets: they cannot be brought back
+    #[arg(long)]
+    purge: bool,
+    /// Waits this many seconds for another robotctl
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
+}
+
+pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
+    let name = ctx.deployed()?;
+    let wait = Duration::from_secs(args.wait);
+    ctx.change(&name, "removing", wait, |work| {
+        let state = work.book.state()?;
+        if state.live.is_none() && work.book.releases()?.is_empty() && !args.purge {
+            return refuse(
+                format!("`{name}` is not deployed"),
+                "`robotctl status` tells what is",
+            );
+        }
+        super::deploy::guarded(|| crate::apply::remove(work, &name, args.purge))?;
+        ctx.printer.say(&format!("{name} was removed"));
+        if !args.purge {
+            ctx.printer.say(&format!(
+                "its state in /var/lib/{name} and its settings in /etc/{name} are still there"
+            ));
+        }
+        Ok(Exit::Done)
+    })
+}

@@ -1,0 +1,119 @@
+//! `robotctl rollback`
+
+use super::find::refuse;
+use super::{Ctx, Exit};
+use crate::apply::{Operation, Work, apply, observe};
+use crate::model::Layout;
+use crate::plan::{Candidate, plan};
+use crate::record::{Book, Mark, ReleaseRecord};
+use anyhow::{Context, Result};
+use std::time::Duration;
+
+/// Arguments of `rollback`.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The release to put back, or the beginning of its id [default: the one before]
+    release: Option<String>,
+    /// Shows the plan
+    #[arg(long)]
+    dry_run: bool,
+    /// Waits this many seconds for another robotctl
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
+}
+
+pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
+    let name = ctx.deployed()?;
+    if args.dry_run {
+        let book = ctx.book(&name)?;
+        let record = target(args, ctx, &book, &Layout::new(&name))?;
+        let (app, tree) = (record.app()?, record.tree()?);
+        let observed = observe(&ctx.host, &book, &app, &tree)?;
+        let payload = book.payload(&record.id)?;
+        let candidate = Candidate {
+            id: &record.id,
+            app: &app,
+            tree: &tree,
+            payload: payload.as_ref(),
+        };
+        ctx.printer
+            .value(&plan(&candidate, &observed), ToString::to_string);
+        return Ok(Exit::Done);
+    }
+    let wait = Duration::from_secs(args.wait);
+    ctx.change(&name, "rolling back", wait, |work| {
+        let record = target(args, ctx, work.book, &Layout::new(&name))?;
+        back(ctx, work, &record)
+    })
+}
+
+fn back(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord) -> Result<Exit> {
+    let (app, tree) = (record.app()?, record.tree()?);
+    let observed = observe(&ctx.host, work.book, &app, &tree)?;
+    let payload = work.book.payload(&record.id)?;
+    let candidate = Candidate {
+        id: &record.id,
+        app: &app,
+        tree: &tree,
+        payload: payload.as_ref(),
+    };
+    let plan = plan(&candidate, &observed);
+    if plan.is_empty() {
+        ctx.printer
+            .say(&format!("nothing to do: {} is live", record.id));
+        return Ok(Exit::Done);
+    }
+    let outcome = super::deploy::guarded(|| apply(work, &plan, &app, &tree, Operation::Rollback))?;
+    Ok(super::deploy::ended(ctx, &plan, outcome))
+}
+
+/// The named release, or the latest one before the live one that is there and not bad.
+fn target(args: &Args, ctx: &Ctx, book: &Book, layout: &Layout) -> Result<ReleaseRecord> {
+    let state = book.state()?;
+    let usable = |id: &str| -> Result<Option<ReleaseRecord>> {
+        let there = ctx
+            .host
+            .root
+            .meta(&layout.release(id))?
+            .is_some_and(|meta| meta.is_dir);
+        Ok(if there { book.release(id)? } else { None })
+    };
+    if let Some(wanted) = &args.release {
+        let ids = book.releases()?;
+        let matching: Vec<&String> = ids
+            .iter()
+            .filter(|id| *id == wanted || id.starts_with(wanted.as_str()))
+            .collect();
+        let id = match matching.as_slice() {
+            _ if ids.contains(wanted) => wanted,
+            [id] => *id,
+            [] => {
+                return refuse(
+                    format!("there is no release `{wanted}`"),
+                    "`robotctl releases` lists them",
+                );
+            }
+            _ => {
+                return refuse(
+                    format!("`{wanted}` is the beginning of several releases"),
+                    "write more of the id: `robotctl releases` lists them",
+                );
+            }
+        };
+        return usable(id)?.with_context(|| format!("release `{id}` is no longer on this host"));
+    }
+    for id in state.before.iter().rev() {
+        if let Some(record) = usable(id)?
+            && !matches!(record.mark, Mark::Bad(_))
+        {
+            return Ok(record);
+        }
+    }
+    refuse(
+        match state.live {
+            Some(live) => format!("there is no release before {live}"),
+            None => "nothing is deployed".to_owned(),
+        },
+        "`robotctl releases` lists what can be named; `robotctl remove` takes the app away",
+    )
+}

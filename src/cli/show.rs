@@ -1,0 +1,207 @@
+//! `robotctl status`, `releases`, `history`
+
+use super::find::refuse;
+use super::{Ctx, Exit};
+use crate::host::release_of;
+use crate::model::{App, Layout, Name};
+use crate::record::{Book, Event, Mark};
+use anyhow::Result;
+use serde::Serialize;
+
+/// One unit as it is now.
+#[derive(Debug, Serialize)]
+struct UnitNow {
+    unit: String,
+    state: String,
+    /// The release that its main process really runs.
+    runs: Option<String>,
+    /// What differs from what is live.
+    note: Option<String>,
+}
+
+/// One app as it is now.
+#[derive(Debug, Serialize)]
+struct Now {
+    app: String,
+    live: Option<String>,
+    since: Option<String>,
+    current: Option<String>,
+    interrupted: Option<String>,
+    before: Vec<String>,
+    units: Vec<UnitNow>,
+}
+
+pub(super) fn status(ctx: &Ctx) -> Result<Exit> {
+    let mut all = Vec::new();
+    for name in ctx.all_deployed()? {
+        all.push(now(ctx, &name)?);
+    }
+    if all.is_empty() {
+        return refuse(
+            "no app is deployed on this host",
+            "deploy one: `robotctl deploy`",
+        );
+    }
+    ctx.printer
+        .value(&all, |all| all.iter().map(shown).collect());
+    Ok(Exit::Done)
+}
+
+fn now(ctx: &Ctx, name: &Name) -> Result<Now> {
+    let book = ctx.book(name)?;
+    let state = book.state()?;
+    let layout = Layout::new(name);
+    let record = match &state.live {
+        Some(id) => book.release(id)?,
+        None => None,
+    };
+    let app = record.map(|record| record.app()).transpose()?;
+    let live = state.live.clone();
+    Ok(Now {
+        app: name.to_string(),
+        current: ctx.host.root.read_link(&layout.current())?,
+        interrupted: book.journal()?.map(|journal| journal.operation),
+        units: match &app {
+            Some(app) => units(ctx, app, live.as_deref())?,
+            None => Vec::new(),
+        },
+        live,
+        since: state.since,
+        before: state.before,
+    })
+}
+
+fn units(ctx: &Ctx, app: &App, live: Option<&str>) -> Result<Vec<UnitNow>> {
+    let mut names = Vec::new();
+    for service in &app.services {
+        if service.has_socket_unit() {
+            names.push(app.socket_unit(service));
+        }
+        if service.timer.is_some() {
+            names.push(app.timer_unit(service));
+        }
+        names.push(app.unit(service));
+    }
+    let states = ctx.host.systemd.show(&names)?;
+    let unit = |(unit, state): (String, crate::host::UnitState)| {
+        let runs = state
+            .main_pid()
+            .and_then(|pid| release_of(pid, app.name.as_str()));
+        let stale = runs.is_some() && runs.as_deref() != live;
+        let note = if state.is_masked() {
+            Some("masked by the administrator".to_owned())
+        } else if stale {
+            Some("runs another release than the live one".to_owned())
+        } else if state.get("NeedDaemonReload") == "yes" {
+            Some("its file changed on disk: `systemctl daemon-reload`".to_owned())
+        } else if state.is_failed() {
+            Some(format!("{}: `journalctl -u {unit}`", state.get("Result")))
+        } else {
+            None
+        };
+        UnitNow {
+            state: format!("{} ({})", state.get("ActiveState"), state.get("SubState")),
+            unit,
+            runs,
+            note,
+        }
+    };
+    Ok(names.into_iter().zip(states).map(unit).collect())
+}
+
+fn shown(now: &Now) -> String {
+    let live = now.live.as_deref().unwrap_or("nothing");
+    let since = now.since.as_deref().unwrap_or("never");
+    let mut text = format!("{}: {live} is live since {since}\n", now.app);
+    if let Some(operation) = &now.interrupted {
+        text.push_str(&format!(
+            "  a {operation} was interrupted: `sudo robotctl recover`\n"
+        ));
+    }
+    let width = now
+        .units
+        .iter()
+        .map(|unit| unit.unit.len())
+        .max()
+        .unwrap_or(0);
+    for UnitNow {
+        unit,
+        state,
+        runs,
+        note,
+    } in &now.units
+    {
+        let runs = runs.as_deref().unwrap_or("-");
+        text.push_str(&format!("  {unit:width$}  {state:20} {runs}"));
+        if let Some(note) = note {
+            text.push_str(&format!("  {note}"));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// One release on this host.
+#[derive(Debug, Serialize)]
+struct Listed {
+    app: String,
+    release: String,
+    staged: String,
+    live: bool,
+    #[serde(flatten)]
+    mark: Mark,
+    origin: String,
+}
+
+pub(super) fn releases(ctx: &Ctx) -> Result<Exit> {
+    let mut all = Vec::new();
+    for name in ctx.all_deployed()? {
+        let book: Book = ctx.book(&name)?;
+        let live = book.state()?.live;
+        let mut list = Vec::new();
+        for id in book.releases()? {
+            if let Some(record) = book.release(&id)? {
+                list.push(Listed {
+                    app: name.to_string(),
+                    live: live.as_deref() == Some(&id),
+                    release: id,
+                    staged: record.staged,
+                    mark: record.mark,
+                    origin: record.origin,
+                });
+            }
+        }
+        list.sort_by(|a, b| a.staged.cmp(&b.staged));
+        all.append(&mut list);
+    }
+    ctx.printer.value(&all, |all| {
+        let mut text = String::new();
+        for one in all {
+            let live = if one.live { "*" } else { " " };
+            let mark = match &one.mark {
+                Mark::Staged => "staged".to_owned(),
+                Mark::Good => "good".to_owned(),
+                Mark::Bad(why) => format!("bad: {why}"),
+            };
+            text.push_str(&format!(
+                "{live} {} {}  {}  {mark}\n",
+                one.app, one.release, one.staged
+            ));
+        }
+        text
+    });
+    Ok(Exit::Done)
+}
+
+pub(super) fn history(ctx: &Ctx) -> Result<Exit> {
+    let mut all: Vec<Event> = Vec::new();
+    for name in ctx.all_deployed()? {
+        all.extend(ctx.book(&name)?.history()?);
+    }
+    all.sort_by(|a, b| a.ts.cmp(&b.ts));
+    ctx.printer.value(&all, |all| {
+        let line = |event: &Event| format!("{}  {}  {}\n", event.ts, event.app, event.message);
+        all.iter().map(line).collect()
+    });
+    Ok(Exit::Done)
+}

@@ -1,0 +1,91 @@
+//! The plan as a person reads it.
+
+use super::{Action, Plan};
+use crate::record::{FileChange, Stored};
+use similar::TextDiff;
+use std::fmt;
+
+/// The diff of one file outside the release.
+#[derive(Debug)]
+pub struct Diff<'a>(pub &'a FileChange);
+
+impl fmt::Display for Diff<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FileChange {
+            path,
+            before,
+            after,
+        } = self.0;
+        let (before, after) = (text(before.as_ref()), text(after.as_ref()));
+        let diff = TextDiff::from_lines(&before, &after);
+        let from = if before.is_empty() { "/dev/null" } else { path };
+        let to = if after.is_empty() { "/dev/null" } else { path };
+        write!(
+            f,
+            "{}",
+            diff.unified_diff().context_radius(2).header(from, to)
+        )
+    }
+}
+
+fn text(stored: Option<&Stored>) -> String {
+    stored
+        .and_then(|stored| stored.entry().ok())
+        .map_or(String::new(), |entry| entry.text())
+}
+
+/// Bytes as people read them.
+pub(crate) fn bytes(count: u64) -> String {
+    indicatif::BinaryBytes(count).to_string()
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let from = self.from.as_deref().unwrap_or("nothing");
+        writeln!(f, "{} {}: {from} -> {}", self.app, self.version, self.to)?;
+        let payload = &self.payload;
+        if payload.files > 0 {
+            writeln!(
+                f,
+                "\ncontent: {} files, {} ({} new): {} added, {} changed, {} removed",
+                payload.files,
+                bytes(payload.bytes),
+                bytes(payload.new_bytes),
+                payload.added.len(),
+                payload.changed.len(),
+                payload.removed.len()
+            )?;
+        }
+        if !self.files.is_empty() {
+            writeln!(f, "\nfiles on the host:")?;
+            for change in &self.files {
+                let mark = match (&change.before, &change.after) {
+                    (None, _) => '+',
+                    (_, None) => '-',
+                    _ => '~',
+                };
+                writeln!(f, "  {mark} {}", change.path)?;
+            }
+        }
+        writeln!(f, "\nunits:")?;
+        let width = self.units.iter().map(|unit| unit.unit.len()).max();
+        let width = width.unwrap_or_default();
+        for unit in &self.units {
+            let word = unit.action.word();
+            writeln!(f, "  {word:8} {:width$}  {}", unit.unit, unit.why)?;
+        }
+        if self.units.iter().any(|unit| unit.action == Action::Rebind) {
+            writeln!(
+                f,
+                "\na changed socket refuses connections while it is rebound"
+            )?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "\nwarning: {warning}")?;
+        }
+        match &self.from {
+            Some(from) => writeln!(f, "\nrollback would put back {from}"),
+            None => writeln!(f, "\nrollback would leave nothing of the app but its state"),
+        }
+    }
+}

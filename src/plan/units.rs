@@ -1,0 +1,260 @@
+//! What happens to each unit, and in which order.
+
+use super::{Candidate, Observed};
+use crate::model::layout::UNIT_DIR;
+use crate::model::{App, Service, Socket};
+use crate::record::FileChange;
+use serde::Serialize;
+use std::collections::BTreeSet;
+
+/// What happens to a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Nothing.
+    Keep,
+    /// Stopped before the switch: the new release has it no more.
+    Stop,
+    /// Started after the switch.
+    Start,
+    /// Restarted after the switch; an activated socket keeps requests waiting.
+    Restart,
+    /// Restarted while a stand-in answers: no client notices.
+    Overlap,
+    /// Stopped and started: its address changed, so that it is unreachable for a moment.
+    Rebind,
+}
+
+impl Action {
+    /// The verb as people read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Keep => "keep",
+            Self::Stop => "stop",
+            Self::Start => "start",
+            Self::Restart => "restart",
+            Self::Overlap => "overlap",
+            Self::Rebind => "rebind",
+        }
+    }
+}
+
+/// One unit and what happens to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnitPlan {
+    /// The whole unit name.
+    pub unit: String,
+    /// The short name of the service that it belongs to.
+    pub service: Option<String>,
+    /// What happens.
+    pub action: Action,
+    /// Why.
+    pub why: String,
+}
+
+/// All units of the new release in starting order, after those that go.
+pub(super) fn units(
+    new: &Candidate<'_>,
+    observed: &Observed,
+    files: &[FileChange],
+) -> Vec<UnitPlan> {
+    let look = Look {
+        observed,
+        same: observed.live.as_ref().is_some_and(|live| live.id == new.id),
+        changed: files.iter().map(|change| change.path.as_str()).collect(),
+        first: observed.live.is_none(),
+    };
+    let mut out = gone(new.app, observed);
+    for service in &new.app.services {
+        if service.has_socket_unit() {
+            out.push(look.socket(new.app, service));
+        }
+    }
+    for service in &new.app.services {
+        let backend = look.service(new.app, service, &new.app.unit(service));
+        out.push(backend);
+        if service.socket == Socket::Proxy {
+            out.push(look.service(new.app, service, &new.app.proxy_unit(service)));
+        }
+    }
+    for service in new.app.services.iter().filter(|one| one.timer.is_some()) {
+        out.push(look.timer(new.app, service));
+    }
+    let target = new.app.target_unit();
+    out.push(look.always(&target, None, true));
+    out
+}
+
+/// Units that only the live release has, in an order in which clients go before servers.
+fn gone(new: &App, observed: &Observed) -> Vec<UnitPlan> {
+    let Some(live) = &observed.live else {
+        return Vec::new();
+    };
+    let has = all_units(new);
+    let mut old: Vec<(String, String)> = Vec::new();
+    for service in &live.app.services {
+        for unit in units_of(&live.app, service) {
+            old.push((unit, service.name.to_string()));
+        }
+    }
+    let gone = old.into_iter().filter(|(unit, _)| !has.contains(unit));
+    gone.map(|(unit, service)| UnitPlan {
+        unit,
+        service: Some(service),
+        action: Action::Stop,
+        why: "the new release has it no more".into(),
+    })
+    .collect()
+}
+
+/// Every unit of a service, what triggers it first.
+fn units_of(app: &App, service: &Service) -> Vec<String> {
+    let mut out = Vec::new();
+    if service.timer.is_some() {
+        out.push(app.timer_unit(service));
+    }
+    if service.has_socket_unit() {
+        out.push(app.socket_unit(service));
+    }
+    if service.socket == Socket::Proxy {
+        out.push(app.proxy_unit(service));
+    }
+    out.push(app.unit(service));
+    out
+}
+
+fn all_units(app: &App) -> BTreeSet<String> {
+    let services = app.services.iter();
+    services
+        .flat_map(|service| units_of(app, service))
+        .collect()
+}
+
+struct Look<'a> {
+    observed: &'a Observed,
+    /// The release that is live is the one that goes live.
+    same: bool,
+    changed: BTreeSet<&'a str>,
+    first: bool,
+}
+
+impl Look<'_> {
+    /// Whether the unit's file or one of its drop-ins changes.
+    fn rewritten(&self, unit: &str) -> bool {
+        let file = format!("{UNIT_DIR}/{unit}");
+        let dir = format!("{file}.d/");
+        let changed = self.changed.iter();
+        changed.clone().any(|path| *path == file)
+            || changed.clone().any(|path| path.starts_with(&dir))
+    }
+
+    fn known(&self, unit: &str) -> bool {
+        let live = self.observed.live.as_ref();
+        live.is_some_and(|live| all_units(&live.app).contains(unit))
+    }
+
+    fn plan(unit: &str, service: &Service, action: Action, why: &str) -> UnitPlan {
+        UnitPlan {
+            unit: unit.to_owned(),
+            service: Some(service.name.to_string()),
+            action,
+            why: why.to_owned(),
+        }
+    }
+
+    fn socket(&self, app: &App, service: &Service) -> UnitPlan {
+        let unit = app.socket_unit(service);
+        let active = self.observed.active.contains(&unit);
+        let (action, why) = if self.observed.masked.contains(&unit) {
+            (Action::Keep, "masked by the administrator")
+        } else if !service.enable && !active {
+            (Action::Keep, "not enabled")
+        } else if self.rewritten(&unit) && active {
+            (Action::Rebind, "its addresses changed: a planned gap")
+        } else if !self.known(&unit) || self.observed.failed.contains(&unit) {
+            (Action::Start, "new")
+        } else if active {
+            (
+                Action::Keep,
+                "unchanged: it holds requests through the deploy",
+            )
+        } else {
+            (Action::Keep, "stopped by the administrator")
+        };
+        Self::plan(&unit, service, action, why)
+    }
+
+    fn service(&self, app: &App, service: &Service, unit: &str) -> UnitPlan {
+        let active = self.observed.active.contains(unit);
+        let failed = self.observed.failed.contains(unit);
+        let stale = !self.same || self.rewritten(unit);
+        let why = match (self.same, self.rewritten(unit)) {
+            (false, true) => "new release, unit changed",
+            (false, false) => "new release",
+            (true, _) => "unit changed",
+        };
+        let (action, why) = if self.observed.masked.contains(unit) {
+            (Action::Keep, "masked by the administrator")
+        } else if !service.is_daemon() && !active {
+            let why = if service.timer.is_some() {
+                "its timer starts it"
+            } else {
+                "not enabled"
+            };
+            (Action::Keep, why)
+        } else if service.timer.is_some() || service.kind == crate::model::Type::Oneshot {
+            (Action::Keep, "a job under way ends on its release")
+        } else if failed {
+            (Action::Restart, "it has failed")
+        } else if active && stale {
+            let socket = app.socket_unit(service);
+            let held = self.observed.active.contains(&socket) && !self.rewritten(&socket);
+            let overlaps = service.overlaps() && held && unit == app.unit(service);
+            (
+                if overlaps {
+                    Action::Overlap
+                } else {
+                    Action::Restart
+                },
+                why,
+            )
+        } else if active {
+            (Action::Keep, "unchanged")
+        } else if self.first || !self.known(unit) {
+            (Action::Start, "new")
+        } else {
+            (Action::Keep, "stopped by the administrator")
+        };
+        Self::plan(unit, service, action, why)
+    }
+
+    fn timer(&self, app: &App, service: &Service) -> UnitPlan {
+        let unit = app.timer_unit(service);
+        let active = self.observed.active.contains(&unit);
+        let (action, why) = if self.observed.masked.contains(&unit) {
+            (Action::Keep, "masked by the administrator")
+        } else if !service.enable && !active {
+            (Action::Keep, "not enabled")
+        } else if active && self.rewritten(&unit) {
+            (Action::Restart, "unit changed")
+        } else if !self.known(&unit) || self.observed.failed.contains(&unit) {
+            (Action::Start, "new")
+        } else if active {
+            (Action::Keep, "unchanged")
+        } else {
+            (Action::Keep, "stopped by the administrator")
+        };
+        Self::plan(&unit, service, action, why)
+    }
+
+    fn always(&self, unit: &str, service: Option<String>, wanted: bool) -> UnitPlan {
+        let active = self.observed.active.contains(unit);
+        let start = wanted && !active && self.first && !self.observed.masked.contains(unit);
+        UnitPlan {
+            unit: unit.to_owned(),
+            service,
+            action: if start { Action::Start } else { Action::Keep },
+            why: if start { "new" } else { "unchanged" }.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The crash journal: what is being changed, and how to put it back.
+//!
+//! It is written, whole and synced, before the first visible change, and removed after the
+//! last. Whoever finds it knows the release that was live and the earlier content of every
+//! file: `recover` needs nothing else, and trusts the disk for the rest.
+
+use super::State;
+use crate::tree::Entry;
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+/// How far a change has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Files, link and units are being changed: recovery goes back.
+    Switching,
+    /// The change failed and is being put back: recovery goes on with that.
+    Reverting,
+    /// The new release passed its checks: recovery goes forward.
+    Committing,
+}
+
+/// A file as the journal and the records hold it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stored {
+    /// A text file with its mode.
+    Text(u32, String),
+    /// Any other file, in hexadecimal, with its mode.
+    Hex(u32, String),
+    /// A symbolic link.
+    Link(String),
+}
+
+impl Stored {
+    /// Takes an entry in.
+    pub fn new(entry: &Entry) -> Self {
+        match entry {
+            Entry::Symlink(target) => Self::Link(target.clone()),
+            Entry::File { mode, bytes } => match std::str::from_utf8(bytes) {
+                Ok(text) => Self::Text(*mode, text.to_owned()),
+                Err(_) => {
+                    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
+                    Self::Hex(*mode, digits.collect())
+                }
+            },
+        }
+    }
+
+    /// Gives the entry back.
+    ///
+    /// # Errors
+    /// When the record was damaged.
+    pub fn entry(&self) -> Result<Entry> {
+        match self {
+            Self::Link(target) => Ok(Entry::Symlink(target.clone())),
+            Self::Text(mode, text) => Ok(Entry::File {
+                mode: *mode,
+                bytes: text.clone().into_bytes(),
+            }),
+            Self::Hex(mode, digits) => {
+                if !digits.is_ascii() || digits.len() % 2 != 0 {
+                    bail!("a record holds a damaged file");
+                }
+                let byte = |at: usize| {
+                    let pair = digits.get(at..at + 2).unwrap_or_default();
+                    u8::from_str_radix(pair, 16)
+                };
+                let bytes = (0..digits.len()).step_by(2).map(byte);
+                let bytes: Result<Vec<u8>, _> = bytes.collect();
+                Ok(Entry::File {
+                    mode: *mode,
+                    bytes: bytes.context("a record holds a damaged file")?,
+                })
+            }
+        }
+    }
+}
+
+/// One file that a change replaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileChange {
+    /// Absolute path on the host.
+    pub path: String,
+    /// What was there.
+    pub before: Option<Stored>,
+    /// What is to be there.
+    pub after: Option<Stored>,
+}
+
+/// Units that a change touches, by what has to be done to put them back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Units {
+    /// Stopped because the new release has them no more: start again.
+    pub stopped: Vec<String>,
+    /// Started: stop, unless they were active before.
+    pub started: Vec<String>,
+    /// Restarted on the new release: restart on the old one.
+    pub restarted: Vec<String>,
+    /// Stand-ins: stop.
+    pub standins: Vec<String>,
+}
+
+/// A change under way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    /// Format of this file.
+    pub format: u32,
+    /// The command's trace id.
+    pub trace_id: String,
+    /// `deploy`, `rollback` or `remove`.
+    pub operation: String,
+    /// How far it has come.
+    pub step: Step,
+    /// The release that `current` names before; `None` on the first deploy.
+    pub from: Option<String>,
+    /// The release that `current` names after.
+    pub to: Option<String>,
+    /// Files outside the releases.
+    pub files: Vec<FileChange>,
+    /// Units.
+    pub units: Units,
+    /// The state to record when it goes back.
+    pub state_before: State,
+    /// The state to record when it goes forward.
+    pub state_after: State,
+}

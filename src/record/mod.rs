@@ -1,0 +1,243 @@
+//! What `robotctl` remembers of an app, below `/var/lib/robotctl/<app>/`.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `lock` | who works on the app now; the kernel's lock on it decides |
+//! | `state.json` | the live release, those before it, and pins |
+//! | `journal.json` | a change under way, with how to undo it; absent at rest |
+//! | `history.jsonl` | one line an event, for people and `robotctl history` |
+//! | `releases/<id>.json` | manifest, rendered files and mark of a release |
+//! | `releases/<id>.index` | the release's payload, one line an item |
+//!
+//! Everything that decides is replaced in one step; the history only tells.
+
+mod history;
+mod journal;
+mod release;
+
+pub use history::Event;
+pub use journal::{FileChange, Journal, Step, Stored, Units};
+pub use release::{Mark, ReleaseRecord};
+
+use crate::host::{Lock, LockError, Root};
+use crate::model::Layout;
+use crate::model::layout::BOOKS_DIR;
+use crate::stage::Payload;
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The version of the files' format: a newer one is refused, an older one is read.
+pub const FORMAT: u32 = 1;
+
+/// What is live.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Format of this file.
+    #[serde(default)]
+    pub format: u32,
+    /// The live release.
+    pub live: Option<String>,
+    /// The releases that were live before it, the latest last.
+    #[serde(default)]
+    pub before: Vec<String>,
+    /// Services that stay on a release of their own: short name to release.
+    #[serde(default)]
+    pub pins: BTreeMap<String, String>,
+    /// When the live release went live.
+    pub since: Option<String>,
+}
+
+/// The records of one app.
+#[derive(Debug, Clone)]
+pub struct Book {
+    root: Root,
+    dir: String,
+}
+
+impl Book {
+    /// The book of the app with this layout; nothing is read or made yet.
+    pub fn new(root: &Root, layout: &Layout) -> Self {
+        Self {
+            root: root.clone(),
+            dir: layout.book(),
+        }
+    }
+
+    /// Names of all apps that have a book on this host.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn apps(root: &Root) -> Result<Vec<String>> {
+        root.list(BOOKS_DIR)
+    }
+
+    /// Takes the app's lock; the book's directory is made when it is missing.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] names who has it.
+    pub fn lock(&self, doing: &str, wait: Duration) -> Result<Lock, LockError> {
+        let dir = format!("{}/releases", self.dir);
+        self.root
+            .make_dir(BOOKS_DIR, 0o755)
+            .and_then(|()| self.root.make_dir(&self.dir, 0o700))
+            .and_then(|()| self.root.make_dir(&dir, 0o700))
+            .map_err(LockError::Failed)?;
+        Lock::take(&self.root, &format!("{}/lock", self.dir), doing, wait)
+    }
+
+    /// What is live; nothing when the app was never deployed.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn state(&self) -> Result<State> {
+        Ok(self.read("state.json")?.unwrap_or_default())
+    }
+
+    /// Replaces the state.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_state(&self, state: &State) -> Result<()> {
+        let mut state = state.clone();
+        state.format = FORMAT;
+        self.write("state.json", &state)
+    }
+
+    /// The change under way, if one was interrupted.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn journal(&self) -> Result<Option<Journal>> {
+        self.read("journal.json")
+    }
+
+    /// Records a step before it is taken.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_journal(&self, journal: &Journal) -> Result<()> {
+        self.write("journal.json", journal)
+    }
+
+    /// The change is over.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn clear_journal(&self) -> Result<()> {
+        self.root.remove_file(&self.path("journal.json"))
+    }
+
+    /// What is known of a release.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn release(&self, id: &str) -> Result<Option<ReleaseRecord>> {
+        self.read(&format!("releases/{id}.json"))
+    }
+
+    /// Replaces what is known of a release.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_release(&self, record: &ReleaseRecord) -> Result<()> {
+        self.write(&format!("releases/{}.json", record.id), record)
+    }
+
+    /// The payload of a release; `None` when it was not kept.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn payload(&self, id: &str) -> Result<Option<Payload>> {
+        let text = self
+            .root
+            .read_text(&self.path(&format!("releases/{id}.index")))?;
+        Ok(text.map(|text| Payload::from_text(&text)))
+    }
+
+    /// Keeps the payload of a release.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_payload(&self, id: &str, payload: &Payload) -> Result<()> {
+        let path = self.path(&format!("releases/{id}.index"));
+        self.root
+            .write_atomic(&path, payload.to_text().as_bytes(), 0o600)
+    }
+
+    /// Ids of all releases that have a record.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn releases(&self) -> Result<Vec<String>> {
+        let names = self.root.list(&self.path("releases"))?;
+        let ids = names.iter().filter_map(|name| name.strip_suffix(".json"));
+        Ok(ids
+            .filter(|id| !id.starts_with('.'))
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// Forgets a release.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn forget(&self, id: &str) -> Result<()> {
+        self.root
+            .remove_file(&self.path(&format!("releases/{id}.index")))?;
+        self.root
+            .remove_file(&self.path(&format!("releases/{id}.json")))
+    }
+
+    /// Adds a line to the history. A history that cannot be written never fails a deploy.
+    pub fn tell(&self, event: &Event) {
+        if let Ok(line) = serde_json::to_string(event) {
+            let _ = self.root.append(&self.path("history.jsonl"), &line);
+        }
+    }
+
+    /// The history, oldest first; a torn last line is passed over.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn history(&self) -> Result<Vec<Event>> {
+        let text = self
+            .root
+            .read_text(&self.path("history.jsonl"))?
+            .unwrap_or_default();
+        Ok(text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
+    }
+
+    /// Removes the whole book.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn burn(&self) -> Result<()> {
+        self.root.remove_tree(&self.dir)
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.dir)
+    }
+
+    fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
+        let path = self.path(name);
+        let Some(text) = self.root.read_text(&path)? else {
+            return Ok(None);
+        };
+        let value = serde_json::from_str(&text);
+        value.map(Some).with_context(|| format!("reading `{path}`"))
+    }
+
+    fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(value).context("writing a record")?;
+        text.push('\n');
+        self.root
+            .write_atomic(&self.path(name), text.as_bytes(), 0o600)
+    }
+}

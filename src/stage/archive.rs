@@ -1,0 +1,208 @@
+//! Archives: `.tar`, alone or compressed. Members are judged as files of a directory are.
+
+use super::payload::{Item, Kind, Payload, Refused, inside, plain_name};
+use super::scan::{Exclude, no_setuid, special};
+use crate::host::files;
+use anyhow::{Context, Result, bail};
+use indicatif::ProgressBar;
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read};
+use std::path::{Component, Path};
+use tar::EntryType;
+
+const SUFFIXES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".txz"];
+
+/// Whether the name says that it is an archive.
+pub(super) fn is_archive(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+}
+
+/// The uncompressed stream.
+fn open(path: &Path) -> Result<Box<dyn Read>> {
+    let file = BufReader::new(files::open_file(path)?);
+    let name = path.to_string_lossy();
+    let context = || format!("unpacking `{}`", path.display());
+    Ok(if name.ends_with("gz") {
+        Box::new(flate2::read::MultiGzDecoder::new(file))
+    } else if name.ends_with(".zst") {
+        Box::new(ruzstd::decoding::StreamingDecoder::new(file).with_context(context)?)
+    } else if name.ends_with("xz") {
+        let mut bytes = Vec::new();
+        let mut file = file;
+        lzma_rs::xz_decompress(&mut file, &mut bytes)
+            .map_err(|error| anyhow::anyhow!("{error:?}"))
+            .with_context(context)?;
+        Box::new(std::io::Cursor::new(bytes))
+    } else {
+        Box::new(file)
+    })
+}
+
+/// Calls `each` for every member that is not excluded, with its plain path.
+fn members(
+    path: &Path,
+    mut keep: impl FnMut(&Path, bool) -> bool,
+    mut each: impl FnMut(String, EntryType, &mut tar::Entry<'_, Box<dyn Read>>) -> Result<()>,
+) -> Result<()> {
+    let context = || format!("reading the archive `{}`", path.display());
+    let mut archive = tar::Archive::new(open(path)?);
+    for entry in archive.entries().with_context(context)? {
+        let mut entry = entry.with_context(context)?;
+        let kind = entry.header().entry_type();
+        if matches!(kind, EntryType::XGlobalHeader | EntryType::XHeader) {
+            continue;
+        }
+        let name = entry.path().with_context(context)?.into_owned();
+        let mut plain = std::path::PathBuf::new();
+        for part in name.components() {
+            match part {
+                Component::Normal(part) => plain.push(part),
+                Component::CurDir => {}
+                Component::RootDir | Component::ParentDir | Component::Prefix(_) => {
+                    let refused = Refused {
+                        message: format!(
+                            "the archive's member `{}` leaves the tree",
+                            name.display()
+                        ),
+                        hint: "make the archive anew from inside the directory: `tar -C DIR -cf app.tar .`",
+                    };
+                    return Err(refused.into());
+                }
+            }
+        }
+        if plain.as_os_str().is_empty() || !keep(&plain, kind.is_dir()) {
+            continue;
+        }
+        each(plain_name(&plain)?, kind, &mut entry)?;
+    }
+    Ok(())
+}
+
+/// What the archive would put into a release.
+pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
+    let mut found: BTreeMap<String, Kind> = BTreeMap::new();
+    members(
+        path,
+        |path, is_dir| !exclude.covers(path, is_dir),
+        |name, kind, entry| {
+            let mode = entry.header().mode().unwrap_or(0o644);
+            let item = match kind {
+                EntryType::Directory => Kind::Dir,
+                EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                    no_setuid(&name, mode)?;
+                    let len = entry.size();
+                    let mut hasher = blake3::Hasher::new();
+                    hasher.update_reader(entry)?;
+                    Kind::File {
+                        hash: hasher.finalize(),
+                        exec: mode & 0o111 != 0,
+                        len,
+                    }
+                }
+                EntryType::Symlink => {
+                    let target = entry.link_name()?.unwrap_or_default();
+                    let target = target.to_string_lossy().into_owned();
+                    inside(&name, &target)?;
+                    Kind::Link(target)
+                }
+                EntryType::Link => {
+                    let target = entry.link_name()?.unwrap_or_default();
+                    let target = plain_name(target.strip_prefix("./").unwrap_or(&target))?;
+                    match found.get(&target) {
+                        Some(kind @ Kind::File { .. }) => kind.clone(),
+                        _ => {
+                            let refused = Refused {
+                                message: format!(
+                                    "the archive's member `{name}` is a link to `{target}`, which is not in it"
+                                ),
+                                hint: "make the archive anew from the whole directory",
+                            };
+                            return Err(refused.into());
+                        }
+                    }
+                }
+                _ => return Err(special(&name, "device, pipe or other special file").into()),
+            };
+            parents(&name, &mut found)?;
+            found.insert(name, item);
+            Ok(())
+        },
+    )?;
+    let items = found.into_iter().map(|(path, kind)| Item { path, kind });
+    Ok(Payload::new(items.collect()))
+}
+
+/// Directories that the archive does not name; none may be a link, which would lead elsewhere.
+fn parents(name: &str, found: &mut BTreeMap<String, Kind>) -> Result<()> {
+    let mut rest = name;
+    while let Some((parent, _)) = rest.rsplit_once('/') {
+        match found.get(parent) {
+            None => drop(found.insert(parent.to_owned(), Kind::Dir)),
+            Some(Kind::Dir) => {}
+            Some(_) => {
+                let refused = Refused {
+                    message: format!(
+                        "the archive's member `{name}` lies below `{parent}`, which is no directory"
+                    ),
+                    hint: "make the archive anew from the directory",
+                };
+                return Err(refused.into());
+            }
+        }
+        rest = parent;
+    }
+    Ok(())
+}
+
+/// Writes the members that `payload` names below `to`.
+pub(super) fn unpack(
+    path: &Path,
+    payload: &Payload,
+    to: &Path,
+    progress: &ProgressBar,
+) -> Result<()> {
+    for item in &payload.items {
+        match &item.kind {
+            Kind::Dir => files::make_plain_dir(&to.join(&item.path))?,
+            Kind::Link(target) => files::make_link(target, &to.join(&item.path))?,
+            Kind::File { .. } => {}
+        }
+    }
+    let mut written = 0;
+    members(
+        path,
+        |path, _| {
+            path.to_str()
+                .is_some_and(|path| payload.get(path).is_some())
+        },
+        |name, kind, entry| {
+            let Some(item) = payload.get(&name) else {
+                return Ok(());
+            };
+            let Kind::File { hash, len, .. } = &item.kind else {
+                return Ok(());
+            };
+            let target = to.join(&name);
+            if kind == EntryType::Link {
+                let first = entry.link_name()?.unwrap_or_default();
+                let first = to.join(first.strip_prefix("./").unwrap_or(&first));
+                files::copy_file(&first, &target, item.mode(), hash)?;
+            } else if files::write_stream(entry, &target, item.mode())? != *hash {
+                bail!("`{}` changed while it was read", path.display());
+            }
+            written += 1;
+            progress.inc(*len);
+            Ok(())
+        },
+    )?;
+    let files = payload.items.iter();
+    if written
+        != files
+            .filter(|item| matches!(item.kind, Kind::File { .. }))
+            .count()
+    {
+        bail!("`{}` changed while it was read", path.display());
+    }
+    Ok(())
+}

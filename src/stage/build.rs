@@ -1,0 +1,184 @@
+//! Build commands and the Python environment, run unprivileged in a sandbox where the staged
+//! tree is `/opt/<app>/current`, so that what they write down is right when it is live.
+
+use crate::host::{Command, Host, files};
+use crate::model::{App, Python};
+use anyhow::{Context, Result, bail};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// The system user that owns a staged tree while it is built.
+const BUILDER: &str = "robotctl-build";
+
+/// Runs everything that the manifest asks for, then gives the tree back to root.
+pub(super) fn build(host: &Host, app: &App, staging: &str) -> Result<()> {
+    if host.is_offline() {
+        bail!(
+            "building below `--root` is not possible\n\nhint: build first, and deploy a source that needs no `build` and no `python`"
+        );
+    }
+    let line = format!("u {BUILDER} - \"robotctl build sandbox\" / -\n");
+    Command::new(["systemd-sysusers", "-"]).input(line).run()?;
+    let (uid, gid) =
+        files::user_ids(BUILDER)?.with_context(|| format!("looking up the user `{BUILDER}`"))?;
+    let dir = host.root.path(staging);
+    let mut commands: Vec<(Vec<String>, bool)> = Vec::new();
+    if let Some(python) = &app.release.python {
+        let offline = python.wheels.is_some();
+        commands.extend(
+            python_commands(app, python)
+                .into_iter()
+                .map(|argv| (argv, offline)),
+        );
+    }
+    for argv in &app.release.build {
+        commands.push((argv.iter().map(ToString::to_string).collect(), false));
+    }
+    if app.release.build.is_empty() {
+        // Only the environment is written: the payload stays root's, and may share inodes.
+        files::make_plain_dir(&dir.join(".venv"))?;
+        files::give_to(&dir.join(".venv"), uid, gid)?;
+    } else {
+        files::give_to(&dir, uid, gid)?;
+    }
+    for (argv, offline) in &commands {
+        run(host, app, staging, argv, *offline)?;
+    }
+    if app.release.build.is_empty() {
+        files::give_to(&dir.join(".venv"), 0, 0)?;
+        normalise(&dir.join(".venv"), app)
+    } else {
+        files::give_to(&dir, 0, 0)?;
+        normalise(&dir, app)
+    }
+}
+
+/// venv(5)-like layout in `.venv`; byte code that no clamped time stamp can make stale.
+fn python_commands(app: &App, python: &Python) -> Vec<Vec<String>> {
+    let current = app.layout.current();
+    let interpreter = format!("{current}/.venv/bin/python");
+    let mut install: Vec<String> = [
+        interpreter.as_str(),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-compile",
+        "--no-cache-dir",
+        "--disable-pip-version-check",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    if let Some(wheels) = &python.wheels {
+        install.extend(["--no-index".into(), "--find-links".into()]);
+        install.push(format!("{current}/{wheels}"));
+    }
+    for file in &python.requirements {
+        install.extend(["-r".into(), format!("{current}/{file}")]);
+    }
+    let venv = [
+        "/usr/bin/python3",
+        "-m",
+        "venv",
+        &format!("{current}/.venv"),
+    ];
+    let compile = [
+        interpreter.as_str(),
+        "-m",
+        "compileall",
+        "-q",
+        "--invalidation-mode",
+        "unchecked-hash",
+        &format!("{current}/.venv/lib"),
+    ];
+    vec![
+        venv.map(str::to_owned).to_vec(),
+        install,
+        compile.map(str::to_owned).to_vec(),
+    ]
+}
+
+/// One command in a transient service (systemd-run(1)).
+fn run(host: &Host, app: &App, staging: &str, argv: &[String], offline: bool) -> Result<()> {
+    let current = app.layout.current();
+    let real = host.root.path(staging);
+    let properties = [
+        format!("User={BUILDER}"),
+        format!("Group={BUILDER}"),
+        // The mount point must not be made on the host: /opt is a tmpfs of this unit.
+        "TemporaryFileSystem=/opt:mode=0755".to_owned(),
+        format!("BindPaths={}:{current}", real.display()),
+        format!("WorkingDirectory={current}"),
+        format!("PrivateNetwork={}", if offline { "yes" } else { "no" }),
+        "NoNewPrivileges=yes".into(),
+        "PrivateTmp=yes".into(),
+        "PrivateDevices=yes".into(),
+        "ProtectSystem=strict".into(),
+        format!("ReadWritePaths={current}"),
+        "ProtectHome=yes".into(),
+        "ProtectControlGroups=yes".into(),
+        "ProtectKernelModules=yes".into(),
+        "ProtectKernelTunables=yes".into(),
+        "CapabilityBoundingSet=".into(),
+        "RestrictSUIDSGID=yes".into(),
+        "InaccessiblePaths=-/etc/".to_owned() + app.name.as_str(),
+        "InaccessiblePaths=-/var/lib/".to_owned() + app.name.as_str(),
+        "Environment=HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1".into(),
+        "RuntimeMaxSec=1h".into(),
+    ];
+    let head = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect"];
+    let mut command: Vec<String> = head.map(str::to_owned).to_vec();
+    for property in properties {
+        command.extend(["--property".to_owned(), property]);
+    }
+    command.push("--".into());
+    command.extend(argv.iter().cloned());
+    let output = Command::new(command).output()?;
+    if output.success() {
+        return Ok(());
+    }
+    let all = format!("{}{}", output.stdout, output.stderr);
+    let lines: Vec<&str> = all.trim().lines().collect();
+    let tail = lines.get(lines.len().saturating_sub(8)..).unwrap_or(&[]);
+    bail!(
+        "building the release: `{}` ended with exit code {}:\n{}",
+        argv.join(" "),
+        output.code,
+        tail.join("\n")
+    )
+}
+
+/// Plain modes, no special files, and links that lead into the release or to `/usr`.
+fn normalise(dir: &Path, app: &App) -> Result<()> {
+    let current = app.layout.current();
+    for entry in walkdir::WalkDir::new(dir) {
+        let entry = entry.with_context(|| format!("listing `{}`", dir.display()))?;
+        let (path, kind) = (entry.path(), entry.file_type());
+        if kind.is_symlink() {
+            let target = path
+                .read_link()
+                .with_context(|| format!("reading `{}`", path.display()))?;
+            let fine =
+                target.is_relative() || target.starts_with("/usr") || target.starts_with(&current);
+            if !fine {
+                bail!(
+                    "the build made a link that leaves the release: `{}` -> `{}`",
+                    path.display(),
+                    target.display()
+                );
+            }
+        } else if kind.is_dir() {
+            files::set_mode(path, 0o755)?;
+        } else if kind.is_file() {
+            let mode = entry
+                .metadata()
+                .context("looking at a built file")?
+                .permissions()
+                .mode();
+            files::set_mode(path, if mode & 0o111 != 0 { 0o755 } else { 0o644 })?;
+        } else {
+            bail!("the build made a special file: `{}`", path.display());
+        }
+    }
+    Ok(())
+}
