@@ -235,7 +235,8 @@ impl Ctx {
                 self.printer.data(&format!("{line}\n"));
             }
             super::Format::Text if event.level == "info" => self.printer.say(&event.message),
-            super::Format::Text if event.level == "debug" => {}
+            // The command's last words tell of the failure, with what to do.
+            super::Format::Text if event.level == "debug" || event.event == "failed" => {}
             super::Format::Text => {
                 self.printer
                     .always(&format!("{}: {}", event.level, event.message));
