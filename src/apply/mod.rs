@@ -27,6 +27,18 @@ use crate::tree::FileTree;
 use crate::verify::{Unhealthy, verify};
 use anyhow::{Context, Result};
 
+/// Events that the app's own history keeps; the systemd journal gets all of them.
+const KEPT: [&str; 8] = [
+    "deployed",
+    "failed",
+    "pinned",
+    "pruned",
+    "put-back",
+    "recovered",
+    "removed",
+    "rolled-back",
+];
+
 /// What every step needs: the host, the app's records, and somebody to tell.
 pub struct Work<'a> {
     /// The host.
@@ -65,7 +77,7 @@ impl Work<'_> {
             message: message.to_owned(),
         };
         (self.show)(&event);
-        if level != "debug" {
+        if KEPT.contains(&event.event.as_str()) {
             self.book.tell(&event);
         }
         let priority = match level {
@@ -118,6 +130,9 @@ pub enum Outcome {
         /// What is wrong with what is back, if anything is: a person is needed.
         degraded: Option<String>,
     },
+    /// The new release is live and healthy, and that could not be written down: the journal is
+    /// still there, and `recover` goes forward.
+    Unrecorded(String),
 }
 
 /// Which command makes the change.
@@ -143,14 +158,15 @@ pub fn apply(
 ) -> Result<Outcome> {
     let mut journal = journal(work, plan, app, operation)?;
     work.book.set_journal(&journal)?;
-    let outcome = forward(work, plan, app, tree, &journal);
+    let outcome = forward(work, plan, app, tree, &journal).and_then(|()| {
+        journal.step = Step::Committing;
+        work.book.set_journal(&journal)
+    });
     match outcome {
-        Ok(()) => {
-            journal.step = Step::Committing;
-            work.book.set_journal(&journal)?;
-            commit(work, &journal)?;
-            Ok(Outcome::Done)
-        }
+        Ok(()) => Ok(match commit(work, &journal) {
+            Ok(()) => Outcome::Done,
+            Err(error) => Outcome::Unrecorded(format!("{error:#}")),
+        }),
         Err(failure) => {
             let why = format!("{failure:#}");
             work.tell("error", "failed", About::release(&plan.to), &why);

@@ -224,10 +224,9 @@ pub fn verify_units(host: &Host, app: &App, tree: &FileTree) -> Result<()> {
 
 /// Lines about our units that are not about programs of a release that is not live yet.
 fn complaints(stderr: &str, current: &str, dir: &Path) -> Vec<String> {
-    let ours = |line: &&str| {
-        !(line.contains(&format!("Command {current}/")) && line.contains("not executable"))
-            && !line.contains("robotctl is not executable")
-    };
+    let own = format!("Command {current}/");
+    let program = |line: &str| line.contains(&own) || line.contains("/bin/robotctl");
+    let ours = |line: &&str| !(program(line) && line.contains("not executable"));
     let shown = format!("{}/", dir.display());
     let lines = stderr
         .lines()

@@ -6,6 +6,7 @@ use crate::apply::{
     About, Operation, Outcome, Work, apply, observe, preflight, programs, prune, verify_units,
 };
 use crate::host;
+use crate::model::App;
 use crate::plan::{Candidate, Observed, Plan, plan};
 use crate::record::{FORMAT, Mark, ReleaseRecord, Stored};
 use crate::render::render;
@@ -70,7 +71,7 @@ fn prepare(args: &Args, ctx: &Ctx, loaded: &Loaded) -> Result<Prepared> {
     };
     let source = Source::at(&path)?;
     let payload = scan(&source, &app.release)?;
-    let tree = render(app, ctx.target(app)?)?;
+    let tree = render(app, ctx.target(app))?;
     let id = release_id(app, &payload, &tree.digest());
     Ok(Prepared {
         source,
@@ -155,30 +156,46 @@ fn deploy(
             payload,
         })
     });
-    work.tell(
-        "info",
-        "staging",
-        About::release(id),
-        &format!("staging {id}"),
-    );
-    let bar = ctx.printer.progress(plan.payload.bytes);
-    stage(
-        &ctx.host,
-        app,
-        &prepared.source,
-        &prepared.payload,
-        base.as_ref(),
-        id,
-        &bar,
-    )?;
-    bar.finish_and_clear();
-    programs(&ctx.host, app, id)?;
-    verify_units(&ctx.host, app, &prepared.tree)?;
-    work.book.set_payload(id, &prepared.payload)?;
+    record(ctx, work, loaded, prepared, known)?;
+    let ready = || -> Result<()> {
+        let message = format!("staging {id}");
+        work.tell("info", "staging", About::release(id), &message);
+        let bar = ctx.printer.progress(plan.payload.bytes);
+        let (source, payload) = (&prepared.source, &prepared.payload);
+        stage(&ctx.host, app, source, payload, base.as_ref(), id, &bar)?;
+        bar.finish_and_clear();
+        programs(&ctx.host, app, id)?;
+        verify_units(&ctx.host, app, &prepared.tree)
+    };
+    if let Err(error) = ready() {
+        discard(ctx, work, app, id)?;
+        return Err(error);
+    }
+    for warning in &plan.warnings {
+        ctx.printer.say(&format!("warning: {warning}"));
+    }
+    let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, Operation::Deploy))?;
+    let exit = ended(ctx, &plan, outcome);
+    if exit == Exit::Done {
+        prune(work, &app.layout, app.release.keep)?;
+    }
+    Ok(exit)
+}
+
+/// Writes down what the release is, before it is there: a record without a release is swept, a
+/// release without a record would be a stranger that nobody removes.
+fn record(
+    ctx: &Ctx,
+    work: &Work<'_>,
+    loaded: &Loaded,
+    prepared: &Prepared,
+    known: Option<ReleaseRecord>,
+) -> Result<()> {
     let files = prepared.tree.iter();
+    work.book.set_payload(&prepared.id, &prepared.payload)?;
     work.book.set_release(&ReleaseRecord {
         format: FORMAT,
-        id: id.to_owned(),
+        id: prepared.id.clone(),
         manifest: loaded.text.clone(),
         environment: ctx.environment.clone(),
         files: files
@@ -192,16 +209,17 @@ fn deploy(
             Some(record) if record.mark == Mark::Good => Mark::Good,
             _ => Mark::Staged,
         },
-    })?;
-    for warning in &plan.warnings {
-        ctx.printer.say(&format!("warning: {warning}"));
+    })
+}
+
+/// Takes away a release that never became live.
+fn discard(ctx: &Ctx, work: &Work<'_>, app: &App, id: &str) -> Result<()> {
+    let state = work.book.state()?;
+    if state.live.as_deref() == Some(id) || state.before.iter().any(|one| one == id) {
+        return Ok(());
     }
-    let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, Operation::Deploy))?;
-    let exit = ended(ctx, &plan, outcome);
-    if exit == Exit::Done {
-        prune(work, &app.layout, app.release.keep)?;
-    }
-    Ok(exit)
+    ctx.host.root.remove_tree(&app.layout.release(id))?;
+    work.book.forget(id)
 }
 
 /// Runs what must not be torn: a lost terminal or Ctrl-C waits until it has ended.
@@ -216,6 +234,14 @@ pub(super) fn guarded<T>(then: impl FnOnce() -> T) -> T {
 pub(super) fn ended(ctx: &Ctx, plan: &Plan, outcome: Outcome) -> Exit {
     match outcome {
         Outcome::Done => Exit::Done,
+        Outcome::Unrecorded(why) => {
+            ctx.printer.always(&format!(
+                "error: {} is live and healthy, and that could not be written down: {why}\n\n\
+                 hint: make room, then: sudo robotctl recover",
+                plan.to
+            ));
+            Exit::Degraded
+        }
         Outcome::Back { why, degraded } => {
             let from = plan.from.as_deref();
             if let Some(wrong) = degraded {

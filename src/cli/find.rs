@@ -119,16 +119,14 @@ impl Ctx {
     }
 
     /// The systemd to write units for.
-    pub(super) fn target(&self, app: &App) -> Result<Target> {
-        if let Some(target) = app.target {
-            return Ok(target);
-        }
-        if self.host.is_offline() {
-            return Ok(Target::Portable);
-        }
-        match self.host.systemd.version() {
-            Ok(version) => Ok(Target::Version(version)),
-            Err(_) => Ok(Target::Portable),
+    pub(super) fn target(&self, app: &App) -> Target {
+        match (app.target, self.host.is_offline()) {
+            (Some(target), _) => target,
+            (None, true) => Target::Portable,
+            (None, false) => match self.host.systemd.version() {
+                Ok(version) => Target::Version(version),
+                Err(_) => Target::Portable,
+            },
         }
     }
 
@@ -223,7 +221,7 @@ impl Ctx {
                 work.tell("warning", "recovered", About::default(), &told);
             }
         }
-        crate::stage::sweep(&self.host, &Layout::new(name))?;
+        crate::stage::sweep(&self.host, &book, &Layout::new(name))?;
         then(&work)
     }
 

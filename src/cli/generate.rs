@@ -19,7 +19,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let loaded = ctx.load()?;
-    let tree = render(&loaded.app, ctx.target(&loaded.app)?)?;
+    let tree = render(&loaded.app, ctx.target(&loaded.app))?;
     for warning in loaded.app.warnings() {
         ctx.printer.say(&format!("warning: {warning}"));
     }

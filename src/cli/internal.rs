@@ -49,7 +49,7 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
             show: &show,
         };
         let ended = end_change(&work, units)?;
-        crate::stage::sweep(&ctx.host, &layout)?;
+        crate::stage::sweep(&ctx.host, &book, &layout)?;
         if ended != Recovered::Nothing {
             found = true;
             if args.boot {

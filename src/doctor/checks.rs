@@ -251,7 +251,7 @@ pub(super) fn tmpfiles(patient: &Patient<'_>) -> Findings {
                 ),
             )),
             Some((uid, _)) if uid != meta.uid => {
-                out.push(error(format!("`{path}` is not owned by `{user}`"), &again))
+                out.push(error(format!("`{path}` is not owned by `{user}`"), &again));
             }
             Some(_) => {}
         }

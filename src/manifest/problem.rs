@@ -122,7 +122,7 @@ fn locate(text: &str, path: &[String]) -> Option<usize> {
                 (key.span().start, value.get_ref().clone())
             }
             DeValue::Array(items) => {
-                let item = items.iter().nth(part.parse().ok()?)?;
+                let item = items.get(part.parse::<usize>().ok()?)?;
                 (item.span().start, item.get_ref().clone())
             }
             _ => break,

@@ -12,7 +12,8 @@ pub use payload::{Item, Kind, Payload, Refused};
 pub use scan::{Source, scan};
 
 use crate::host::{Host, files};
-use crate::model::App;
+use crate::model::{App, Layout};
+use crate::record::Book;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use std::path::Path;
@@ -89,15 +90,22 @@ pub fn stage(
     fill().inspect_err(|_| drop(host.root.remove_tree(&staging)))
 }
 
-/// Removes what killed runs left.
+/// Removes what killed runs left: unfinished releases, and records of releases that never came.
 ///
 /// # Errors
 /// When it cannot be listed or removed.
-pub fn sweep(host: &Host, app: &crate::model::Layout) -> Result<()> {
-    for name in host.root.list(&app.releases())? {
+pub fn sweep(host: &Host, book: &Book, layout: &Layout) -> Result<()> {
+    for name in host.root.list(&layout.releases())? {
         if name.starts_with(STAGING) {
             host.root
-                .remove_tree(&format!("{}/{name}", app.releases()))?;
+                .remove_tree(&format!("{}/{name}", layout.releases()))?;
+        }
+    }
+    let state = book.state()?;
+    for id in book.releases()? {
+        let live = state.live.as_deref() == Some(&id);
+        if !live && host.root.meta(&layout.release(&id))?.is_none() {
+            book.forget(&id)?;
         }
     }
     Ok(())
