@@ -1,8 +1,11 @@
 //! Units: stand-ins before the switch, restarts after it, in dependency order.
 
+use super::precheck::{local_drop_ins, sweep};
 use super::{About, Work};
 use crate::model::App;
 use crate::plan::{Action, Plan, UnitPlan};
+use crate::render::RUNTIME_UNIT_DIR;
+use crate::tree::Entry;
 use crate::verify::Address;
 use anyhow::{Context, Result, bail};
 use std::time::Duration;
@@ -25,6 +28,7 @@ pub(super) fn before_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<(
     if units.is_empty() {
         return Ok(());
     }
+    obey_administrator(work, plan, app)?;
     work.host.systemd.reset_failed(&units);
     start(work, &units)?;
     for unit in &units {
@@ -40,6 +44,30 @@ pub(super) fn before_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<(
         );
     }
     Ok(())
+}
+
+/// Gives the stand-ins the administrator's own drop-ins of the services that they stand in for.
+/// They lie in `/run` until the stand-ins have gone.
+fn obey_administrator(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+    let overlaps = plan
+        .units
+        .iter()
+        .filter(|unit| unit.action == Action::Overlap);
+    let services = overlaps.filter_map(|unit| app.service(unit.service.as_deref()?));
+    let mut any = false;
+    for service in services {
+        let dir = format!("{RUNTIME_UNIT_DIR}/{}.d", app.standin_template(service));
+        for (name, bytes) in local_drop_ins(work.host, &app.unit(service))? {
+            let path = format!("{dir}/{name}");
+            work.host.root.put(&path, Some(&Entry::file(bytes)))?;
+            any = true;
+        }
+    }
+    if any {
+        work.host.systemd.daemon_reload()
+    } else {
+        Ok(())
+    }
 }
 
 /// Starts, restarts and stops what the plan says, then the stand-ins go.
@@ -74,7 +102,7 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
     }
     let units = standins(plan, app);
     systemd.stop(&units)?;
-    Ok(())
+    sweep(work.host, &work.app)
 }
 
 fn start(work: &Work<'_>, units: &[String]) -> Result<()> {

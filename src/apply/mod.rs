@@ -6,6 +6,7 @@
 
 mod activate;
 mod observe;
+mod precheck;
 mod preflight;
 mod prune;
 mod recover;
@@ -14,6 +15,7 @@ mod switch;
 
 pub use activate::wait_for;
 pub use observe::observe;
+pub use precheck::{precheck, sweep};
 pub use preflight::{Refusal, preflight, programs, verify_units};
 pub use prune::{Pruned, prune};
 pub use recover::{Recovered, Units as RecoverUnits, recover};

@@ -3,7 +3,8 @@
 use super::find::{Loaded, refuse};
 use super::{Ctx, Exit, Format};
 use crate::apply::{
-    About, Operation, Outcome, Work, apply, observe, preflight, programs, prune, verify_units,
+    About, Operation, Outcome, Work, apply, observe, precheck, preflight, programs, prune,
+    verify_units,
 };
 use crate::host;
 use crate::model::App;
@@ -167,7 +168,8 @@ fn deploy(
         programs(&ctx.host, app, id)?;
         verify_units(&ctx.host, app, &prepared.tree)
     };
-    if let Err(error) = ready() {
+    let ready = ready().and_then(|()| precheck(work, &plan, app, ctx.target(app)));
+    if let Err(error) = ready {
         discard(ctx, work, app, id)?;
         return Err(error);
     }

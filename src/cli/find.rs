@@ -221,6 +221,7 @@ impl Ctx {
                 work.tell("warning", "recovered", About::default(), &told);
             }
         }
+        crate::apply::sweep(&self.host, name.as_str())?;
         crate::stage::sweep(&self.host, &book, &Layout::new(name))?;
         then(&work)
     }

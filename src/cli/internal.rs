@@ -49,6 +49,7 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
             show: &show,
         };
         let ended = end_change(&work, units)?;
+        crate::apply::sweep(&ctx.host, name.as_str())?;
         crate::stage::sweep(&ctx.host, &book, &layout)?;
         if ended != Recovered::Nothing {
             found = true;

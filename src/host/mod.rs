@@ -12,6 +12,7 @@ mod clock;
 pub mod files;
 pub mod journald;
 mod lock;
+mod network;
 mod process;
 mod root;
 mod runner;
@@ -20,6 +21,7 @@ mod systemd;
 
 pub use clock::{now, wait_until};
 pub use lock::{Holder, Lock, LockError};
+pub use network::{free_port, in_network_of};
 pub use process::{Process, processes, release_of};
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};

@@ -165,6 +165,9 @@ pub struct ServiceTable {
     /// Plain environment of this service alone.
     #[serde(default)]
     pub env: Map<String>,
+    /// Whether a second copy may run for a moment; default: when it listens and overlaps or
+    /// binds its own address.
+    pub pre_check: Option<bool>,
     /// Smoke checks after a deploy.
     #[serde(default)]
     pub check: Vec<CheckTable>,

@@ -369,6 +369,9 @@ impl<'a> Reader<'a> {
             limits: limits(key, table.limits.as_ref())?,
             env: self.env(key, table)?,
             secrets: self.secrets_of(key)?,
+            pre_check: table.pre_check.unwrap_or(
+                !listen.is_empty() && (upgrade == Upgrade::Overlap || table.upgrade.is_none()),
+            ),
             checks: self.checks(key, table, &listen)?,
             timer: self.timer(key, table.timer.as_ref(), kind)?,
             sandbox: self.sandbox(key, table.runtime.as_deref(), &table.sandbox)?,

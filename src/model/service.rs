@@ -200,6 +200,9 @@ pub struct Service {
     pub env: Vec<(EnvName, Text)>,
     /// Credentials: names under `/etc/<app>/credentials`.
     pub secrets: Vec<EnvName>,
+    /// Whether a second copy may run beside the live one, so that a new release can be tried
+    /// before anything live is touched.
+    pub pre_check: bool,
     /// Smoke checks.
     pub checks: Vec<Check>,
     /// The timer that starts it.

@@ -115,6 +115,44 @@ fn render_service(app: &App, service: &Service, target: Target, out: &mut FileTr
     Ok(())
 }
 
+/// Where units lie that are gone after a boot.
+pub const RUNTIME_UNIT_DIR: &str = "/run/systemd/system";
+
+/// A second copy of a service on the release `id`, for a moment, at an address of its own; it
+/// has the sandbox and the environment of the service.
+///
+/// # Errors
+/// As [`render`].
+pub fn precheck(app: &App, copy: &Service, target: Target, id: &str) -> Result<FileTree> {
+    let mut tree = FileTree::default();
+    let unit = app.unit(copy);
+    put(
+        &mut tree,
+        UNIT_DIR,
+        &unit,
+        units::service(app, copy, units::Role::Main)?,
+    );
+    drop_ins(app, copy, target, &unit, Mount::Pinned(id), &mut tree)?;
+    if copy.has_socket_unit() {
+        let socket = app.socket_unit(copy);
+        put(&mut tree, UNIT_DIR, &socket, units::socket(app, copy)?);
+    } else {
+        let text = "[Service]\nPrivateNetwork=yes".to_owned();
+        put(
+            &mut tree,
+            &format!("{UNIT_DIR}/{unit}.d"),
+            "60-alone.conf",
+            text,
+        );
+    }
+    let mut runtime = FileTree::default();
+    for (path, entry) in tree.iter() {
+        let path = path.replacen(UNIT_DIR, RUNTIME_UNIT_DIR, 1);
+        runtime.insert(path, entry.clone());
+    }
+    Ok(runtime)
+}
+
 fn drop_ins(
     app: &App,
     service: &Service,
