@@ -138,12 +138,29 @@ pub enum Outcome {
 }
 
 /// Which command makes the change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
     /// A release goes live on top of the one before.
     Deploy,
     /// An earlier release comes back: those after it are left behind.
     Rollback,
+    /// One service alone goes to a release and stays there until the next deploy.
+    Pin {
+        /// Its short name.
+        service: String,
+        /// The release.
+        release: String,
+    },
+}
+
+impl Operation {
+    /// As the journal and messages name it.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Rollback | Self::Pin { .. } => "rollback",
+        }
+    }
 }
 
 /// Takes the host to the plan's release: journal, switch, activate, verify, commit.
@@ -156,7 +173,7 @@ pub fn apply(
     plan: &Plan,
     app: &App,
     tree: &FileTree,
-    operation: Operation,
+    operation: &Operation,
 ) -> Result<Outcome> {
     let mut journal = journal(work, plan, app, operation)?;
     work.book.set_journal(&journal)?;
@@ -179,7 +196,7 @@ pub fn apply(
 }
 
 /// Everything that the change will do, with how to undo it.
-fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: Operation) -> Result<Journal> {
+fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Result<Journal> {
     let state = work.book.state()?;
     let named = |wanted: &[Action]| -> Vec<String> {
         let units = plan
@@ -189,13 +206,17 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: Operation) -> Res
         units.map(|unit| unit.unit.clone()).collect()
     };
     let mut after = state.clone();
+    match operation {
+        Operation::Pin { service, release } => {
+            after.pins.insert(service.clone(), release.clone());
+        }
+        Operation::Deploy | Operation::Rollback => after.pins.clear(),
+    }
     if state.live.as_deref() != Some(&plan.to) {
-        match operation {
-            Operation::Deploy => after.before.extend(state.live.clone()),
-            Operation::Rollback => match state.before.iter().rposition(|id| *id == plan.to) {
-                Some(at) => after.before.truncate(at),
-                None => after.before.extend(state.live.clone()),
-            },
+        match state.before.iter().rposition(|id| *id == plan.to) {
+            // Going back again goes further back.
+            Some(at) if *operation == Operation::Rollback => after.before.truncate(at),
+            _ => after.before.extend(state.live.clone()),
         }
         after.since = Some(host::now().to_string());
     }
@@ -203,11 +224,7 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: Operation) -> Res
     Ok(Journal {
         format: FORMAT,
         trace_id: work.trace.clone(),
-        operation: match operation {
-            Operation::Deploy => "deploy",
-            Operation::Rollback => "rollback",
-        }
-        .to_owned(),
+        operation: operation.word().to_owned(),
         step: Step::Switching,
         from: plan.from.clone(),
         to: Some(plan.to.clone()),
@@ -255,7 +272,14 @@ fn forward(
         .map(|(unit, _)| unit)
         .collect();
     let skip = |unit: &str| down.iter().any(|name| name == unit);
-    match verify(host, app, &plan.to, &skip, &work.trace) {
+    match verify(
+        host,
+        app,
+        &plan.to,
+        &journal.state_after.pins,
+        &skip,
+        &work.trace,
+    ) {
         Ok(verdicts) => {
             for verdict in verdicts {
                 let text = format!("{}: {}, {} ms", verdict.unit, verdict.check, verdict.millis);
@@ -350,9 +374,16 @@ fn back(work: &Work<'_>, journal: &mut Journal, why: &str) -> Option<String> {
             .map(|(unit, _)| unit)
             .collect();
         let skip = |unit: &str| down.iter().any(|name| name == unit);
-        verify(work.host, &app, &from, &skip, &work.trace)
-            .map(drop)
-            .map_err(|unhealthy| anyhow::Error::new(Sick(unhealthy)))
+        verify(
+            work.host,
+            &app,
+            &from,
+            &journal.state_before.pins,
+            &skip,
+            &work.trace,
+        )
+        .map(drop)
+        .map_err(|unhealthy| anyhow::Error::new(Sick(unhealthy)))
     };
     if work.host.is_offline() {
         return None;

@@ -14,8 +14,12 @@ use std::collections::BTreeSet;
 /// When something is there and cannot be read.
 pub fn observe(host: &Host, book: &Book, app: &App, tree: &FileTree) -> Result<Observed> {
     let mut observed = Observed::default();
-    let live = book.state()?.live;
-    if let Some(id) = live {
+    let state = book.state()?;
+    for service in state.pins.keys() {
+        let file = format!("/{}-{service}.service.d/05-execstart.conf", app.name);
+        observed.pinned.push(file);
+    }
+    if let Some(id) = state.live {
         let record = book.release(&id)?;
         let record = record.with_context(|| format!("release `{id}` has no record"))?;
         observed.live = Some(Live {

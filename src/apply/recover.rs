@@ -122,7 +122,12 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
                 .files
                 .iter()
                 .any(|change| change.path.contains(unit.as_str()));
-            let right = state.is_active() && runs.as_deref().is_none_or(|runs| runs == from);
+            let pins = &journal.state_before.pins;
+            let own = pins
+                .iter()
+                .find(|(name, _)| *unit == format!("{}-{name}.service", work.app));
+            let wanted = own.map_or(from, |(_, id)| id);
+            let right = state.is_active() && runs.as_deref().is_none_or(|runs| runs == wanted);
             if right && !rewritten {
                 continue;
             }

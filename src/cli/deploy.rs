@@ -31,6 +31,9 @@ pub(super) struct Args {
     /// Takes a release that failed before
     #[arg(long)]
     force: bool,
+    /// Takes services that a rollback pinned to another release along
+    #[arg(long)]
+    lift_pins: bool,
     /// Waits this many seconds for another robotctl
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -136,6 +139,15 @@ fn deploy(
             "look at the new plan with `robotctl deploy`",
         );
     }
+    let pins = work.book.state()?.pins;
+    if let Some((service, release)) = pins.first_key_value()
+        && !args.lift_pins
+    {
+        return refuse(
+            format!("service `{service}` is pinned to {release}"),
+            "take it along with `--lift-pins`",
+        );
+    }
     if plan.is_empty() {
         ctx.printer.say(&format!("nothing to do: {id} is live"));
         return Ok(Exit::Done);
@@ -176,7 +188,7 @@ fn deploy(
     for warning in &plan.warnings {
         ctx.printer.say(&format!("warning: {warning}"));
     }
-    let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, Operation::Deploy))?;
+    let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, &Operation::Deploy))?;
     let exit = ended(ctx, &plan, outcome);
     if exit == Exit::Done {
         prune(work, &app.layout, app.release.keep)?;

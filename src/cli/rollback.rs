@@ -4,8 +4,11 @@ use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::apply::{Operation, Work, apply, observe};
 use crate::model::Layout;
-use crate::plan::{Candidate, plan};
-use crate::record::{Book, Mark, ReleaseRecord};
+use crate::model::layout::UNIT_DIR;
+use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
+use crate::record::{Book, FileChange, Mark, ReleaseRecord, Stored};
+use crate::render::{Mount, execstart};
+use crate::tree::Entry;
 use anyhow::{Context, Result};
 use std::time::Duration;
 
@@ -14,6 +17,9 @@ use std::time::Duration;
 pub(super) struct Args {
     /// The release to put back, or the beginning of its id [default: the one before]
     release: Option<String>,
+    /// Only this service: it stays on that release until the next deploy
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
     /// Shows the plan
     #[arg(long)]
     dry_run: bool,
@@ -43,7 +49,10 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let wait = Duration::from_secs(args.wait);
     ctx.change(&name, "rolling back", wait, |work| {
         let record = target(args, ctx, work.book, &Layout::new(&name))?;
-        back(ctx, work, &record)
+        match &args.service {
+            Some(service) => pin(ctx, work, &record, service),
+            None => back(ctx, work, &record),
+        }
     })
 }
 
@@ -63,7 +72,66 @@ fn back(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord) -> Result<Exit> {
             .say(&format!("nothing to do: {} is live", record.id));
         return Ok(Exit::Done);
     }
-    let outcome = super::deploy::guarded(|| apply(work, &plan, &app, &tree, Operation::Rollback))?;
+    let outcome = super::deploy::guarded(|| apply(work, &plan, &app, &tree, &Operation::Rollback))?;
+    Ok(super::deploy::ended(ctx, &plan, outcome))
+}
+
+/// Rewrites one service's `05-execstart.conf` so that it runs another release, alone.
+fn pin(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord, name: &str) -> Result<Exit> {
+    let state = work.book.state()?;
+    let live = state.live.context("nothing is deployed")?;
+    let current = work
+        .book
+        .release(&live)?
+        .context("the live release has no record")?;
+    let (app, tree, old) = (current.app()?, current.tree()?, record.app()?);
+    let (Some(service), true) = (old.service(name), app.service(name).is_some()) else {
+        return refuse(
+            format!(
+                "there is no service `{name}` in both {live} and {}",
+                record.id
+            ),
+            "`robotctl status` lists the services",
+        );
+    };
+    let unit = app.unit(service);
+    let path = format!("{UNIT_DIR}/{unit}.d/05-execstart.conf");
+    let text = execstart(&old, service, Mount::Pinned(&record.id))? + "\n";
+    let before = ctx.host.root.entry(&path)?;
+    let after = Entry::file(text);
+    if before.as_ref() == Some(&after) {
+        ctx.printer.say(&format!(
+            "nothing to do: `{unit}` is pinned to {}",
+            record.id
+        ));
+        return Ok(Exit::Done);
+    }
+    let observed = observe(&ctx.host, work.book, &app, &tree)?;
+    let runs = service.is_daemon() && observed.active.contains(&unit);
+    let plan = Plan {
+        app: app.name.to_string(),
+        version: app.version.to_string(),
+        from: Some(live.clone()),
+        to: live,
+        payload: PayloadPlan::default(),
+        files: vec![FileChange {
+            path,
+            before: before.as_ref().map(Stored::new),
+            after: Some(Stored::new(&after)),
+        }],
+        units: vec![UnitPlan {
+            unit,
+            service: Some(name.to_owned()),
+            action: if runs { Action::Restart } else { Action::Keep },
+            why: format!("pinned to {}", record.id),
+        }],
+        warnings: Vec::new(),
+    };
+    let operation = Operation::Pin {
+        service: name.to_owned(),
+        release: record.id.clone(),
+    };
+    let outcome = super::deploy::guarded(|| apply(work, &plan, &app, &tree, &operation))?;
     Ok(super::deploy::ended(ctx, &plan, outcome))
 }
 

@@ -7,6 +7,7 @@ use crate::model::{App, Layout, Name};
 use crate::record::{Book, Event, Mark};
 use anyhow::Result;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// One unit as it is now.
 #[derive(Debug, Serialize)]
@@ -62,7 +63,7 @@ fn now(ctx: &Ctx, name: &Name) -> Result<Now> {
         current: ctx.host.root.read_link(&layout.current())?,
         interrupted: book.journal()?.map(|journal| journal.operation),
         units: match &app {
-            Some(app) => units(ctx, app, live.as_deref())?,
+            Some(app) => units(ctx, app, live.as_deref(), &state.pins)?,
             None => Vec::new(),
         },
         live,
@@ -71,7 +72,17 @@ fn now(ctx: &Ctx, name: &Name) -> Result<Now> {
     })
 }
 
-fn units(ctx: &Ctx, app: &App, live: Option<&str>) -> Result<Vec<UnitNow>> {
+fn units(
+    ctx: &Ctx,
+    app: &App,
+    live: Option<&str>,
+    pins: &BTreeMap<String, String>,
+) -> Result<Vec<UnitNow>> {
+    let pinned: BTreeMap<String, &String> = app
+        .services
+        .iter()
+        .filter_map(|service| Some((app.unit(service), pins.get(service.name.as_str())?)))
+        .collect();
     let mut names = Vec::new();
     for service in &app.services {
         if service.has_socket_unit() {
@@ -87,8 +98,12 @@ fn units(ctx: &Ctx, app: &App, live: Option<&str>) -> Result<Vec<UnitNow>> {
         let runs = state
             .main_pid()
             .and_then(|pid| release_of(pid, app.name.as_str()));
-        let stale = runs.is_some() && runs.as_deref() != live;
-        let note = if state.is_masked() {
+        let pin = pinned.get(&unit);
+        let wanted = pin.map(|id| id.as_str()).or(live);
+        let stale = runs.is_some() && runs.as_deref() != wanted;
+        let note = if let (Some(id), false) = (pin, stale) {
+            Some(format!("pinned to {id}"))
+        } else if state.is_masked() {
             Some("masked by the administrator".to_owned())
         } else if stale {
             Some("runs another release than the live one".to_owned())

@@ -79,8 +79,8 @@ pub(super) fn current(patient: &Patient<'_>) -> Findings {
 pub(super) fn files(patient: &Patient<'_>) -> Findings {
     let mut out = Vec::new();
     for (path, entry) in patient.tree.iter() {
-        if matches!(entry, Entry::Symlink(_)) {
-            continue; // Enablement is the administrator's.
+        if matches!(entry, Entry::Symlink(_)) || pinned(patient, path) {
+            continue; // Enablement is the administrator's; a pin rewrites its own file.
         }
         match patient.host.root.entry(path)? {
             Some(found) if found == *entry => {}
@@ -95,6 +95,13 @@ pub(super) fn files(patient: &Patient<'_>) -> Findings {
         }
     }
     Ok(out)
+}
+
+/// Whether a path is the file that pins a service to a release of its own.
+fn pinned(patient: &Patient<'_>, path: &str) -> bool {
+    let app = &patient.app.name;
+    let mut pins = patient.state.pins.keys();
+    pins.any(|name| path.ends_with(&format!("/{app}-{name}.service.d/05-execstart.conf")))
 }
 
 pub(super) fn shadowed(patient: &Patient<'_>) -> Findings {
@@ -189,9 +196,14 @@ pub(super) fn running(patient: &Patient<'_>) -> Findings {
             continue;
         };
         let runs = release_of(pid, patient.app.name.as_str());
-        if let Some(runs) = runs.filter(|runs| runs != live) {
+        let wanted = patient
+            .state
+            .pins
+            .get(service.name.as_str())
+            .unwrap_or(live);
+        if let Some(runs) = runs.filter(|runs| runs != wanted) {
             out.push(error(
-                format!("`{unit}` runs {runs}, {live} is live"),
+                format!("`{unit}` runs {runs}, it should run {wanted}"),
                 format!("sudo systemctl restart {unit}"),
             ));
         }

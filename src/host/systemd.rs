@@ -248,18 +248,27 @@ impl Systemd {
             .output()
     }
 
-    /// The last lines that a unit wrote to the systemd journal since it was last started.
+    /// The last lines that a unit wrote to the systemd journal since it was last started, its
+    /// manager's own about it included.
     pub fn last_lines(&self, unit: &str, count: usize) -> Vec<String> {
-        let count = count.to_string();
-        let argv = [
+        let state = self.show_one(unit).unwrap_or_default();
+        let id = state.get("InvocationID");
+        let count = format!("--lines={count}");
+        let head = [
             "journalctl",
             "--quiet",
             "--no-pager",
             "--output=cat",
-            "--lines",
+            &count,
         ];
-        let output = Command::new(argv.iter().copied().chain([count.as_str(), "--unit", unit]));
-        let text = output
+        let mut argv: Vec<String> = head.map(str::to_owned).to_vec();
+        if id.is_empty() {
+            argv.push(format!("--unit={unit}"));
+        } else {
+            let own = format!("_SYSTEMD_INVOCATION_ID={id}");
+            argv.extend([own, "+".to_owned(), format!("INVOCATION_ID={id}")]);
+        }
+        let text = Command::new(argv)
             .output()
             .map(|output| output.stdout)
             .unwrap_or_default();

@@ -24,6 +24,8 @@ pub struct Observed {
     pub live: Option<Live>,
     /// What lies at each path that the new or the live release's files name.
     pub files: BTreeMap<String, Entry>,
+    /// Ends of the paths of files that pin a service to a release of its own.
+    pub pinned: Vec<String>,
     /// Units that are active now.
     pub active: BTreeSet<String>,
     /// Units that have failed.
@@ -100,7 +102,7 @@ pub struct Candidate<'a> {
 pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
     let empty = FileTree::default();
     let old_tree = observed.live.as_ref().map_or(&empty, |live| &live.tree);
-    let (files, mut warnings) = file_changes(new.tree, old_tree, &observed.files);
+    let (files, mut warnings) = file_changes(new.tree, old_tree, &observed.files, &observed.pinned);
     let old_payload = observed
         .live
         .as_ref()
@@ -155,6 +157,7 @@ fn file_changes(
     new: &FileTree,
     old: &FileTree,
     host: &BTreeMap<String, Entry>,
+    pins: &[String],
 ) -> (Vec<FileChange>, Vec<String>) {
     let mut changes = Vec::new();
     let mut warnings = Vec::new();
@@ -176,6 +179,7 @@ fn file_changes(
         if let (Some(was), Some(now)) = (old.get(path), before)
             && was != now
             && !enables
+            && !pins.iter().any(|pin| path.ends_with(pin))
         {
             warnings.push(format!("`{path}` was changed by hand and will be replaced"));
         }

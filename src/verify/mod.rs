@@ -10,6 +10,7 @@ pub use http::{Address, Answer, get};
 
 use crate::host::{Host, UnitState, release_of, wait_until};
 use crate::model::{App, Check, Listen, Probe, Service};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,7 @@ impl fmt::Display for Unhealthy {
 }
 
 /// Looks at every service of `app` that is meant to run, and passes when all are healthy on
-/// `release`. `skip` names units that the administrator keeps down.
+/// `release`, or on the release that it is pinned to. `skip` names units that the administrator keeps down.
 ///
 /// # Errors
 /// The first thing that is not as it should be.
@@ -59,6 +60,7 @@ pub fn verify(
     host: &Host,
     app: &App,
     release: &str,
+    pins: &BTreeMap<String, String>,
     skip: &dyn Fn(&str) -> bool,
     trace: &str,
 ) -> Result<Vec<Verdict>, Unhealthy> {
@@ -80,9 +82,12 @@ pub fn verify(
             .exec
             .first()
             .is_some_and(|program| program.as_str().starts_with(&app.layout.current()));
-        if expected && running.as_deref() != Some(release) {
+        let wanted = pins
+            .get(service.name.as_str())
+            .map_or(release, String::as_str);
+        if expected && running.as_deref() != Some(wanted) {
             let runs = running.as_deref().unwrap_or("no release that can be seen");
-            return Err(fail(&unit, format!("it runs {runs}, not `{release}`")));
+            return Err(fail(&unit, format!("it runs {runs}, not `{wanted}`")));
         }
         counts.push((unit, state));
     }
