@@ -1,5 +1,6 @@
 //! robotctl
 #![warn(missing_docs)]
+pub mod exposure;
 pub mod host;
 pub mod manifest;
 pub mod model;
