@@ -1,8 +1,33 @@
-//! robotctl
+//! From one manifest to hardened systemd units, atomic releases and a way back.
+//!
+//! ```text
+//! robot.toml ─parse─▶ Manifest ─check─▶ App ─render─▶ FileTree ─plan(observed)─▶ Plan ─apply─▶ Outcome
+//!                                                                                    └─verify─▶ keep | roll back
+//! ```
+//!
+//! The modules are the pipeline, in its order; left of `apply` everything is pure.
+//!
+//! | module | from | to |
+//! |---|---|---|
+//! | [`manifest`] | text | tables, as written |
+//! | [`model`] | tables | an app that cannot hold a bad value |
+//! | [`render`] | an app | the files that should exist: a [`tree`] |
+//! | [`stage`] | a source | a release in place, invisible |
+//! | [`plan`] | a tree and what the host looks like | what would change, as data |
+//! | [`apply`] | a plan | a changed host, or the host as before |
+//! | [`verify`] | a running app | healthy or not |
+//! | [`record`] | | what is remembered of an app, the crash journal included |
+//! | [`doctor`] | a host | findings, with what to type |
+//! | [`exposure`] | a unit | its score, and why it is not lower |
+//! | [`page`] | a host | the reference application's status page |
+//! | [`host`] | | the only door to files, processes, clock and environment |
+//! | [`cli`] | arguments | one stage called, text and exit code |
 #![warn(missing_docs)]
+
 pub mod apply;
 pub mod cli;
 pub mod doctor;
+pub mod exposure;
 pub mod host;
 pub mod manifest;
 pub mod model;

@@ -1,1 +1,1 @@
-
+mod scorer_parity;

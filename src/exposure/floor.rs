@@ -1,0 +1,143 @@
+//! The lowest score that a service of a shape can have and still work.
+//!
+//! Measured on systemd 252 and 257; each is reached by a unit in the tests. 500 points are in all:
+//! `ProtectClock=yes` makes the manager list the clock's device, and without it 1000 are lost.
+
+use super::tenths;
+use crate::model::{Network, Shape};
+
+/// What a service needs of its host, as far as the score can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// An inherited listener, a worker or a timer: no network of its own.
+    Closed,
+    /// A server in a network namespace, behind systemd-socket-proxyd(8).
+    Proxied,
+    /// A server that binds a port of the loopback interface itself.
+    Loopback,
+    /// A server or client of any address.
+    Host,
+    /// Devices of its own, no network.
+    Devices,
+    /// A low port of the loopback interface, with `CAP_NET_BIND_SERVICE`.
+    LowPort,
+    /// `CAP_NET_ADMIN` over netlink alone; no IP packet passes.
+    NetAdmin,
+    /// `CAP_NET_ADMIN` and an own port on the loopback interface.
+    NetAdminLoopback,
+    /// `CAP_NET_ADMIN` and any address.
+    NetAdminHost,
+    /// `CAP_NET_RAW` and packet sockets.
+    NetRaw,
+    /// `CAP_NET_RAW`, `CAP_NET_ADMIN` and packet sockets.
+    NetRawAdmin,
+}
+
+/// The floor of a role.
+#[derive(Debug, Clone, Copy)]
+pub struct Floor {
+    /// For whom.
+    pub role: Role,
+    /// The points that are left with the host's root directory; 200 fewer with one of its own.
+    pub raw: u32,
+    /// What they are left for.
+    pub because: &'static str,
+}
+
+/// Every floor, from the lowest.
+pub const FLOORS: &[Floor] = &[
+    Floor {
+        role: Role::Closed,
+        raw: 725,
+        because: "the clock's device, local sockets",
+    },
+    Floor {
+        role: Role::Devices,
+        raw: 1925,
+        because: "its devices, and the group that owns them",
+    },
+    Floor {
+        role: Role::Proxied,
+        raw: 2425,
+        because: "Internet sockets towards the proxy",
+    },
+    Floor {
+        role: Role::Loopback,
+        raw: 4925,
+        because: "the host's network, filtered to loopback, and Internet sockets",
+    },
+    Floor {
+        role: Role::Host,
+        raw: 5725,
+        because: "the host's network, unfiltered, and Internet sockets",
+    },
+    Floor {
+        role: Role::NetAdmin,
+        raw: 5900,
+        because: "the host's network and users, and the capability",
+    },
+    Floor {
+        role: Role::LowPort,
+        raw: 6925,
+        because: "the host's network and users, and the capability; a socket unit needs none of them",
+    },
+    Floor {
+        role: Role::NetAdminLoopback,
+        raw: 7625,
+        because: "the host's network and users, Internet sockets, and the capability",
+    },
+    Floor {
+        role: Role::NetAdminHost,
+        raw: 8425,
+        because: "the host's network, unfiltered, its users, and the capability",
+    },
+    Floor {
+        role: Role::NetRaw,
+        raw: 8925,
+        because: "the host's network, unfiltered, its users, packet sockets, and the capability",
+    },
+    Floor {
+        role: Role::NetRawAdmin,
+        raw: 9925,
+        because: "the host's network, unfiltered, its users, packet sockets, and both capabilities",
+    },
+];
+
+impl Role {
+    /// The role of a service in a manifest.
+    pub fn of(shape: &Shape) -> Self {
+        let holds = |name: &str| shape.capabilities.iter().any(|it| it == name);
+        match shape.network {
+            _ if holds("CAP_NET_RAW") && holds("CAP_NET_ADMIN") => Self::NetRawAdmin,
+            _ if holds("CAP_NET_RAW") => Self::NetRaw,
+            Network::Loopback if holds("CAP_NET_ADMIN") => Self::NetAdminLoopback,
+            Network::Host if holds("CAP_NET_ADMIN") => Self::NetAdminHost,
+            _ if holds("CAP_NET_ADMIN") => Self::NetAdmin,
+            Network::Loopback if holds("CAP_NET_BIND_SERVICE") => Self::LowPort,
+            Network::Loopback => Self::Loopback,
+            Network::Host => Self::Host,
+            Network::Namespace => Self::Proxied,
+            Network::None | Network::NoIp if !shape.devices.is_empty() => Self::Devices,
+            Network::None | Network::NoIp => Self::Closed,
+        }
+    }
+}
+
+impl Floor {
+    /// The floor of a role.
+    pub fn of(role: Role) -> Option<&'static Self> {
+        FLOORS.iter().find(|floor| floor.role == role)
+    }
+
+    /// The score in tenths; `rooted` when the service has a root directory of its own.
+    pub fn tenths(&self, rooted: bool) -> u32 {
+        const TOTAL_WEIGHT: u32 = 56_460;
+        const ROOT_DIRECTORY: u32 = 200;
+        let raw = if rooted {
+            self.raw - ROOT_DIRECTORY
+        } else {
+            self.raw
+        };
+        tenths(raw, TOTAL_WEIGHT)
+    }
+}
