@@ -288,8 +288,8 @@ mod tests {
             assert_eq!(direct.lower[0].what, "with `socket = \"activate\"`");
             assert_eq!(direct.lower[0].points, 4200);
             let costs: Vec<i64> = web.exceptions.iter().map(|one| one.points).collect();
-            assert_eq!(costs, [100, 60, 10], "{web:?}");
-            assert_eq!(web.points, web.floor_points.unwrap() + 170);
+            assert_eq!(costs, [100, 50, 10], "{web:?}");
+            assert_eq!(web.points, web.floor_points.unwrap() + 160);
         }
     }
 }
