@@ -118,7 +118,10 @@ fn locate(text: &str, path: &[String]) -> Option<usize> {
     for part in path {
         let (start, next) = match &here {
             DeValue::Table(table) => {
-                let (key, value) = table.iter().find(|(key, _)| key.get_ref() == part)?;
+                let mut keys = table.iter();
+                let Some((key, value)) = keys.find(|(key, _)| key.get_ref() == part) else {
+                    break;
+                };
                 (key.span().start, value.get_ref().clone())
             }
             DeValue::Array(items) => {

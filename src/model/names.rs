@@ -1,6 +1,5 @@
 //! Newtypes that cannot hold a bad value. Each `parse` says in a clause what is allowed.
 
-use std::fmt;
 use std::time::Duration;
 
 /// Longest value that reaches a unit file, in bytes. systemd's own limit for a line is 1 MiB.
@@ -19,13 +18,15 @@ macro_rules! newtype {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
     };
 }
+
+pub(super) use newtype;
 
 newtype! {
     /// Name of an app, a service or a system user: `[a-z][a-z0-9-]*`, at most 31 characters,
@@ -182,7 +183,7 @@ impl UnitName {
 /// A time span of systemd.time(7), such as `30s` or `1h 30min`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// As written.
+    /// As systemd takes it, on one line.
     pub text: String,
     /// What it means.
     pub duration: Duration,
@@ -217,9 +218,17 @@ impl Span {
             return Err(HINT);
         }
         Ok(Self {
-            text: text.to_owned(),
+            text: text.split_whitespace().collect::<Vec<_>>().join(" "),
             duration: total,
         })
+    }
+
+    /// No limit.
+    pub fn forever() -> Self {
+        Self {
+            text: "infinity".to_owned(),
+            duration: Duration::MAX,
+        }
     }
 
     /// A span of whole seconds.
@@ -285,6 +294,7 @@ mod tests {
         let millis = |text: &str| Span::parse(text).map(|span| span.duration);
         assert_eq!(millis("1h 30min"), Ok(Duration::from_secs(5400)));
         assert_eq!(millis("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(Span::parse(" 1h\n30min ").unwrap().text, "1h 30min");
         for bad in ["", "5", "s", "5 s", "-1s", "99999999999999999999s"] {
             assert!(Span::parse(bad).is_err(), "{bad:?}");
         }

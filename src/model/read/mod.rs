@@ -10,7 +10,7 @@ mod service;
 mod timer;
 
 use super::names::{AbsPath, Name, Text, Version};
-use super::{App, Layout, Target, colliding, ordered};
+use super::{App, Layout, Line, Target, colliding, ordered};
 use crate::manifest::nearest;
 use crate::manifest::{Manifest, OverlayTable, Problem, Result};
 
@@ -107,9 +107,9 @@ impl<'a> Reader<'a> {
             "a version",
             Version::parse,
         )?;
-        let description = self.text(&["app", "description"], &app.description)?;
+        let description = self.line(&["app", "description"], &app.description)?;
         let maintainer = match &app.maintainer {
-            Some(text) => Some(self.text(&["app", "maintainer"], text)?),
+            Some(text) => Some(self.line(&["app", "maintainer"], text)?),
             None => None,
         };
         let target = match &app.target {
@@ -161,6 +161,11 @@ impl<'a> Reader<'a> {
 
     fn text(&self, path: Path<'_>, text: &str) -> Result<Text> {
         get(path, &self.layout.expand(text), "usable text", Text::parse)
+    }
+
+    fn line(&self, path: Path<'_>, text: &str) -> Result<Line> {
+        let text = self.layout.expand(text);
+        get(path, &text, "one line of text", Line::parse)
     }
 
     fn texts(&self, path: Path<'_>, list: &[String]) -> Result<Vec<Text>> {

@@ -1,9 +1,8 @@
 //! `service.NAME.sandbox` and `runtime`.
 
-use super::{Reader, get, one_of, quoted};
+use super::{Path, Reader, get, one_of, quoted};
 use crate::manifest::{Problem, Result, SandboxTable};
-use crate::model::names::Text;
-use crate::model::{EXCEPTIONS, PRESETS, Sandbox};
+use crate::model::{Device, EXCEPTIONS, Line, PRESETS, Sandbox};
 
 impl Reader<'_> {
     pub(super) fn sandbox(
@@ -26,22 +25,13 @@ impl Reader<'_> {
                 .extend(one_of(&["service", key, "runtime"], runtime, &presets)?);
         }
         for text in &table.capabilities {
-            let fits = |c: char| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit();
-            if !text.starts_with("CAP_") || !text.chars().all(fits) {
-                let message = format!("{} is not a capability", quoted(text));
-                return Err(Problem::new(&at("capabilities"), message)
-                    .hint("write it as in capabilities(7): `CAP_SYS_PTRACE`"));
-            }
-            sandbox.capabilities.insert(text.clone());
+            sandbox
+                .capabilities
+                .insert(capability(&at("capabilities"), text)?);
         }
         for text in &table.devices {
-            let node = text.split(' ').next().unwrap_or_default();
-            if !node.starts_with("/dev/") && !node.starts_with("char-") {
-                let message = format!("{} is not a device", quoted(text));
-                return Err(Problem::new(&at("devices"), message)
-                    .hint("write node and access: `/dev/spidev0.0 rw`"));
-            }
-            sandbox.devices.push(self.text(&at("devices"), text)?);
+            let device = get(&at("devices"), text, "a device", Device::parse)?;
+            sandbox.devices.push(device);
         }
         for text in &table.read_write {
             sandbox.read_write.push(self.path(&at("read-write"), text)?);
@@ -55,20 +45,35 @@ impl Reader<'_> {
                 .push((self.path(&path, from)?, self.path(&path, to)?));
         }
         for (name, value) in &table.directives {
-            let fits = name.chars().all(|c| c.is_ascii_alphanumeric());
-            if !fits || !name.starts_with(|c: char| c.is_ascii_uppercase()) {
-                let message = format!("{} is not a directive", quoted(name));
-                return Err(Problem::new(&at("directives"), message)
-                    .hint("write it as in systemd.directives(7): `ProtectHome = \"yes\"`"));
-            }
-            if ["ExecPaths", "NoExecPaths"].contains(&name.as_str()) {
-                let message = format!("`{name}` re-opens write access to what it lists");
-                return Err(Problem::new(&at("directives"), message)
-                    .hint("take it out: what the service may write is never executable here"));
-            }
-            let value = get(&at("directives"), value, "usable text", Text::parse)?;
+            let path = ["service", key, "sandbox", "directives", name];
+            directive(&path, name)?;
+            let value = get(&path, value, "one line of text", Line::parse)?;
             sandbox.directives.push((name.clone(), value));
         }
         Ok(sandbox)
     }
+}
+
+fn capability(path: Path<'_>, text: &str) -> Result<String> {
+    let fits = |c: char| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit();
+    if text.starts_with("CAP_") && text.chars().all(fits) {
+        return Ok(text.to_owned());
+    }
+    let message = format!("{} is not a capability", quoted(text));
+    Err(Problem::new(path, message).hint("write it as in capabilities(7): `CAP_SYS_PTRACE`"))
+}
+
+fn directive(path: Path<'_>, name: &str) -> Result<()> {
+    let fits = name.chars().all(|c| c.is_ascii_alphanumeric());
+    if !fits || !name.starts_with(|c: char| c.is_ascii_uppercase()) {
+        let message = format!("{} is not a directive", quoted(name));
+        return Err(Problem::new(path, message)
+            .hint("write it as in systemd.directives(7): `ProtectHome = \"yes\"`"));
+    }
+    if ["ExecPaths", "NoExecPaths"].contains(&name) {
+        let message = format!("`{name}` re-opens write access to what it lists");
+        return Err(Problem::new(path, message)
+            .hint("take it out: what the service may write is never executable here"));
+    }
+    Ok(())
 }

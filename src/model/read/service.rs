@@ -3,7 +3,7 @@
 use super::{Path, Reader, get, one_of, quoted};
 use crate::manifest::{LimitsTable, Problem, Result, ServiceTable, nearest};
 use crate::model::names::{EnvName, Name, Span, Text, UnitName};
-use crate::model::{Limits, Listen, Service, Socket, Type, UnitRef, Upgrade};
+use crate::model::{Limits, Listen, Sandbox, Service, Socket, Type, UnitRef, Upgrade};
 use std::collections::BTreeMap;
 
 impl Reader<'_> {
@@ -17,8 +17,8 @@ impl Reader<'_> {
             }
         }
         let description = match &table.description {
-            Some(text) => self.text(&at("description"), text)?,
-            None => self.text(&at("description"), &format!("{} {key}", self.name))?,
+            Some(text) => self.line(&at("description"), text)?,
+            None => self.line(&at("description"), &format!("{} {key}", self.name))?,
         };
         let kind = match &table.r#type {
             Some(text) => one_of(&at("type"), text, &Type::WORDS)?,
@@ -58,8 +58,12 @@ impl Reader<'_> {
             groups: groups.collect::<Result<_>>()?,
             working_directory: self.path(&at("working-directory"), working)?,
             restart: restart(&at("restart"), table.restart.as_deref(), kind)?,
-            timeout_start: span("timeout-start", &table.timeout_start)?
-                .unwrap_or(Span::seconds(90)),
+            timeout_start: match (span("timeout-start", &table.timeout_start)?, kind) {
+                (Some(span), _) => span,
+                // A job is done when it has ended (systemd.service(5), "TimeoutStartSec=").
+                (None, Type::Oneshot) => Span::forever(),
+                (None, _) => Span::seconds(90),
+            },
             timeout_stop: span("timeout-stop", &table.timeout_stop)?.unwrap_or(Span::seconds(30)),
             watchdog: span("watchdog", &table.watchdog)?,
             limits: limits(key, table.limits.as_ref())?,
@@ -70,7 +74,11 @@ impl Reader<'_> {
             ),
             checks: self.checks(key, table, &listen)?,
             timer: self.timer(key, table.timer.as_ref(), kind)?,
-            sandbox: self.sandbox(key, table.runtime.as_deref(), &table.sandbox)?,
+            sandbox: {
+                let sandbox = self.sandbox(key, table.runtime.as_deref(), &table.sandbox)?;
+                proxied(key, socket, &sandbox)?;
+                sandbox
+            },
             name,
             listen,
         })
@@ -213,8 +221,34 @@ fn restart(path: Path<'_>, text: Option<&str>, kind: Type) -> Result<&'static st
     match text {
         None if kind == Type::Oneshot => Ok("no"),
         None => Ok("on-failure"),
-        Some(text) => one_of(path, text, &WORDS),
+        Some(text) => match one_of(path, text, &WORDS)? {
+            word @ ("always" | "on-success") if kind == Type::Oneshot => Err(Problem::new(
+                path,
+                format!("systemd refuses `restart = \"{word}\"` for a `oneshot` service"),
+            )
+            .hint("leave `restart` out, or write `restart = \"on-failure\"`")),
+            word => Ok(word),
+        },
     }
+}
+
+/// A proxy and its server share a network namespace: with the host's network both would bind one
+/// address.
+fn proxied(key: &str, socket: Socket, sandbox: &Sandbox) -> Result<()> {
+    let mut open = ["net-admin", "outbound", "raw-net"].into_iter();
+    match open.find(|name| socket == Socket::Proxy && sandbox.allows(name)) {
+        None => Ok(()),
+        Some(name) => Err(Problem::new(
+            &["service", key, "socket"],
+            format!("service `{key}` cannot have `{name}` behind a proxy"),
+        )
+        .hint("use `socket = \"direct\"`: a proxied server has no network but the proxy's")),
+    }
+}
+
+/// A number without sign, above zero.
+fn positive(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_digit()) && text.parse::<u64>().is_ok_and(|number| number > 0)
 }
 
 fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
@@ -229,7 +263,7 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
     } = table.clone();
     if let Some(text) = &memory_max {
         let number = text.trim_end_matches(['K', 'M', 'G', 'T']);
-        if number.parse::<u64>().is_err() || text.len() - number.len() > 1 {
+        if !positive(number) || text.len() - number.len() > 1 {
             let path = ["service", key, "limits", "memory-max"];
             return Err(
                 Problem::new(&path, format!("{} is not a size", quoted(text)))
@@ -238,13 +272,18 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
         }
     }
     if let Some(text) = &cpu_quota {
-        let number = text.strip_suffix('%').and_then(|n| n.parse::<u32>().ok());
-        if number.is_none_or(|number| number == 0) {
+        if !text.strip_suffix('%').is_some_and(positive) {
             let path = ["service", key, "limits", "cpu-quota"];
             return Err(
                 Problem::new(&path, format!("{} is not a share", quoted(text)))
                     .hint("write per cent of one processor: `70%`, `200%`"),
             );
+        }
+    }
+    for (key_of, value) in [("tasks-max", tasks_max), ("nofile", nofile)] {
+        if value == Some(0) {
+            let path = ["service", key, "limits", key_of];
+            return Err(Problem::new(&path, format!("`{key_of}` must be 1 or more")));
         }
     }
     Ok(Limits {

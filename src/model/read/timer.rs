@@ -2,8 +2,8 @@
 
 use super::{Reader, get};
 use crate::manifest::{Problem, Result, TimerTable};
-use crate::model::names::{Span, Text};
-use crate::model::{Timer, Type};
+use crate::model::names::Span;
+use crate::model::{Calendar, Timer, Type};
 
 impl Reader<'_> {
     pub(super) fn timer(
@@ -25,7 +25,10 @@ impl Reader<'_> {
         };
         let timer = Timer {
             calendar: match &table.calendar {
-                Some(text) => Some(get(&at("calendar"), text, "usable text", Text::parse)?),
+                Some(text) => {
+                    let path = at("calendar");
+                    Some(get(&path, text, "a calendar event", Calendar::parse)?)
+                }
                 None => None,
             },
             on_boot: span("on-boot", &table.on_boot)?,
