@@ -93,11 +93,7 @@ fn scored(app: &App, service: &Service, target: Target) -> Result<Exposure> {
 
 fn of_service(app: &App, service: &Service, target: Target) -> Result<Account> {
     let exposure = scored(app, service, target)?;
-    let floor = Floor::of(Role::of(&Shape::of(
-        service,
-        &app.layout.state(),
-        &app.layout.run(),
-    )));
+    let floor = Floor::of(Role::of(&Shape::of(app, service)));
     let mut exceptions = Vec::new();
     let mut lower = Vec::new();
     for variant in variants(app, service) {
@@ -165,6 +161,9 @@ impl Variant {
     }
 }
 
+/// Empties a list.
+type Clear = fn(&mut Service);
+
 /// The service without each of its exceptions in turn, and with a socket from systemd.
 fn variants(app: &App, service: &Service) -> Vec<Variant> {
     let sandbox = &service.sandbox;
@@ -188,7 +187,6 @@ fn variants(app: &App, service: &Service) -> Vec<Variant> {
             it.sandbox.directives.remove(index);
         }));
     }
-    type Clear = fn(&mut Service);
     let lists: [(&str, &str, bool, Clear); 3] = [
         (
             "`devices`",
