@@ -2,8 +2,8 @@
 
 use super::{Found, Patient, Severity};
 use crate::host::{files, release_of};
-use crate::model::layout::{ENABLE_DIR, UNIT_DIR};
 use crate::model::Listen;
+use crate::model::layout::{ENABLE_DIR, UNIT_DIR};
 use crate::tree::Entry;
 use anyhow::{Context as _, Result};
 
