@@ -14,6 +14,7 @@
     reason = "a test that cannot go on should stop where it is"
 )]
 
+mod bad_manifests;
 mod golden;
 mod scorer_parity;
 mod test;
