@@ -191,7 +191,11 @@ fn deploy(
     let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, &Operation::Deploy))?;
     let exit = ended(ctx, &plan, outcome);
     if exit == Exit::Done {
-        prune(work, &app.layout, app.release.keep)?;
+        // The deploy stands; what could not be pruned waits for the next time.
+        if let Err(error) = prune(work, &app.layout, app.release.keep) {
+            ctx.printer
+                .say(&format!("warning: old releases were not pruned: {error:#}"));
+        }
     }
     Ok(exit)
 }

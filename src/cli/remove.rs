@@ -28,7 +28,6 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
             );
         }
         super::deploy::guarded(|| crate::apply::remove(work, &name, args.purge))?;
-        ctx.printer.say(&format!("{name} was removed"));
         if !args.purge {
             ctx.printer.say(&format!(
                 "its state in /var/lib/{name} and its settings in /etc/{name} are still there"
