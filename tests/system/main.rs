@@ -1,1 +1,208 @@
-fn main() {}
+//! System tests: the real binary on a real systemd, each test on a machine of its own.
+//!
+//! `cargo test --test system -- [NAME]... [--suite SUITE]... [--jobs N] [--list]`
+//!
+//! A test runs once a suite; it is skipped nowhere: without root or the container's tools the
+//! whole run fails. `scripts/container` boots the machines.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and may touch files and processes"
+)]
+
+mod admin;
+mod broken;
+mod crash;
+mod demo;
+mod deploy;
+mod doctor;
+mod load;
+mod lock;
+mod machine;
+mod overlap;
+mod remove;
+mod rollback;
+mod wiki;
+
+use machine::Machine;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// One test: what must hold, and how it is found out.
+struct Test {
+    name: &'static str,
+    run: fn(&Machine),
+}
+
+macro_rules! tests {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        &[$(Test { name: stringify!($name), run: $module::$name }),*]
+    };
+}
+
+/// Every test; the longest first, so that the two lanes end at about the same time.
+const TESTS: &[Test] = tests![
+    crash::killed_anywhere_it_ends_in_the_old_release,
+    crash::killed_while_rolling_back_it_ends_in_the_release_that_was_live,
+    wiki::the_wiki_is_deployed_upgraded_and_rolled_back,
+    overlap::no_request_is_lost_in_upgrades_and_rollbacks,
+    doctor::each_fault_is_found_with_its_hint,
+    broken::failing_upgrade_is_put_back_and_marked,
+    broken::failing_first_deploy_leaves_nothing,
+    broken::refused_before_anything_changes,
+    rollback::rollback_brings_back_code_units_and_timers,
+    rollback::rollback_by_name_and_twice,
+    admin::masked_disabled_and_stopped_stay_so,
+    admin::drop_in_of_the_administrator_wins,
+    lock::second_robotctl_is_told_who_works,
+    deploy::first_deploy_is_healthy_and_repeats_as_nothing,
+    remove::remove_and_purge_leave_nothing,
+];
+
+const SUITES: [&str; 2] = ["bookworm", "trixie"];
+
+/// What the command line asks for.
+struct Asked {
+    names: Vec<String>,
+    suites: Vec<String>,
+    jobs: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [verb, address, clients] = arguments.as_slice()
+        && verb == "load"
+    {
+        load::generate(address, clients.parse().expect("a number of clients"));
+        return ExitCode::SUCCESS;
+    }
+    let asked = match parse(&arguments) {
+        Ok(Some(asked)) => asked,
+        Ok(None) => return ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("system: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    if let Err(message) = machine::ready(&asked.suites) {
+        eprintln!("system: {message}");
+        return ExitCode::FAILURE;
+    }
+    run(&asked)
+}
+
+fn parse(arguments: &[String]) -> Result<Option<Asked>, String> {
+    let mut asked = Asked {
+        names: Vec::new(),
+        suites: Vec::new(),
+        jobs: 2,
+    };
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let mut value = || rest.next().ok_or(format!("`{argument}` needs a value"));
+        match argument.as_str() {
+            "--list" => {
+                for test in TESTS {
+                    println!("{}", test.name);
+                }
+                return Ok(None);
+            }
+            "--suite" => asked.suites.push(value()?.clone()),
+            "--jobs" => asked.jobs = value()?.parse().map_err(|_| "`--jobs` needs a number")?,
+            flag if flag.starts_with('-') => return Err(format!("unknown option `{flag}`")),
+            name => asked.names.push(name.to_owned()),
+        }
+    }
+    if asked.suites.is_empty() {
+        asked.suites = SUITES.map(str::to_owned).to_vec();
+    }
+    Ok(Some(asked))
+}
+
+thread_local! {
+    /// What the last panic of this thread said, and where.
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+fn run(asked: &Asked) -> ExitCode {
+    std::panic::set_hook(Box::new(|info| {
+        PANIC.with_borrow_mut(|text| *text = info.to_string());
+    }));
+    let wanted = |test: &&Test| {
+        asked.names.is_empty() || asked.names.iter().any(|name| test.name.contains(name))
+    };
+    let queue: VecDeque<(&Test, &str)> = TESTS
+        .iter()
+        .filter(wanted)
+        .flat_map(|test| asked.suites.iter().map(move |suite| (test, suite.as_str())))
+        .collect();
+    let queue = Mutex::new(queue);
+    let counts = Mutex::new((0_usize, 0_usize));
+    let lane = || {
+        while let Some((test, suite)) = { queue.lock().unwrap().pop_front() } {
+            let passed = one(test, suite);
+            let mut counts = counts.lock().unwrap();
+            if passed {
+                counts.0 += 1;
+            } else {
+                counts.1 += 1;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..asked.jobs.max(1) {
+            scope.spawn(lane);
+        }
+    });
+    let (passed, failed) = counts.into_inner().unwrap();
+    println!("{passed} passed, {failed} failed");
+    if failed == 0 && passed > 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// Runs one test on a fresh machine and prints one line, and what it measured or why it failed.
+fn one(test: &Test, suite: &str) -> bool {
+    let start = Instant::now();
+    let mut tail = String::new();
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let machine = Machine::boot(suite);
+        let outcome = catch_unwind(AssertUnwindSafe(|| (test.run)(&machine)));
+        match outcome {
+            Ok(()) => tail = machine.notes(),
+            Err(_) => tail = machine.last_words(),
+        }
+        outcome.is_ok()
+    }));
+    let passed = outcome.unwrap_or(false);
+    let word = if passed { "ok" } else { "FAILED" };
+    let mut text = format!(
+        "test {suite:8} {} ... {word} ({:.1} s)\n",
+        test.name,
+        start.elapsed().as_secs_f32()
+    );
+    if !passed {
+        text.push_str(&indented(&PANIC.with_borrow(Clone::clone)));
+    }
+    text.push_str(&indented(&tail));
+    print!("{text}");
+    passed
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("     {line}\n")).collect()
+}

@@ -1,0 +1,100 @@
+//! What the administrator decided survives upgrades and rollbacks.
+
+use crate::demo::{UNITS, WEB, demo, runs};
+use crate::machine::Machine;
+
+pub fn masked_disabled_and_stopped_stay_so(machine: &Machine) {
+    let mut first = demo("1.0");
+    first.tables =
+        "[service.second]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\n";
+    first.deployed(machine);
+    machine.ok("systemctl mask --now demo-worker.service");
+    machine.ok("systemctl disable demo-tidy.timer");
+    machine.ok("systemctl stop demo-second.service");
+    let as_left = |when: &str| {
+        assert_eq!(
+            machine.property("demo-worker.service", "LoadState"),
+            "masked",
+            "{when}"
+        );
+        assert_eq!(
+            machine.property("demo-worker.service", "ActiveState"),
+            "inactive",
+            "{when}"
+        );
+        assert_eq!(
+            machine
+                .sh("systemctl is-enabled demo-tidy.timer")
+                .stdout
+                .trim(),
+            "disabled",
+            "{when}"
+        );
+        assert_eq!(
+            machine.property("demo-second.service", "ActiveState"),
+            "inactive",
+            "{when}"
+        );
+    };
+    as_left("before");
+    let mut second = first.clone();
+    second.version = "2.0".into();
+    let out = second.deploy(machine).exits(0);
+    out.says("was disabled by the administrator and stays so");
+    assert_eq!(machine.get(WEB), "200 2.0");
+    as_left("after an upgrade");
+    second.version = "3.0".into();
+    second.deploy(machine).exits(0);
+    as_left("after two upgrades");
+    machine.robotctl("rollback").exits(0);
+    assert_eq!(machine.get(WEB), "200 2.0");
+    as_left("after a rollback");
+    // Doctor tells of it, and not as of a fault of the files.
+    let doctor = machine.robotctl("doctor").exits(1);
+    let doctor = doctor.says("`demo-worker.service` is masked by the administrator");
+    doctor
+        .says("`demo-second.service` is inactive")
+        .says("systemctl start demo-second.service");
+
+    machine.ok("systemctl unmask demo-worker.service");
+    machine.ok("systemctl start demo-worker.service demo-second.service");
+    let live = machine.robotctl("status").exits(0);
+    for unit in ["demo-worker.service", "demo-second.service"] {
+        assert!(runs(machine, unit).starts_with("2.0-"), "{live}");
+    }
+}
+
+pub fn drop_in_of_the_administrator_wins(machine: &Machine) {
+    let local = "/etc/systemd/system/demo-web.service.d/50-local.conf";
+    demo("1.0").deployed(machine);
+    machine.write(
+        local,
+        "[Service]\nEnvironment=COLOUR=local\nTasksMax=77\n",
+        0o644,
+    );
+    machine.ok("systemctl daemon-reload && systemctl restart demo-web.service");
+    let mut second = demo("2.0");
+    second.web = "env = { COLOUR = \"vendor\" }\nlimits = { tasks-max = 50 }";
+    second.deployed(machine);
+    for version in ["2.0", "1.0"] {
+        assert_eq!(machine.get(WEB), format!("200 {version}"));
+        assert_eq!(machine.get(&format!("{WEB}/env")), "200 local", "{version}");
+        assert_eq!(
+            machine.property("demo-web.service", "TasksMax"),
+            "77",
+            "{version}"
+        );
+        assert!(machine.exists(local), "{version}");
+        machine.robotctl("doctor").exits(0);
+        if version == "2.0" {
+            machine.robotctl("rollback").exits(0);
+        }
+    }
+    // The operator's environment file is read, and never written over.
+    machine.ok("rm -r /etc/systemd/system/demo-web.service.d && systemctl daemon-reload");
+    machine.ok("echo COLOUR=operator > /etc/demo/env");
+    demo("3.0").deployed(machine);
+    assert_eq!(machine.get(&format!("{WEB}/env")), "200 operator");
+    assert_eq!(machine.read("/etc/demo/env"), "COLOUR=operator\n");
+    assert!(machine.exists(&format!("{UNITS}/demo-web.service")));
+}

@@ -1,0 +1,162 @@
+//! Releases that fail: refused before anything changes, or put back.
+
+use crate::demo::{UNITS, WEB, current, demo, installed, runs};
+use crate::machine::Machine;
+
+pub fn failing_upgrade_is_put_back_and_marked(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    let before = installed(machine);
+    // With robotctl's own settle time: what it cannot see must not be hidden by the fixture.
+    for (fault, why) in [
+        ("no-start", "did not start"),
+        ("sick", "it answers 503"),
+        ("crash", "demo-web.service"),
+    ] {
+        let mut second = demo(&format!("2.0-{fault}"));
+        second.fault = fault;
+        second.settle = "";
+        // A unit file changes too: it has to come back with the rest.
+        second.web = "limits = { tasks-max = 50 }";
+        let out = second.deploy(machine).exits(3).says(why);
+        let out = out
+            .says(&format!("{first} is back and healthy"))
+            .says("hint: ");
+        let bad = out
+            .stderr
+            .split_whitespace()
+            .find(|word| word.starts_with("2.0-"));
+        let bad = bad
+            .unwrap_or_else(|| panic!("no release in {out}"))
+            .trim_matches(['`', ':', ',']);
+        assert_eq!(installed(machine), before, "{fault}");
+        assert_eq!(machine.get(WEB), "200 1.0", "{fault}");
+        assert_eq!(runs(machine, "demo-web.service"), first, "{fault}");
+        assert_eq!(
+            machine.property("demo-web.service", "TasksMax"),
+            before_tasks(machine)
+        );
+        assert_eq!(
+            machine.ok("systemctl list-units --all --plain --no-legend 'demo-*-standin@*'"),
+            ""
+        );
+        machine.robotctl("doctor").exits(0);
+        machine.robotctl("releases").exits(0).says("bad: ");
+
+        second
+            .deploy(machine)
+            .exits(2)
+            .says("failed before")
+            .says("--force");
+        assert_eq!(current(machine), first, "{bad}");
+    }
+    // Whoever knows better may take it: here, the fault was one of the day.
+    let mut third = demo("3.0");
+    third.fault = "sick";
+    third.deploy(machine).exits(3);
+    machine
+        .robotctl("--manifest /root/demo/robot.toml deploy --apply --force")
+        .exits(3);
+    machine.ok("echo 3.0 > /root/demo/VERSION");
+    machine.write("/root/demo/fault", "", 0o644);
+    machine
+        .robotctl("--manifest /root/demo/robot.toml deploy --apply")
+        .exits(0);
+    assert_eq!(machine.get(WEB), "200 3.0");
+    assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
+}
+
+fn before_tasks(machine: &Machine) -> String {
+    machine.property("demo-worker.service", "TasksMax")
+}
+
+pub fn failing_first_deploy_leaves_nothing(machine: &Machine) {
+    for fault in ["no-start", "sick", "crash"] {
+        let mut first = demo("1.0");
+        first.fault = fault;
+        first.settle = "";
+        first
+            .deploy(machine)
+            .exits(2)
+            .says("was taken away again")
+            .says("hint: ");
+        assert_eq!(machine.link("/opt/demo/current"), "", "{fault}");
+        assert_eq!(
+            machine.ok(&format!(
+                "find {UNITS} /usr/local/lib /etc/systemd -name '*demo*'"
+            )),
+            ""
+        );
+        assert_eq!(
+            machine.ok("systemctl list-units --all --plain --no-legend 'demo*'"),
+            "",
+            "{fault}"
+        );
+        assert_eq!(machine.ok("pgrep -u demo || true"), "", "{fault}");
+        machine.robotctl("status").exits(0).says("nothing is live");
+    }
+    demo("1.1").deployed(machine);
+    machine.robotctl("doctor").exits(0);
+}
+
+pub fn refused_before_anything_changes(machine: &Machine) {
+    refused(machine, "nothing");
+    let first = demo("1.0").deployed(machine);
+    refused(machine, &first);
+    assert_eq!(machine.get(WEB), "200 1.0");
+    machine.robotctl("doctor").exits(0);
+}
+
+/// Deploys what must be refused, on a host where `live` is live.
+fn refused(machine: &Machine, live: &str) {
+    let look = || {
+        let releases = machine.ok("ls -A /opt/demo/releases 2>/dev/null || true");
+        let invocation = machine.property("demo-web.service", "InvocationID");
+        (installed_or_nothing(machine), releases, invocation)
+    };
+    let before = look();
+    let mut missing = demo("2.0");
+    missing.tables = "[service.gone]\nexec = [\"{current}/gone\"]\n";
+    missing
+        .deploy(machine)
+        .exits(2)
+        .says("/opt/demo/current/gone")
+        .says("hint: ");
+    assert_eq!(before, look(), "missing program, {live} is live");
+
+    let mut strange = demo("2.0");
+    strange.tables = "[service.web.sandbox]\ndirectives = { ProtectSytem = \"strict\" }\n";
+    strange
+        .deploy(machine)
+        .exits(2)
+        .says("ProtectSytem")
+        .says("hint: ");
+    assert_eq!(before, look(), "unknown directive, {live} is live");
+
+    let mut calendar = demo("2.0");
+    calendar.tables = "[service.late]\nexec = [\"{current}/app.py\", \"tidy\"]\ntype = \"oneshot\"\ntimer = { calendar = \"whenever\" }\n";
+    calendar.deploy(machine).exits(2).says("whenever");
+    assert_eq!(before, look(), "calendar, {live} is live");
+
+    let mut secret = demo("2.0");
+    secret.tables = "[[secret]]\nname = \"API_KEY\"\n";
+    secret
+        .deploy(machine)
+        .exits(2)
+        .says("the secret `API_KEY` is missing")
+        .says("/etc/demo/credentials/API_KEY");
+    assert_eq!(before, look(), "secret, {live} is live");
+
+    let mut typo = demo("2.0");
+    typo.web = "lisen = [\"127.0.0.1:1\"]";
+    typo.deploy(machine).exits(2).says("lisen");
+    assert_eq!(before, look(), "typo, {live} is live");
+}
+
+fn installed_or_nothing(machine: &Machine) -> String {
+    match machine.exists("/opt/demo/current") {
+        true => installed(machine),
+        false => machine.ok(
+            "find /usr/local/lib/systemd /etc/systemd/system -name '*demo*' 2>/dev/null || true",
+        ),
+    }
+}

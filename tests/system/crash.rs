@@ -1,0 +1,135 @@
+//! SIGKILL at every point of a change: recovery ends in the old release, never between.
+//!
+//! strace(1) kills robotctl on entry to the Nth call of one kind; calls of every kind that
+//! changes the host are walked through from the first to the last.
+
+use crate::demo::{WEB, current, demo, installed, runs};
+use crate::machine::Machine;
+
+/// What changes files or starts other programs. The kinds are counted one by one.
+const CALLS: [&str; 5] = [
+    "rename",
+    "symlink",
+    "unlink",
+    "fsync",
+    "/^(clone3?|v?fork)$",
+];
+
+/// Runs robotctl and kills it on its Nth call of a kind; true when it was killed.
+fn killed(machine: &Machine, call: &str, nth: usize, arguments: &str) -> bool {
+    let out = machine.sh(&format!(
+        "strace -qq -o /dev/null -e trace='{call}' -e inject='{call}:signal=KILL:when={nth}' \
+         robotctl {arguments}"
+    ));
+    match out.code {
+        137 | -1 => true,
+        0 => false,
+        _ => panic!("neither killed nor done: {out}"),
+    }
+}
+
+/// The old release, exactly: its files and no others, its link, its processes.
+fn is_whole(machine: &Machine, release: &str, version: &str, files: &str, when: &str) {
+    assert_eq!(current(machine), release, "{when}");
+    assert_eq!(installed(machine), files, "{when}");
+    assert_eq!(machine.get(WEB), format!("200 {version}"), "{when}");
+    for unit in ["demo-web.service", "demo-worker.service"] {
+        assert_eq!(runs(machine, unit), release, "{when}: {unit}");
+    }
+    let left = machine.ok(
+        "systemctl list-units --all --plain --no-legend 'demo-*-standin@*' 'demo-extra*'; \
+         find /var/lib/robotctl /opt/demo /etc/demo -name '.*robotctl-*' -o -name '.staging-*' -o -name journal.json",
+    );
+    assert_eq!(left, "", "{when}");
+}
+
+/// The release of a try: with a unit more and one changed, so that files come, change and go.
+fn next(version: &str) -> crate::demo::Demo {
+    let mut next = demo(version);
+    next.web = "limits = { tasks-max = 50 }";
+    next.tables = "[service.extra]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\n";
+    next
+}
+
+pub fn killed_anywhere_it_ends_in_the_old_release(machine: &Machine) {
+    let old = demo("1.0").deployed(machine);
+    let files = installed(machine);
+    let mut points = 0;
+    for (kind, call) in CALLS.iter().enumerate() {
+        for nth in 1.. {
+            // A new version each time: nothing of it is there yet.
+            next(&format!("2.{kind}.{nth}")).write(machine);
+            let when = format!("{call} {nth}");
+            if !killed(
+                machine,
+                call,
+                nth,
+                "--manifest /root/demo/robot.toml deploy --apply",
+            ) {
+                break;
+            }
+            points += 1;
+            let out = machine.robotctl("recover").exits(0);
+            if current(machine) == old {
+                is_whole(machine, &old, "1.0", &files, &when);
+            } else {
+                // Killed after the checks had passed: the new release stands, whole.
+                let status = machine.robotctl("status").exits(0);
+                assert!(!status.stdout.contains("interrupted"), "{when}: {out}");
+                machine.robotctl("doctor").exits(0);
+                machine.robotctl("rollback").exits(0);
+                is_whole(machine, &old, "1.0", &files, &when);
+            }
+            machine
+                .robotctl("recover")
+                .exits(0)
+                .says("nothing to recover");
+        }
+        // The deploy that was not killed is healthy, and so is what comes back.
+        machine.robotctl("doctor").exits(0);
+        assert_eq!(
+            machine.property("demo-extra.service", "ActiveState"),
+            "active"
+        );
+        machine.robotctl("rollback").exits(0);
+        is_whole(machine, &old, "1.0", &files, call);
+    }
+    machine.note(&format!("upgrade killed at {points} points"));
+    assert!(points > 30, "only {points} points: is the trace blind?");
+    next("3.0").deployed(machine);
+    machine.robotctl("doctor").exits(0);
+}
+
+pub fn killed_while_rolling_back_it_ends_in_the_release_that_was_live(machine: &Machine) {
+    let one = demo("1.0").deployed(machine);
+    let two = next("2.0").deployed(machine);
+    let files = installed(machine);
+    let mut points = 0;
+    for call in ["rename", "unlink"] {
+        for nth in 1.. {
+            let when = format!("{call} {nth}");
+            if !killed(machine, call, nth, "rollback") {
+                break;
+            }
+            points += 1;
+            // No word to `recover`: the next command of any kind ends it first.
+            machine.robotctl("prune").exits(0);
+            if current(machine) == two {
+                assert_eq!(installed(machine), files, "{when}");
+                assert_eq!(machine.get(WEB), "200 2.0", "{when}");
+                assert_eq!(
+                    machine.property("demo-extra.service", "ActiveState"),
+                    "active",
+                    "{when}"
+                );
+            } else {
+                machine.robotctl(&format!("rollback {two}")).exits(0);
+            }
+            machine.robotctl("doctor").exits(0);
+        }
+        assert_eq!(current(machine), one);
+        machine.robotctl(&format!("rollback {two}")).exits(0);
+    }
+    machine.note(&format!("rollback killed at {points} points"));
+    assert!(points > 10, "only {points} points: is the trace blind?");
+}

@@ -1,0 +1,48 @@
+//! Taking the app away.
+
+use crate::demo::{WEB, demo};
+use crate::machine::Machine;
+
+pub fn remove_and_purge_leave_nothing(machine: &Machine) {
+    let nothing_runs = || {
+        assert_eq!(
+            machine.ok("find /usr/local/lib /etc/systemd -name '*demo*'"),
+            ""
+        );
+        assert_eq!(
+            machine.ok("systemctl list-units --all --plain --no-legend 'demo*'"),
+            ""
+        );
+        assert_eq!(machine.ok("pgrep -u demo || true"), "");
+        assert!(!machine.exists("/opt/demo"));
+        assert!(machine.get(WEB).starts_with("000 "));
+        assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
+    };
+    demo("1.0").deployed(machine);
+    demo("2.0").deployed(machine);
+    machine.ok("echo precious > /var/lib/demo/data && echo COLOUR=mine > /etc/demo/env");
+    machine.robotctl("remove").exits(0).says("are still there");
+    nothing_runs();
+    assert_eq!(machine.read("/var/lib/demo/data"), "precious\n");
+    assert!(machine.exists("/etc/demo/env"));
+    machine
+        .robotctl("status")
+        .exits(2)
+        .says("no app is deployed");
+
+    demo("3.0").deployed(machine);
+    assert_eq!(machine.get(&format!("{WEB}/env")), "200 mine");
+    machine.robotctl("doctor").exits(0);
+    machine.robotctl("remove --purge").exits(0);
+    nothing_runs();
+    for path in [
+        "/var/lib/demo",
+        "/etc/demo",
+        "/run/demo",
+        "/var/lib/robotctl/demo",
+    ] {
+        assert!(!machine.exists(path), "{path}");
+    }
+    demo("4.0").deployed(machine);
+    machine.robotctl("doctor").exits(0);
+}
