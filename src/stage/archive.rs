@@ -37,7 +37,7 @@ fn open(path: &Path) -> Result<Box<dyn Read>> {
     Ok(if name.ends_with("gz") {
         Box::new(flate2::read::MultiGzDecoder::new(file))
     } else if name.ends_with(".zst") {
-        Box::new(ruzstd::decoding::StreamingDecoder::new(file).map_err(|_| broken(path))?)
+        Box::new(super::zstd::Zstd::new(file).map_err(|_| broken(path))?)
     } else if name.ends_with("xz") {
         let mut bytes = Vec::new();
         let mut file = file;

@@ -333,3 +333,20 @@ fn a_torn_archive_is_refused() {
         }
     }
 }
+
+/// `zstd` makes one frame; parallel tools and `cat` make several.
+#[test]
+fn an_archive_of_several_frames_is_read_whole() {
+    let test = app();
+    let sources = test.app("src").display().to_string();
+    let make = format!("tar -C {sources} -cf - . | split -b 3000 --filter='zstd -q' > app.tar.zst");
+    let mut shell = Command::new("sh");
+    let status = shell.args(["-c", &make]).current_dir(test.app("")).status();
+    assert!(status.expect("start sh").success());
+    let whole = test.run(["deploy"]).any_stdout().any_stderr().success();
+    let framed = test.run(["deploy", "app.tar.zst"]);
+    assert_eq!(
+        framed.any_stdout().any_stderr().success().stdout,
+        whole.stdout
+    );
+}
