@@ -15,7 +15,9 @@
 )]
 
 mod bad_manifests;
+mod bad_sources;
 mod golden;
+mod refused;
 mod scorer_parity;
 mod test;
 mod tree;
