@@ -88,6 +88,11 @@ impl Book {
         Lock::take(&self.root, &format!("{}/lock", self.dir), doing, wait)
     }
 
+    /// Who works on the app now, in words; nobody most of the time.
+    pub fn worker(&self) -> Option<String> {
+        Lock::holder(&self.root, &self.path("lock")).map(|holder| holder.text)
+    }
+
     /// What is live; nothing when the app was never deployed.
     ///
     /// # Errors
