@@ -218,6 +218,17 @@ impl Book {
             .collect())
     }
 
+    /// Removes what killed writers left in the book.
+    ///
+    /// # Errors
+    /// When it cannot be listed or removed.
+    pub fn sweep(&self) -> Result<()> {
+        for dir in [self.dir.clone(), self.path("releases")] {
+            self.root.sweep_temporaries(&dir, |_| true)?;
+        }
+        Ok(())
+    }
+
     /// Removes the whole book.
     ///
     /// # Errors
