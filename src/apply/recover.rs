@@ -48,8 +48,24 @@ pub fn recover(work: &Work<'_>, units: Units) -> Result<Recovered> {
         work.book.set_journal(&journal)?;
     }
     revert(work, &journal, units)?;
+    sweep(work, &journal)?;
     finish_back(work, &journal)?;
     Ok(Recovered::Old(journal.from))
+}
+
+/// Removes half-written files beside those that the change was about. The directories are not
+/// the app's alone, so nothing else is touched.
+fn sweep(work: &Work<'_>, journal: &Journal) -> Result<()> {
+    for change in &journal.files {
+        if let Some((dir, name)) = change.path.rsplit_once('/') {
+            let root = &work.host.root;
+            root.sweep_temporaries(dir, |target| target == name)?;
+            if change.before.is_none() && (dir.ends_with(".d") || dir.ends_with(".wants")) {
+                root.remove_dir_if_empty(dir);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Puts files, link and units back as the journal says.

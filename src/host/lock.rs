@@ -90,4 +90,16 @@ impl Lock {
             )),
         }
     }
+    /// Who works under the lock whose file is at `path`, when somebody does. Only the file's text
+    /// and `/proc` are asked: trying the lock, even for a moment, could turn a command away.
+    pub fn holder(root: &Root, path: &str) -> Option<Holder> {
+        let text = root.read_text(path).ok()??;
+        let (_, pid) = text.trim().rsplit_once("(pid ")?;
+        let pid = pid.strip_suffix(')')?;
+        let command = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        let own = std::process::id().to_string();
+        (command.trim() == "robotctl" && pid != own).then(|| Holder {
+            text: text.trim().to_owned(),
+        })
+    }
 }

@@ -23,7 +23,7 @@ pub use clock::{now, wait_until};
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};
 pub use process::{Process, processes, release_of};
-pub use root::{Meta, Root};
+pub use root::{Meta, Root, temporary_for};
 pub use runner::{Command, Output};
 pub use signals::{Held, hold_signals};
 pub use systemd::{Systemd, UnitState};

@@ -13,6 +13,9 @@ use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// What follows the target's name in the name of a temporary file.
+const TEMPORARY: &str = ".robotctl-";
+
 /// Where `/` is for this run.
 #[derive(Debug, Clone)]
 pub struct Root {
@@ -272,6 +275,20 @@ impl Root {
         }
     }
 
+    /// Removes what writers that were killed left in a directory: temporary files for names that
+    /// `of` says are nobody else's.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn sweep_temporaries(&self, dir: &str, of: impl Fn(&str) -> bool) -> Result<()> {
+        for name in self.list(dir)? {
+            if temporary_for(&name).is_some_and(&of) {
+                self.remove_file(&format!("{dir}/{name}"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Renames within one file system, then syncs the directory.
     ///
     /// # Errors
@@ -359,6 +376,12 @@ fn absent<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
     }
 }
 
+/// The name of the file that a temporary file of this name was for; `None` for any other file.
+pub fn temporary_for(name: &str) -> Option<&str> {
+    let (target, _) = name.strip_prefix('.')?.rsplit_once(TEMPORARY)?;
+    Some(target)
+}
+
 /// A name in the same directory that no other run uses.
 fn beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -367,7 +390,7 @@ fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(
-        ".robotctl-{}-{count}-{stamp:x}",
+        "{TEMPORARY}{}-{count}-{stamp:x}",
         std::process::id()
     ));
     path.with_file_name(name)

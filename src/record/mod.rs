@@ -88,6 +88,11 @@ impl Book {
         Lock::take(&self.root, &format!("{}/lock", self.dir), doing, wait)
     }
 
+    /// Who works on the app now, in words; nobody most of the time.
+    pub fn worker(&self) -> Option<String> {
+        Lock::holder(&self.root, &self.path("lock")).map(|holder| holder.text)
+    }
+
     /// What is live; nothing when the app was never deployed.
     ///
     /// # Errors
@@ -211,6 +216,17 @@ impl Book {
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect())
+    }
+
+    /// Removes what killed writers left in the book.
+    ///
+    /// # Errors
+    /// When it cannot be listed or removed.
+    pub fn sweep(&self) -> Result<()> {
+        for dir in [self.dir.clone(), self.path("releases")] {
+            self.root.sweep_temporaries(&dir, |_| true)?;
+        }
+        Ok(())
     }
 
     /// Removes the whole book.

@@ -102,6 +102,10 @@ pub fn sweep(host: &Host, book: &Book, layout: &Layout) -> Result<()> {
                 .remove_tree(&format!("{}/{name}", layout.releases()))?;
         }
     }
+    book.sweep()?;
+    for dir in [layout.opt(), layout.credentials()] {
+        host.root.sweep_temporaries(&dir, |_| true)?;
+    }
     let state = book.state()?;
     for id in book.releases()? {
         let live = state.live.as_deref() == Some(&id);
