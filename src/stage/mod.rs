@@ -154,11 +154,7 @@ fn copy(
             }
         }
     };
-    std::thread::scope(|scope| {
-        for _ in 0..threads() {
-            scope.spawn(work);
-        }
-    });
+    on_every_processor(work);
     match failure.into_inner() {
         Ok(None) => Ok(()),
         Ok(Some(error)) => Err(error).context("staging the release"),
@@ -166,7 +162,15 @@ fn copy(
     }
 }
 
-/// Hashing and copying use every processor, up to eight.
-pub(crate) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(2, |count| count.get().min(8))
+/// Hashing and copying use every processor, up to eight; with one, there is no other thread.
+fn on_every_processor(work: impl Fn() + Sync) {
+    let count = std::thread::available_parallelism().map_or(2, |count| count.get().min(8));
+    if count == 1 {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..count {
+            scope.spawn(&work);
+        }
+    });
 }
