@@ -11,6 +11,7 @@
 mod clock;
 pub mod files;
 pub mod journald;
+mod leftovers;
 mod lock;
 mod network;
 mod process;
@@ -60,6 +61,11 @@ impl Host {
 /// Whether the process acts as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+/// Takes away what the caller's umask would: modes are part of what is deployed.
+pub fn plain_umask() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
 }
 
 /// An environment variable as text.

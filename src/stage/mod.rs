@@ -62,7 +62,8 @@ pub fn stage(
 ) -> Result<()> {
     let final_path = app.layout.release(id);
     if host.root.meta(&final_path)?.is_some() {
-        return Ok(());
+        // Complete, or else it would not have its name; only that may not be on the disk yet.
+        return host.root.sync_dir(&app.layout.releases());
     }
     let staging = format!(
         "{}/{STAGING}{}",
@@ -101,8 +102,12 @@ pub fn sweep(host: &Host, book: &Book, layout: &Layout) -> Result<()> {
                 .remove_tree(&format!("{}/{name}", layout.releases()))?;
         }
     }
+    book.sweep()?;
+    for dir in [layout.opt(), layout.releases(), layout.credentials()] {
+        host.root.sweep_temporaries(&dir, |_| true)?;
+    }
     let state = book.state()?;
-    for id in book.releases()? {
+    for id in book.begun()? {
         let live = state.live.as_deref() == Some(&id);
         if !live && host.root.meta(&layout.release(&id))?.is_none() {
             book.forget(&id)?;
