@@ -218,18 +218,19 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
     if host.is_offline() {
         return Ok(());
     }
-    let ours = |name: &str| {
-        let stem = name
+    let copy = |name: &str| {
+        let unit = host::temporary_for(name).unwrap_or(name);
+        let stem = unit
             .trim_end_matches(".d")
             .rsplit_once('.')
-            .map_or(name, |(stem, _)| stem);
-        name.starts_with(&format!("{app}-"))
+            .map_or(unit, |(stem, _)| stem);
+        unit.starts_with(&format!("{app}-"))
             && (stem.ends_with(SUFFIX) || stem.ends_with("-standin@"))
     };
     let mut found = false;
     for name in host.root.list(RUNTIME_UNIT_DIR)? {
         let path = format!("{RUNTIME_UNIT_DIR}/{name}");
-        if !ours(&name) {
+        if !copy(&name) || !made_for(host, &path, app)? {
             continue;
         }
         found = true;
@@ -245,4 +246,29 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// Whether a unit, or a file in a directory of drop-ins, was rendered for the app: the name alone
+/// cannot tell `demo` with a service `staging-web` from `demo-staging` with a service `web`, which
+/// may be deploying just now.
+fn made_for(host: &Host, path: &str, app: &str) -> Result<bool> {
+    let head = format!("from the manifest of {app};");
+    let is_dir = host.root.meta(path)?.is_some_and(|meta| meta.is_dir);
+    let files = match is_dir {
+        true => host.root.list(path)?,
+        false => vec![String::new()],
+    };
+    if is_dir && files.is_empty() {
+        return Ok(true); // A killed run left it; one at work makes it again.
+    }
+    for name in files {
+        let bytes = host
+            .root
+            .read(format!("{path}/{name}").trim_end_matches('/'))?;
+        let text = bytes.unwrap_or_default();
+        if String::from_utf8_lossy(&text).contains(&head) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

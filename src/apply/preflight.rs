@@ -81,8 +81,7 @@ fn secrets(host: &Host, app: &App) -> Result<()> {
             );
         };
         host.root.make_dir(&app.layout.etc(), 0o755)?;
-        host.root
-            .make_dir(&format!("{}/credentials", app.layout.etc()), 0o700)?;
+        host.root.make_dir(&app.layout.credentials(), 0o700)?;
         host.root
             .write_atomic(&path, random_hex(usize::from(bytes))?.as_bytes(), 0o600)?;
     }

@@ -115,6 +115,7 @@ pub fn main() -> ExitCode {
             };
         }
     };
+    crate::host::plain_umask();
     let ctx = Ctx {
         host: Host::new(cli.root.as_deref()),
         app: cli.app,

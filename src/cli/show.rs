@@ -27,6 +27,9 @@ struct Now {
     live: Option<String>,
     since: Option<String>,
     current: Option<String>,
+    /// A change that somebody is at.
+    under_way: Option<String>,
+    /// A change that nobody is at any more.
     interrupted: Option<String>,
     before: Vec<String>,
     units: Vec<UnitNow>,
@@ -58,10 +61,13 @@ fn now(ctx: &Ctx, name: &Name) -> Result<Now> {
     };
     let app = record.map(|record| record.app()).transpose()?;
     let live = state.live.clone();
+    let journal = book.journal()?.map(|journal| journal.operation);
+    let under_way = book.worker();
     Ok(Now {
         app: name.to_string(),
         current: ctx.host.root.read_link(&layout.current())?,
-        interrupted: book.journal()?.map(|journal| journal.operation),
+        interrupted: journal.filter(|_| under_way.is_none()),
+        under_way,
         units: match &app {
             Some(app) => units(ctx, app, live.as_deref(), &state.pins)?,
             None => Vec::new(),
@@ -126,6 +132,9 @@ fn shown(now: &Now) -> String {
     let live = now.live.as_deref().unwrap_or("nothing");
     let since = now.since.as_deref().unwrap_or("never");
     let mut text = format!("{}: {live} is live since {since}\n", now.app);
+    if let Some(what) = &now.under_way {
+        text.push_str(&format!("  a change is under way: {what}\n"));
+    }
     if let Some(operation) = &now.interrupted {
         text.push_str(&format!(
             "  a {operation} was interrupted: `sudo robotctl recover`\n"

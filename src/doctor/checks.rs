@@ -18,12 +18,19 @@ fn warning(message: impl Into<String>, hint: impl Into<String>) -> Found {
 }
 
 pub(super) fn journal(patient: &Patient<'_>) -> Findings {
-    Ok(patient.book.journal()?.map_or_else(Vec::new, |journal| {
-        vec![error(
+    let Some(journal) = patient.book.journal()? else {
+        return Ok(Vec::new());
+    };
+    Ok(vec![match patient.book.worker() {
+        Some(worker) => warning(
+            format!("a {} is under way: {worker}", journal.operation),
+            "look again when it has ended",
+        ),
+        None => error(
             format!("a {} was interrupted", journal.operation),
             "sudo robotctl recover",
-        )]
-    }))
+        ),
+    }])
 }
 
 pub(super) fn current(patient: &Patient<'_>) -> Findings {

@@ -245,21 +245,27 @@ fn colliding(services: &[Service]) -> Result<()> {
     let mut seen: Vec<(&Service, &Listen)> = Vec::new();
     for service in services {
         for (index, listen) in service.listen.iter().enumerate() {
-            if let Some((other, _)) = seen.iter().find(|(_, one)| one.collides(listen)) {
+            if let Some((other, one)) = seen.iter().find(|(_, one)| one.collides(listen)) {
                 let path = [
                     "service",
                     service.name.as_str(),
                     "listen",
                     &index.to_string(),
                 ];
-                return Err(Problem::new(
-                    &path,
+                let what = match (listen.port(), one == &listen) {
+                    (Some(port), false) => format!("port {port}"),
+                    _ => format!("`{listen}`"),
+                };
+                let message = if other.name == service.name {
+                    format!("service `{}` listens on {what} twice", service.name)
+                } else {
                     format!(
-                        "services `{}` and `{}` both listen on `{listen}`",
+                        "services `{}` and `{}` both listen on {what}",
                         other.name, service.name
-                    ),
-                )
-                .hint("give each service an address of its own"));
+                    )
+                };
+                let hint = "give each service an address of its own";
+                return Err(Problem::new(&path, message).hint(hint));
             }
             seen.push((service, listen));
         }
@@ -288,7 +294,7 @@ fn ordered(services: Vec<Service>) -> Result<Vec<Service>> {
                     &["service", first, "after"],
                     format!("services {} wait for each other", names.join(", ")),
                 )
-                .hint("take one of the names out of `after`"));
+                .hint("take one of the names out of `after`, `requires` or `wants`"));
             }
         }
     }

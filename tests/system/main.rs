@@ -62,6 +62,7 @@ const TESTS: &[Test] = tests![
     doctor::each_fault_is_found_with_its_hint,
     broken::failing_upgrade_is_put_back_and_marked,
     broken::failing_first_deploy_leaves_nothing,
+    broken::failing_trial_changes_nothing,
     broken::refused_before_anything_changes,
     shapes::every_shape_works_at_its_floor,
     shapes::first_request_wakes_what_sleeps,

@@ -1,7 +1,7 @@
 //! `[service.NAME]`.
 
 use super::{Path, Reader, get, one_of, quoted};
-use crate::manifest::{LimitsTable, Problem, Result, ServiceTable, nearest};
+use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
 use crate::model::names::{EnvName, Name, Span, Text, UnitName};
 use crate::model::{Limits, Listen, Sandbox, Service, Socket, Type, UnitRef, Upgrade};
 use std::collections::BTreeMap;
@@ -13,7 +13,8 @@ impl Reader<'_> {
         for reserved in ["-standin", "-proxy", "-precheck"] {
             if key.ends_with(reserved) {
                 let message = format!("a service's name may not end with `{reserved}`");
-                return Err(Problem::new(&["service", key], message));
+                return Err(Problem::new(&["service", key], message)
+                    .hint("units of that name are made beside a service: choose another name"));
             }
         }
         let description = match &table.description {
@@ -163,19 +164,15 @@ impl Reader<'_> {
         let mut out = Vec::new();
         for text in list {
             if text == own {
-                return Err(Problem::new(path, format!("service `{own}` names itself")));
+                let message = format!("service `{own}` names itself");
+                return Err(Problem::new(path, message).hint("take the name out"));
             }
             if self.manifest.service.contains_key(text) {
                 out.push(UnitRef::Own(get(path, text, "a name", Name::parse)?));
             } else if text.contains('.') {
                 out.push(UnitRef::Other(get(path, text, "a unit", UnitName::parse)?));
             } else {
-                let known: Vec<&str> = self.manifest.service.keys().map(String::as_str).collect();
-                let problem = Problem::new(path, format!("there is no service {}", quoted(text)));
-                return Err(match nearest(text, &known) {
-                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
-                    None => problem.hint("name another package's unit whole: `redis.service`"),
-                });
+                return Err(self.no_service(path, text));
             }
         }
         Ok(out)
@@ -205,7 +202,9 @@ fn modes(
             .hint("add `listen = [\"127.0.0.1:8080\"]`"));
     }
     if kind == Type::Oneshot && !listen.is_empty() {
-        return Err(Problem::new(&path, "a `oneshot` service cannot listen"));
+        let path = ["service", key, "listen"];
+        return Err(Problem::new(&path, "a `oneshot` service cannot listen")
+            .hint("leave `listen` out, or choose another `type`"));
     }
     if socket == Socket::Proxy && listen.iter().any(|one| one.local_address().is_none()) {
         return Err(
@@ -304,7 +303,8 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
     for (key_of, value) in [("tasks-max", tasks_max), ("nofile", nofile)] {
         if value == Some(0) {
             let path = ["service", key, "limits", key_of];
-            return Err(Problem::new(&path, format!("`{key_of}` must be 1 or more")));
+            return Err(Problem::new(&path, format!("`{key_of}` must be 1 or more"))
+                .hint("leave it out for systemd's own limit"));
         }
     }
     Ok(Limits {
