@@ -31,6 +31,7 @@ mod overlap;
 mod remove;
 mod rollback;
 mod shapes;
+mod values;
 mod wiki;
 
 use machine::Machine;
@@ -64,6 +65,7 @@ const TESTS: &[Test] = tests![
     broken::failing_first_deploy_leaves_nothing,
     broken::failing_trial_changes_nothing,
     broken::refused_before_anything_changes,
+    values::arbitrary_values_arrive_byte_for_byte,
     shapes::every_shape_works_at_its_floor,
     shapes::first_request_wakes_what_sleeps,
     shapes::sandbox_bites,
