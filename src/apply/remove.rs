@@ -57,7 +57,9 @@ pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
             work.host.systemd.stop(&journal.units.stopped)?;
             switch::files_forward(work.host, &journal)?;
             switch::link(work.host, &layout, None)?;
-            work.host.systemd.daemon_reload()
+            work.host.systemd.daemon_reload()?;
+            work.host.systemd.reset_failed(&journal.units.stopped);
+            Ok(())
         };
         if let Err(error) = taken() {
             recover(work, super::RecoverUnits::Restart)?;
