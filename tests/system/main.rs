@@ -6,6 +6,7 @@
 //! whole run fails. `scripts/container` boots the machines.
 
 #![allow(
+    unreachable_pub,
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::unwrap_used,
