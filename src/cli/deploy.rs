@@ -57,9 +57,11 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         show(ctx, &plan);
         return Ok(Exit::Done);
     }
+    ctx.may_change()?;
+    // Before the lock, which makes directories: a source that cannot be released changes nothing.
+    let prepared = prepare(args, ctx, &loaded)?;
     let wait = Duration::from_secs(args.wait);
     ctx.change(&loaded.app.name, "deploying", wait, |work| {
-        let prepared = prepare(args, ctx, &loaded)?;
         deploy(args, ctx, work, &loaded, &prepared)
     })
 }

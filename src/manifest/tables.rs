@@ -117,7 +117,7 @@ pub struct ServiceTable {
     /// Commands before it, each its arguments.
     #[serde(default)]
     pub exec_start_pre: Vec<Vec<String>>,
-    /// Command for `systemctl reload`.
+    /// Command for `systemctl reload`; the argument `$MAINPID` is the main process.
     #[serde(default)]
     pub exec_reload: Vec<String>,
     /// systemd's `Type=`: `simple`, `exec` (default), `notify`, `forking`, `oneshot`.

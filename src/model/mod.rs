@@ -4,6 +4,7 @@
 //! is the same app everywhere.
 
 pub mod layout;
+mod lines;
 mod listen;
 pub mod names;
 mod read;
@@ -11,6 +12,7 @@ mod sandbox;
 mod service;
 
 pub use layout::Layout;
+pub use lines::{Calendar, Device, Line};
 pub use listen::Listen;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
 pub use sandbox::{EXCEPTIONS, Exception, Network, PRESETS, Sandbox, Shape};
@@ -82,9 +84,9 @@ pub struct App {
     /// Version as shown; a release's id begins with it.
     pub version: Version,
     /// One line.
-    pub description: Text,
+    pub description: Line,
     /// `Name <mail>`.
-    pub maintainer: Option<Text>,
+    pub maintainer: Option<Line>,
     /// Owner of the state.
     pub user: Name,
     /// The overlay, if one was asked for.
@@ -156,6 +158,30 @@ impl App {
             .find(|service| service.name.as_str() == name)
     }
 
+    /// Directories that systemd makes for a service and gives to its user, each with the stem of
+    /// its directive (systemd.exec(5), "StateDirectory="). They are the app's user's, so that a
+    /// service of another user gets none. Cache and logs are made for those that name them.
+    pub fn directories(&self, service: &Service) -> Vec<(&'static str, String)> {
+        if service.user != self.user {
+            return Vec::new();
+        }
+        let mut out = vec![
+            ("Runtime", self.layout.run()),
+            ("State", self.layout.state()),
+        ];
+        let texts = || {
+            let env = service.env.iter().map(|(_, value)| value);
+            let pre = service.exec_start_pre.iter().flatten();
+            service.exec.iter().chain(pre).chain(env)
+        };
+        for (stem, path) in [("Cache", self.layout.cache()), ("Logs", self.layout.logs())] {
+            if texts().any(|text| text.as_str().contains(&path)) {
+                out.push((stem, path));
+            }
+        }
+        out
+    }
+
     /// What to tell the user although nothing is wrong.
     pub fn warnings(&self) -> Vec<String> {
         let mut out = Vec::new();
@@ -179,21 +205,27 @@ fn colliding(services: &[Service]) -> Result<()> {
     let mut seen: Vec<(&Service, &Listen)> = Vec::new();
     for service in services {
         for (index, listen) in service.listen.iter().enumerate() {
-            if let Some((other, _)) = seen.iter().find(|(_, one)| one.collides(listen)) {
+            if let Some((other, one)) = seen.iter().find(|(_, one)| one.collides(listen)) {
                 let path = [
                     "service",
                     service.name.as_str(),
                     "listen",
                     &index.to_string(),
                 ];
-                return Err(Problem::new(
-                    &path,
+                let what = match (listen.port(), one == &listen) {
+                    (Some(port), false) => format!("port {port}"),
+                    _ => format!("`{listen}`"),
+                };
+                let message = if other.name == service.name {
+                    format!("service `{}` listens on {what} twice", service.name)
+                } else {
                     format!(
-                        "services `{}` and `{}` both listen on `{listen}`",
+                        "services `{}` and `{}` both listen on {what}",
                         other.name, service.name
-                    ),
-                )
-                .hint("give each service an address of its own"));
+                    )
+                };
+                let hint = "give each service an address of its own";
+                return Err(Problem::new(&path, message).hint(hint));
             }
             seen.push((service, listen));
         }
@@ -222,7 +254,7 @@ fn ordered(services: Vec<Service>) -> Result<Vec<Service>> {
                     &["service", first, "after"],
                     format!("services {} wait for each other", names.join(", ")),
                 )
-                .hint("take one of the names out of `after`"));
+                .hint("take one of the names out of `after`, `requires` or `wants`"));
             }
         }
     }

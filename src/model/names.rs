@@ -1,6 +1,5 @@
-//! Newtypes that cannot hold a bad value. Each `parse` says in a clause what is allowed.
+//! Newtypes that cannot hold a bad value. Each `parse` says what is allowed, as a hint.
 
-use std::fmt;
 use std::time::Duration;
 
 /// Longest value that reaches a unit file, in bytes. systemd's own limit for a line is 1 MiB.
@@ -19,13 +18,15 @@ macro_rules! newtype {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
     };
 }
+
+pub(super) use newtype;
 
 newtype! {
     /// Name of an app, a service or a system user: `[a-z][a-z0-9-]*`, at most 31 characters,
@@ -35,7 +36,7 @@ newtype! {
 
 impl Name {
     /// # Errors
-    /// A clause that completes "… is not a name: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let mut chars = text.chars();
         if !chars.next().is_some_and(|c| c.is_ascii_lowercase()) {
@@ -61,7 +62,7 @@ newtype! {
 
 impl Version {
     /// # Errors
-    /// A clause that completes "… is not a version: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if !text.chars().next().is_some_and(|c| c.is_ascii_digit()) {
             return Err("it must begin with a digit");
@@ -85,23 +86,23 @@ newtype! {
 
 impl Text {
     /// # Errors
-    /// A clause that completes "… cannot be used: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.contains(['\n', '\r']) {
-            return Err("it holds a line break");
+            return Err("write it on one line, without a line break");
         }
         if text.chars().any(char::is_control) {
-            return Err("it holds a control character");
+            return Err("write it without control characters");
         }
         let nonchar = |c: char| {
             let code = u32::from(c);
             (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE
         };
         if text.chars().any(nonchar) {
-            return Err("it holds a Unicode noncharacter, which systemd refuses");
+            return Err("write it without Unicode noncharacters: systemd refuses them");
         }
         if text.len() > LONGEST {
-            return Err("it is longer than 64 KiB");
+            return Err("it may be 64 KiB long at most");
         }
         Ok(Self(text.to_owned()))
     }
@@ -114,7 +115,7 @@ newtype! {
 
 impl EnvName {
     /// # Errors
-    /// A clause that completes "… is not a variable name: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let head = text.chars().next();
@@ -133,7 +134,7 @@ newtype! {
 
 impl AbsPath {
     /// # Errors
-    /// A clause that completes "… is not a path: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let Some(rest) = text.strip_prefix('/') else {
             return Err("it must be absolute");
@@ -147,7 +148,7 @@ impl AbsPath {
             return Err("it may not hold spaces, quotes, or any of `\\:$%`");
         }
         if text.len() > 1024 {
-            return Err("it is longer than 1024 bytes");
+            return Err("it may be 1024 bytes long at most");
         }
         Ok(Self(text.to_owned()))
     }
@@ -160,7 +161,7 @@ newtype! {
 
 impl UnitName {
     /// # Errors
-    /// A clause that completes "… is not a unit name: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const TYPES: [&str; 7] = [
             "service", "socket", "timer", "target", "path", "mount", "device",
@@ -182,7 +183,7 @@ impl UnitName {
 /// A time span of systemd.time(7), such as `30s` or `1h 30min`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// As written.
+    /// As systemd takes it, on one line.
     pub text: String,
     /// What it means.
     pub duration: Duration,
@@ -190,7 +191,7 @@ pub struct Span {
 
 impl Span {
     /// # Errors
-    /// A clause that completes "… is not a time span: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const HINT: &str = "write a number with a unit, such as `30s`, `500ms` or `1h 30min`";
         let mut total = Duration::ZERO;
@@ -217,9 +218,17 @@ impl Span {
             return Err(HINT);
         }
         Ok(Self {
-            text: text.to_owned(),
+            text: text.split_whitespace().collect::<Vec<_>>().join(" "),
             duration: total,
         })
+    }
+
+    /// No limit.
+    pub fn forever() -> Self {
+        Self {
+            text: "infinity".to_owned(),
+            duration: Duration::MAX,
+        }
     }
 
     /// A span of whole seconds.
@@ -285,6 +294,7 @@ mod tests {
         let millis = |text: &str| Span::parse(text).map(|span| span.duration);
         assert_eq!(millis("1h 30min"), Ok(Duration::from_secs(5400)));
         assert_eq!(millis("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(Span::parse(" 1h\n30min ").unwrap().text, "1h 30min");
         for bad in ["", "5", "s", "5 s", "-1s", "99999999999999999999s"] {
             assert!(Span::parse(bad).is_err(), "{bad:?}");
         }

@@ -1,7 +1,9 @@
 //! What a service may do beyond the floor: named exceptions, presets, and the [`Shape`] that
 //! decides every hardening directive.
 
-use super::names::{AbsPath, Text};
+use super::App;
+use super::lines::{Device, Line};
+use super::names::AbsPath;
 use super::service::{Service, Socket};
 use std::collections::BTreeSet;
 
@@ -117,13 +119,13 @@ pub struct Sandbox {
     /// `CAP_*`, ambient and bounding.
     pub capabilities: BTreeSet<String>,
     /// `DeviceAllow=` lines.
-    pub devices: Vec<Text>,
+    pub devices: Vec<Device>,
     /// `ReadWritePaths=`.
     pub read_write: Vec<AbsPath>,
     /// What an allow-list root shows besides the release: (host path, path inside).
     pub read_only: Vec<(AbsPath, AbsPath)>,
     /// The escape hatch: (directive, value), last word.
-    pub directives: Vec<(String, Text)>,
+    pub directives: Vec<(String, Line)>,
 }
 
 impl Sandbox {
@@ -170,16 +172,17 @@ pub struct Shape {
 }
 
 impl Shape {
-    /// Derives the shape of a service; `state` is the app's state directory.
-    pub fn of(service: &Service, state: &str, run: &str) -> Self {
+    /// Derives the shape of a service of an app.
+    pub fn of(app: &App, service: &Service) -> Self {
         let sandbox = &service.sandbox;
         let has = |name: &str| sandbox.allows(name);
         let network = network(service);
         let mut families = vec!["AF_UNIX"];
         match network {
             Network::None => {}
-            Network::Namespace => families.push("AF_INET"),
-            Network::Loopback | Network::Host => families.extend(["AF_INET", "AF_INET6"]),
+            Network::Namespace | Network::Loopback | Network::Host => {
+                families.extend(["AF_INET", "AF_INET6"])
+            }
             Network::NoIp => families.push("AF_NETLINK"),
         }
         if (has("netlink") || has("net-admin")) && !families.contains(&"AF_NETLINK") {
@@ -198,7 +201,9 @@ impl Shape {
                 capabilities.insert(capability.to_owned());
             }
         }
-        let mut writable = vec![state.to_owned(), run.to_owned()];
+        // Nothing else: to be listed in `NoExecPaths=` makes a path writable.
+        let directories = app.directories(service).into_iter();
+        let mut writable: Vec<String> = directories.map(|(_, path)| path).collect();
         writable.extend(["/tmp", "/var/tmp", "/dev/shm"].map(str::to_owned));
         writable.extend(sandbox.read_write.iter().map(ToString::to_string));
         Self {

@@ -1,5 +1,6 @@
 //! One service, valid by construction.
 
+use super::lines::{Calendar, Line};
 use super::listen::Listen;
 use super::names::{EnvName, Name, Span, Text, UnitName};
 use super::sandbox::Sandbox;
@@ -129,7 +130,7 @@ impl Limits {
 #[derive(Debug, Clone)]
 pub struct Timer {
     /// `OnCalendar=`
-    pub calendar: Option<Text>,
+    pub calendar: Option<Calendar>,
     /// `OnBootSec=`
     pub on_boot: Option<Span>,
     /// `OnUnitActiveSec=`
@@ -155,7 +156,7 @@ pub struct Service {
     /// Short name; the unit is `<app>-<name>.service`.
     pub name: Name,
     /// `Description=`
-    pub description: Text,
+    pub description: Line,
     /// Absolute program and its arguments, placeholders replaced.
     pub exec: Vec<Text>,
     /// `ExecStartPre=`

@@ -1,9 +1,11 @@
 //! Drop-ins, tmpfiles.d and sysusers.d.
 
 use super::directives;
-use super::escape::words;
+use super::escape::{reload, words};
 use super::units::gate;
-use crate::model::{AbsPath, App, Name, Service, Shape, Target, Text, Type, Upgrade};
+use crate::model::{
+    AbsPath, App, Line, Name, Sandbox, Service, Shape, Target, Text, Type, Upgrade,
+};
 use anyhow::{Result, anyhow};
 use askama::Template;
 use std::collections::BTreeSet;
@@ -31,6 +33,9 @@ struct ExecStart<'a> {
     exec_start_post: String,
     exec_reload: String,
     mount: Mount<'a>,
+    /// Hides the app's directory on a host whose files are visible: a mount at `current` itself
+    /// would follow the link, and the process would see the next swap.
+    cover: String,
     current: String,
     releases: String,
 }
@@ -50,8 +55,12 @@ pub fn execstart(app: &App, service: &Service, mount: Mount<'_>) -> Result<Strin
             .collect(),
         exec_start: words(&service.exec),
         exec_start_post: gate(service),
-        exec_reload: words(&service.exec_reload),
+        exec_reload: reload(&service.exec_reload),
         mount,
+        cover: match mount != Mount::None && service.sandbox.allows("host-files") {
+            true => app.layout.opt(),
+            false => String::new(),
+        },
         current: app.layout.current(),
         releases: app.layout.releases(),
     };
@@ -63,11 +72,11 @@ pub fn execstart(app: &App, service: &Service, mount: Mount<'_>) -> Result<Strin
 struct Hardening<'a> {
     app: &'a str,
     lines: Vec<(&'static str, String)>,
-    overrides: &'a [(String, Text)],
+    overrides: &'a [(String, Line)],
 }
 
 pub(super) fn hardening(app: &App, service: &Service, target: Target) -> Result<String> {
-    let shape = Shape::of(service, &app.layout.state(), &app.layout.run());
+    let shape = Shape::of(app, service);
     let conf = Hardening {
         app: app.name.as_str(),
         lines: directives::lines(&shape, target),
@@ -80,35 +89,28 @@ pub(super) fn hardening(app: &App, service: &Service, target: Target) -> Result<
 #[template(path = "15-runtime-dirs.conf")]
 struct RuntimeDirs<'a> {
     app: &'a str,
-    lines: Vec<(&'static str, String)>,
+    lines: Vec<(String, String)>,
 }
 
-/// State and runtime directories: only for services of the app's own user, since systemd gives
-/// such a directory to the unit's user (systemd.exec(5), "StateDirectory=").
+/// The directories that systemd makes for the service and gives to its user.
 pub(super) fn runtime_dirs(app: &App, service: &Service) -> Result<Option<String>> {
-    if service.user != app.user {
+    let directories = app.directories(service);
+    if directories.is_empty() {
         return Ok(None);
     }
     let name = app.name.as_str();
-    let mut lines = vec![
-        ("RuntimeDirectory", format!("{name} {name}/locks")),
-        ("RuntimeDirectoryMode", "0750".into()),
-        ("RuntimeDirectoryPreserve", "yes".into()),
-        ("StateDirectory", name.to_owned()),
-        ("StateDirectoryMode", "0750".into()),
-    ];
-    let texts = || {
-        let env = service.env.iter().map(|(_, value)| value);
-        let pre = service.exec_start_pre.iter().flatten();
-        service.exec.iter().chain(pre).chain(env)
-    };
-    if texts().any(|text| text.as_str().contains(&app.layout.cache())) {
-        lines.push(("CacheDirectory", name.to_owned()));
-        lines.push(("CacheDirectoryMode", "0750".into()));
-    }
-    if texts().any(|text| text.as_str().contains(&app.layout.logs())) {
-        lines.push(("LogsDirectory", name.to_owned()));
-        lines.push(("LogsDirectoryMode", "0750".into()));
+    let mut lines = Vec::new();
+    for (stem, _) in &directories {
+        let names = match *stem {
+            "Runtime" => format!("{name} {name}/locks"),
+            _ => name.to_owned(),
+        };
+        lines.push((format!("{stem}Directory"), names));
+        lines.push((format!("{stem}DirectoryMode"), "0750".to_owned()));
+        if *stem == "Runtime" {
+            // Shared by all services of the app: none may take it away from the others.
+            lines.push(("RuntimeDirectoryPreserve".to_owned(), "yes".to_owned()));
+        }
     }
     let app = name;
     Ok(Some(RuntimeDirs { app, lines }.render()?))
@@ -154,7 +156,7 @@ struct Capabilities<'a> {
 }
 
 pub(super) fn capabilities(app: &App, service: &Service) -> Result<Option<String>> {
-    let shape = Shape::of(service, &app.layout.state(), &app.layout.run());
+    let shape = Shape::of(app, service);
     if shape.capabilities.is_empty() {
         return Ok(None);
     }
@@ -240,9 +242,21 @@ pub(super) fn proxy(service: &Service) -> Result<Service> {
     proxy.upgrade = Upgrade::Restart;
     proxy.exec_start_pre.clear();
     proxy.exec_reload.clear();
+    for units in [
+        &mut proxy.after,
+        &mut proxy.requires,
+        &mut proxy.wants,
+        &mut proxy.conflicts,
+    ] {
+        units.clear(); // It requires the service, which has them.
+    }
+    proxy.groups.clear();
     proxy.env.clear();
     proxy.secrets.clear();
     proxy.watchdog = None;
+    // What was opened for the service is not opened for what stands before it.
+    proxy.sandbox = Sandbox::default();
+    proxy.limits = crate::model::Limits::default();
     proxy.working_directory = AbsPath::parse("/").map_err(|clause| anyhow!("`/`: {clause}"))?;
     Ok(proxy)
 }

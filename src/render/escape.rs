@@ -9,6 +9,9 @@
 use crate::model::{EnvName, Text};
 use std::fmt;
 
+/// The main process, in `ExecReload=`.
+const MAIN_PID: &str = "$MAINPID";
+
 /// Doubles `%` and refuses a control character, which could end the line.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct UnitEscaper;
@@ -37,6 +40,16 @@ pub(super) fn words(argv: &[Text]) -> String {
     words.join(" ")
 }
 
+/// The command for `systemctl reload`. `$MAINPID` as a whole argument is the variable that systemd
+/// sets there (systemd.service(5), "ExecReload="): without it there is nobody to signal.
+pub(super) fn reload(argv: &[Text]) -> String {
+    let word = |word: &Text| match word.as_str() {
+        MAIN_PID => MAIN_PID.to_owned(),
+        _ => words(std::slice::from_ref(word)),
+    };
+    argv.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
 /// One word of `Environment=` (systemd.exec(5)): `$` has no meaning there.
 pub(super) fn assignment(name: &EnvName, value: &Text) -> String {
     quote(&format!("{name}={value}"))
@@ -62,7 +75,7 @@ fn quote(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{UnitEscaper, assignment, words};
+    use super::{UnitEscaper, assignment, reload, words};
     use crate::model::{EnvName, Text};
     use askama::filters::Escaper;
 
@@ -86,6 +99,8 @@ mod tests {
     fn words_are_quoted_where_systemd_would_split_or_expand() {
         let argv = ["/bin/a", "", "b c", "$x", "%n", "q\"\\", ";", "-p=1"].map(text);
         assert_eq!(words(&argv), r#"/bin/a "" "b c" $$x %%n "q\"\\" ";" -p=1"#);
+        let argv = ["/bin/kill", "-HUP", "$MAINPID", "x$MAINPID", "$HOME"].map(text);
+        assert_eq!(reload(&argv), "/bin/kill -HUP $MAINPID x$$MAINPID $$HOME");
         let name = EnvName::parse("A").unwrap();
         assert_eq!(assignment(&name, &text("x y$z")), r#""A=x y$z""#);
     }

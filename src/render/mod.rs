@@ -168,7 +168,13 @@ fn drop_ins(
             "10-hardening.conf",
             Some(confs::hardening(app, service, target)?),
         ),
-        ("15-runtime-dirs.conf", confs::runtime_dirs(app, service)?),
+        (
+            "15-runtime-dirs.conf",
+            match mount {
+                Mount::None => None,
+                _ => confs::runtime_dirs(app, service)?,
+            },
+        ),
         ("20-paths.conf", confs::paths(app, service)?),
         ("25-capabilities.conf", confs::capabilities(app, service)?),
         ("30-limits.conf", confs::limits(app, service)?),

@@ -1,6 +1,6 @@
 //! The base units: service, socket, timer, target.
 
-use super::escape::{assignment, words};
+use super::escape::{assignment, reload, words};
 use crate::model::{App, Listen, Service, Socket, Timer, Type, UnitRef};
 use anyhow::Result;
 use askama::Template;
@@ -73,7 +73,7 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
             .collect(),
         exec_start: words(&service.exec),
         exec_start_post: gate(service),
-        exec_reload: words(&service.exec_reload),
+        exec_reload: reload(&service.exec_reload),
         restart: if role == Role::StandIn {
             "no"
         } else {
@@ -95,7 +95,10 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
             .iter()
             .map(|(name, value)| assignment(name, value))
             .collect(),
-        env_file: app.layout.env_file(),
+        env_file: match role {
+            Role::Proxy => String::new(),
+            Role::Main | Role::StandIn => app.layout.env_file(),
+        },
         credentials: service
             .secrets
             .iter()
@@ -167,7 +170,18 @@ fn relations(app: &App, service: &Service, role: Role) -> Vec<(&'static str, Str
         ("JoinsNamespaceOf", join),
     ];
     let lines = all.into_iter().filter(|(_, units)| !units.is_empty());
-    lines.map(|(name, units)| (name, units.join(" "))).collect()
+    lines.map(|(name, units)| (name, once(units))).collect()
+}
+
+/// Names in their order, each once.
+fn once(units: Vec<String>) -> String {
+    let mut out: Vec<String> = Vec::new();
+    for unit in units {
+        if !out.contains(&unit) {
+            out.push(unit);
+        }
+    }
+    out.join(" ")
 }
 
 #[derive(Template)]

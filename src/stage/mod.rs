@@ -7,6 +7,7 @@ mod archive;
 mod build;
 mod payload;
 mod scan;
+mod zstd;
 
 pub use payload::{Item, Kind, Payload, Refused};
 pub use scan::{Source, scan};

@@ -1,0 +1,117 @@
+//! `service.NAME.check`.
+
+use super::{Path, Reader, get, quoted};
+use crate::manifest::{CheckTable, Problem, Result, ServiceTable};
+use crate::model::names::{Span, Text};
+use crate::model::{Check, Listen, Probe};
+use std::net::SocketAddr;
+
+impl Reader<'_> {
+    pub(super) fn checks(
+        &self,
+        key: &str,
+        table: &ServiceTable,
+        listen: &[Listen],
+    ) -> Result<Vec<Check>> {
+        let mut out = Vec::new();
+        for (index, check) in table.check.iter().enumerate() {
+            let index = index.to_string();
+            let path = ["service", key, "check", &index];
+            out.push(Check {
+                probe: self.probe(&path, check, listen)?,
+                within: match &check.within {
+                    Some(text) => {
+                        let path = ["service", key, "check", &index, "within"];
+                        get(&path, text, "a time span", Span::parse)?
+                    }
+                    None => Span::seconds(30),
+                },
+            });
+        }
+        Ok(out)
+    }
+
+    fn probe(&self, path: Path<'_>, check: &CheckTable, listen: &[Listen]) -> Result<Probe> {
+        let CheckTable {
+            http,
+            status,
+            contains,
+            tcp,
+            unix,
+            command,
+            settle,
+            within: _,
+        } = check;
+        let kinds = [
+            http.is_some(),
+            tcp.is_some(),
+            unix.is_some(),
+            command.is_some(),
+            settle.is_some(),
+        ];
+        if kinds.iter().filter(|given| **given).count() != 1 {
+            return Err(Problem::new(path, "a check looks at exactly one thing")
+                .hint("give one of `http`, `tcp`, `unix`, `command`, `settle`"));
+        }
+        if http.is_none() && (status.is_some() || contains.is_some()) {
+            let problem = Problem::new(path, "`status` and `contains` belong to `http`");
+            return Err(problem.hint("add `http = \"/healthz\"`, or take them out"));
+        }
+        let at = |last: &'static str| -> Vec<&str> { [path, &[last]].concat() };
+        if let Some(text) = http {
+            return http_probe(&at, text, check, listen);
+        }
+        if let Some(text) = tcp {
+            return get(&at("tcp"), text, "an address", address).map(Probe::Tcp);
+        }
+        if let Some(text) = unix {
+            return self.path(&at("unix"), text).map(Probe::Unix);
+        }
+        if let Some(argv) = command {
+            return self.command(&at("command"), argv).map(Probe::Command);
+        }
+        let text = settle.as_deref().unwrap_or_default();
+        get(&at("settle"), text, "a time span", Span::parse).map(Probe::Settle)
+    }
+}
+
+fn address(text: &str) -> std::result::Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write address and port: `127.0.0.1:8080`")
+}
+
+fn http_probe<'a>(
+    at: &dyn Fn(&'static str) -> Vec<&'a str>,
+    text: &str,
+    check: &CheckTable,
+    listen: &[Listen],
+) -> Result<Probe> {
+    let path = at("http");
+    let (address, rest) = match text.strip_prefix("http://") {
+        Some(rest) => {
+            let (host, page) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            (Some(get(&path, host, "an address", address)?), page)
+        }
+        None if listen.is_empty() => {
+            return Err(Problem::new(&path, "the service has no address to check")
+                .hint("write the whole address: `http = \"http://127.0.0.1:8080/healthz\"`"));
+        }
+        None => (None, text),
+    };
+    let page = if rest.is_empty() { "/" } else { rest };
+    if !page.starts_with('/') || !page.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(
+            Problem::new(&path, format!("{} is not a path to GET", quoted(page)))
+                .hint("begin with `/` and write other characters as `%20`"),
+        );
+    }
+    Ok(Probe::Http {
+        address,
+        path: get(&path, page, "usable text", Text::parse)?,
+        status: check.status.unwrap_or(200),
+        contains: match &check.contains {
+            Some(text) => Some(get(&at("contains"), text, "usable text", Text::parse)?),
+            None => None,
+        },
+    })
+}

@@ -1,0 +1,225 @@
+//! From tables to values: every rule about a manifest's meaning.
+//!
+//! [`Reader`] knows the whole manifest, since a rule about one table may need another. Each file
+//! here adds the methods for its tables.
+
+mod checks;
+mod release;
+mod sandbox;
+mod service;
+mod timer;
+
+use super::names::{AbsPath, Name, Text, Version};
+use super::{App, Layout, Line, Target, colliding, ordered};
+use crate::manifest::nearest;
+use crate::manifest::{Manifest, OverlayTable, Problem, Result};
+
+/// The path of a key, for messages.
+type Path<'a> = &'a [&'a str];
+
+pub(super) struct Reader<'a> {
+    manifest: &'a Manifest,
+    overlay: Option<&'a OverlayTable>,
+    environment: Option<Name>,
+    name: Name,
+    user: Name,
+    layout: Layout,
+}
+
+/// Runs a parser of [`super::names`]; the rule that was broken becomes the hint.
+fn get<T>(
+    path: Path<'_>,
+    text: &str,
+    what: &str,
+    parse: impl Fn(&str) -> std::result::Result<T, &'static str>,
+) -> Result<T> {
+    parse(text).map_err(|rule| {
+        let shown: String = text.chars().take(60).collect();
+        let named = path.iter().rev().find(|part| part.parse::<u32>().is_err());
+        let place = match named {
+            Some(key) if *key != text => format!(" in `{key}`"),
+            _ => String::new(),
+        };
+        Problem::new(path, format!("{}{place} is not {what}", quoted(&shown))).hint(rule)
+    })
+}
+
+/// A value as a person can read it on one line.
+fn quoted(text: &str) -> String {
+    format!("`{}`", text.escape_debug())
+}
+
+fn one_of<T: Copy>(path: Path<'_>, text: &str, words: &[(&'static str, T)]) -> Result<T> {
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(*value);
+    }
+    let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    let key = path.last().unwrap_or(&"");
+    let problem = Problem::new(path, format!("{} is not a value of `{key}`", quoted(text)));
+    Err(match nearest(text, &names) {
+        Some(name) => problem.hint(format!("did you mean `{name}`?")),
+        None => problem.hint(format!("use one of `{}`", names.join("`, `"))),
+    })
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(manifest: &'a Manifest, environment: Option<&str>) -> Result<Self> {
+        let base = get(&["app", "name"], &manifest.app.name, "a name", Name::parse)?;
+        let mut overlay = None;
+        let mut name = base.clone();
+        let mut parsed = None;
+        if let Some(environment) = environment {
+            let known: Vec<&str> = manifest.environment.keys().map(String::as_str).collect();
+            overlay = manifest.environment.get(environment);
+            if overlay.is_none() {
+                return Err(Problem::new(
+                    &["environment"],
+                    format!("there is no environment {}", quoted(environment)),
+                )
+                .hint(match nearest(environment, &known) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("add a table `[environment.{environment}]`"),
+                }));
+            }
+            let path = ["environment", environment];
+            parsed = Some(get(&path, environment, "a name", Name::parse)?);
+            let whole = format!("{base}-{environment}");
+            name = get(&path, &whole, "a name for the app", Name::parse)?;
+        }
+        let user = match &manifest.app.user {
+            Some(user) => get(&["app", "user"], user, "a user name", Name::parse)?,
+            None => name.clone(),
+        };
+        Ok(Self {
+            manifest,
+            overlay,
+            environment: parsed,
+            layout: Layout::new(&name),
+            name,
+            user,
+        })
+    }
+
+    pub(super) fn app(self) -> Result<App> {
+        let app = &self.manifest.app;
+        let version = get(
+            &["app", "version"],
+            &app.version,
+            "a version",
+            Version::parse,
+        )?;
+        let description = self.line(&["app", "description"], &app.description)?;
+        let maintainer = match &app.maintainer {
+            Some(text) => Some(self.line(&["app", "maintainer"], text)?),
+            None => None,
+        };
+        let target = match &app.target {
+            Some(text) => target(text)?,
+            None => None,
+        };
+        if self.manifest.service.is_empty() {
+            return Err(Problem::new(&["app"], "there is no service")
+                .hint("add a table `[service.web]` with `exec = [\"{current}/bin/web\"]`"));
+        }
+        if let Some(overlay) = self.overlay {
+            self.overlay_names(overlay)?;
+        }
+        let mut services = Vec::new();
+        for (name, table) in &self.manifest.service {
+            services.push(self.service(name, table)?);
+        }
+        colliding(&services)?;
+        let hooks = &self.manifest.hooks;
+        Ok(App {
+            version,
+            description,
+            maintainer,
+            target,
+            release: self.release()?,
+            secrets: self.secrets()?,
+            services: ordered(services)?,
+            before_switch: self.commands(&["hooks", "before-switch"], &hooks.before_switch)?,
+            after_switch: self.commands(&["hooks", "after-switch"], &hooks.after_switch)?,
+            name: self.name,
+            user: self.user,
+            environment: self.environment,
+            layout: self.layout,
+        })
+    }
+
+    fn overlay_names(&self, overlay: &OverlayTable) -> Result<()> {
+        let environment = self.environment.as_ref().map_or("", Name::as_str);
+        for name in overlay.listen.keys() {
+            if !self.manifest.service.contains_key(name) {
+                return Err(self.no_service(&["environment", environment, "listen", name], name));
+            }
+        }
+        Ok(())
+    }
+
+    /// A name that no service has.
+    fn no_service(&self, path: Path<'_>, name: &str) -> Problem {
+        // Nobody who wrote a name of a service into its own table meant that service.
+        let own = match path {
+            ["service", own, ..] => *own,
+            _ => "",
+        };
+        let keys = self.manifest.service.keys().map(String::as_str);
+        let known: Vec<&str> = keys.filter(|key| *key != own).collect();
+        let problem = Problem::new(path, format!("there is no service {}", quoted(name)));
+        match nearest(name, &known) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None if own.is_empty() => problem.hint(format!("add a table `[service.{name}]`")),
+            None => problem.hint("name another package's unit whole: `redis.service`"),
+        }
+    }
+
+    fn text(&self, path: Path<'_>, text: &str) -> Result<Text> {
+        get(path, &self.layout.expand(text), "usable text", Text::parse)
+    }
+
+    fn line(&self, path: Path<'_>, text: &str) -> Result<Line> {
+        let text = self.layout.expand(text);
+        get(path, &text, "one line of text", Line::parse)
+    }
+
+    fn texts(&self, path: Path<'_>, list: &[String]) -> Result<Vec<Text>> {
+        list.iter().map(|item| self.text(path, item)).collect()
+    }
+
+    fn path(&self, path: Path<'_>, text: &str) -> Result<AbsPath> {
+        get(path, &self.layout.expand(text), "a path", AbsPath::parse)
+    }
+
+    /// A command whose program is an absolute path that systemd takes as it is written.
+    fn command(&self, path: Path<'_>, argv: &[String]) -> Result<Vec<Text>> {
+        let argv = self.texts(path, argv)?;
+        let Some(program) = argv.first() else {
+            return Err(Problem::new(path, "the command is empty")
+                .hint("write the program and its arguments: `[\"{current}/bin/web\"]`"));
+        };
+        get(path, program.as_str(), "a program", AbsPath::parse).map_err(|problem| {
+            problem.hint("write `{current}/…` for a program of the release, or `/usr/bin/…`")
+        })?;
+        Ok(argv)
+    }
+
+    fn commands(&self, path: Path<'_>, list: &[Vec<String>]) -> Result<Vec<Vec<Text>>> {
+        list.iter().map(|argv| self.command(path, argv)).collect()
+    }
+}
+
+fn target(text: &str) -> Result<Option<Target>> {
+    match text {
+        "host" => Ok(None),
+        "portable" => Ok(Some(Target::Portable)),
+        _ => match text.parse::<u16>() {
+            Ok(version) if version >= Target::OLDEST => Ok(Some(Target::Version(version))),
+            _ => Err(Problem::new(
+                &["app", "target"],
+                format!("{} is not a systemd version to write for", quoted(text)),
+            )
+            .hint("write `host`, `portable` or a version from `247` on")),
+        },
+    }
+}

@@ -1,0 +1,270 @@
+//! The command line under test: a temporary root, an application's directory beside it, and the
+//! real binary. Strict: what a run prints must be said beforehand, or it fails.
+
+use crate::tree::{self, Tree};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// A host's tree and an application to deploy on it.
+#[derive(Debug)]
+pub(crate) struct Test {
+    dir: TempDir,
+}
+
+/// One command that is about to run.
+#[derive(Debug)]
+#[must_use = "nothing runs before `success` or `status`"]
+pub(crate) struct Run<'a> {
+    test: &'a Test,
+    case: String,
+    before: Vec<String>,
+    args: Vec<String>,
+    root: Option<PathBuf>,
+    stdout: Option<String>,
+    stderr: Option<String>,
+    env: Vec<(String, String)>,
+}
+
+/// What a command printed, with paths and digests replaced.
+#[derive(Debug, Clone)]
+pub(crate) struct Ended {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Test {
+    pub(crate) fn new() -> Self {
+        let dir = TempDir::new().expect("make a temporary directory");
+        for name in ["root", "app"] {
+            std::fs::create_dir(dir.path().join(name)).expect("make a directory");
+        }
+        Self { dir }
+    }
+
+    /// Writes the manifest.
+    pub(crate) fn manifest(self, text: &str) -> Self {
+        self.write("robot.toml", text);
+        self
+    }
+
+    /// Writes a file of the application.
+    pub(crate) fn file(self, path: &str, text: &str) -> Self {
+        self.write(path, text);
+        self
+    }
+
+    /// Writes a program of the application.
+    pub(crate) fn program(self, path: &str, text: &str) -> Self {
+        self.write(path, text);
+        self.mode(path, 0o755);
+        self
+    }
+
+    /// Makes a link in the application's directory.
+    pub(crate) fn link(self, path: &str, target: &str) -> Self {
+        std::os::unix::fs::symlink(target, self.app(path)).expect("make a link");
+        self
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.app(path);
+        std::fs::create_dir_all(path.parent().expect("a parent")).expect("make a directory");
+        std::fs::write(path, text).expect("write a file");
+    }
+
+    pub(crate) fn mode(&self, path: &str, mode: u32) {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(self.app(path), mode).expect("set a mode");
+    }
+
+    /// A path in the application's directory.
+    pub(crate) fn app(&self, path: &str) -> PathBuf {
+        self.dir.path().join("app").join(path)
+    }
+
+    /// A path below the root.
+    pub(crate) fn root(&self, path: &str) -> PathBuf {
+        self.dir.path().join("root").join(path)
+    }
+
+    /// A path outside both.
+    pub(crate) fn outside(&self, path: &str) -> PathBuf {
+        self.dir.path().join(path)
+    }
+
+    /// Lets every user of this machine read the application.
+    pub(crate) fn open_to_all(&self) {
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.dir.path(), mode).expect("set a mode");
+    }
+
+    /// Everything below the root.
+    pub(crate) fn tree(&self) -> Tree {
+        tree::read(&self.root(""))
+    }
+
+    /// What counts as the host's state: all but the lock, which is taken before anything is
+    /// known, and the history, which grows with every command.
+    pub(crate) fn state(&self) -> Tree {
+        let all = self.tree();
+        tree::only(&all, |path| {
+            !(path.ends_with("/lock") || path.ends_with("history.jsonl"))
+        })
+    }
+
+    /// A command on the tree below the root, typed in the application's directory.
+    pub(crate) fn run<const N: usize>(&self, args: [&str; N]) -> Run<'_> {
+        Run {
+            test: self,
+            case: String::new(),
+            before: Vec::new(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            root: Some(self.root("")),
+            stdout: Some(String::new()),
+            stderr: Some(String::new()),
+            env: Vec::new(),
+        }
+    }
+
+    /// Replaces what differs from run to run.
+    fn plain(&self, text: &str) -> String {
+        let dir = self.dir.path().display().to_string();
+        let text = text.replace(&dir, "[DIR]");
+        digests(&text)
+    }
+}
+
+impl Run<'_> {
+    /// Names the case of a table in failures.
+    pub(crate) fn case(mut self, name: &str) -> Self {
+        self.case = format!("{name}: ");
+        self
+    }
+
+    /// The whole of stdout.
+    pub(crate) fn stdout(mut self, text: &str) -> Self {
+        self.stdout = Some(text.to_owned());
+        self
+    }
+
+    /// The whole of stderr.
+    pub(crate) fn stderr(mut self, text: &str) -> Self {
+        self.stderr = Some(text.to_owned());
+        self
+    }
+
+    /// Lets stdout be anything.
+    pub(crate) fn any_stdout(mut self) -> Self {
+        self.stdout = None;
+        self
+    }
+
+    /// Lets stderr be anything.
+    pub(crate) fn any_stderr(mut self) -> Self {
+        self.stderr = None;
+        self
+    }
+
+    /// Works on another tree.
+    pub(crate) fn on(mut self, root: &Path) -> Self {
+        self.root = Some(root.to_owned());
+        self
+    }
+
+    /// Works on this very machine.
+    pub(crate) fn on_this_host(mut self) -> Self {
+        self.root = None;
+        self
+    }
+
+    /// Starts the command through another one.
+    pub(crate) fn through(mut self, argv: &[&str]) -> Self {
+        self.before = argv.iter().map(|arg| (*arg).to_owned()).collect();
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn success(self) -> Ended {
+        self.status(0)
+    }
+
+    /// Runs it, and fails unless it ended and printed as said.
+    #[track_caller]
+    pub(crate) fn status(self, code: i32) -> Ended {
+        let mut argv = self.before.clone();
+        argv.push(env!("CARGO_BIN_EXE_robotctl").to_owned());
+        argv.extend(self.args.iter().cloned());
+        if let Some(root) = &self.root {
+            argv.push("--root".into());
+            argv.push(root.display().to_string());
+        }
+        let output = Command::new(&argv[0])
+            .args(&argv[1..])
+            .current_dir(self.test.app(""))
+            .stdin(Stdio::null())
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
+            .envs(self.env)
+            .output()
+            .expect("start robotctl");
+        let stdout = self.test.plain(&String::from_utf8_lossy(&output.stdout));
+        let stderr = self.test.plain(&String::from_utf8_lossy(&output.stderr));
+        let shown = format!("{}`{}`", self.case, argv.join(" "));
+        let wrong = output.status.code() != Some(code);
+        assert!(
+            !wrong,
+            "{shown} ended with {} where {code} was expected\n--- stdout\n{stdout}--- stderr\n{stderr}",
+            output.status
+        );
+        for (name, found, wanted) in [
+            ("stdout", &stdout, &self.stdout),
+            ("stderr", &stderr, &self.stderr),
+        ] {
+            let Some(wanted) = wanted else { continue };
+            let diff = similar::TextDiff::from_lines(wanted, found);
+            assert!(
+                wanted == found,
+                "{shown} printed something else on {name}\n{}\n--- all of it\n{found}",
+                diff.unified_diff().header("expected", "found")
+            );
+        }
+        Ended { stdout, stderr }
+    }
+}
+
+/// `-[ID]` for the digest of a release, `[HASH]` for that of a plan.
+fn digests(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(c) = rest.chars().next() {
+        let run = rest.find(|c: char| !c.is_ascii_hexdigit());
+        let run = run.unwrap_or(rest.len());
+        let starts = !out.ends_with(|c: char| c.is_ascii_alphanumeric());
+        let (token, width) = match run {
+            12 if out.ends_with('-') => ("[ID]", 12),
+            16 if starts => ("[HASH]", 16),
+            _ => ("", 0),
+        };
+        if width > 0 {
+            out.push_str(token);
+            rest = &rest[width..];
+        } else {
+            out.push(c);
+            rest = &rest[c.len_utf8()..];
+        }
+    }
+    out
+}
+
+#[test]
+fn digests_are_replaced_and_nothing_else() {
+    assert_eq!(
+        digests("1.0-0123456789ab is live"),
+        "1.0-[ID] is live",
+        "a release"
+    );
+    assert_eq!(digests("plan `0123456789abcdef`"), "plan `[HASH]`");
+    assert_eq!(digests("a-0123456789abc-dead"), "a-0123456789abc-dead");
+}
