@@ -280,6 +280,8 @@ fn forward(
     host.systemd.stop(&journal.units.stopped)?;
     switch::files_forward(host, journal)?;
     switch::configure(host, app, tree)?;
+    // One that failed while it was stopped would be listed for ever, without a file.
+    host.systemd.reset_failed(&journal.units.stopped);
     activate::before_switch(work, plan, app).map_err(blame)?;
     switch::link(host, &app.layout, Some(&plan.to))?;
     work.tell(
