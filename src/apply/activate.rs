@@ -91,8 +91,10 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
             }
             Action::Rebind => {
                 // A socket cannot be bound anew while its service runs: the service goes first.
-                let service = unit.unit.replace(".socket", ".service");
-                systemd.stop(&[service, unit.unit.clone()])?;
+                let named = |name: &String| format!("{}-{name}.service", work.app);
+                let mut going: Vec<String> = unit.service.iter().map(named).collect();
+                going.push(unit.unit.clone());
+                systemd.stop(&going)?;
                 start(work, name)?;
             }
         }

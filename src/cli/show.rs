@@ -91,9 +91,7 @@ fn units(
         .collect();
     let mut names = Vec::new();
     for service in &app.services {
-        if service.has_socket_unit() {
-            names.push(app.socket_unit(service));
-        }
+        names.extend(app.socket_units(service));
         if service.timer.is_some() {
             names.push(app.timer_unit(service));
         }
