@@ -153,12 +153,16 @@ pub fn user_ids(name: &str) -> Result<Option<(u32, u32)>> {
     Ok(user.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
 }
 
-/// Inodes of the sockets that listen on a TCP port (proc_net(5)).
+/// Inodes of the sockets that listen on a TCP port of the host (proc_net(5)).
+///
+/// The host's network is that of its first process: in a sandbox, this one's may be another.
 pub fn listening_inodes(port: u16) -> Vec<u64> {
     const LISTEN: &str = "0A";
     let mut out = Vec::new();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let text = fs::read_to_string(table).unwrap_or_default();
+    for table in ["net/tcp", "net/tcp6"] {
+        let text = fs::read_to_string(format!("/proc/1/{table}"))
+            .or_else(|_| fs::read_to_string(format!("/proc/{table}")))
+            .unwrap_or_default();
         for line in text.lines().skip(1) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let (Some(local), Some(state), Some(inode)) =

@@ -8,6 +8,7 @@
     reason = "this module is the door that the lint sends everybody to"
 )]
 
+mod activation;
 mod clock;
 pub mod files;
 pub mod journald;
@@ -20,11 +21,12 @@ mod runner;
 mod signals;
 mod systemd;
 
+pub use activation::{Inherited, Peer, notify_ready, notify_stopping};
 pub use clock::{now, stamp, wait_until};
 pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};
-pub use process::{Process, processes, release_of};
+pub use process::{Process, is_hidden, processes, release_of};
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};
 pub use signals::{Held, hold_signals};
