@@ -6,13 +6,14 @@ use nix::fcntl::{Flock, FlockArg};
 use std::fmt;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 /// The lock of one app; dropping it frees it.
 #[derive(Debug)]
 #[must_use = "the lock is free again as soon as it is dropped"]
 pub struct Lock {
-    _file: Flock<File>,
+    file: Flock<File>,
 }
 
 /// Who holds a lock: for the message only, the kernel's lock decides.
@@ -48,6 +49,14 @@ impl fmt::Display for LockError {
 impl std::error::Error for LockError {}
 
 impl Lock {
+    /// Whether the lock's file is still the one at `path`: who removes an app removes the file,
+    /// and whoever waited for it then holds a lock on nothing.
+    pub fn is_current(&self, root: &Root, path: &str) -> bool {
+        let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let own = self.file.metadata().map(id).ok();
+        own.is_some() && own == std::fs::metadata(root.path(path)).map(id).ok()
+    }
+
     /// Takes the lock whose file is at `path`, waiting for it up to `wait`.
     ///
     /// # Errors
@@ -76,7 +85,7 @@ impl Lock {
                     .set_len(0)
                     .and_then(|()| lock.rewind())
                     .and_then(|()| lock.write_all(text.as_bytes()));
-                Ok(Self { _file: lock })
+                Ok(Self { file: lock })
             }
             Err(nix::errno::Errno::EWOULDBLOCK) => {
                 let mut text = String::new();

@@ -11,6 +11,7 @@
 mod clock;
 pub mod files;
 pub mod journald;
+mod leftovers;
 mod lock;
 mod network;
 mod process;
@@ -20,10 +21,11 @@ mod signals;
 mod systemd;
 
 pub use clock::{now, wait_until};
+pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};
 pub use process::{Process, processes, release_of};
-pub use root::{Meta, Root, temporary_for};
+pub use root::{Meta, Root};
 pub use runner::{Command, Output};
 pub use signals::{Held, hold_signals};
 pub use systemd::{Systemd, UnitState};
@@ -60,6 +62,11 @@ impl Host {
 /// Whether the process acts as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+/// Takes away what the caller's umask would: modes are part of what is deployed.
+pub fn plain_umask() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
 }
 
 /// An environment variable as text.

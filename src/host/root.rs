@@ -4,17 +4,15 @@
 //! [`Root::symlink_atomic`]: a temporary file of a unique name in the same directory, fsync,
 //! rename(2), fsync of the directory. A reader sees the old file or the new one.
 
+use super::leftovers::beside;
 use crate::tree::Entry;
 use anyhow::{Context, Result, bail};
-use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// What follows the target's name in the name of a temporary file.
-const TEMPORARY: &str = ".robotctl-";
 
 /// Where `/` is for this run.
 #[derive(Debug, Clone)]
@@ -172,13 +170,13 @@ impl Root {
         if let Some(parent) = parent.filter(|parent| *parent != "/") {
             self.make_dir(parent, 0o755)?;
         }
-        match fs::create_dir(&real) {
+        // With its mode from the first moment: a kill leaves no directory that is too open.
+        match fs::DirBuilder::new().mode(mode).create(&real) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(error).with_context(context);
             }
             _ => {}
         }
-        fs::set_permissions(&real, Permissions::from_mode(mode)).with_context(context)?;
         self.sync_parent(&real).with_context(context)
     }
 
@@ -261,34 +259,6 @@ impl Root {
         let _ = fs::remove_dir(self.path(path));
     }
 
-    /// Removes a directory with all that is in it; links are not followed.
-    ///
-    /// # Errors
-    /// The operating system's, with the path.
-    pub fn remove_tree(&self, path: &str) -> Result<()> {
-        let real = self.path(path);
-        match fs::remove_dir_all(&real) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("removing `{}`", real.display()))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Removes what writers that were killed left in a directory: temporary files for names that
-    /// `of` says are nobody else's.
-    ///
-    /// # Errors
-    /// The operating system's, with the path.
-    pub fn sweep_temporaries(&self, dir: &str, of: impl Fn(&str) -> bool) -> Result<()> {
-        for name in self.list(dir)? {
-            if temporary_for(&name).is_some_and(&of) {
-                self.remove_file(&format!("{dir}/{name}"))?;
-            }
-        }
-        Ok(())
-    }
-
     /// Renames within one file system, then syncs the directory.
     ///
     /// # Errors
@@ -300,7 +270,8 @@ impl Root {
         self.sync_parent(&new).with_context(context)
     }
 
-    /// Appends a line to a file and syncs it.
+    /// Appends a line to a file and syncs it. A line that a killed run left unfinished is ended
+    /// first, so that it spoils no other.
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -308,8 +279,14 @@ impl Root {
         let real = self.path(path);
         let append = || -> std::io::Result<()> {
             let mut options = File::options();
-            let mut file = options.append(true).create(true).mode(0o600).open(&real)?;
-            file.write_all(format!("{line}\n").as_bytes())?;
+            options.read(true).append(true).create(true).mode(0o600);
+            let mut file = options.open(&real)?;
+            let mut last = *b"\n";
+            if let Some(at) = file.metadata()?.len().checked_sub(1) {
+                file.read_exact_at(&mut last, at)?;
+            }
+            let end = if last == *b"\n" { "" } else { "\n" };
+            file.write_all(format!("{end}{line}\n").as_bytes())?;
             file.sync_all()
         };
         append().with_context(|| format!("appending to `{}`", real.display()))
@@ -324,7 +301,12 @@ impl Root {
         let real = self.path(path);
         let sync = || -> std::io::Result<()> {
             let dir = File::open(&real)?;
-            Ok(nix::unistd::syncfs(&dir)?)
+            loop {
+                match nix::unistd::syncfs(&dir) {
+                    Err(nix::errno::Errno::EINTR) => {}
+                    ended => return Ok(ended?),
+                }
+            }
         };
         sync().with_context(|| format!("syncing the file system of `{}`", real.display()))
     }
@@ -348,7 +330,17 @@ impl Root {
         ))
     }
 
-    fn sync_parent(&self, real: &Path) -> std::io::Result<()> {
+    /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn sync_dir(&self, path: &str) -> Result<()> {
+        let real = self.path(path);
+        let sync = || File::open(&real)?.sync_all();
+        sync().with_context(|| format!("syncing `{}`", real.display()))
+    }
+
+    pub(super) fn sync_parent(&self, real: &Path) -> std::io::Result<()> {
         File::open(real.parent().unwrap_or(&self.base))?.sync_all()
     }
 }
@@ -374,24 +366,4 @@ fn absent<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// The name of the file that a temporary file of this name was for; `None` for any other file.
-pub fn temporary_for(name: &str) -> Option<&str> {
-    let (target, _) = name.strip_prefix('.')?.rsplit_once(TEMPORARY)?;
-    Some(target)
-}
-
-/// A name in the same directory that no other run uses.
-fn beside(path: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let stamp = jiff::Timestamp::now().as_nanosecond();
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(
-        "{TEMPORARY}{}-{count}-{stamp:x}",
-        std::process::id()
-    ));
-    path.with_file_name(name)
 }

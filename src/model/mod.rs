@@ -33,6 +33,8 @@ pub enum Target {
 impl Target {
     /// The oldest systemd that is supported (Debian 11).
     pub const OLDEST: u16 = 247;
+    /// Read as this, a unit may hold whatever any version knows.
+    pub const NEWEST: u16 = u16::MAX;
 
     /// Whether a directive that appeared in `since` may be written.
     pub fn has(self, since: u16) -> bool {

@@ -153,6 +153,27 @@ pub fn precheck(app: &App, copy: &Service, target: Target, id: &str) -> Result<F
     Ok(runtime)
 }
 
+/// The texts of a service's unit, as systemd merges them: the file, then its drop-ins in order.
+///
+/// # Errors
+/// As [`render`].
+pub fn service_texts(app: &App, service: &Service, target: Target) -> Result<Vec<String>> {
+    let unit = app.unit(service);
+    let mut tree = FileTree::default();
+    let main = units::service(app, service, units::Role::Main)?;
+    put(&mut tree, UNIT_DIR, &unit, main);
+    drop_ins(app, service, target, &unit, Mount::Current, &mut tree)?;
+    Ok(tree.iter().map(|(_, entry)| entry.text()).collect())
+}
+
+/// The service that passes bytes to a service behind a proxy.
+///
+/// # Errors
+/// When the service has no address.
+pub fn proxy_of(service: &Service) -> Result<Service> {
+    confs::proxy(service)
+}
+
 fn drop_ins(
     app: &App,
     service: &Service,

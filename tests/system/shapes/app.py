@@ -1,0 +1,145 @@
+"""One program in every shape that a service can have; the first argument chooses.
+
+`python3 -m http.server`, Gunicorn and Uvicorn serve it too. Every answer is only given after the
+work of a real service was done: a row in SQLite, a temporary file, a thread, a name looked up.
+"""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+
+STATE = os.environ.get("STATE", "/var/lib/shapes")
+
+
+def work(who):
+    """Does what services do, and tells what came of it."""
+    base = sqlite3.connect(f"{STATE}/{who}.db", timeout=10)
+    base.execute("PRAGMA journal_mode=WAL")
+    base.execute("CREATE TABLE IF NOT EXISTS log (what TEXT)")
+    base.execute("INSERT INTO log VALUES (?)", (who,))
+    base.commit()
+    rows = base.execute("SELECT count(*) FROM log").fetchone()[0]
+    base.close()
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(b"x")
+    done = []
+    thread = threading.Thread(target=lambda: done.append(1))
+    thread.start()
+    thread.join()
+    socket.getaddrinfo("localhost", 80)
+    subprocess.run(["/usr/bin/true"], check=True)
+    return f"{who} ok rows={rows} threads={len(done)}\n"
+
+
+def application(environ, start_response):
+    """WSGI."""
+    text = work(os.environ.get("WHO", "wsgi"))
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [text.encode()]
+
+
+async def asgi(scope, receive, send):
+    """ASGI."""
+    if scope["type"] != "http":
+        return
+    start = {"type": "http.response.start", "status": 200}
+    await send({**start, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": work("asgi").encode()})
+
+
+def notify(text):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bus:
+        address = os.environ["NOTIFY_SOCKET"]
+        bus.sendto(text.encode(), "\0" + address[1:] if address[0] == "@" else address)
+
+
+def worker():
+    """Type=notify with a watchdog, and a reload that it notes down."""
+    reloads = []
+    signal.signal(signal.SIGHUP, lambda *_: reloads.append(1))
+    notify("READY=1")
+    seconds = int(os.environ.get("WATCHDOG_USEC", "2000000")) / 3e6
+    while True:
+        notify(f"WATCHDOG=1\nSTATUS={work('worker').strip()} reloads={len(reloads)}")
+        signal.sigtimedwait([signal.SIGUSR1], seconds)
+
+
+def hang():
+    """Says READY and never again: the watchdog must end it."""
+    notify("READY=1")
+    signal.pause()
+
+
+def forking():
+    """Goes into the background."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    work("forking")
+    signal.pause()
+
+
+def simple():
+    work("simple")
+    signal.pause()
+
+
+def job():
+    print(work("job"), end="")
+
+
+def net():
+    """Needs CAP_NET_ADMIN: an address comes and goes."""
+    for verb in ("add", "del"):
+        subprocess.run(["/usr/sbin/ip", "addr", verb, "192.0.2.1/32", "dev", "lo"], check=True)
+    work("net")
+    signal.pause()
+
+
+def display():
+    """A device, through its group; writing to it answers `No space left on device`."""
+    try:
+        with open("/dev/spidev0.0", "wb", buffering=0) as device:
+            device.write(b"x")
+    except OSError as error:
+        if error.errno != 28:
+            raise
+    work("display")
+    signal.pause()
+
+
+def several():
+    """Answers on every listener with its name."""
+    names = os.environ["LISTEN_FDNAMES"].split(":")
+    assert int(os.environ["LISTEN_PID"]) == os.getpid()
+
+    def serve(number, name):
+        listener = socket.socket(fileno=3 + number)
+        while True:
+            client, _ = listener.accept()
+            client.recv(4096)
+            client.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + name.encode() + b"\n")
+            client.close()
+
+    for number, name in enumerate(names):
+        threading.Thread(target=serve, args=(number, name)).start()
+
+
+def bind(address):
+    """Opens its own port."""
+    host, port = address.rsplit(":", 1)
+    listener = socket.create_server((host, int(port)))
+    while True:
+        client, _ = listener.accept()
+        client.recv(4096)
+        client.sendall(b"HTTP/1.0 200 OK\r\n\r\n" + work("own").encode())
+        client.close()
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](*sys.argv[2:])
