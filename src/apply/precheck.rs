@@ -93,7 +93,10 @@ fn second(app: &App, service: &Service) -> Result<Service> {
     copy.wants.clear();
     copy.conflicts.clear();
     if service.socket == Socket::Activate {
-        copy.listen = vec![private(app, service)?];
+        let addresses = service.listen.iter().enumerate();
+        copy.listen = addresses
+            .map(|(index, listen)| private(app, service, index, listen))
+            .collect::<Result<_>>()?;
     } else {
         copy.socket = Socket::Direct;
     }
@@ -117,13 +120,14 @@ fn second(app: &App, service: &Service) -> Result<Service> {
     Ok(copy)
 }
 
-fn private(app: &App, service: &Service) -> Result<Listen> {
-    if service.listen.iter().any(|listen| listen.port().is_some()) {
+fn private(app: &App, service: &Service, index: usize, listen: &Listen) -> Result<Listen> {
+    if listen.port().is_some() {
         return Ok(Listen::Tcp(
             (Ipv4Addr::LOCALHOST, host::free_port()?).into(),
         ));
     }
-    let path = format!("/run/robotctl/{}-{}{SUFFIX}.sock", app.name, service.name);
+    let Service { name, .. } = service;
+    let path = format!("/run/robotctl/{}-{name}{SUFFIX}{index}.sock", app.name);
     let path = AbsPath::parse(&path).map_err(|clause| anyhow!("`{path}`: {clause}"))?;
     Ok(Listen::Unix(path))
 }
@@ -136,7 +140,7 @@ fn attempt(work: &Work<'_>, app: &App, copy: &Service, tree: &FileTree) -> Resul
     host.systemd.daemon_reload()?;
     let unit = app.unit(copy);
     if copy.has_socket_unit() {
-        host.systemd.start(&[app.socket_unit(copy)])?;
+        host.systemd.start(&app.socket_units(copy))?;
     }
     host.systemd
         .start(std::slice::from_ref(&unit))
@@ -170,9 +174,7 @@ fn attempt(work: &Work<'_>, app: &App, copy: &Service, tree: &FileTree) -> Resul
 
 fn take_away(host: &Host, app: &App, copy: &Service, tree: &FileTree) -> Result<()> {
     let mut units = vec![app.unit(copy)];
-    if copy.has_socket_unit() {
-        units.push(app.socket_unit(copy));
-    }
+    units.extend(app.socket_units(copy));
     host.systemd.stop(&units).ok();
     host.systemd.reset_failed(&units);
     for (path, _) in tree.iter() {
@@ -184,8 +186,10 @@ fn take_away(host: &Host, app: &App, copy: &Service, tree: &FileTree) -> Result<
             host.root.remove_dir_if_empty(dir);
         }
     }
-    if let Some(Listen::Unix(path)) = copy.listen.first() {
-        host.root.remove_file(path.as_str())?;
+    for listen in &copy.listen {
+        if let Listen::Unix(path) = listen {
+            host.root.remove_file(path.as_str())?;
+        }
     }
     host.systemd.daemon_reload()
 }

@@ -231,7 +231,7 @@ fn record(
         files: files
             .map(|(path, entry)| (path.to_owned(), Stored::new(entry)))
             .collect(),
-        staged: host::now().to_string(),
+        staged: host::stamp(),
         origin: match &prepared.source {
             Source::Directory(path) | Source::Archive(path) => path.display().to_string(),
         },

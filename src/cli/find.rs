@@ -185,6 +185,16 @@ impl Ctx {
                 "type `sudo` before the command",
             );
         }
+        let root = self.host.root.path("/");
+        if !root.is_dir() {
+            return refuse(
+                format!(
+                    "the root `{}` is not a directory",
+                    root.to_string_lossy().trim_end_matches('/')
+                ),
+                "name the directory that holds the tree with `--root DIR`",
+            );
+        }
         if !self.host.is_offline() && !self.host.systemd.is_booted() {
             return refuse(
                 "this host was not booted with systemd",

@@ -91,9 +91,7 @@ fn units(
         .collect();
     let mut names = Vec::new();
     for service in &app.services {
-        if service.has_socket_unit() {
-            names.push(app.socket_unit(service));
-        }
+        names.extend(app.socket_units(service));
         if service.timer.is_some() {
             names.push(app.timer_unit(service));
         }
@@ -207,9 +205,11 @@ pub(super) fn releases(ctx: &Ctx) -> Result<Exit> {
                 Mark::Good => "good".to_owned(),
                 Mark::Bad(why) => format!("bad: {why}"),
             };
+            let staged = one.staged.split('.').next().unwrap_or_default();
+            let staged = staged.trim_end_matches('Z');
             text.push_str(&format!(
-                "{live} {} {}  {}  {mark}\n",
-                one.app, one.release, one.staged
+                "{live} {} {}  {staged}Z  {mark}\n",
+                one.app, one.release
             ));
         }
         text

@@ -20,7 +20,7 @@ mod runner;
 mod signals;
 mod systemd;
 
-pub use clock::{now, wait_until};
+pub use clock::{now, stamp, wait_until};
 pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};

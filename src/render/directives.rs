@@ -339,12 +339,10 @@ pub const DIRECTIVES: &[Directive] = &[
             if shape.allows("exec-writable") {
                 return Vec::new();
             }
-            let paths: Vec<String> = shape
-                .writable
-                .iter()
-                .map(|path| format!("-{path}"))
-                .collect();
-            vec![paths.join(" ")]
+            // Without `+` they would be paths of the host, none of which an own root shows.
+            let sign = if shape.rooted { "-+" } else { "-" };
+            let paths = shape.writable.iter().map(|path| format!("{sign}{path}"));
+            vec![paths.collect::<Vec<_>>().join(" ")]
         },
     },
 ];

@@ -17,6 +17,7 @@
 mod bad_manifests;
 mod bad_sources;
 mod golden;
+mod offline;
 mod refused;
 mod scorer_parity;
 mod test;

@@ -31,6 +31,7 @@ mod machine;
 mod overlap;
 mod remove;
 mod rollback;
+mod shapes;
 mod wiki;
 
 use machine::Machine;
@@ -65,6 +66,10 @@ const TESTS: &[Test] = tests![
     broken::failing_first_deploy_leaves_nothing,
     broken::failing_trial_changes_nothing,
     broken::refused_before_anything_changes,
+    shapes::every_shape_works_at_its_floor,
+    shapes::first_request_wakes_what_sleeps,
+    shapes::sandbox_bites,
+    shapes::hanging_service_is_ended_by_its_watchdog,
     rollback::rollback_brings_back_code_units_and_timers,
     rollback::rollback_by_name_and_twice,
     admin::masked_disabled_and_stopped_stay_so,

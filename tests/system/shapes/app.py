@@ -141,5 +141,72 @@ def bind(address):
         client.close()
 
 
+def attempts():
+    """What no service may do, and `control`, which it must be able to do."""
+    import ctypes
+    import mmap
+    import shutil
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    here = os.path.abspath(__file__)
+
+    def run_copy(directory):
+        copy = f"{directory}/copy"
+        shutil.copy("/usr/bin/true", copy)
+        subprocess.run([copy], check=True)
+
+    def check(result):
+        if result != 0:
+            raise OSError(ctypes.get_errno(), "refused")
+
+    def setuid_file():
+        os.chmod(shutil.copy("/usr/bin/true", f"{STATE}/setuid"), 0o4755)
+
+    def connect(host):
+        socket.create_connection((host, 9000), timeout=2).close()
+
+    return {
+        "control": lambda: work("bite"),
+        "change its own code": lambda: open(here, "a"),
+        "make a file beside it": lambda: open(os.path.dirname(here) + "/new", "w"),
+        "write in /usr": lambda: open("/usr/new", "w"),
+        "see other releases": lambda: os.listdir("/opt/bite/releases"),
+        "see homes": lambda: os.listdir("/home"),
+        "read shadow": lambda: open("/etc/shadow"),
+        "see the host's /etc": lambda: open("/etc/machine-id"),
+        "see PID 1": lambda: os.stat("/proc/1"),
+        "read kernel settings": lambda: open("/proc/sys/kernel/osrelease"),
+        "execute from the state": lambda: run_copy(STATE),
+        "execute from /tmp": lambda: run_copy("/tmp"),
+        "execute from /dev/shm": lambda: run_copy("/dev/shm"),
+        "make namespaces": lambda: check(libc.unshare(0x10000000)),
+        "map writable code": lambda: mmap.mmap(-1, 4096, prot=7),
+        "open packet sockets": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
+        "open netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+        "make setuid files": setuid_file,
+        "open disks": lambda: open("/dev/disk"),
+        "trace processes": lambda: check(libc.ptrace(0, 0, 0, 0)),
+        "be nice": lambda: os.nice(-1),
+        "set real-time scheduling": lambda: os.sched_setscheduler(0, 1, os.sched_param(1)),
+        "reach a port of this host": lambda: connect("127.0.0.1"),
+        "reach another address": lambda: connect("192.0.2.7"),
+    }
+
+
+def bite(name):
+    """Tries what no service may do, and writes down what it could."""
+    could = []
+    for what, attempt in attempts().items():
+        try:
+            attempt()
+            could.append(what)
+        except (OSError, subprocess.CalledProcessError):
+            pass
+    with open(f"{STATE}/{name}.new", "w") as report:
+        report.write(", ".join(could))
+    os.rename(f"{STATE}/{name}.new", f"{STATE}/{name}.could")
+    signal.pause()
+
+
 if __name__ == "__main__":
     globals()[sys.argv[1]](*sys.argv[2:])
