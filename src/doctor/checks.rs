@@ -4,6 +4,7 @@ use super::{Found, Patient, Severity};
 use crate::host::{files, is_hidden, release_of};
 use crate::model::Listen;
 use crate::model::layout::{ENABLE_DIR, UNIT_DIR};
+use crate::render::{Weight, lint};
 use crate::tree::Entry;
 use anyhow::{Context as _, Result, bail};
 
@@ -391,6 +392,17 @@ fn port(patient: &Patient<'_>, unit: &str, listen: &Listen) -> Result<Option<Fou
         )));
     }
     Ok(None)
+}
+
+/// Notices are choices: a healthy host has them too.
+pub(super) fn manifest(patient: &Patient<'_>) -> Findings {
+    let found = |hit: crate::render::Hit| match hit.weight {
+        Weight::Notice => None,
+        Weight::Warning => Some(warning(hit.message, hit.hint)),
+        Weight::Error => Some(error(hit.message, hit.hint)),
+    };
+    let hits = lint(patient.app, None).into_iter();
+    Ok(hits.filter_map(found).collect())
 }
 
 pub(super) fn disk(patient: &Patient<'_>) -> Findings {

@@ -1,12 +1,13 @@
 //! The tables of `robot.toml`, as serde sees them. No rule lives here.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 type Map<T> = BTreeMap<String, T>;
 
 /// The whole of `robot.toml`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Who the application is.
@@ -32,7 +33,7 @@ pub struct Manifest {
 }
 
 /// `[app]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AppTable {
     /// `[a-z][a-z0-9-]*`, at most 31 characters.
@@ -51,7 +52,7 @@ pub struct AppTable {
 }
 
 /// `[release]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ReleaseTable {
     /// Directory or archive, relative to the manifest; default `.`.
@@ -72,7 +73,7 @@ pub struct ReleaseTable {
 pub type Build = Vec<String>;
 
 /// `release.python`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PythonTable {
     /// Requirement files, relative to the source.
@@ -82,7 +83,7 @@ pub struct PythonTable {
 }
 
 /// `[[secret]]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SecretTable {
     /// The credential's name.
@@ -95,7 +96,7 @@ pub struct SecretTable {
 }
 
 /// `[hooks]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HooksTable {
     /// Run before anything live changes.
@@ -107,7 +108,7 @@ pub struct HooksTable {
 }
 
 /// `[service.NAME]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServiceTable {
     /// One line for `Description=`; default made of the app's and the service's name.
@@ -180,7 +181,7 @@ pub struct ServiceTable {
 }
 
 /// `service.NAME.limits`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LimitsTable {
     /// `MemoryMax=`, such as `350M`.
@@ -194,7 +195,7 @@ pub struct LimitsTable {
 }
 
 /// One entry of `service.NAME.check`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CheckTable {
     /// A path to GET on the service's first address, or a whole `http://` address.
@@ -216,7 +217,7 @@ pub struct CheckTable {
 }
 
 /// `service.NAME.timer`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TimerTable {
     /// `OnCalendar=`.
@@ -233,7 +234,7 @@ pub struct TimerTable {
 }
 
 /// `service.NAME.sandbox`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SandboxTable {
     /// Named, documented exceptions.
@@ -257,7 +258,7 @@ pub struct SandboxTable {
 }
 
 /// `[environment.NAME]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OverlayTable {
     /// Replaces the addresses of a service.
