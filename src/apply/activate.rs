@@ -72,6 +72,9 @@ fn obey_administrator(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
 
 /// Starts, restarts and stops what the plan says, then the stand-ins go.
 pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+    if work.host.is_offline() {
+        return Ok(()); // Nothing runs there, and the links start it at boot.
+    }
     let systemd = &work.host.systemd;
     for unit in &plan.units {
         let name = std::slice::from_ref(&unit.unit);
@@ -88,8 +91,10 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
             }
             Action::Rebind => {
                 // A socket cannot be bound anew while its service runs: the service goes first.
-                let service = unit.unit.replace(".socket", ".service");
-                systemd.stop(&[service, unit.unit.clone()])?;
+                let named = |name: &String| format!("{}-{name}.service", work.app);
+                let mut going: Vec<String> = unit.service.iter().map(named).collect();
+                going.push(unit.unit.clone());
+                systemd.stop(&going)?;
                 start(work, name)?;
             }
         }

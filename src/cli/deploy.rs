@@ -58,9 +58,11 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         show(ctx, &planned(&loaded, &prepared, &id, &observed));
         return Ok(Exit::Done);
     }
+    ctx.may_change()?;
+    // Before the lock, which makes directories: a source that cannot be released changes nothing.
+    let mut prepared = prepare(args, ctx, &loaded)?;
     let wait = Duration::from_secs(args.wait);
     ctx.change(&loaded.app.name, "deploying", wait, |work| {
-        let mut prepared = prepare(args, ctx, &loaded)?;
         deploy(args, ctx, work, &loaded, &mut prepared)
     })
 }
@@ -161,10 +163,11 @@ fn deploy(
     prepared.recall(&observed);
     let mut filled = None;
     let unread = !prepared.draft.is_hashed();
-    if unread && observed.live.is_none() {
+    if unread && observed.live.is_none() && args.plan.is_none() {
         // Nothing can turn out to be there already: the files are read once, while copied.
         let need = PayloadPlan::first(&prepared.draft.payload, app);
         space(&ctx.host, app, &need)?;
+        preflight(&ctx.host, app)?;
         filled = Some(prepared.fill(ctx, work, app, None)?);
     } else {
         prepared.draft.hash(&prepared.source)?;
@@ -172,37 +175,46 @@ fn deploy(
     let id = prepared.id(app);
     let plan = planned(loaded, prepared, &id, &observed);
     if let Some(exit) = permitted(args, ctx, work, &plan)? {
-        if exit == Exit::Done && unread {
+        if unread {
             remember(work, &id, prepared, &observed)?;
         }
         return Ok(exit);
     }
-    preflight(&ctx.host, app)?;
-    let there = is_staged(&ctx.host, app, &id)?;
-    if filled.is_none() && !there {
-        space(&ctx.host, app, &plan.payload)?;
+    let there = match is_staged(&ctx.host, app, &id)? {
+        true => work.book.release(&id)?,
+        false => None,
+    };
+    if filled.is_none() {
+        if there.is_none() {
+            space(&ctx.host, app, &plan.payload)?;
+        }
+        preflight(&ctx.host, app)?;
+    }
+    work.book.reserve();
+    if filled.is_none() && there.is_none() {
         let live = observed.live.as_ref();
-        let base = live.and_then(|live| {
-            let payload = live.payload.as_ref()?;
-            Some(Base {
-                id: &live.id,
-                payload,
-            })
-        });
+        let base = live.and_then(|live| Some((live.id.as_str(), live.payload.as_ref()?)));
+        let base = base.map(|(id, payload)| Base { id, payload });
         filled = Some(prepared.fill(ctx, work, app, base.as_ref())?);
     }
     drop(observed);
-    record(ctx, work, loaded, prepared, &id, there)?;
+    record(ctx, work, loaded, prepared, &id)?;
     let ready = || -> Result<()> {
-        if let Some(filled) = filled {
-            publish(app, &filled, &id)?;
-        }
+        publish(&ctx.host, app, filled, &id)?;
         programs(&ctx.host, app, &id)?;
         verify_units(&ctx.host, app, &prepared.tree)
     };
     let ready = ready().and_then(|()| precheck(work, &plan, app, ctx.target(app)));
     if let Err(error) = ready {
-        discard(ctx, work, app, &id)?;
+        let undone = match there {
+            // It was there before this command, and may be needed.
+            Some(record) => work.book.set_release(&record),
+            None => discard(ctx, work, app, &id),
+        };
+        if let Err(second) = undone {
+            ctx.printer
+                .say(&format!("warning: {id} is still there: {second:#}"));
+        }
         return Err(error);
     }
     for warning in &plan.warnings {
@@ -211,7 +223,11 @@ fn deploy(
     let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, &Operation::Deploy))?;
     let exit = ended(ctx, &plan, outcome);
     if exit == Exit::Done {
-        prune(work, &app.layout, app.release.keep)?;
+        // The deploy stands; what could not be pruned waits for the next time.
+        if let Err(error) = prune(work, &app.layout, app.release.keep) {
+            ctx.printer
+                .say(&format!("warning: old releases were not pruned: {error:#}"));
+        }
     }
     Ok(exit)
 }
@@ -268,9 +284,10 @@ fn record(
     loaded: &Loaded,
     prepared: &mut Prepared,
     id: &str,
-    there: bool,
 ) -> Result<()> {
-    if there && let Some(known) = work.book.payload(id)? {
+    if let Some(known) = work.book.payload(id)?
+        && is_staged(&ctx.host, &loaded.app, id)?
+    {
         prepared.draft.payload.placed_as(&known);
     }
     work.book.set_payload(id, prepared.draft.finish())?;
@@ -284,7 +301,7 @@ fn record(
         files: files
             .map(|(path, entry)| (path.to_owned(), Stored::new(entry)))
             .collect(),
-        staged: host::now().to_string(),
+        staged: host::stamp(),
         origin: match &prepared.source {
             Source::Directory(path) | Source::Archive(path) => path.display().to_string(),
         },
@@ -295,13 +312,9 @@ fn record(
     })
 }
 
-/// Takes away a release that never became live.
+/// Takes away a release that this command staged and that never became live.
 fn discard(ctx: &Ctx, work: &Work<'_>, app: &App, id: &str) -> Result<()> {
-    let state = work.book.state()?;
-    if state.live.as_deref() == Some(id) || state.before.iter().any(|one| one == id) {
-        return Ok(());
-    }
-    ctx.host.root.remove_tree(&app.layout.release(id))?;
+    ctx.host.root.discard(&app.layout.release(id))?;
     work.book.forget(id)
 }
 
@@ -321,6 +334,14 @@ pub(super) fn ended(ctx: &Ctx, plan: &Plan, outcome: Outcome) -> Exit {
             ctx.printer.always(&format!(
                 "error: {} is live and healthy, and that could not be written down: {why}\n\n\
                  hint: make room, then: sudo robotctl recover",
+                plan.to
+            ));
+            Exit::Degraded
+        }
+        Outcome::Stuck { why, wrong } => {
+            ctx.printer.always(&format!(
+                "error: {} failed, and the release before it could not be put back: {wrong}\n\n\
+                 hint: mend that (on a full disk, make room), then: sudo robotctl recover; the cause was: {why}",
                 plan.to
             ));
             Exit::Degraded

@@ -2,11 +2,11 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::apply::{Operation, Work, apply, observe};
+use crate::apply::{Operation, Work, apply, observe, previous};
 use crate::model::Layout;
 use crate::model::layout::UNIT_DIR;
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
-use crate::record::{Book, FileChange, Mark, ReleaseRecord, Stored};
+use crate::record::{Book, FileChange, ReleaseRecord, Stored};
 use crate::render::{Mount, execstart};
 use crate::tree::Entry;
 use anyhow::{Context, Result};
@@ -46,6 +46,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
             .value(&plan(&candidate, &observed), ToString::to_string);
         return Ok(Exit::Done);
     }
+    ctx.must_be_deployed(&name)?;
     let wait = Duration::from_secs(args.wait);
     ctx.change(&name, "rolling back", wait, |work| {
         let record = target(args, ctx, work.book, &Layout::new(&name))?;
@@ -170,12 +171,8 @@ fn target(args: &Args, ctx: &Ctx, book: &Book, layout: &Layout) -> Result<Releas
         };
         return usable(id)?.with_context(|| format!("release `{id}` is no longer on this host"));
     }
-    for id in state.before.iter().rev() {
-        if let Some(record) = usable(id)?
-            && !matches!(record.mark, Mark::Bad(_))
-        {
-            return Ok(record);
-        }
+    if let Some(record) = previous(&ctx.host, book, layout, &state)? {
+        return Ok(record);
     }
     refuse(
         match state.live {

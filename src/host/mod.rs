@@ -12,6 +12,7 @@ mod clock;
 pub mod copy;
 pub mod files;
 pub mod journald;
+mod leftovers;
 mod lock;
 mod network;
 mod process;
@@ -21,7 +22,8 @@ mod signals;
 mod systemd;
 mod walk;
 
-pub use clock::{now, wait_until};
+pub use clock::{now, stamp, wait_until};
+pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};
 pub use process::{Process, processes, release_of};
@@ -63,6 +65,11 @@ impl Host {
 /// Whether the process acts as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+/// Takes away what the caller's umask would: modes are part of what is deployed.
+pub fn plain_umask() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
 }
 
 /// An environment variable as text.

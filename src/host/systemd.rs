@@ -227,10 +227,12 @@ impl Systemd {
     fn configured(&self, tool: &str, flags: &[&str], root: &super::Root, file: &str) -> Result<()> {
         let mut argv = vec![tool.to_owned()];
         argv.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        // Below a root, a path is taken as one of this host: a bare name is looked up in the tree.
+        let name = file.rsplit('/').next().unwrap_or(file);
         if self.offline {
             argv.push(format!("--root={}", root.path("/").display()));
         }
-        argv.push(file.to_owned());
+        argv.push(if self.offline { name } else { file }.to_owned());
         Command::new(argv).run().map(drop)
     }
 

@@ -21,7 +21,7 @@ const CHUNK: usize = 256;
 /// A staged tree that has no name yet: it is removed again unless it is published.
 #[derive(Debug)]
 pub struct Filled<'a> {
-    pub(super) host: &'a Host,
+    host: &'a Host,
     pub(super) path: String,
 }
 

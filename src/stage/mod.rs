@@ -9,6 +9,7 @@ mod fill;
 mod index;
 mod payload;
 mod scan;
+mod zstd;
 
 pub use fill::{Filled, fill};
 pub use payload::{Beside, Item, Kind, Payload, Refused, Traces};
@@ -58,15 +59,19 @@ pub fn is_staged(host: &Host, app: &App, id: &str) -> Result<bool> {
 }
 
 /// Builds what the manifest asks for in a staged tree, writes it to the disk and gives it its
-/// name; the tree is dropped when the release is there already.
+/// name. A release that is there already stays, and the tree is dropped.
 ///
 /// # Errors
 /// When a build command fails or the disk is full; nothing is left.
-pub fn publish(app: &App, filled: &Filled<'_>, id: &str) -> Result<()> {
-    let host = filled.host;
-    if is_staged(host, app, id)? {
-        return Ok(());
-    }
+pub fn publish(host: &Host, app: &App, filled: Option<Filled<'_>>, id: &str) -> Result<()> {
+    let new = match is_staged(host, app, id)? {
+        true => None,
+        false => filled,
+    };
+    let Some(filled) = new else {
+        // Complete, or else it would not have its name; only that may not be on the disk yet.
+        return host.root.sync_dir(&app.layout.releases());
+    };
     if !app.release.build.is_empty() || app.release.python.is_some() {
         build::build(host, app, &filled.path)?;
     }
@@ -85,8 +90,12 @@ pub fn sweep(host: &Host, book: &Book, layout: &Layout) -> Result<()> {
                 .remove_tree(&format!("{}/{name}", layout.releases()))?;
         }
     }
+    book.sweep()?;
+    for dir in [layout.opt(), layout.releases(), layout.credentials()] {
+        host.root.sweep_temporaries(&dir, |_| true)?;
+    }
     let state = book.state()?;
-    for id in book.releases()? {
+    for id in book.begun()? {
         let live = state.live.as_deref() == Some(&id);
         if !live && host.root.meta(&layout.release(&id))?.is_none() {
             book.forget(&id)?;

@@ -15,7 +15,10 @@
 )]
 
 mod bad_manifests;
+mod bad_sources;
 mod golden;
+mod offline;
+mod refused;
 mod scorer_parity;
 mod test;
 mod tree;

@@ -31,6 +31,7 @@ pub(crate) struct Run<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
     pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Test {
@@ -91,6 +92,12 @@ impl Test {
     /// A path outside both.
     pub(crate) fn outside(&self, path: &str) -> PathBuf {
         self.dir.path().join(path)
+    }
+
+    /// Lets every user of this machine read the application.
+    pub(crate) fn open_to_all(&self) {
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.dir.path(), mode).expect("set a mode");
     }
 
     /// Everything below the root.
@@ -223,7 +230,7 @@ impl Run<'_> {
                 diff.unified_diff().header("expected", "found")
             );
         }
-        Ended { stdout }
+        Ended { stdout, stderr }
     }
 }
 

@@ -173,7 +173,7 @@ impl Machine {
 
     /// The end of the system journal, for a failure's report.
     pub fn last_words(&self) -> String {
-        let argv = "journalctl --no-pager -o short-precise -n 25";
+        let argv = "journalctl --no-pager -o short-precise -n 15";
         format!("--- {argv}\n{}", self.sh(argv).stdout)
     }
 

@@ -26,8 +26,13 @@ impl Reader<'_> {
             None if table.timer.is_some() => Type::Oneshot,
             None => Type::Exec,
         };
-        let listen = self.listen(key, table)?;
+        let (listen, listen_names) = self.listen(key, table)?;
         let (socket, upgrade) = modes(key, table, kind, &listen)?;
+        if socket != Socket::Activate && !listen_names.is_empty() {
+            let message = "only sockets that are handed over have names";
+            return Err(Problem::new(&at("listen"), message)
+                .hint("write the addresses alone, or `socket = \"activate\"`"));
+        }
         let user = match &table.user {
             Some(user) => get(&at("user"), user, "a user name", Name::parse)?,
             None => self.user.clone(),
@@ -82,10 +87,12 @@ impl Reader<'_> {
             },
             name,
             listen,
+            listen_names,
         })
     }
 
-    fn listen(&self, key: &str, table: &ServiceTable) -> Result<Vec<Listen>> {
+    /// Addresses, and the name of each where they have names.
+    fn listen(&self, key: &str, table: &ServiceTable) -> Result<(Vec<Listen>, Vec<Name>)> {
         let mut texts = &table.listen;
         let mut path = vec!["service", key, "listen"];
         if let (Some(overlay), Some(environment)) = (self.overlay, &self.environment)
@@ -95,12 +102,20 @@ impl Reader<'_> {
             path = vec!["environment", environment.as_str(), "listen", key];
         }
         let mut out = Vec::new();
+        let mut names = Vec::new();
         for (index, text) in texts.iter().enumerate() {
             let index = index.to_string();
             let path: Vec<&str> = path.iter().copied().chain([index.as_str()]).collect();
             let text = self.layout.expand(text);
-            let listen = Listen::parse(&text).map_err(|clause| {
-                let message = format!("{} is not an address to listen on", quoted(&text));
+            let address = match text.split_once('=') {
+                Some((name, address)) if !name.contains([':', '/']) => {
+                    names.push(get(&path, name, "a name for a socket", Name::parse)?);
+                    address
+                }
+                _ => &text,
+            };
+            let listen = Listen::parse(address).map_err(|clause| {
+                let message = format!("{} is not an address to listen on", quoted(address));
                 Problem::new(&path, message).hint(clause)
             })?;
             if let Listen::Unix(socket) = &listen
@@ -114,7 +129,13 @@ impl Reader<'_> {
             }
             out.push(listen);
         }
-        Ok(out)
+        if !names.is_empty() && names.len() != out.len() {
+            return Err(
+                Problem::new(&path, "some addresses have a name and some have none")
+                    .hint("name each: `[\"web=127.0.0.1:8080\", \"admin=unix:/run/app.sock\"]`"),
+            );
+        }
+        Ok((out, names))
     }
 
     fn env(&self, service: &str, table: &ServiceTable) -> Result<Vec<(EnvName, Text)>> {
