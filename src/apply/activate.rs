@@ -72,6 +72,9 @@ fn obey_administrator(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
 
 /// Starts, restarts and stops what the plan says, then the stand-ins go.
 pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+    if work.host.is_offline() {
+        return Ok(()); // Nothing runs there, and the links start it at boot.
+    }
     let systemd = &work.host.systemd;
     for unit in &plan.units {
         let name = std::slice::from_ref(&unit.unit);

@@ -15,7 +15,10 @@ pub(super) fn commit(work: &Work<'_>, journal: &Journal) -> Result<()> {
         work.book.set_release(&record)?;
     }
     work.book.clear_journal()?;
-    let id = journal.to.as_deref().unwrap_or("nothing");
+    // A removal tells of itself once the releases are gone too.
+    let Some(id) = &journal.to else {
+        return Ok(());
+    };
     let event = if journal.operation == "rollback" {
         "rolled-back"
     } else {

@@ -17,7 +17,7 @@ mod switch;
 pub use activate::wait_for;
 pub use observe::observe;
 pub use precheck::{precheck, sweep};
-pub use preflight::{Refusal, preflight, programs, verify_units};
+pub use preflight::{Refusal, preflight, programs, space, verify_units};
 pub use prune::{Pruned, previous, prune};
 pub use recover::{Between, Recovered, Units as RecoverUnits, recover};
 pub use remove::{REMOVAL, remove};
@@ -280,6 +280,8 @@ fn forward(
     host.systemd.stop(&journal.units.stopped)?;
     switch::files_forward(host, journal)?;
     switch::configure(host, app, tree)?;
+    // One that failed while it was stopped would be listed for ever, without a file.
+    host.systemd.reset_failed(&journal.units.stopped);
     activate::before_switch(work, plan, app).map_err(blame)?;
     switch::link(host, &app.layout, Some(&plan.to))?;
     work.tell(

@@ -124,7 +124,13 @@ pub(super) fn revert(work: &Work<'_>, journal: &Journal, units: Units) -> Result
         }
     }
     host.systemd.daemon_reload()?;
-    if live { restart(work, journal) } else { Ok(()) }
+    if live {
+        // One that failed while it was stopped would be listed for ever.
+        host.systemd.reset_failed(&removed(journal));
+        restart(work, journal)
+    } else {
+        Ok(())
+    }
 }
 
 /// Removes half-written files beside those that the change was about. The directories are not

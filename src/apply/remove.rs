@@ -27,6 +27,7 @@ pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
         switch::files_forward(work.host, &journal)?;
         switch::link(work.host, &layout, None)?;
         work.host.systemd.daemon_reload()?;
+        work.host.systemd.reset_failed(&journal.units.stopped);
         journal.step = Step::Committing;
         work.book.set_journal(&journal)
     };

@@ -205,9 +205,11 @@ pub(super) fn releases(ctx: &Ctx) -> Result<Exit> {
                 Mark::Good => "good".to_owned(),
                 Mark::Bad(why) => format!("bad: {why}"),
             };
+            let staged = one.staged.split('.').next().unwrap_or_default();
+            let staged = staged.trim_end_matches('Z');
             text.push_str(&format!(
-                "{live} {} {}  {}  {mark}\n",
-                one.app, one.release, one.staged
+                "{live} {} {}  {staged}Z  {mark}\n",
+                one.app, one.release
             ));
         }
         text

@@ -8,7 +8,9 @@
     reason = "this module is the door that the lint sends everybody to"
 )]
 
+mod activation;
 mod clock;
+pub mod copy;
 pub mod files;
 pub mod journald;
 mod leftovers;
@@ -19,16 +21,19 @@ mod root;
 mod runner;
 mod signals;
 mod systemd;
+mod walk;
 
-pub use clock::{now, wait_until};
+pub use activation::{Inherited, Peer, notify_ready, notify_stopping};
+pub use clock::{now, stamp, wait_until};
 pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};
-pub use process::{Process, processes, release_of};
+pub use process::{Process, is_hidden, processes, release_of};
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};
 pub use signals::{Held, hold_signals};
 pub use systemd::{Systemd, UnitState};
+pub use walk::{Found, Stamp, walk};
 
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -101,4 +106,17 @@ pub fn random_hex(bytes: usize) -> Result<String> {
     Ok(buffer
         .iter()
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+}
+
+/// Runs `work` once on every processor, up to eight; with one, there is no other thread.
+pub(crate) fn on_every_processor(work: impl Fn() + Sync) {
+    let count = std::thread::available_parallelism().map_or(2, |count| count.get().min(8));
+    if count == 1 {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..count {
+            scope.spawn(&work);
+        }
+    });
 }

@@ -156,6 +156,15 @@ impl Root {
         Ok(names)
     }
 
+    /// Makes the root itself, for a tree that begins here.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn make_base(&self) -> Result<()> {
+        fs::create_dir_all(&self.base)
+            .with_context(|| format!("making the directory `{}`", self.base.display()))
+    }
+
     /// Makes a directory and those above it, durably; an existing one keeps its mode.
     ///
     /// # Errors

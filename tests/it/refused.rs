@@ -63,6 +63,21 @@ fn changing_a_host_needs_systemd() {
     assert!(!Path::new("/opt/shop").exists() && !Path::new("/var/lib/robotctl/shop").exists());
 }
 
+#[test]
+fn a_root_that_is_not_there_is_refused() {
+    let test = app();
+    let typo = test.outside("tree/typo");
+    for command in ["rollback", "remove", "prune"] {
+        let run = test.run([command]).on(&typo).case(command);
+        run.stderr(
+            "error: the root `[DIR]/tree/typo` is not a directory\n\n\
+             hint: name the directory that holds the tree with `--root DIR`\n",
+        )
+        .status(2);
+    }
+    assert!(!test.outside("tree").exists());
+}
+
 /// A small file system, gone when the test has ended.
 struct Disk(PathBuf);
 

@@ -1,6 +1,6 @@
 //! Releases that fail: refused before anything changes, or put back.
 
-use crate::demo::{UNITS, WEB, current, demo, installed, runs};
+use crate::demo::{UNITS, WEB, demo, installed, runs};
 use crate::machine::Machine;
 
 pub fn failing_upgrade_is_put_back_and_marked(machine: &Machine) {
@@ -34,10 +34,9 @@ pub fn failing_upgrade_is_put_back_and_marked(machine: &Machine) {
     let mut third = demo("3.0");
     third.web = "pre-check = false";
     third.tables = "[service.late]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\n\
-                    sandbox = { read-only = [\"/root/there\"] }\n\
-                    exec-start-pre = [[\"/usr/bin/test\", \"-e\", \"/root/there\"]]\n";
+                    exec-start-pre = [[\"/usr/bin/printenv\", \"SWITCH\"]]\n";
     third.deploy(machine).exits(3).says("demo-late.service");
-    machine.write("/root/there", "", 0o644);
+    machine.ok("echo SWITCH=on > /etc/demo/env");
     third.deploy(machine).exits(2).says("--force");
     machine
         .robotctl("--manifest /root/demo/robot.toml deploy --apply --force")

@@ -6,6 +6,7 @@
 //! whole run fails. `scripts/container` boots the machines.
 
 #![allow(
+    unreachable_pub,
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::unwrap_used,
@@ -59,6 +60,7 @@ macro_rules! tests {
 const TESTS: &[Test] = tests![
     crash::killed_anywhere_it_ends_in_the_old_release,
     crash::killed_while_rolling_back_it_ends_in_the_release_that_was_live,
+    crash::power_cut_in_a_change_is_ended_before_services_start,
     wiki::the_wiki_is_deployed_upgraded_and_rolled_back,
     overlap::no_request_is_lost_in_upgrades_and_rollbacks,
     doctor::each_fault_is_found_with_its_hint,
@@ -200,19 +202,23 @@ fn one(test: &Test, suite: &str) -> bool {
     }));
     let passed = outcome.unwrap_or(false);
     let word = if passed { "ok" } else { "FAILED" };
-    let mut text = format!(
+    let mut report = format!(
         "test {suite:8} {} ... {word} ({:.1} s)\n",
         test.name,
         start.elapsed().as_secs_f32()
     );
     if !passed {
-        text.push_str(&indented(&PANIC.with_borrow(Clone::clone)));
+        report.push_str(&indented(&PANIC.with_borrow(Clone::clone)));
     }
-    text.push_str(&indented(&tail));
-    print!("{text}");
+    report.push_str(&indented(&tail));
+    print!("{report}");
     passed
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("     {line}\n")).collect()
+    let mut out = String::new();
+    for line in text.lines() {
+        out.push_str(&format!("     {line}\n"));
+    }
+    out
 }
