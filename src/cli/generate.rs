@@ -1,7 +1,8 @@
 //! `robotctl generate`
 
 use super::{Ctx, Exit};
-use crate::render::{Hit, Weight, lint, render};
+use crate::model::{Hit, Weight, lint};
+use crate::render::render;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
 use std::path::PathBuf;

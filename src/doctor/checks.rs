@@ -2,9 +2,8 @@
 
 use super::{Found, Patient, Severity};
 use crate::host::{files, is_hidden, release_of};
-use crate::model::Listen;
 use crate::model::layout::{ENABLE_DIR, UNIT_DIR};
-use crate::render::{Weight, lint};
+use crate::model::{Listen, Weight, lint};
 use crate::tree::Entry;
 use anyhow::{Context as _, Result, bail};
 
@@ -395,8 +394,9 @@ fn port(patient: &Patient<'_>, unit: &str, listen: &Listen) -> Result<Option<Fou
 }
 
 /// Notices are choices: a healthy host has them too.
+#[expect(clippy::unnecessary_wraps, reason = "every check may fail to look")]
 pub(super) fn manifest(patient: &Patient<'_>) -> Findings {
-    let found = |hit: crate::render::Hit| match hit.weight {
+    let found = |hit: crate::model::Hit| match hit.weight {
         Weight::Notice => None,
         Weight::Warning => Some(warning(hit.message, hit.hint)),
         Weight::Error => Some(error(hit.message, hit.hint)),

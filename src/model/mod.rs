@@ -5,17 +5,21 @@
 
 pub mod layout;
 mod lines;
+mod lints;
 mod listen;
 pub mod names;
 mod read;
 mod sandbox;
+mod schema;
 mod service;
 
 pub use layout::Layout;
 pub use lines::{Calendar, Device, Line};
+pub use lints::{Hit, LINTS, Lint, UNENFORCED, Weight, lint};
 pub use listen::Listen;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
 pub use sandbox::{EXCEPTIONS, Exception, Network, PRESETS, Sandbox, Shape};
+pub use schema::schema;
 pub use service::{Check, Limits, Probe, Service, Socket, Timer, Type, UnitRef, Upgrade};
 
 use crate::manifest::{Manifest, Problem, Result};

@@ -119,7 +119,7 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         .as_ref()
         .and_then(|live| live.payload.as_ref());
     let same = observed.live.as_ref().is_some_and(|live| live.id == new.id);
-    let hits = crate::render::lint(new.app, None).into_iter();
+    let hits = crate::model::lint(new.app, None).into_iter();
     warnings.extend(hits.map(|hit| hit.message));
     Plan {
         app: new.app.name.to_string(),

@@ -291,3 +291,25 @@ pub(super) fn proxy(service: &Service) -> Result<Service> {
     proxy.working_directory = AbsPath::parse("/").map_err(|clause| anyhow!("`/`: {clause}"))?;
     Ok(proxy)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::tmpfiles;
+    use crate::manifest::parse;
+    use crate::model::App;
+
+    /// From 262 on, systemd-tmpfiles refuses an argument that the type of a line has no use for.
+    #[test]
+    fn no_line_of_tmpfiles_has_an_argument() {
+        let text = "[app]\nname = \"a\"\nversion = \"1\"\n[service.w]\nexec = [\"/bin/w\"]\n\
+            sandbox = { read-write = [\"/srv/a/b\"], allow = [\"system-bus\"] }\n";
+        let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
+        let text = tmpfiles(&app).unwrap();
+        assert!(text.contains("d /run/robotctl/root/srv/a 0755 root root -\n"));
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let words: Vec<&str> = line.split(' ').collect();
+            assert_eq!(words.len(), 6, "{line}");
+            assert!(["d", "f"].contains(&words[0]), "{line}");
+        }
+    }
+}

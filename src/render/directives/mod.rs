@@ -65,3 +65,19 @@ pub(super) fn lines(shape: &Shape, target: Target) -> Vec<(&'static str, String)
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::DIRECTIVES;
+    use crate::model::UNENFORCED;
+
+    #[test]
+    fn the_lint_knows_what_is_not_enforced() {
+        for row in DIRECTIVES.iter().filter(|row| row.enforced > row.since) {
+            let known = UNENFORCED
+                .iter()
+                .any(|(name, enforced, _)| *name == row.name && *enforced == row.enforced);
+            assert!(known, "{}", row.name);
+        }
+    }
+}

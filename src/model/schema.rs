@@ -1,7 +1,7 @@
 //! The JSON schema of `robot.toml`, for editors that complete and check it.
 
-use super::tables::Manifest;
-use crate::model::{EXCEPTIONS, PRESETS, Type};
+use super::{EXCEPTIONS, PRESETS, Type};
+use crate::manifest::Manifest;
 use serde_json::{Value, json};
 
 /// Words that a key takes: table, key, words.

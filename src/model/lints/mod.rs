@@ -2,8 +2,7 @@
 //!
 //! `systemd-analyze verify` passes over most of this. Documents are generated from the table.
 
-use super::directives::DIRECTIVES;
-use crate::model::{App, Service, Shape, Socket, Target, Type};
+use super::{App, Service, Shape, Socket, Target, Type};
 
 /// How much a lint matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,8 +109,8 @@ const WRAPPERS: &[&str] = &[
     "make",
 ];
 
-/// Directives of the manifest's own that are taken and not enforced: name, enforced since, why.
-const UNENFORCED: &[(&str, u16, &str)] = &[
+/// Directives that are taken and not enforced: name, enforced since, why.
+pub const UNENFORCED: &[(&str, u16, &str)] = &[
     ("RestrictNetworkInterfaces", 257, BPF),
     ("SocketBindAllow", 257, BPF),
     ("SocketBindDeny", 257, BPF),
@@ -151,8 +150,8 @@ impl Case<'_> {
     /// The last word that the manifest's own directives have on a key.
     fn directive(&self, key: &str) -> Option<&str> {
         let own = self.service.sandbox.directives.iter();
-        let own = own.filter(|(name, _)| name == key);
-        own.map(|(_, value)| value.as_str()).last()
+        let mut own = own.rev().filter(|(name, _)| name == key);
+        own.next().map(|(_, value)| value.as_str())
     }
 
     /// The wrapper that the command begins with; a shell that gives way with `exec` is none.
@@ -283,7 +282,7 @@ fn home_path(case: &Case<'_>) -> Vec<(String, &'static str)> {
         .exec
         .iter()
         .chain(service.exec_start_pre.iter().flatten());
-    let words = words.map(crate::model::Text::as_str);
+    let words = words.map(super::Text::as_str);
     let words = words.chain([service.working_directory.as_str()]);
     let home = |word: &&str| ["/home/", "/root/"].iter().any(|dir| word.starts_with(dir));
     let hit = |word: &str| {
@@ -301,12 +300,12 @@ fn unexpanded(case: &Case<'_>) -> Vec<(String, &'static str)> {
     if shell(program.rsplit('/').next().unwrap_or_default()) {
         return Vec::new();
     }
-    let variable = |word: &&crate::model::Text| {
+    let variable = |word: &&super::Text| {
         let after = word.as_str().split('$').nth(1).unwrap_or_default();
         let name = after.trim_start_matches('{');
         name.starts_with(|c: char| c.is_ascii_uppercase())
     };
-    let hit = |word: &crate::model::Text| {
+    let hit = |word: &super::Text| {
         (
             format!("gets `{word}` as it is: nothing expands `$` in a command"),
             "write the value, or let the program read the variable from its environment",
@@ -345,7 +344,7 @@ fn public_address(case: &Case<'_>) -> Vec<(String, &'static str)> {
         .listen
         .iter()
         .filter(|listen| listen.is_public());
-    let hit = |listen: &crate::model::Listen| {
+    let hit = |listen: &super::Listen| {
         (
             format!("listens on `{listen}`: reachable from the network"),
             "write `127.0.0.1:…` for this machine alone",
@@ -368,25 +367,19 @@ fn unenforced(case: &Case<'_>) -> Vec<(String, &'static str)> {
     let Some(Target::Version(version)) = case.target else {
         return Vec::new();
     };
-    let mut out = Vec::new();
-    for row in DIRECTIVES {
-        let written = version >= row.since && !(row.value)(&case.shape).is_empty();
-        if written && version < row.enforced {
-            out.push((row.name, BPF));
-        }
-    }
-    for (name, enforced, why) in UNENFORCED {
-        if case.directive(name).is_some() && version < *enforced {
-            out.push((name, *why));
-        }
-    }
-    let told = |(name, why)| {
+    // These two are the only ones that are written unasked.
+    let ports = !case.shape.ports.is_empty();
+    let written =
+        |name: &str| case.directive(name).is_some() || (ports && name.starts_with("SocketBind"));
+    let rows = UNENFORCED.iter();
+    let rows = rows.filter(|(name, enforced, _)| version < *enforced && written(name));
+    let told = |(name, _, why): &(&str, u16, &'static str)| {
         (
             format!("has `{name}=`, which systemd {version} takes and does not enforce"),
-            why,
+            *why,
         )
     };
-    out.into_iter().map(told).collect()
+    rows.map(told).collect()
 }
 
 #[cfg(test)]
