@@ -8,6 +8,11 @@ pub fn now() -> jiff::Timestamp {
     jiff::Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
+/// Does nothing for a while, for one who looks again and again.
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// Asks again, with pauses that grow from 5 ms to 250 ms, until `ask` answers or `within` has
 /// passed; then the last answer counts.
 ///

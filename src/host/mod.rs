@@ -8,21 +8,28 @@
     reason = "this module is the door that the lint sends everybody to"
 )]
 
+mod activation;
+mod answers;
 mod clock;
 pub mod files;
+mod group;
 pub mod journald;
 mod lock;
 mod network;
 mod process;
+mod relay;
 mod root;
 mod runner;
 mod signals;
 mod systemd;
 
-pub use clock::{now, wait_until};
+pub use activation::{Inherited, Peer, notify_ready, notify_stopping};
+pub use clock::{now, pause, wait_until};
+pub use group::{memory_available, memory_of, waits_for_connections};
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};
 pub use process::{Process, processes, release_of};
+pub use relay::relay;
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};
 pub use signals::{Held, hold_signals};
