@@ -5,12 +5,14 @@
 //! ended by [`recover`], in the old state or the new one, never between.
 
 mod activate;
+pub mod hooks;
 mod observe;
 mod precheck;
 mod preflight;
 mod prune;
 mod recover;
 mod remove;
+pub mod soak;
 mod switch;
 
 pub use activate::wait_for;
@@ -26,7 +28,7 @@ use crate::model::App;
 use crate::plan::{Action, Plan};
 use crate::record::{Book, Event, FORMAT, Journal, Mark, State, Step, Units};
 use crate::tree::FileTree;
-use crate::verify::{Unhealthy, verify};
+use crate::verify::{Unhealthy, run_jobs, verify};
 use anyhow::{Context, Result};
 
 /// Events that the app's own history keeps; the systemd journal gets all of them.
@@ -177,7 +179,7 @@ pub fn apply(
 ) -> Result<Outcome> {
     let mut journal = journal(work, plan, app, operation)?;
     work.book.set_journal(&journal)?;
-    let outcome = forward(work, plan, app, tree, &journal).and_then(|()| {
+    let outcome = forward(work, plan, app, tree, &journal, operation).and_then(|()| {
         journal.step = Step::Committing;
         work.book.set_journal(&journal)
     });
@@ -247,11 +249,15 @@ fn forward(
     app: &App,
     tree: &FileTree,
     journal: &Journal,
+    operation: &Operation,
 ) -> Result<()> {
     let host = work.host;
     host.systemd.stop(&journal.units.stopped)?;
     switch::files_forward(host, journal)?;
     switch::configure(host, app, tree)?;
+    if *operation == Operation::Deploy {
+        hooks::first(work, plan, app)?;
+    }
     activate::before_switch(work, plan, app)?;
     switch::link(host, &app.layout, Some(&plan.to))?;
     work.tell(
@@ -261,6 +267,9 @@ fn forward(
         &format!("`current` points at {}", plan.to),
     );
     activate::after_switch(work, plan, app)?;
+    if *operation == Operation::Deploy {
+        hooks::after(work, plan, app)?;
+    }
     if host.is_offline() {
         return Ok(());
     }
@@ -279,7 +288,14 @@ fn forward(
         &journal.state_after.pins,
         &skip,
         &work.trace,
-    ) {
+    )
+    .and_then(|mut verdicts| {
+        let masked = |unit: &str| host.systemd.show_one(unit).is_ok_and(|it| it.is_masked());
+        if *operation == Operation::Deploy {
+            verdicts.extend(run_jobs(host, app, &masked, &work.trace)?);
+        }
+        Ok(verdicts)
+    }) {
         Ok(verdicts) => {
             for verdict in verdicts {
                 let text = format!("{}: {}, {} ms", verdict.unit, verdict.check, verdict.millis);

@@ -116,6 +116,7 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
             if !state.is_loaded() {
                 continue;
             }
+            reopen(systemd, unit)?;
             systemd.reset_failed(std::slice::from_ref(unit));
             let runs = state.main_pid().and_then(|pid| release_of(pid, &work.app));
             let rewritten = journal
@@ -132,8 +133,7 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
                 continue;
             }
             if unit.ends_with(".socket") {
-                let service = unit.replace(".socket", ".service");
-                systemd.stop(&[service, unit.clone()])?;
+                systemd.stop(&super::activate::behind(systemd, unit)?)?;
                 systemd.start(std::slice::from_ref(unit))?;
             } else if let Err(error) = systemd.restart(std::slice::from_ref(unit)) {
                 // The others come back all the same; the checks that follow tell of this one.
@@ -148,5 +148,22 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
     // Last, so that somebody answered all the time.
     systemd.stop(&journal.units.standins)?;
     systemd.reset_failed(&journal.units.standins);
+    Ok(())
+}
+
+/// Opens the socket of a service again when a release that crashed at each request took it
+/// down with it (systemd.socket(5), "TriggerLimitBurst=").
+fn reopen(systemd: &crate::host::Systemd, unit: &str) -> Result<()> {
+    let Some(stem) = unit.strip_suffix(".service") else {
+        return Ok(());
+    };
+    let socket = format!("{}.socket", stem.strip_suffix("-proxy").unwrap_or(stem));
+    if systemd.show_one(&socket)?.is_failed() {
+        let units = super::activate::behind(systemd, &socket)?;
+        // It cannot be opened beside a service that runs.
+        systemd.stop(&units).ok();
+        systemd.reset_failed(&units);
+        systemd.start(&[socket])?;
+    }
     Ok(())
 }

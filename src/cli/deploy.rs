@@ -3,8 +3,8 @@
 use super::find::{Loaded, refuse};
 use super::{Ctx, Exit, Format};
 use crate::apply::{
-    About, Operation, Outcome, Work, apply, observe, precheck, preflight, programs, prune,
-    verify_units,
+    About, Operation, Outcome, Work, apply, hooks, observe, precheck, preflight, programs, prune,
+    soak, verify_units,
 };
 use crate::host;
 use crate::model::App;
@@ -180,7 +180,10 @@ fn deploy(
         programs(&ctx.host, app, id)?;
         verify_units(&ctx.host, app, &prepared.tree)
     };
-    let ready = ready().and_then(|()| precheck(work, &plan, app, ctx.target(app)));
+    let ready = ready().and_then(|()| {
+        hooks::before(work, &plan, app)?;
+        precheck(work, &plan, app, ctx.target(app), &observed.tight)
+    });
     if let Err(error) = ready {
         discard(ctx, work, app, id)?;
         return Err(error);
@@ -191,6 +194,9 @@ fn deploy(
     let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, &Operation::Deploy))?;
     let exit = ended(ctx, &plan, outcome);
     if exit == Exit::Done {
+        if let Some(span) = &app.release.soak {
+            soak::start(work, app, id, span);
+        }
         prune(work, &app.layout, app.release.keep)?;
     }
     Ok(exit)
