@@ -73,6 +73,9 @@ fn obey_administrator(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
 
 /// Starts, restarts and stops what the plan says, then the stand-ins go.
 pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+    if work.host.is_offline() {
+        return Ok(()); // Nothing runs there, and the links start it at boot.
+    }
     let systemd = &work.host.systemd;
     let mut restarted: Vec<&str> = Vec::new();
     for unit in &plan.units {
@@ -117,18 +120,19 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
     sweep(work.host, &work.app)
 }
 
-/// A socket with all that holds it open and is there, in their stopping order.
+/// A socket with all that holds it open, in their stopping order.
 pub(super) fn behind(systemd: &Systemd, socket: &str) -> Result<Vec<String>> {
-    let stem = socket.trim_end_matches(".socket");
-    let names = [
-        format!("{stem}-proxy.service"),
-        format!("{stem}.service"),
-        socket.to_owned(),
-    ];
-    let states = systemd.show(&names)?;
-    let there = names.into_iter().zip(states);
-    let there = there.filter(|(_, state)| state.is_loaded());
-    Ok(there.map(|(name, _)| name).collect())
+    let triggers = systemd.show_one(socket)?;
+    let service = triggers.get("Triggers").to_owned();
+    let mut out = Vec::new();
+    // What a proxy stands before goes with it.
+    if let Some(stem) = service.strip_suffix("-proxy.service") {
+        out.extend([service.clone(), format!("{stem}.service")]);
+    } else if !service.is_empty() {
+        out.push(service);
+    }
+    out.push(socket.to_owned());
+    Ok(out)
 }
 
 /// A server that does not say when it is ready is waited for until the kernel shows that it

@@ -5,6 +5,7 @@
 //! ended by [`recover`], in the old state or the new one, never between.
 
 mod activate;
+mod commit;
 pub mod hooks;
 mod observe;
 mod precheck;
@@ -19,17 +20,18 @@ pub use activate::wait_for;
 pub use observe::observe;
 pub use precheck::{precheck, sweep};
 pub use preflight::{Refusal, preflight, programs, verify_units};
-pub use prune::{Pruned, prune};
-pub use recover::{Recovered, Units as RecoverUnits, recover};
-pub use remove::remove;
+pub use prune::{Pruned, previous, prune};
+pub use recover::{Between, Recovered, Units as RecoverUnits, recover};
+pub use remove::{REMOVAL, remove};
 
 use crate::host::{self, Host};
 use crate::model::App;
 use crate::plan::{Action, Plan};
-use crate::record::{Book, Event, FORMAT, Journal, Mark, State, Step, Units};
+use crate::record::{Book, Event, FORMAT, Journal, Step, Units};
 use crate::tree::FileTree;
 use crate::verify::{Unhealthy, run_jobs, verify};
-use anyhow::{Context, Result};
+use anyhow::Result;
+use commit::{Back, back, commit, finish_back};
 
 /// Events that the app's own history keeps; the systemd journal gets all of them.
 const KEPT: [&str; 8] = [
@@ -134,6 +136,14 @@ pub enum Outcome {
         /// What is wrong with what is back, if anything is: a person is needed.
         degraded: Option<String>,
     },
+    /// It was not healthy and could not be put back: the journal is still there, and `recover`
+    /// goes on.
+    Stuck {
+        /// What was wrong with it.
+        why: String,
+        /// Why it could not be put back.
+        wrong: String,
+    },
     /// The new release is live and healthy, and that could not be written down: the journal is
     /// still there, and `recover` goes forward.
     Unrecorded(String),
@@ -178,7 +188,12 @@ pub fn apply(
     operation: &Operation,
 ) -> Result<Outcome> {
     let mut journal = journal(work, plan, app, operation)?;
-    work.book.set_journal(&journal)?;
+    if *operation != Operation::Deploy {
+        work.book.spend_reserve();
+    }
+    // It may be there although it failed; nothing has changed, so there is nothing to undo.
+    let begun = work.book.set_journal(&journal);
+    begun.inspect_err(|_| drop(work.book.clear_journal()))?;
     let outcome = forward(work, plan, app, tree, &journal, operation).and_then(|()| {
         journal.step = Step::Committing;
         work.book.set_journal(&journal)
@@ -191,8 +206,20 @@ pub fn apply(
         Err(failure) => {
             let why = format!("{failure:#}");
             work.tell("error", "failed", About::release(&plan.to), &why);
-            let degraded = back(work, &mut journal, &why);
-            Ok(Outcome::Back { why, degraded })
+            let blamed = failure.is::<Blamed>();
+            Ok(
+                match back(work, &mut journal, blamed.then_some(why.as_str())) {
+                    Back::Healthy => Outcome::Back {
+                        why,
+                        degraded: None,
+                    },
+                    Back::Sick(wrong) => Outcome::Back {
+                        why,
+                        degraded: Some(wrong),
+                    },
+                    Back::Stuck(wrong) => Outcome::Stuck { why, wrong },
+                },
+            )
         }
     }
 }
@@ -237,6 +264,7 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Re
             restarted: named(&[Action::Restart, Action::Overlap, Action::Rebind]),
             standins: activate::standins(plan, app),
         },
+        purge: false,
         state_before: state,
         state_after: after,
     })
@@ -255,10 +283,12 @@ fn forward(
     host.systemd.stop(&journal.units.stopped)?;
     switch::files_forward(host, journal)?;
     switch::configure(host, app, tree)?;
+    // One that failed while it was stopped would be listed for ever, without a file.
+    host.systemd.reset_failed(&journal.units.stopped);
     if *operation == Operation::Deploy {
-        hooks::first(work, plan, app)?;
+        hooks::first(work, plan, app).map_err(blame)?;
     }
-    activate::before_switch(work, plan, app)?;
+    activate::before_switch(work, plan, app).map_err(blame)?;
     switch::link(host, &app.layout, Some(&plan.to))?;
     work.tell(
         "info",
@@ -266,9 +296,9 @@ fn forward(
         About::release(&plan.to),
         &format!("`current` points at {}", plan.to),
     );
-    activate::after_switch(work, plan, app)?;
+    activate::after_switch(work, plan, app).map_err(blame)?;
     if *operation == Operation::Deploy {
-        hooks::after(work, plan, app)?;
+        hooks::after(work, plan, app).map_err(blame)?;
     }
     if host.is_offline() {
         return Ok(());
@@ -303,7 +333,7 @@ fn forward(
             }
             Ok(())
         }
-        Err(unhealthy) => Err(anyhow::Error::new(Sick(unhealthy))),
+        Err(unhealthy) => Err(blame(anyhow::Error::new(Sick(unhealthy)))),
     }
 }
 
@@ -329,106 +359,18 @@ impl std::fmt::Display for Sick {
 
 impl std::error::Error for Sick {}
 
-/// The new release is healthy: record it. Idempotent, so that recovery may repeat it.
-fn commit(work: &Work<'_>, journal: &Journal) -> Result<()> {
-    work.book.set_state(&journal.state_after)?;
-    if let Some(id) = &journal.to
-        && let Some(mut record) = work.book.release(id)?
-    {
-        record.mark = Mark::Good;
-        work.book.set_release(&record)?;
+/// A failure that is the release's fault and not the host's: only such a one marks it as bad.
+#[derive(Debug)]
+struct Blamed(anyhow::Error);
+
+impl std::fmt::Display for Blamed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.0)
     }
-    work.book.clear_journal()?;
-    let id = journal.to.as_deref().unwrap_or("nothing");
-    let event = if journal.operation == "rollback" {
-        "rolled-back"
-    } else {
-        "deployed"
-    };
-    let from = journal.from.as_deref().unwrap_or("nothing");
-    work.tell(
-        "info",
-        event,
-        About::release(id),
-        &format!("{id} is live (before: {from})"),
-    );
-    Ok(())
 }
 
-/// Puts everything back. Tells what is wrong with the result, if anything is.
-fn back(work: &Work<'_>, journal: &mut Journal, why: &str) -> Option<String> {
-    journal.step = Step::Reverting;
-    let put_back = || -> Result<()> {
-        work.book.set_journal(journal)?;
-        mark_bad(work, journal, why)?;
-        recover::revert(work, journal, recover::Units::Restart)?;
-        finish_back(work, journal)
-    };
-    if let Err(error) = put_back().context("putting the earlier release back") {
-        return Some(format!("{error:#}"));
-    }
-    let from = journal.from.clone()?;
-    let healthy = || -> Result<()> {
-        let record = work
-            .book
-            .release(&from)?
-            .context("the release has no record")?;
-        let app = record.app()?;
-        let states = work.host.systemd.show(&daemons(&app))?;
-        let touched = |unit: &str| {
-            let units = &journal.units;
-            units
-                .restarted
-                .iter()
-                .chain(&units.stopped)
-                .any(|name| name == unit)
-        };
-        let down: Vec<String> = daemons(&app)
-            .into_iter()
-            .zip(states)
-            .filter(|(unit, state)| !state.is_active() && !touched(unit))
-            .map(|(unit, _)| unit)
-            .collect();
-        let skip = |unit: &str| down.iter().any(|name| name == unit);
-        verify(
-            work.host,
-            &app,
-            &from,
-            &journal.state_before.pins,
-            &skip,
-            &work.trace,
-        )
-        .map(drop)
-        .map_err(|unhealthy| anyhow::Error::new(Sick(unhealthy)))
-    };
-    if work.host.is_offline() {
-        return None;
-    }
-    healthy().err().map(|error| format!("{error:#}"))
-}
+impl std::error::Error for Blamed {}
 
-fn mark_bad(work: &Work<'_>, journal: &Journal, why: &str) -> Result<()> {
-    // What was good before stays so: a rollback's target failed today for a reason of today.
-    if let Some(id) = &journal.to
-        && let Some(mut record) = work.book.release(id)?
-        && record.mark == Mark::Staged
-    {
-        record.mark = Mark::Bad(why.lines().next().unwrap_or_default().to_owned());
-        work.book.set_release(&record)?;
-    }
-    Ok(())
-}
-
-/// The earlier state is in place: record it.
-fn finish_back(work: &Work<'_>, journal: &Journal) -> Result<()> {
-    let state: &State = &journal.state_before;
-    work.book.set_state(state)?;
-    work.book.clear_journal()?;
-    let id = state.live.as_deref().unwrap_or("nothing");
-    let about = About {
-        release: state.live.as_deref(),
-        unit: None,
-    };
-    work.tell("warning", "put-back", about, &format!("{id} is live again"));
-    Ok(())
+fn blame(error: anyhow::Error) -> anyhow::Error {
+    anyhow::Error::new(Blamed(error))
 }

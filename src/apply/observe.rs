@@ -86,9 +86,7 @@ fn tight(host: &Host, app: &App) -> Result<BTreeMap<String, String>> {
 
 fn units_of(app: &App, service: &Service) -> Vec<String> {
     let mut out = vec![app.unit(service)];
-    if service.has_socket_unit() {
-        out.push(app.socket_unit(service));
-    }
+    out.extend(app.socket_units(service));
     if service.socket == Socket::Proxy {
         out.push(app.proxy_unit(service));
     }

@@ -150,7 +150,10 @@ fn second(app: &App, service: &Service) -> Result<Service> {
     copy.wants.clear();
     copy.conflicts.clear();
     if service.socket == Socket::Activate {
-        copy.listen = vec![private(app, service)?];
+        let addresses = service.listen.iter().enumerate();
+        copy.listen = addresses
+            .map(|(index, listen)| private(app, service, index, listen))
+            .collect::<Result<_>>()?;
     } else {
         copy.socket = Socket::Direct;
     }
@@ -175,13 +178,14 @@ fn second(app: &App, service: &Service) -> Result<Service> {
     Ok(copy)
 }
 
-fn private(app: &App, service: &Service) -> Result<Listen> {
-    if service.listen.iter().any(|listen| listen.port().is_some()) {
+fn private(app: &App, service: &Service, index: usize, listen: &Listen) -> Result<Listen> {
+    if listen.port().is_some() {
         return Ok(Listen::Tcp(
             (Ipv4Addr::LOCALHOST, host::free_port()?).into(),
         ));
     }
-    let path = format!("/run/robotctl/{}-{}{SUFFIX}.sock", app.name, service.name);
+    let Service { name, .. } = service;
+    let path = format!("/run/robotctl/{}-{name}{SUFFIX}{index}.sock", app.name);
     let path = AbsPath::parse(&path).map_err(|clause| anyhow!("`{path}`: {clause}"))?;
     Ok(Listen::Unix(path))
 }
@@ -233,9 +237,7 @@ fn attempt(
 }
 
 fn started(host: &Host, app: &App, one: &Second<'_>) -> Result<()> {
-    if one.copy.has_socket_unit() {
-        host.systemd.start(&[app.socket_unit(&one.copy)])?;
-    }
+    host.systemd.start(&app.socket_units(&one.copy))?;
     let start = host.systemd.start(std::slice::from_ref(&one.unit));
     start.map_err(|_| {
         let state = host.systemd.show_one(&one.unit).unwrap_or_default();
@@ -247,16 +249,16 @@ fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
     let mut units = Vec::new();
     for one in copies {
         units.push(one.unit.clone());
-        if one.copy.has_socket_unit() {
-            units.push(app.socket_unit(&one.copy));
-        }
+        units.extend(app.socket_units(&one.copy));
     }
     host.systemd.stop(&units).ok();
     host.systemd.reset_failed(&units);
     for one in copies {
         remove_units(host, &one.tree)?;
-        if let Some(Listen::Unix(path)) = one.copy.listen.first() {
-            host.root.remove_file(path.as_str())?;
+        for listen in &one.copy.listen {
+            if let Listen::Unix(path) = listen {
+                host.root.remove_file(path.as_str())?;
+            }
         }
     }
     host.systemd.daemon_reload()
@@ -300,12 +302,13 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
     if host.is_offline() {
         return Ok(());
     }
-    let ours = |name: &str| {
-        let stem = name
+    let copy = |name: &str| {
+        let unit = host::temporary_for(name).unwrap_or(name);
+        let stem = unit
             .trim_end_matches(".d")
             .rsplit_once('.')
-            .map_or(name, |(stem, _)| stem);
-        name.starts_with(&format!("{app}-"))
+            .map_or(unit, |(stem, _)| stem);
+        unit.starts_with(&format!("{app}-"))
             && [SUFFIX, "-standin@", Hooks::SUFFIX]
                 .iter()
                 .any(|end| stem.ends_with(end))
@@ -313,7 +316,7 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
     let mut found = false;
     for name in host.root.list(RUNTIME_UNIT_DIR)? {
         let path = format!("{RUNTIME_UNIT_DIR}/{name}");
-        if !ours(&name) {
+        if !copy(&name) || !made_for(host, &path, app)? {
             continue;
         }
         found = true;
@@ -329,4 +332,29 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// Whether a unit, or a file in a directory of drop-ins, was rendered for the app: the name alone
+/// cannot tell `demo` with a service `staging-web` from `demo-staging` with a service `web`, which
+/// may be deploying just now.
+fn made_for(host: &Host, path: &str, app: &str) -> Result<bool> {
+    let head = format!("from the manifest of {app};");
+    let is_dir = host.root.meta(path)?.is_some_and(|meta| meta.is_dir);
+    let files = match is_dir {
+        true => host.root.list(path)?,
+        false => vec![String::new()],
+    };
+    if is_dir && files.is_empty() {
+        return Ok(true); // A killed run left it; one at work makes it again.
+    }
+    for name in files {
+        let bytes = host
+            .root
+            .read(format!("{path}/{name}").trim_end_matches('/'))?;
+        let text = bytes.unwrap_or_default();
+        if String::from_utf8_lossy(&text).contains(&head) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -81,8 +81,7 @@ fn secrets(host: &Host, app: &App) -> Result<()> {
             );
         };
         host.root.make_dir(&app.layout.etc(), 0o755)?;
-        host.root
-            .make_dir(&format!("{}/credentials", app.layout.etc()), 0o700)?;
+        host.root.make_dir(&app.layout.credentials(), 0o700)?;
         host.root
             .write_atomic(&path, random_hex(usize::from(bytes))?.as_bytes(), 0o600)?;
     }
@@ -96,15 +95,15 @@ fn ports(host: &Host, app: &App) -> Result<()> {
     }
     for service in &app.services {
         let own = if service.has_socket_unit() {
-            app.socket_unit(service)
+            app.sockets_by_address(service)
         } else {
-            app.unit(service)
+            vec![app.unit(service); service.listen.len()]
         };
-        // What the running unit holds already is its own.
-        if host.systemd.show_one(&own)?.is_active() {
-            continue;
-        }
-        for listen in &service.listen {
+        for (listen, own) in service.listen.iter().zip(&own) {
+            // What the running unit holds already is its own.
+            if host.systemd.show_one(own)?.is_active() {
+                continue;
+            }
             if let Listen::Unix(_) = listen {
                 continue;
             }

@@ -2,9 +2,9 @@
 //! one that a process still uses.
 
 use super::{About, Work};
-use crate::host::{Process, processes};
+use crate::host::{Host, Process, processes};
 use crate::model::Layout;
-use crate::record::{Mark, State};
+use crate::record::{Book, Mark, ReleaseRecord, State};
 use anyhow::Result;
 use std::collections::{BTreeSet, HashSet};
 
@@ -17,8 +17,8 @@ pub struct Pruned {
     pub spared: Vec<(String, String)>,
 }
 
-/// Removes all but the newest `keep` good releases. Failed ones never use up `keep`: of those
-/// the newest stays, as evidence.
+/// Removes all but the newest `keep` good releases. Those that failed, or never became live,
+/// never use up `keep`: of those the newest stays, as evidence and for the next try.
 ///
 /// # Errors
 /// When the records or `/proc` cannot be read: then nothing is removed.
@@ -29,13 +29,24 @@ pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
     for id in work.book.releases()? {
         if let Some(record) = work.book.release(&id)? {
             let list = match record.mark {
-                Mark::Bad(_) => &mut bad,
-                Mark::Good | Mark::Staged => &mut good,
+                Mark::Bad(_) | Mark::Staged => &mut bad,
+                Mark::Good => &mut good,
             };
-            list.push((record.staged, id));
+            // History decides; the clock only where there is none.
+            let lived = state.before.iter().chain(&state.live);
+            let last = lived.enumerate().filter(|(_, one)| **one == id).last();
+            list.push((last.map(|(at, _)| at), record.staged, id));
         }
     }
-    let protected = protected(&state);
+    let previous = previous(work.host, work.book, layout, &state)?;
+    let previous = previous.map(|record| record.id);
+    let protected: BTreeSet<&String> = state
+        .live
+        .iter()
+        .chain(&previous)
+        .chain(state.before.last())
+        .chain(state.pins.values())
+        .collect();
     good.sort();
     bad.sort();
     let keep = usize::try_from(keep).unwrap_or(usize::MAX);
@@ -44,8 +55,8 @@ pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
     let failed = bad.len().saturating_sub(1);
     let victims: Vec<String> = old
         .chain(bad.into_iter().take(failed))
-        .map(|(_, id)| id)
-        .filter(|id| !protected.contains(id.as_str()))
+        .map(|(_, _, id)| id)
+        .filter(|id| !protected.contains(id))
         .collect();
     let mut pruned = Pruned::default();
     if victims.is_empty() {
@@ -64,7 +75,7 @@ pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
             continue;
         }
         // The record goes last: a release without one would be a stranger that nobody removes.
-        work.host.root.remove_tree(&dir)?;
+        work.host.root.discard(&dir)?;
         work.book.forget(&id)?;
         work.tell(
             "info",
@@ -77,11 +88,28 @@ pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
     Ok(pruned)
 }
 
-fn protected(state: &State) -> BTreeSet<&str> {
-    let live = state.live.iter().chain(state.before.last());
-    live.chain(state.pins.values())
-        .map(String::as_str)
-        .collect()
+/// The release that a rollback puts back: the latest one before the live one, by recorded
+/// history, that is there and not bad.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn previous(
+    host: &Host,
+    book: &Book,
+    layout: &Layout,
+    state: &State,
+) -> Result<Option<ReleaseRecord>> {
+    for id in state.before.iter().rev() {
+        let there = host.root.meta(&layout.release(id))?;
+        if there.is_some_and(|meta| meta.is_dir)
+            && state.live.as_ref() != Some(id)
+            && let Some(record) = book.release(id)?
+            && !matches!(record.mark, Mark::Bad(_))
+        {
+            return Ok(Some(record));
+        }
+    }
+    Ok(None)
 }
 
 /// A process that runs from, works in or has mapped a file of a directory.

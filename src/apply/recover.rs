@@ -1,8 +1,8 @@
 //! Ending an interrupted change: back to the old state, or forward to the new one once it had
 //! passed its checks. Every step may be repeated; a second crash changes nothing.
 
-use super::{About, Work, commit, finish_back, switch};
-use crate::host::release_of;
+use super::{About, REMOVAL, Work, commit, finish_back, remove, switch};
+use crate::host::{Host, release_of};
 use crate::model::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::model::{Layout, Name};
 use crate::record::{Journal, Step};
@@ -28,28 +28,66 @@ pub enum Units {
     Boot,
 }
 
+/// The host is in neither state: the journal is still there, and a person is needed.
+#[derive(Debug)]
+pub struct Between(pub(super) anyhow::Error);
+
+impl std::fmt::Display for Between {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let why = &self.0;
+        write!(
+            f,
+            "an interrupted change could not be ended: {why:#}\n\n\
+             hint: mend that (on a full disk, make room), then: sudo robotctl recover"
+        )
+    }
+}
+
+impl std::error::Error for Between {}
+
 /// Ends the change that the journal tells of, if there is one.
 ///
 /// # Errors
-/// When the host cannot be put into either state; the journal then stays for the next try.
+/// [`Between`] when the host cannot be put into either state; the journal then stays for the
+/// next try.
 pub fn recover(work: &Work<'_>, units: Units) -> Result<Recovered> {
+    end(work, units).map_err(|error| anyhow::Error::new(Between(error)))
+}
+
+fn end(work: &Work<'_>, units: Units) -> Result<Recovered> {
     let Some(mut journal) = work.book.journal()? else {
         return Ok(Recovered::Nothing);
     };
     let told = format!("ending the {} that was interrupted", journal.operation);
     work.tell("warning", "recovering", About::default(), &told);
+    work.book.spend_reserve();
+    if journal.step == Step::Committing && journal.operation == REMOVAL {
+        remove::finish(work, &journal)?;
+        return Ok(Recovered::New(None));
+    }
     if journal.step == Step::Committing {
         work.host.systemd.stop(&journal.units.standins)?;
         commit(work, &journal)?;
         return Ok(Recovered::New(journal.to));
     }
-    if journal.step == Step::Switching {
-        journal.step = Step::Reverting;
-        work.book.set_journal(&journal)?;
-    }
+    turn_back(work, &mut journal)?;
     revert(work, &journal, units)?;
     finish_back(work, &journal)?;
     Ok(Recovered::Old(journal.from))
+}
+
+/// From here on, whoever finds the journal goes back. A journal that says so already, in other
+/// words, is enough when the disk takes no new one.
+pub(super) fn turn_back(work: &Work<'_>, journal: &mut Journal) -> Result<()> {
+    journal.step = Step::Reverting;
+    work.book.spend_reserve();
+    let Err(error) = work.book.set_journal(journal) else {
+        return Ok(());
+    };
+    match work.book.journal() {
+        Ok(Some(there)) if there.step != Step::Committing => Ok(()),
+        _ => Err(error),
+    }
 }
 
 /// Puts files, link and units back as the journal says.
@@ -72,6 +110,7 @@ pub(super) fn revert(work: &Work<'_>, journal: &Journal, units: Units) -> Result
     }
     switch::files_back(host, journal)?;
     switch::link(host, &layout, journal.from.as_deref())?;
+    sweep(host, journal)?;
     if host.is_offline() {
         return Ok(());
     }
@@ -85,7 +124,25 @@ pub(super) fn revert(work: &Work<'_>, journal: &Journal, units: Units) -> Result
         }
     }
     host.systemd.daemon_reload()?;
-    if live { restart(work, journal) } else { Ok(()) }
+    if live {
+        // One that failed while it was stopped would be listed for ever.
+        host.systemd.reset_failed(&removed(journal));
+        restart(work, journal)
+    } else {
+        Ok(())
+    }
+}
+
+/// Removes half-written files beside those that the change was about. The directories are not
+/// the app's alone, so nothing else is touched.
+fn sweep(host: &Host, journal: &Journal) -> Result<()> {
+    for change in &journal.files {
+        if let Some((dir, name)) = change.path.rsplit_once('/') {
+            host.root.sweep_temporaries(dir, |target| target == name)?;
+            switch::drop_if_empty(host, dir);
+        }
+    }
+    Ok(())
 }
 
 /// Units whose files exist only in the new release.
@@ -151,19 +208,19 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
     Ok(())
 }
 
-/// Opens the socket of a service again when a release that crashed at each request took it
+/// Opens the sockets of a service again when a release that crashed at each request took them
 /// down with it (systemd.socket(5), "TriggerLimitBurst=").
 fn reopen(systemd: &crate::host::Systemd, unit: &str) -> Result<()> {
-    let Some(stem) = unit.strip_suffix(".service") else {
-        return Ok(());
-    };
-    let socket = format!("{}.socket", stem.strip_suffix("-proxy").unwrap_or(stem));
-    if systemd.show_one(&socket)?.is_failed() {
-        let units = super::activate::behind(systemd, &socket)?;
-        // It cannot be opened beside a service that runs.
-        systemd.stop(&units).ok();
-        systemd.reset_failed(&units);
-        systemd.start(&[socket])?;
+    let triggered = systemd.show_one(unit)?;
+    let sockets = triggered.get("TriggeredBy").split(' ');
+    for socket in sockets.filter(|name| name.ends_with(".socket")) {
+        if systemd.show_one(socket)?.is_failed() {
+            // It cannot be opened beside a service that runs.
+            let units = super::activate::behind(systemd, socket)?;
+            systemd.stop(&units).ok();
+            systemd.reset_failed(&units);
+            systemd.start(&[socket.to_owned()])?;
+        }
     }
     Ok(())
 }

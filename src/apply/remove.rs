@@ -1,80 +1,104 @@
 //! Taking an app away: units, files, releases; state and settings only when asked.
 
-use super::{About, Work, recover, switch};
+use super::{About, Work, switch};
 use crate::model::layout::UNIT_DIR;
 use crate::model::{Layout, Name};
 use crate::record::{FORMAT, FileChange, Journal, State, Step, Stored, Units};
-use anyhow::Result;
+use crate::tree::FileTree;
+use anyhow::{Result, anyhow};
 
-/// Removes an app. Interrupted, it is put back by recovery, and can be repeated.
+/// A removal's name in the journal.
+pub const REMOVAL: &str = "remove";
+
+/// Removes an app. Interrupted before the commit, it is put back by recovery; after it, recovery
+/// goes on with it.
 ///
 /// # Errors
-/// When something cannot be removed; before the commit, everything is then put back.
+/// When something cannot be removed: before the commit everything is then put back, after it
+/// the error is a [`super::Between`].
 pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
     let layout = Layout::new(name);
-    let state = work.book.state()?;
-    if let Some(live) = &state.live {
-        let tree = match work.book.release(live)? {
-            Some(record) => record.tree()?,
-            None => crate::tree::FileTree::default(),
-        };
-        let mut files = Vec::new();
-        let mut units = Vec::new();
-        for path in tree.paths() {
-            let Some(entry) = work.host.root.entry(path)? else {
-                continue;
-            };
-            if let Some(unit) = path.strip_prefix(&format!("{UNIT_DIR}/"))
-                && !unit.contains('/')
-                && !unit.contains('@')
-            {
-                units.push(unit.to_owned());
-            }
-            files.push(FileChange {
-                path: path.to_owned(),
-                before: Some(Stored::new(&entry)),
-                after: None,
-            });
-        }
-        let mut journal = Journal {
-            format: FORMAT,
-            trace_id: work.trace.clone(),
-            operation: "remove".to_owned(),
-            step: Step::Switching,
-            from: Some(live.clone()),
-            to: None,
-            files,
-            units: Units {
-                // Sockets and timers first: nothing may start a service again.
-                stopped: stopping_order(units),
-                ..Units::default()
-            },
-            state_before: state.clone(),
-            state_after: State::default(),
-        };
-        work.book.set_journal(&journal)?;
-        let taken = || -> Result<()> {
-            work.host.systemd.stop(&journal.units.stopped)?;
-            switch::files_forward(work.host, &journal)?;
-            switch::link(work.host, &layout, None)?;
-            work.host.systemd.daemon_reload()
-        };
-        if let Err(error) = taken() {
-            recover(work, super::RecoverUnits::Restart)?;
-            return Err(error);
-        }
+    work.book.spend_reserve();
+    let mut journal = journal(work, purge)?;
+    let begun = work.book.set_journal(&journal);
+    begun.inspect_err(|_| drop(work.book.clear_journal()))?;
+    let mut taken = || -> Result<()> {
+        work.host.systemd.stop(&journal.units.stopped)?;
+        switch::files_forward(work.host, &journal)?;
+        switch::link(work.host, &layout, None)?;
+        work.host.systemd.daemon_reload()?;
+        work.host.systemd.reset_failed(&journal.units.stopped);
         journal.step = Step::Committing;
-        work.book.set_journal(&journal)?;
-        super::commit(work, &journal)?;
+        work.book.set_journal(&journal)
+    };
+    if let Err(error) = taken() {
+        return match super::back(work, &mut journal, None) {
+            super::Back::Healthy => Err(error),
+            super::Back::Sick(wrong) | super::Back::Stuck(wrong) => {
+                let both = anyhow!("{error:#}; putting it back: {wrong}");
+                Err(anyhow::Error::new(super::Between(both)))
+            }
+        };
     }
-    work.tell(
-        "info",
-        "removed",
-        About::default(),
-        &format!("{name} was removed"),
-    );
-    work.host.root.remove_tree(&layout.opt())?;
-    if purge {
+    finish(work, &journal).map_err(|error| anyhow::Error::new(super::Between(error)))
+}
+
+/// What goes, with how to undo it.
+fn journal(work: &Work<'_>, purge: bool) -> Result<Journal> {
+    let state = work.book.state()?;
+    let record = match &state.live {
+        Some(live) => work.book.release(live)?,
+        None => None,
+    };
+    let tree = match &record {
+        Some(record) => record.tree()?,
+        None => FileTree::default(),
+    };
+    let mut files = Vec::new();
+    let mut units = Vec::new();
+    for path in tree.paths() {
+        let Some(entry) = work.host.root.entry(path)? else {
+            continue;
+        };
+        if let Some(unit) = path.strip_prefix(&format!("{UNIT_DIR}/"))
+            && !unit.contains('/')
+            && !unit.contains('@')
+        {
+            units.push(unit.to_owned());
+        }
+        files.push(FileChange {
+            path: path.to_owned(),
+            before: Some(Stored::new(&entry)),
+            after: None,
+        });
+    }
+    Ok(Journal {
+        format: FORMAT,
+        trace_id: work.trace.clone(),
+        operation: REMOVAL.to_owned(),
+        step: Step::Switching,
+        from: state.live.clone(),
+        to: None,
+        files,
+        units: Units {
+            // Sockets and timers first: nothing may start a service again.
+            stopped: stopping_order(units),
+            ..Units::default()
+        },
+        purge,
+        state_before: state,
+        state_after: State::default(),
+    })
+}
+
+/// Nothing of the app is visible any more: the rest goes, and the journal with it. Idempotent,
+/// so that recovery may repeat it.
+pub(super) fn finish(work: &Work<'_>, journal: &Journal) -> Result<()> {
+    let name = Name::parse(&work.app).map_err(|clause| anyhow!("`{}`: {clause}", work.app))?;
+    let layout = Layout::new(&name);
+    let root = &work.host.root;
+    root.remove_tree(&layout.opt())?;
+    if journal.purge {
         for path in [
             layout.state(),
             layout.cache(),
@@ -82,11 +106,12 @@ pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
             layout.etc(),
             layout.run(),
         ] {
-            work.host.root.remove_tree(&path)?;
+            root.remove_tree(&path)?;
         }
     }
-    work.book.burn()?;
-    Ok(())
+    let text = format!("{name} was removed");
+    work.tell("info", "removed", About::default(), &text);
+    work.book.burn()
 }
 
 fn stopping_order(mut units: Vec<String>) -> Vec<String> {

@@ -29,16 +29,22 @@ fn put(host: &Host, change: &FileChange, back: bool) -> Result<()> {
         .as_ref()
         .map(crate::record::Stored::entry)
         .transpose()?;
-    if host.root.entry(&change.path).ok().flatten() != entry {
+    if host.root.entry(&change.path).ok().as_ref() != Some(&entry) {
         host.root.put(&change.path, entry.as_ref())?;
     }
     if entry.is_none()
         && let Some((dir, _)) = change.path.rsplit_once('/')
-        && (dir.ends_with(".d") || dir.ends_with(".wants"))
     {
-        host.root.remove_dir_if_empty(dir);
+        drop_if_empty(host, dir);
     }
     Ok(())
+}
+
+/// Drop-ins and enablement links have directories of their own, which go with them.
+pub(super) fn drop_if_empty(host: &Host, dir: &str) {
+    if dir.ends_with(".d") || dir.ends_with(".wants") {
+        host.root.remove_dir_if_empty(dir);
+    }
 }
 
 /// Makes users, directories and the manager's view of the units as the new files say.

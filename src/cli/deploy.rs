@@ -57,9 +57,11 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         show(ctx, &plan);
         return Ok(Exit::Done);
     }
+    ctx.may_change()?;
+    // Before the lock, which makes directories: a source that cannot be released changes nothing.
+    let prepared = prepare(args, ctx, &loaded)?;
     let wait = Duration::from_secs(args.wait);
     ctx.change(&loaded.app.name, "deploying", wait, |work| {
-        let prepared = prepare(args, ctx, &loaded)?;
         deploy(args, ctx, work, &loaded, &prepared)
     })
 }
@@ -162,6 +164,7 @@ fn deploy(
         );
     }
     preflight(&ctx.host, app, &plan)?;
+    work.book.reserve();
     let live = observed.live.as_ref();
     let base = live.and_then(|live| {
         live.payload.as_ref().map(|payload| Base {
@@ -169,6 +172,7 @@ fn deploy(
             payload,
         })
     });
+    let there = known.clone().filter(|_| is_staged(ctx, app, id));
     record(ctx, work, loaded, prepared, known)?;
     let ready = || -> Result<()> {
         let message = format!("staging {id}");
@@ -185,7 +189,15 @@ fn deploy(
         precheck(work, &plan, app, ctx.target(app), &observed.tight)
     });
     if let Err(error) = ready {
-        discard(ctx, work, app, id)?;
+        let undone = match there {
+            // It was there before this command, and may be needed.
+            Some(record) => work.book.set_release(&record),
+            None => discard(ctx, work, app, id),
+        };
+        if let Err(second) = undone {
+            ctx.printer
+                .say(&format!("warning: {id} is still there: {second:#}"));
+        }
         return Err(error);
     }
     for warning in &plan.warnings {
@@ -197,7 +209,11 @@ fn deploy(
         if let Some(span) = &app.release.soak {
             soak::start(work, app, id, span);
         }
-        prune(work, &app.layout, app.release.keep)?;
+        // The deploy stands; what could not be pruned waits for the next time.
+        if let Err(error) = prune(work, &app.layout, app.release.keep) {
+            ctx.printer
+                .say(&format!("warning: old releases were not pruned: {error:#}"));
+        }
     }
     Ok(exit)
 }
@@ -221,7 +237,7 @@ fn record(
         files: files
             .map(|(path, entry)| (path.to_owned(), Stored::new(entry)))
             .collect(),
-        staged: host::now().to_string(),
+        staged: host::stamp(),
         origin: match &prepared.source {
             Source::Directory(path) | Source::Archive(path) => path.display().to_string(),
         },
@@ -232,13 +248,14 @@ fn record(
     })
 }
 
-/// Takes away a release that never became live.
+fn is_staged(ctx: &Ctx, app: &App, id: &str) -> bool {
+    let meta = ctx.host.root.meta(&app.layout.release(id));
+    meta.is_ok_and(|meta| meta.is_some())
+}
+
+/// Takes away a release that this command staged and that never became live.
 fn discard(ctx: &Ctx, work: &Work<'_>, app: &App, id: &str) -> Result<()> {
-    let state = work.book.state()?;
-    if state.live.as_deref() == Some(id) || state.before.iter().any(|one| one == id) {
-        return Ok(());
-    }
-    ctx.host.root.remove_tree(&app.layout.release(id))?;
+    ctx.host.root.discard(&app.layout.release(id))?;
     work.book.forget(id)
 }
 
@@ -258,6 +275,14 @@ pub(super) fn ended(ctx: &Ctx, plan: &Plan, outcome: Outcome) -> Exit {
             ctx.printer.always(&format!(
                 "error: {} is live and healthy, and that could not be written down: {why}\n\n\
                  hint: make room, then: sudo robotctl recover",
+                plan.to
+            ));
+            Exit::Degraded
+        }
+        Outcome::Stuck { why, wrong } => {
+            ctx.printer.always(&format!(
+                "error: {} failed, and the release before it could not be put back: {wrong}\n\n\
+                 hint: mend that (on a full disk, make room), then: sudo robotctl recover; the cause was: {why}",
                 plan.to
             ));
             Exit::Degraded

@@ -1,5 +1,6 @@
 //! What the exit code says. Scripts rely on it: it is part of the contract.
 
+use crate::apply::Between;
 use crate::host::LockError;
 use std::process::ExitCode;
 
@@ -25,6 +26,7 @@ impl Exit {
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<LockError>() {
             Some(LockError::Held(_)) => Self::Locked,
+            _ if error.is::<Between>() => Self::Degraded,
             _ => Self::Refused,
         }
     }

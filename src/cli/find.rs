@@ -1,7 +1,7 @@
 //! Which app is meant, and what must hold before a command changes the host.
 
 use super::Ctx;
-use crate::apply::{About, Recovered, Refusal, Work, recover};
+use crate::apply::{About, RecoverUnits, Recovered, Refusal, Work, recover};
 use crate::host::{self, Lock, is_root};
 use crate::manifest::{self, Problem};
 use crate::model::layout::VENDOR_DIR;
@@ -185,6 +185,16 @@ impl Ctx {
                 "type `sudo` before the command",
             );
         }
+        let root = self.host.root.path("/");
+        if !root.is_dir() {
+            return refuse(
+                format!(
+                    "the root `{}` is not a directory",
+                    root.to_string_lossy().trim_end_matches('/')
+                ),
+                "name the directory that holds the tree with `--root DIR`",
+            );
+        }
         if !self.host.is_offline() && !self.host.systemd.is_booted() {
             return refuse(
                 "this host was not booted with systemd",
@@ -192,6 +202,46 @@ impl Ctx {
             );
         }
         Ok(())
+    }
+
+    /// Refuses an app that this host does not know, before a lock makes a book for it.
+    pub(super) fn must_be_deployed(&self, name: &Name) -> Result<()> {
+        self.may_change()?;
+        if Book::apps(&self.host.root)?
+            .iter()
+            .any(|app| app == name.as_str())
+        {
+            return Ok(());
+        }
+        refuse(
+            format!("`{name}` is not deployed on this host"),
+            "`robotctl status` tells what is",
+        )
+    }
+
+    /// Ends an interrupted change and sweeps what killed runs left.
+    pub(super) fn settle(&self, work: &Work<'_>, name: &Name, units: RecoverUnits) -> Result<bool> {
+        let ended = recover(work, units)?;
+        let found = match ended {
+            Recovered::Nothing => false,
+            Recovered::Old(id) | Recovered::New(id) => {
+                let id = id.unwrap_or_else(|| "nothing".to_owned());
+                let told = format!("an interrupted change was ended: {id} is live");
+                // Of an app that was removed there is no book left to write into.
+                if work.book.is_written()? {
+                    work.tell("warning", "recovered", About::default(), &told);
+                }
+                true
+            }
+        };
+        let swept = crate::apply::sweep(&self.host, name.as_str())
+            .and_then(|()| crate::stage::sweep(&self.host, work.book, &Layout::new(name)));
+        if let Err(error) = swept {
+            // In nobody's way: the next command tries again.
+            let text = format!("leftovers of a killed run are still there: {error:#}");
+            work.tell("warning", "not-swept", About::default(), &text);
+        }
+        Ok(found)
     }
 
     /// Takes the lock, ends an interrupted change, then runs `then`.
@@ -204,7 +254,6 @@ impl Ctx {
     ) -> Result<T> {
         self.may_change()?;
         let book = Book::new(&self.host.root, &Layout::new(name));
-        let _lock: Lock = book.lock(doing, wait).map_err(anyhow::Error::new)?;
         let show = |event: &Event| self.event(event);
         let work = Work {
             host: &self.host,
@@ -213,17 +262,14 @@ impl Ctx {
             trace: host::random_hex(8)?,
             show: &show,
         };
-        match recover(&work, crate::apply::RecoverUnits::Restart)? {
-            Recovered::Nothing => {}
-            Recovered::Old(id) | Recovered::New(id) => {
-                let id = id.unwrap_or_else(|| "nothing".to_owned());
-                let told = format!("an interrupted change was ended: {id} is live");
-                work.tell("warning", "recovered", About::default(), &told);
+        loop {
+            let lock: Lock = book.lock(doing, wait).map_err(anyhow::Error::new)?;
+            self.settle(&work, name, RecoverUnits::Restart)?;
+            // Ending an interrupted removal takes the lock's file along.
+            if book.holds(&lock) {
+                return then(&work);
             }
         }
-        crate::apply::sweep(&self.host, name.as_str())?;
-        crate::stage::sweep(&self.host, &book, &Layout::new(name))?;
-        then(&work)
     }
 
     /// Shows an event as it happens.

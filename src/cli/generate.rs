@@ -37,6 +37,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         }
         return Ok(Exit::Done);
     }
+    root.make_base()?;
     for (path, entry) in tree.iter() {
         root.put(path, Some(entry))?;
     }

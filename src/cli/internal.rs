@@ -3,7 +3,7 @@
 use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::apply::soak::{Watched, watch};
-use crate::apply::{RecoverUnits, Recovered, Work, recover as end_change, wait_for};
+use crate::apply::{RecoverUnits, Work, wait_for};
 use crate::host;
 use crate::model::{Layout, Name};
 use crate::record::{Book, Event};
@@ -37,32 +37,44 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
         }
     };
     let mut found = false;
+    let mut failed = None;
     for name in names {
-        let layout = Layout::new(&name);
-        let book = Book::new(&ctx.host.root, &layout);
-        let _lock = book.lock("recovering", Duration::from_secs(60))?;
-        let show = |event: &Event| ctx.event(event);
-        let work = Work {
-            host: &ctx.host,
-            book: &book,
-            app: name.to_string(),
-            trace: host::random_hex(8)?,
-            show: &show,
-        };
-        let ended = end_change(&work, units)?;
-        crate::apply::sweep(&ctx.host, name.as_str())?;
-        crate::stage::sweep(&ctx.host, &book, &layout)?;
-        if ended != Recovered::Nothing {
-            found = true;
-            if args.boot {
-                ctx.host.systemd.start_later(&[format!("{name}.target")])?;
+        // One app that cannot be recovered is no reason to leave the others between.
+        match recover_one(ctx, &name, units) {
+            Ok(ended) => found |= ended,
+            Err(error) => {
+                if let Some(error) = failed.replace(error) {
+                    ctx.printer.always(&format!("error: {error:#}"));
+                }
             }
         }
+    }
+    if let Some(error) = failed {
+        return Err(error);
     }
     if !found {
         ctx.printer.say("nothing to recover");
     }
     Ok(Exit::Done)
+}
+
+fn recover_one(ctx: &Ctx, name: &Name, units: RecoverUnits) -> Result<bool> {
+    let book = Book::new(&ctx.host.root, &Layout::new(name));
+    let _lock = book.lock("recovering", Duration::from_secs(60))?;
+    let show = |event: &Event| ctx.event(event);
+    let work = Work {
+        host: &ctx.host,
+        book: &book,
+        app: name.to_string(),
+        trace: host::random_hex(8)?,
+        show: &show,
+    };
+    let found = ctx.settle(&work, name, units)?;
+    if found && units == RecoverUnits::Boot && book.state()?.live.is_some() {
+        let target = format!("{name}.target");
+        ctx.host.systemd.start_later(&[target])?;
+    }
+    Ok(found)
 }
 
 /// Arguments of `await`.

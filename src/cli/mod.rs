@@ -12,6 +12,7 @@ mod prune;
 mod reference;
 mod remove;
 mod rollback;
+mod score;
 mod show;
 
 pub use exit::Exit;
@@ -72,6 +73,8 @@ enum Command {
     History,
     /// Runs the smoke checks
     Check,
+    /// Scores how exposed each service is, and says what it costs
+    Score(score::Args),
     /// Finds what is wrong with the host and the app, and says what to type
     Doctor(doctor::Args),
     /// Removes old releases
@@ -118,6 +121,7 @@ pub fn main() -> ExitCode {
             };
         }
     };
+    crate::host::plain_umask();
     let ctx = Ctx {
         host: Host::new(cli.root.as_deref()),
         app: cli.app,
@@ -137,6 +141,7 @@ pub fn main() -> ExitCode {
         Command::Releases => show::releases(&ctx),
         Command::History => show::history(&ctx),
         Command::Check => check::run(&ctx),
+        Command::Score(args) => score::run(args, &ctx),
         Command::Doctor(args) => doctor::run(args, &ctx),
         Command::Prune(args) => prune::run(args, &ctx),
         Command::Remove(args) => remove::run(args, &ctx),

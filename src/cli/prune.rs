@@ -18,6 +18,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     for name in ctx.all_deployed()? {
+        ctx.must_be_deployed(&name)?;
         let wait = Duration::from_secs(args.wait);
         ctx.change(&name, "pruning", wait, |work| {
             let live = work.book.state()?.live;

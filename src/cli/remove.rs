@@ -2,6 +2,7 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
+use crate::apply::REMOVAL;
 use anyhow::Result;
 use std::time::Duration;
 
@@ -18,17 +19,23 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let name = ctx.deployed()?;
+    ctx.must_be_deployed(&name)?;
+    let journal = ctx.book(&name)?.journal()?;
+    let begun = journal.is_some_and(|journal| journal.operation == REMOVAL);
     let wait = Duration::from_secs(args.wait);
     ctx.change(&name, "removing", wait, |work| {
-        let state = work.book.state()?;
-        if state.live.is_none() && work.book.releases()?.is_empty() && !args.purge {
-            return refuse(
-                format!("`{name}` is not deployed"),
-                "`robotctl status` tells what is",
-            );
+        if work.book.state()?.live.is_none() && work.book.releases()?.is_empty() && !args.purge {
+            // A removal that was interrupted has just been ended.
+            work.book.burn()?;
+            return match begun {
+                true => Ok(Exit::Done),
+                false => refuse(
+                    format!("`{name}` is not deployed"),
+                    "`robotctl status` tells what is",
+                ),
+            };
         }
         super::deploy::guarded(|| crate::apply::remove(work, &name, args.purge))?;
-        ctx.printer.say(&format!("{name} was removed"));
         if !args.purge {
             ctx.printer.say(&format!(
                 "its state in /var/lib/{name} and its settings in /etc/{name} are still there"

@@ -2,7 +2,7 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::apply::{About, Operation, Work, apply, observe};
+use crate::apply::{About, Operation, Work, apply, observe, previous};
 use crate::model::layout::UNIT_DIR;
 use crate::model::{Layout, Name};
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
@@ -46,6 +46,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
             .value(&plan(&candidate, &observed), ToString::to_string);
         return Ok(Exit::Done);
     }
+    ctx.must_be_deployed(&name)?;
     let wait = Duration::from_secs(args.wait);
     ctx.change(&name, "rolling back", wait, |work| {
         let record = target(args, ctx, work.book, &Layout::new(&name))?;
@@ -203,12 +204,8 @@ fn target(args: &Args, ctx: &Ctx, book: &Book, layout: &Layout) -> Result<Releas
         };
         return usable(id)?.with_context(|| format!("release `{id}` is no longer on this host"));
     }
-    for id in state.before.iter().rev() {
-        if let Some(record) = usable(id)?
-            && !matches!(record.mark, Mark::Bad(_))
-        {
-            return Ok(record);
-        }
+    if let Some(record) = previous(&ctx.host, book, layout, &state)? {
+        return Ok(record);
     }
     refuse(
         match state.live {

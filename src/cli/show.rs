@@ -27,6 +27,9 @@ struct Now {
     live: Option<String>,
     since: Option<String>,
     current: Option<String>,
+    /// A change that somebody is at.
+    under_way: Option<String>,
+    /// A change that nobody is at any more.
     interrupted: Option<String>,
     before: Vec<String>,
     units: Vec<UnitNow>,
@@ -58,10 +61,13 @@ fn now(ctx: &Ctx, name: &Name) -> Result<Now> {
     };
     let app = record.map(|record| record.app()).transpose()?;
     let live = state.live.clone();
+    let journal = book.journal()?.map(|journal| journal.operation);
+    let under_way = book.worker();
     Ok(Now {
         app: name.to_string(),
         current: ctx.host.root.read_link(&layout.current())?,
-        interrupted: book.journal()?.map(|journal| journal.operation),
+        interrupted: journal.filter(|_| under_way.is_none()),
+        under_way,
         units: match &app {
             Some(app) => units(ctx, app, live.as_deref(), &state.pins)?,
             None => Vec::new(),
@@ -85,9 +91,7 @@ fn units(
         .collect();
     let mut names = Vec::new();
     for service in &app.services {
-        if service.has_socket_unit() {
-            names.push(app.socket_unit(service));
-        }
+        names.extend(app.socket_units(service));
         if service.timer.is_some() {
             names.push(app.timer_unit(service));
         }
@@ -128,6 +132,9 @@ fn shown(now: &Now) -> String {
     let live = now.live.as_deref().unwrap_or("nothing");
     let since = now.since.as_deref().unwrap_or("never");
     let mut text = format!("{}: {live} is live since {since}\n", now.app);
+    if let Some(what) = &now.under_way {
+        text.push_str(&format!("  a change is under way: {what}\n"));
+    }
     if let Some(operation) = &now.interrupted {
         text.push_str(&format!(
             "  a {operation} was interrupted: `sudo robotctl recover`\n"
@@ -198,9 +205,11 @@ pub(super) fn releases(ctx: &Ctx) -> Result<Exit> {
                 Mark::Good => "good".to_owned(),
                 Mark::Bad(why) => format!("bad: {why}"),
             };
+            let staged = one.staged.split('.').next().unwrap_or_default();
+            let staged = staged.trim_end_matches('Z');
             text.push_str(&format!(
-                "{live} {} {}  {}  {mark}\n",
-                one.app, one.release, one.staged
+                "{live} {} {}  {staged}Z  {mark}\n",
+                one.app, one.release
             ));
         }
         text

@@ -2,8 +2,8 @@
 
 use super::{Found, Patient, Severity};
 use crate::host::{files, release_of};
+use crate::model::Listen;
 use crate::model::layout::{ENABLE_DIR, UNIT_DIR};
-use crate::model::{Listen, Service};
 use crate::tree::Entry;
 use anyhow::{Context as _, Result};
 
@@ -18,12 +18,19 @@ fn warning(message: impl Into<String>, hint: impl Into<String>) -> Found {
 }
 
 pub(super) fn journal(patient: &Patient<'_>) -> Findings {
-    Ok(patient.book.journal()?.map_or_else(Vec::new, |journal| {
-        vec![error(
+    let Some(journal) = patient.book.journal()? else {
+        return Ok(Vec::new());
+    };
+    Ok(vec![match patient.book.worker() {
+        Some(worker) => warning(
+            format!("a {} is under way: {worker}", journal.operation),
+            "look again when it has ended",
+        ),
+        None => error(
             format!("a {} was interrupted", journal.operation),
             "sudo robotctl recover",
-        )]
-    }))
+        ),
+    }])
 }
 
 pub(super) fn current(patient: &Patient<'_>) -> Findings {
@@ -131,9 +138,7 @@ fn wanted(patient: &Patient<'_>) -> Vec<String> {
     let app = patient.app;
     let mut out = Vec::new();
     for service in app.services.iter().filter(|service| service.enable) {
-        if service.has_socket_unit() {
-            out.push(app.socket_unit(service));
-        }
+        out.extend(app.socket_units(service));
         if service.timer.is_some() {
             out.push(app.timer_unit(service));
         }
@@ -331,8 +336,12 @@ pub(super) fn ports(patient: &Patient<'_>) -> Findings {
     }
     let mut out = Vec::new();
     for service in patient.app.services.iter().filter(|service| service.enable) {
-        for listen in &service.listen {
-            if let Some(found) = port(patient, service, listen)? {
+        let units = match service.has_socket_unit() {
+            true => patient.app.sockets_by_address(service),
+            false => vec![patient.app.unit(service); service.listen.len()],
+        };
+        for (listen, unit) in service.listen.iter().zip(units) {
+            if let Some(found) = port(patient, &unit, listen)? {
                 out.push(found);
             }
         }
@@ -340,12 +349,8 @@ pub(super) fn ports(patient: &Patient<'_>) -> Findings {
     Ok(out)
 }
 
-fn port(patient: &Patient<'_>, service: &Service, listen: &Listen) -> Result<Option<Found>> {
-    let unit = match service.has_socket_unit() {
-        true => patient.app.socket_unit(service),
-        false => patient.app.unit(service),
-    };
-    let state = patient.host.systemd.show_one(&unit)?;
+fn port(patient: &Patient<'_>, unit: &str, listen: &Listen) -> Result<Option<Found>> {
+    let state = patient.host.systemd.show_one(unit)?;
     if state.is_masked() {
         return Ok(None);
     }

@@ -129,15 +129,16 @@ impl Floor {
         FLOORS.iter().find(|floor| floor.role == role)
     }
 
+    /// The points with a root directory of its own.
+    pub fn rooted(&self) -> u32 {
+        const ROOT_DIRECTORY: u32 = 200;
+        self.raw - ROOT_DIRECTORY
+    }
+
     /// The score in tenths; `rooted` when the service has a root directory of its own.
     pub fn tenths(&self, rooted: bool) -> u32 {
         const TOTAL_WEIGHT: u32 = 56_460;
-        const ROOT_DIRECTORY: u32 = 200;
-        let raw = if rooted {
-            self.raw - ROOT_DIRECTORY
-        } else {
-            self.raw
-        };
+        let raw = if rooted { self.rooted() } else { self.raw };
         tenths(raw, TOTAL_WEIGHT)
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! A filter of system calls is scored as on 64-bit x86, whichever machine this runs on.
 
+mod account;
 mod checks;
 mod context;
 mod floor;
@@ -14,6 +15,7 @@ mod sets;
 mod syscalls;
 mod unit;
 
+pub use account::{Account, Change, account, accounts, shown};
 pub use checks::{CHECKS, Check};
 pub use floor::{FLOORS, Floor, Role};
 pub use unit::Unit;
@@ -130,7 +132,7 @@ impl Exposure {
 
 impl fmt::Display for Exposure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.tenths / 10, self.tenths % 10)
+        f.write_str(&shown(self.tenths))
     }
 }
 

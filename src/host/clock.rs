@@ -13,6 +13,11 @@ pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
+/// The current instant in microseconds, as text of one width: its order is that of time.
+pub fn stamp() -> String {
+    format!("{:.6}", jiff::Timestamp::now())
+}
+
 /// Asks again, with pauses that grow from 5 ms to 250 ms, until `ask` answers or `within` has
 /// passed; then the last answer counts.
 ///

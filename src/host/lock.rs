@@ -6,13 +6,14 @@ use nix::fcntl::{Flock, FlockArg};
 use std::fmt;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 /// The lock of one app; dropping it frees it.
 #[derive(Debug)]
 #[must_use = "the lock is free again as soon as it is dropped"]
 pub struct Lock {
-    _file: Flock<File>,
+    file: Flock<File>,
 }
 
 /// Who holds a lock: for the message only, the kernel's lock decides.
@@ -48,6 +49,14 @@ impl fmt::Display for LockError {
 impl std::error::Error for LockError {}
 
 impl Lock {
+    /// Whether the lock's file is still the one at `path`: who removes an app removes the file,
+    /// and whoever waited for it then holds a lock on nothing.
+    pub fn is_current(&self, root: &Root, path: &str) -> bool {
+        let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        let own = self.file.metadata().map(id).ok();
+        own.is_some() && own == std::fs::metadata(root.path(path)).map(id).ok()
+    }
+
     /// Takes the lock whose file is at `path`, waiting for it up to `wait`.
     ///
     /// # Errors
@@ -76,7 +85,7 @@ impl Lock {
                     .set_len(0)
                     .and_then(|()| lock.rewind())
                     .and_then(|()| lock.write_all(text.as_bytes()));
-                Ok(Self { _file: lock })
+                Ok(Self { file: lock })
             }
             Err(nix::errno::Errno::EWOULDBLOCK) => {
                 let mut text = String::new();
@@ -89,5 +98,17 @@ impl Lock {
                 anyhow::Error::new(errno).context(format!("locking `{path}`")),
             )),
         }
+    }
+    /// Who works under the lock whose file is at `path`, when somebody does. Only the file's text
+    /// and `/proc` are asked: trying the lock, even for a moment, could turn a command away.
+    pub fn holder(root: &Root, path: &str) -> Option<Holder> {
+        let text = root.read_text(path).ok()??;
+        let (_, pid) = text.trim().rsplit_once("(pid ")?;
+        let pid = pid.strip_suffix(')')?;
+        let command = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        let own = std::process::id().to_string();
+        (command.trim() == "robotctl" && pid != own).then(|| Holder {
+            text: text.trim().to_owned(),
+        })
     }
 }

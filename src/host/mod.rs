@@ -14,6 +14,7 @@ mod clock;
 pub mod files;
 mod group;
 pub mod journald;
+mod leftovers;
 mod lock;
 mod network;
 mod process;
@@ -24,8 +25,9 @@ mod signals;
 mod systemd;
 
 pub use activation::{Inherited, Peer, notify_ready, notify_stopping};
-pub use clock::{now, pause, wait_until};
+pub use clock::{now, pause, stamp, wait_until};
 pub use group::{memory_available, memory_of, waits_for_connections};
+pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};
 pub use process::{Process, processes, release_of};
@@ -67,6 +69,11 @@ impl Host {
 /// Whether the process acts as root.
 pub fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
+}
+
+/// Takes away what the caller's umask would: modes are part of what is deployed.
+pub fn plain_umask() {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
 }
 
 /// An environment variable as text.

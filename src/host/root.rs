@@ -4,14 +4,15 @@
 //! [`Root::symlink_atomic`]: a temporary file of a unique name in the same directory, fsync,
 //! rename(2), fsync of the directory. A reader sees the old file or the new one.
 
+use super::leftovers::beside;
 use crate::tree::Entry;
 use anyhow::{Context, Result, bail};
-use std::ffi::OsString;
 use std::fs::{self, File, Permissions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Where `/` is for this run.
 #[derive(Debug, Clone)]
@@ -155,6 +156,15 @@ impl Root {
         Ok(names)
     }
 
+    /// Makes the root itself, for a tree that begins here.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn make_base(&self) -> Result<()> {
+        fs::create_dir_all(&self.base)
+            .with_context(|| format!("making the directory `{}`", self.base.display()))
+    }
+
     /// Makes a directory and those above it, durably; an existing one keeps its mode.
     ///
     /// # Errors
@@ -169,13 +179,13 @@ impl Root {
         if let Some(parent) = parent.filter(|parent| *parent != "/") {
             self.make_dir(parent, 0o755)?;
         }
-        match fs::create_dir(&real) {
+        // With its mode from the first moment: a kill leaves no directory that is too open.
+        match fs::DirBuilder::new().mode(mode).create(&real) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(error).with_context(context);
             }
             _ => {}
         }
-        fs::set_permissions(&real, Permissions::from_mode(mode)).with_context(context)?;
         self.sync_parent(&real).with_context(context)
     }
 
@@ -258,20 +268,6 @@ impl Root {
         let _ = fs::remove_dir(self.path(path));
     }
 
-    /// Removes a directory with all that is in it; links are not followed.
-    ///
-    /// # Errors
-    /// The operating system's, with the path.
-    pub fn remove_tree(&self, path: &str) -> Result<()> {
-        let real = self.path(path);
-        match fs::remove_dir_all(&real) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("removing `{}`", real.display()))
-            }
-            _ => Ok(()),
-        }
-    }
-
     /// Renames within one file system, then syncs the directory.
     ///
     /// # Errors
@@ -283,7 +279,8 @@ impl Root {
         self.sync_parent(&new).with_context(context)
     }
 
-    /// Appends a line to a file and syncs it.
+    /// Appends a line to a file and syncs it. A line that a killed run left unfinished is ended
+    /// first, so that it spoils no other.
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -291,8 +288,14 @@ impl Root {
         let real = self.path(path);
         let append = || -> std::io::Result<()> {
             let mut options = File::options();
-            let mut file = options.append(true).create(true).mode(0o600).open(&real)?;
-            file.write_all(format!("{line}\n").as_bytes())?;
+            options.read(true).append(true).create(true).mode(0o600);
+            let mut file = options.open(&real)?;
+            let mut last = *b"\n";
+            if let Some(at) = file.metadata()?.len().checked_sub(1) {
+                file.read_exact_at(&mut last, at)?;
+            }
+            let end = if last == *b"\n" { "" } else { "\n" };
+            file.write_all(format!("{end}{line}\n").as_bytes())?;
             file.sync_all()
         };
         append().with_context(|| format!("appending to `{}`", real.display()))
@@ -307,7 +310,12 @@ impl Root {
         let real = self.path(path);
         let sync = || -> std::io::Result<()> {
             let dir = File::open(&real)?;
-            Ok(nix::unistd::syncfs(&dir)?)
+            loop {
+                match nix::unistd::syncfs(&dir) {
+                    Err(nix::errno::Errno::EINTR) => {}
+                    ended => return Ok(ended?),
+                }
+            }
         };
         sync().with_context(|| format!("syncing the file system of `{}`", real.display()))
     }
@@ -331,7 +339,17 @@ impl Root {
         ))
     }
 
-    fn sync_parent(&self, real: &Path) -> std::io::Result<()> {
+    /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn sync_dir(&self, path: &str) -> Result<()> {
+        let real = self.path(path);
+        let sync = || File::open(&real)?.sync_all();
+        sync().with_context(|| format!("syncing `{}`", real.display()))
+    }
+
+    pub(super) fn sync_parent(&self, real: &Path) -> std::io::Result<()> {
         File::open(real.parent().unwrap_or(&self.base))?.sync_all()
     }
 }
@@ -357,18 +375,4 @@ fn absent<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
         }
         Err(error) => Err(error),
     }
-}
-
-/// A name in the same directory that no other run uses.
-fn beside(path: &Path) -> PathBuf {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let stamp = jiff::Timestamp::now().as_nanosecond();
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(
-        ".robotctl-{}-{count}-{stamp:x}",
-        std::process::id()
-    ));
-    path.with_file_name(name)
 }

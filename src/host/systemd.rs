@@ -62,7 +62,8 @@ impl UnitState {
 /// The properties that the stages look at.
 const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Result,MainPID,NRestarts,\
 NeedDaemonReload,FragmentPath,UnitFileState,ActiveEnterTimestamp,ExecMainStatus,ExecMainCode,\
-ExecMainStartTimestampMonotonic,InvocationID,DropInPaths,ControlGroup,MemoryCurrent";
+ExecMainStartTimestampMonotonic,InvocationID,DropInPaths,ControlGroup,MemoryCurrent,\
+Triggers,TriggeredBy";
 
 impl Systemd {
     pub(super) fn new(offline: bool) -> Self {
@@ -237,10 +238,12 @@ impl Systemd {
     fn configured(&self, tool: &str, flags: &[&str], root: &super::Root, file: &str) -> Result<()> {
         let mut argv = vec![tool.to_owned()];
         argv.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        // Below a root, a path is taken as one of this host: a bare name is looked up in the tree.
+        let name = file.rsplit('/').next().unwrap_or(file);
         if self.offline {
             argv.push(format!("--root={}", root.path("/").display()));
         }
-        argv.push(file.to_owned());
+        argv.push(if self.offline { name } else { file }.to_owned());
         Command::new(argv).run().map(drop)
     }
 

@@ -49,7 +49,9 @@ mod tests {
     fn a_wrong_type_names_line_and_expectation() {
         let message = refused("[release]\nkeep = \"five\"\n");
         assert!(
-            message.starts_with("line 5: invalid type: string \"five\", expected u"),
+            message.starts_with(
+                "line 5: string \"five\" is there where a number belongs\n\nhint: write"
+            ),
             "{message}"
         );
     }

@@ -66,28 +66,60 @@ impl std::error::Error for Problem {}
 
 /// Puts a deserialiser's error into our words.
 pub(super) fn from_toml(error: &toml::de::Error, text: &str) -> Problem {
-    let mut problem = Problem::new::<&str>(&[], error.message().replace('\n', " "));
+    let said = error.message().replace('\n', " ");
+    let mut problem = Problem::new::<&str>(&[], said.clone());
     problem.line = error.span().map(|span| line_of(text, span.start));
-    if let Some(rest) = error.message().strip_prefix("unknown field ") {
-        let mut names = rest.split('`').skip(1).step_by(2);
-        let unknown = names.next().unwrap_or_default().to_owned();
-        let known: Vec<&str> = names.collect();
+    let ticked_names = |rest: &str| -> (String, Vec<String>) {
+        let mut names = rest.split('`').skip(1).step_by(2).map(str::to_owned);
+        (names.next().unwrap_or_default(), names.collect())
+    };
+    if let Some(rest) = said.strip_prefix("unknown field ") {
+        let (unknown, known) = ticked_names(rest);
+        let known: Vec<&str> = known.iter().map(String::as_str).collect();
         problem.message = format!("unknown key `{unknown}`");
         problem.hint = Some(match nearest(&unknown, &known) {
             Some(name) => format!("did you mean `{name}`?"),
             None => format!("known keys here: {}", ticked(&known)),
         });
-    } else if let Some(rest) = error.message().strip_prefix("missing field ") {
+    } else if let Some(rest) = said.strip_prefix("missing field ") {
         problem.message = format!("missing key {rest}");
-        problem.hint = Some("add it to this table".into());
-    } else if let Some(rest) = error.message().strip_prefix("unknown variant ") {
-        let mut names = rest.split('`').skip(1).step_by(2);
-        let unknown = names.next().unwrap_or_default().to_owned();
-        let known: Vec<&str> = names.collect();
-        problem.message = format!("`{unknown}` is not a known value here");
-        problem.hint = Some(format!("use one of {}", ticked(&known)));
+        problem.hint = Some(match rest {
+            "`app`" => "add a table `[app]` with `name` and `version`".into(),
+            _ => "add it to this table".into(),
+        });
+    } else if let Some(rest) = said.strip_prefix("invalid type: ") {
+        let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, ""));
+        let (expected, hint) = in_words(expected);
+        problem.message = format!("{found} is there where {expected} belongs");
+        problem.hint = Some(hint.to_owned());
+    } else if let Some(rest) = said.strip_prefix("invalid value: ") {
+        let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, ""));
+        let (expected, hint) = in_words(expected);
+        problem.message = format!("{found} is no {}", expected.trim_start_matches("a "));
+        problem.hint = Some(hint.to_owned());
+    } else if said == "duplicate key" {
+        let key = error.span().and_then(|span| text.get(span));
+        problem.message = format!("the key `{}` is there twice", key.unwrap_or_default());
+        problem.hint = Some("take one of them away".into());
+    } else {
+        problem.hint = Some("look at the quotes and brackets of this line (toml.io)".into());
     }
     problem
+}
+
+/// What the deserialiser expected, and how that is written.
+fn in_words(expected: &str) -> (&str, &'static str) {
+    match expected {
+        "a boolean" => ("true or false", "write `true` or `false`, without quotes"),
+        "a string" => ("a string", "write it in quotes"),
+        "a sequence" => ("a list", "write a list: `[\"first\", \"second\"]`"),
+        "a map" => ("a table", "write a table: `{ KEY = \"value\" }`"),
+        "u16" | "u32" | "u64" => ("a number", "write a whole number, without quotes"),
+        other if other.starts_with("struct ") => {
+            ("a table", "write a table: `{ key = \"value\" }`")
+        }
+        other => (other, "docs/manifest.md tells of every key"),
+    }
 }
 
 /// The known name that a person most likely meant.

@@ -134,7 +134,8 @@ pub struct ServiceTable {
     pub r#type: Option<String>,
     /// Preset of exceptions for a runtime: `gunicorn-20`, `node`, `java`, `luajit`, `dotnet`.
     pub runtime: Option<String>,
-    /// Addresses: `127.0.0.1:8080`, `[::1]:8080`, `:8080`, `unix:/run/app.sock`.
+    /// Addresses: `127.0.0.1:8080`, `[::1]:8080`, `:8080`, `unix:/run/app.sock`; with a name for
+    /// sd_listen_fds_with_names(3): `admin=127.0.0.1:8081`.
     #[serde(default)]
     pub listen: Vec<String>,
     /// `activate` (default), `proxy`, `direct`.

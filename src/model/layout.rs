@@ -83,9 +83,14 @@ impl Layout {
         format!("/etc/{}/env", self.app)
     }
 
+    /// `/etc/<app>/credentials`
+    pub fn credentials(&self) -> String {
+        format!("/etc/{}/credentials", self.app)
+    }
+
     /// `/etc/<app>/credentials/<name>`
     pub fn credential(&self, name: &str) -> String {
-        format!("/etc/{}/credentials/{name}", self.app)
+        format!("{}/{name}", self.credentials())
     }
 
     /// `/var/lib/robotctl/<app>`

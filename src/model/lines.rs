@@ -13,14 +13,16 @@ newtype! {
 
 impl Line {
     /// # Errors
-    /// A clause that completes "… is not one line of text: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         Text::parse(text)?;
         if text.starts_with(' ') || text.ends_with(' ') {
-            return Err("it begins or ends with a blank, which systemd takes away");
+            return Err("take the blanks at its ends away: systemd does not keep them");
         }
         if text.ends_with('\\') {
-            return Err("it ends with `\\`, which joins it to the next line of the unit");
+            return Err(
+                "take the `\\` at its end away: it would swallow the next line of the unit",
+            );
         }
         Ok(Self(text.to_owned()))
     }
@@ -34,7 +36,7 @@ newtype! {
 
 impl Calendar {
     /// # Errors
-    /// A clause that completes "… is not a calendar event: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let fits = |c: char| c.is_ascii_alphanumeric() || " *-/,:.~+_".contains(c);
         if text.is_empty() || !text.chars().all(fits) {
@@ -53,7 +55,7 @@ newtype! {
 
 impl Device {
     /// # Errors
-    /// A clause that completes "… is not a device: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (node, access) = text
             .split_once(' ')

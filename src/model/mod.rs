@@ -33,6 +33,8 @@ pub enum Target {
 impl Target {
     /// The oldest systemd that is supported (Debian 11).
     pub const OLDEST: u16 = 247;
+    /// Read as this, a unit may hold whatever any version knows.
+    pub const NEWEST: u16 = u16::MAX;
 
     /// Whether a directive that appeared in `since` may be written.
     pub fn has(self, since: u16) -> bool {
@@ -140,6 +142,34 @@ impl App {
         format!("{}-{}.socket", self.name, service.name)
     }
 
+    /// The socket unit of each address of a service, in the order of `listen`. Addresses of one
+    /// name share a unit, since a unit has one name for all its sockets (systemd.socket(5),
+    /// "FileDescriptorName=").
+    pub fn sockets_by_address(&self, service: &Service) -> Vec<String> {
+        let main = self.socket_unit(service);
+        let name = |index: usize| service.listen_names.get(index);
+        let unit = |index: usize| match name(index) {
+            Some(own) if name(0) != Some(own) => {
+                format!("{}-{}-{own}.socket", self.name, service.name)
+            }
+            _ => main.clone(),
+        };
+        (0..service.listen.len()).map(unit).collect()
+    }
+
+    /// The socket units of a service; none when it binds its addresses itself.
+    pub fn socket_units(&self, service: &Service) -> Vec<String> {
+        let mut out: Vec<String> = Vec::new();
+        if service.has_socket_unit() {
+            for unit in self.sockets_by_address(service) {
+                if !out.contains(&unit) {
+                    out.push(unit);
+                }
+            }
+        }
+        out
+    }
+
     /// The timer unit of a service.
     pub fn timer_unit(&self, service: &Service) -> String {
         format!("{}-{}.timer", self.name, service.name)
@@ -233,24 +263,40 @@ impl App {
 
 /// Two services of one app that would bind the same address.
 fn colliding(services: &[Service]) -> Result<()> {
+    for service in services {
+        for name in service.listen_names.iter().skip(1) {
+            let whole = format!("{}-{name}", service.name);
+            if services.iter().any(|other| other.name.as_str() == whole) {
+                let path = ["service", service.name.as_str(), "listen"];
+                let message = format!("the socket `{name}` is called as the service `{whole}` is");
+                return Err(Problem::new(&path, message).hint("give the socket another name"));
+            }
+        }
+    }
     let mut seen: Vec<(&Service, &Listen)> = Vec::new();
     for service in services {
         for (index, listen) in service.listen.iter().enumerate() {
-            if let Some((other, _)) = seen.iter().find(|(_, one)| one.collides(listen)) {
+            if let Some((other, one)) = seen.iter().find(|(_, one)| one.collides(listen)) {
                 let path = [
                     "service",
                     service.name.as_str(),
                     "listen",
                     &index.to_string(),
                 ];
-                return Err(Problem::new(
-                    &path,
+                let what = match (listen.port(), one == &listen) {
+                    (Some(port), false) => format!("port {port}"),
+                    _ => format!("`{listen}`"),
+                };
+                let message = if other.name == service.name {
+                    format!("service `{}` listens on {what} twice", service.name)
+                } else {
                     format!(
-                        "services `{}` and `{}` both listen on `{listen}`",
+                        "services `{}` and `{}` both listen on {what}",
                         other.name, service.name
-                    ),
-                )
-                .hint("give each service an address of its own"));
+                    )
+                };
+                let hint = "give each service an address of its own";
+                return Err(Problem::new(&path, message).hint(hint));
             }
             seen.push((service, listen));
         }
@@ -279,7 +325,7 @@ fn ordered(services: Vec<Service>) -> Result<Vec<Service>> {
                     &["service", first, "after"],
                     format!("services {} wait for each other", names.join(", ")),
                 )
-                .hint("take one of the names out of `after`"));
+                .hint("take one of the names out of `after`, `requires` or `wants`"));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Newtypes that cannot hold a bad value. Each `parse` says in a clause what is allowed.
+//! Newtypes that cannot hold a bad value. Each `parse` says what is allowed, as a hint.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ newtype! {
 
 impl Name {
     /// # Errors
-    /// A clause that completes "… is not a name: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let mut chars = text.chars();
         if !chars.next().is_some_and(|c| c.is_ascii_lowercase()) {
@@ -62,7 +62,7 @@ newtype! {
 
 impl Version {
     /// # Errors
-    /// A clause that completes "… is not a version: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if !text.chars().next().is_some_and(|c| c.is_ascii_digit()) {
             return Err("it must begin with a digit");
@@ -86,23 +86,23 @@ newtype! {
 
 impl Text {
     /// # Errors
-    /// A clause that completes "… cannot be used: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.contains(['\n', '\r']) {
-            return Err("it holds a line break");
+            return Err("write it on one line, without a line break");
         }
         if text.chars().any(char::is_control) {
-            return Err("it holds a control character");
+            return Err("write it without control characters");
         }
         let nonchar = |c: char| {
             let code = u32::from(c);
             (0xFDD0..=0xFDEF).contains(&code) || code & 0xFFFE == 0xFFFE
         };
         if text.chars().any(nonchar) {
-            return Err("it holds a Unicode noncharacter, which systemd refuses");
+            return Err("write it without Unicode noncharacters: systemd refuses them");
         }
         if text.len() > LONGEST {
-            return Err("it is longer than 64 KiB");
+            return Err("it may be 64 KiB long at most");
         }
         Ok(Self(text.to_owned()))
     }
@@ -115,7 +115,7 @@ newtype! {
 
 impl EnvName {
     /// # Errors
-    /// A clause that completes "… is not a variable name: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let head = text.chars().next();
@@ -134,7 +134,7 @@ newtype! {
 
 impl AbsPath {
     /// # Errors
-    /// A clause that completes "… is not a path: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let Some(rest) = text.strip_prefix('/') else {
             return Err("it must be absolute");
@@ -148,7 +148,7 @@ impl AbsPath {
             return Err("it may not hold spaces, quotes, or any of `\\:$%`");
         }
         if text.len() > 1024 {
-            return Err("it is longer than 1024 bytes");
+            return Err("it may be 1024 bytes long at most");
         }
         Ok(Self(text.to_owned()))
     }
@@ -161,7 +161,7 @@ newtype! {
 
 impl UnitName {
     /// # Errors
-    /// A clause that completes "… is not a unit name: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const TYPES: [&str; 7] = [
             "service", "socket", "timer", "target", "path", "mount", "device",
@@ -191,7 +191,7 @@ pub struct Span {
 
 impl Span {
     /// # Errors
-    /// A clause that completes "… is not a time span: ".
+    /// The rule that it breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const HINT: &str = "write a number with a unit, such as `30s`, `500ms` or `1h 30min`";
         let mut total = Duration::ZERO;

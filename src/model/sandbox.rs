@@ -92,7 +92,7 @@ pub const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         name: "setuid-self",
-        opens: "system calls of `@chown` and `@setuid`",
+        opens: "system calls of `@chown` and `@setuid` seem to succeed, and do nothing",
         needed_by: "Gunicorn up to 20.1; shows as PermissionError in workers after READY",
     },
     Exception {

@@ -173,6 +173,8 @@ pub struct Service {
     pub kind: Type,
     /// Addresses.
     pub listen: Vec<Listen>,
+    /// The name of each address, by which the service tells its sockets apart; none or all have one.
+    pub listen_names: Vec<Name>,
     /// Who opens them.
     pub socket: Socket,
     /// How a new release takes over.

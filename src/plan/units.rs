@@ -66,8 +66,8 @@ pub(super) fn units(
     };
     let mut out = gone(new.app, observed);
     for service in &new.app.services {
-        if service.has_socket_unit() {
-            out.push(look.socket(new.app, service));
+        for unit in new.app.socket_units(service) {
+            out.push(look.socket(service, &unit));
         }
     }
     for service in &new.app.services {
@@ -118,9 +118,7 @@ fn units_of(app: &App, service: &Service) -> Vec<String> {
     if service.timer.is_some() {
         out.push(app.timer_unit(service));
     }
-    if service.has_socket_unit() {
-        out.push(app.socket_unit(service));
-    }
+    out.extend(app.socket_units(service));
     if service.socket == Socket::Proxy {
         out.push(app.proxy_unit(service));
     }
@@ -167,19 +165,18 @@ impl Look<'_> {
         }
     }
 
-    fn socket(&self, app: &App, service: &Service) -> UnitPlan {
-        let unit = app.socket_unit(service);
-        let active = self.observed.active.contains(&unit);
-        let (action, why) = if self.observed.masked.contains(&unit) {
+    fn socket(&self, service: &Service, unit: &str) -> UnitPlan {
+        let active = self.observed.active.contains(unit);
+        let (action, why) = if self.observed.masked.contains(unit) {
             (Action::Keep, "masked by the administrator")
         } else if !service.enable && !active {
             (Action::Keep, "not enabled")
-        } else if self.rewritten(&unit) && active {
+        } else if self.rewritten(unit) && active {
             (Action::Rebind, "its addresses changed: a planned gap")
-        } else if self.observed.failed.contains(&unit) {
+        } else if self.observed.failed.contains(unit) {
             // Its service may run: a socket cannot be opened anew beside it.
             (Action::Rebind, "it has failed")
-        } else if !self.known(&unit) {
+        } else if !self.known(unit) {
             (Action::Start, "new")
         } else if active {
             (
@@ -189,7 +186,7 @@ impl Look<'_> {
         } else {
             (Action::Keep, "stopped by the administrator")
         };
-        Self::plan(&unit, service, action, why)
+        Self::plan(unit, service, action, why)
     }
 
     fn service(&self, app: &App, service: &Service, unit: &str) -> UnitPlan {
@@ -215,8 +212,10 @@ impl Look<'_> {
         } else if failed {
             (Action::Restart, "it has failed")
         } else if active && stale {
-            let socket = app.socket_unit(service);
-            let held = self.observed.active.contains(&socket) && !self.rewritten(&socket);
+            let held = app
+                .socket_units(service)
+                .iter()
+                .all(|socket| self.observed.active.contains(socket) && !self.rewritten(socket));
             let overlaps = service.overlaps() && held && unit == app.unit(service);
             match self.observed.tight.get(unit) {
                 Some(tight) if overlaps => {

@@ -121,6 +121,9 @@ pub struct Journal {
     pub files: Vec<FileChange>,
     /// Units.
     pub units: Units,
+    /// A removal that takes state, environment and secrets along.
+    #[serde(default)]
+    pub purge: bool,
     /// The state to record when it goes back.
     pub state_before: State,
     /// The state to record when it goes forward.

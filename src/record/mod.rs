@@ -5,6 +5,7 @@
 //! | `lock` | who works on the app now; the kernel's lock on it decides |
 //! | `state.json` | the live release, those before it, and pins |
 //! | `journal.json` | a change under way, with how to undo it; absent at rest |
+//! | `reserve` | space that is given back when the disk is full |
 //! | `history.jsonl` | one line an event, for people and `robotctl history` |
 //! | `releases/<id>.json` | manifest, rendered files and mark of a release |
 //! | `releases/<id>.index` | the release's payload, one line an item |
@@ -31,6 +32,9 @@ use std::time::Duration;
 
 /// The version of the files' format: a newer one is refused, an older one is read.
 pub const FORMAT: u32 = 1;
+
+/// Bytes that are kept for going back on a full disk: the journal and the units, once more.
+const RESERVE: usize = 1024 * 1024;
 
 /// What is live.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,12 +70,34 @@ impl Book {
         }
     }
 
-    /// Names of all apps that have a book on this host.
+    /// Names of all apps that have a book on this host; one that holds only a lock is none.
     ///
     /// # Errors
     /// When the directory cannot be listed.
     pub fn apps(root: &Root) -> Result<Vec<String>> {
-        root.list(BOOKS_DIR)
+        let mut names = root.list(BOOKS_DIR)?;
+        let mut failed = Ok(());
+        names.retain(|name| {
+            let dir = format!("{BOOKS_DIR}/{name}");
+            let written = || -> Result<bool> {
+                Ok(root.meta(&format!("{dir}/state.json"))?.is_some()
+                    || root.meta(&format!("{dir}/journal.json"))?.is_some()
+                    || !root.list(&format!("{dir}/releases"))?.is_empty())
+            };
+            written().unwrap_or_else(|error| {
+                failed = Err(error);
+                true
+            })
+        });
+        failed.map(|()| names)
+    }
+
+    /// Whether a state was ever recorded.
+    ///
+    /// # Errors
+    /// When that cannot be seen.
+    pub fn is_written(&self) -> Result<bool> {
+        Ok(self.root.meta(&self.path("state.json"))?.is_some())
     }
 
     /// Takes the app's lock; the book's directory is made when it is missing.
@@ -79,13 +105,28 @@ impl Book {
     /// # Errors
     /// [`LockError::Held`] names who has it.
     pub fn lock(&self, doing: &str, wait: Duration) -> Result<Lock, LockError> {
-        let dir = format!("{}/releases", self.dir);
-        self.root
-            .make_dir(BOOKS_DIR, 0o755)
-            .and_then(|()| self.root.make_dir(&self.dir, 0o700))
-            .and_then(|()| self.root.make_dir(&dir, 0o700))
-            .map_err(LockError::Failed)?;
-        Lock::take(&self.root, &format!("{}/lock", self.dir), doing, wait)
+        let path = self.path("lock");
+        loop {
+            self.root
+                .make_dir(BOOKS_DIR, 0o755)
+                .and_then(|()| self.root.make_dir(&self.dir, 0o700))
+                .and_then(|()| self.root.make_dir(&self.path("releases"), 0o700))
+                .map_err(LockError::Failed)?;
+            let lock = Lock::take(&self.root, &path, doing, wait)?;
+            if self.holds(&lock) {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// Whether a lock is still the app's: it is not once the book was burned.
+    pub fn holds(&self, lock: &Lock) -> bool {
+        lock.is_current(&self.root, &self.path("lock"))
+    }
+
+    /// Who works on the app now, in words; nobody most of the time.
+    pub fn worker(&self) -> Option<String> {
+        Lock::holder(&self.root, &self.path("lock")).map(|holder| holder.text)
     }
 
     /// What is live; nothing when the app was never deployed.
@@ -96,13 +137,22 @@ impl Book {
         Ok(self.read("state.json")?.unwrap_or_default())
     }
 
-    /// Replaces the state.
+    /// Replaces the state; one that is there already is not written anew, since going back must
+    /// work on a full disk.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn set_state(&self, state: &State) -> Result<()> {
         let mut state = state.clone();
         state.format = FORMAT;
+        if self.state().is_ok_and(|there| {
+            State {
+                format: FORMAT,
+                ..there
+            } == state
+        }) {
+            return Ok(());
+        }
         self.write("state.json", &state)
     }
 
@@ -172,8 +222,24 @@ impl Book {
     /// # Errors
     /// When the directory cannot be listed.
     pub fn releases(&self) -> Result<Vec<String>> {
+        self.ids(".json")
+    }
+
+    /// Ids of all releases of which something is written down, if only a part.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn begun(&self) -> Result<Vec<String>> {
+        let mut ids = self.ids(".json")?;
+        ids.extend(self.ids(".index")?);
+        ids.sort();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    fn ids(&self, suffix: &str) -> Result<Vec<String>> {
         let names = self.root.list(&self.path("releases"))?;
-        let ids = names.iter().filter_map(|name| name.strip_suffix(".json"));
+        let ids = names.iter().filter_map(|name| name.strip_suffix(suffix));
         Ok(ids
             .filter(|id| !id.starts_with('.'))
             .map(str::to_owned)
@@ -213,12 +279,52 @@ impl Book {
             .collect())
     }
 
-    /// Removes the whole book.
+    /// Removes what killed writers left in the book.
+    ///
+    /// # Errors
+    /// When it cannot be listed or removed.
+    pub fn sweep(&self) -> Result<()> {
+        for dir in [self.dir.clone(), self.path("releases")] {
+            self.root.sweep_temporaries(&dir, |_| true)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the whole book: the journal last but one, so that a killed run is gone on with,
+    /// and the lock last.
     ///
     /// # Errors
     /// When it cannot be removed.
     pub fn burn(&self) -> Result<()> {
+        self.root.remove_tree(&self.path("releases"))?;
+        for name in self.root.list(&self.dir)? {
+            if name != "journal.json" && name != "lock" {
+                self.root.remove_file(&self.path(&name))?;
+            }
+        }
+        self.clear_journal()?;
+        self.root.remove_file(&self.path("lock"))?;
         self.root.remove_tree(&self.dir)
+    }
+
+    /// Keeps space for going back on a full disk; it is fine when there is none.
+    pub fn reserve(&self) {
+        let path = self.path("reserve");
+        if let Ok(None) = self.root.meta(&path) {
+            let _ = self.root.write_atomic(&path, &[0; RESERVE], 0o600);
+        }
+    }
+
+    /// Gives the kept space back when the disk is full.
+    pub fn spend_reserve(&self) {
+        let needed = 2 * RESERVE as u64;
+        if self
+            .root
+            .free_space(&self.dir)
+            .is_ok_and(|(free, _)| free < needed)
+        {
+            let _ = self.root.remove_file(&self.path("reserve"));
+        }
     }
 
     fn path(&self, name: &str) -> String {

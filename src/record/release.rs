@@ -33,7 +33,7 @@ pub struct ReleaseRecord {
     pub environment: Option<String>,
     /// Every file that it puts on the host.
     pub files: BTreeMap<String, Stored>,
-    /// When it was staged, RFC 3339.
+    /// When it was staged, RFC 3339: releases of one second are in order too.
     pub staged: String,
     /// Where its content came from, as typed.
     pub origin: String,

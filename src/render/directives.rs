@@ -31,9 +31,10 @@ fn yes_if(condition: bool) -> Vec<String> {
 
 /// Files that programs look up by name wherever they run.
 const ROOT_FILES: &str = "/usr -/bin -/sbin -/lib -/lib64 -/lib32 -/libx32 -/etc/passwd -/etc/group \
--/etc/nsswitch.conf -/etc/ld.so.cache -/etc/localtime -/etc/ssl -/etc/alternatives -/etc/mime.types";
+-/etc/nsswitch.conf -/etc/hosts -/etc/services -/etc/ld.so.cache -/etc/localtime -/etc/ssl \
+-/etc/alternatives -/etc/mime.types";
 /// What a program needs besides to find other hosts.
-const NET_FILES: &str = "-/etc/hosts -/etc/resolv.conf -/etc/gai.conf -/etc/services";
+const NET_FILES: &str = "-/etc/resolv.conf -/etc/gai.conf";
 
 /// The table, in the order in which it is written.
 pub const DIRECTIVES: &[Directive] = &[
@@ -315,7 +316,11 @@ pub const DIRECTIVES: &[Directive] = &[
             }
             let mut out = vec![allow.join(" "), format!("~{}", deny.join(" "))];
             if shape.allows("setuid-self") {
-                out.push("@chown @setuid".into());
+                // Without rights of its own, each such call would change nothing or be refused.
+                out.push(match shape.private_users {
+                    true => "~@chown:0 @setuid:0".into(),
+                    false => "@chown @setuid".into(),
+                });
             }
             out
         },
@@ -334,12 +339,10 @@ pub const DIRECTIVES: &[Directive] = &[
             if shape.allows("exec-writable") {
                 return Vec::new();
             }
-            let paths: Vec<String> = shape
-                .writable
-                .iter()
-                .map(|path| format!("-{path}"))
-                .collect();
-            vec![paths.join(" ")]
+            // Without `+` they would be paths of the host, none of which an own root shows.
+            let sign = if shape.rooted { "-+" } else { "-" };
+            let paths = shape.writable.iter().map(|path| format!("{sign}{path}"));
+            vec![paths.collect::<Vec<_>>().join(" ")]
         },
     },
 ];

@@ -74,9 +74,9 @@ fn render_service(app: &App, service: &Service, target: Target, out: &mut FileTr
     if started {
         enable(out, &unit, &[&app_target]);
     }
-    if service.has_socket_unit() {
-        let socket = app.socket_unit(service);
-        put(out, UNIT_DIR, &socket, units::socket(app, service)?);
+    for socket in app.socket_units(service) {
+        let text = units::socket(app, service, &socket)?;
+        put(out, UNIT_DIR, &socket, text);
         if service.enable {
             enable(out, &socket, &["sockets.target", &app_target]);
         }
@@ -149,10 +149,11 @@ pub fn precheck(app: &App, copy: &Service, target: Target, id: &str) -> Result<F
         units::service(app, copy, units::Role::Main)?,
     );
     drop_ins(app, copy, target, &unit, Mount::Pinned(id), &mut tree)?;
-    if copy.has_socket_unit() {
-        let socket = app.socket_unit(copy);
-        put(&mut tree, UNIT_DIR, &socket, units::socket(app, copy)?);
-    } else {
+    for socket in app.socket_units(copy) {
+        let text = units::socket(app, copy, &socket)?;
+        put(&mut tree, UNIT_DIR, &socket, text);
+    }
+    if !copy.has_socket_unit() {
         let text = "[Service]\nPrivateNetwork=yes".to_owned();
         put(
             &mut tree,
@@ -189,6 +190,27 @@ fn in_runtime(tree: &FileTree) -> FileTree {
         runtime.insert(path, entry.clone());
     }
     runtime
+}
+
+/// The texts of a service's unit, as systemd merges them: the file, then its drop-ins in order.
+///
+/// # Errors
+/// As [`render`].
+pub fn service_texts(app: &App, service: &Service, target: Target) -> Result<Vec<String>> {
+    let unit = app.unit(service);
+    let mut tree = FileTree::default();
+    let main = units::service(app, service, units::Role::Main)?;
+    put(&mut tree, UNIT_DIR, &unit, main);
+    drop_ins(app, service, target, &unit, Mount::Current, &mut tree)?;
+    Ok(tree.iter().map(|(_, entry)| entry.text()).collect())
+}
+
+/// The service that passes bytes to a service behind a proxy.
+///
+/// # Errors
+/// When the service has no address.
+pub fn proxy_of(service: &Service) -> Result<Service> {
+    confs::proxy(service)
 }
 
 fn drop_ins(

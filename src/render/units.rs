@@ -92,7 +92,7 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
         sockets: match role {
             Role::Proxy | Role::ProxyStandIn => proxied(app, service),
             _ if service.has_socket_unit() && service.socket == Socket::Activate => {
-                app.socket_unit(service)
+                app.socket_units(service).join(" ")
             }
             _ => String::new(),
         },
@@ -171,8 +171,8 @@ fn relations(app: &App, service: &Service, role: Role) -> Vec<(&'static str, Str
             after.push(proxied(app, service));
         }
         _ if service.has_socket_unit() && service.socket == Socket::Activate => {
-            requires.push(app.socket_unit(service));
-            after.push(app.socket_unit(service));
+            requires.extend(app.socket_units(service));
+            after.extend(app.socket_units(service));
         }
         _ => {}
     }
@@ -205,6 +205,7 @@ struct SocketUnit<'a> {
     description: &'a str,
     target_unit: String,
     listen: Vec<String>,
+    fd_name: &'a str,
     service: String,
     tcp: bool,
     unix: bool,
@@ -213,22 +214,30 @@ struct SocketUnit<'a> {
     wanted_by: String,
 }
 
-/// The `.socket` of a service.
-pub(super) fn socket(app: &App, service: &Service) -> Result<String> {
-    let tcp = service.listen.iter().any(|listen| listen.port().is_some());
+/// One `.socket` of a service, with the addresses that belong to it.
+pub(super) fn socket(app: &App, service: &Service, unit: &str) -> Result<String> {
+    let owners = app.sockets_by_address(service);
+    let mine: Vec<usize> = (0..owners.len())
+        .filter(|index| owners.get(*index).is_some_and(|owner| owner == unit))
+        .collect();
+    let name = mine.first().and_then(|one| service.listen_names.get(*one));
+    let listen = mine.iter().filter_map(|index| service.listen.get(*index));
+    let listen: Vec<&Listen> = listen.collect();
+    let tcp = listen.iter().any(|listen| listen.port().is_some());
     let unit = SocketUnit {
         app: app.name.as_str(),
         description: service.description.as_str(),
         target_unit: app.target_unit(),
-        listen: service.listen.iter().map(ToString::to_string).collect(),
+        listen: listen.iter().map(ToString::to_string).collect(),
+        fd_name: name.map_or("", crate::model::Name::as_str),
         service: match service.socket {
             Socket::Proxy => app.proxy_unit(service),
             Socket::Activate | Socket::Direct => app.unit(service),
         },
         tcp,
-        unix: service.listen.iter().any(|listen| listen.port().is_none()),
+        unix: listen.iter().any(|listen| listen.port().is_none()),
         user: service.user.as_str(),
-        loopback: tcp && !service.listen.iter().any(Listen::is_public),
+        loopback: tcp && !listen.iter().any(|listen| listen.is_public()),
         wanted_by: if service.enable {
             format!("sockets.target {}", app.target_unit())
         } else {

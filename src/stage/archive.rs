@@ -3,7 +3,7 @@
 use super::payload::{Item, Kind, Payload, Refused, inside, plain_name};
 use super::scan::{Exclude, no_setuid, special};
 use crate::host::files;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
@@ -18,21 +18,30 @@ pub(super) fn is_archive(path: &Path) -> bool {
     SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }
 
+/// Why a decoder stopped is of no use to anybody: each has its own words for the same.
+fn broken(path: &Path) -> anyhow::Error {
+    let refused = Refused {
+        message: format!(
+            "the archive `{}` is damaged, cut off, or not what its name says",
+            path.display()
+        ),
+        hint: "make it anew, such as with `tar --create --auto-compress --file app.tar.zst -C DIR .`",
+    };
+    refused.into()
+}
+
 /// The uncompressed stream.
 fn open(path: &Path) -> Result<Box<dyn Read>> {
     let file = BufReader::new(files::open_file(path)?);
     let name = path.to_string_lossy();
-    let context = || format!("unpacking `{}`", path.display());
     Ok(if name.ends_with("gz") {
         Box::new(flate2::read::MultiGzDecoder::new(file))
     } else if name.ends_with(".zst") {
-        Box::new(ruzstd::decoding::StreamingDecoder::new(file).with_context(context)?)
+        Box::new(super::zstd::Zstd::new(file).map_err(|_| broken(path))?)
     } else if name.ends_with("xz") {
         let mut bytes = Vec::new();
         let mut file = file;
-        lzma_rs::xz_decompress(&mut file, &mut bytes)
-            .map_err(|error| anyhow::anyhow!("{error:?}"))
-            .with_context(context)?;
+        lzma_rs::xz_decompress(&mut file, &mut bytes).map_err(|_| broken(path))?;
         Box::new(std::io::Cursor::new(bytes))
     } else {
         Box::new(file)
@@ -45,15 +54,15 @@ fn members(
     mut keep: impl FnMut(&Path, bool) -> bool,
     mut each: impl FnMut(String, EntryType, &mut tar::Entry<'_, Box<dyn Read>>) -> Result<()>,
 ) -> Result<()> {
-    let context = || format!("reading the archive `{}`", path.display());
+    let torn = |_: std::io::Error| broken(path);
     let mut archive = tar::Archive::new(open(path)?);
-    for entry in archive.entries().with_context(context)? {
-        let mut entry = entry.with_context(context)?;
+    for entry in archive.entries().map_err(torn)? {
+        let mut entry = entry.map_err(torn)?;
         let kind = entry.header().entry_type();
         if matches!(kind, EntryType::XGlobalHeader | EntryType::XHeader) {
             continue;
         }
-        let name = entry.path().with_context(context)?.into_owned();
+        let name = entry.path().map_err(torn)?.into_owned();
         let mut plain = std::path::PathBuf::new();
         for part in name.components() {
             match part {
@@ -76,6 +85,8 @@ fn members(
         }
         each(plain_name(&plain)?, kind, &mut entry)?;
     }
+    // To the very end, where the checksum of a compressed archive is.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(torn)?;
     Ok(())
 }
 
@@ -93,7 +104,10 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
                     no_setuid(&name, mode)?;
                     let len = entry.size();
                     let mut hasher = blake3::Hasher::new();
-                    hasher.update_reader(entry)?;
+                    hasher.update_reader(entry).map_err(|_| broken(path))?;
+                    if hasher.count() != len {
+                        return Err(broken(path));
+                    }
                     Kind::File {
                         hash: hasher.finalize(),
                         exec: mode & 0o111 != 0,

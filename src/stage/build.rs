@@ -131,7 +131,8 @@ fn run(host: &Host, app: &App, staging: &str, argv: &[String], offline: bool) ->
     for property in properties {
         command.extend(["--property".to_owned(), property]);
     }
-    command.push("--".into());
+    // systemd-run looks for the program on the host, where the release is not mounted.
+    command.extend(["--", "/usr/bin/env", "--"].map(str::to_owned));
     command.extend(argv.iter().cloned());
     let output = Command::new(command).output()?;
     if output.success() {

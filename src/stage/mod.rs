@@ -7,6 +7,7 @@ mod archive;
 mod build;
 mod payload;
 mod scan;
+mod zstd;
 
 pub use payload::{Item, Kind, Payload, Refused};
 pub use scan::{Source, scan};
@@ -62,7 +63,8 @@ pub fn stage(
 ) -> Result<()> {
     let final_path = app.layout.release(id);
     if host.root.meta(&final_path)?.is_some() {
-        return Ok(());
+        // Complete, or else it would not have its name; only that may not be on the disk yet.
+        return host.root.sync_dir(&app.layout.releases());
     }
     let staging = format!(
         "{}/{STAGING}{}",
@@ -101,8 +103,12 @@ pub fn sweep(host: &Host, book: &Book, layout: &Layout) -> Result<()> {
                 .remove_tree(&format!("{}/{name}", layout.releases()))?;
         }
     }
+    book.sweep()?;
+    for dir in [layout.opt(), layout.releases(), layout.credentials()] {
+        host.root.sweep_temporaries(&dir, |_| true)?;
+    }
     let state = book.state()?;
-    for id in book.releases()? {
+    for id in book.begun()? {
         let live = state.live.as_deref() == Some(&id);
         if !live && host.root.meta(&layout.release(&id))?.is_none() {
             book.forget(&id)?;
@@ -154,11 +160,7 @@ fn copy(
             }
         }
     };
-    std::thread::scope(|scope| {
-        for _ in 0..threads() {
-            scope.spawn(work);
-        }
-    });
+    on_every_processor(work);
     match failure.into_inner() {
         Ok(None) => Ok(()),
         Ok(Some(error)) => Err(error).context("staging the release"),
@@ -166,7 +168,15 @@ fn copy(
     }
 }
 
-/// Hashing and copying use every processor, up to eight.
-pub(crate) fn threads() -> usize {
-    std::thread::available_parallelism().map_or(2, |count| count.get().min(8))
+/// Hashing and copying use every processor, up to eight; with one, there is no other thread.
+fn on_every_processor(work: impl Fn() + Sync) {
+    let count = std::thread::available_parallelism().map_or(2, |count| count.get().min(8));
+    if count == 1 {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..count {
+            scope.spawn(&work);
+        }
+    });
 }

@@ -1,8 +1,8 @@
 //! Looking at a source without changing anything: the same for a plan and for a deploy.
 
 use super::archive;
+use super::on_every_processor;
 use super::payload::{Item, Kind, Payload, Refused, inside, plain_name};
-use super::threads;
 use crate::host::files;
 use crate::model::Release;
 use anyhow::{Context, Result};
@@ -160,17 +160,13 @@ fn hash_all(dir: &Path, items: &mut [Item]) -> Result<()> {
         .map(|(at, item)| (at, item.path.as_str()))
         .collect();
     let results = Mutex::new(Vec::with_capacity(shared.len()));
-    std::thread::scope(|scope| {
-        for _ in 0..threads() {
-            scope.spawn(|| {
-                let mut own = Vec::new();
-                while let Some((at, path)) = shared.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    own.push((*at, files::hash_file(&dir.join(path))));
-                }
-                if let Ok(mut results) = results.lock() {
-                    results.append(&mut own);
-                }
-            });
+    on_every_processor(|| {
+        let mut own = Vec::new();
+        while let Some((at, path)) = shared.get(next.fetch_add(1, Ordering::Relaxed)) {
+            own.push((*at, files::hash_file(&dir.join(path))));
+        }
+        if let Ok(mut results) = results.lock() {
+            results.append(&mut own);
         }
     });
     let results = results.into_inner().unwrap_or_default();

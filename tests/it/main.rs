@@ -14,7 +14,11 @@
     reason = "a test that cannot go on should stop where it is"
 )]
 
+mod bad_manifests;
+mod bad_sources;
 mod golden;
+mod offline;
+mod refused;
 mod scorer_parity;
 mod test;
 mod tree;

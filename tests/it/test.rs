@@ -18,6 +18,7 @@ pub(crate) struct Test {
 #[must_use = "nothing runs before `success` or `status`"]
 pub(crate) struct Run<'a> {
     test: &'a Test,
+    case: String,
     before: Vec<String>,
     args: Vec<String>,
     root: Option<PathBuf>,
@@ -30,6 +31,7 @@ pub(crate) struct Run<'a> {
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
     pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Test {
@@ -92,6 +94,12 @@ impl Test {
         self.dir.path().join(path)
     }
 
+    /// Lets every user of this machine read the application.
+    pub(crate) fn open_to_all(&self) {
+        let mode = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.dir.path(), mode).expect("set a mode");
+    }
+
     /// Everything below the root.
     pub(crate) fn tree(&self) -> Tree {
         tree::read(&self.root(""))
@@ -110,6 +118,7 @@ impl Test {
     pub(crate) fn run<const N: usize>(&self, args: [&str; N]) -> Run<'_> {
         Run {
             test: self,
+            case: String::new(),
             before: Vec::new(),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             root: Some(self.root("")),
@@ -128,6 +137,12 @@ impl Test {
 }
 
 impl Run<'_> {
+    /// Names the case of a table in failures.
+    pub(crate) fn case(mut self, name: &str) -> Self {
+        self.case = format!("{name}: ");
+        self
+    }
+
     /// The whole of stdout.
     pub(crate) fn stdout(mut self, text: &str) -> Self {
         self.stdout = Some(text.to_owned());
@@ -196,11 +211,11 @@ impl Run<'_> {
             .expect("start robotctl");
         let stdout = self.test.plain(&String::from_utf8_lossy(&output.stdout));
         let stderr = self.test.plain(&String::from_utf8_lossy(&output.stderr));
-        let shown = argv.join(" ");
+        let shown = format!("{}`{}`", self.case, argv.join(" "));
         let wrong = output.status.code() != Some(code);
         assert!(
             !wrong,
-            "`{shown}` ended with {} where {code} was expected\n--- stdout\n{stdout}--- stderr\n{stderr}",
+            "{shown} ended with {} where {code} was expected\n--- stdout\n{stdout}--- stderr\n{stderr}",
             output.status
         );
         for (name, found, wanted) in [
@@ -211,11 +226,11 @@ impl Run<'_> {
             let diff = similar::TextDiff::from_lines(wanted, found);
             assert!(
                 wanted == found,
-                "`{shown}` printed something else on {name}\n{}\n--- all of it\n{found}",
+                "{shown} printed something else on {name}\n{}\n--- all of it\n{found}",
                 diff.unified_diff().header("expected", "found")
             );
         }
-        Ended { stdout }
+        Ended { stdout, stderr }
     }
 }
 

@@ -2,7 +2,7 @@
 """The fixture's only program. `fault` in its release says how it fails:
 
 no-start  ends at once            crash  ends 2 seconds after its start
-sick      /healthz answers 503    slow   needs 4 seconds to get ready
+sick      /healthz answers 503    slow   needs 2 seconds to get ready
 """
 
 import os
@@ -48,7 +48,7 @@ def main() -> None:
     if FAULT == "no-start":
         sys.exit("the fixture does not start")
     if FAULT == "slow":
-        time.sleep(4)
+        time.sleep(2)
     if FAULT == "crash":
         threading.Timer(2, lambda: os._exit(1)).start()
     role = sys.argv[1]

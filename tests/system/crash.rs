@@ -37,7 +37,8 @@ fn is_whole(machine: &Machine, release: &str, version: &str, files: &str, when: 
         assert_eq!(runs(machine, unit), release, "{when}: {unit}");
     }
     let left = machine.ok(
-        "systemctl list-units --all --plain --no-legend 'demo-*-standin@*' 'demo-extra*'; \
+        "systemctl list-units --all --plain --no-legend --type=service,socket '*standin*' '*precheck*' 'demo-extra*'; \
+         find /run/systemd/system /etc/systemd/system -name '*demo*' ! -name 'demo*.wants' ! -lname '*'; \
          find /var/lib/robotctl /opt/demo /etc/demo -name '.*robotctl-*' -o -name '.staging-*' -o -name journal.json",
     );
     assert_eq!(left, "", "{when}");
@@ -54,9 +55,11 @@ fn next(version: &str) -> crate::demo::Demo {
 pub fn killed_anywhere_it_ends_in_the_old_release(machine: &Machine) {
     let old = demo("1.0").deployed(machine);
     let files = installed(machine);
+    // robotctl makes the same calls everywhere: every point once, and a sample beside it.
+    let stride = if machine.suite == "bookworm" { 1 } else { 5 };
     let mut points = 0;
     for (kind, call) in CALLS.iter().enumerate() {
-        for nth in 1.. {
+        for nth in (1..).step_by(stride) {
             // A new version each time: nothing of it is there yet.
             next(&format!("2.{kind}.{nth}")).write(machine);
             let when = format!("{call} {nth}");

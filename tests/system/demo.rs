@@ -104,8 +104,8 @@ pub fn current(machine: &Machine) -> String {
 pub fn runs(machine: &Machine, unit: &str) -> String {
     let status = machine.robotctl("status").exits(0).stdout;
     let line = status.lines().find(|line| line.trim().starts_with(unit));
-    let words = line.unwrap_or_default().split_whitespace();
-    words.skip(3).next().unwrap_or_default().to_owned()
+    let mut words = line.unwrap_or_default().split_whitespace();
+    words.nth(3).unwrap_or_default().to_owned()
 }
 
 /// Everything that a release puts on the host, as one text: paths, modes, owners, links, bytes.

@@ -52,9 +52,16 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         name: "failed service",
-        cause: "systemctl kill --signal=KILL --kill-who=all demo-worker.service; systemctl mask --runtime demo-worker.service; sleep 0; systemctl unmask --runtime demo-worker.service; systemctl stop demo-worker.service; systemctl reset-failed; systemd-run --quiet --wait -p User=demo true; systemctl stop demo-worker.service",
-        says: &["demo-worker.service"],
-        mend: "systemctl start demo-worker.service",
+        cause: "mkdir -p /run/systemd/system/demo-worker.service.d; \
+                printf '[Service]\\nExecStartPre=/bin/false\\nRestart=no\\n' \
+                    > /run/systemd/system/demo-worker.service.d/90-test.conf; \
+                systemctl daemon-reload; systemctl restart demo-worker.service || true",
+        says: &[
+            "`demo-worker.service` has failed: exit-code",
+            "hint: journalctl -u demo-worker.service",
+        ],
+        mend: "rm -r /run/systemd/system/demo-worker.service.d; systemctl daemon-reload; \
+               systemctl restart demo-worker.service",
     },
     Fault {
         name: "missing secret",

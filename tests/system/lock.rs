@@ -37,7 +37,14 @@ pub fn second_robotctl_is_told_who_works(machine: &Machine) {
         .says(&format!("deploying (pid {pid})"));
     machine.robotctl("remove").exits(5);
     // Reading needs no lock.
-    machine.robotctl("status").exits(0).says("interrupted");
+    machine
+        .robotctl("status")
+        .exits(0)
+        .says(&format!("a change is under way: deploying (pid {pid})"));
+    machine
+        .robotctl("doctor")
+        .exits(1)
+        .says("a deploy is under way");
     // Waiting does: the rollback comes after the deploy.
     machine
         .robotctl("rollback --wait 60")

@@ -132,13 +132,13 @@ impl std::fmt::Display for Out {
 
 impl Machine {
     /// Boots a machine of a suite with the binary under test as /usr/bin/robotctl.
-    /// `variant` names what its root file system has besides, such as `+servers`.
-    pub fn boot(suite: &str, variant: &str) -> Self {
+    /// The suite may be followed by what its root file system has besides: `bookworm+servers`.
+    pub fn boot(suite: &str) -> Self {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{count}", std::process::id());
         let me = std::env::current_exe().unwrap();
         let output = Command::new(container())
-            .args(["boot", &format!("{suite}{variant}"), &name])
+            .args(["boot", suite, &name])
             .args([
                 "--bind",
                 concat!(env!("CARGO_BIN_EXE_robotctl"), ":/usr/bin/robotctl"),
@@ -150,7 +150,7 @@ impl Machine {
         Self {
             root: Path::new("/proc").join(out.stdout.trim()).join("root"),
             name,
-            suite: suite.to_owned(),
+            suite: suite.trim_end_matches("+servers").to_owned(),
             notes: Mutex::new(String::new()),
         }
     }
@@ -175,7 +175,7 @@ impl Machine {
 
     /// The end of the system journal, for a failure's report.
     pub fn last_words(&self) -> String {
-        let argv = "journalctl --no-pager -o short-precise -n 25";
+        let argv = "journalctl --no-pager -o short-precise -n 15";
         format!("--- {argv}\n{}", self.sh(argv).stdout)
     }
 

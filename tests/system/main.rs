@@ -9,6 +9,7 @@
 //! whole run fails. `scripts/container` boots the machines.
 
 #![allow(
+    unreachable_pub,
     clippy::disallowed_methods,
     clippy::disallowed_types,
     clippy::unwrap_used,
@@ -35,6 +36,7 @@ mod overlap;
 mod remove;
 mod rollback;
 mod serve;
+mod shapes;
 mod traps;
 mod upgrades;
 mod wiki;
@@ -76,7 +78,12 @@ const TESTS: &[Test] = tests![
     doctor::each_fault_is_found_with_its_hint,
     broken::failing_upgrade_is_put_back_and_marked,
     broken::failing_first_deploy_leaves_nothing,
+    broken::failing_trial_changes_nothing,
     broken::refused_before_anything_changes,
+    shapes::every_shape_works_at_its_floor,
+    shapes::first_request_wakes_what_sleeps,
+    shapes::sandbox_bites,
+    shapes::hanging_service_is_ended_by_its_watchdog,
     rollback::rollback_brings_back_code_units_and_timers,
     rollback::rollback_by_name_and_twice,
     hooks::a_release_that_loops_later_is_taken_back,
@@ -233,7 +240,7 @@ fn one(test: &Test, suite: &str) -> bool {
     let start = Instant::now();
     let mut tail = String::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let machine = Machine::boot(suite, test.variant());
+        let machine = Machine::boot(&format!("{suite}{}", test.variant()));
         let outcome = catch_unwind(AssertUnwindSafe(|| (test.run)(&machine)));
         match outcome {
             Ok(()) => tail = machine.notes(),
@@ -243,19 +250,23 @@ fn one(test: &Test, suite: &str) -> bool {
     }));
     let passed = outcome.unwrap_or(false);
     let word = if passed { "ok" } else { "FAILED" };
-    let mut text = format!(
+    let mut report = format!(
         "test {suite:8} {} ... {word} ({:.1} s)\n",
         test.name,
         start.elapsed().as_secs_f32()
     );
     if !passed {
-        text.push_str(&indented(&PANIC.with_borrow(Clone::clone)));
+        report.push_str(&indented(&PANIC.with_borrow(Clone::clone)));
     }
-    text.push_str(&indented(&tail));
-    print!("{text}");
+    report.push_str(&indented(&tail));
+    print!("{report}");
     passed
 }
 
 fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("     {line}\n")).collect()
+    let mut out = String::new();
+    for line in text.lines() {
+        out.push_str(&format!("     {line}\n"));
+    }
+    out
 }

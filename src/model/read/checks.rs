@@ -5,6 +5,7 @@ use crate::manifest::{CheckTable, Problem, Result, ServiceTable};
 use crate::model::names::{Span, Text};
 use crate::model::{Check, Listen, Probe};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 impl Reader<'_> {
     pub(super) fn checks(
@@ -20,7 +21,10 @@ impl Reader<'_> {
             out.push(Check {
                 probe: self.probe(&path, check, listen, table.timer.is_some())?,
                 within: match &check.within {
-                    Some(text) => get(&path, text, "a time span", Span::parse)?,
+                    Some(text) => {
+                        let path = ["service", key, "check", &index, "within"];
+                        get(&path, text, "a time span", Span::parse)?
+                    }
                     None => Span::seconds(30),
                 },
             });
@@ -60,78 +64,80 @@ impl Reader<'_> {
             return Err(Problem::new(path, "a check looks at exactly one thing")
                 .hint("give one of `http`, `tcp`, `unix`, `command`, `job`, `settle`"));
         }
-        let of_http = status.is_some() || contains.is_some();
-        if http.is_none() && (of_http || !header.is_empty() || !json.is_empty()) {
-            return Err(Problem::new(
-                path,
-                "`status`, `contains`, `header` and `json` belong to `http`",
-            ));
+        let answer = status.is_some() || contains.is_some();
+        if http.is_none() && (answer || !header.is_empty() || !json.is_empty()) {
+            let message = "`status`, `contains`, `header` and `json` belong to `http`";
+            let problem = Problem::new(path, message);
+            return Err(problem.hint("add `http = \"/healthz\"`, or take them out"));
         }
+        let at = |last: &'static str| -> Vec<&str> { [path, &[last]].concat() };
         if *job == Some(true) {
             return match timer {
                 true => Ok(Probe::Job),
                 false => Err(
-                    Problem::new(path, "`job` belongs to a service with a `timer`")
+                    Problem::new(&at("job"), "`job` belongs to a service with a `timer`")
                         .hint("a service that stays up is checked by `http`, `tcp` or `settle`"),
                 ),
             };
         }
         if let Some(text) = http {
-            return self.http(path, text, check, listen);
+            return http_probe(&at, text, check, listen);
         }
         if let Some(text) = tcp {
-            let parse = |text: &str| text.parse().map_err(|_| "write `127.0.0.1:8080`");
-            return get(path, text, "an address", parse).map(Probe::Tcp);
+            return get(&at("tcp"), text, "an address", address).map(Probe::Tcp);
         }
         if let Some(text) = unix {
-            return self.path(path, text).map(Probe::Unix);
+            return self.path(&at("unix"), text).map(Probe::Unix);
         }
         if let Some(argv) = command {
-            return self.command(path, argv).map(Probe::Command);
+            return self.command(&at("command"), argv).map(Probe::Command);
         }
         let text = settle.as_deref().unwrap_or_default();
-        get(path, text, "a time span", Span::parse).map(Probe::Settle)
+        get(&at("settle"), text, "a time span", Span::parse).map(Probe::Settle)
     }
+}
 
-    fn http(
-        &self,
-        path: Path<'_>,
-        text: &str,
-        check: &CheckTable,
-        listen: &[Listen],
-    ) -> Result<Probe> {
-        let (address, rest) = match text.strip_prefix("http://") {
-            Some(rest) => {
-                let (host, page) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-                let parse = |text: &str| text.parse().map_err(|_| "write `127.0.0.1:8080`");
-                (Some(get(path, host, "an address", parse)?), page)
-            }
-            None if listen.is_empty() => {
-                return Err(Problem::new(path, "the service has no address to check")
-                    .hint("write the whole address: `http = \"http://127.0.0.1:8080/healthz\"`"));
-            }
-            None => (None, text),
-        };
-        let page = if rest.is_empty() { "/" } else { rest };
-        let odd = |c: char| c.is_whitespace() || !c.is_ascii_graphic();
-        if !page.starts_with('/') || page.contains(odd) {
-            return Err(
-                Problem::new(path, format!("{} is not a path to GET", quoted(page)))
-                    .hint("begin with `/` and write other characters as `%20`"),
-            );
+fn address(text: &str) -> std::result::Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write address and port: `127.0.0.1:8080`")
+}
+
+fn http_probe<'a>(
+    at: &dyn Fn(&'static str) -> Vec<&'a str>,
+    text: &str,
+    check: &CheckTable,
+    listen: &[Listen],
+) -> Result<Probe> {
+    let path = at("http");
+    let (address, rest) = match text.strip_prefix("http://") {
+        Some(rest) => {
+            let (host, page) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            (Some(get(&path, host, "an address", address)?), page)
         }
-        Ok(Probe::Http {
-            address,
-            path: get(path, page, "usable text", Text::parse)?,
-            status: check.status.unwrap_or(200),
-            contains: match &check.contains {
-                Some(text) => Some(get(path, text, "usable text", Text::parse)?),
-                None => None,
-            },
-            headers: headers(path, &check.header)?,
-            json: json(path, &check.json)?,
-        })
+        None if listen.is_empty() => {
+            return Err(Problem::new(&path, "the service has no address to check")
+                .hint("write the whole address: `http = \"http://127.0.0.1:8080/healthz\"`"));
+        }
+        None => (None, text),
+    };
+    let page = if rest.is_empty() { "/" } else { rest };
+    if !page.starts_with('/') || !page.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(
+            Problem::new(&path, format!("{} is not a path to GET", quoted(page)))
+                .hint("begin with `/` and write other characters as `%20`"),
+        );
     }
+    Ok(Probe::Http {
+        address,
+        path: get(&path, page, "usable text", Text::parse)?,
+        status: check.status.unwrap_or(200),
+        contains: match &check.contains {
+            Some(text) => Some(get(&at("contains"), text, "usable text", Text::parse)?),
+            None => None,
+        },
+        headers: headers(&at("header"), &check.header)?,
+        json: json(&at("json"), &check.json)?,
+    })
 }
 
 fn headers(path: Path<'_>, table: &BTreeMap<String, String>) -> Result<Vec<(Text, Text)>> {

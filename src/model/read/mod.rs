@@ -27,20 +27,21 @@ pub(super) struct Reader<'a> {
     layout: Layout,
 }
 
-/// Runs a parser of [`super::names`] and turns its clause into a sentence.
+/// Runs a parser of [`super::names`]; the rule that was broken becomes the hint.
 fn get<T>(
     path: Path<'_>,
     text: &str,
     what: &str,
     parse: impl Fn(&str) -> std::result::Result<T, &'static str>,
 ) -> Result<T> {
-    parse(text).map_err(|clause| {
+    parse(text).map_err(|rule| {
         let shown: String = text.chars().take(60).collect();
-        let key = path.last().unwrap_or(&"");
-        Problem::new(
-            path,
-            format!("{} in `{key}` is not {what}: {clause}", quoted(&shown)),
-        )
+        let named = path.iter().rev().find(|part| part.parse::<u32>().is_err());
+        let place = match named {
+            Some(key) if *key != text => format!(" in `{key}`"),
+            _ => String::new(),
+        };
+        Problem::new(path, format!("{}{place} is not {what}", quoted(&shown))).hint(rule)
     })
 }
 
@@ -149,13 +150,27 @@ impl<'a> Reader<'a> {
         let environment = self.environment.as_ref().map_or("", Name::as_str);
         for name in overlay.listen.keys() {
             if !self.manifest.service.contains_key(name) {
-                return Err(Problem::new(
-                    &["environment", environment, "listen", name],
-                    format!("there is no service {}", quoted(name)),
-                ));
+                return Err(self.no_service(&["environment", environment, "listen", name], name));
             }
         }
         Ok(())
+    }
+
+    /// A name that no service has.
+    fn no_service(&self, path: Path<'_>, name: &str) -> Problem {
+        // Nobody who wrote a name of a service into its own table meant that service.
+        let own = match path {
+            ["service", own, ..] => *own,
+            _ => "",
+        };
+        let keys = self.manifest.service.keys().map(String::as_str);
+        let known: Vec<&str> = keys.filter(|key| *key != own).collect();
+        let problem = Problem::new(path, format!("there is no service {}", quoted(name)));
+        match nearest(name, &known) {
+            Some(near) => problem.hint(format!("did you mean `{near}`?")),
+            None if own.is_empty() => problem.hint(format!("add a table `[service.{name}]`")),
+            None => problem.hint("name another package's unit whole: `redis.service`"),
+        }
     }
 
     fn text(&self, path: Path<'_>, text: &str) -> Result<Text> {

@@ -27,10 +27,10 @@ impl Reader<'_> {
         }
         let build = table.build.iter().map(|argv| {
             if argv.is_empty() {
-                return Err(Problem::new(
-                    &["release", "build"],
-                    "a build command is empty",
-                ));
+                return Err(
+                    Problem::new(&["release", "build"], "a build command is empty")
+                        .hint("write the program and its arguments: `[\"npm\", \"ci\"]`"),
+                );
             }
             self.texts(&["release", "build"], argv)
         });
@@ -66,16 +66,13 @@ impl Reader<'_> {
             let path = ["secret", &index, "name"];
             let name = get(&path, &table.name, "a secret's name", EnvName::parse)?;
             if out.iter().any(|secret| secret.name == name) {
-                return Err(Problem::new(
-                    &path,
-                    format!("secret `{name}` is there twice"),
-                ));
+                let message = format!("secret `{name}` is there twice");
+                return Err(Problem::new(&path, message).hint("take one of them away"));
             }
             for service in &table.services {
                 if !self.manifest.service.contains_key(service) {
                     let path = ["secret", &index, "services"];
-                    let message = format!("there is no service {}", quoted(service));
-                    return Err(Problem::new(&path, message));
+                    return Err(self.no_service(&path, service));
                 }
             }
             let generate = match table.generate.as_deref() {

@@ -1,7 +1,7 @@
 //! `[service.NAME]`.
 
 use super::{Path, Reader, get, one_of, quoted};
-use crate::manifest::{LimitsTable, Problem, Result, ServiceTable, nearest};
+use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
 use crate::model::names::{EnvName, Name, Span, Text, UnitName};
 use crate::model::{Hooks, Limits, Listen, Sandbox, Service, Socket, Type, UnitRef, Upgrade};
 use std::collections::BTreeMap;
@@ -11,7 +11,8 @@ impl Reader<'_> {
         for reserved in ["-standin", "-proxy", "-precheck", Hooks::SUFFIX] {
             if key.ends_with(reserved) {
                 let message = format!("a service's name may not end with `{reserved}`");
-                return Err(Problem::new(&["service", key], message));
+                return Err(Problem::new(&["service", key], message)
+                    .hint("units of that name are made beside a service: choose another name"));
             }
         }
         self.any_service(key, table)
@@ -30,8 +31,13 @@ impl Reader<'_> {
             None if table.timer.is_some() => Type::Oneshot,
             None => Type::Exec,
         };
-        let listen = self.listen(key, table)?;
+        let (listen, listen_names) = self.listen(key, table)?;
         let (socket, upgrade) = modes(key, table, kind, &listen)?;
+        if socket != Socket::Activate && !listen_names.is_empty() {
+            let message = "only sockets that are handed over have names";
+            return Err(Problem::new(&at("listen"), message)
+                .hint("write the addresses alone, or `socket = \"activate\"`"));
+        }
         let user = match &table.user {
             Some(user) => get(&at("user"), user, "a user name", Name::parse)?,
             None => self.user.clone(),
@@ -86,10 +92,12 @@ impl Reader<'_> {
             },
             name,
             listen,
+            listen_names,
         })
     }
 
-    fn listen(&self, key: &str, table: &ServiceTable) -> Result<Vec<Listen>> {
+    /// Addresses, and the name of each where they have names.
+    fn listen(&self, key: &str, table: &ServiceTable) -> Result<(Vec<Listen>, Vec<Name>)> {
         let mut texts = &table.listen;
         let mut path = vec!["service", key, "listen"];
         if let (Some(overlay), Some(environment)) = (self.overlay, &self.environment)
@@ -99,12 +107,20 @@ impl Reader<'_> {
             path = vec!["environment", environment.as_str(), "listen", key];
         }
         let mut out = Vec::new();
+        let mut names = Vec::new();
         for (index, text) in texts.iter().enumerate() {
             let index = index.to_string();
             let path: Vec<&str> = path.iter().copied().chain([index.as_str()]).collect();
             let text = self.layout.expand(text);
-            let listen = Listen::parse(&text).map_err(|clause| {
-                let message = format!("{} is not an address to listen on", quoted(&text));
+            let address = match text.split_once('=') {
+                Some((name, address)) if !name.contains([':', '/']) => {
+                    names.push(get(&path, name, "a name for a socket", Name::parse)?);
+                    address
+                }
+                _ => &text,
+            };
+            let listen = Listen::parse(address).map_err(|clause| {
+                let message = format!("{} is not an address to listen on", quoted(address));
                 Problem::new(&path, message).hint(clause)
             })?;
             if let Listen::Unix(socket) = &listen
@@ -118,7 +134,13 @@ impl Reader<'_> {
             }
             out.push(listen);
         }
-        Ok(out)
+        if !names.is_empty() && names.len() != out.len() {
+            return Err(
+                Problem::new(&path, "some addresses have a name and some have none")
+                    .hint("name each: `[\"web=127.0.0.1:8080\", \"admin=unix:/run/app.sock\"]`"),
+            );
+        }
+        Ok((out, names))
     }
 
     fn env(&self, service: &str, table: &ServiceTable) -> Result<Vec<(EnvName, Text)>> {
@@ -147,19 +169,15 @@ impl Reader<'_> {
         let mut out = Vec::new();
         for text in list {
             if text == own {
-                return Err(Problem::new(path, format!("service `{own}` names itself")));
+                let message = format!("service `{own}` names itself");
+                return Err(Problem::new(path, message).hint("take the name out"));
             }
             if self.manifest.service.contains_key(text) {
                 out.push(UnitRef::Own(get(path, text, "a name", Name::parse)?));
             } else if text.contains('.') {
                 out.push(UnitRef::Other(get(path, text, "a unit", UnitName::parse)?));
             } else {
-                let known: Vec<&str> = self.manifest.service.keys().map(String::as_str).collect();
-                let problem = Problem::new(path, format!("there is no service {}", quoted(text)));
-                return Err(match nearest(text, &known) {
-                    Some(near) => problem.hint(format!("did you mean `{near}`?")),
-                    None => problem.hint("name another package's unit whole: `redis.service`"),
-                });
+                return Err(self.no_service(path, text));
             }
         }
         Ok(out)
@@ -189,7 +207,9 @@ fn modes(
             .hint("add `listen = [\"127.0.0.1:8080\"]`"));
     }
     if kind == Type::Oneshot && !listen.is_empty() {
-        return Err(Problem::new(&path, "a `oneshot` service cannot listen"));
+        let path = ["service", key, "listen"];
+        return Err(Problem::new(&path, "a `oneshot` service cannot listen")
+            .hint("leave `listen` out, or choose another `type`"));
     }
     if socket == Socket::Proxy && listen.iter().any(|one| one.local_address().is_none()) {
         return Err(
@@ -288,7 +308,8 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
     for (key_of, value) in [("tasks-max", tasks_max), ("nofile", nofile)] {
         if value == Some(0) {
             let path = ["service", key, "limits", key_of];
-            return Err(Problem::new(&path, format!("`{key_of}` must be 1 or more")));
+            return Err(Problem::new(&path, format!("`{key_of}` must be 1 or more"))
+                .hint("leave it out for systemd's own limit"));
         }
     }
     Ok(Limits {

@@ -1,0 +1,293 @@
+//! A service's score, the floor of its shape, and what each of its exceptions costs.
+//!
+//! A cost is measured, not looked up: the service is rendered and scored with the exception and
+//! without it.
+
+use super::{Exposure, Floor, Role, Unit, score_as};
+use crate::model::{App, EXCEPTIONS, Service, Shape, Socket, Target};
+use crate::render;
+use anyhow::Result;
+use serde::Serialize;
+
+/// Something that can be changed, and what that is worth.
+#[derive(Debug, Clone, Serialize)]
+pub struct Change {
+    /// What is there and can go, or what to write in its place.
+    pub what: String,
+    /// The points that it costs now.
+    pub points: i64,
+    /// What it opens, or lets the service do.
+    pub opens: String,
+}
+
+/// The account of one unit.
+#[derive(Debug, Clone, Serialize)]
+pub struct Account {
+    /// The unit's name.
+    pub unit: String,
+    /// The score as systemd prints it.
+    pub score: String,
+    /// The score in tenths.
+    pub tenths: u32,
+    /// The points that make it.
+    pub points: u32,
+    /// The points of the floor of its shape; `None` for a unit that no manifest describes.
+    pub floor_points: Option<u32>,
+    /// The floor as a score.
+    pub floor: Option<String>,
+    /// What the points of the floor are left for.
+    pub because: Option<&'static str>,
+    /// What the manifest opens.
+    pub exceptions: Vec<Change>,
+    /// What would lower the score most for the least writing.
+    pub lower: Vec<Change>,
+}
+
+/// How many ways to lower the score are told.
+const WAYS: usize = 3;
+
+/// The accounts of every unit of an app that runs something.
+///
+/// # Errors
+/// As [`render::render`].
+pub fn accounts(app: &App, target: Target) -> Result<Vec<Account>> {
+    let mut out = Vec::new();
+    for service in &app.services {
+        out.push(of_service(app, service, target)?);
+        if service.socket == Socket::Proxy && service.has_socket_unit() {
+            out.push(of_service(app, &render::proxy_of(service)?, target)?);
+        }
+    }
+    Ok(out)
+}
+
+/// The account of a unit by its texts: the file, then its drop-ins.
+pub fn account(unit: &str, texts: &[&str], version: u16) -> Account {
+    let exposure = score_as(&Unit::merge(texts), version);
+    Account {
+        unit: unit.to_owned(),
+        score: exposure.to_string(),
+        tenths: exposure.tenths,
+        points: exposure.raw,
+        floor_points: None,
+        floor: None,
+        because: None,
+        exceptions: Vec::new(),
+        lower: remedies(&exposure),
+    }
+}
+
+/// The version whose reading is scored: a portable unit is as good as its oldest reader makes it.
+fn version(target: Target) -> u16 {
+    match target {
+        Target::Version(version) => version,
+        Target::Portable => Target::OLDEST,
+    }
+}
+
+fn scored(app: &App, service: &Service, target: Target) -> Result<Exposure> {
+    let texts = render::service_texts(app, service, target)?;
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    Ok(score_as(&Unit::merge(&texts), version(target)))
+}
+
+fn of_service(app: &App, service: &Service, target: Target) -> Result<Account> {
+    let exposure = scored(app, service, target)?;
+    let floor = Floor::of(Role::of(&Shape::of(app, service)));
+    let mut exceptions = Vec::new();
+    let mut lower = Vec::new();
+    for variant in variants(app, service) {
+        let without = scored(app, &variant.service, target)?;
+        let change = Change {
+            what: variant.what,
+            points: i64::from(exposure.raw) - i64::from(without.raw),
+            opens: variant.opens,
+        };
+        if variant.instead.is_none() {
+            exceptions.push(change.clone());
+        }
+        if change.points > 0 {
+            lower.push(Change {
+                what: match variant.instead {
+                    Some(instead) => instead,
+                    None => format!("without {}", change.what),
+                },
+                ..change
+            });
+        }
+    }
+    exceptions.sort_by_key(|change| std::cmp::Reverse(change.points));
+    lower.sort_by_key(|change| std::cmp::Reverse(change.points));
+    lower.truncate(WAYS);
+    Ok(Account {
+        unit: app.unit(service),
+        score: exposure.to_string(),
+        tenths: exposure.tenths,
+        points: exposure.raw,
+        floor_points: floor.map(Floor::rooted),
+        floor: floor.map(|floor| shown(floor.tenths(true))),
+        because: floor.map(|floor| floor.because),
+        exceptions,
+        lower,
+    })
+}
+
+/// A service with one thing changed.
+struct Variant {
+    what: String,
+    opens: String,
+    /// What to write in its place; `None` when it is simply taken out.
+    instead: Option<String>,
+    service: Service,
+}
+
+impl Variant {
+    fn without(what: String, opens: &str, from: &Service, take: impl FnOnce(&mut Service)) -> Self {
+        let mut service = from.clone();
+        take(&mut service);
+        Self {
+            what,
+            opens: opens.to_owned(),
+            instead: None,
+            service,
+        }
+    }
+
+    fn instead(text: &str, opens: &str, from: &Service, take: impl FnOnce(&mut Service)) -> Self {
+        Self {
+            instead: Some(text.to_owned()),
+            ..Self::without(text.to_owned(), opens, from, take)
+        }
+    }
+}
+
+/// Empties a list.
+type Clear = fn(&mut Service);
+
+/// The service without each of its exceptions in turn, and with a socket from systemd.
+fn variants(app: &App, service: &Service) -> Vec<Variant> {
+    let sandbox = &service.sandbox;
+    let mut out = Vec::new();
+    for exception in EXCEPTIONS.iter().filter(|one| sandbox.allows(one.name)) {
+        let what = format!("`{}`", exception.name);
+        out.push(Variant::without(what, exception.opens, service, |it| {
+            it.sandbox.allow.remove(exception.name);
+        }));
+    }
+    for name in &sandbox.capabilities {
+        let what = format!("`{name}`");
+        out.push(Variant::without(what, "a capability", service, |it| {
+            it.sandbox.capabilities.remove(name);
+        }));
+    }
+    for (index, (name, value)) in sandbox.directives.iter().enumerate() {
+        let what = format!("`{name}={value}`");
+        let opens = "a directive of the manifest's own";
+        out.push(Variant::without(what, opens, service, |it| {
+            it.sandbox.directives.remove(index);
+        }));
+    }
+    let lists: [(&str, &str, bool, Clear); 3] = [
+        (
+            "`devices`",
+            "`PrivateDevices=no`, and the devices that are listed",
+            sandbox.devices.is_empty(),
+            |it| it.sandbox.devices.clear(),
+        ),
+        (
+            "`groups`",
+            "what belongs to these groups",
+            service.groups.is_empty(),
+            |it| it.groups.clear(),
+        ),
+        (
+            "`read-write`",
+            "further paths are writable",
+            sandbox.read_write.is_empty(),
+            |it| it.sandbox.read_write.clear(),
+        ),
+    ];
+    for (what, opens, empty, clear) in lists {
+        if !empty {
+            out.push(Variant::without(what.to_owned(), opens, service, clear));
+        }
+    }
+    if service.user.as_str() == "root" {
+        let what = "`user = \"root\"`".to_owned();
+        out.push(Variant::without(
+            what,
+            "all that is root's",
+            service,
+            |it| {
+                it.user = app.user.clone();
+            },
+        ));
+    }
+    for (from, to, text) in [
+        (Socket::Direct, Socket::Activate, "`socket = \"activate\"`"),
+        (Socket::Direct, Socket::Proxy, "`socket = \"proxy\"`"),
+        (Socket::Proxy, Socket::Activate, "`socket = \"activate\"`"),
+    ] {
+        let tcp = service.listen.iter().all(|it| it.port().is_some());
+        if service.socket == from && !service.listen.is_empty() && (tcp || to != Socket::Proxy) {
+            let text = format!("with {text}");
+            out.push(Variant::instead(
+                &text,
+                "a network of its own",
+                service,
+                |it| {
+                    it.socket = to;
+                },
+            ));
+        }
+    }
+    out
+}
+
+/// What the directives of a plain unit would be worth.
+fn remedies(exposure: &Exposure) -> Vec<Change> {
+    let remedies = exposure.cheapest(WAYS);
+    let change = |remedy: &super::Remedy| Change {
+        what: format!("with `{}=`", remedy.directive.trim_end_matches('=')),
+        points: i64::from(remedy.points),
+        opens: match remedy.findings.as_slice() {
+            [one] => format!("the service can {}", one.check.lets),
+            [one, rest @ ..] => format!("the service can {} ({} more)", one.check.lets, rest.len()),
+            [] => String::new(),
+        },
+    };
+    remedies.iter().map(change).collect()
+}
+
+/// Tenths as systemd prints them.
+pub fn shown(tenths: u32) -> String {
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::accounts;
+    use crate::manifest::parse;
+    use crate::model::{App, Target};
+
+    #[test]
+    fn costs_add_up_to_what_is_above_the_floor() {
+        let text = "[app]\nname = \"a\"\nversion = \"1\"\n\
+            [service.w]\nexec = [\"/bin/w\"]\nlisten = [\"127.0.0.1:80\"]\n\
+            sandbox = { allow = [\"jit\", \"proc-files\"], directives = { UMask = \"0022\" } }\n\
+            [service.d]\nexec = [\"/bin/d\"]\nlisten = [\"127.0.0.1:81\"]\nsocket = \"direct\"\n";
+        let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
+        for target in [Target::Version(252), Target::Portable] {
+            let all = accounts(&app, target).unwrap();
+            let [direct, web] = all.as_slice() else {
+                panic!("{all:?}");
+            };
+            assert_eq!(direct.floor_points, Some(direct.points));
+            assert_eq!(direct.lower[0].what, "with `socket = \"activate\"`");
+            assert_eq!(direct.lower[0].points, 4200);
+            let costs: Vec<i64> = web.exceptions.iter().map(|one| one.points).collect();
+            assert_eq!(costs, [100, 50, 10], "{web:?}");
+            assert_eq!(web.points, web.floor_points.unwrap() + 160);
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Every rule about a manifest, by its exact words.
+
+use crate::test::Test;
+
+const CASES: &str = include_str!("bad_manifests.txt");
+
+/// Name, manifest and expected stderr of each case.
+fn cases() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    CASES.split("#### ").skip(1).map(|case| {
+        let (name, rest) = case.split_once('\n').expect("a name");
+        let (manifest, stderr) = rest.split_once("----\n").expect("a text");
+        (name, manifest, stderr.trim_end_matches('\n'))
+    })
+}
+
+#[test]
+fn a_bad_manifest_is_refused_in_one_sentence_with_a_hint() {
+    let test = Test::new().program("bin/web", "#!/bin/sh\n");
+    let before = test.tree();
+    let mut count = 0;
+    for (name, manifest, stderr) in cases() {
+        test.write("robot.toml", manifest);
+        let run = test.run(["deploy", "--apply"]);
+        run.case(name).stderr(&format!("{stderr}\n")).status(2);
+        assert_eq!(test.tree(), before, "{name}: something was left behind");
+        let line = stderr.lines().next().unwrap_or_default();
+        assert!(line.starts_with("error: robot.toml:"), "{name}: {line}");
+        assert!(!line.ends_with('.'), "{name}: {line}");
+        let hint = stderr.split_once("\n\nhint: ").map(|(_, hint)| hint);
+        let hint = hint.unwrap_or_else(|| panic!("{name}: no hint"));
+        assert!(!hint.contains("docs/manifest.md"), "{name}: {hint}");
+        assert!(!hint.contains('\n'), "{name}: {hint}");
+        count += 1;
+    }
+    assert!(count > 80, "only {count} cases were read");
+}
+
+/// What a plan and the generator say is what a deploy says.
+#[test]
+fn every_command_that_reads_a_manifest_refuses_alike() {
+    let test = Test::new().manifest("[app]\nname = \"shop\"\nversion = \"1.0\"\n");
+    let stderr = "error: robot.toml:1: there is no service\n\n\
+                  hint: add a table `[service.web]` with `exec = [\"{current}/bin/web\"]`\n";
+    for command in ["generate", "deploy", "rollback", "prune", "status", "check"] {
+        test.run([command]).case(command).stderr(stderr).status(2);
+    }
+}
+
+#[test]
+fn an_unknown_environment_names_the_nearest() {
+    let manifest = "[app]\nname = \"shop\"\nversion = \"1.0\"\n\
+                    [service.web]\nexec = [\"{current}/bin/web\"]\n[environment.staging]\n";
+    let test = Test::new().manifest(manifest);
+    test.run(["deploy", "--apply", "--environment", "stagin"])
+        .stderr(
+            "error: robot.toml:6: there is no environment `stagin`\n\n\
+             hint: did you mean `staging`?\n",
+        )
+        .status(2);
+    test.run(["deploy", "--apply", "--environment", "qa"])
+        .stderr(
+            "error: robot.toml:6: there is no environment `qa`\n\n\
+             hint: add a table `[environment.qa]`\n",
+        )
+        .status(2);
+}
+
+#[test]
+fn a_manifest_that_is_not_there_is_asked_for() {
+    let test = Test::new();
+    test.run(["deploy"])
+        .stderr(
+            "error: there is no `robot.toml` here and no app is installed\n\n\
+             hint: go to the app's directory, or name the manifest with `--manifest FILE`\n",
+        )
+        .status(2);
+    test.run(["deploy", "--manifest", "other.toml"])
+        .stderr(
+            "error: reading `other.toml`: No such file or directory (os error 2)\n\n\
+             hint: name the manifest with `--manifest FILE`\n",
+        )
+        .status(2);
+    std::fs::write(test.app("robot.toml"), b"\xff\xfe").expect("write");
+    test.run(["deploy"])
+        .stderr(
+            "error: reading `robot.toml`: stream did not contain valid UTF-8\n\n\
+             hint: name the manifest with `--manifest FILE`\n",
+        )
+        .status(2);
+}

@@ -1,0 +1,352 @@
+//! What may not become a release, from a directory and from an archive.
+
+use crate::test::Test;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::process::Command;
+use tar::{EntryType, Header};
+
+const MANIFEST: &str = "[app]\nname = \"shop\"\nversion = \"1.0\"\n\
+                        [release]\nsource = \"src\"\n\
+                        [service.web]\nexec = [\"{current}/bin/web\"]\n";
+
+fn app() -> Test {
+    Test::new()
+        .manifest(MANIFEST)
+        .program("src/bin/web", "#!/bin/sh\n")
+}
+
+/// Plan and deploy say the same, and nothing is below the root afterwards.
+#[track_caller]
+fn refused(test: &Test, source: Option<&str>, message: &str, hint: &str) {
+    let stderr = format!("error: {message}\n\nhint: {hint}\n");
+    let before = test.tree();
+    let mut runs = vec![test.run(["deploy"]), test.run(["deploy", "--apply"])];
+    if let Some(source) = source {
+        runs = vec![
+            test.run(["deploy", source]),
+            test.run(["deploy", source, "--apply"]),
+        ];
+    }
+    for run in runs {
+        run.case(message).stderr(&stderr).status(2);
+        assert_eq!(test.tree(), before, "{message}: something was left behind");
+    }
+}
+
+#[test]
+fn a_source_that_is_none_is_refused() {
+    let test = Test::new().manifest(MANIFEST);
+    refused(
+        &test,
+        None,
+        "the source `src` is not there",
+        "name a directory or an archive: `robotctl deploy DIR`, or `release.source` in the manifest",
+    );
+    std::fs::create_dir_all(test.app("src/only/directories")).expect("make directories");
+    let empty = "build the application first, or check `release.exclude`";
+    refused(&test, None, "the source `src` is empty", empty);
+    let test = app().file("app.zip", "PK");
+    refused(
+        &test,
+        Some("app.zip"),
+        "the source `app.zip` is neither a directory nor an archive",
+        "use a directory, `.tar`, `.tar.gz`, `.tar.zst` or `.tar.xz`",
+    );
+    test.write(
+        "robot.toml",
+        &MANIFEST.replace("\"src\"\n", "\"src\"\nexclude = [\"*\"]\n"),
+    );
+    refused(&test, None, "the source `src` is empty", empty);
+}
+
+#[test]
+fn a_link_out_of_the_tree_is_refused() {
+    let hint = "make it relative and keep it inside, or list it in `release.exclude`";
+    for (path, target) in [
+        ("src/passwd", "/etc/passwd"),
+        ("src/up", ".."),
+        ("src/bin/up", "../../robot.toml"),
+        ("src/zigzag", "bin/../../robot.toml"),
+    ] {
+        let test = app().link(path, target);
+        let name = path.trim_start_matches("src/");
+        let message = format!("the link `{name}` -> `{target}` leaves the tree");
+        refused(&test, None, &message, hint);
+    }
+    app()
+        .link("src/same", "bin/web")
+        .link("src/bin/dots", "../bin/./web")
+        .run(["deploy"])
+        .any_stdout()
+        .any_stderr()
+        .success();
+}
+
+#[test]
+fn special_files_are_refused() {
+    let test = app();
+    let fifo = Command::new("mkfifo").arg(test.app("src/pipe")).status();
+    assert!(fifo.expect("start mkfifo").success());
+    let hint = "a release holds files, directories and links; list it in `release.exclude`";
+    refused(
+        &test,
+        None,
+        "the source holds a socket or pipe: `pipe`",
+        hint,
+    );
+
+    for mode in [0o4755, 0o2755] {
+        let test = app();
+        test.mode("src/bin/web", mode);
+        refused(
+            &test,
+            None,
+            "the source holds a setuid or setgid file: `bin/web`",
+            "take the bit off with `chmod ug-s`; a service gets rights from its unit",
+        );
+    }
+}
+
+#[test]
+fn names_that_cannot_be_written_down_are_refused() {
+    let hint = "rename it, or list it in `release.exclude`";
+    for (name, message) in [
+        (
+            &b"gr\xfcn.txt"[..],
+            "the source has a file name that is not UTF-8: `gr\u{fffd}n.txt`",
+        ),
+        (
+            &b"two\nlines"[..],
+            "the source has a file name that holds a control character: `two\\nlines`",
+        ),
+    ] {
+        let test = app();
+        File::create(test.app("src").join(OsStr::from_bytes(name))).expect("make a file");
+        refused(&test, None, message, hint);
+    }
+}
+
+/// An archive with a good program and one member of a raw name, as no honest tool makes it.
+fn archive(test: &Test, name: &str, member: &str, kind: EntryType, link: &str) {
+    let file = File::create(test.app(name)).expect("make a file");
+    let mut builder = tar::Builder::new(file);
+    let mut add = |member: &str, kind: EntryType, link: &str, bytes: &[u8]| {
+        let mut header = Header::new_ustar();
+        let old = header.as_old_mut();
+        old.name[..member.len()].copy_from_slice(member.as_bytes());
+        old.linkname[..link.len()].copy_from_slice(link.as_bytes());
+        header.set_entry_type(kind);
+        header.set_mode(0o755);
+        header.set_size(bytes.len() as u64);
+        header.set_cksum();
+        builder.append(&header, bytes).expect("append");
+    };
+    add("bin/web", EntryType::Regular, "", b"#!/bin/sh\n");
+    let bytes: &[u8] = if kind == EntryType::Regular {
+        b"x"
+    } else {
+        b""
+    };
+    add(member, kind, link, bytes);
+    builder.finish().expect("finish");
+}
+
+#[test]
+fn archive_members_that_leave_the_tree_are_refused() {
+    let inside = "make the archive anew from inside the directory: `tar -C DIR -cf app.tar .`";
+    let whole = "make the archive anew from the whole directory";
+    let special = "a release holds files, directories and links; list it in `release.exclude`";
+    let relative = "make it relative and keep it inside, or list it in `release.exclude`";
+    let file = EntryType::Regular;
+    let cases = [
+        (
+            "../evil",
+            file,
+            "",
+            "the archive's member `../evil` leaves the tree",
+            inside,
+        ),
+        (
+            "a/../../evil",
+            file,
+            "",
+            "the archive's member `a/../../evil` leaves the tree",
+            inside,
+        ),
+        (
+            "/etc/evil",
+            file,
+            "",
+            "the archive's member `/etc/evil` leaves the tree",
+            inside,
+        ),
+        (
+            "null",
+            EntryType::Char,
+            "",
+            "the source holds a device, pipe or other special file: `null`",
+            special,
+        ),
+        (
+            "disk",
+            EntryType::Block,
+            "",
+            "the source holds a device, pipe or other special file: `disk`",
+            special,
+        ),
+        (
+            "pipe",
+            EntryType::Fifo,
+            "",
+            "the source holds a device, pipe or other special file: `pipe`",
+            special,
+        ),
+        (
+            "out",
+            EntryType::Symlink,
+            "../out",
+            "the link `out` -> `../out` leaves the tree",
+            relative,
+        ),
+        (
+            "passwd",
+            EntryType::Symlink,
+            "/etc/passwd",
+            "the link `passwd` -> `/etc/passwd` leaves the tree",
+            relative,
+        ),
+        (
+            "hard",
+            EntryType::Link,
+            "/etc/passwd",
+            "the archive's member `hard` is a link to `/etc/passwd`, which is not in it",
+            whole,
+        ),
+        (
+            "hard",
+            EntryType::Link,
+            "../passwd",
+            "the archive's member `hard` is a link to `../passwd`, which is not in it",
+            whole,
+        ),
+        (
+            "bin/web/below",
+            file,
+            "",
+            "the archive's member `bin/web/below` lies below `bin/web`, which is no directory",
+            "make the archive anew from the directory",
+        ),
+    ];
+    for (member, kind, link, message, hint) in cases {
+        let test = app();
+        archive(&test, "evil.tar", member, kind, link);
+        refused(&test, Some("evil.tar"), message, hint);
+        assert!(!Path::new("/etc/evil").exists());
+    }
+}
+
+/// A link first, then a member through it: the member must not be written where the link leads.
+#[test]
+fn a_member_below_a_link_is_refused() {
+    let test = app();
+    let file = File::create(test.app("evil.tar")).expect("make a file");
+    let mut builder = tar::Builder::new(file);
+    let mut header = Header::new_ustar();
+    header.set_entry_type(EntryType::Symlink);
+    header.set_size(0);
+    builder.append_link(&mut header, "lib", "bin").unwrap();
+    let mut header = Header::new_ustar();
+    header.set_size(1);
+    header.set_mode(0o644);
+    builder
+        .append_data(&mut header, "lib/x", &b"x"[..])
+        .unwrap();
+    builder.finish().unwrap();
+    refused(
+        &test,
+        Some("evil.tar"),
+        "the archive's member `lib/x` lies below `lib`, which is no directory",
+        "make the archive anew from the directory",
+    );
+}
+
+#[track_caller]
+fn damaged(test: &Test, name: &str) {
+    refused(
+        test,
+        Some(name),
+        &format!("the archive `{name}` is damaged, cut off, or not what its name says"),
+        "make it anew, such as with `tar --create --auto-compress --file app.tar.zst -C DIR .`",
+    );
+}
+
+#[test]
+fn what_is_no_archive_is_refused() {
+    for end in ["tar", "tar.gz", "tgz", "tar.zst", "tar.xz", "txz"] {
+        let name = format!("app.{end}");
+        let test = app().file(&name, "this is no archive of any kind");
+        damaged(&test, &name);
+        test.write(&name, "");
+        match end {
+            // No member and no end mark: that is an archive of nothing.
+            "tar" => refused(
+                &test,
+                Some("app.tar"),
+                "the source `app.tar` is empty",
+                "build the application first, or check `release.exclude`",
+            ),
+            _ => damaged(&test, &name),
+        }
+    }
+}
+
+/// What is missing or wrong must not become a release, wherever the archive is torn.
+#[test]
+fn a_torn_archive_is_refused() {
+    let test = app();
+    let text: String = (0..20_000).map(|number| format!("{number} ")).collect();
+    test.write("src/data", &text);
+    for name in ["app.tar", "app.tar.gz", "app.tar.zst", "app.tar.xz"] {
+        let path = test.app(name);
+        let mut tar = Command::new("tar");
+        tar.args(["--create", "--sort=name", "--auto-compress", "--file"])
+            .arg(&path)
+            .arg("--directory")
+            .arg(test.app("src"))
+            .arg(".");
+        assert!(tar.status().expect("start tar").success(), "{name}");
+        let whole = std::fs::read(&path).unwrap();
+        let cut = match name {
+            "app.tar" => whole.len() / 2,
+            _ => whole.len() - 5, // Behind the last member: only the checksum tells.
+        };
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        damaged(&test, name);
+        if name != "app.tar" {
+            let mut flipped = whole.clone();
+            flipped[whole.len() / 2] ^= 4;
+            std::fs::write(&path, flipped).unwrap();
+            damaged(&test, name);
+        }
+    }
+}
+
+/// `zstd` makes one frame; parallel tools and `cat` make several.
+#[test]
+fn an_archive_of_several_frames_is_read_whole() {
+    let test = app();
+    let sources = test.app("src").display().to_string();
+    let make = format!("tar -C {sources} -cf - . | split -b 3000 --filter='zstd -q' > app.tar.zst");
+    let mut shell = Command::new("sh");
+    let status = shell.args(["-c", &make]).current_dir(test.app("")).status();
+    assert!(status.expect("start sh").success());
+    let whole = test.run(["deploy"]).any_stdout().any_stderr().success();
+    let framed = test.run(["deploy", "app.tar.zst"]);
+    assert_eq!(
+        framed.any_stdout().any_stderr().success().stdout,
+        whole.stdout
+    );
+}

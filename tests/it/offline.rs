@@ -1,0 +1,401 @@
+//! The whole life of an app on a tree that is not running: an image, or this test.
+
+use crate::test::Test;
+use crate::tree::{self, Kind, Tree};
+use std::os::unix::fs::MetadataExt as _;
+use std::process::Command;
+
+const MANIFEST: &str = "[app]\nname = \"shop\"\nversion = \"1.0\"\n\
+                        [release]\nsource = \"src\"\nexclude = [\"*.log\", \"/tests/\"]\n\
+                        [service.web]\nexec = [\"{current}/bin/web\"]\ntype = \"notify\"\n\
+                        listen = [\"127.0.0.1:8080\"]\n";
+const JOB: &str = "[service.job]\nexec = [\"{current}/bin/web\", \"job\"]\n\
+                   timer = { calendar = \"daily\" }\n";
+
+fn app() -> Test {
+    Test::new()
+        .manifest(&format!("{MANIFEST}{JOB}"))
+        .program("src/bin/web", "#!/bin/sh\n")
+        .file("src/data/pages.txt", "one\ntwo\n")
+        .file("src/data/big.bin", &"0123456789".repeat(10_000))
+        .file("src/debug.log", "noise")
+        .file("src/tests/it.py", "noise")
+        .link("src/data/latest", "pages.txt")
+}
+
+#[track_caller]
+fn deploy(test: &Test) {
+    let run = test.run(["deploy", "--apply"]);
+    run.any_stderr().success();
+}
+
+/// What `current` names.
+fn live(test: &Test) -> String {
+    let link = std::fs::read_link(test.root("opt/shop/current")).expect("current is a link");
+    let link = link.to_string_lossy().into_owned();
+    let id = link.strip_prefix("releases/").expect("relative");
+    id.to_owned()
+}
+
+fn inode(test: &Test, id: &str, path: &str) -> u64 {
+    let path = test.root(&format!("opt/shop/releases/{id}/{path}"));
+    path.metadata().expect("look").ino()
+}
+
+/// What an app puts on a host: all but the releases and what robotctl remembers.
+fn host(test: &Test) -> Tree {
+    tree::only(&test.tree(), |path| {
+        !path.starts_with("opt/shop/releases/") && !path.starts_with("var/lib/robotctl")
+    })
+}
+
+#[test]
+fn a_first_deploy_puts_everything_in_place() {
+    let test = app();
+    test.run(["deploy", "--apply"])
+        .stderr(
+            "staging 1.0-[ID]\n`current` points at 1.0-[ID]\n1.0-[ID] is live (before: nothing)\n",
+        )
+        .success();
+    let id = live(&test);
+    let release = tree::read(&test.root(&format!("opt/shop/releases/{id}")));
+    let names: Vec<&str> = release.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        [
+            "bin",
+            "bin/web",
+            "data",
+            "data/big.bin",
+            "data/latest",
+            "data/pages.txt"
+        ]
+    );
+    assert_eq!(release["data/latest"].kind, Kind::Link("pages.txt".into()));
+    let tree = test.tree();
+    for (path, mode) in [
+        ("etc/shop/env", 0o600),
+        ("etc/shop/credentials", 0o700),
+        ("var/lib/shop", 0o750),
+        ("var/lib/robotctl/shop", 0o700),
+        ("opt/shop", 0o755),
+        ("opt/shop/releases", 0o755),
+        ("usr/local/lib/systemd/system/shop-web.service", 0o644),
+    ] {
+        let fact = tree.get(path).unwrap_or_else(|| panic!("no {path}"));
+        assert_eq!(fact.mode, mode, "{path}");
+    }
+    let passwd = std::fs::read_to_string(test.root("etc/passwd")).expect("users were made");
+    assert!(passwd.contains("\nshop:") || passwd.starts_with("shop:"));
+    // The units are those that `generate` writes.
+    let out = test.outside("generated");
+    test.run([
+        "generate",
+        "--quiet",
+        "--output",
+        &out.display().to_string(),
+    ])
+    .success();
+    for (path, fact) in tree::read(&out) {
+        if fact.kind != Kind::Dir {
+            assert_eq!(tree.get(&path), Some(&fact), "{path}");
+        }
+    }
+    test.run(["generate", "--check"]).success();
+}
+
+#[test]
+fn the_same_again_does_nothing() {
+    let test = app();
+    deploy(&test);
+    let before = test.state();
+    test.run(["deploy", "--apply"])
+        .stderr("nothing to do: 1.0-[ID] is live\n")
+        .success();
+    test.run(["deploy"])
+        .stdout("nothing to do: 1.0-[ID] is live\n")
+        .success();
+    tree::assert_same(&before, &test.state(), "a deploy of the same changed");
+}
+
+#[test]
+fn modes_and_time_stamps_of_the_source_do_not_matter() {
+    let test = app();
+    deploy(&test);
+    let id = live(&test);
+    for (path, mode) in [
+        ("src/bin/web", 0o700),
+        ("src/data/pages.txt", 0o666),
+        ("src/data", 0o777),
+    ] {
+        test.mode(path, mode);
+    }
+    let mut touch = Command::new("touch");
+    touch.args(["-d", "2001-01-01"]);
+    let touched = touch.arg(test.app("src/data/pages.txt")).status();
+    assert!(touched.expect("start touch").success());
+    test.run(["deploy", "--apply"])
+        .stderr("nothing to do: 1.0-[ID] is live\n")
+        .success();
+    let release = tree::read(&test.root(&format!("opt/shop/releases/{id}")));
+    for (path, fact) in release {
+        let mode = match (&fact.kind, path.as_str()) {
+            (Kind::Link(_), _) => 0,
+            (Kind::Dir, _) | (_, "bin/web") => 0o755,
+            _ => 0o644,
+        };
+        assert_eq!(fact.mode, mode, "{path}");
+    }
+    // Whether it can be executed is content.
+    test.mode("src/data/pages.txt", 0o744);
+    deploy(&test);
+    assert_ne!(live(&test), id);
+}
+
+#[test]
+fn files_that_did_not_change_are_shared_between_releases() {
+    let test = app();
+    deploy(&test);
+    let first = live(&test);
+    test.write("src/data/pages.txt", "one\nTWO\n");
+    deploy(&test);
+    let second = live(&test);
+    assert_ne!(first, second);
+    for (path, shared) in [
+        ("data/big.bin", true),
+        ("bin/web", true),
+        ("data/pages.txt", false),
+    ] {
+        let same = inode(&test, &first, path) == inode(&test, &second, path);
+        assert_eq!(same, shared, "{path}");
+    }
+    let source = test.app("src/data/big.bin").metadata().unwrap().ino();
+    assert_ne!(
+        inode(&test, &second, "data/big.bin"),
+        source,
+        "never with the source"
+    );
+    let old = test.root(&format!("opt/shop/releases/{first}/data/pages.txt"));
+    assert_eq!(std::fs::read_to_string(old).unwrap(), "one\ntwo\n");
+}
+
+#[test]
+fn an_upgrade_removes_what_is_gone_and_a_rollback_brings_it_back() {
+    let test = app();
+    deploy(&test);
+    let (first, old) = (live(&test), host(&test));
+    let manifest = MANIFEST
+        .replace("8080", "9090")
+        .replace("\"1.0\"", "\"2.0\"");
+    test.write("robot.toml", &format!("{manifest}[env]\nNEW = \"1\"\n"));
+    test.write("src/new.txt", "new");
+    deploy(&test);
+    let new = host(&test);
+    let gone = "usr/local/lib/systemd/system/shop-job.timer";
+    assert!(old.contains_key(gone) && !new.contains_key(gone));
+    let leftover = new.keys().find(|path| path.contains("shop-job"));
+    assert_eq!(leftover, None, "something of the job is still there");
+    assert!(live(&test).starts_with("2.0-"));
+
+    test.run(["rollback"])
+        .stderr("`current` points at 1.0-[ID]\n1.0-[ID] is live (before: 2.0-[ID])\n")
+        .success();
+    assert_eq!(live(&test), first);
+    tree::assert_same(&old, &host(&test), "a rollback left another host");
+    test.run(["rollback"])
+        .stderr(
+            "error: there is no release before 1.0-[ID]\n\n\
+             hint: `robotctl releases` lists what can be named; \
+             `robotctl remove` takes the app away\n",
+        )
+        .status(2);
+    // Forward again, by name.
+    test.run(["rollback", "2.0"]).any_stderr().success();
+    tree::assert_same(&new, &host(&test), "going forward left another host");
+}
+
+#[test]
+fn what_the_administrator_took_away_or_wrote_stays_so() {
+    let test = app();
+    deploy(&test);
+    let link = test.root("etc/systemd/system/sockets.target.wants/shop-web.socket");
+    std::fs::remove_file(&link).expect("disable the socket");
+    std::fs::write(test.root("etc/shop/env"), "MINE=1\n").expect("write");
+    let local = "usr/local/lib/systemd/system/shop-web.service.d/50-local.conf";
+    std::fs::write(test.root(local), "[Service]\nNice=5\n").expect("write");
+    test.write("src/data/pages.txt", "three\n");
+    let ended = test.run(["deploy", "--apply"]).any_stderr().success();
+    assert!(
+        ended
+            .stderr
+            .contains("`shop-web.socket` was disabled by the administrator and stays so"),
+        "{}",
+        ended.stderr
+    );
+    assert!(link.symlink_metadata().is_err());
+    let env = std::fs::read_to_string(test.root("etc/shop/env")).unwrap();
+    assert_eq!(env, "MINE=1\n");
+    assert!(test.root(local).exists());
+}
+
+#[test]
+fn archives_make_the_same_release_as_their_directory() {
+    let test = app();
+    deploy(&test);
+    for (end, flag) in [
+        ("tar", "--format=gnu"),
+        ("tar.gz", "--gzip"),
+        ("tar.zst", "--zstd"),
+        ("tar.xz", "--xz"),
+    ] {
+        let name = format!("app.{end}");
+        let mut tar = Command::new("tar");
+        tar.args(["--create", flag, "--owner=nobody", "--mtime=2001-01-01"])
+            .arg("--file")
+            .arg(test.app(&name))
+            .arg("--directory")
+            .arg(test.app("src"))
+            .arg(".");
+        assert!(tar.status().expect("start tar").success(), "{end}");
+        test.run(["deploy", &name, "--apply"])
+            .case(end)
+            .stderr("nothing to do: 1.0-[ID] is live\n")
+            .success();
+        // On a host of its own it unpacks to the very same tree.
+        let other = test.outside(end);
+        std::fs::create_dir(&other).unwrap();
+        let run = test.run(["deploy", &name, "--apply"]);
+        run.on(&other).any_stderr().success();
+        let releases = |root: &std::path::Path| tree::read(&root.join("opt/shop"));
+        tree::assert_same(&releases(&test.root("")), &releases(&other), end);
+    }
+}
+
+#[test]
+fn prune_keeps_the_live_one_and_the_one_before() {
+    let test = app();
+    for number in 0..8 {
+        test.write("src/data/pages.txt", &format!("{number}\n"));
+        deploy(&test);
+    }
+    let count = || {
+        let names = std::fs::read_dir(test.root("opt/shop/releases")).unwrap();
+        names.count()
+    };
+    assert_eq!(count(), 5, "`keep` is 5");
+    test.run(["prune", "--keep", "1"]).any_stderr().success();
+    assert_eq!(count(), 2);
+    let before = live(&test);
+    test.run(["rollback"]).any_stderr().success();
+    assert_ne!(live(&test), before);
+}
+
+#[test]
+fn what_is_there_can_be_read_as_json() {
+    let test = app();
+    deploy(&test);
+    test.write("src/data/pages.txt", "three\n");
+    deploy(&test);
+    let json = |args: [&str; 3]| -> Vec<serde_json::Value> {
+        let ended = test.run(args).any_stdout().success();
+        serde_json::from_str(&ended.stdout).expect("JSON")
+    };
+    let status = json(["status", "--format", "json"]);
+    assert_eq!(status[0]["app"], "shop");
+    assert_eq!(status[0]["live"], "1.0-[ID]");
+    assert_eq!(status[0]["current"], "releases/1.0-[ID]");
+    assert_eq!(status[0]["interrupted"], serde_json::Value::Null);
+    let releases = json(["releases", "--format", "json"]);
+    let lives: Vec<bool> = releases
+        .iter()
+        .map(|release| release["live"].as_bool().unwrap())
+        .collect();
+    assert_eq!(lives, [false, true], "in the order of staging");
+    let history = json(["history", "--format", "json"]);
+    let events: Vec<&str> = history
+        .iter()
+        .map(|event| event["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(events, ["deployed", "deployed"]);
+    for event in &history {
+        for key in ["ts", "trace_id", "app", "release", "level", "message"] {
+            assert!(event[key].is_string(), "{key} of {event}");
+        }
+    }
+    // A deploy in JSON is one event a line.
+    test.write("src/data/pages.txt", "four\n");
+    let ended = test
+        .run(["deploy", "--apply", "--format", "json"])
+        .any_stdout()
+        .success();
+    for line in ended.stdout.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert_eq!(event["app"], "shop", "{line}");
+    }
+    assert!(ended.stdout.lines().count() >= 3, "{}", ended.stdout);
+    let ended = test.run(["releases"]).any_stdout().success();
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines[2].starts_with("* shop 1.0-[ID]  20") && lines[2].ends_with("Z  good"));
+    test.run(["history"]).any_stdout().success();
+    test.run(["status"]).any_stdout().success();
+}
+
+#[test]
+fn remove_leaves_state_and_settings_unless_purged() {
+    let test = app();
+    deploy(&test);
+    std::fs::write(test.root("var/lib/shop/shop.db"), "data").unwrap();
+    test.run(["remove"])
+        .stderr(
+            "shop was removed\n\
+             its state in /var/lib/shop and its settings in /etc/shop are still there\n",
+        )
+        .success();
+    let left = test.tree();
+    let own: Vec<&str> = left
+        .iter()
+        .filter(|(path, fact)| path.contains("shop") && fact.kind != Kind::Dir)
+        .map(|(path, _)| path.as_str())
+        .collect();
+    assert_eq!(own, ["etc/shop/env", "var/lib/shop/shop.db"]);
+    assert!(!left.contains_key("opt/shop") && !left.contains_key("var/lib/robotctl/shop"));
+    deploy(&test);
+    test.run(["remove", "--purge"]).any_stderr().success();
+    let left = test.tree();
+    let own = left.keys().find(|path| path.contains("shop"));
+    assert_eq!(own, None, "something was left");
+    test.run(["remove"])
+        .stderr(
+            "error: `shop` is not deployed on this host\n\n\
+             hint: `robotctl status` tells what is\n",
+        )
+        .status(2);
+}
+
+#[test]
+fn environments_live_side_by_side() {
+    let test = app();
+    test.write(
+        "robot.toml",
+        &format!("{MANIFEST}[environment.staging]\nlisten.web = [\"127.0.0.1:9080\"]\n"),
+    );
+    deploy(&test);
+    let before = host(&test);
+    test.run(["deploy", "--apply", "--environment", "staging"])
+        .any_stderr()
+        .success();
+    let after = test.tree();
+    assert!(after.contains_key("opt/shop-staging/current"));
+    for (path, fact) in &before {
+        // Only the user database is common to both.
+        if fact.kind != Kind::Dir && path.contains("shop") {
+            assert_eq!(after.get(path), Some(fact), "{path}");
+        }
+    }
+    test.run(["remove", "--purge", "--environment", "staging"])
+        .any_stderr()
+        .success();
+    assert!(!test.tree().contains_key("opt/shop-staging"));
+    assert!(test.tree().contains_key("opt/shop/current"));
+}

@@ -1,0 +1,263 @@
+//! Every shape of service under its default sandbox: it works, and scores at its floor.
+//!
+//! The score is systemd's own on the loaded unit, the work is that of `shapes/app.py`. The table
+//! in the report is made of what was measured.
+
+use crate::deploy::exposure;
+use crate::machine::{Machine, until};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+const SECONDS: Duration = Duration::from_secs(10);
+
+/// Service, where to ask, what the answer begins with.
+const ANSWERS: &[(&str, &str, &str)] = &[
+    ("wsgi", "http://127.0.0.1:8001/", "200 wsgi ok"),
+    (
+        "wsgi-unix",
+        "--unix-socket /run/shapes-wsgi.sock http://x/",
+        "200 unix ok",
+    ),
+    ("asgi", "http://127.0.0.1:8002/", "200 asgi ok"),
+    ("node", "http://127.0.0.1:8003/", "200 node ok cpus=true"),
+    (
+        "legacy",
+        "http://127.0.0.1:8004/app.py",
+        "200 \"\"\"One program",
+    ),
+    ("own", "http://127.0.0.1:8005/", "200 own ok"),
+    ("low", "http://127.0.0.1:80/", "200 own ok"),
+    ("several", "http://127.0.0.1:8006/", "200 public"),
+    (
+        "several",
+        "--unix-socket /run/shapes-admin.sock http://x/",
+        "200 admin",
+    ),
+];
+
+/// Service, its floor, and its default score where that is higher: node cannot do without
+/// writable code, netlink and kernel settings.
+const FLOORS: &[(&str, &str, &str)] = &[
+    ("wsgi", "0.1", "0.1"),
+    ("wsgi-unix", "0.1", "0.1"),
+    ("asgi", "0.1", "0.1"),
+    ("node", "0.1", "0.2"),
+    ("legacy", "0.4", "0.4"),
+    ("legacy-proxy", "0.4", "0.4"),
+    ("own", "0.9", "0.9"),
+    ("low", "1.2", "1.2"),
+    ("several", "0.1", "0.1"),
+    ("worker", "0.1", "0.1"),
+    ("simple", "0.1", "0.1"),
+    ("forking", "0.1", "0.1"),
+    ("job", "0.1", "0.1"),
+    ("calm", "0.1", "0.1"),
+    ("net", "1.1", "1.1"),
+    ("display", "0.4", "0.4"),
+];
+
+/// A machine with the servers, and the fixture deployed.
+fn deployed(suite: &str) -> Machine {
+    let machine = Machine::boot(&format!("{suite}+servers"));
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
+    machine.copy_in(&fixture, "/root/shapes");
+    let preset = match suite {
+        "bookworm" => "runtime = \"gunicorn-20\"",
+        _ => "",
+    };
+    let manifest = machine.read("/root/shapes/robot.toml");
+    let manifest = manifest.replace("\nGUNICORN\n", &format!("\n{preset}\n"));
+    machine.write("/root/shapes/robot.toml", &manifest, 0o644);
+    machine.ok("echo 127.0.0.1 localhost > /etc/hosts && groupadd --system spi");
+    machine.ok("mknod --mode 660 /dev/spidev0.0 c 1 7 && chgrp spi /dev/spidev0.0");
+    machine
+        .robotctl("--manifest /root/shapes/robot.toml deploy --apply")
+        .exits(0);
+    machine
+}
+
+pub fn every_shape_works_at_its_floor(given: &Machine) {
+    let machine = deployed(&given.suite);
+    let mut answered: BTreeMap<&str, String> = BTreeMap::new();
+    for (service, address, expected) in ANSWERS {
+        let answer = machine.get(address);
+        assert!(answer.starts_with(expected), "{service}: {answer}");
+        answered.insert(service, "yes".to_owned());
+    }
+    for (service, how) in unasked(&machine) {
+        answered.insert(service, how);
+    }
+    let scores = machine.robotctl("--manifest /root/shapes/robot.toml --format json score");
+    let scores: serde_json::Value = serde_json::from_str(&scores.exits(0).stdout).unwrap();
+    given.note("shape         floor  score  systemd  works");
+    for (service, floor, expected) in FLOORS {
+        let unit = format!("shapes-{service}.service");
+        let all = scores.as_array().unwrap().iter();
+        let ours = all.clone().find(|one| one["unit"] == unit.as_str());
+        let ours = ours.unwrap_or_else(|| panic!("no score of {unit}"));
+        let theirs = exposure(&machine, &unit).to_string();
+        let works = answered
+            .get(service)
+            .map_or("yes, for its service", |how| how);
+        given.note(&format!(
+            "{service:12}   {floor}    {}      {theirs}  {works}",
+            ours["score"].as_str().unwrap()
+        ));
+        assert_eq!(ours["floor"].as_str().unwrap(), *floor, "{unit}");
+        assert_eq!(ours["score"].as_str().unwrap(), *expected, "{unit}");
+        assert_eq!(theirs, *expected, "{unit}");
+    }
+    machine
+        .robotctl("--manifest /root/shapes/robot.toml score --threshold 0.4")
+        .exits(1)
+        .says("3 of 16 units score above 0.4");
+}
+
+/// What services do that nobody can ask.
+fn unasked(machine: &Machine) -> Vec<(&'static str, String)> {
+    machine.ok("systemctl reload shapes-worker.service");
+    let status = || machine.property("shapes-worker.service", "StatusText");
+    until("the worker reloads", SECONDS, || {
+        status().contains("reloads=1")
+    });
+    assert_eq!(machine.property("shapes-worker.service", "NRestarts"), "0");
+    machine.ok("systemctl start shapes-job.service");
+    let job = "journalctl --no-pager -o cat -u shapes-job.service";
+    until("the job tells", SECONDS, || {
+        machine.ok(job).contains("job ok")
+    });
+    machine.ok("systemctl start shapes-net.service");
+    assert_eq!(
+        machine.property("shapes-calm.service", "ActiveState"),
+        "inactive"
+    );
+    let base = |name: &str| machine.exists(&format!("/var/lib/shapes/{name}.db"));
+    until("the address comes and goes", SECONDS, || base("net"));
+    machine.ok("systemctl start shapes-calm.service");
+    assert_eq!(
+        machine.property("shapes-net.service", "ActiveState"),
+        "inactive"
+    );
+    for name in ["simple", "forking", "display"] {
+        until(name, SECONDS, || base(name));
+        let unit = format!("shapes-{name}.service");
+        assert_eq!(machine.property(&unit, "ActiveState"), "active", "{unit}");
+        assert_ne!(machine.property(&unit, "MainPID"), "0", "{unit}");
+    }
+    let limits = "MemoryMax,CPUQuotaPerSecUSec,TasksMax,LimitNOFILE,WatchdogUSec";
+    assert_eq!(
+        machine.ok(&format!(
+            "systemctl show -p {limits} shapes-worker.service | sort"
+        )),
+        "CPUQuotaPerSecUSec=800ms\nLimitNOFILE=512\nMemoryMax=209715200\nTasksMax=20\nWatchdogUSec=3s"
+    );
+    vec![
+        ("worker", "yes: rows, watchdog, reload, limits".into()),
+        ("job", "yes: ran from its unit".into()),
+        ("net", "yes: `ip addr add`".into()),
+        ("calm", "yes: gives way to net".into()),
+        ("simple", "yes: rows".into()),
+        ("forking", "yes: rows, main process found".into()),
+        ("display", "yes: wrote to the device".into()),
+    ]
+}
+
+pub fn first_request_wakes_what_sleeps(given: &Machine) {
+    let machine = deployed(&given.suite);
+    for (service, address, expected) in ANSWERS {
+        if ["own", "low"].contains(service) {
+            continue;
+        }
+        let proxy = if *service == "legacy" {
+            "shapes-legacy-proxy.service"
+        } else {
+            ""
+        };
+        machine
+            .sh(&format!("systemctl stop {proxy} shapes-{service}.service"))
+            .exits(0);
+        let answer = machine.get(address);
+        assert!(answer.starts_with(expected), "{service}: {answer}");
+    }
+    machine.ok("systemctl stop shapes.target");
+    let running = "systemctl list-units --plain --legend=no 'shapes*' | cat";
+    until("the target stops all", SECONDS, || {
+        machine.ok(running).is_empty()
+    });
+    machine.ok("systemctl start shapes.target");
+    for (service, address, expected) in ANSWERS {
+        until(service, SECONDS, || {
+            machine.get(address).starts_with(expected)
+        });
+    }
+    let failed = machine.ok("systemctl --failed --plain --legend=no");
+    assert_eq!(failed, "", "{failed}");
+}
+
+/// Services that try what none may do: (name, keys, what it could do after all).
+const BITES: &[(&str, &str, &str)] = &[
+    ("closed", "", "control"),
+    (
+        "loopback",
+        "listen = [\"127.0.0.1:9001\"]\nsocket = \"direct\"",
+        "control, reach a port of this host",
+    ),
+    (
+        "visible",
+        "sandbox = { allow = [\"host-files\"] }",
+        "control, see the host's /etc",
+    ),
+    (
+        "open",
+        "sandbox = { allow = [\"outbound\", \"jit\", \"exec-writable\", \"netlink\", \"proc-files\"] }",
+        "control, read kernel settings, execute from the state, execute from /tmp, \
+         execute from /dev/shm, map writable code, open netlink, reach a port of this host, \
+         reach another address",
+    ),
+];
+
+/// Nothing that the sandbox forbids can be done from inside: on the kernel, not on paper.
+pub fn sandbox_bites(machine: &Machine) {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
+    machine.copy_in(&fixture, "/root/bite");
+    let mut manifest =
+        "[app]\nname = \"bite\"\nversion = \"1\"\n[env]\nSTATE = \"{state}\"\n".to_owned();
+    for (name, keys, _) in BITES {
+        manifest.push_str(&format!(
+            "[service.{name}]\nexec = [\"/usr/bin/python3\", \"{{current}}/app.py\", \"bite\", \
+             \"{name}\"]\npre-check = false\n{keys}\n"
+        ));
+    }
+    machine.write("/root/bite/robot.toml", &manifest, 0o644);
+    machine.ok("echo 127.0.0.1 localhost > /etc/hosts && ip addr add 192.0.2.7/32 dev lo");
+    machine.ok("systemd-run --quiet python3 -m http.server 9000");
+    machine
+        .robotctl("--manifest /root/bite/robot.toml deploy --apply")
+        .exits(0);
+    for (name, _, expected) in BITES {
+        let report = format!("/var/lib/bite/{name}.could");
+        until(name, SECONDS, || machine.exists(&report));
+        assert_eq!(machine.read(&report), *expected, "{name}");
+    }
+}
+
+pub fn hanging_service_is_ended_by_its_watchdog(given: &Machine) {
+    let machine = Machine::boot(&given.suite);
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
+    machine.copy_in(&fixture, "/root/hang");
+    machine.write(
+        "/root/hang/robot.toml",
+        "[app]\nname = \"hang\"\nversion = \"1\"\n[env]\nSTATE = \"{state}\"\n[service.main]\n\
+         exec = [\"/usr/bin/python3\", \"{current}/app.py\", \"hang\"]\ntype = \"notify\"\n\
+         watchdog = \"1s\"\nenable = false\n",
+        0o644,
+    );
+    machine
+        .robotctl("--manifest /root/hang/robot.toml deploy --apply")
+        .exits(0);
+    machine.ok("systemctl start hang-main.service");
+    until("the watchdog bites", SECONDS, || {
+        machine.property("hang-main.service", "NRestarts") != "0"
+    });
+}
