@@ -3,8 +3,8 @@
 use super::find::{Loaded, refuse};
 use super::{Ctx, Exit, Format};
 use crate::apply::{
-    About, Operation, Outcome, Work, apply, observe, precheck, preflight, programs, prune, space,
-    verify_units,
+    About, Operation, Outcome, Work, apply, hooks, observe, precheck, preflight, programs, prune,
+    soak, space, verify_units,
 };
 use crate::host;
 use crate::model::App;
@@ -159,7 +159,7 @@ fn deploy(
     prepared: &mut Prepared,
 ) -> Result<Exit> {
     let app = &loaded.app;
-    let observed = observe(&ctx.host, work.book, app, &prepared.tree)?;
+    let mut observed = observe(&ctx.host, work.book, app, &prepared.tree)?;
     prepared.recall(&observed);
     let mut filled = None;
     let unread = !prepared.draft.is_hashed();
@@ -197,6 +197,7 @@ fn deploy(
         let base = base.map(|(id, payload)| Base { id, payload });
         filled = Some(prepared.fill(ctx, work, app, base.as_ref())?);
     }
+    let tight = std::mem::take(&mut observed.tight);
     drop(observed);
     record(ctx, work, loaded, prepared, &id)?;
     let ready = || -> Result<()> {
@@ -204,7 +205,10 @@ fn deploy(
         programs(&ctx.host, app, &id)?;
         verify_units(&ctx.host, app, &prepared.tree)
     };
-    let ready = ready().and_then(|()| precheck(work, &plan, app, ctx.target(app)));
+    let ready = ready().and_then(|()| {
+        hooks::before(work, &plan, app)?;
+        precheck(work, &plan, app, ctx.target(app), &tight)
+    });
     if let Err(error) = ready {
         let undone = match there {
             // It was there before this command, and may be needed.
@@ -223,6 +227,9 @@ fn deploy(
     let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, &Operation::Deploy))?;
     let exit = ended(ctx, &plan, outcome);
     if exit == Exit::Done {
+        if let Some(span) = &app.release.soak {
+            soak::start(work, app, &id, span);
+        }
         // The deploy stands; what could not be pruned waits for the next time.
         if let Err(error) = prune(work, &app.layout, app.release.keep) {
             ctx.printer
