@@ -97,10 +97,14 @@ pub fn walk<T: Send>(
                 own.push(make(path, found)?);
                 Ok(())
             };
-            done = Some(
-                list(&root, &next, &mut buffer, &keep, &mut each)
-                    .with_context(|| format!("reading `{}`", dir.join(&next).display())),
-            );
+            let listed = list(&root, &next, &mut buffer, &keep, &mut each);
+            done = Some(listed.map_err(|error| {
+                // What `make` refuses says by itself what is wrong.
+                match error.is::<std::io::Error>() || error.is::<rustix::io::Errno>() {
+                    true => error.context(format!("reading `{}`", dir.join(&next).display())),
+                    false => error,
+                }
+            }));
         }
         if let Ok(mut found) = found.lock() {
             found.append(&mut own);
