@@ -85,10 +85,10 @@ fn named(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn dependencies_point_one_way() {
-    let uses = uses();
+    let found = uses();
     let mut wrong = Vec::new();
     for (module, allowed) in PURE {
-        let used = uses
+        let used = found
             .get(*module)
             .unwrap_or_else(|| panic!("no module `{module}`"));
         for other in used.iter().filter(|other| *other != module) {
@@ -98,14 +98,14 @@ fn dependencies_point_one_way() {
         }
     }
     for (module, forbidden, why) in NEVER {
-        let used = uses
+        let used = found
             .get(*module)
             .unwrap_or_else(|| panic!("no module `{module}`"));
         for other in forbidden.iter().filter(|other| used.contains(**other)) {
             wrong.push(format!("`{module}` uses `{other}`: {why}"));
         }
     }
-    for (module, used) in &uses {
+    for (module, used) in &found {
         if used.contains("cli") && module != "cli" {
             wrong.push(format!("`{module}` uses `cli`: nothing may"));
         }
