@@ -54,7 +54,7 @@ fn a_first_deploy_puts_everything_in_place() {
     let test = app();
     test.run(["deploy", "--apply"])
         .stderr(
-            "staging 1.0-[ID]\n`current` points at 1.0-[ID]\n1.0-[ID] is live (before: nothing)\n",
+            "staging the release\n`current` points at 1.0-[ID]\n1.0-[ID] is live (before: nothing)\n",
         )
         .success();
     let id = live(&test);
