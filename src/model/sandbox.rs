@@ -188,7 +188,7 @@ impl Shape {
         match network {
             Network::None => {}
             Network::Namespace | Network::Loopback | Network::Host => {
-                families.extend(["AF_INET", "AF_INET6"])
+                families.extend(["AF_INET", "AF_INET6"]);
             }
             Network::NoIp => families.push("AF_NETLINK"),
         }

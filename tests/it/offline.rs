@@ -306,11 +306,11 @@ fn what_is_there_can_be_read_as_json() {
     assert_eq!(status[0]["current"], "releases/1.0-[ID]");
     assert_eq!(status[0]["interrupted"], serde_json::Value::Null);
     let releases = json(["releases", "--format", "json"]);
-    let lives: Vec<bool> = releases
+    let which: Vec<bool> = releases
         .iter()
         .map(|release| release["live"].as_bool().unwrap())
         .collect();
-    assert_eq!(lives, [false, true], "in the order of staging");
+    assert_eq!(which, [false, true], "in the order of staging");
     let history = json(["history", "--format", "json"]);
     let events: Vec<&str> = history
         .iter()

@@ -1,5 +1,6 @@
 //! `[service.NAME]`.
 
+use super::timer::timer;
 use super::{Path, Reader, get, one_of, quoted};
 use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
 use crate::model::names::{EnvName, Name, Span, Text, UnitName};
@@ -84,7 +85,7 @@ impl Reader<'_> {
                 !listen.is_empty() && (upgrade == Upgrade::Overlap || table.upgrade.is_none()),
             ),
             checks: self.checks(key, table, &listen)?,
-            timer: self.timer(key, table.timer.as_ref(), kind)?,
+            timer: timer(key, table.timer.as_ref(), kind)?,
             sandbox: {
                 let sandbox = self.sandbox(key, table.runtime.as_deref(), &table.sandbox)?;
                 proxied(key, socket, &sandbox)?;
@@ -296,14 +297,14 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
             );
         }
     }
-    if let Some(text) = &cpu_quota {
-        if !text.strip_suffix('%').is_some_and(positive) {
-            let path = ["service", key, "limits", "cpu-quota"];
-            return Err(
-                Problem::new(&path, format!("{} is not a share", quoted(text)))
-                    .hint("write per cent of one processor: `70%`, `200%`"),
-            );
-        }
+    if let Some(text) = &cpu_quota
+        && !text.strip_suffix('%').is_some_and(positive)
+    {
+        let path = ["service", key, "limits", "cpu-quota"];
+        return Err(
+            Problem::new(&path, format!("{} is not a share", quoted(text)))
+                .hint("write per cent of one processor: `70%`, `200%`"),
+        );
     }
     for (key_of, value) in [("tasks-max", tasks_max), ("nofile", nofile)] {
         if value == Some(0) {
