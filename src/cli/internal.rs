@@ -2,12 +2,14 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::apply::{RecoverUnits, Work, wait_for};
+use crate::apply::soak::{Watched, watch};
+use crate::apply::{RecoverUnits, wait_for};
 use crate::host;
-use crate::model::{Layout, Name};
-use crate::record::{Book, Event};
+use crate::model::Name;
+use crate::record::Book;
 use crate::verify::Address;
 use anyhow::Result;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Arguments of `recover`.
@@ -19,7 +21,6 @@ pub(super) struct RecoverArgs {
 }
 
 pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
-    ctx.may_change()?;
     let units = if args.boot {
         RecoverUnits::Boot
     } else {
@@ -58,22 +59,14 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
 }
 
 fn recover_one(ctx: &Ctx, name: &Name, units: RecoverUnits) -> Result<bool> {
-    let book = Book::new(&ctx.host.root, &Layout::new(name));
-    let _lock = book.lock("recovering", Duration::from_secs(60))?;
-    let show = |event: &Event| ctx.event(event);
-    let work = Work {
-        host: &ctx.host,
-        book: &book,
-        app: name.to_string(),
-        trace: host::random_hex(8)?,
-        show: &show,
-    };
-    let found = ctx.settle(&work, name, units)?;
-    if found && units == RecoverUnits::Boot && book.state()?.live.is_some() {
-        let target = format!("{name}.target");
-        ctx.host.systemd.start_later(&[target])?;
-    }
-    Ok(found)
+    ctx.locked(name, "recovering", Duration::from_secs(60), |work| {
+        let found = ctx.settle(work, name, units)?;
+        if found && units == RecoverUnits::Boot && work.book.state()?.live.is_some() {
+            let target = format!("{name}.target");
+            ctx.host.systemd.start_later(&[target])?;
+        }
+        Ok(found)
+    })
 }
 
 /// Arguments of `await`.
@@ -103,15 +96,68 @@ pub(super) fn wait(args: &AwaitArgs) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// Arguments of `soak`.
+#[derive(Debug, clap::Args)]
+pub(super) struct SoakArgs {
+    /// The release that went live
+    release: String,
+    /// For how long it is watched
+    #[arg(long)]
+    seconds: u64,
+}
+
+pub(super) fn soak(args: &SoakArgs, ctx: &Ctx) -> Result<Exit> {
+    let name = ctx.deployed()?;
+    let book = ctx.book(&name)?;
+    let Some(record) = book.release(&args.release)? else {
+        return Ok(Exit::Done);
+    };
+    let time = Duration::from_secs(args.seconds);
+    match watch(&ctx.host, &book, &record.app()?, &args.release, time)? {
+        Watched::Well => {
+            ctx.printer.say(&format!("{} did well", args.release));
+            Ok(Exit::Done)
+        }
+        Watched::Over => Ok(Exit::Done),
+        Watched::Looping(unit, what) => {
+            let lines = ctx.host.systemd.last_lines(&unit, 8).join("\n    ");
+            let why = format!("`{unit}` after the deploy: {what}\n    {lines}");
+            super::rollback::undo(ctx, &name, &args.release, &why)
+        }
+    }
+}
+
+/// Arguments of `relay`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RelayArgs {
+    /// Where the server listens
+    address: std::net::SocketAddr,
+}
+
+pub(super) fn relay(args: &RelayArgs) -> Result<Exit> {
+    host::relay(args.address)?;
+    Ok(Exit::Done)
+}
+
 /// Arguments of `page`.
 #[derive(Debug, clap::Args)]
 pub(super) struct PageArgs {
     /// The release's version, shown on the page and by `/healthz`
     #[arg(long, default_value = "VERSION", value_name = "FILE")]
-    version_file: std::path::PathBuf,
+    version_file: PathBuf,
+    /// Where the host's `/opt` is seen
+    #[arg(long, default_value = "/opt", value_name = "DIR")]
+    opt: PathBuf,
+    /// The last report of `robotctl doctor --report`
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 pub(super) fn page(args: &PageArgs, ctx: &Ctx) -> Result<Exit> {
-    crate::page::serve(&ctx.host, &args.version_file)?;
+    let places = crate::page::Places {
+        opt: args.opt.clone(),
+        report: args.report.clone(),
+    };
+    crate::page::serve(&ctx.host, &args.version_file, places)?;
     Ok(Exit::Done)
 }

@@ -1,12 +1,13 @@
 //! The tables of `robot.toml`, as serde sees them. No rule lives here.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 type Map<T> = BTreeMap<String, T>;
 
 /// The whole of `robot.toml`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Who the application is.
@@ -32,7 +33,7 @@ pub struct Manifest {
 }
 
 /// `[app]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AppTable {
     /// `[a-z][a-z0-9-]*`, at most 31 characters.
@@ -51,7 +52,7 @@ pub struct AppTable {
 }
 
 /// `[release]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ReleaseTable {
     /// Directory or archive, relative to the manifest; default `.`.
@@ -66,13 +67,16 @@ pub struct ReleaseTable {
     pub python: Option<PythonTable>,
     /// How many releases stay on disk; default 5.
     pub keep: Option<u32>,
+    /// For how long after a deploy the release is watched, and put back when a service starts
+    /// to loop, such as `10min`; default: it is not.
+    pub soak: Option<String>,
 }
 
 /// One build command: its arguments.
 pub type Build = Vec<String>;
 
 /// `release.python`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PythonTable {
     /// Requirement files, relative to the source.
@@ -82,7 +86,7 @@ pub struct PythonTable {
 }
 
 /// `[[secret]]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SecretTable {
     /// The credential's name.
@@ -95,19 +99,26 @@ pub struct SecretTable {
 }
 
 /// `[hooks]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HooksTable {
-    /// Run before anything live changes.
+    /// Run before anything live changes: a failure stops the deploy.
     #[serde(default)]
     pub before_switch: Vec<Vec<String>>,
-    /// Run after the switch.
+    /// Run once the new release is live: a failure puts the old one back.
     #[serde(default)]
     pub after_switch: Vec<Vec<String>>,
+    /// How long the commands of one hook may take together; default `5min`.
+    pub timeout: Option<String>,
+    /// Preset of exceptions for a runtime, as a service has it.
+    pub runtime: Option<String>,
+    /// Named exceptions from the sandbox, as a service has them.
+    #[serde(default)]
+    pub sandbox: SandboxTable,
 }
 
 /// `[service.NAME]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServiceTable {
     /// One line for `Description=`; default made of the app's and the service's name.
@@ -180,7 +191,7 @@ pub struct ServiceTable {
 }
 
 /// `service.NAME.limits`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LimitsTable {
     /// `MemoryMax=`, such as `350M`.
@@ -194,7 +205,7 @@ pub struct LimitsTable {
 }
 
 /// One entry of `service.NAME.check`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CheckTable {
     /// A path to GET on the service's first address, or a whole `http://` address.
@@ -203,12 +214,21 @@ pub struct CheckTable {
     pub status: Option<u16>,
     /// Text that the body must contain.
     pub contains: Option<String>,
+    /// Headers that the answer must have, by name.
+    #[serde(default)]
+    pub header: Map<String>,
+    /// Values that the body, as JSON, must have, by pointer: `{ "/status" = "ok" }`.
+    #[serde(default)]
+    #[schemars(with = "Map<serde_json::Value>")]
+    pub json: Map<toml::Value>,
     /// `host:port` that must accept.
     pub tcp: Option<String>,
     /// Path of a unix socket that must accept.
     pub unix: Option<String>,
     /// Command that must exit 0.
     pub command: Option<Vec<String>>,
+    /// `true`: the job that a timer starts is run once and must succeed.
+    pub job: Option<bool>,
     /// Must stay active without a restart for this long.
     pub settle: Option<String>,
     /// Keep trying for this long; default `30s`.
@@ -216,7 +236,7 @@ pub struct CheckTable {
 }
 
 /// `service.NAME.timer`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TimerTable {
     /// `OnCalendar=`.
@@ -233,7 +253,7 @@ pub struct TimerTable {
 }
 
 /// `service.NAME.sandbox`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SandboxTable {
     /// Named, documented exceptions.
@@ -257,7 +277,7 @@ pub struct SandboxTable {
 }
 
 /// `[environment.NAME]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OverlayTable {
     /// Replaces the addresses of a service.

@@ -367,7 +367,7 @@ fn remove_leaves_state_and_settings_unless_purged() {
     assert_eq!(own, None, "something was left");
     test.run(["remove"])
         .stderr(
-            "error: `shop` is not deployed\n\n\
+            "error: `shop` is not deployed on this host\n\n\
              hint: `robotctl status` tells what is\n",
         )
         .status(2);

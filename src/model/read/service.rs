@@ -3,20 +3,25 @@
 use super::{Path, Reader, get, one_of, quoted};
 use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
 use crate::model::names::{EnvName, Name, Span, Text, UnitName};
-use crate::model::{Limits, Listen, Sandbox, Service, Socket, Type, UnitRef, Upgrade};
+use crate::model::{Hooks, Limits, Listen, Sandbox, Service, Socket, Type, UnitRef, Upgrade};
 use std::collections::BTreeMap;
 
 impl Reader<'_> {
     pub(super) fn service(&self, key: &str, table: &ServiceTable) -> Result<Service> {
-        let at = |last: &'static str| ["service", key, last];
-        let name = get(&["service", key], key, "a name for a service", Name::parse)?;
-        for reserved in ["-standin", "-proxy", "-precheck"] {
+        for reserved in ["-standin", "-proxy", "-precheck", Hooks::SUFFIX] {
             if key.ends_with(reserved) {
                 let message = format!("a service's name may not end with `{reserved}`");
                 return Err(Problem::new(&["service", key], message)
                     .hint("units of that name are made beside a service: choose another name"));
             }
         }
+        self.any_service(key, table)
+    }
+
+    /// A service of the manifest, or one of ours whose name nobody else may have.
+    pub(super) fn any_service(&self, key: &str, table: &ServiceTable) -> Result<Service> {
+        let at = |last: &'static str| ["service", key, last];
+        let name = get(&["service", key], key, "a name for a service", Name::parse)?;
         let description = match &table.description {
             Some(text) => self.line(&at("description"), text)?,
             None => self.line(&at("description"), &format!("{} {key}", self.name))?,
@@ -213,7 +218,7 @@ fn modes(
         );
     }
     let path = ["service", key, "upgrade"];
-    let can = socket == Socket::Activate && !listen.is_empty() && kind != Type::Forking;
+    let can = socket != Socket::Direct && !listen.is_empty() && kind != Type::Forking;
     let upgrade = match &table.upgrade {
         Some(text) => one_of(&path, text, &UPGRADES)?,
         None if can => Upgrade::Overlap,
@@ -222,7 +227,7 @@ fn modes(
     if upgrade == Upgrade::Overlap && !can {
         return Err(
             Problem::new(&path, format!("service `{key}` cannot overlap"))
-                .hint("only a service with an activated socket can: use `upgrade = \"restart\"`"),
+                .hint("only a service whose socket systemd holds can: use `upgrade = \"restart\"`"),
         );
     }
     Ok((socket, upgrade))
