@@ -188,14 +188,44 @@ pub(super) fn limits(app: &App, service: &Service) -> Result<Option<String>> {
 struct Tmpfiles<'a> {
     app: &'a str,
     user: &'a str,
+    root_dirs: BTreeSet<String>,
 }
 
 pub(super) fn tmpfiles(app: &App) -> Result<String> {
     let conf = Tmpfiles {
         app: app.name.as_str(),
         user: app.user.as_str(),
+        root_dirs: root_dirs(app),
     };
     Ok(conf.render()?)
+}
+
+/// The directories above the mounts of an own root. systemd 247 makes those that are missing
+/// with the unit's `UMask=`, so that the service could not enter them.
+fn root_dirs(app: &App) -> BTreeSet<String> {
+    let layout = &app.layout;
+    let mut mounts = vec![
+        layout.current(),
+        layout.state(),
+        layout.cache(),
+        layout.logs(),
+        layout.run(),
+        layout.etc(),
+    ];
+    for service in &app.services {
+        let sandbox = &service.sandbox;
+        mounts.extend(sandbox.read_write.iter().map(ToString::to_string));
+        mounts.extend(sandbox.read_only.iter().map(|(_, to)| to.to_string()));
+        if sandbox.allows("system-bus") {
+            mounts.extend(["/run/dbus/x", "/run/systemd/x"].map(str::to_owned));
+        }
+    }
+    let mut out = BTreeSet::new();
+    for mount in &mounts {
+        let ends = mount.match_indices('/').map(|(end, _)| end).skip(1);
+        out.extend(ends.filter_map(|end| mount.get(..end).map(str::to_owned)));
+    }
+    out
 }
 
 #[derive(Template)]

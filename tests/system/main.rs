@@ -37,8 +37,10 @@ mod remove;
 mod rollback;
 mod serve;
 mod shapes;
+mod targets;
 mod traps;
 mod upgrades;
+mod values;
 mod wiki;
 
 use machine::Machine;
@@ -81,6 +83,8 @@ const TESTS: &[Test] = tests![
     broken::failing_first_deploy_leaves_nothing,
     broken::failing_trial_changes_nothing,
     broken::refused_before_anything_changes,
+    targets::portable_units_keep_their_promises_on_every_version,
+    values::arbitrary_values_arrive_byte_for_byte,
     shapes::every_shape_works_at_its_floor,
     shapes::first_request_wakes_what_sleeps,
     shapes::sandbox_bites,

@@ -196,7 +196,7 @@ pub fn first_request_wakes_what_sleeps(given: &Machine) {
 }
 
 /// Services that try what none may do: (name, keys, what it could do after all).
-const BITES: &[(&str, &str, &str)] = &[
+pub const BITES: &[(&str, &str, &str)] = &[
     ("closed", "", "control"),
     (
         "loopback",
@@ -217,10 +217,8 @@ const BITES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Nothing that the sandbox forbids can be done from inside: on the kernel, not on paper.
-pub fn sandbox_bites(machine: &Machine) {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
-    machine.copy_in(&fixture, "/root/bite");
+/// Their manifest.
+pub fn bites() -> String {
     let mut manifest =
         "[app]\nname = \"bite\"\nversion = \"1\"\n[env]\nSTATE = \"{state}\"\n".to_owned();
     for (name, keys, _) in BITES {
@@ -229,7 +227,14 @@ pub fn sandbox_bites(machine: &Machine) {
              \"{name}\"]\npre-check = false\n{keys}\n"
         ));
     }
-    machine.write("/root/bite/robot.toml", &manifest, 0o644);
+    manifest
+}
+
+/// Nothing that the sandbox forbids can be done from inside: on the kernel, not on paper.
+pub fn sandbox_bites(machine: &Machine) {
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
+    machine.copy_in(&fixture, "/root/bite");
+    machine.write("/root/bite/robot.toml", &bites(), 0o644);
     machine.ok("echo 127.0.0.1 localhost > /etc/hosts && ip addr add 192.0.2.7/32 dev lo");
     machine.ok("systemd-run --quiet python3 -m http.server 9000");
     machine

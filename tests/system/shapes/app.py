@@ -151,7 +151,7 @@ def attempts():
     here = os.path.abspath(__file__)
 
     def run_copy(directory):
-        copy = f"{directory}/copy"
+        copy = f"{directory}/{sys.argv[2]}"
         shutil.copy("/usr/bin/true", copy)
         subprocess.run([copy], check=True)
 
@@ -160,7 +160,7 @@ def attempts():
             raise OSError(ctypes.get_errno(), "refused")
 
     def setuid_file():
-        os.chmod(shutil.copy("/usr/bin/true", f"{STATE}/setuid"), 0o4755)
+        os.chmod(shutil.copy("/usr/bin/true", f"{STATE}/setuid-{sys.argv[2]}"), 0o4755)
 
     def connect(host):
         socket.create_connection((host, 9000), timeout=2).close()
