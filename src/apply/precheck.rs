@@ -181,7 +181,7 @@ fn take_away(host: &Host, app: &App, copy: &Service, tree: &FileTree) -> Result<
         if let Some((dir, _)) = path.rsplit_once('/')
             && dir != RUNTIME_UNIT_DIR
         {
-            host.root.remove_dir_if_empty(dir);
+            host.root.remove_dir_if_empty(dir)?;
         }
     }
     if let Some(Listen::Unix(path)) = copy.listen.first() {

@@ -162,7 +162,6 @@ fn deploy(
         );
     }
     preflight(&ctx.host, app, &plan)?;
-    work.book.reserve();
     let live = observed.live.as_ref();
     let base = live.and_then(|live| {
         live.payload.as_ref().map(|payload| Base {
@@ -172,6 +171,7 @@ fn deploy(
     });
     let there = known.clone().filter(|_| is_staged(ctx, app, id));
     record(ctx, work, loaded, prepared, known)?;
+    work.book.reserve();
     let ready = || -> Result<()> {
         let message = format!("staging {id}");
         work.tell("info", "staging", About::release(id), &message);

@@ -70,8 +70,8 @@ pub fn stage(
         app.layout.releases(),
         crate::host::random_hex(6)?
     );
-    host.root.make_dir(&staging, 0o755)?;
     let fill = || -> Result<()> {
+        host.root.make_dir(&staging, 0o755)?;
         let dir = host.root.path(&staging);
         let builds = app.release.build.is_empty() && app.release.python.is_none();
         // A build command may write to any file of the tree: it gets no shared ones.
