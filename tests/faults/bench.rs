@@ -18,7 +18,7 @@ pub(crate) struct Bench {
     /// Processors that this may use.
     processors: Vec<usize>,
     /// Of the cases of a suite, every how many-th is tried: 1, but for a quick look.
-    every: usize,
+    pub(crate) every: usize,
     _base: tempfile::TempDir,
 }
 
@@ -117,7 +117,11 @@ impl Bench {
         // From one version to the next a unit goes, one comes, and one changes.
         let (port, own) = (
             8080 + version % 2,
-            if version % 2 == 0 { "even" } else { "odd" },
+            if version.is_multiple_of(2) {
+                "even"
+            } else {
+                "odd"
+            },
         );
         let text = format!(
             "[app]\nname = \"demo\"\nversion = \"{version}.0.0\"\ndescription = \"Demo\"\n\

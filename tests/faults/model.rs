@@ -106,7 +106,7 @@ fn step(
             }
         }
         8 => crash(place, &deploy, dice, model, told, |model| {
-            model.deployed(&ids[version])
+            model.deployed(&ids[version]);
         })?,
         _ => {
             if model.clone().rolled_back(&there) {

@@ -11,7 +11,7 @@ use super::seen::{Seen, Side, leftovers};
 use super::syscalls::{Operation, operations};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const OPTIONS: &str = "loop,commit=300,noauto_da_alloc";
 /// Power cuts at instants that nothing chose.
@@ -149,6 +149,16 @@ impl<'a> Disk<'a> {
         self.look("cut", operation)
     }
 
+    /// How long a run takes that nothing disturbs.
+    fn usual(&self, operation: &Operation) -> Result<Duration, String> {
+        self.insert(operation.name)?;
+        let start = Instant::now();
+        let ended = self.place.must(&operation.arguments);
+        let time = start.elapsed();
+        self.eject();
+        ended.map(|()| time)
+    }
+
     /// Power goes at some instant of a run, several times over, and once right after its end.
     fn cut_anywhere(
         &self,
@@ -180,7 +190,7 @@ impl<'a> Disk<'a> {
         let mut failed = None;
         for at in 0..cuts {
             let share = u32::try_from(dice.below(1000)).unwrap_or(0);
-            let pause = usual * share / 1000 / u32::try_from(cuts).unwrap_or(1);
+            let pause = usual * 2 * share / 1000 / u32::try_from(cuts).unwrap_or(1);
             std::thread::sleep(pause);
             let name = format!("cut-{at}");
             failed = failed.or(self.cut(&name).err());
@@ -251,7 +261,7 @@ pub(crate) fn cuts(bench: &Bench) -> Result<String, String> {
             ]
             .contains(&point.name.as_str())
         });
-        for point in renames {
+        for point in renames.step_by(bench.every) {
             at_points += 1;
             if let Err(error) = disk.cut_at(operation, point, true) {
                 wrong.push(format!("{} at {}: {error}", operation.name, point.shown()));
@@ -260,10 +270,14 @@ pub(crate) fn cuts(bench: &Bench) -> Result<String, String> {
     }
     let mut dice = Dice(7);
     let mut random = 0;
-    while random < RANDOM {
-        let operation = chosen[random / 5 % chosen.len()];
-        let usual = Duration::from_millis(60);
-        let found = disk.cut_anywhere(operation, true, &mut dice, 5, usual)?;
+    let mut usual = Vec::new();
+    for operation in &chosen {
+        usual.push(disk.usual(operation)?);
+    }
+    while random < RANDOM / bench.every {
+        let at = random / 6 % chosen.len();
+        let operation = chosen[at];
+        let found = disk.cut_anywhere(operation, true, &mut dice, 5, usual[at])?;
         random += 6;
         wrong.extend(
             found
@@ -275,21 +289,24 @@ pub(crate) fn cuts(bench: &Bench) -> Result<String, String> {
         wrong.truncate(20);
         return Err(wrong.join("\n  "));
     }
-    let bitten = unsynced(&disk, &chosen, &mut dice)?;
+    let bitten = unsynced(&disk, &chosen, &mut dice, &usual)?;
     Ok(format!(
         "{at_points} power cuts before changes of names, {random} at random instants; {bitten}"
     ))
 }
 
 /// The same with every sync left out must go wrong, or else these tests prove nothing.
-fn unsynced(disk: &Disk<'_>, chosen: &[&Operation], dice: &mut Dice) -> Result<String, String> {
+fn unsynced(
+    disk: &Disk<'_>,
+    chosen: &[&Operation],
+    dice: &mut Dice,
+    usual: &[Duration],
+) -> Result<String, String> {
     let (mut tried, mut lost) = (0, 0);
-    for operation in chosen {
+    for (operation, usual) in chosen.iter().zip(usual) {
         for _ in 0..3 {
             tried += 3;
-            lost += disk
-                .cut_anywhere(operation, false, dice, 2, Duration::from_millis(60))?
-                .len();
+            lost += disk.cut_anywhere(operation, false, dice, 2, *usual)?.len();
         }
     }
     match lost {

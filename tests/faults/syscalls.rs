@@ -218,7 +218,12 @@ pub(crate) fn each_call_of_recovery(bench: &Bench) -> Result<String, String> {
     })?;
     let killed = killed.into_inner().unwrap();
     let (count, strikes) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let torn = AtomicUsize::new(0);
     let ended = bench.each(&killed, |place, killed| {
+        torn.fetch_add(
+            usize::from(without_journal(place, killed)),
+            Ordering::Relaxed,
+        );
         place.become_like(&killed.template);
         let recover = words(&["recover"]);
         let (ran, points) = points(place, &recover)?;
@@ -249,13 +254,25 @@ pub(crate) fn each_call_of_recovery(bench: &Bench) -> Result<String, String> {
         std::fs::remove_dir_all(&one.template).unwrap();
     }
     ended?;
+    let torn = torn.into_inner();
+    if torn == 0 {
+        return Err("without the journal every kill was harmless: the test does not bite".into());
+    }
     Ok(format!(
-        "{} states that {} kills leave, {} points of their recoveries, {} second faults",
+        "{torn} of {} states that {} kills leave need the journal, {} points of their recoveries, {} second faults",
         killed.len(),
         kills.len(),
         count.into_inner(),
         strikes.into_inner()
     ))
+}
+
+/// Whether the host stays between old and new when the journal is taken away.
+fn without_journal(place: &Place<'_>, killed: &Killed<'_>) -> bool {
+    place.become_like(&killed.template);
+    let _ = std::fs::remove_file(place.root.join("var/lib/robotctl/demo/journal.json"));
+    let _ = place.run(&words(&["recover"]));
+    killed.operation.judge(place).is_err()
 }
 
 fn again(
