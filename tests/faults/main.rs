@@ -4,7 +4,8 @@
 //! call is killed and made to fail, power is cut, several run at once, and random sequences are
 //! held against a model. It needs root, strace and loop devices, and says so when one is missing.
 //!
-//! `cargo test --test faults [-- SUITE...]`
+//! `cargo test --test faults [-- SUITE...]`; `FAULTS_EVERY=10` tries every tenth case, for a
+//! quick look.
 
 #![allow(
     clippy::disallowed_methods,
@@ -63,6 +64,9 @@ fn main() -> ExitCode {
         }
     };
     let mut failed = false;
+    if bench.every != 1 {
+        println!("a quick look: every {}th case only", bench.every);
+    }
     for (name, suite) in SUITES {
         if !wanted.is_empty() && !wanted.iter().any(|one| one == name) {
             continue;
