@@ -272,7 +272,7 @@ pub(super) fn remove_units(host: &Host, tree: &FileTree) -> Result<()> {
         if let Some((dir, _)) = path.rsplit_once('/')
             && dir != RUNTIME_UNIT_DIR
         {
-            host.root.remove_dir_if_empty(dir);
+            host.root.remove_dir_if_empty(dir)?;
         }
     }
     Ok(())

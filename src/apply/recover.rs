@@ -139,7 +139,7 @@ fn sweep(host: &Host, journal: &Journal) -> Result<()> {
     for change in &journal.files {
         if let Some((dir, name)) = change.path.rsplit_once('/') {
             host.root.sweep_temporaries(dir, |target| target == name)?;
-            switch::drop_if_empty(host, dir);
+            switch::drop_if_empty(host, dir)?;
         }
     }
     Ok(())

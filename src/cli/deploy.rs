@@ -190,7 +190,6 @@ fn deploy(
         }
         preflight(&ctx.host, app)?;
     }
-    work.book.reserve();
     if filled.is_none() && there.is_none() {
         let live = observed.live.as_ref();
         let base = live.and_then(|live| Some((live.id.as_str(), live.payload.as_ref()?)));
@@ -200,6 +199,7 @@ fn deploy(
     let tight = std::mem::take(&mut observed.tight);
     drop(observed);
     record(ctx, work, loaded, prepared, &id)?;
+    work.book.reserve();
     let ready = || -> Result<()> {
         publish(&ctx.host, app, filled, &id)?;
         programs(&ctx.host, app, &id)?;
