@@ -97,10 +97,16 @@ pub fn walk<T: Send>(
                 own.push(make(path, found)?);
                 Ok(())
             };
-            done = Some(
-                list(&root, &next, &mut buffer, &keep, &mut each)
-                    .with_context(|| format!("reading `{}`", dir.join(&next).display())),
-            );
+            done = Some(list(&root, &next, &mut buffer, &keep, &mut each).map_err(
+                // What `make` refuses says itself what is wrong.
+                |error| {
+                    match error.downcast::<rustix::io::Errno>() {
+                        Ok(errno) => anyhow::Error::new(std::io::Error::from(errno))
+                            .context(format!("reading `{}`", dir.join(&next).display())),
+                        Err(refused) => refused,
+                    }
+                },
+            ));
         }
         if let Ok(mut found) = found.lock() {
             found.append(&mut own);
@@ -155,7 +161,7 @@ fn list(
     each: &mut impl FnMut(&Path, Found) -> Result<()>,
 ) -> Result<()> {
     let dir = match relative.as_os_str().is_empty() {
-        true => root.try_clone()?,
+        true => File::from(rustix::io::fcntl_dupfd_cloexec(root, 0)?),
         false => open_beneath(root, relative, OFlags::RDONLY | OFlags::DIRECTORY)?,
     };
     let mut entries = RawDir::new(dir.as_fd(), buffer.spare_capacity_mut());
