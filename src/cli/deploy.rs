@@ -96,14 +96,7 @@ impl Prepared {
     }
 
     /// Copies the source to a staged tree.
-    fn fill<'a>(
-        &mut self,
-        ctx: &'a Ctx,
-        work: &Work<'_>,
-        app: &App,
-        base: Option<&Base<'_>>,
-    ) -> Result<Filled<'a>> {
-        work.tell("info", "staging", About::default(), "staging the release");
+    fn fill<'a>(&mut self, ctx: &'a Ctx, app: &App, base: Option<&Base<'_>>) -> Result<Filled<'a>> {
         let bar = ctx.printer.progress(self.draft.payload.bytes());
         let filled = fill(&ctx.host, app, &self.source, &mut self.draft, base, &bar)?;
         bar.finish_and_clear();
@@ -168,7 +161,8 @@ fn deploy(
         let need = PayloadPlan::first(&prepared.draft.payload, app);
         space(&ctx.host, app, &need)?;
         preflight(&ctx.host, app)?;
-        filled = Some(prepared.fill(ctx, work, app, None)?);
+        work.book.reserve();
+        filled = Some(prepared.fill(ctx, app, None)?);
     } else {
         prepared.draft.hash(&prepared.source)?;
     }
@@ -190,11 +184,13 @@ fn deploy(
         }
         preflight(&ctx.host, app)?;
     }
+    let message = format!("staging {id}");
+    work.tell("info", "staging", About::release(&id), &message);
     if filled.is_none() && there.is_none() {
         let live = observed.live.as_ref();
         let base = live.and_then(|live| Some((live.id.as_str(), live.payload.as_ref()?)));
         let base = base.map(|(id, payload)| Base { id, payload });
-        filled = Some(prepared.fill(ctx, work, app, base.as_ref())?);
+        filled = Some(prepared.fill(ctx, app, base.as_ref())?);
     }
     let tight = std::mem::take(&mut observed.tight);
     drop(observed);
