@@ -104,6 +104,13 @@ fn step(
             if model.live.is_some() {
                 place.must(&words(&["prune", "--keep", "2"]))?;
             }
+            let mut after = model.clone();
+            let kept = Seen::at(&place.root).releases;
+            if after.rolled_back(&there)
+                && let Some(next) = after.live.filter(|id| !kept.contains_key(id))
+            {
+                return Err(format!("{next} was pruned, and a rollback would take it"));
+            }
         }
         8 => crash(place, &deploy, dice, model, told, |model| {
             model.deployed(&ids[version]);
@@ -163,7 +170,6 @@ fn holds(place: &Place<'_>, model: &Model) -> Result<(), String> {
             model.live
         ));
     }
-    // The one that a rollback would take is kept, unless it was gone before it came to that.
     let before: Vec<String> =
         serde_json::from_value(seen.state["before"].clone()).unwrap_or_default();
     if seen.live().is_some() && before != model.before {
@@ -172,10 +178,5 @@ fn holds(place: &Place<'_>, model: &Model) -> Result<(), String> {
             model.before
         ));
     }
-    match model.before.last() {
-        Some(last) if model.live.as_ref() != Some(last) && !seen.releases.contains_key(last) => {
-            Err(format!("{last} was pruned, and a rollback would take it"))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
