@@ -2,24 +2,31 @@
 
 use super::precheck::{local_drop_ins, sweep};
 use super::{About, Work};
-use crate::model::App;
+use crate::host::{self, Systemd};
+use crate::model::{App, Service, Socket, Type};
 use crate::plan::{Action, Plan, UnitPlan};
 use crate::render::RUNTIME_UNIT_DIR;
 use crate::tree::Entry;
-use crate::verify::Address;
-use anyhow::{Context, Result, bail};
+use crate::verify::{Address, cause_text};
+use anyhow::{Context, Result, anyhow, bail};
 use std::time::Duration;
+
+/// A server that waits for connections in a way that the kernel does not show is given this
+/// long.
+const SHOWS: Duration = Duration::from_secs(5);
+
+/// The services that overlap.
+fn overlapping<'a>(plan: &'a Plan, app: &'a App) -> impl Iterator<Item = &'a Service> {
+    let units = plan.units.iter();
+    let overlaps = units.filter(|unit| unit.action == Action::Overlap);
+    overlaps.filter_map(|unit| app.service(unit.service.as_deref()?))
+}
 
 /// The stand-ins that the plan will start.
 pub(super) fn standins(plan: &Plan, app: &App) -> Vec<String> {
-    let overlaps = plan
-        .units
-        .iter()
-        .filter(|unit| unit.action == Action::Overlap);
-    overlaps
-        .filter_map(|unit| app.service(unit.service.as_deref()?))
-        .map(|service| app.standin_unit(service, &plan.to))
-        .collect()
+    let services = overlapping(plan, app);
+    let pairs = services.flat_map(|service| app.standins(service, &plan.to));
+    pairs.map(|(standin, _)| standin).collect()
 }
 
 /// Starts the stand-ins on the new release: from now on it answers beside the old one.
@@ -31,17 +38,15 @@ pub(super) fn before_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<(
     obey_administrator(work, plan, app)?;
     work.host.systemd.reset_failed(&units);
     start(work, &units)?;
-    for unit in &units {
+    for service in overlapping(plan, app) {
+        let unit = app.standin_unit(service, &plan.to);
+        accepting(work, service, &unit)?;
         let about = About {
             release: Some(&plan.to),
-            unit: Some(unit),
+            unit: Some(&unit),
         };
-        work.tell(
-            "info",
-            "standing-in",
-            about,
-            &format!("`{unit}` answers on the new release"),
-        );
+        let message = format!("`{unit}` answers on the new release");
+        work.tell("info", "standing-in", about, &message);
     }
     Ok(())
 }
@@ -49,15 +54,11 @@ pub(super) fn before_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<(
 /// Gives the stand-ins the administrator's own drop-ins of the services that they stand in for.
 /// They lie in `/run` until the stand-ins have gone.
 fn obey_administrator(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
-    let overlaps = plan
-        .units
-        .iter()
-        .filter(|unit| unit.action == Action::Overlap);
-    let services = overlaps.filter_map(|unit| app.service(unit.service.as_deref()?));
     let mut any = false;
-    for service in services {
-        let dir = format!("{RUNTIME_UNIT_DIR}/{}.d", app.standin_template(service));
-        for (name, bytes) in local_drop_ins(work.host, &app.unit(service))? {
+    let pairs = overlapping(plan, app).flat_map(|service| app.standins(service, ""));
+    for (template, unit) in pairs {
+        let dir = format!("{RUNTIME_UNIT_DIR}/{template}.d");
+        for (name, bytes) in local_drop_ins(work.host, &unit)? {
             let path = format!("{dir}/{name}");
             work.host.root.put(&path, Some(&Entry::file(bytes)))?;
             any = true;
@@ -76,10 +77,14 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
         return Ok(()); // Nothing runs there, and the links start it at boot.
     }
     let systemd = &work.host.systemd;
+    let mut restarted: Vec<&str> = Vec::new();
     for unit in &plan.units {
         let name = std::slice::from_ref(&unit.unit);
+        let service = unit.service.as_deref().unwrap_or_default();
         match unit.action {
             Action::Keep | Action::Stop => continue,
+            // A proxy requires its server: systemd has restarted it with that.
+            Action::Restart if restarted.contains(&service) => start(work, name)?,
             Action::Start => {
                 systemd.reset_failed(name);
                 start(work, name)?;
@@ -88,13 +93,12 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
                 // Five restarts within ten seconds would fail the unit and its socket.
                 systemd.reset_failed(name);
                 restart(work, unit)?;
+                restarted.push(service);
             }
             Action::Rebind => {
                 // A socket cannot be bound anew while its service runs: the service goes first.
-                let named = |name: &String| format!("{}-{name}.service", work.app);
-                let mut going: Vec<String> = unit.service.iter().map(named).collect();
-                going.push(unit.unit.clone());
-                systemd.stop(&going)?;
+                systemd.stop(&behind(systemd, &unit.unit)?)?;
+                systemd.reset_failed(name);
                 start(work, name)?;
             }
         }
@@ -105,9 +109,53 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
         let message = format!("{} `{}`: {}", unit.action.word(), unit.unit, unit.why);
         work.tell("info", unit.action.word(), about, &message);
     }
+    if work.host.is_offline() {
+        return Ok(());
+    }
+    for service in overlapping(plan, app) {
+        accepting(work, service, &app.unit(service))?;
+    }
     let units = standins(plan, app);
     systemd.stop(&units)?;
     sweep(work.host, &work.app)
+}
+
+/// A socket with all that holds it open, in their stopping order.
+pub(super) fn behind(systemd: &Systemd, socket: &str) -> Result<Vec<String>> {
+    let triggers = systemd.show_one(socket)?;
+    let service = triggers.get("Triggers").to_owned();
+    let mut out = Vec::new();
+    // What a proxy stands before goes with it.
+    if let Some(stem) = service.strip_suffix("-proxy.service") {
+        out.extend([service.clone(), format!("{stem}.service")]);
+    } else if !service.is_empty() {
+        out.push(service);
+    }
+    out.push(socket.to_owned());
+    Ok(out)
+}
+
+/// A server that does not say when it is ready is waited for until the kernel shows that it
+/// waits for connections, so that somebody always does.
+fn accepting(work: &Work<'_>, service: &Service, unit: &str) -> Result<()> {
+    if service.kind == Type::Notify || service.socket != Socket::Activate || work.host.is_offline()
+    {
+        return Ok(());
+    }
+    let systemd = &work.host.systemd;
+    let mut down = false;
+    let _: Result<(), ()> = host::wait_until(SHOWS, || {
+        let state = systemd.show_one(unit).map_err(drop)?;
+        down = !state.is_active();
+        match down || host::waits_for_connections(&state) {
+            true => Ok(()),
+            false => Err(()),
+        }
+    });
+    match down {
+        true => explained(work, unit, Err(anyhow!("`{unit}` went down again"))),
+        false => Ok(()),
+    }
 }
 
 fn start(work: &Work<'_>, units: &[String]) -> Result<()> {
@@ -131,10 +179,8 @@ fn explained(work: &Work<'_>, unit: &str, result: Result<()>) -> Result<()> {
     };
     let lines = work.host.systemd.last_lines(unit, 8);
     bail!(
-        "`{unit}` did not start: {} ({}), exit status {}\n    {}",
-        state.get("ActiveState"),
-        state.get("Result"),
-        state.get("ExecMainStatus"),
+        "`{unit}` did not start: {}\n    {}",
+        cause_text(&state),
         lines.join("\n    ")
     )
 }
@@ -148,6 +194,5 @@ pub fn wait_for(address: &Address, within: Duration) -> Result<()> {
         Address::Tcp(address) => std::net::TcpStream::connect(address).map(drop),
         Address::Unix(path) => std::os::unix::net::UnixStream::connect(path).map(drop),
     };
-    crate::host::wait_until(within, accepts)
-        .with_context(|| format!("waiting for {address} to accept"))
+    host::wait_until(within, accepts).with_context(|| format!("waiting for {address} to accept"))
 }

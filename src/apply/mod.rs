@@ -6,12 +6,14 @@
 
 mod activate;
 mod commit;
+pub mod hooks;
 mod observe;
 mod precheck;
 mod preflight;
 mod prune;
 mod recover;
 mod remove;
+pub mod soak;
 mod switch;
 
 pub use activate::wait_for;
@@ -27,7 +29,7 @@ use crate::model::App;
 use crate::plan::{Action, Plan};
 use crate::record::{Book, Event, FORMAT, Journal, Step, Units};
 use crate::tree::FileTree;
-use crate::verify::{Unhealthy, verify};
+use crate::verify::{Unhealthy, run_jobs, verify};
 use anyhow::Result;
 use commit::{Back, back, commit, finish_back};
 
@@ -192,7 +194,7 @@ pub fn apply(
     // It may be there although it failed; nothing has changed, so there is nothing to undo.
     let begun = work.book.set_journal(&journal);
     begun.inspect_err(|_| drop(work.book.clear_journal()))?;
-    let outcome = forward(work, plan, app, tree, &journal).and_then(|()| {
+    let outcome = forward(work, plan, app, tree, &journal, operation).and_then(|()| {
         journal.step = Step::Committing;
         work.book.set_journal(&journal)
     });
@@ -275,6 +277,7 @@ fn forward(
     app: &App,
     tree: &FileTree,
     journal: &Journal,
+    operation: &Operation,
 ) -> Result<()> {
     let host = work.host;
     host.systemd.stop(&journal.units.stopped)?;
@@ -282,6 +285,9 @@ fn forward(
     switch::configure(host, app, tree)?;
     // One that failed while it was stopped would be listed for ever, without a file.
     host.systemd.reset_failed(&journal.units.stopped);
+    if *operation == Operation::Deploy {
+        hooks::first(work, plan, app).map_err(blame)?;
+    }
     activate::before_switch(work, plan, app).map_err(blame)?;
     switch::link(host, &app.layout, Some(&plan.to))?;
     work.tell(
@@ -291,6 +297,9 @@ fn forward(
         &format!("`current` points at {}", plan.to),
     );
     activate::after_switch(work, plan, app).map_err(blame)?;
+    if *operation == Operation::Deploy {
+        hooks::after(work, plan, app).map_err(blame)?;
+    }
     if host.is_offline() {
         return Ok(());
     }
@@ -309,7 +318,14 @@ fn forward(
         &journal.state_after.pins,
         &skip,
         &work.trace,
-    ) {
+    )
+    .and_then(|mut verdicts| {
+        let masked = |unit: &str| host.systemd.show_one(unit).is_ok_and(|it| it.is_masked());
+        if *operation == Operation::Deploy {
+            verdicts.extend(run_jobs(host, app, &masked, &work.trace)?);
+        }
+        Ok(verdicts)
+    }) {
         Ok(verdicts) => {
             for verdict in verdicts {
                 let text = format!("{}: {}, {} ms", verdict.unit, verdict.check, verdict.millis);

@@ -1,12 +1,12 @@
 //! What the host looks like, for the plan.
 
-use crate::host::Host;
+use crate::host::{Host, memory_available, memory_of};
 use crate::model::{App, Service, Socket};
-use crate::plan::{Live, Observed};
+use crate::plan::{Live, Observed, bytes};
 use crate::record::Book;
 use crate::tree::FileTree;
 use anyhow::{Context, Result};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Looks at everything that a plan from the live release to `app` depends on; changes nothing.
 ///
@@ -54,7 +54,34 @@ pub fn observe(host: &Host, book: &Book, app: &App, tree: &FileTree) -> Result<O
             observed.failed.insert(unit);
         }
     }
+    observed.tight = tight(host, app)?;
     Ok(observed)
+}
+
+/// What stays free for everything else when a second copy runs.
+const RESERVE: u64 = 32 * 1024 * 1024;
+
+/// The services that cannot run twice for a moment: all that overlap do so together.
+fn tight(host: &Host, app: &App) -> Result<BTreeMap<String, String>> {
+    let units: Vec<String> = app
+        .services
+        .iter()
+        .filter(|service| service.overlaps() || service.pre_check)
+        .map(|service| app.unit(service))
+        .collect();
+    let states = host.systemd.show(&units)?;
+    let needed: u64 = states.iter().map(memory_of).sum();
+    match memory_available() {
+        Some(there) if needed > 0 && needed + RESERVE > there => {
+            let text = format!(
+                "second copies need {}, {} are available",
+                bytes(needed),
+                bytes(there)
+            );
+            Ok(units.into_iter().map(|unit| (unit, text.clone())).collect())
+        }
+        _ => Ok(BTreeMap::new()),
+    }
 }
 
 fn units_of(app: &App, service: &Service) -> Vec<String> {

@@ -2,81 +2,138 @@
 //!
 //! A second copy of each service that may have one starts in its real sandbox, with the new
 //! release mounted, at an address of its own: on a private port or socket when systemd hands
-//! the listener over, alone in a network namespace when it binds its own. It must start and pass
-//! its checks. Its units lie in `/run` and are removed; a killed run leaves them to [`sweep`].
+//! the listener over, alone in a network namespace when it binds its own. It must start, pass its
+//! checks and stay up for the settle time: what crashes after two seconds never gets a request.
+//! Its units lie in `/run` and are removed; a killed run leaves them to [`sweep`].
 
 use super::{About, Refusal, Work};
 use crate::host::{self, Host, in_network_of};
-use crate::model::{AbsPath, App, Listen, Name, Probe, Service, Socket, Target};
+use crate::model::{AbsPath, App, Hooks, Listen, Name, Probe, Service, Socket, Target};
 use crate::plan::{Action, Plan};
 use crate::render::{RUNTIME_UNIT_DIR, precheck as copy_units};
 use crate::tree::{Entry, FileTree};
-use crate::verify::{Verdict, check_service};
+use crate::verify::{Verdict, cause_text, check_service, settle, settle_time, still_answers};
 use anyhow::{Context, Result, anyhow};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 /// What the names of second copies end in.
 const SUFFIX: &str = "-precheck";
+/// A trial lasts no longer than this, whatever the settle time after the switch.
+const LONGEST: Duration = Duration::from_secs(10);
 
-/// Tries every service that the plan would bring to the new release and that may run twice.
+/// A second copy of a service, and the files that make it.
+struct Second<'a> {
+    service: &'a Service,
+    copy: Service,
+    unit: String,
+    tree: FileTree,
+}
+
+/// Tries every service that the plan would bring to the new release and that may run twice: all
+/// of them start, pass their checks and stay up together for the settle time. `tight` names
+/// units that this host has no memory for twice.
 ///
 /// # Errors
 /// [`Refusal`] tells what the new release did; nothing live has changed then.
-pub fn precheck(work: &Work<'_>, plan: &Plan, app: &App, target: Target) -> Result<()> {
+pub fn precheck(
+    work: &Work<'_>,
+    plan: &Plan,
+    app: &App,
+    target: Target,
+    tight: &BTreeMap<String, String>,
+) -> Result<()> {
     if work.host.is_offline() || plan.from.is_none() {
         return Ok(());
     }
-    let touched = |service: &Service| {
-        let unit = app.unit(service);
-        plan.units
-            .iter()
-            .any(|one| one.unit == unit && matches!(one.action, Action::Overlap | Action::Restart))
+    let touched = |unit: &str| {
+        let mut units = plan.units.iter();
+        units.any(|one| one.unit == unit && matches!(one.action, Action::Overlap | Action::Restart))
     };
+    let mut copies = Vec::new();
     for service in &app.services {
-        if service.pre_check
-            && touched(service)
-            && host::files::user_ids(service.user.as_str())?.is_some()
-        {
-            one(work, plan, app, service, target)?;
+        let unit = app.unit(service);
+        if !service.pre_check || !touched(&unit) {
+            continue;
+        }
+        if let Some(why) = tight.get(&unit) {
+            let message = format!("`{unit}` is not tried first: {why}");
+            work.tell(
+                "warning",
+                "not-pre-checked",
+                About::release(&plan.to),
+                &message,
+            );
+        } else if host::files::user_ids(service.user.as_str())?.is_some() {
+            copies.push(Second::new(work, app, service, target, &plan.to)?);
         }
     }
-    Ok(())
-}
-
-fn one(work: &Work<'_>, plan: &Plan, app: &App, service: &Service, target: Target) -> Result<()> {
-    let copy = second(app, service)?;
-    let mut tree = copy_units(app, &copy, target, &plan.to)?;
-    let unit = app.unit(&copy);
-    for (name, bytes) in local_drop_ins(work.host, &app.unit(service))? {
-        let path = format!("{RUNTIME_UNIT_DIR}/{unit}.d/{name}");
-        tree.insert(path, Entry::file(bytes));
+    if copies.is_empty() {
+        return Ok(());
     }
-    let tried = attempt(work, app, &copy, &tree);
-    let lines = work.host.systemd.last_lines(&unit, 8);
-    take_away(work.host, app, &copy, &tree)?;
-    let about = About {
-        release: Some(&plan.to),
-        unit: Some(&unit),
-    };
+    let tried = attempt(work, app, &copies);
+    let failed = tried.as_ref().err().map(|(at, _)| *at);
+    let lines = failed.and_then(|at| copies.get(at));
+    let lines = lines.map(|one| work.host.systemd.last_lines(&one.unit, 8));
+    take_away(work.host, app, &copies)?;
     match tried {
         Ok(verdicts) => {
             for verdict in &verdicts {
+                let about = About {
+                    release: Some(&plan.to),
+                    unit: Some(&verdict.unit),
+                };
                 let text = format!("pre-check: {}, {} ms", verdict.check, verdict.millis);
                 work.tell("info", "pre-checked", about, &text);
             }
             Ok(())
         }
-        Err(error) => Err(Refusal {
+        Err((at, error)) => Err(Refusal {
             message: format!(
                 "{} failed its pre-check, nothing was changed: service `{}`: {error:#}\n    {}",
                 plan.to,
-                service.name,
-                lines.join("\n    ")
+                copies.get(at).map_or("", |one| one.service.name.as_str()),
+                lines.unwrap_or_default().join("\n    ")
             ),
             hint: "mend it and deploy again; `pre-check = false` in the manifest skips the trial"
                 .to_owned(),
         }
         .into()),
+    }
+}
+
+impl<'a> Second<'a> {
+    fn new(
+        work: &Work<'_>,
+        app: &App,
+        service: &'a Service,
+        target: Target,
+        id: &str,
+    ) -> Result<Self> {
+        let copy = second(app, service)?;
+        let mut tree = copy_units(app, &copy, target, id)?;
+        let unit = app.unit(&copy);
+        for (name, bytes) in local_drop_ins(work.host, &app.unit(service))? {
+            let path = format!("{RUNTIME_UNIT_DIR}/{unit}.d/{name}");
+            tree.insert(path, Entry::file(bytes));
+        }
+        Ok(Self {
+            service,
+            copy,
+            unit,
+            tree,
+        })
+    }
+
+    /// Runs `look` where the copy answers: it may be alone in its network.
+    fn look<T: Send>(&self, host: &Host, look: impl FnOnce() -> T + Send) -> Result<T> {
+        if self.copy.has_socket_unit() {
+            return Ok(look());
+        }
+        let state = host.systemd.show_one(&self.unit)?;
+        let pid = state.main_pid().context("it has no main process")?;
+        in_network_of(pid, look)
     }
 }
 
@@ -104,7 +161,8 @@ fn second(app: &App, service: &Service) -> Result<Service> {
     copy.checks.retain(|check| match &check.probe {
         Probe::Http { address, .. } => address.is_none() || own.contains(address),
         Probe::Tcp(address) => own.contains(&Some(*address)),
-        Probe::Unix(_) | Probe::Command(_) | Probe::Settle(_) => false,
+        Probe::Settle(_) => true,
+        Probe::Unix(_) | Probe::Command(_) | Probe::Job => false,
     });
     for check in &mut copy.checks {
         match &mut check.probe {
@@ -114,7 +172,7 @@ fn second(app: &App, service: &Service) -> Result<Service> {
                     *address = new;
                 }
             }
-            Probe::Unix(_) | Probe::Command(_) | Probe::Settle(_) => {}
+            Probe::Unix(_) | Probe::Command(_) | Probe::Job | Probe::Settle(_) => {}
         }
     }
     Ok(copy)
@@ -132,66 +190,92 @@ fn private(app: &App, service: &Service, index: usize, listen: &Listen) -> Resul
     Ok(Listen::Unix(path))
 }
 
-fn attempt(work: &Work<'_>, app: &App, copy: &Service, tree: &FileTree) -> Result<Vec<Verdict>> {
+/// Starts all copies, checks them, and watches them together. A failure comes with its copy.
+fn attempt(
+    work: &Work<'_>,
+    app: &App,
+    copies: &[Second<'_>],
+) -> Result<Vec<Verdict>, (usize, anyhow::Error)> {
     let host = work.host;
-    for (path, entry) in tree.iter() {
-        host.root.put(path, Some(entry))?;
-    }
-    host.systemd.daemon_reload()?;
-    let unit = app.unit(copy);
-    if copy.has_socket_unit() {
-        host.systemd.start(&app.socket_units(copy))?;
-    }
-    host.systemd
-        .start(std::slice::from_ref(&unit))
-        .map_err(|_| {
-            let state = host.systemd.show_one(&unit).unwrap_or_default();
-            anyhow!(
-                "it did not start ({}, exit status {})",
-                state.get("Result"),
-                state.get("ExecMainStatus")
-            )
-        })?;
     let trace = work.trace.as_str();
-    let look = || check_service(host, app, copy, trace);
-    let verdicts = if copy.has_socket_unit() {
-        look()
-    } else {
-        let state = host.systemd.show_one(&unit)?;
-        let pid = state.main_pid().context("it has no main process")?;
-        in_network_of(pid, look)?
+    let put = || -> Result<()> {
+        for (path, entry) in copies.iter().flat_map(|one| one.tree.iter()) {
+            host.root.put(path, Some(entry))?;
+        }
+        host.systemd.daemon_reload()
     };
-    if let Some(bad) = verdicts.iter().find(|verdict| verdict.failure.is_some()) {
-        let failure = bad.failure.as_deref().unwrap_or_default();
-        return Err(anyhow!("{}: {failure}", bad.check));
+    put().map_err(|error| (0, error))?;
+    for (at, one) in copies.iter().enumerate() {
+        started(host, app, one).map_err(|error| (at, error))?;
     }
-    let state = host.systemd.show_one(&unit)?;
-    if !state.is_active() {
-        return Err(anyhow!("it went down again ({})", state.get("Result")));
+    let from = Instant::now();
+    let mut verdicts = Vec::new();
+    let mut counts = Vec::new();
+    for (at, one) in copies.iter().enumerate() {
+        let look = || check_service(host, app, &one.copy, trace);
+        let mut seen = one.look(host, look).map_err(|error| (at, error))?;
+        if let Some(bad) = seen.iter().find(|verdict| verdict.failure.is_some()) {
+            let failure = bad.failure.as_deref().unwrap_or_default();
+            return Err((at, anyhow!("{}: {failure}", bad.check)));
+        }
+        verdicts.append(&mut seen);
+        let state = host.systemd.show_one(&one.unit);
+        counts.push((one.unit.clone(), state.map_err(|error| (at, error))?));
+    }
+    let services: Vec<&Service> = copies.iter().map(|one| &one.copy).collect();
+    let whole = settle_time(&services).min(LONGEST);
+    settle(host, &counts, whole.saturating_sub(from.elapsed())).map_err(|(unit, what)| {
+        let at = copies.iter().position(|one| one.unit == unit);
+        (at.unwrap_or(0), anyhow!("it went down again: {what}"))
+    })?;
+    for (at, one) in copies.iter().enumerate() {
+        let look = || still_answers(host, app, &one.copy, trace);
+        let seen = one.look(host, look).map_err(|error| (at, error))?;
+        seen.map_err(|what| (at, anyhow!("after a while, {what}")))?;
     }
     Ok(verdicts)
 }
 
-fn take_away(host: &Host, app: &App, copy: &Service, tree: &FileTree) -> Result<()> {
-    let mut units = vec![app.unit(copy)];
-    units.extend(app.socket_units(copy));
+fn started(host: &Host, app: &App, one: &Second<'_>) -> Result<()> {
+    host.systemd.start(&app.socket_units(&one.copy))?;
+    let start = host.systemd.start(std::slice::from_ref(&one.unit));
+    start.map_err(|_| {
+        let state = host.systemd.show_one(&one.unit).unwrap_or_default();
+        anyhow!("it did not start: {}", cause_text(&state))
+    })
+}
+
+fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
+    let mut units = Vec::new();
+    for one in copies {
+        units.push(one.unit.clone());
+        units.extend(app.socket_units(&one.copy));
+    }
     host.systemd.stop(&units).ok();
     host.systemd.reset_failed(&units);
+    for one in copies {
+        remove_units(host, &one.tree)?;
+        for listen in &one.copy.listen {
+            if let Listen::Unix(path) = listen {
+                host.root.remove_file(path.as_str())?;
+            }
+        }
+    }
+    host.systemd.daemon_reload()
+}
+
+/// Removes units that lie in `/run`, with the directories of their drop-ins.
+pub(super) fn remove_units(host: &Host, tree: &FileTree) -> Result<()> {
     for (path, _) in tree.iter() {
         host.root.remove_file(path)?;
         // Never the unit directory itself: it is how a host says that it runs systemd.
         if let Some((dir, _)) = path.rsplit_once('/')
             && dir != RUNTIME_UNIT_DIR
         {
-            host.root.remove_dir_if_empty(dir);
+            host.root.remove_dir_if_empty(dir)?;
         }
     }
-    for listen in &copy.listen {
-        if let Listen::Unix(path) = listen {
-            host.root.remove_file(path.as_str())?;
-        }
-    }
-    host.systemd.daemon_reload()
+    Ok(())
 }
 
 /// The administrator's own drop-ins of a unit: a copy of it must obey them too.
@@ -225,7 +309,9 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
             .rsplit_once('.')
             .map_or(unit, |(stem, _)| stem);
         unit.starts_with(&format!("{app}-"))
-            && (stem.ends_with(SUFFIX) || stem.ends_with("-standin@"))
+            && [SUFFIX, "-standin@", Hooks::SUFFIX]
+                .iter()
+                .any(|end| stem.ends_with(end))
     };
     let mut found = false;
     for name in host.root.list(RUNTIME_UNIT_DIR)? {

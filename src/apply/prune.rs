@@ -34,8 +34,8 @@ pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
             };
             // History decides; the clock only where there is none.
             let lived = state.before.iter().chain(&state.live);
-            let last = lived.enumerate().filter(|(_, one)| **one == id).last();
-            list.push((last.map(|(at, _)| at), record.staged, id));
+            let place = lived.enumerate().filter(|(_, one)| **one == id).last();
+            list.push((place.map(|(at, _)| at), record.staged, id));
         }
     }
     let previous = previous(work.host, work.book, layout, &state)?;

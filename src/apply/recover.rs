@@ -139,7 +139,7 @@ fn sweep(host: &Host, journal: &Journal) -> Result<()> {
     for change in &journal.files {
         if let Some((dir, name)) = change.path.rsplit_once('/') {
             host.root.sweep_temporaries(dir, |target| target == name)?;
-            switch::drop_if_empty(host, dir);
+            switch::drop_if_empty(host, dir)?;
         }
     }
     Ok(())
@@ -173,6 +173,7 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
             if !state.is_loaded() {
                 continue;
             }
+            reopen(systemd, unit)?;
             systemd.reset_failed(std::slice::from_ref(unit));
             let runs = state.main_pid().and_then(|pid| release_of(pid, &work.app));
             let rewritten = journal
@@ -189,8 +190,7 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
                 continue;
             }
             if unit.ends_with(".socket") {
-                let service = unit.replace(".socket", ".service");
-                systemd.stop(&[service, unit.clone()])?;
+                systemd.stop(&super::activate::behind(systemd, unit)?)?;
                 systemd.start(std::slice::from_ref(unit))?;
             } else if let Err(error) = systemd.restart(std::slice::from_ref(unit)) {
                 // The others come back all the same; the checks that follow tell of this one.
@@ -205,5 +205,22 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
     // Last, so that somebody answered all the time.
     systemd.stop(&journal.units.standins)?;
     systemd.reset_failed(&journal.units.standins);
+    Ok(())
+}
+
+/// Opens the sockets of a service again when a release that crashed at each request took them
+/// down with it (systemd.socket(5), "TriggerLimitBurst=").
+fn reopen(systemd: &crate::host::Systemd, unit: &str) -> Result<()> {
+    let triggered = systemd.show_one(unit)?;
+    let sockets = triggered.get("TriggeredBy").split(' ');
+    for socket in sockets.filter(|name| name.ends_with(".socket")) {
+        if systemd.show_one(socket)?.is_failed() {
+            // It cannot be opened beside a service that runs.
+            let units = super::activate::behind(systemd, socket)?;
+            systemd.stop(&units).ok();
+            systemd.reset_failed(&units);
+            systemd.start(&[socket.to_owned()])?;
+        }
+    }
     Ok(())
 }

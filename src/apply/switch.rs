@@ -35,16 +35,17 @@ fn put(host: &Host, change: &FileChange, back: bool) -> Result<()> {
     if entry.is_none()
         && let Some((dir, _)) = change.path.rsplit_once('/')
     {
-        drop_if_empty(host, dir);
+        drop_if_empty(host, dir)?;
     }
     Ok(())
 }
 
 /// Drop-ins and enablement links have directories of their own, which go with them.
-pub(super) fn drop_if_empty(host: &Host, dir: &str) {
+pub(super) fn drop_if_empty(host: &Host, dir: &str) -> Result<()> {
     if dir.ends_with(".d") || dir.ends_with(".wants") {
-        host.root.remove_dir_if_empty(dir);
+        host.root.remove_dir_if_empty(dir)?;
     }
+    Ok(())
 }
 
 /// Makes users, directories and the manager's view of the units as the new files say.

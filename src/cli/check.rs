@@ -2,6 +2,7 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
+use crate::model::Service;
 use crate::verify::{Verdict, check_service};
 use anyhow::{Context, Result};
 
@@ -19,7 +20,8 @@ pub(super) fn run(ctx: &Ctx) -> Result<Exit> {
         .context("the live release has no record")?;
     let app = record.app()?;
     let trace = crate::host::random_hex(8)?;
-    let services = app.services.iter().filter(|service| service.is_daemon());
+    let checked = |service: &&Service| service.is_daemon() || service.timer.is_some();
+    let services = app.services.iter().filter(checked);
     let verdicts: Vec<Verdict> = services
         .flat_map(|service| check_service(&ctx.host, &app, service, &trace))
         .collect();

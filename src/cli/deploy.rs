@@ -3,8 +3,8 @@
 use super::find::{Loaded, refuse};
 use super::{Ctx, Exit, Format};
 use crate::apply::{
-    About, Operation, Outcome, Work, apply, observe, precheck, preflight, programs, prune, space,
-    verify_units,
+    About, Operation, Outcome, Work, apply, hooks, observe, precheck, preflight, programs, prune,
+    soak, space, verify_units,
 };
 use crate::host;
 use crate::model::App;
@@ -96,14 +96,7 @@ impl Prepared {
     }
 
     /// Copies the source to a staged tree.
-    fn fill<'a>(
-        &mut self,
-        ctx: &'a Ctx,
-        work: &Work<'_>,
-        app: &App,
-        base: Option<&Base<'_>>,
-    ) -> Result<Filled<'a>> {
-        work.tell("info", "staging", About::default(), "staging the release");
+    fn fill<'a>(&mut self, ctx: &'a Ctx, app: &App, base: Option<&Base<'_>>) -> Result<Filled<'a>> {
         let bar = ctx.printer.progress(self.draft.payload.bytes());
         let filled = fill(&ctx.host, app, &self.source, &mut self.draft, base, &bar)?;
         bar.finish_and_clear();
@@ -159,7 +152,7 @@ fn deploy(
     prepared: &mut Prepared,
 ) -> Result<Exit> {
     let app = &loaded.app;
-    let observed = observe(&ctx.host, work.book, app, &prepared.tree)?;
+    let mut observed = observe(&ctx.host, work.book, app, &prepared.tree)?;
     prepared.recall(&observed);
     let mut filled = None;
     let unread = !prepared.draft.is_hashed();
@@ -168,7 +161,8 @@ fn deploy(
         let need = PayloadPlan::first(&prepared.draft.payload, app);
         space(&ctx.host, app, &need)?;
         preflight(&ctx.host, app)?;
-        filled = Some(prepared.fill(ctx, work, app, None)?);
+        work.book.reserve();
+        filled = Some(prepared.fill(ctx, app, None)?);
     } else {
         prepared.draft.hash(&prepared.source)?;
     }
@@ -190,21 +184,27 @@ fn deploy(
         }
         preflight(&ctx.host, app)?;
     }
-    work.book.reserve();
+    let message = format!("staging {id}");
+    work.tell("info", "staging", About::release(&id), &message);
     if filled.is_none() && there.is_none() {
         let live = observed.live.as_ref();
         let base = live.and_then(|live| Some((live.id.as_str(), live.payload.as_ref()?)));
         let base = base.map(|(id, payload)| Base { id, payload });
-        filled = Some(prepared.fill(ctx, work, app, base.as_ref())?);
+        filled = Some(prepared.fill(ctx, app, base.as_ref())?);
     }
+    let tight = std::mem::take(&mut observed.tight);
     drop(observed);
     record(ctx, work, loaded, prepared, &id)?;
+    work.book.reserve();
     let ready = || -> Result<()> {
         publish(&ctx.host, app, filled, &id)?;
         programs(&ctx.host, app, &id)?;
         verify_units(&ctx.host, app, &prepared.tree)
     };
-    let ready = ready().and_then(|()| precheck(work, &plan, app, ctx.target(app)));
+    let ready = ready().and_then(|()| {
+        hooks::before(work, &plan, app)?;
+        precheck(work, &plan, app, ctx.target(app), &tight)
+    });
     if let Err(error) = ready {
         let undone = match there {
             // It was there before this command, and may be needed.
@@ -223,6 +223,9 @@ fn deploy(
     let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, &Operation::Deploy))?;
     let exit = ended(ctx, &plan, outcome);
     if exit == Exit::Done {
+        if let Some(span) = &app.release.soak {
+            soak::start(work, app, &id, span);
+        }
         // The deploy stands; what could not be pruned waits for the next time.
         if let Err(error) = prune(work, &app.layout, app.release.keep) {
             ctx.printer

@@ -2,7 +2,9 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
+use crate::apply::soak::{Watched, watch};
 use crate::apply::{RecoverUnits, wait_for};
+use crate::host;
 use crate::model::Name;
 use crate::record::Book;
 use crate::verify::Address;
@@ -91,6 +93,49 @@ pub(super) fn wait(args: &AwaitArgs) -> Result<Exit> {
         },
     };
     wait_for(&address, Duration::from_secs(args.within))?;
+    Ok(Exit::Done)
+}
+
+/// Arguments of `soak`.
+#[derive(Debug, clap::Args)]
+pub(super) struct SoakArgs {
+    /// The release that went live
+    release: String,
+    /// For how long it is watched
+    #[arg(long)]
+    seconds: u64,
+}
+
+pub(super) fn soak(args: &SoakArgs, ctx: &Ctx) -> Result<Exit> {
+    let name = ctx.deployed()?;
+    let book = ctx.book(&name)?;
+    let Some(record) = book.release(&args.release)? else {
+        return Ok(Exit::Done);
+    };
+    let time = Duration::from_secs(args.seconds);
+    match watch(&ctx.host, &book, &record.app()?, &args.release, time)? {
+        Watched::Well => {
+            ctx.printer.say(&format!("{} did well", args.release));
+            Ok(Exit::Done)
+        }
+        Watched::Over => Ok(Exit::Done),
+        Watched::Looping(unit, what) => {
+            let lines = ctx.host.systemd.last_lines(&unit, 8).join("\n    ");
+            let why = format!("`{unit}` after the deploy: {what}\n    {lines}");
+            super::rollback::undo(ctx, &name, &args.release, &why)
+        }
+    }
+}
+
+/// Arguments of `relay`.
+#[derive(Debug, clap::Args)]
+pub(super) struct RelayArgs {
+    /// Where the server listens
+    address: std::net::SocketAddr,
+}
+
+pub(super) fn relay(args: &RelayArgs) -> Result<Exit> {
+    host::relay(args.address)?;
     Ok(Exit::Done)
 }
 

@@ -84,6 +84,12 @@ enum Command {
     /// Waits until an address accepts
     #[command(hide = true)]
     Await(internal::AwaitArgs),
+    /// Watches a release after its deploy and puts the one before back when a service loops
+    #[command(hide = true)]
+    Soak(internal::SoakArgs),
+    /// Passes connections on to a server that cannot take a socket over
+    #[command(hide = true)]
+    Relay(internal::RelayArgs),
     /// Serves the reference application's status page
     #[command(hide = true)]
     Page(internal::PageArgs),
@@ -140,6 +146,8 @@ pub fn main() -> ExitCode {
         Command::Prune(args) => prune::run(args, &ctx),
         Command::Remove(args) => remove::run(args, &ctx),
         Command::Await(args) => internal::wait(args),
+        Command::Soak(args) => internal::soak(args, &ctx),
+        Command::Relay(args) => internal::relay(args),
         Command::Page(args) => internal::page(args, &ctx),
         Command::Reference(args) => reference::run(args, &ctx),
     };

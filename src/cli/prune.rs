@@ -19,29 +19,26 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let wait = Duration::from_secs(args.wait);
-    let mut exit = Exit::Done;
     for name in ctx.all_deployed()? {
         ctx.must_be_deployed(&name)?;
-        let pruned = ctx.locked(&name, "pruning", wait, |work| app(args, ctx, work, &name))?;
-        if !pruned {
-            exit = Exit::Refused;
-        }
+        ctx.locked(&name, "pruning", wait, |work| app(args, ctx, work, &name))?;
     }
-    Ok(exit)
+    Ok(Exit::Done)
 }
 
-/// Prunes one app; false when a change of it was interrupted.
+/// Prunes one app, unless a change of it was interrupted.
 ///
 /// Recovery is left to `recover`, to the next deploy and to the next boot: this may run in a
-/// sandbox that could end the change only in part, and what it names must not be pruned.
-fn app(args: &Args, ctx: &Ctx, work: &Work<'_>, name: &Name) -> Result<bool> {
+/// sandbox that could end the change only in part, and what it names must not be pruned. That is
+/// no failure: there will be another day, and `robotctl doctor` tells of the interruption.
+fn app(args: &Args, ctx: &Ctx, work: &Work<'_>, name: &Name) -> Result<()> {
     if let Some(journal) = work.book.journal()? {
         ctx.printer.always(&format!(
-            "error: a {} of `{name}` was interrupted: nothing was removed\n\n\
+            "warning: a {} of `{name}` was interrupted: nothing was removed\n\n\
              hint: sudo robotctl recover",
             journal.operation
         ));
-        return Ok(false);
+        return Ok(());
     }
     let live = work.book.state()?.live;
     let record = match live {
@@ -63,5 +60,5 @@ fn app(args: &Args, ctx: &Ctx, work: &Work<'_>, name: &Name) -> Result<bool> {
         count => format!("{count} releases removed"),
     };
     ctx.printer.say(&format!("{name}: {count}"));
-    Ok(true)
+    Ok(())
 }

@@ -2,11 +2,11 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::apply::{Operation, Work, apply, observe, previous};
-use crate::model::Layout;
+use crate::apply::{About, Operation, Work, apply, observe, previous};
 use crate::model::layout::UNIT_DIR;
+use crate::model::{Layout, Name};
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
-use crate::record::{Book, FileChange, ReleaseRecord, Stored};
+use crate::record::{Book, FileChange, Mark, ReleaseRecord, Stored};
 use crate::render::{Mount, execstart};
 use crate::tree::Entry;
 use anyhow::{Context, Result};
@@ -75,6 +75,39 @@ fn back(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord) -> Result<Exit> {
     }
     let outcome = super::deploy::guarded(|| apply(work, &plan, &app, &tree, &Operation::Rollback))?;
     Ok(super::deploy::ended(ctx, &plan, outcome))
+}
+
+/// Takes back a release that was live and gave itself away later: marks it and puts the one
+/// before it back, unless somebody has been faster.
+pub(super) fn undo(ctx: &Ctx, name: &Name, bad: &str, why: &str) -> Result<Exit> {
+    ctx.change(name, "rolling back", Duration::from_secs(600), |work| {
+        if work.book.state()?.live.as_deref() != Some(bad) {
+            return Ok(Exit::Done);
+        }
+        work.tell("error", "failed", About::release(bad), why);
+        if let Some(mut record) = work.book.release(bad)? {
+            record.mark = Mark::Bad(why.lines().next().unwrap_or_default().to_owned());
+            work.book.set_release(&record)?;
+        }
+        let args = Args {
+            release: None,
+            service: None,
+            dry_run: false,
+            wait: 0,
+        };
+        let record = target(&args, ctx, work.book, &Layout::new(name))?;
+        Ok(match back(ctx, work, &record)? {
+            Exit::Done => {
+                ctx.printer.always(&format!(
+                    "error: {bad} failed, {} is back and healthy: {why}\n\n\
+                     hint: mend it and deploy again",
+                    record.id
+                ));
+                Exit::RolledBack
+            }
+            other => other,
+        })
+    })
 }
 
 /// Rewrites one service's `05-execstart.conf` so that it runs another release, alone.

@@ -70,6 +70,17 @@ impl Peer {
         }
     }
 
+    /// A second handle on the same connection, so that one thread reads and another writes.
+    ///
+    /// # Errors
+    /// When there are too many open files.
+    pub fn twin(&self) -> std::io::Result<Self> {
+        match self {
+            Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
+            Self::Unix(stream) => stream.try_clone().map(Self::Unix),
+        }
+    }
+
     /// Says that nothing more will be written.
     pub fn finish(&self) {
         // The other side may have gone already.

@@ -8,6 +8,11 @@ pub fn now() -> jiff::Timestamp {
     jiff::Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
+/// Does nothing for a while, for one who looks again and again.
+pub fn pause(time: Duration) {
+    std::thread::sleep(time);
+}
+
 /// The current instant in microseconds, as text of one width: its order is that of time.
 pub fn stamp() -> String {
     format!("{:.6}", jiff::Timestamp::now())

@@ -9,14 +9,17 @@
 )]
 
 mod activation;
+mod answers;
 mod clock;
 pub mod copy;
 pub mod files;
+mod group;
 pub mod journald;
 mod leftovers;
 mod lock;
 mod network;
 mod process;
+mod relay;
 mod root;
 mod runner;
 mod signals;
@@ -24,11 +27,13 @@ mod systemd;
 mod walk;
 
 pub use activation::{Inherited, Peer, notify_ready, notify_stopping};
-pub use clock::{now, stamp, wait_until};
+pub use clock::{now, pause, stamp, wait_until};
+pub use group::{memory_available, memory_of, waits_for_connections};
 pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};
 pub use process::{Process, is_hidden, processes, release_of};
+pub use relay::relay;
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};
 pub use signals::{Held, hold_signals};

@@ -263,9 +263,22 @@ impl Root {
     }
 
     /// Removes a directory if it is empty; anything else is left alone.
-    pub fn remove_dir_if_empty(&self, path: &str) {
-        // Refused when it is not empty, which is the point.
-        let _ = fs::remove_dir(self.path(path));
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn remove_dir_if_empty(&self, path: &str) -> Result<()> {
+        let real = self.path(path);
+        match fs::remove_dir(&real) {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound | ErrorKind::NotADirectory
+                ) =>
+            {
+                Err(error).with_context(|| format!("removing `{}`", real.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Renames within one file system, then syncs the directory.

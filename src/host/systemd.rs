@@ -23,6 +23,16 @@ impl UnitState {
         self.properties.get(name).map_or("", String::as_str)
     }
 
+    /// A state with these properties, for tests.
+    #[cfg(test)]
+    pub(crate) fn of(properties: &[(&str, &str)]) -> Self {
+        let properties = properties.iter();
+        let owned = properties.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self {
+            properties: owned.collect(),
+        }
+    }
+
     /// `ActiveState=active` or `reloading`.
     pub fn is_active(&self) -> bool {
         matches!(self.get("ActiveState"), "active" | "reloading")
@@ -52,7 +62,8 @@ impl UnitState {
 /// The properties that the stages look at.
 const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Result,MainPID,NRestarts,\
 NeedDaemonReload,FragmentPath,UnitFileState,ActiveEnterTimestamp,ExecMainStatus,ExecMainCode,\
-ExecMainStartTimestampMonotonic,InvocationID,DropInPaths";
+ExecMainStartTimestampMonotonic,InvocationID,DropInPaths,ControlGroup,MemoryCurrent,\
+Triggers,TriggeredBy";
 
 impl Systemd {
     pub(super) fn new(offline: bool) -> Self {

@@ -90,17 +90,24 @@ pub fn walk<T: Send>(
         let mut buffer = Vec::with_capacity(32 * 1024);
         let mut done = None;
         while let Some(next) = next(&queue, &changed, &mut below, done.take()) {
+            let mut refused = None;
             let mut each = |path: &Path, found: Found| -> Result<()> {
                 if matches!(found, Found::Dir) {
                     below.push(path.to_owned());
                 }
-                own.push(make(path, found)?);
+                match make(path, found) {
+                    Ok(made) => own.push(made),
+                    Err(error) => {
+                        refused = Some(error);
+                        anyhow::bail!("refused");
+                    }
+                }
                 Ok(())
             };
-            done = Some(
-                list(&root, &next, &mut buffer, &keep, &mut each)
-                    .with_context(|| format!("reading `{}`", dir.join(&next).display())),
-            );
+            let listed = list(&root, &next, &mut buffer, &keep, &mut each)
+                .with_context(|| format!("reading `{}`", dir.join(&next).display()));
+            // What `make` says is a whole sentence, and no failure to read.
+            done = Some(refused.map_or(listed, Err));
         }
         if let Ok(mut found) = found.lock() {
             found.append(&mut own);

@@ -67,6 +67,9 @@ pub struct ReleaseTable {
     pub python: Option<PythonTable>,
     /// How many releases stay on disk; default 5.
     pub keep: Option<u32>,
+    /// For how long after a deploy the release is watched, and put back when a service starts
+    /// to loop, such as `10min`; default: it is not.
+    pub soak: Option<String>,
 }
 
 /// One build command: its arguments.
@@ -99,16 +102,23 @@ pub struct SecretTable {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HooksTable {
-    /// Run before anything live changes.
+    /// Run before anything live changes: a failure stops the deploy.
     #[serde(default)]
     pub before_switch: Vec<Vec<String>>,
-    /// Run after the switch.
+    /// Run once the new release is live: a failure puts the old one back.
     #[serde(default)]
     pub after_switch: Vec<Vec<String>>,
+    /// How long the commands of one hook may take together; default `5min`.
+    pub timeout: Option<String>,
+    /// Preset of exceptions for a runtime, as a service has it.
+    pub runtime: Option<String>,
+    /// Named exceptions from the sandbox, as a service has them.
+    #[serde(default)]
+    pub sandbox: SandboxTable,
 }
 
 /// `[service.NAME]`
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServiceTable {
     /// One line for `Description=`; default made of the app's and the service's name.
@@ -204,12 +214,21 @@ pub struct CheckTable {
     pub status: Option<u16>,
     /// Text that the body must contain.
     pub contains: Option<String>,
+    /// Headers that the answer must have, by name.
+    #[serde(default)]
+    pub header: Map<String>,
+    /// Values that the body, as JSON, must have, by pointer: `{ "/status" = "ok" }`.
+    #[serde(default)]
+    #[schemars(with = "Map<serde_json::Value>")]
+    pub json: Map<toml::Value>,
     /// `host:port` that must accept.
     pub tcp: Option<String>,
     /// Path of a unix socket that must accept.
     pub unix: Option<String>,
     /// Command that must exit 0.
     pub command: Option<Vec<String>>,
+    /// `true`: the job that a timer starts is run once and must succeed.
+    pub job: Option<bool>,
     /// Must stay active without a restart for this long.
     pub settle: Option<String>,
     /// Keep trying for this long; default `30s`.

@@ -80,6 +80,22 @@ pub struct Release {
     pub python: Option<Python>,
     /// How many releases stay.
     pub keep: u32,
+    /// For how long a release that went live is watched, and put back when a service loops.
+    pub soak: Option<Span>,
+}
+
+/// Jobs that run once a deploy, on the new release.
+#[derive(Debug, Clone, Default)]
+pub struct Hooks {
+    /// Before anything live changes: a failure stops the deploy.
+    pub before_switch: Option<Service>,
+    /// After the new release took over, before its checks: a failure puts the old one back.
+    pub after_switch: Option<Service>,
+}
+
+impl Hooks {
+    /// What the names of these jobs end in.
+    pub const SUFFIX: &'static str = "-hook";
 }
 
 /// A whole application.
@@ -105,10 +121,8 @@ pub struct App {
     pub secrets: Vec<Secret>,
     /// Services, in an order in which each comes after what it names in `after`.
     pub services: Vec<Service>,
-    /// Run as the app's user before anything live changes.
-    pub before_switch: Vec<Vec<Text>>,
-    /// Run as the app's user after the switch.
-    pub after_switch: Vec<Vec<Text>>,
+    /// Jobs of a deploy.
+    pub hooks: Hooks,
     /// Where it lives.
     pub layout: Layout,
 }
@@ -178,6 +192,23 @@ impl App {
     /// The proxy unit of a service.
     pub fn proxy_unit(&self, service: &Service) -> String {
         format!("{}-{}-proxy.service", self.name, service.name)
+    }
+
+    /// The proxy's template unit, before a stand-in of the service.
+    pub fn proxy_standin_template(&self, service: &Service) -> String {
+        format!("{}-{}-proxy-standin@.service", self.name, service.name)
+    }
+
+    /// Every unit that stands in for a service on one release, each with the unit that it
+    /// stands in for, in their starting order.
+    pub fn standins(&self, service: &Service, id: &str) -> Vec<(String, String)> {
+        let mut out = vec![(self.standin_unit(service, id), self.unit(service))];
+        if service.socket == Socket::Proxy {
+            let template = self.proxy_standin_template(service);
+            let unit = template.replacen('@', &format!("@{id}"), 1);
+            out.push((unit, self.proxy_unit(service)));
+        }
+        out
     }
 
     /// The unit that starts and stops all of the app.

@@ -44,7 +44,7 @@ impl Type {
 pub enum Socket {
     /// systemd, which hands it over: no request is lost through a restart.
     Activate,
-    /// systemd, and `systemd-socket-proxyd` passes bytes on.
+    /// systemd, and `robotctl relay` passes bytes on.
     Proxy,
     /// The service itself.
     Direct,
@@ -72,11 +72,17 @@ pub enum Probe {
         status: u16,
         /// Text that the body must hold.
         contains: Option<Text>,
+        /// Headers that the answer must have.
+        headers: Vec<(Text, Text)>,
+        /// Values that the body must have as JSON, by pointer (RFC 6901).
+        json: Vec<(Text, serde_json::Value)>,
     },
     /// A TCP address accepts.
     Tcp(std::net::SocketAddr),
     /// A unix socket accepts.
     Unix(super::names::AbsPath),
+    /// The job that a timer starts is run once and succeeds.
+    Job,
     /// A command exits 0.
     Command(Vec<Text>),
     /// Stays active, without a restart, for this long.
@@ -222,9 +228,7 @@ impl Service {
 
     /// Whether a stand-in can answer while it restarts.
     pub fn overlaps(&self) -> bool {
-        self.upgrade == Upgrade::Overlap
-            && self.socket == Socket::Activate
-            && !self.listen.is_empty()
+        self.upgrade == Upgrade::Overlap && self.has_socket_unit()
     }
 
     /// Whether it is meant to run all the time once the app is started.

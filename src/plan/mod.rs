@@ -32,6 +32,8 @@ pub struct Observed {
     pub failed: BTreeSet<String>,
     /// Units that the administrator masked.
     pub masked: BTreeSet<String>,
+    /// Units that this host has no memory for twice, each with what is needed and what is there.
+    pub tight: BTreeMap<String, String>,
 }
 
 /// The live release.

@@ -72,9 +72,14 @@ pub(super) fn units(
     }
     for service in &new.app.services {
         let backend = look.service(new.app, service, &new.app.unit(service));
+        let with_it = matches!(backend.action, Action::Restart | Action::Overlap);
         out.push(backend);
         if service.socket == Socket::Proxy {
-            out.push(look.service(new.app, service, &new.app.proxy_unit(service)));
+            let mut proxy = look.service(new.app, service, &new.app.proxy_unit(service));
+            if with_it && proxy.action == Action::Restart {
+                "restarts with its server".clone_into(&mut proxy.why);
+            }
+            out.push(proxy);
         }
     }
     for service in new.app.services.iter().filter(|one| one.timer.is_some()) {
@@ -168,7 +173,10 @@ impl Look<'_> {
             (Action::Keep, "not enabled")
         } else if self.rewritten(unit) && active {
             (Action::Rebind, "its addresses changed: a planned gap")
-        } else if !self.known(unit) || self.observed.failed.contains(unit) {
+        } else if self.observed.failed.contains(unit) {
+            // Its service may run: a socket cannot be opened anew beside it.
+            (Action::Rebind, "it has failed")
+        } else if !self.known(unit) {
             (Action::Start, "new")
         } else if active {
             (
@@ -209,14 +217,14 @@ impl Look<'_> {
                 .iter()
                 .all(|socket| self.observed.active.contains(socket) && !self.rewritten(socket));
             let overlaps = service.overlaps() && held && unit == app.unit(service);
-            (
-                if overlaps {
-                    Action::Overlap
-                } else {
-                    Action::Restart
-                },
-                why,
-            )
+            match self.observed.tight.get(unit) {
+                Some(tight) if overlaps => {
+                    let why = format!("{why}; no overlap: {tight}");
+                    return Self::plan(unit, service, Action::Restart, &why);
+                }
+                _ if overlaps => (Action::Overlap, why),
+                _ => (Action::Restart, why),
+            }
         } else if active {
             (Action::Keep, "unchanged")
         } else if self.first || !self.known(unit) {

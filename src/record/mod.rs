@@ -311,7 +311,7 @@ impl Book {
     pub fn reserve(&self) {
         let path = self.path("reserve");
         if let Ok(None) = self.root.meta(&path) {
-            let _ = self.root.write_atomic(&path, &[0; RESERVE], 0o600);
+            let _ = self.root.write_atomic(&path, &vec![0; RESERVE], 0o600);
         }
     }
 

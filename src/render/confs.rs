@@ -263,7 +263,8 @@ pub(super) fn proxy(service: &Service) -> Result<Service> {
     proxy.name = Name::parse(&format!("{}-proxy", service.name))
         .map_err(|clause| anyhow!("`{}-proxy`: {clause}", service.name))?;
     proxy.exec = vec![
-        text("/usr/lib/systemd/systemd-socket-proxyd")?,
+        text("/usr/bin/robotctl")?,
+        text("relay")?,
         text(&address.to_string())?,
     ];
     // It never says READY; nothing waits for it, since systemd holds the socket.

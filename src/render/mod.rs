@@ -92,18 +92,7 @@ fn render_service(app: &App, service: &Service, target: Target, out: &mut FileTr
         drop_ins(app, service, target, &template, Mount::Instance, out)?;
     }
     if service.socket == Socket::Proxy {
-        let proxy = confs::proxy(service)?;
-        let unit = app.proxy_unit(service);
-        put(
-            out,
-            UNIT_DIR,
-            &unit,
-            units::service(app, &proxy, units::Role::Proxy)?,
-        );
-        drop_ins(app, &proxy, target, &unit, Mount::None, out)?;
-        if started {
-            enable(out, &unit, &[&app_target]);
-        }
+        render_proxy(app, service, target, out)?;
     }
     if let Some(timer) = &service.timer {
         let unit = app.timer_unit(service);
@@ -111,6 +100,33 @@ fn render_service(app: &App, service: &Service, target: Target, out: &mut FileTr
         if service.enable {
             enable(out, &unit, &["timers.target", &app_target]);
         }
+    }
+    Ok(())
+}
+
+/// What passes bytes on to a service, and to its stand-in.
+fn render_proxy(app: &App, service: &Service, target: Target, out: &mut FileTree) -> Result<()> {
+    let proxy = confs::proxy(service)?;
+    let unit = app.proxy_unit(service);
+    put(
+        out,
+        UNIT_DIR,
+        &unit,
+        units::service(app, &proxy, units::Role::Proxy)?,
+    );
+    drop_ins(app, &proxy, target, &unit, Mount::None, out)?;
+    if service.enable && service.timer.is_none() {
+        enable(out, &unit, &[&app.target_unit()]);
+    }
+    if service.overlaps() {
+        let template = app.proxy_standin_template(service);
+        put(
+            out,
+            UNIT_DIR,
+            &template,
+            units::service(app, &proxy, units::Role::ProxyStandIn)?,
+        );
+        drop_ins(app, &proxy, target, &template, Mount::None, out)?;
     }
     Ok(())
 }
@@ -146,12 +162,34 @@ pub fn precheck(app: &App, copy: &Service, target: Target, id: &str) -> Result<F
             text,
         );
     }
+    Ok(in_runtime(&tree))
+}
+
+/// A job of a deploy on the release `id`, in the app's own sandbox.
+///
+/// # Errors
+/// As [`render`].
+pub fn hook(app: &App, job: &Service, target: Target, id: &str) -> Result<FileTree> {
+    let mut tree = FileTree::default();
+    let unit = app.unit(job);
+    put(
+        &mut tree,
+        UNIT_DIR,
+        &unit,
+        units::service(app, job, units::Role::Main)?,
+    );
+    drop_ins(app, job, target, &unit, Mount::Pinned(id), &mut tree)?;
+    Ok(in_runtime(&tree))
+}
+
+/// The same units, where a boot takes them away.
+fn in_runtime(tree: &FileTree) -> FileTree {
     let mut runtime = FileTree::default();
     for (path, entry) in tree.iter() {
         let path = path.replacen(UNIT_DIR, RUNTIME_UNIT_DIR, 1);
         runtime.insert(path, entry.clone());
     }
-    Ok(runtime)
+    runtime
 }
 
 /// The texts of a service's unit, as systemd merges them: the file, then its drop-ins in order.

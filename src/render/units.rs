@@ -12,8 +12,10 @@ pub(super) enum Role {
     Main,
     /// The template that answers on the same socket while the service restarts.
     StandIn,
-    /// `systemd-socket-proxyd` before a service that cannot take a socket over.
+    /// `robotctl relay` before a service that cannot take a socket over.
     Proxy,
+    /// The same before the service's stand-in.
+    ProxyStandIn,
 }
 
 #[derive(Template)]
@@ -23,6 +25,8 @@ struct ServiceUnit<'a> {
     description: String,
     target_unit: String,
     relations: Vec<(&'static str, String)>,
+    /// The template whose instance of the same release this stands before.
+    before_standin: String,
     kind: &'static str,
     user: &'a str,
     group: &'a str,
@@ -47,6 +51,7 @@ struct ServiceUnit<'a> {
 /// The `.service` of a service in one role.
 pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String> {
     let main = role == Role::Main;
+    let stands_in = matches!(role, Role::StandIn | Role::ProxyStandIn);
     let groups: Vec<&str> = service
         .groups
         .iter()
@@ -58,9 +63,14 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
             Role::Main => service.description.to_string(),
             Role::StandIn => format!("{} (stand-in)", service.description),
             Role::Proxy => format!("{} (proxy)", service.description),
+            Role::ProxyStandIn => format!("{} (stand-in's proxy)", service.description),
         },
         target_unit: app.target_unit(),
         relations: relations(app, service, role),
+        before_standin: match role {
+            Role::ProxyStandIn => format!("{}-{}-standin@", app.name, stem(service)),
+            _ => String::new(),
+        },
         kind: service.kind.word(),
         user: service.user.as_str(),
         group: service.user.as_str(),
@@ -74,17 +84,13 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
         exec_start: words(&service.exec),
         exec_start_post: gate(service),
         exec_reload: reload(&service.exec_reload),
-        restart: if role == Role::StandIn {
-            "no"
-        } else {
-            service.restart
-        },
+        restart: if stands_in { "no" } else { service.restart },
         restarts: main && service.restart != "no",
         timeout_start: &service.timeout_start.text,
         timeout_stop: &service.timeout_stop.text,
         watchdog: service.watchdog.as_ref().map_or("", |span| &span.text),
         sockets: match role {
-            Role::Proxy => proxied(app, service),
+            Role::Proxy | Role::ProxyStandIn => proxied(app, service),
             _ if service.has_socket_unit() && service.socket == Socket::Activate => {
                 app.socket_units(service).join(" ")
             }
@@ -96,7 +102,7 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
             .map(|(name, value)| assignment(name, value))
             .collect(),
         env_file: match role {
-            Role::Proxy => String::new(),
+            Role::Proxy | Role::ProxyStandIn => String::new(),
             Role::Main | Role::StandIn => app.layout.env_file(),
         },
         credentials: service
@@ -104,7 +110,7 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
             .iter()
             .map(|name| (name.as_str(), app.layout.credential(name.as_str())))
             .collect(),
-        wanted_by: if role != Role::StandIn && service.enable && service.timer.is_none() {
+        wanted_by: if !stands_in && service.enable && service.timer.is_none() {
             app.target_unit()
         } else {
             String::new()
@@ -127,8 +133,13 @@ pub(super) fn gate(service: &Service) -> String {
 
 /// The socket unit whose listener the proxy of this (derived) service takes.
 fn proxied(app: &App, proxy: &Service) -> String {
-    let stem = proxy.name.as_str().trim_end_matches("-proxy");
-    format!("{}-{stem}.socket", app.name)
+    format!("{}-{}.socket", app.name, stem(proxy))
+}
+
+/// The name of the service that a proxy stands before.
+fn stem(proxy: &Service) -> &str {
+    let name = proxy.name.as_str();
+    name.strip_suffix("-proxy").unwrap_or(name)
 }
 
 /// Ordering and requirement lines of `[Unit]`.
@@ -148,11 +159,14 @@ fn relations(app: &App, service: &Service, role: Role) -> Vec<(&'static str, Str
     let mut join = Vec::new();
     match role {
         Role::Proxy => {
-            let stem = service.name.as_str().trim_end_matches("-proxy");
-            let backend = format!("{}-{stem}.service", app.name);
+            let backend = format!("{}-{}.service", app.name, stem(service));
             requires.push(backend.clone());
             after.push(backend.clone());
             join.push(backend);
+            requires.push(proxied(app, service));
+            after.push(proxied(app, service));
+        }
+        Role::ProxyStandIn => {
             requires.push(proxied(app, service));
             after.push(proxied(app, service));
         }

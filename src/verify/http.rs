@@ -32,8 +32,19 @@ impl fmt::Display for Address {
 pub struct Answer {
     /// The status code.
     pub status: u16,
+    /// Name and value of each header.
+    pub headers: Vec<(String, String)>,
     /// The body as text.
     pub body: String,
+}
+
+impl Answer {
+    /// The value of the first header of this name, in whatever case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let found = headers.find(|(one, _)| one.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 /// Sends one GET with the header `X-Trace-Id` and reads the answer.
@@ -115,6 +126,14 @@ fn parse(bytes: &[u8]) -> Result<Answer, String> {
     }
     Ok(Answer {
         status: response.code.unwrap_or(0),
+        headers: response
+            .headers
+            .iter()
+            .map(|one| {
+                let value = String::from_utf8_lossy(one.value);
+                (one.name.to_owned(), value.trim().to_owned())
+            })
+            .collect(),
         body: String::from_utf8_lossy(&body).into_owned(),
     })
 }

@@ -4,12 +4,16 @@
 //! minute. Success is the checks passed, no restart over the settle time, and a main process
 //! that really runs the release.
 
+mod cause;
 mod http;
+mod probe;
 
+pub use cause::{cause, cause_text};
 pub use http::{Address, Answer, get};
 
 use crate::host::{Host, UnitState, release_of, wait_until};
-use crate::model::{App, Check, Listen, Probe, Service};
+use crate::model::{App, Check, Probe, Service};
+use probe::{describe, probe};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -100,7 +104,37 @@ pub fn verify(
             verdicts.push(verdict);
         }
     }
-    settle(host, &services, &counts, settled_from).map_err(|(unit, what)| fail(&unit, what))?;
+    let whole = settle_time(&services).saturating_sub(settled_from.elapsed());
+    settle(host, &counts, whole).map_err(|(unit, what)| fail(&unit, what))?;
+    for service in &services {
+        still_answers(host, app, service, trace).map_err(|what| fail(&app.unit(service), what))?;
+    }
+    Ok(verdicts)
+}
+
+/// Runs the jobs of timers whose checks ask for it, on the release that is live now.
+///
+/// # Errors
+/// The first that does not succeed.
+pub fn run_jobs(
+    host: &Host,
+    app: &App,
+    skip: &dyn Fn(&str) -> bool,
+    trace: &str,
+) -> Result<Vec<Verdict>, Unhealthy> {
+    let mut verdicts = Vec::new();
+    let jobs = app.services.iter().filter(|service| {
+        service.timer.is_some() && service.enable && !skip(&app.timer_unit(service))
+    });
+    for service in jobs.filter(|service| !skip(&app.unit(service))) {
+        for verdict in check_service(host, app, service, trace) {
+            if let Some(failure) = &verdict.failure {
+                let what = format!("{}: {failure}", verdict.check);
+                return Err(unhealthy(host, &verdict.unit, what));
+            }
+            verdicts.push(verdict);
+        }
+    }
     Ok(verdicts)
 }
 
@@ -121,28 +155,31 @@ fn up(host: &Host, unit: &str) -> Result<UnitState, String> {
     if state.is_active() {
         return Ok(state);
     }
-    Err(format!(
-        "it is {} ({})",
-        state.get("ActiveState"),
-        state.get("Result")
-    ))
+    Err(cause_text(&state))
 }
 
-/// Watches until the settle time is over: no unit may restart or go down meanwhile.
-fn settle(
-    host: &Host,
-    services: &[&Service],
-    counts: &[(String, UnitState)],
-    from: Instant,
-) -> Result<(), (String, String)> {
+/// The longest time for which one of these must stay up.
+pub fn settle_time(services: &[&Service]) -> Duration {
     let longest = services.iter().flat_map(|service| &service.checks);
     let longest = longest.filter_map(|check| match &check.probe {
         Probe::Settle(span) => Some(span.duration),
         _ => None,
     });
-    let whole = longest.max().unwrap_or(SETTLE);
+    longest.max().unwrap_or(SETTLE)
+}
+
+/// Watches for a while: no unit may restart or go down meanwhile. `counts` holds units as they
+/// were at its beginning.
+///
+/// # Errors
+/// The unit, and what became of it.
+pub fn settle(
+    host: &Host,
+    counts: &[(String, UnitState)],
+    whole: Duration,
+) -> Result<(), (String, String)> {
     let mut outcome = Ok(());
-    let _: Result<(), ()> = wait_until(whole.saturating_sub(from.elapsed()), || {
+    let _: Result<(), ()> = wait_until(whole, || {
         for (unit, before) in counts {
             let now = match up(host, unit) {
                 Ok(now) => now,
@@ -163,13 +200,33 @@ fn settle(
     outcome
 }
 
+/// Looks once more at what answers: processes behind a main process that stays up may have died
+/// after the first look.
+///
+/// # Errors
+/// What was seen in place of an answer.
+pub fn still_answers(host: &Host, app: &App, service: &Service, trace: &str) -> Result<(), String> {
+    let unit = app.unit(service);
+    for check in &service.checks {
+        if matches!(
+            check.probe,
+            Probe::Http { .. } | Probe::Tcp(_) | Probe::Unix(_)
+        ) {
+            let look = || probe(host, &unit, service, check, trace);
+            wait_until(check.within.duration, look)
+                .map_err(|what| format!("{}: {what}", describe(service, &check.probe)))?;
+        }
+    }
+    Ok(())
+}
+
 /// Runs the checks of one service; each is tried until it passes or its time is over.
 pub fn check_service(host: &Host, app: &App, service: &Service, trace: &str) -> Vec<Verdict> {
     let unit = app.unit(service);
     let verdict = |check: &Check| {
         let start = Instant::now();
         let within = match check.probe {
-            Probe::Settle(_) => Duration::ZERO,
+            Probe::Settle(_) | Probe::Job => Duration::ZERO,
             _ => check.within.duration,
         };
         let result = wait_until(within, || probe(host, &unit, service, check, trace));
@@ -181,87 +238,4 @@ pub fn check_service(host: &Host, app: &App, service: &Service, trace: &str) -> 
         }
     };
     service.checks.iter().map(verdict).collect()
-}
-
-/// A check in words.
-fn describe(service: &Service, probe: &Probe) -> String {
-    match probe {
-        Probe::Http {
-            address,
-            path,
-            status,
-            ..
-        } => match http_address(service, *address) {
-            Some(address) => format!("GET {address}{path} gives {status}"),
-            None => format!("GET {path} gives {status}"),
-        },
-        Probe::Tcp(address) => format!("{address} accepts"),
-        Probe::Unix(path) => format!("{path} accepts"),
-        Probe::Command(argv) => {
-            let words: Vec<&str> = argv.iter().map(crate::model::Text::as_str).collect();
-            format!("`{}` succeeds", words.join(" "))
-        }
-        Probe::Settle(span) => format!("stays up for {}", span.text),
-    }
-}
-
-fn http_address(service: &Service, address: Option<std::net::SocketAddr>) -> Option<Address> {
-    if let Some(address) = address {
-        return Some(Address::Tcp(address));
-    }
-    service.listen.iter().find_map(|listen| match listen {
-        Listen::Unix(path) => Some(Address::Unix(path.to_string())),
-        other => other.local_address().map(Address::Tcp),
-    })
-}
-
-/// Looks once.
-fn probe(
-    host: &Host,
-    unit: &str,
-    service: &Service,
-    check: &Check,
-    trace: &str,
-) -> Result<(), String> {
-    // A broken service behind a socket lets clients hang: one look is short.
-    let patience = check
-        .within
-        .duration
-        .min(Duration::from_secs(5))
-        .max(Duration::from_secs(1));
-    match &check.probe {
-        Probe::Http {
-            address,
-            path,
-            status,
-            contains,
-        } => {
-            let address = http_address(service, *address).ok_or("it has no address")?;
-            let answer = get(&address, path.as_str(), trace, patience)?;
-            if answer.status != *status {
-                return Err(format!("it answers {}", answer.status));
-            }
-            match contains {
-                Some(text) if !answer.body.contains(text.as_str()) => {
-                    Err(format!("its body does not hold `{text}`"))
-                }
-                _ => Ok(()),
-            }
-        }
-        Probe::Tcp(address) => std::net::TcpStream::connect_timeout(address, patience)
-            .map(drop)
-            .map_err(|error| error.to_string()),
-        Probe::Unix(path) => std::os::unix::net::UnixStream::connect(host.root.path(path.as_str()))
-            .map(drop)
-            .map_err(|error| error.to_string()),
-        Probe::Command(argv) => {
-            let argv = argv.iter().map(ToString::to_string);
-            let command = crate::host::Command::new(argv);
-            command
-                .run()
-                .map(drop)
-                .map_err(|error| format!("{error:#}"))
-        }
-        Probe::Settle(_) => up(host, unit).map(drop),
-    }
 }

@@ -154,95 +154,32 @@ fn archive(test: &Test, name: &str, member: &str, kind: EntryType, link: &str) {
     builder.finish().expect("finish");
 }
 
+const INSIDE: &str = "make the archive anew from inside the directory: `tar -C DIR -cf app.tar .`";
+const WHOLE: &str = "make the archive anew from the whole directory";
+const SPECIAL: &str = "a release holds files, directories and links; list it in `release.exclude`";
+const RELATIVE: &str = "make it relative and keep it inside, or list it in `release.exclude`";
+
+/// A member's name, what it is, where it leads, why it is refused, and the hint.
+#[rustfmt::skip]
+const MEMBERS: &[(&str, EntryType, &str, &str, &str)] = &[
+    ("../evil", EntryType::Regular, "", "the archive's member `../evil` leaves the tree", INSIDE),
+    ("a/../../evil", EntryType::Regular, "", "the archive's member `a/../../evil` leaves the tree", INSIDE),
+    ("/etc/evil", EntryType::Regular, "", "the archive's member `/etc/evil` leaves the tree", INSIDE),
+    ("null", EntryType::Char, "", "the source holds a device, pipe or other special file: `null`", SPECIAL),
+    ("disk", EntryType::Block, "", "the source holds a device, pipe or other special file: `disk`", SPECIAL),
+    ("pipe", EntryType::Fifo, "", "the source holds a device, pipe or other special file: `pipe`", SPECIAL),
+    ("out", EntryType::Symlink, "../out", "the link `out` -> `../out` leaves the tree", RELATIVE),
+    ("passwd", EntryType::Symlink, "/etc/passwd", "the link `passwd` -> `/etc/passwd` leaves the tree", RELATIVE),
+    ("hard", EntryType::Link, "/etc/passwd", "the archive's member `hard` is a link to `/etc/passwd`, which is not in it", WHOLE),
+    ("hard", EntryType::Link, "../passwd", "the archive's member `hard` is a link to `../passwd`, which is not in it", WHOLE),
+    ("bin/web/below", EntryType::Regular, "", "the archive's member `bin/web/below` lies below `bin/web`, which is no directory", "make the archive anew from the directory"),
+];
+
 #[test]
 fn archive_members_that_leave_the_tree_are_refused() {
-    let inside = "make the archive anew from inside the directory: `tar -C DIR -cf app.tar .`";
-    let whole = "make the archive anew from the whole directory";
-    let special = "a release holds files, directories and links; list it in `release.exclude`";
-    let relative = "make it relative and keep it inside, or list it in `release.exclude`";
-    let file = EntryType::Regular;
-    let cases = [
-        (
-            "../evil",
-            file,
-            "",
-            "the archive's member `../evil` leaves the tree",
-            inside,
-        ),
-        (
-            "a/../../evil",
-            file,
-            "",
-            "the archive's member `a/../../evil` leaves the tree",
-            inside,
-        ),
-        (
-            "/etc/evil",
-            file,
-            "",
-            "the archive's member `/etc/evil` leaves the tree",
-            inside,
-        ),
-        (
-            "null",
-            EntryType::Char,
-            "",
-            "the source holds a device, pipe or other special file: `null`",
-            special,
-        ),
-        (
-            "disk",
-            EntryType::Block,
-            "",
-            "the source holds a device, pipe or other special file: `disk`",
-            special,
-        ),
-        (
-            "pipe",
-            EntryType::Fifo,
-            "",
-            "the source holds a device, pipe or other special file: `pipe`",
-            special,
-        ),
-        (
-            "out",
-            EntryType::Symlink,
-            "../out",
-            "the link `out` -> `../out` leaves the tree",
-            relative,
-        ),
-        (
-            "passwd",
-            EntryType::Symlink,
-            "/etc/passwd",
-            "the link `passwd` -> `/etc/passwd` leaves the tree",
-            relative,
-        ),
-        (
-            "hard",
-            EntryType::Link,
-            "/etc/passwd",
-            "the archive's member `hard` is a link to `/etc/passwd`, which is not in it",
-            whole,
-        ),
-        (
-            "hard",
-            EntryType::Link,
-            "../passwd",
-            "the archive's member `hard` is a link to `../passwd`, which is not in it",
-            whole,
-        ),
-        (
-            "bin/web/below",
-            file,
-            "",
-            "the archive's member `bin/web/below` lies below `bin/web`, which is no directory",
-            "make the archive anew from the directory",
-        ),
-    ];
-    for (member, kind, link, message, hint) in cases {
+    for (member, kind, link, message, hint) in MEMBERS {
         let test = app();
-        archive(&test, "evil.tar", member, kind, link);
+        archive(&test, "evil.tar", member, *kind, link);
         refused(&test, Some("evil.tar"), message, hint);
         assert!(!Path::new("/etc/evil").exists());
     }
@@ -307,8 +244,8 @@ fn what_is_no_archive_is_refused() {
 #[test]
 fn a_torn_archive_is_refused() {
     let test = app();
-    let text: String = (0..20_000).map(|number| format!("{number} ")).collect();
-    test.write("src/data", &text);
+    let numbers: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
+    test.write("src/data", &numbers.join(" "));
     for name in ["app.tar", "app.tar.gz", "app.tar.zst", "app.tar.xz"] {
         let path = test.app(name);
         let mut tar = Command::new("tar");

@@ -54,7 +54,7 @@ fn a_first_deploy_puts_everything_in_place() {
     let test = app();
     test.run(["deploy", "--apply"])
         .stderr(
-            "staging 1.0-[ID]\n`current` points at 1.0-[ID]\n1.0-[ID] is live (before: nothing)\n",
+            "staging the release\n`current` points at 1.0-[ID]\n1.0-[ID] is live (before: nothing)\n",
         )
         .success();
     let id = live(&test);
@@ -306,11 +306,11 @@ fn what_is_there_can_be_read_as_json() {
     assert_eq!(status[0]["current"], "releases/1.0-[ID]");
     assert_eq!(status[0]["interrupted"], serde_json::Value::Null);
     let releases = json(["releases", "--format", "json"]);
-    let lives: Vec<bool> = releases
+    let which: Vec<bool> = releases
         .iter()
         .map(|release| release["live"].as_bool().unwrap())
         .collect();
-    assert_eq!(lives, [false, true], "in the order of staging");
+    assert_eq!(which, [false, true], "in the order of staging");
     let history = json(["history", "--format", "json"]);
     let events: Vec<&str> = history
         .iter()

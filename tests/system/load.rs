@@ -1,13 +1,26 @@
-//! Clients that ask a server without a pause, each time over a new connection.
+//! Clients that ask a server 5 ms after each answer, with an exact account of what each of them saw.
 //!
 //! The machine has a network of its own, so the test's own executable runs inside as
 //! `system load ADDRESS CLIENTS`: a line on its standard input names the phase that begins, and
-//! its end ends the load, whose tally is then printed.
+//! its end ends the load, whose tally is then printed. CLIENTS is a number of clients that make
+//! a connection for each request, or `fresh=8,kept=2,idle=2,slow=2`:
+//!
+//! | kind | asks |
+//! |---|---|
+//! | `fresh` | `/` over a new connection each time |
+//! | `kept` | `/` over a connection that it keeps |
+//! | `idle` | `/` over a connection that it keeps, after a pause of 50 ms |
+//! | `slow` | `/slow`, which takes two seconds, over a new connection each time |
+//!
+//! A kept connection may be closed while nothing is under way (RFC 9112, 9.5). A client that
+//! sees that before it asks just makes a new one: that is counted as `closed`. One that asks at
+//! that very moment gets no answer and asks again (RFC 9110, 9.2.2): counted as `crossed`, and
+//! an error for clients that do not ask again. Anything else is a failure, by what happened.
 
 use crate::machine::Machine;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, Read as _, Write as _};
+use std::io::{BufRead as _, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,46 +28,122 @@ use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 /// What the clients saw in one phase.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Tally {
     pub answered: usize,
     /// Failures by what happened.
     pub failed: BTreeMap<String, usize>,
+    /// Kept connections that were found closed before the next request.
+    pub closed: usize,
+    /// Requests that crossed the close of a kept connection, and were asked again.
+    pub crossed: usize,
+    /// The slowest answer but those of `slow` clients.
     pub slowest_ms: u128,
+    /// The slowest answer of a `slow` client.
+    pub slowest_slow_ms: u128,
+    /// How long each answer took, by tenths of a millisecond, without `slow` clients.
+    pub times: BTreeMap<u64, usize>,
     /// Answers by body.
     pub bodies: BTreeMap<String, usize>,
+}
+
+impl Tally {
+    pub fn lost(&self) -> usize {
+        self.failed.values().sum()
+    }
+
+    /// The time within which 99 of 100 answers came, in milliseconds.
+    pub fn p99(&self) -> String {
+        let all: usize = self.times.values().sum();
+        let mut left = (all * 99).div_ceil(100);
+        for (tenths, count) in &self.times {
+            left = left.saturating_sub(*count);
+            if left == 0 {
+                return format!("{}.{}", tenths / 10, tenths % 10);
+            }
+        }
+        "-".to_owned()
+    }
+
+    /// Adds what was seen in another phase.
+    pub fn add(&mut self, other: &Self) {
+        self.answered += other.answered;
+        self.closed += other.closed;
+        self.crossed += other.crossed;
+        self.slowest_ms = self.slowest_ms.max(other.slowest_ms);
+        self.slowest_slow_ms = self.slowest_slow_ms.max(other.slowest_slow_ms);
+        for (what, count) in &other.failed {
+            *self.failed.entry(what.clone()).or_default() += count;
+        }
+        for (tenths, count) in &other.times {
+            *self.times.entry(*tenths).or_default() += count;
+        }
+        for (body, count) in &other.bodies {
+            *self.bodies.entry(body.clone()).or_default() += count;
+        }
+    }
 }
 
 /// A client gives up after this long: a hang is a failure.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How a client asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Fresh,
+    Kept,
+    Idle,
+    Slow,
+}
+
+impl Kind {
+    /// How long it waits before it asks.
+    fn pause(self) -> Duration {
+        Duration::from_millis(if self == Self::Idle { 50 } else { 5 })
+    }
+}
+
+/// Every client's kind, from `8` or `fresh=8,kept=2,idle=2,slow=2`.
+fn kinds(text: &str) -> Vec<Kind> {
+    if let Ok(count) = text.parse() {
+        return vec![Kind::Fresh; count];
+    }
+    let mut out = Vec::new();
+    for part in text.split(',') {
+        let (word, count) = part.split_once('=').expect("KIND=COUNT");
+        let kind = match word {
+            "fresh" => Kind::Fresh,
+            "kept" => Kind::Kept,
+            "idle" => Kind::Idle,
+            "slow" => Kind::Slow,
+            _ => panic!("`{word}` is no kind of client"),
+        };
+        out.resize(out.len() + count.parse::<usize>().expect("a number"), kind);
+    }
+    out
+}
+
 /// Runs the load until standard input ends, then prints the tally of every phase as JSON.
-pub fn generate(address: &str, clients: usize) {
+pub fn generate(address: &str, clients: &str) {
     let address: SocketAddr = address.parse().expect("an address");
     let stopped = AtomicBool::new(false);
     let phase = RwLock::new("rest".to_owned());
     let tallies: Mutex<BTreeMap<String, Tally>> = Mutex::default();
-    let client = || {
+    let client = |kind: Kind| {
+        let mut connection = None;
         while !stopped.load(Ordering::Relaxed) {
+            std::thread::sleep(kind.pause());
             let name = phase.read().unwrap().clone();
             let start = Instant::now();
-            let result = ask(address);
-            let took = start.elapsed().as_millis();
+            let seen = ask(address, kind, &mut connection);
+            let took = start.elapsed();
             let mut tallies = tallies.lock().unwrap();
-            let tally = tallies.entry(name).or_default();
-            match result {
-                Ok(body) => {
-                    tally.answered += 1;
-                    tally.slowest_ms = tally.slowest_ms.max(took);
-                    *tally.bodies.entry(body).or_default() += 1;
-                }
-                Err(what) => *tally.failed.entry(what).or_default() += 1,
-            }
+            seen.count(tallies.entry(name).or_default(), kind, took);
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..clients {
-            scope.spawn(client);
+        for kind in kinds(clients) {
+            scope.spawn(move || client(kind));
         }
         for line in std::io::stdin().lock().lines() {
             *phase.write().unwrap() = line.unwrap();
@@ -67,23 +156,182 @@ pub fn generate(address: &str, clients: usize) {
     );
 }
 
-fn ask(address: SocketAddr) -> Result<String, String> {
-    let exchange = || -> std::io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(b"GET / HTTP/1.1\r\nHost: load\r\nConnection: close\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
-    };
-    let text = exchange().map_err(|error| format!("{:?}", error.kind()))?;
-    match text.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 200") && !body.is_empty() => {
-            Ok(body.trim().to_owned())
+/// What came of one request.
+struct Seen {
+    closed: bool,
+    crossed: bool,
+    answer: Result<String, String>,
+}
+
+impl Seen {
+    fn count(self, tally: &mut Tally, kind: Kind, took: Duration) {
+        tally.closed += usize::from(self.closed);
+        tally.crossed += usize::from(self.crossed);
+        match self.answer {
+            Ok(body) => {
+                tally.answered += 1;
+                *tally.bodies.entry(body).or_default() += 1;
+                let millis = took.as_millis();
+                if kind == Kind::Slow {
+                    tally.slowest_slow_ms = tally.slowest_slow_ms.max(millis);
+                } else {
+                    tally.slowest_ms = tally.slowest_ms.max(millis);
+                    let tenths = u64::try_from(took.as_micros() / 100).unwrap_or(u64::MAX);
+                    *tally.times.entry(tenths).or_default() += 1;
+                }
+            }
+            Err(what) => *tally.failed.entry(what).or_default() += 1,
         }
-        Some((head, _)) => Err(head.lines().next().unwrap_or_default().to_owned()),
-        None => Err(format!("cut short after {} bytes", text.len())),
     }
+}
+
+fn ask(address: SocketAddr, kind: Kind, kept: &mut Option<TcpStream>) -> Seen {
+    let mut seen = Seen {
+        closed: false,
+        crossed: false,
+        answer: Err(String::new()),
+    };
+    if let Some(stream) = kept.take() {
+        if is_closed(&stream) {
+            seen.closed = true;
+        } else {
+            match exchange(stream, kind, kept) {
+                Err(Failure { got: 0, what }) if matches!(what, "reset" | "closed") => {
+                    seen.crossed = true;
+                }
+                Err(failure) => {
+                    seen.answer = Err(failure.said());
+                    return seen;
+                }
+                Ok(body) => {
+                    seen.answer = Ok(body);
+                    return seen;
+                }
+            }
+        }
+    }
+    let answer = match TcpStream::connect_timeout(&address, PATIENCE) {
+        Ok(stream) => exchange(stream, kind, kept).map_err(|failure| failure.said()),
+        Err(error) => Err(format!("connecting: {}", word(&error))),
+    };
+    seen.answer = answer;
+    seen
+}
+
+/// Whether the other side has closed a connection on which nothing is under way.
+fn is_closed(stream: &TcpStream) -> bool {
+    stream.set_nonblocking(true).unwrap();
+    let seen = stream.peek(&mut [0]);
+    stream.set_nonblocking(false).unwrap();
+    !matches!(seen, Err(error) if error.kind() == ErrorKind::WouldBlock)
+}
+
+/// Why there is no whole answer.
+struct Failure {
+    /// Bytes of the answer that came.
+    got: usize,
+    what: &'static str,
+}
+
+impl Failure {
+    fn said(&self) -> String {
+        match self.got {
+            0 => self.what.to_owned(),
+            _ => format!("{} in the middle of the answer", self.what),
+        }
+    }
+}
+
+fn word(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => "refused",
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => "reset",
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => "hung",
+        _ => "another error",
+    }
+}
+
+/// One request and its answer; the connection is kept when both sides want that.
+fn exchange(
+    mut stream: TcpStream,
+    kind: Kind,
+    kept: &mut Option<TcpStream>,
+) -> Result<String, Failure> {
+    let keep = matches!(kind, Kind::Kept | Kind::Idle);
+    let path = if kind == Kind::Slow { "/slow" } else { "/" };
+    let connection = if keep { "keep-alive" } else { "close" };
+    let request = format!("GET {path} HTTP/1.1\r\nHost: load\r\nConnection: {connection}\r\n\r\n");
+    let failed = |got: usize, error: &std::io::Error| Failure {
+        got,
+        what: word(error),
+    };
+    stream
+        .set_nodelay(true)
+        .map_err(|error| failed(0, &error))?;
+    stream
+        .set_read_timeout(Some(PATIENCE))
+        .map_err(|error| failed(0, &error))?;
+    stream
+        .write_all(request.as_bytes())
+        .map_err(|error| failed(0, &error))?;
+    let mut text = Vec::new();
+    let mut part = [0; 4096];
+    loop {
+        if let Some((status, body, more)) = whole(&text, false) {
+            if keep && more {
+                *kept = Some(stream);
+            }
+            return judged(status, body);
+        }
+        match stream.read(&mut part) {
+            Ok(0) => break,
+            Ok(count) => text.extend_from_slice(&part[..count]),
+            Err(error) => return Err(failed(text.len(), &error)),
+        }
+    }
+    // Without a length, the end of the connection is the end of the answer.
+    match whole(&text, true) {
+        Some((status, body, _)) => judged(status, body),
+        None => Err(Failure {
+            got: text.len(),
+            what: "closed",
+        }),
+    }
+}
+
+fn judged(status: u16, body: String) -> Result<String, Failure> {
+    match status {
+        200 => Ok(body),
+        _ => Err(Failure {
+            got: 0,
+            what: "a wrong status",
+        }),
+    }
+}
+
+/// Status, body and whether the connection stays, once all of an answer is there.
+fn whole(text: &[u8], ended: bool) -> Option<(u16, String, bool)> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let Ok(httparse::Status::Complete(head)) = response.parse(text) else {
+        return None;
+    };
+    let value = |name: &str| {
+        let found = response
+            .headers
+            .iter()
+            .find(|header| header.name.eq_ignore_ascii_case(name));
+        found.map(|header| String::from_utf8_lossy(header.value).to_ascii_lowercase())
+    };
+    let rest = &text[head..];
+    let body = match value("content-length").and_then(|text| text.parse::<usize>().ok()) {
+        Some(length) if rest.len() >= length => &rest[..length],
+        None if ended => rest,
+        _ => return None,
+    };
+    let stays = response.version == Some(1) && value("connection").as_deref() != Some("close");
+    let body = String::from_utf8_lossy(body).trim().to_owned();
+    Some((response.code.unwrap_or(0), body, stays))
 }
 
 /// A load that runs inside a machine.
@@ -93,9 +341,10 @@ pub struct Load {
 }
 
 impl Load {
-    pub fn start(machine: &Machine, address: &str, clients: usize) -> Self {
+    /// Starts it; `clients` is as on the command line.
+    pub fn start(machine: &Machine, address: &str, clients: impl ToString) -> Self {
         let mut child = machine
-            .command(&["system", "load", address, &clients.to_string()])
+            .lasting(&["system", "load", address, &clients.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,5 +1,6 @@
 //! A throwaway machine with a real systemd: `scripts/container` as a value that cleans up.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -21,7 +22,7 @@ fn container() -> PathBuf {
 }
 
 /// Checks that machines can be booted, and removes those of runs that were killed.
-pub fn ready(suites: &[String]) -> Result<(), String> {
+pub fn ready(suites: &BTreeSet<String>) -> Result<(), String> {
     let uid = Command::new("id").arg("-u").output();
     if uid.map_err(|error| error.to_string())?.stdout != b"0\n" {
         return Err(
@@ -131,6 +132,7 @@ impl std::fmt::Display for Out {
 
 impl Machine {
     /// Boots a machine of a suite with the binary under test as /usr/bin/robotctl.
+    /// The suite may be followed by what its root file system has besides: `bookworm+servers`.
     pub fn boot(suite: &str) -> Self {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{count}", std::process::id());
@@ -148,7 +150,7 @@ impl Machine {
         Self {
             root: Mutex::new(root_of(&out)),
             name,
-            suite: suite.to_owned(),
+            suite: suite.trim_end_matches("+servers").to_owned(),
             notes: Mutex::new(String::new()),
         }
     }
@@ -195,6 +197,13 @@ impl Machine {
             .arg(container())
             .args(["exec", &self.name, "--"])
             .args(argv);
+        command
+    }
+
+    /// A command that lasts as long as the test wants.
+    pub fn lasting(&self, argv: &[&str]) -> Command {
+        let mut command = Command::new(container());
+        command.args(["exec", &self.name, "--"]).args(argv);
         command
     }
 

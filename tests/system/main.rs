@@ -1,6 +1,9 @@
 //! System tests: the real binary on a real systemd, each test on a machine of its own.
 //!
-//! `cargo test --test system -- [NAME]... [--suite SUITE]... [--jobs N] [--list]`
+//! `cargo test --test system -- [NAME]... [--suite SUITE]... [--jobs N] [--full] [--list]`
+//!
+//! `--full` proves upgrades with every kind of broken release on every server: twenty changes
+//! each, in place of eight.
 //!
 //! A test runs once a suite; it is skipped nowhere: without root or the container's tools the
 //! whole run fails. `scripts/container` boots the machines.
@@ -25,34 +28,40 @@ mod crash;
 mod demo;
 mod deploy;
 mod doctor;
+mod hooks;
 mod load;
 mod lock;
 mod machine;
 mod overlap;
 mod remove;
 mod rollback;
+mod serve;
 mod shapes;
 mod targets;
+mod traps;
+mod upgrades;
 mod values;
 mod wiki;
 
 use machine::Machine;
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 /// One test: what must hold, and how it is found out.
 struct Test {
+    module: &'static str,
     name: &'static str,
     run: fn(&Machine),
 }
 
 macro_rules! tests {
     ($($module:ident :: $name:ident),* $(,)?) => {
-        &[$(Test { name: stringify!($name), run: $module::$name }),*]
+        &[$(Test { module: stringify!($module), name: stringify!($name), run: $module::$name }),*]
     };
 }
 
@@ -62,6 +71,12 @@ const TESTS: &[Test] = tests![
     crash::killed_while_rolling_back_it_ends_in_the_release_that_was_live,
     crash::power_cut_in_a_change_is_ended_before_services_start,
     wiki::the_wiki_is_deployed_upgraded_and_rolled_back,
+    upgrades::gunicorn_loses_nothing,
+    upgrades::uvicorn_loses_nothing,
+    upgrades::node_loses_nothing,
+    upgrades::rust_loses_nothing,
+    upgrades::a_server_behind_the_proxy_loses_nothing,
+    upgrades::a_plain_restart_for_comparison,
     overlap::no_request_is_lost_in_upgrades_and_rollbacks,
     doctor::each_fault_is_found_with_its_hint,
     broken::failing_upgrade_is_put_back_and_marked,
@@ -76,6 +91,16 @@ const TESTS: &[Test] = tests![
     shapes::hanging_service_is_ended_by_its_watchdog,
     rollback::rollback_brings_back_code_units_and_timers,
     rollback::rollback_by_name_and_twice,
+    hooks::a_release_that_loops_later_is_taken_back,
+    hooks::hooks_run_once_and_stop_or_undo_a_deploy,
+    hooks::jobs_headers_and_json_are_checked,
+    traps::a_socket_that_a_crash_loop_killed_is_opened_again,
+    traps::a_service_that_ignores_its_end_holds_nobody_up,
+    traps::without_memory_for_two_copies_it_restarts_and_says_so,
+    traps::an_address_that_changes_is_rebound_and_comes_back,
+    traps::a_trial_that_was_killed_leaves_nothing,
+    traps::causes_are_named_with_what_to_do,
+    traps::a_stranger_on_the_port_is_named,
     admin::masked_disabled_and_stopped_stay_so,
     admin::drop_in_of_the_administrator_wins,
     lock::second_robotctl_is_told_who_works,
@@ -85,6 +110,16 @@ const TESTS: &[Test] = tests![
 
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
 
+impl Test {
+    /// What the machine's root file system must have besides.
+    fn variant(&self) -> &'static str {
+        match self.module {
+            "upgrades" => "+servers",
+            _ => "",
+        }
+    }
+}
+
 /// What the command line asks for.
 struct Asked {
     names: Vec<String>,
@@ -92,12 +127,24 @@ struct Asked {
     jobs: usize,
 }
 
+impl Asked {
+    /// Whether a test is among those that were named.
+    fn wants(&self, test: &Test) -> bool {
+        let named = |name: &String| test.name.contains(name) || test.module == name;
+        self.names.is_empty() || self.names.iter().any(named)
+    }
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let [verb, address, clients] = arguments.as_slice()
         && verb == "load"
     {
-        load::generate(address, clients.parse().expect("a number of clients"));
+        load::generate(address, clients);
+        return ExitCode::SUCCESS;
+    }
+    if arguments == ["serve"] {
+        serve::run();
         return ExitCode::SUCCESS;
     }
     let asked = match parse(&arguments) {
@@ -108,7 +155,15 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Err(message) = machine::ready(&asked.suites) {
+    let roots: BTreeSet<String> = TESTS
+        .iter()
+        .filter(|test| asked.wants(test))
+        .flat_map(|test| {
+            let suites = asked.suites.iter();
+            suites.map(|suite| format!("{suite}{}", test.variant()))
+        })
+        .collect();
+    if let Err(message) = machine::ready(&roots) {
         eprintln!("system: {message}");
         return ExitCode::FAILURE;
     }
@@ -131,6 +186,7 @@ fn parse(arguments: &[String]) -> Result<Option<Asked>, String> {
                 }
                 return Ok(None);
             }
+            "--full" => upgrades::FULL.store(true, Ordering::Relaxed),
             "--suite" => asked.suites.push(value()?.clone()),
             "--jobs" => asked.jobs = value()?.parse().map_err(|_| "`--jobs` needs a number")?,
             flag if flag.starts_with('-') => return Err(format!("unknown option `{flag}`")),
@@ -152,12 +208,9 @@ fn run(asked: &Asked) -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         PANIC.with_borrow_mut(|text| *text = info.to_string());
     }));
-    let wanted = |test: &&Test| {
-        asked.names.is_empty() || asked.names.iter().any(|name| test.name.contains(name))
-    };
     let queue: VecDeque<(&Test, &str)> = TESTS
         .iter()
-        .filter(wanted)
+        .filter(|test| asked.wants(test))
         .flat_map(|test| asked.suites.iter().map(move |suite| (test, suite.as_str())))
         .collect();
     let queue = Mutex::new(queue);
@@ -192,7 +245,7 @@ fn one(test: &Test, suite: &str) -> bool {
     let start = Instant::now();
     let mut tail = String::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let machine = Machine::boot(suite);
+        let machine = Machine::boot(&format!("{suite}{}", test.variant()));
         let outcome = catch_unwind(AssertUnwindSafe(|| (test.run)(&machine)));
         match outcome {
             Ok(()) => tail = machine.notes(),

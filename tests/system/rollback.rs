@@ -14,7 +14,7 @@ after = ["web"]
 [service.sweep]
 exec = ["{current}/app.py", "tidy"]
 type = "oneshot"
-timer = { calendar = "daily" }
+timer = { calendar = "monthly" }
 "#;
 
 pub fn rollback_brings_back_code_units_and_timers(machine: &Machine) {

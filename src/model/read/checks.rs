@@ -4,6 +4,7 @@ use super::{Path, Reader, get, quoted};
 use crate::manifest::{CheckTable, Problem, Result, ServiceTable};
 use crate::model::names::{Span, Text};
 use crate::model::{Check, Listen, Probe};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 impl Reader<'_> {
@@ -18,7 +19,7 @@ impl Reader<'_> {
             let index = index.to_string();
             let path = ["service", key, "check", &index];
             out.push(Check {
-                probe: self.probe(&path, check, listen)?,
+                probe: self.probe(&path, check, listen, table.timer.is_some())?,
                 within: match &check.within {
                     Some(text) => {
                         let path = ["service", key, "check", &index, "within"];
@@ -31,7 +32,13 @@ impl Reader<'_> {
         Ok(out)
     }
 
-    fn probe(&self, path: Path<'_>, check: &CheckTable, listen: &[Listen]) -> Result<Probe> {
+    fn probe(
+        &self,
+        path: Path<'_>,
+        check: &CheckTable,
+        listen: &[Listen],
+        timer: bool,
+    ) -> Result<Probe> {
         let CheckTable {
             http,
             status,
@@ -40,6 +47,9 @@ impl Reader<'_> {
             unix,
             command,
             settle,
+            header,
+            json,
+            job,
             within: _,
         } = check;
         let kinds = [
@@ -48,16 +58,28 @@ impl Reader<'_> {
             unix.is_some(),
             command.is_some(),
             settle.is_some(),
+            *job == Some(true),
         ];
         if kinds.iter().filter(|given| **given).count() != 1 {
             return Err(Problem::new(path, "a check looks at exactly one thing")
-                .hint("give one of `http`, `tcp`, `unix`, `command`, `settle`"));
+                .hint("give one of `http`, `tcp`, `unix`, `command`, `job`, `settle`"));
         }
-        if http.is_none() && (status.is_some() || contains.is_some()) {
-            let problem = Problem::new(path, "`status` and `contains` belong to `http`");
+        let answer = status.is_some() || contains.is_some();
+        if http.is_none() && (answer || !header.is_empty() || !json.is_empty()) {
+            let message = "`status`, `contains`, `header` and `json` belong to `http`";
+            let problem = Problem::new(path, message);
             return Err(problem.hint("add `http = \"/healthz\"`, or take them out"));
         }
         let at = |last: &'static str| -> Vec<&str> { [path, &[last]].concat() };
+        if *job == Some(true) {
+            return match timer {
+                true => Ok(Probe::Job),
+                false => Err(
+                    Problem::new(&at("job"), "`job` belongs to a service with a `timer`")
+                        .hint("a service that stays up is checked by `http`, `tcp` or `settle`"),
+                ),
+            };
+        }
         if let Some(text) = http {
             return http_probe(&at, text, check, listen);
         }
@@ -113,5 +135,43 @@ fn http_probe<'a>(
             Some(text) => Some(get(&at("contains"), text, "usable text", Text::parse)?),
             None => None,
         },
+        headers: headers(&at("header"), &check.header)?,
+        json: json(&at("json"), &check.json)?,
     })
+}
+
+fn headers(path: Path<'_>, table: &BTreeMap<String, String>) -> Result<Vec<(Text, Text)>> {
+    let pair = |(name, value): (&String, &String)| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if name.is_empty() || !name.chars().all(fits) {
+            let message = format!("{} is not a header's name", quoted(name));
+            return Err(Problem::new(path, message));
+        }
+        Ok((
+            get(path, name, "usable text", Text::parse)?,
+            get(path, value, "usable text", Text::parse)?,
+        ))
+    };
+    table.iter().map(pair).collect()
+}
+
+fn json(
+    path: Path<'_>,
+    table: &BTreeMap<String, toml::Value>,
+) -> Result<Vec<(Text, serde_json::Value)>> {
+    let pair = |(pointer, value): (&String, &toml::Value)| {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            let message = format!("{} is not a JSON pointer", quoted(pointer));
+            return Err(Problem::new(path, message)
+                .hint("write it as in RFC 6901: `\"/status\"`, `\"/checks/0/name\"`"));
+        }
+        let value = serde_json::to_value(value).map_err(|_| {
+            Problem::new(
+                path,
+                format!("the value of {} has no JSON", quoted(pointer)),
+            )
+        })?;
+        Ok((get(path, pointer, "usable text", Text::parse)?, value))
+    };
+    table.iter().map(pair).collect()
 }

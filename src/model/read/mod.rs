@@ -4,6 +4,7 @@
 //! here adds the methods for its tables.
 
 mod checks;
+mod hooks;
 mod release;
 mod sandbox;
 mod service;
@@ -129,7 +130,6 @@ impl<'a> Reader<'a> {
             services.push(self.service(name, table)?);
         }
         colliding(&services)?;
-        let hooks = &self.manifest.hooks;
         Ok(App {
             version,
             description,
@@ -138,8 +138,7 @@ impl<'a> Reader<'a> {
             release: self.release()?,
             secrets: self.secrets()?,
             services: ordered(services)?,
-            before_switch: self.commands(&["hooks", "before-switch"], &hooks.before_switch)?,
-            after_switch: self.commands(&["hooks", "after-switch"], &hooks.after_switch)?,
+            hooks: self.hooks()?,
             name: self.name,
             user: self.user,
             environment: self.environment,

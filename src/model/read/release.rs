@@ -2,7 +2,7 @@
 
 use super::{Reader, get, quoted};
 use crate::manifest::{Problem, Result};
-use crate::model::names::{EnvName, Text};
+use crate::model::names::{EnvName, Span, Text};
 use crate::model::{Python, Release, Secret};
 
 impl Reader<'_> {
@@ -49,6 +49,13 @@ impl Reader<'_> {
             build: build.collect::<Result<_>>()?,
             python,
             keep,
+            soak: match &table.soak {
+                Some(text) => {
+                    let path = ["release", "soak"];
+                    Some(get(&path, text, "a time span", Span::parse)?)
+                }
+                None => None,
+            },
         })
     }
 

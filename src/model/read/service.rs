@@ -1,22 +1,28 @@
 //! `[service.NAME]`.
 
+use super::timer::timer;
 use super::{Path, Reader, get, one_of, quoted};
 use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
 use crate::model::names::{EnvName, Name, Span, Text, UnitName};
-use crate::model::{Limits, Listen, Sandbox, Service, Socket, Type, UnitRef, Upgrade};
+use crate::model::{Hooks, Limits, Listen, Sandbox, Service, Socket, Type, UnitRef, Upgrade};
 use std::collections::BTreeMap;
 
 impl Reader<'_> {
     pub(super) fn service(&self, key: &str, table: &ServiceTable) -> Result<Service> {
-        let at = |last: &'static str| ["service", key, last];
-        let name = get(&["service", key], key, "a name for a service", Name::parse)?;
-        for reserved in ["-standin", "-proxy", "-precheck"] {
+        for reserved in ["-standin", "-proxy", "-precheck", Hooks::SUFFIX] {
             if key.ends_with(reserved) {
                 let message = format!("a service's name may not end with `{reserved}`");
                 return Err(Problem::new(&["service", key], message)
                     .hint("units of that name are made beside a service: choose another name"));
             }
         }
+        self.any_service(key, table)
+    }
+
+    /// A service of the manifest, or one of ours whose name nobody else may have.
+    pub(super) fn any_service(&self, key: &str, table: &ServiceTable) -> Result<Service> {
+        let at = |last: &'static str| ["service", key, last];
+        let name = get(&["service", key], key, "a name for a service", Name::parse)?;
         let description = match &table.description {
             Some(text) => self.line(&at("description"), text)?,
             None => self.line(&at("description"), &format!("{} {key}", self.name))?,
@@ -79,7 +85,7 @@ impl Reader<'_> {
                 !listen.is_empty() && (upgrade == Upgrade::Overlap || table.upgrade.is_none()),
             ),
             checks: self.checks(key, table, &listen)?,
-            timer: self.timer(key, table.timer.as_ref(), kind)?,
+            timer: timer(key, table.timer.as_ref(), kind)?,
             sandbox: {
                 let sandbox = self.sandbox(key, table.runtime.as_deref(), &table.sandbox)?;
                 proxied(key, socket, &sandbox)?;
@@ -213,7 +219,7 @@ fn modes(
         );
     }
     let path = ["service", key, "upgrade"];
-    let can = socket == Socket::Activate && !listen.is_empty() && kind != Type::Forking;
+    let can = socket != Socket::Direct && !listen.is_empty() && kind != Type::Forking;
     let upgrade = match &table.upgrade {
         Some(text) => one_of(&path, text, &UPGRADES)?,
         None if can => Upgrade::Overlap,
@@ -222,7 +228,7 @@ fn modes(
     if upgrade == Upgrade::Overlap && !can {
         return Err(
             Problem::new(&path, format!("service `{key}` cannot overlap"))
-                .hint("only a service with an activated socket can: use `upgrade = \"restart\"`"),
+                .hint("only a service whose socket systemd holds can: use `upgrade = \"restart\"`"),
         );
     }
     Ok((socket, upgrade))
@@ -291,14 +297,14 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
             );
         }
     }
-    if let Some(text) = &cpu_quota {
-        if !text.strip_suffix('%').is_some_and(positive) {
-            let path = ["service", key, "limits", "cpu-quota"];
-            return Err(
-                Problem::new(&path, format!("{} is not a share", quoted(text)))
-                    .hint("write per cent of one processor: `70%`, `200%`"),
-            );
-        }
+    if let Some(text) = &cpu_quota
+        && !text.strip_suffix('%').is_some_and(positive)
+    {
+        let path = ["service", key, "limits", "cpu-quota"];
+        return Err(
+            Problem::new(&path, format!("{} is not a share", quoted(text)))
+                .hint("write per cent of one processor: `70%`, `200%`"),
+        );
     }
     for (key_of, value) in [("tasks-max", tasks_max), ("nofile", nofile)] {
         if value == Some(0) {

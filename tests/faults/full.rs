@@ -1,0 +1,102 @@
+//! A disk without a free byte: going back must work on it.
+
+use super::bench::{Bench, Place, words};
+use super::points::{Fault, strike};
+use super::seen::Seen;
+use super::syscalls::{Operation, operations};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// A small file system over a worker's tree.
+struct Small<'a>(&'a Path);
+
+impl<'a> Small<'a> {
+    fn new(at: &'a Path) -> Result<Self, String> {
+        mount(
+            Some("tmpfs"),
+            at,
+            Some("tmpfs"),
+            MsFlags::empty(),
+            Some("size=24m"),
+        )
+        .map_err(|errno| format!("mounting a small file system: {errno}"))?;
+        Ok(Self(at))
+    }
+
+    /// Not one more byte goes in.
+    fn fill(&self) {
+        let path = self.0.join("ballast");
+        let file = std::fs::File::create(path).unwrap();
+        let mut at = 0;
+        for piece in [1 << 20, 1 << 16, 1 << 12] {
+            let all = nix::fcntl::FallocateFlags::empty();
+            while nix::fcntl::fallocate(&file, all, at, piece).is_ok() {
+                at += piece;
+            }
+        }
+        assert!(
+            file.metadata().unwrap().blocks() > 0,
+            "the disk was full already"
+        );
+    }
+}
+
+impl Drop for Small<'_> {
+    fn drop(&mut self) {
+        let _ = umount2(self.0, MntFlags::MNT_DETACH);
+    }
+}
+
+pub(crate) fn going_back(bench: &Bench) -> Result<String, String> {
+    let operations = operations(bench)?;
+    let mut cases = Vec::new();
+    for operation in operations
+        .iter()
+        .filter(|one| ["upgrade", "rollback", "remove"].contains(&one.name))
+    {
+        cases.extend(operation.points.iter().map(|point| (operation, point)));
+    }
+    bench.each(&cases, |place, (operation, point)| {
+        place.clear();
+        let small = Small::new(&place.root)?;
+        super::bench::copy_tree(&operation.template, &place.root);
+        strike(place, &operation.arguments, point, Fault::Kill)?;
+        small.fill();
+        let ended = place
+            .must(&words(&["recover"]))
+            .and_then(|()| operation.judge(place));
+        drop(small);
+        ended.map(drop).map_err(|wrong| {
+            format!(
+                "{}, killed at {}, disk full: {wrong}",
+                operation.name,
+                point.shown()
+            )
+        })
+    })?;
+    for operation in operations
+        .iter()
+        .filter(|one| ["rollback", "remove", "prune"].contains(&one.name))
+    {
+        let place = bench.place("full", 0);
+        let small = Small::new(&place.root)?;
+        whole(&place, &small, operation)?;
+    }
+    Ok(format!(
+        "{} recoveries, a rollback, a prune and a removal on a full disk",
+        cases.len()
+    ))
+}
+
+/// A whole command that makes room or goes back, on a full disk.
+fn whole(place: &Place<'_>, small: &Small<'_>, operation: &Operation) -> Result<(), String> {
+    super::bench::copy_tree(&operation.template, &place.root);
+    small.fill();
+    place
+        .must(&operation.arguments)
+        .map_err(|said| format!("on a full disk: {said}"))?;
+    let side = Seen::at(&place.root).side(&operation.old, &operation.new);
+    side.map(drop)
+        .map_err(|wrong| format!("{} on a full disk: {wrong}", operation.name))
+}

@@ -1,0 +1,279 @@
+//! What other deploy tools got wrong, each by its name: none of it may happen here.
+
+use super::bench::{Bench, Place, Ran, ended, words};
+use super::crowd::whole;
+use super::points::{Fault, points, strike};
+use super::seen::{Seen, leftovers, names};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+type Case = fn(&Place<'_>) -> Result<(), String>;
+
+const CASES: [(&str, Case); 12] = [
+    ("a stale temporary link is never published", stale_link),
+    (
+        "a redeploy of the live release that fails does not delete it",
+        redeploy_that_fails,
+    ),
+    ("failed releases never use up keep", failures_keep),
+    (
+        "a rollback after kill -9 never takes a half-made release",
+        half_made,
+    ),
+    (
+        "a file that appears in a release does not change the order",
+        mtime,
+    ),
+    ("a lock is freed by SIGKILL", lock_of_the_dead),
+    (
+        "prune keeps the live release, whatever it is told",
+        prune_keeps,
+    ),
+    (
+        "a rollback keeps the release that it leaves, and can go there again",
+        rollback_keeps,
+    ),
+    (
+        "the link is relative and right from any directory",
+        relative_link,
+    ),
+    (
+        "a directory in the place of the link is refused, not removed",
+        directory_for_link,
+    ),
+    ("a history that cannot be written fails no deploy", history),
+    ("enablement is what systemctl --root makes", enablement),
+];
+
+pub(crate) fn named(bench: &Bench) -> Result<String, String> {
+    let place = bench.place("regressions", 0);
+    let mut wrong = Vec::new();
+    for (name, case) in CASES {
+        place.clear();
+        if let Err(error) = case(&place) {
+            wrong.push(format!("{name}: {error}"));
+        }
+    }
+    match wrong.is_empty() {
+        true => Ok(format!("{} bugs of others that are not ours", CASES.len())),
+        false => Err(wrong.join("\n  ")),
+    }
+}
+
+fn live(place: &Place<'_>) -> Result<String, String> {
+    whole(place)?;
+    Ok(Seen::at(&place.root)
+        .live()
+        .ok_or("nothing is live")?
+        .to_owned())
+}
+
+fn deployed(place: &Place<'_>, version: u32) -> Result<String, String> {
+    place.must(&place.deploy(version))?;
+    live(place)
+}
+
+fn same<T: PartialEq + std::fmt::Debug>(is: &T, should: &T) -> Result<(), String> {
+    if is == should {
+        Ok(())
+    } else {
+        Err(format!("it is {is:?} and should be {should:?}"))
+    }
+}
+
+fn refused(ran: &Ran) -> Result<(), String> {
+    if ran.code == Some(2) {
+        Ok(())
+    } else {
+        Err(format!("exit {:?}: {}", ran.code, ran.said))
+    }
+}
+
+/// Capistrano: `ln -s` into a link that a lost connection left publishes the release before.
+fn stale_link(place: &Place<'_>) -> Result<(), String> {
+    let first = deployed(place, 1)?;
+    let opt = place.root.join("opt/demo");
+    for name in [
+        ".current.robotctl-1-0-0",
+        "releases/current",
+        ".current.tmp",
+    ] {
+        symlink(format!("releases/{first}"), opt.join(name)).unwrap();
+    }
+    let second = deployed(place, 2)?;
+    same(&(first == second), &false)?;
+    same(&opt.join(".current.robotctl-1-0-0").is_symlink(), &false)?;
+    same(&names(&opt.join("releases").join(&first)).len(), &3)
+}
+
+/// Ansistrano: the same id again, failing before the switch, deletes the directory that is live.
+fn redeploy_that_fails(place: &Place<'_>) -> Result<(), String> {
+    let first = deployed(place, 1)?;
+    let before = Seen::at(&place.root);
+    // The unit was changed by hand, so that there is something to do; and that cannot be done.
+    let unit = place
+        .root
+        .join("usr/local/lib/systemd/system/demo-web.service");
+    fs::remove_file(&unit).unwrap();
+    fs::create_dir_all(unit.join("in the way")).unwrap();
+    let ran = place.run(&place.deploy(1));
+    same(&(ran.code == Some(0)), &false)?;
+    same(&live(place)?, &first)?;
+    same(&Seen::at(&place.root).releases, &before.releases)
+}
+
+/// Capistrano, Deployer, Ansistrano: failures push good releases out.
+fn failures_keep(place: &Place<'_>) -> Result<(), String> {
+    let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
+    let broken = words(&["--manifest", &place.bench.broken(), "deploy", "--apply"]);
+    for _ in 0..4 {
+        refused(&place.run(&broken))?;
+    }
+    place.must(&words(&["prune", "--keep", "2"]))?;
+    let kept: Vec<String> = Seen::at(&place.root).releases.into_keys().collect();
+    same(&kept, &vec![first, second])
+}
+
+/// Capistrano, Ansistrano: the newest directory is taken, half made or not.
+fn half_made(place: &Place<'_>) -> Result<(), String> {
+    let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
+    let keep = place.root.with_extension("keep");
+    let _ = fs::remove_dir_all(&keep);
+    fs::create_dir(&keep).unwrap();
+    super::bench::copy_tree(&place.root, &keep);
+    let (_, found) = points(place, &place.deploy(3))?;
+    let inside: Vec<_> = found
+        .into_iter()
+        .filter(|point| point.line.contains(".staging-"))
+        .collect();
+    for point in &inside {
+        place.become_like(&keep);
+        strike(place, &place.deploy(3), point, Fault::Kill)?;
+        same(&live(place)?, &second)?;
+        place.must(&words(&["rollback"]))?;
+        same(&live(place)?, &first)?;
+        leftovers(&place.root)?;
+    }
+    fs::remove_dir_all(&keep).unwrap();
+    same(&inside.is_empty(), &false)
+}
+
+/// Capistrano, Ansistrano: `ls -t` follows whoever touched a release last.
+fn mtime(place: &Place<'_>) -> Result<(), String> {
+    let ids = [
+        deployed(place, 1)?,
+        deployed(place, 2)?,
+        deployed(place, 3)?,
+    ];
+    let release = |id: &String| place.root.join("opt/demo/releases").join(id);
+    fs::write(release(&ids[0]).join("app.pid"), "1").unwrap();
+    place.must(&words(&["rollback"]))?;
+    same(&live(place)?, &ids[1])?;
+    place.must(&words(&["rollback"]))?;
+    same(&live(place)?, &ids[0])?;
+    refused(&place.run(&words(&["rollback"])))
+}
+
+/// Deployer, Kamal: a lock in a file outlives the one who held it.
+fn lock_of_the_dead(place: &Place<'_>) -> Result<(), String> {
+    deployed(place, 1)?;
+    let (_, found) = points(place, &place.deploy(1))?;
+    place.clear();
+    deployed(place, 2)?;
+    strike(
+        place,
+        &place.deploy(1),
+        found.last().ok_or("no point")?,
+        Fault::Kill,
+    )?;
+    same(
+        &place.root.join("var/lib/robotctl/demo/lock").exists(),
+        &true,
+    )?;
+    deployed(place, 3).map(drop)
+}
+
+/// Ansistrano, Deployer: nothing protects `current`.
+fn prune_keeps(place: &Place<'_>) -> Result<(), String> {
+    let first = deployed(place, 1)?;
+    for version in 2..=4 {
+        deployed(place, version)?;
+    }
+    place.must(&words(&["rollback", &first]))?;
+    place.must(&words(&["prune", "--keep", "0"]))?;
+    same(&live(place)?, &first)
+}
+
+/// Capistrano, Ansistrano: a rollback deletes the evidence; deploy-rs: a failed change rolls one
+/// release too far.
+fn rollback_keeps(place: &Place<'_>) -> Result<(), String> {
+    let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
+    place.must(&words(&["rollback"]))?;
+    same(&live(place)?, &first)?;
+    place.must(&words(&["rollback", &second]))?;
+    same(&live(place)?, &second)
+}
+
+/// Deployer: `ln --relative` wrote a link to nowhere.
+fn relative_link(place: &Place<'_>) -> Result<(), String> {
+    let first = deployed(place, 1)?;
+    let link = place.root.join("opt/demo/current");
+    same(
+        &fs::read_link(&link).unwrap().display().to_string(),
+        &format!("releases/{first}"),
+    )?;
+    same(&link.join("bin/run").exists(), &true)
+}
+
+/// Ansistrano: a real directory at `current` is removed with all that is in it.
+fn directory_for_link(place: &Place<'_>) -> Result<(), String> {
+    let own = place.root.join("opt/demo/current/own");
+    fs::create_dir_all(&own).unwrap();
+    let ran = place.run(&place.deploy(1));
+    same(&(ran.code == Some(0)), &false)?;
+    same(&own.is_dir(), &true)
+}
+
+/// RAUC: the status file at the very end fails the installation.
+fn history(place: &Place<'_>) -> Result<(), String> {
+    deployed(place, 1)?;
+    let path = place.root.join("var/lib/robotctl/demo/history.jsonl");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    deployed(place, 2).map(drop)
+}
+
+fn enablement(place: &Place<'_>) -> Result<(), String> {
+    deployed(place, 1)?;
+    let links = || -> Vec<(String, String)> {
+        let mut out = Vec::new();
+        super::seen::walk(
+            &place.root.join("etc/systemd/system"),
+            "",
+            &mut |path, text| {
+                out.push((path.to_owned(), text));
+            },
+        );
+        out
+    };
+    let ours = links();
+    let units: Vec<String> = names(&place.root.join("usr/local/lib/systemd/system"));
+    let wanted: Vec<&String> = units
+        .iter()
+        .filter(|unit| {
+            ours.iter()
+                .any(|(path, _)| path.ends_with(&format!("/{unit}")))
+        })
+        .collect();
+    fs::remove_dir_all(place.root.join("etc/systemd/system")).unwrap();
+    let mut command = Command::new("systemctl");
+    command
+        .arg(format!("--root={}", place.root.display()))
+        .arg("enable")
+        .args(&wanted);
+    let ran = ended(&mut command);
+    same(&ran.code, &Some(0)).map_err(|wrong| format!("systemctl: {wrong}: {}", ran.said))?;
+    same(&ours, &links())?;
+    same(&(ours.len() >= 6), &true)
+}

@@ -1,0 +1,125 @@
+//! Hooks of a deploy, the watch after it, and jobs as checks.
+
+use crate::demo::{current, demo, installed};
+use crate::machine::{Machine, until};
+use std::time::Duration;
+
+const NOTE: &str = "[hooks]
+before-switch = [[\"/bin/sh\", \"-c\", \"echo before $(cat VERSION) $(id -un) $PLACE >> /var/lib/demo/hooks\"]]
+after-switch = [[\"/bin/true\"], [\"/bin/sh\", \"-c\", \"echo after $(cat VERSION) >> /var/lib/demo/hooks\"]]
+[env]
+PLACE = \"here\"
+";
+
+pub fn hooks_run_once_and_stop_or_undo_a_deploy(machine: &Machine) {
+    let with = |version: &str, tables: &'static str| {
+        let mut demo = demo(version);
+        demo.tables = tables;
+        demo
+    };
+    with("1.0", NOTE).deployed(machine);
+    let second = with("2.0", NOTE).deployed(machine);
+    with("2.0", NOTE)
+        .deploy(machine)
+        .exits(0)
+        .says("nothing to do");
+    let noted = || machine.read("/var/lib/demo/hooks");
+    let expected = "before 1.0 demo here\nafter 1.0\nbefore 2.0 demo here\nafter 2.0\n";
+    assert_eq!(noted(), expected);
+
+    let before = installed(machine);
+    with(
+        "3.0",
+        "[hooks]\nbefore-switch = [[\"/bin/sh\", \"-c\", \"echo no way >&2; exit 7\"]]\n",
+    )
+    .deploy(machine)
+    .exits(2)
+    .says("nothing was changed")
+    .says("exit status 7")
+    .says("no way");
+    with(
+        "3.1",
+        "[hooks]\nbefore-switch = [[\"/bin/sleep\", \"60\"]]\ntimeout = \"1s\"\n",
+    )
+    .deploy(machine)
+    .exits(2)
+    .says("it took too long");
+    with(
+        "3.2",
+        "[hooks]\nafter-switch = [[\"/bin/sh\", \"-c\", \"echo oh dear >&2; exit 8\"]]\n",
+    )
+    .deploy(machine)
+    .exits(3)
+    .says("exit status 8")
+    .says("oh dear")
+    .says("is back and healthy");
+    assert_eq!(installed(machine), before);
+    assert_eq!(current(machine), second);
+    assert_eq!(
+        machine.ok("ls /run/systemd/system | grep -- -hook || true"),
+        ""
+    );
+    machine.robotctl("rollback").exits(0);
+    assert_eq!(noted(), expected, "a rollback is no deploy");
+    assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
+}
+
+pub fn a_release_that_loops_later_is_taken_back(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    let mut second = demo("2.0");
+    second.tables = "[release]\nsoak = \"2min\"\n";
+    let bad = second.deployed(machine);
+    let watch = "systemctl is-active demo-soak.service";
+    machine.ok(watch);
+    for _ in 0..2 {
+        let pid = machine.property("demo-worker.service", "MainPID");
+        machine.ok("systemctl kill --signal=KILL demo-worker.service");
+        until("the worker is back", Duration::from_secs(10), || {
+            let now = machine.property("demo-worker.service", "MainPID");
+            now != pid && now != "0"
+        });
+    }
+    until("the release is taken back", Duration::from_secs(20), || {
+        current(machine) == first
+    });
+    until("the watch is over", Duration::from_secs(20), || {
+        machine.sh(watch).code != 0
+    });
+    let said = machine.robotctl("releases").exits(0).says("bad: ");
+    assert!(said.stdout.contains(&bad), "{said}");
+    machine.robotctl("doctor").exits(0);
+
+    let mut third = demo("3.0");
+    third.tables = "[release]\nsoak = \"1s\"\n";
+    let third = third.deployed(machine);
+    until("the watch is over", Duration::from_secs(20), || {
+        machine.sh(watch).code != 0
+    });
+    assert_eq!(current(machine), third);
+}
+
+pub fn jobs_headers_and_json_are_checked(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    let mut good = demo("2.0");
+    good.tables = "[service.once]\nexec = [\"/bin/true\"]\ntimer = { calendar = \"yearly\" }\ncheck = [{ job = true }]\n";
+    let second = good.deployed(machine);
+    machine.robotctl("check").exits(0).says("the job succeeds");
+    let mut bad = demo("3.0");
+    bad.tables = "[service.once]\nexec = [\"/bin/sh\", \"-c\", \"echo cannot >&2; exit 5\"]\ntimer = { calendar = \"yearly\" }\ncheck = [{ job = true }]\n";
+    bad.deploy(machine)
+        .exits(3)
+        .says("exit status 5")
+        .says("cannot");
+    assert_eq!(current(machine), second);
+    let mut header = demo("4.0");
+    header.settle = "200ms\" }, { http = \"/healthz\", within = \"1s\", header = { connection = \"open\" } }, { settle = \"200ms";
+    header
+        .deploy(machine)
+        .exits(2)
+        .says("its header `connection` is `close`");
+    let mut json = demo("5.0");
+    json.settle = "200ms\" }, { http = \"/env\", within = \"1s\", json = { \"/colour\" = \"red\" } }, { settle = \"200ms";
+    json.deploy(machine).exits(2).says("its body is not JSON");
+    machine.robotctl("rollback").exits(0);
+    assert_eq!(current(machine), first);
+}

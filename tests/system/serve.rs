@@ -1,0 +1,114 @@
+//! A small HTTP server in Rust that takes its listener over from systemd: `system serve`.
+//!
+//! `fault` in its release says how it fails: see `upgrades.rs`.
+
+use std::fs;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+static ENDING: AtomicBool = AtomicBool::new(false);
+
+pub fn run() {
+    let version = fs::read_to_string("VERSION").unwrap().trim().to_owned();
+    let fault = fs::read_to_string("fault").unwrap().trim().to_owned();
+    let die = |after: u64, signal| {
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_secs(after));
+            nix::sys::signal::raise(signal).unwrap();
+        });
+    };
+    let mut set = nix::sys::signal::SigSet::empty();
+    set.add(nix::sys::signal::SIGTERM);
+    set.thread_block().unwrap();
+    match fault.as_str() {
+        "no-start" => panic!("it does not start"),
+        "crash" => die(2, nix::sys::signal::SIGABRT),
+        // What the kernel does to a process that takes more memory than there is.
+        "memory" => die(0, nix::sys::signal::SIGKILL),
+        _ => {}
+    }
+    let mut given = listenfd::ListenFd::from_env();
+    let listener = given.take_tcp_listener(0).unwrap().unwrap();
+    listener.set_nonblocking(true).unwrap();
+    if fault != "memory" {
+        sd_notify::notify(false, &[sd_notify::NotifyState::Ready]).unwrap();
+    }
+    std::thread::spawn(move || {
+        set.wait().unwrap();
+        ENDING.store(true, Ordering::SeqCst);
+    });
+    std::thread::scope(|scope| {
+        while !ENDING.load(Ordering::SeqCst) {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    let (version, fault) = (&version, &fault);
+                    scope.spawn(move || answer(stream, version, fault));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => wait(&listener),
+                Err(_) => {}
+            }
+        }
+    });
+}
+
+/// Until a connection comes, or a moment, so that the end is seen.
+fn wait(listener: &std::net::TcpListener) {
+    use std::os::fd::AsFd as _;
+    let mut watched = [nix::poll::PollFd::new(
+        listener.as_fd(),
+        nix::poll::PollFlags::POLLIN,
+    )];
+    let _ = nix::poll::poll(&mut watched, 20_u8);
+}
+
+/// Answers on one connection until it ends, or this process does.
+fn answer(mut stream: TcpStream, version: &str, fault: &str) {
+    stream.set_nonblocking(false).unwrap();
+    let moment = Some(Duration::from_millis(50));
+    stream.set_read_timeout(moment).unwrap();
+    let mut text = Vec::new();
+    let mut kept = false;
+    let mut part = [0; 4096];
+    loop {
+        match stream.read(&mut part) {
+            Ok(0) => return,
+            Ok(count) => text.extend_from_slice(&part[..count]),
+            // A connection on which nothing was ever asked carries a request soon.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if ENDING.load(Ordering::SeqCst) && kept && text.is_empty() {
+                    return;
+                }
+                continue;
+            }
+            Err(_) => return,
+        }
+        if !text.ends_with(b"\r\n\r\n") {
+            continue;
+        }
+        let request = String::from_utf8_lossy(&text).into_owned();
+        let path = request.split(' ').nth(1).unwrap_or_default();
+        if fault == "hang" {
+            std::thread::sleep(Duration::from_secs(3600));
+        }
+        if path == "/slow" {
+            std::thread::sleep(Duration::from_secs(2));
+        }
+        let status = match (fault, path) {
+            ("sick", "/healthz") => "503 Sick",
+            _ => "200 OK",
+        };
+        let ends = request.contains("Connection: close") || ENDING.load(Ordering::SeqCst);
+        let connection = if ends { "close" } else { "keep-alive" };
+        let length = version.len();
+        let answer = format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: {connection}\r\n\r\n{version}"
+        );
+        if stream.write_all(answer.as_bytes()).is_err() || ends {
+            return;
+        }
+        text.clear();
+        kept = true;
+    }
+}

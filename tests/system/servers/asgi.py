@@ -1,0 +1,31 @@
+"""For Uvicorn. `fault` in its release says how it fails: see upgrades.rs."""
+import asyncio
+import os
+import signal
+import sys
+import threading
+
+VERSION = open("VERSION").read().strip()
+FAULT = open("fault").read().strip()
+
+if FAULT == "no-start":
+    sys.exit("it does not start")
+if FAULT == "crash":
+    threading.Timer(2, os._exit, (1,)).start()
+if FAULT == "memory":
+    # What the kernel does to a process that takes more memory than there is.
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def application(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    if FAULT == "hang":
+        await asyncio.sleep(3600)
+    if scope["path"] == "/slow":
+        await asyncio.sleep(2)
+    status = 503 if FAULT == "sick" and scope["path"] == "/healthz" else 200
+    body = VERSION.encode()
+    headers = [(b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

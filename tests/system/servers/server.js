@@ -1,0 +1,33 @@
+// For Node. `fault` in its release says how it fails: see upgrades.rs.
+const fs = require("node:fs");
+const http = require("node:http");
+
+const version = fs.readFileSync("VERSION", "utf8").trim();
+const fault = fs.readFileSync("fault", "utf8").trim();
+
+if (fault === "no-start") {
+  console.error("it does not start");
+  process.exit(1);
+}
+if (fault === "crash") setTimeout(() => process.exit(1), 2000);
+// What the kernel does to a process that takes more memory than there is.
+if (fault === "memory") process.kill(process.pid, "SIGKILL");
+
+let ending = false;
+const server = http.createServer((request, response) => {
+  if (fault === "hang") return;
+  const answer = () => {
+    if (ending) response.setHeader("Connection", "close");
+    response.statusCode = fault === "sick" && request.url === "/healthz" ? 503 : 200;
+    response.setHeader("Content-Length", Buffer.byteLength(version));
+    response.end(version);
+  };
+  if (request.url === "/slow") setTimeout(answer, 2000);
+  else answer();
+});
+process.on("SIGTERM", () => {
+  ending = true;
+  server.close(() => process.exit(0));
+  server.closeIdleConnections();
+});
+server.listen({ fd: 3 });

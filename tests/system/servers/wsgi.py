@@ -1,0 +1,29 @@
+"""For Gunicorn. `fault` in its release says how it fails: see upgrades.rs."""
+import os
+import signal
+import sys
+import threading
+import time
+
+VERSION = open("VERSION").read().strip()
+FAULT = open("fault").read().strip()
+
+if FAULT == "no-start":
+    sys.exit("it does not start")
+if FAULT == "crash":
+    threading.Timer(2, os.kill, (os.getppid(), signal.SIGKILL)).start()
+if FAULT == "memory":
+    # What the kernel does to a process that takes more memory than there is.
+    os.kill(os.getppid(), signal.SIGKILL)
+
+
+def application(environ, start_response):
+    if FAULT == "hang":
+        time.sleep(3600)
+    path = environ["PATH_INFO"]
+    if path == "/slow":
+        time.sleep(2)
+    status = "503 Sick" if FAULT == "sick" and path == "/healthz" else "200 OK"
+    body = VERSION.encode()
+    start_response(status, [("Content-Length", str(len(body)))])
+    return [body]

@@ -1,0 +1,206 @@
+//! What systemd, administrators and other programs put in an upgrade's way.
+
+use crate::demo::{WEB, current, demo, runs};
+use crate::load::Load;
+use crate::machine::{Machine, until};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// A release that crashes at each start takes its socket down with it, under load.
+pub fn a_socket_that_a_crash_loop_killed_is_opened_again(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    let load = Load::start(machine, "127.0.0.1:8080", 4);
+    let mut bad = demo("2.0");
+    bad.fault = "crash";
+    bad.web = "pre-check = false\nupgrade = \"restart\"\nrestart = \"no\"";
+    bad.settle = "";
+    bad.deploy(machine).exits(3);
+    load.stop();
+    assert_eq!(machine.get(WEB), "200 1.0");
+    assert_eq!(runs(machine, "demo-web.service"), first);
+    assert_eq!(machine.property("demo-web.socket", "ActiveState"), "active");
+
+    // The same by hand, to the end: service and socket have failed when the next deploy comes.
+    machine.ok("mkdir -p /run/systemd/system/demo-web.service.d && \
+        printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\nRestart=no\\n' > /run/systemd/system/demo-web.service.d/99-broken.conf && \
+        systemctl daemon-reload && systemctl kill --signal=KILL demo-web.service");
+    until("the socket has failed", Duration::from_secs(20), || {
+        machine.sh("curl -s -m 1 http://127.0.0.1:8080/");
+        machine.property("demo-web.socket", "ActiveState") == "failed"
+    });
+    machine
+        .ok("rm /run/systemd/system/demo-web.service.d/99-broken.conf && systemctl daemon-reload");
+    demo("3.0").deployed(machine);
+    assert_eq!(machine.get(WEB), "200 3.0");
+    assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
+}
+
+/// A service that does not end when it is told to is killed, and nobody waits for that.
+pub fn a_service_that_ignores_its_end_holds_nobody_up(machine: &Machine) {
+    let keys =
+        "timeout-stop = \"2s\"\n[service.web.sandbox]\ndirectives = { KillSignal = \"SIGCONT\" }";
+    let deaf = |version: &str| {
+        let mut deaf = demo(version);
+        deaf.web = keys;
+        deaf
+    };
+    deaf("1.0").deployed(machine);
+    let load = Load::start(machine, "127.0.0.1:8080", "fresh=4");
+    let start = Instant::now();
+    let second = deaf("2.0").deployed(machine);
+    let took = start.elapsed();
+    assert_eq!(runs(machine, "demo-web.service"), second);
+    let tallies = load.stop();
+    let all = &tallies["rest"];
+    machine.note(&format!(
+        "a service that ignores SIGTERM, killed after 2 s: {} of {} requests lost, slowest {} ms, upgrade {:.1} s",
+        all.lost(),
+        all.answered,
+        all.slowest_ms,
+        took.as_secs_f32()
+    ));
+    // What it had in hand when it was killed, twice: the old one, and the stand-in.
+    assert!(all.lost() <= 8, "{all:?}");
+    assert!(all.slowest_ms < 1500, "{all:?}");
+}
+
+pub fn without_memory_for_two_copies_it_restarts_and_says_so(machine: &Machine) {
+    demo("1.0").deployed(machine);
+    machine.ok("sed 's/^MemAvailable:.*/MemAvailable:      20000 kB/' /proc/meminfo > /root/meminfo && mount --bind /root/meminfo /proc/meminfo");
+    demo("2.0").write(machine);
+    machine
+        .robotctl("--manifest /root/demo/robot.toml deploy")
+        .exits(0)
+        .says("no overlap: second copies need");
+    let second = demo("2.0").deploy(machine).exits(0);
+    second.says("is not tried first: second copies need");
+    assert_eq!(machine.get(WEB), "200 2.0");
+    machine.ok("umount /proc/meminfo");
+    demo("3.0")
+        .deploy(machine)
+        .exits(0)
+        .says("answers on the new release");
+}
+
+pub fn an_address_that_changes_is_rebound_and_comes_back(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    let mut moved = demo("2.0");
+    moved.tables = "[environment.x.listen]\nweb = [\"127.0.0.1:1\"]\n";
+    let text = moved.manifest().replace("127.0.0.1:8080", "127.0.0.1:8090");
+    moved.write(machine);
+    machine.write("/root/demo/robot.toml", &text, 0o644);
+    machine
+        .robotctl("--manifest /root/demo/robot.toml deploy --apply")
+        .exits(0)
+        .says("a planned gap");
+    assert_eq!(machine.get("http://127.0.0.1:8090"), "200 2.0");
+    assert!(machine.get(WEB).starts_with("000 "));
+    machine.robotctl("rollback").exits(0);
+    assert_eq!(current(machine), first);
+    assert_eq!(machine.get(WEB), "200 1.0");
+    assert!(machine.get("http://127.0.0.1:8090").starts_with("000 "));
+}
+
+pub fn a_trial_that_was_killed_leaves_nothing(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    let mut next = demo("2.0");
+    next.settle = "9s";
+    next.write(machine);
+    let mut child = machine
+        .command(&[
+            "robotctl",
+            "--manifest",
+            "/root/demo/robot.toml",
+            "deploy",
+            "--apply",
+        ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let copy = "systemctl is-active demo-web-precheck.service";
+    until("the copy runs", Duration::from_secs(20), || {
+        machine.sh(copy).code == 0
+    });
+    machine.ok("pkill --signal KILL --exact robotctl");
+    child.wait().unwrap();
+    machine.ok(copy);
+    machine.robotctl("recover").exits(0);
+    assert_ne!(machine.sh(copy).code, 0);
+    assert_eq!(machine.ok("ls /run/systemd/system | grep demo || true"), "");
+    assert_eq!(
+        machine.ok("systemctl list-units --all --plain --no-legend '*precheck*'"),
+        ""
+    );
+    assert_eq!(machine.ok("pgrep -u demo | wc -l"), "2", "web and worker");
+    assert_eq!(current(machine), first);
+}
+
+pub fn a_stranger_on_the_port_is_named(machine: &Machine) {
+    let mut stranger = machine
+        .command(&[
+            "python3",
+            "-m",
+            "http.server",
+            "--bind",
+            "127.0.0.1",
+            "8080",
+        ])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the stranger listens", Duration::from_secs(10), || {
+        machine.get(WEB).starts_with("200")
+    });
+    demo("1.0")
+        .deploy(machine)
+        .exits(2)
+        .says("127.0.0.1:8080 of service `web` is in use by pid ")
+        .says("(`python3`)");
+    machine.ok("pkill --exact python3");
+    stranger.wait().unwrap();
+    demo("1.0").deployed(machine);
+}
+
+/// What ended a service is said in words, with what to do about it.
+pub fn causes_are_named_with_what_to_do(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    for (version, tables, said) in [
+        (
+            "2.0",
+            "[service.worker.sandbox]\ndirectives = { SystemCallErrorNumber = \"kill\", SystemCallFilter = \"~socket\" }\n",
+            "the sandbox refused a system call",
+        ),
+        (
+            "2.1",
+            "[service.worker.sandbox]\ndirectives = { LoadCredential = \"key:/etc/demo/credentials/gone\" }\n",
+            "243/CREDENTIALS",
+        ),
+        (
+            "2.2",
+            "[service.late]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\nwatchdog = \"1s\"\nrestart = \"no\"\n",
+            "watchdog",
+        ),
+        (
+            "2.3",
+            "[service.late]\nexec = [\"/bin/sh\", \"-c\", \"kill -KILL $$\"]\ntype = \"notify\"\nrestart = \"no\"\n",
+            "it was killed (SIGKILL), as the kernel does when memory runs out",
+        ),
+        (
+            "2.4",
+            "[service.late]\nexec = [\"/bin/sleep\", \"60\"]\ntype = \"notify\"\ntimeout-start = \"1s\"\nrestart = \"no\"\n",
+            "it took too long",
+        ),
+    ] {
+        let mut bad = demo(version);
+        bad.tables = tables;
+        bad.settle = "";
+        bad.deploy(machine)
+            .exits(3)
+            .says(said)
+            .says("is back and healthy");
+        assert_eq!(current(machine), first, "{said}");
+    }
+    assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
+}

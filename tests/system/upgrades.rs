@@ -1,0 +1,306 @@
+//! The proof: upgrades, rollbacks and broken releases under load, on real servers.
+//!
+//! Each server goes through rounds of four changes: two upgrades, a rollback and a release that
+//! is broken in one way. What is broken, by the file `fault` in the release:
+//!
+//! no-start  ends at once               sick    `/healthz` answers 503
+//! crash     ends 2 s after its start   hang    never answers
+//! memory    is killed as by the kernel when memory runs out
+
+use crate::load::{Load, Tally};
+use crate::machine::{Machine, until};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Every kind of broken release on every server, in place of two.
+pub static FULL: AtomicBool = AtomicBool::new(false);
+
+const FAULTS: [&str; 5] = ["no-start", "crash", "sick", "hang", "memory"];
+const CLIENTS: &str = "fresh=4,kept=2,idle=2,slow=2";
+const ADDRESS: &str = "127.0.0.1:8080";
+
+/// A server that is upgraded.
+struct Server {
+    name: &'static str,
+    /// Keys of `[service.web]` but those that all have.
+    keys: String,
+    files: &'static [(&'static str, &'static str)],
+    /// The two faults of a short run.
+    faults: [&'static str; 2],
+}
+
+pub fn gunicorn_loses_nothing(machine: &Machine) {
+    let runtime = match machine.suite.as_str() {
+        "bookworm" => "runtime = \"gunicorn-20\"",
+        _ => "",
+    };
+    prove(
+        machine,
+        &Server {
+            name: "Gunicorn",
+            keys: format!(
+                "exec = [\"/usr/bin/gunicorn\", \"--workers\", \"6\", \"wsgi:application\"]\n\
+                 type = \"notify\"\n{runtime}"
+            ),
+            files: &[("wsgi.py", include_str!("servers/wsgi.py"))],
+            faults: ["crash", "hang"],
+        },
+    );
+}
+
+pub fn uvicorn_loses_nothing(machine: &Machine) {
+    prove(
+        machine,
+        &Server {
+            name: "Uvicorn",
+            keys: "exec = [\"/usr/bin/python3\", \"-m\", \"uvicorn\", \"--fd\", \"3\", \
+                   \"--no-access-log\", \"asgi:application\"]"
+                .to_owned(),
+            files: &[("asgi.py", include_str!("servers/asgi.py"))],
+            faults: ["no-start", "sick"],
+        },
+    );
+}
+
+pub fn node_loses_nothing(machine: &Machine) {
+    prove(
+        machine,
+        &Server {
+            name: "Node",
+            keys: "exec = [\"/usr/bin/node\", \"server.js\"]\nruntime = \"node\"".to_owned(),
+            files: &[("server.js", include_str!("servers/server.js"))],
+            faults: ["memory", "crash"],
+        },
+    );
+}
+
+pub fn rust_loses_nothing(machine: &Machine) {
+    prove(
+        machine,
+        &Server {
+            name: "Rust",
+            keys: "exec = [\"/usr/local/bin/system\", \"serve\"]\ntype = \"notify\"".to_owned(),
+            files: &[],
+            faults: ["sick", "memory"],
+        },
+    );
+}
+
+pub fn a_server_behind_the_proxy_loses_nothing(machine: &Machine) {
+    prove(
+        machine,
+        &Server {
+            name: "http.server behind the proxy",
+            keys: "exec = [\"{current}/plain.py\", \"8080\"]\nsocket = \"proxy\"".to_owned(),
+            files: &[("plain.py", include_str!("servers/plain.py"))],
+            faults: ["hang", "no-start"],
+        },
+    );
+}
+
+impl Server {
+    /// Puts a version on the machine and deploys it; gives the exit code and what was said.
+    fn deploy(&self, machine: &Machine, version: &str, fault: &str) -> crate::machine::Out {
+        // What crashes after two seconds must be watched for longer than that.
+        let settle = if fault == "crash" { "3s" } else { "300ms" };
+        let manifest = format!(
+            "[app]\nname = \"proof\"\nversion = \"{version}\"\n\n[service.web]\n{}\n\
+             listen = [\"{ADDRESS}\"]\n\
+             check = [{{ http = \"/healthz\", contains = \"{version}\", within = \"4s\" }}, \
+             {{ settle = \"{settle}\" }}]\n",
+            self.keys
+        );
+        machine.ok("rm -rf /root/proof");
+        machine.write("/root/proof/robot.toml", &manifest, 0o644);
+        machine.write("/root/proof/VERSION", version, 0o644);
+        machine.write("/root/proof/fault", fault, 0o644);
+        for (name, text) in self.files {
+            machine.write(&format!("/root/proof/{name}"), text, 0o755);
+        }
+        machine.robotctl("--manifest /root/proof/robot.toml deploy --apply")
+    }
+}
+
+/// What a server went through.
+struct Account {
+    changes: usize,
+    /// Broken releases, each with its exit code.
+    refused: Vec<String>,
+    tallies: BTreeMap<String, Tally>,
+    /// Versions whose pre-check failed.
+    never: Vec<String>,
+    upgrade: Duration,
+}
+
+fn prove(machine: &Machine, server: &Server) {
+    server.deploy(machine, "0.0", "").exits(0);
+    let faults: Vec<&str> = match FULL.load(Ordering::Relaxed) {
+        true => FAULTS.to_vec(),
+        false => server.faults.to_vec(),
+    };
+    let account = go_through(machine, server, &faults);
+    cycles(machine);
+    judge(machine, server, &account);
+}
+
+fn go_through(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
+    let mut load = Load::start(machine, ADDRESS, CLIENTS);
+    // Time at rest, to compare with: nothing announces that enough was asked.
+    std::thread::sleep(Duration::from_secs(3));
+    let (mut changes, mut refused, mut never) = (0, Vec::new(), Vec::new());
+    let mut upgrades = Vec::new();
+    let mut change = |load: &mut Load, phase: &str, then: &mut dyn FnMut()| {
+        load.phase(phase);
+        then();
+        load.phase("rest");
+        changes += 1;
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    for (round, fault) in faults.iter().enumerate() {
+        for step in ["a", "b"] {
+            change(&mut load, "upgrade", &mut || {
+                let start = Instant::now();
+                let version = format!("{}.0{step}", round + 1);
+                server.deploy(machine, &version, "").exits(0);
+                upgrades.push(start.elapsed());
+            });
+        }
+        change(&mut load, "rollback", &mut || {
+            machine.robotctl("rollback").exits(0);
+        });
+        change(&mut load, "broken", &mut || {
+            let version = format!("{}.9-{fault}", round + 1);
+            let out = server.deploy(machine, &version, fault);
+            assert!(matches!(out.code, 2 | 3), "{fault}: {out}");
+            refused.push(format!("{fault} {}", out.code));
+            if out.code == 2 {
+                never.push(version);
+            }
+        });
+        let answer = machine.get(&format!("http://{ADDRESS}/"));
+        assert_eq!(answer, format!("200 {}.0a", round + 1), "after {fault}");
+    }
+    Account {
+        changes,
+        refused,
+        tallies: load.stop(),
+        never,
+        upgrade: upgrades.iter().sum::<Duration>() / u32::try_from(upgrades.len()).unwrap(),
+    }
+}
+
+/// Three times down and up: no process and no held port is left behind.
+fn cycles(machine: &Machine) {
+    for _ in 0..3 {
+        machine.ok("systemctl stop proof.target");
+        let left = "pgrep -u proof || ss -Hltn 'sport = :8080'";
+        until("everything is down", Duration::from_secs(3), || {
+            machine.sh(left).stdout.is_empty()
+        });
+        machine.ok("systemctl start proof.target");
+        assert!(
+            machine
+                .get(&format!("http://{ADDRESS}/"))
+                .starts_with("200 ")
+        );
+    }
+    machine.robotctl("check").exits(0);
+    assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
+}
+
+fn judge(machine: &Machine, server: &Server, account: &Account) {
+    let rest = &account.tallies["rest"];
+    let mut all = Tally::default();
+    let mut moving = Tally::default();
+    for (phase, tally) in &account.tallies {
+        all.add(tally);
+        if phase != "rest" {
+            moving.add(tally);
+        }
+    }
+    machine.note(&format!(
+        "| {} | {} | {} | {} | {} | {} | {} / {} | {} / {} | {} / {} | {} / {} | {:.1} s | {} |",
+        machine.suite,
+        server.name,
+        account.changes,
+        all.answered,
+        all.lost(),
+        never(account, &all),
+        moving.slowest_ms,
+        rest.slowest_ms,
+        moving.p99(),
+        rest.p99(),
+        moving.slowest_slow_ms,
+        rest.slowest_slow_ms,
+        all.closed,
+        all.crossed,
+        account.upgrade.as_secs_f32(),
+        account.refused.join(", "),
+    ));
+    assert_eq!(all.lost(), 0, "{:?}", failures(account));
+    assert_eq!(never(account, &all), 0, "{:?}", all.bodies);
+}
+
+/// Answers from releases that failed their pre-check.
+fn never(account: &Account, all: &Tally) -> usize {
+    let counts = account.never.iter();
+    counts.filter_map(|version| all.bodies.get(version)).sum()
+}
+
+fn failures(account: &Account) -> Vec<(&String, &BTreeMap<String, usize>)> {
+    let tallies = account.tallies.iter();
+    tallies
+        .map(|(phase, tally)| (phase, &tally.failed))
+        .collect()
+}
+
+/// The same load on `systemctl restart` of a service that binds its own address.
+pub fn a_plain_restart_for_comparison(machine: &Machine) {
+    machine.write(
+        "/root/plain/plain.py",
+        include_str!("servers/plain.py"),
+        0o755,
+    );
+    machine.write("/root/plain/VERSION", "1.0", 0o644);
+    machine.write("/root/plain/fault", "", 0o644);
+    let unit =
+        "[Service]\nType=exec\nWorkingDirectory=/root/plain\nExecStart=/root/plain/plain.py 8080\n";
+    machine.write("/etc/systemd/system/plain.service", unit, 0o644);
+    machine.ok("systemctl daemon-reload && systemctl start plain.service");
+    until("it answers", Duration::from_secs(10), || {
+        machine.get(&format!("http://{ADDRESS}/")) == "200 1.0"
+    });
+    let mut load = Load::start(machine, ADDRESS, CLIENTS);
+    std::thread::sleep(Duration::from_secs(3));
+    let restarts = if FULL.load(Ordering::Relaxed) { 20 } else { 5 };
+    for _ in 0..restarts {
+        load.phase("restart");
+        machine.ok("systemctl restart plain.service");
+        until("it answers", Duration::from_secs(10), || {
+            machine.get(&format!("http://{ADDRESS}/")) == "200 1.0"
+        });
+        load.phase("rest");
+        std::thread::sleep(Duration::from_secs(1));
+    }
+    let tallies = load.stop();
+    let (restart, rest) = (&tallies["restart"], &tallies["rest"]);
+    let mut all = rest.clone();
+    all.add(restart);
+    machine.note(&format!(
+        "| {} | http.server, `systemctl restart` | {restarts} | {} | {} {:?} | | {} / {} | {} / {} | {} / {} | {} / {} | | |",
+        machine.suite,
+        all.answered,
+        all.lost(),
+        all.failed,
+        restart.slowest_ms,
+        rest.slowest_ms,
+        restart.p99(),
+        rest.p99(),
+        restart.slowest_slow_ms,
+        rest.slowest_slow_ms,
+        all.closed,
+        all.crossed,
+    ));
+    assert!(all.lost() > 0, "a comparison that compares nothing");
+}
