@@ -253,6 +253,17 @@ impl App {
                     service.name
                 ));
             }
+            let uvicorn = |text: &Text| text.as_str().rsplit('/').next() == Some("uvicorn");
+            if service.socket == Socket::Activate
+                && service.has_socket_unit()
+                && service.exec.iter().any(uvicorn)
+            {
+                out.push(format!(
+                    "service `{}` runs Uvicorn, which resets connections that it has just accepted \
+                     when it is stopped: `socket = \"proxy\"` loses none",
+                    service.name
+                ));
+            }
             if service.user.as_str() == "root" {
                 out.push(format!("service `{}` runs as root", service.name));
             }
