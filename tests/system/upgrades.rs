@@ -262,6 +262,11 @@ fn tell(machine: &Machine, server: &Server, account: &Account) -> Tally {
         account.upgrade.as_secs_f32(),
         account.refused.join(", "),
     ));
+    let phases = account.tallies.iter();
+    let slowest: Vec<String> = phases
+        .map(|(phase, tally)| format!("{phase} {} ms", tally.slowest_ms))
+        .collect();
+    machine.note(&format!("slowest: {}", slowest.join(", ")));
     all
 }
 
@@ -287,8 +292,7 @@ pub fn a_plain_restart_for_comparison(machine: &Machine) {
     );
     machine.write("/root/plain/VERSION", "1.0", 0o644);
     machine.write("/root/plain/fault", "", 0o644);
-    let unit =
-        "[Service]\nType=exec\nWorkingDirectory=/root/plain\nExecStart=/root/plain/plain.py 8080\n";
+    let unit = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nType=exec\nWorkingDirectory=/root/plain\nExecStart=/root/plain/plain.py 8080\n";
     machine.write("/etc/systemd/system/plain.service", unit, 0o644);
     machine.ok("systemctl daemon-reload && systemctl start plain.service");
     until("it answers", Duration::from_secs(10), || {
