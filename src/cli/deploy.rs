@@ -206,16 +206,21 @@ fn deploy(
     let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, &Operation::Deploy))?;
     let exit = ended(ctx, &plan, outcome);
     if exit == Exit::Done {
-        if let Some(span) = &app.release.soak {
-            soak::start(work, app, id, span);
-        }
-        // The deploy stands; what could not be pruned waits for the next time.
-        if let Err(error) = prune(work, &app.layout, app.release.keep) {
-            ctx.printer
-                .say(&format!("warning: old releases were not pruned: {error:#}"));
-        }
+        stands(ctx, work, app, id);
     }
     Ok(exit)
+}
+
+/// What follows a deploy that stands, whatever becomes of it.
+fn stands(ctx: &Ctx, work: &Work<'_>, app: &App, id: &str) {
+    if let Some(span) = &app.release.soak {
+        soak::start(work, app, id, span);
+    }
+    // What could not be pruned waits for the next time.
+    if let Err(error) = prune(work, &app.layout, app.release.keep) {
+        ctx.printer
+            .say(&format!("warning: old releases were not pruned: {error:#}"));
+    }
 }
 
 /// Writes down what the release is, before it is there: a record without a release is swept, a
