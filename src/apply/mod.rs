@@ -19,7 +19,7 @@ mod switch;
 pub use activate::wait_for;
 pub use observe::observe;
 pub use precheck::{precheck, sweep};
-pub use preflight::{Refusal, preflight, programs, verify_units};
+pub use preflight::{Refusal, preflight, programs, space, verify_units};
 pub use prune::{Pruned, previous, prune};
 pub use recover::{Between, Recovered, Units as RecoverUnits, recover};
 pub use remove::{REMOVAL, remove};

@@ -3,7 +3,7 @@
 use crate::host::{Host, files, processes, random_hex};
 use crate::model::layout::UNIT_DIR;
 use crate::model::{App, Listen};
-use crate::plan::Plan;
+use crate::plan::PayloadPlan;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
 use std::fmt;
@@ -35,14 +35,14 @@ fn refuse<T>(message: String, hint: String) -> Result<T> {
     Err(Refusal { message, hint }.into())
 }
 
-/// Space, secrets and ports. Makes secrets that may be generated.
+/// Space for a payload, and a reserve.
 ///
 /// # Errors
 /// [`Refusal`] names what is missing and what to type.
-pub fn preflight(host: &Host, app: &App, plan: &Plan) -> Result<()> {
+pub fn space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
     let (bytes, inodes) = host.root.free_space(&app.layout.releases())?;
-    let need = plan.payload.new_bytes + RESERVE;
-    let count = (plan.payload.files as u64) + RESERVE_INODES;
+    let need = payload.disk_bytes + RESERVE;
+    let count = payload.disk_inodes + RESERVE_INODES;
     let place = host.root.path(&app.layout.releases());
     if bytes < need {
         return refuse(
@@ -64,6 +64,14 @@ pub fn preflight(host: &Host, app: &App, plan: &Plan) -> Result<()> {
             "remove old releases with `robotctl prune`, or make room".to_owned(),
         );
     }
+    Ok(())
+}
+
+/// Secrets and ports. Makes secrets that may be generated.
+///
+/// # Errors
+/// [`Refusal`] names what is missing and what to type.
+pub fn preflight(host: &Host, app: &App) -> Result<()> {
     secrets(host, app)?;
     ports(host, app)
 }

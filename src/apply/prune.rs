@@ -5,7 +5,7 @@ use super::{About, Work};
 use crate::host::{Host, Process, processes};
 use crate::model::Layout;
 use crate::record::{Book, Mark, ReleaseRecord, State};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::collections::{BTreeSet, HashSet};
 
 /// What a prune did.
@@ -65,7 +65,7 @@ pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
     let running = if work.host.is_offline() {
         Vec::new()
     } else {
-        processes()?
+        seen(processes()?)?
     };
     for id in victims {
         let dir = layout.release(&id);
@@ -110,6 +110,15 @@ pub fn previous(
         }
     }
     Ok(None)
+}
+
+/// Refuses a view of the host that leaves processes out (proc(5), "hidepid"): what cannot be
+/// seen may use any release. The first process is then missing too.
+fn seen(running: Vec<Process>) -> Result<Vec<Process>> {
+    if running.iter().any(|process| process.pid == 1) {
+        return Ok(running);
+    }
+    bail!("the processes of this host are hidden from `robotctl`: nothing was removed")
 }
 
 /// A process that runs from, works in or has mapped a file of a directory.

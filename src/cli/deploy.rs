@@ -4,14 +4,14 @@ use super::find::{Loaded, refuse};
 use super::{Ctx, Exit, Format};
 use crate::apply::{
     About, Operation, Outcome, Work, apply, hooks, observe, precheck, preflight, programs, prune,
-    soak, verify_units,
+    soak, space, verify_units,
 };
 use crate::host;
 use crate::model::App;
-use crate::plan::{Candidate, Observed, Plan, plan};
+use crate::plan::{Candidate, Observed, PayloadPlan, Plan, plan};
 use crate::record::{FORMAT, Mark, ReleaseRecord, Stored};
 use crate::render::render;
-use crate::stage::{Base, Payload, Source, release_id, scan, stage};
+use crate::stage::{Base, Draft, Filled, Source, fill, is_staged, publish, release_id, scan};
 use crate::tree::FileTree;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -39,30 +39,31 @@ pub(super) struct Args {
     wait: u64,
 }
 
-/// A release that is ready to be planned.
+/// A release that is ready to be planned, but for the digests that its draft lacks.
 struct Prepared {
     source: Source,
-    payload: Payload,
+    draft: Draft,
     tree: FileTree,
-    id: String,
 }
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let loaded = ctx.load()?;
     if !args.apply {
         let book = ctx.book(&loaded.app.name)?;
-        let prepared = prepare(args, ctx, &loaded)?;
+        let mut prepared = prepare(args, ctx, &loaded)?;
         let observed = observe(&ctx.host, &book, &loaded.app, &prepared.tree)?;
-        let plan = planned(&loaded, &prepared, &observed);
-        show(ctx, &plan);
+        prepared.recall(&observed);
+        prepared.draft.hash(&prepared.source)?;
+        let id = prepared.id(&loaded.app);
+        show(ctx, &planned(&loaded, &prepared, &id, &observed));
         return Ok(Exit::Done);
     }
     ctx.may_change()?;
     // Before the lock, which makes directories: a source that cannot be released changes nothing.
-    let prepared = prepare(args, ctx, &loaded)?;
+    let mut prepared = prepare(args, ctx, &loaded)?;
     let wait = Duration::from_secs(args.wait);
     ctx.change(&loaded.app.name, "deploying", wait, |work| {
-        deploy(args, ctx, work, &loaded, &prepared)
+        deploy(args, ctx, work, &loaded, &mut prepared)
     })
 }
 
@@ -76,23 +77,50 @@ fn prepare(args: &Args, ctx: &Ctx, loaded: &Loaded) -> Result<Prepared> {
         }
     };
     let source = Source::at(&path)?;
-    let payload = scan(&source, &app.release)?;
+    let draft = scan(&source, &app.release)?;
     let tree = render(app, ctx.target(app))?;
-    let id = release_id(app, &payload, &tree.digest());
     Ok(Prepared {
         source,
-        payload,
+        draft,
         tree,
-        id,
     })
 }
 
-fn planned(loaded: &Loaded, prepared: &Prepared, observed: &Observed) -> Plan {
+impl Prepared {
+    /// Takes over what is known of files since the live release was staged.
+    fn recall(&mut self, observed: &Observed) {
+        let known = observed.live.as_ref();
+        if let Some(known) = known.and_then(|live| live.payload.as_ref()) {
+            self.draft.recall(known);
+        }
+    }
+
+    /// Copies the source to a staged tree.
+    fn fill<'a>(
+        &mut self,
+        ctx: &'a Ctx,
+        work: &Work<'_>,
+        app: &App,
+        base: Option<&Base<'_>>,
+    ) -> Result<Filled<'a>> {
+        work.tell("info", "staging", About::default(), "staging the release");
+        let bar = ctx.printer.progress(self.draft.payload.bytes());
+        let filled = fill(&ctx.host, app, &self.source, &mut self.draft, base, &bar)?;
+        bar.finish_and_clear();
+        Ok(filled)
+    }
+
+    fn id(&self, app: &App) -> String {
+        release_id(app, &self.draft.payload, &self.tree.digest())
+    }
+}
+
+fn planned(loaded: &Loaded, prepared: &Prepared, id: &str, observed: &Observed) -> Plan {
     let candidate = Candidate {
-        id: &prepared.id,
+        id,
         app: &loaded.app,
         tree: &prepared.tree,
-        payload: Some(&prepared.payload),
+        payload: Some(&prepared.draft.payload),
     };
     plan(&candidate, observed)
 }
@@ -128,11 +156,92 @@ fn deploy(
     ctx: &Ctx,
     work: &Work<'_>,
     loaded: &Loaded,
-    prepared: &Prepared,
+    prepared: &mut Prepared,
 ) -> Result<Exit> {
-    let (app, id) = (&loaded.app, prepared.id.as_str());
-    let observed = observe(&ctx.host, work.book, app, &prepared.tree)?;
-    let plan = planned(loaded, prepared, &observed);
+    let app = &loaded.app;
+    let mut observed = observe(&ctx.host, work.book, app, &prepared.tree)?;
+    prepared.recall(&observed);
+    let mut filled = None;
+    let unread = !prepared.draft.is_hashed();
+    if unread && observed.live.is_none() && args.plan.is_none() {
+        // Nothing can turn out to be there already: the files are read once, while copied.
+        let need = PayloadPlan::first(&prepared.draft.payload, app);
+        space(&ctx.host, app, &need)?;
+        preflight(&ctx.host, app)?;
+        filled = Some(prepared.fill(ctx, work, app, None)?);
+    } else {
+        prepared.draft.hash(&prepared.source)?;
+    }
+    let id = prepared.id(app);
+    let plan = planned(loaded, prepared, &id, &observed);
+    if let Some(exit) = permitted(args, ctx, work, &plan)? {
+        if unread {
+            remember(work, &id, prepared, &observed)?;
+        }
+        return Ok(exit);
+    }
+    let there = match is_staged(&ctx.host, app, &id)? {
+        true => work.book.release(&id)?,
+        false => None,
+    };
+    if filled.is_none() {
+        if there.is_none() {
+            space(&ctx.host, app, &plan.payload)?;
+        }
+        preflight(&ctx.host, app)?;
+    }
+    work.book.reserve();
+    if filled.is_none() && there.is_none() {
+        let live = observed.live.as_ref();
+        let base = live.and_then(|live| Some((live.id.as_str(), live.payload.as_ref()?)));
+        let base = base.map(|(id, payload)| Base { id, payload });
+        filled = Some(prepared.fill(ctx, work, app, base.as_ref())?);
+    }
+    let tight = std::mem::take(&mut observed.tight);
+    drop(observed);
+    record(ctx, work, loaded, prepared, &id)?;
+    let ready = || -> Result<()> {
+        publish(&ctx.host, app, filled, &id)?;
+        programs(&ctx.host, app, &id)?;
+        verify_units(&ctx.host, app, &prepared.tree)
+    };
+    let ready = ready().and_then(|()| {
+        hooks::before(work, &plan, app)?;
+        precheck(work, &plan, app, ctx.target(app), &tight)
+    });
+    if let Err(error) = ready {
+        let undone = match there {
+            // It was there before this command, and may be needed.
+            Some(record) => work.book.set_release(&record),
+            None => discard(ctx, work, app, &id),
+        };
+        if let Err(second) = undone {
+            ctx.printer
+                .say(&format!("warning: {id} is still there: {second:#}"));
+        }
+        return Err(error);
+    }
+    for warning in &plan.warnings {
+        ctx.printer.say(&format!("warning: {warning}"));
+    }
+    let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, &Operation::Deploy))?;
+    let exit = ended(ctx, &plan, outcome);
+    if exit == Exit::Done {
+        if let Some(span) = &app.release.soak {
+            soak::start(work, app, &id, span);
+        }
+        // The deploy stands; what could not be pruned waits for the next time.
+        if let Err(error) = prune(work, &app.layout, app.release.keep) {
+            ctx.printer
+                .say(&format!("warning: old releases were not pruned: {error:#}"));
+        }
+    }
+    Ok(exit)
+}
+
+/// Why the plan is not to be done, if so.
+fn permitted(args: &Args, ctx: &Ctx, work: &Work<'_>, plan: &Plan) -> Result<Option<Exit>> {
+    let id = &plan.to;
     if let Some(hash) = &args.plan
         && *hash != plan.hash()
     {
@@ -152,10 +261,9 @@ fn deploy(
     }
     if plan.is_empty() {
         ctx.printer.say(&format!("nothing to do: {id} is live"));
-        return Ok(Exit::Done);
+        return Ok(Some(Exit::Done));
     }
-    let known = work.book.release(id)?;
-    if let Some(Mark::Bad(why)) = known.as_ref().map(|record| &record.mark)
+    if let Some(Mark::Bad(why)) = work.book.release(id)?.map(|record| record.mark)
         && !args.force
     {
         return refuse(
@@ -163,64 +271,16 @@ fn deploy(
             "mend it and deploy again, or take it as it is with `--force`",
         );
     }
-    preflight(&ctx.host, app, &plan)?;
-    work.book.reserve();
-    let live = observed.live.as_ref();
-    let base = live.and_then(|live| {
-        live.payload.as_ref().map(|payload| Base {
-            id: &live.id,
-            payload,
-        })
-    });
-    let there = known.clone().filter(|_| is_staged(ctx, app, id));
-    record(ctx, work, loaded, prepared, known)?;
-    let ready = || -> Result<()> {
-        let message = format!("staging {id}");
-        work.tell("info", "staging", About::release(id), &message);
-        let bar = ctx.printer.progress(plan.payload.bytes);
-        let (source, payload) = (&prepared.source, &prepared.payload);
-        stage(&ctx.host, app, source, payload, base.as_ref(), id, &bar)?;
-        bar.finish_and_clear();
-        programs(&ctx.host, app, id)?;
-        verify_units(&ctx.host, app, &prepared.tree)
-    };
-    let ready = ready().and_then(|()| {
-        hooks::before(work, &plan, app)?;
-        precheck(work, &plan, app, ctx.target(app), &observed.tight)
-    });
-    if let Err(error) = ready {
-        let undone = match there {
-            // It was there before this command, and may be needed.
-            Some(record) => work.book.set_release(&record),
-            None => discard(ctx, work, app, id),
-        };
-        if let Err(second) = undone {
-            ctx.printer
-                .say(&format!("warning: {id} is still there: {second:#}"));
-        }
-        return Err(error);
-    }
-    for warning in &plan.warnings {
-        ctx.printer.say(&format!("warning: {warning}"));
-    }
-    let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, &Operation::Deploy))?;
-    let exit = ended(ctx, &plan, outcome);
-    if exit == Exit::Done {
-        stands(ctx, work, app, id);
-    }
-    Ok(exit)
+    Ok(None)
 }
 
-/// What follows a deploy that stands, whatever becomes of it.
-fn stands(ctx: &Ctx, work: &Work<'_>, app: &App, id: &str) {
-    if let Some(span) = &app.release.soak {
-        soak::start(work, app, id, span);
+/// Keeps what was just read of the source, so that the next look at it is quick.
+fn remember(work: &Work<'_>, id: &str, prepared: &mut Prepared, observed: &Observed) -> Result<()> {
+    let known = observed.live.as_ref();
+    if let Some(known) = known.and_then(|live| live.payload.as_ref()) {
+        prepared.draft.payload.placed_as(known);
     }
-    // What could not be pruned waits for the next time.
-    if let Err(error) = prune(work, &app.layout, app.release.keep) {
-        ctx.printer
-            .say(&format!("warning: old releases were not pruned: {error:#}"));
-    }
+    work.book.set_payload(id, prepared.draft.finish())
 }
 
 /// Writes down what the release is, before it is there: a record without a release is swept, a
@@ -229,14 +289,20 @@ fn record(
     ctx: &Ctx,
     work: &Work<'_>,
     loaded: &Loaded,
-    prepared: &Prepared,
-    known: Option<ReleaseRecord>,
+    prepared: &mut Prepared,
+    id: &str,
 ) -> Result<()> {
+    if let Some(known) = work.book.payload(id)?
+        && is_staged(&ctx.host, &loaded.app, id)?
+    {
+        prepared.draft.payload.placed_as(&known);
+    }
+    work.book.set_payload(id, prepared.draft.finish())?;
+    let known = work.book.release(id)?;
     let files = prepared.tree.iter();
-    work.book.set_payload(&prepared.id, &prepared.payload)?;
     work.book.set_release(&ReleaseRecord {
         format: FORMAT,
-        id: prepared.id.clone(),
+        id: id.to_owned(),
         manifest: loaded.text.clone(),
         environment: ctx.environment.clone(),
         files: files
@@ -251,11 +317,6 @@ fn record(
             _ => Mark::Staged,
         },
     })
-}
-
-fn is_staged(ctx: &Ctx, app: &App, id: &str) -> bool {
-    let meta = ctx.host.root.meta(&app.layout.release(id));
-    meta.is_ok_and(|meta| meta.is_some())
 }
 
 /// Takes away a release that this command staged and that never became live.

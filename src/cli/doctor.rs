@@ -2,10 +2,13 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::doctor::{CHECKS, Patient, Report, Severity, examine};
+use crate::doctor::{Blind, CHECKS, Patient, Report, Severity, examine};
+use crate::host::{self, Root};
 use crate::model::{Layout, Name};
 use anyhow::{Context, Result};
-use std::path::PathBuf;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
@@ -13,9 +16,21 @@ pub(super) struct Args {
     /// Lists the checks
     #[arg(long)]
     list: bool,
-    /// Also writes the report as JSON to this file
+    /// Also writes the report as JSON to this file; the exit code is then 0
+    /// whatever was found
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Waits this many seconds while another robotctl changes something
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    wait: u64,
+}
+
+/// What `--report` writes.
+#[derive(Debug, Serialize)]
+struct Written<'a> {
+    ts: String,
+    version: &'static str,
+    apps: &'a [Report],
 }
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
@@ -27,7 +42,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let names = ctx.all_deployed()?;
-    if names.is_empty() {
+    if names.is_empty() && args.report.is_none() {
         return refuse(
             "no app is deployed on this host",
             "deploy one: `robotctl deploy`",
@@ -35,32 +50,53 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     }
     let mut reports = Vec::new();
     for name in names {
-        reports.push(report(ctx, &name)?);
-    }
-    if let Some(file) = &args.report {
-        let json = serde_json::to_string_pretty(&reports)?;
-        let path = file.to_str().context("the report's path is not UTF-8")?;
-        crate::host::Root::new(std::path::Path::new("/")).write_atomic(
-            path,
-            json.as_bytes(),
-            0o644,
-        )?;
+        reports.push(report(ctx, &name, Duration::from_secs(args.wait))?);
     }
     ctx.printer
         .value(&reports, |reports| reports.iter().map(shown).collect());
+    if let Some(file) = &args.report {
+        // The report is the answer: a timer's job that tells of findings has not failed.
+        write(file, &reports)?;
+        return Ok(Exit::Done);
+    }
     let fine = reports.iter().all(|report| report.findings.is_empty());
     Ok(if fine { Exit::Done } else { Exit::No })
 }
 
-fn report(ctx: &Ctx, name: &Name) -> Result<Report> {
+fn write(file: &Path, reports: &[Report]) -> Result<()> {
+    let file = host::working_directory()?.join(file);
+    let path = file.to_str().context("the report's path is not UTF-8")?;
+    let written = Written {
+        ts: host::now().to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        apps: reports,
+    };
+    let json = serde_json::to_string_pretty(&written)? + "\n";
+    Root::new(Path::new("/")).write_atomic(path, json.as_bytes(), 0o644)
+}
+
+fn report(ctx: &Ctx, name: &Name, wait: Duration) -> Result<Report> {
     let book = ctx.book(name)?;
     let layout = Layout::new(name);
+    let blind = |why: &str| Report {
+        app: Some(name.to_string()),
+        blind: vec![Blind {
+            check: "all",
+            why: why.to_owned(),
+        }],
+        ..Report::default()
+    };
+    // A journal that somebody is still writing is no interrupted change.
+    let settled = host::wait_until(wait, || match book.journal() {
+        Ok(Some(_)) if book.worker().is_some() => Err(()),
+        _ => Ok(()),
+    });
+    if settled.is_err() {
+        return Ok(blind("another `robotctl` changes the app right now"));
+    }
     let state = book.state()?;
     let Some(live) = &state.live else {
-        return Ok(Report {
-            app: Some(name.to_string()),
-            ..Report::default()
-        });
+        return Ok(blind("no release is live"));
     };
     let record = book
         .release(live)?

@@ -22,6 +22,28 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Every exit, for the reference document.
+    pub const ALL: [Self; 6] = [
+        Self::Done,
+        Self::No,
+        Self::Refused,
+        Self::RolledBack,
+        Self::Degraded,
+        Self::Locked,
+    ];
+
+    /// What it means, as documented.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Done => "done, or nothing to do",
+            Self::No => "the answer is no: findings, drift",
+            Self::Refused => "refused or failed: nothing changed",
+            Self::RolledBack => "the deploy failed; the release before it is back and healthy",
+            Self::Degraded => "a person is needed; the message says what to type",
+            Self::Locked => "another `robotctl` holds the lock",
+        }
+    }
+
     /// The exit for an error that came all the way up.
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<LockError>() {

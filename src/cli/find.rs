@@ -252,24 +252,43 @@ impl Ctx {
         wait: Duration,
         then: impl FnOnce(&Work<'_>) -> Result<T>,
     ) -> Result<T> {
+        self.with_work(name, |work| {
+            loop {
+                let lock: Lock = work.book.lock(doing, wait).map_err(anyhow::Error::new)?;
+                self.settle(work, name, RecoverUnits::Restart)?;
+                // Ending an interrupted removal takes the lock's file along.
+                if work.book.holds(&lock) {
+                    return then(work);
+                }
+            }
+        })
+    }
+
+    /// Takes the lock, then runs `then`; an interrupted change is left as it is.
+    pub(super) fn locked<T>(
+        &self,
+        name: &Name,
+        doing: &str,
+        wait: Duration,
+        then: impl FnOnce(&Work<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.with_work(name, |work| {
+            let _lock: Lock = work.book.lock(doing, wait).map_err(anyhow::Error::new)?;
+            then(work)
+        })
+    }
+
+    fn with_work<T>(&self, name: &Name, then: impl FnOnce(&Work<'_>) -> Result<T>) -> Result<T> {
         self.may_change()?;
         let book = Book::new(&self.host.root, &Layout::new(name));
         let show = |event: &Event| self.event(event);
-        let work = Work {
+        then(&Work {
             host: &self.host,
             book: &book,
             app: name.to_string(),
             trace: host::random_hex(8)?,
             show: &show,
-        };
-        loop {
-            let lock: Lock = book.lock(doing, wait).map_err(anyhow::Error::new)?;
-            self.settle(&work, name, RecoverUnits::Restart)?;
-            // Ending an interrupted removal takes the lock's file along.
-            if book.holds(&lock) {
-                return then(&work);
-            }
-        }
+        })
     }
 
     /// Shows an event as it happens.

@@ -1,7 +1,7 @@
 //! `robotctl generate`
 
 use super::{Ctx, Exit};
-use crate::render::render;
+use crate::render::{Hit, Weight, lint, render};
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
 use std::path::PathBuf;
@@ -19,9 +19,22 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let loaded = ctx.load()?;
-    let tree = render(&loaded.app, ctx.target(&loaded.app))?;
-    for warning in loaded.app.warnings() {
-        ctx.printer.say(&format!("warning: {warning}"));
+    let target = ctx.target(&loaded.app);
+    let tree = render(&loaded.app, target)?;
+    for hit in lint(&loaded.app, Some(target)) {
+        let word = match hit.weight {
+            Weight::Error => "error",
+            Weight::Warning => "warning",
+            Weight::Notice => "note",
+        };
+        let Hit {
+            message,
+            hint,
+            lint,
+            ..
+        } = hit;
+        let told = format!("{word}: {message} [{lint}]\n  hint: {hint}");
+        ctx.printer.say(&told);
     }
     let root = match &args.output {
         Some(dir) => crate::host::Root::new(dir),

@@ -3,12 +3,13 @@
 use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::apply::soak::{Watched, watch};
-use crate::apply::{RecoverUnits, Work, wait_for};
+use crate::apply::{RecoverUnits, wait_for};
 use crate::host;
-use crate::model::{Layout, Name};
-use crate::record::{Book, Event};
+use crate::model::Name;
+use crate::record::Book;
 use crate::verify::Address;
 use anyhow::Result;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Arguments of `recover`.
@@ -20,7 +21,6 @@ pub(super) struct RecoverArgs {
 }
 
 pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
-    ctx.may_change()?;
     let units = if args.boot {
         RecoverUnits::Boot
     } else {
@@ -59,22 +59,14 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
 }
 
 fn recover_one(ctx: &Ctx, name: &Name, units: RecoverUnits) -> Result<bool> {
-    let book = Book::new(&ctx.host.root, &Layout::new(name));
-    let _lock = book.lock("recovering", Duration::from_secs(60))?;
-    let show = |event: &Event| ctx.event(event);
-    let work = Work {
-        host: &ctx.host,
-        book: &book,
-        app: name.to_string(),
-        trace: host::random_hex(8)?,
-        show: &show,
-    };
-    let found = ctx.settle(&work, name, units)?;
-    if found && units == RecoverUnits::Boot && book.state()?.live.is_some() {
-        let target = format!("{name}.target");
-        ctx.host.systemd.start_later(&[target])?;
-    }
-    Ok(found)
+    ctx.locked(name, "recovering", Duration::from_secs(60), |work| {
+        let found = ctx.settle(work, name, units)?;
+        if found && units == RecoverUnits::Boot && work.book.state()?.live.is_some() {
+            let target = format!("{name}.target");
+            ctx.host.systemd.start_later(&[target])?;
+        }
+        Ok(found)
+    })
 }
 
 /// Arguments of `await`.
@@ -152,10 +144,20 @@ pub(super) fn relay(args: &RelayArgs) -> Result<Exit> {
 pub(super) struct PageArgs {
     /// The release's version, shown on the page and by `/healthz`
     #[arg(long, default_value = "VERSION", value_name = "FILE")]
-    version_file: std::path::PathBuf,
+    version_file: PathBuf,
+    /// Where the host's `/opt` is seen
+    #[arg(long, default_value = "/opt", value_name = "DIR")]
+    opt: PathBuf,
+    /// The last report of `robotctl doctor --report`
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 pub(super) fn page(args: &PageArgs, ctx: &Ctx) -> Result<Exit> {
-    crate::page::serve(&ctx.host, &args.version_file)?;
+    let places = crate::page::Places {
+        opt: args.opt.clone(),
+        report: args.report.clone(),
+    };
+    crate::page::serve(&ctx.host, &args.version_file, places)?;
     Ok(Exit::Done)
 }

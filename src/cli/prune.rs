@@ -1,7 +1,8 @@
 //! `robotctl prune`
 
 use super::{Ctx, Exit};
-use crate::model::Layout;
+use crate::apply::Work;
+use crate::model::{Layout, Name};
 use anyhow::Result;
 use std::time::Duration;
 
@@ -17,30 +18,50 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
+    let wait = Duration::from_secs(args.wait);
+    let mut exit = Exit::Done;
     for name in ctx.all_deployed()? {
         ctx.must_be_deployed(&name)?;
-        let wait = Duration::from_secs(args.wait);
-        ctx.change(&name, "pruning", wait, |work| {
-            let live = work.book.state()?.live;
-            let record = match live {
-                Some(id) => work.book.release(&id)?,
-                None => None,
-            };
-            let kept = match &record {
-                Some(record) => record.app()?.release.keep,
-                None => 5,
-            };
-            let keep = args.keep.unwrap_or(kept).max(2);
-            let pruned = crate::apply::prune(work, &Layout::new(&name), keep)?;
-            for (id, why) in &pruned.spared {
-                ctx.printer.say(&format!("{id} stays: {why}"));
-            }
-            ctx.printer.say(&format!(
-                "{name}: {} releases removed",
-                pruned.removed.len()
-            ));
-            Ok(())
-        })?;
+        let pruned = ctx.locked(&name, "pruning", wait, |work| app(args, ctx, work, &name))?;
+        if !pruned {
+            exit = Exit::Refused;
+        }
     }
-    Ok(Exit::Done)
+    Ok(exit)
+}
+
+/// Prunes one app; false when a change of it was interrupted.
+///
+/// Recovery is left to `recover`, to the next deploy and to the next boot: this may run in a
+/// sandbox that could end the change only in part, and what it names must not be pruned.
+fn app(args: &Args, ctx: &Ctx, work: &Work<'_>, name: &Name) -> Result<bool> {
+    if let Some(journal) = work.book.journal()? {
+        ctx.printer.always(&format!(
+            "error: a {} of `{name}` was interrupted: nothing was removed\n\n\
+             hint: sudo robotctl recover",
+            journal.operation
+        ));
+        return Ok(false);
+    }
+    let live = work.book.state()?.live;
+    let record = match live {
+        Some(id) => work.book.release(&id)?,
+        None => None,
+    };
+    let kept = match &record {
+        Some(record) => record.app()?.release.keep,
+        None => 5,
+    };
+    let keep = args.keep.unwrap_or(kept).max(2);
+    let pruned = crate::apply::prune(work, &Layout::new(name), keep)?;
+    for (id, why) in &pruned.spared {
+        ctx.printer.say(&format!("{id} stays: {why}"));
+    }
+    let count = match pruned.removed.len() {
+        0 => "nothing to remove".to_owned(),
+        1 => "1 release removed".to_owned(),
+        count => format!("{count} releases removed"),
+    };
+    ctx.printer.say(&format!("{name}: {count}"));
+    Ok(true)
 }

@@ -1,11 +1,12 @@
 //! The checks. Each looks at one thing and changes nothing.
 
 use super::{Found, Patient, Severity};
-use crate::host::{files, release_of};
+use crate::host::{files, is_hidden, release_of};
 use crate::model::Listen;
 use crate::model::layout::{ENABLE_DIR, UNIT_DIR};
+use crate::render::{Weight, lint};
 use crate::tree::Entry;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 type Findings = Result<Vec<Found>>;
 
@@ -194,12 +195,17 @@ pub(super) fn running(patient: &Patient<'_>) -> Findings {
         return Ok(Vec::new());
     };
     let mut out = Vec::new();
+    let mut hidden = Vec::new();
     for service in &patient.app.services {
         let unit = patient.app.unit(service);
         let state = patient.host.systemd.show_one(&unit)?;
         let Some(pid) = state.main_pid() else {
             continue;
         };
+        if is_hidden(pid) {
+            hidden.push(format!("`{unit}`"));
+            continue;
+        }
         let runs = release_of(pid, patient.app.name.as_str());
         let wanted = patient
             .state
@@ -219,6 +225,9 @@ pub(super) fn running(patient: &Patient<'_>) -> Findings {
             format!("the stand-in `{unit}` was left behind"),
             format!("sudo systemctl stop {unit}"),
         ));
+    }
+    if out.is_empty() && !hidden.is_empty() {
+        bail!("the processes of {} cannot be seen", hidden.join(", "));
     }
     Ok(out)
 }
@@ -383,6 +392,17 @@ fn port(patient: &Patient<'_>, unit: &str, listen: &Listen) -> Result<Option<Fou
         )));
     }
     Ok(None)
+}
+
+/// Notices are choices: a healthy host has them too.
+pub(super) fn manifest(patient: &Patient<'_>) -> Findings {
+    let found = |hit: crate::render::Hit| match hit.weight {
+        Weight::Notice => None,
+        Weight::Warning => Some(warning(hit.message, hit.hint)),
+        Weight::Error => Some(error(hit.message, hit.hint)),
+    };
+    let hits = lint(patient.app, None).into_iter();
+    Ok(hits.filter_map(found).collect())
 }
 
 pub(super) fn disk(patient: &Patient<'_>) -> Findings {

@@ -140,6 +140,11 @@ pub const CHECKS: &[Check] = &[
         run: checks::ports,
     },
     Check {
+        id: "manifest",
+        summary: "no lint has a warning for the live release's manifest",
+        run: checks::manifest,
+    },
+    Check {
         id: "disk",
         summary: "there is room for another release",
         run: checks::disk,

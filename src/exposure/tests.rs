@@ -138,7 +138,7 @@ fn needs(role: Role) -> String {
             capabilities("CAP_NET_BIND_SERVICE")
         ),
         Role::NetAdmin => format!(
-            "PrivateNetwork=no\nRestrictAddressFamilies=\nRestrictAddressFamilies=AF_NETLINK\n{}",
+            "PrivateNetwork=no\nRestrictAddressFamilies=\nRestrictAddressFamilies=AF_UNIX AF_NETLINK\n{}",
             capabilities("CAP_NET_ADMIN")
         ),
         Role::NetAdminLoopback => {

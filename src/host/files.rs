@@ -1,25 +1,10 @@
-//! What staging does to file content: hash, link, clone, copy, normalise.
+//! What staging and the checks do to single files and directories.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use std::fs::{self, File, Permissions};
-use std::io::{Read, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
-
-const BUFFER: usize = 256 * 1024;
-
-/// The BLAKE3 digest of a file's content.
-///
-/// # Errors
-/// The operating system's, with the path.
-pub fn hash_file(path: &Path) -> Result<blake3::Hash> {
-    let hash = || -> std::io::Result<blake3::Hash> {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update_reader(open_plain(path)?)?;
-        Ok(hasher.finalize())
-    };
-    hash().with_context(|| format!("reading `{}`", path.display()))
-}
 
 /// Opens a user's file for reading, to stream it.
 ///
@@ -38,66 +23,21 @@ fn open_plain(path: &Path) -> std::io::Result<File> {
         .open(path)
 }
 
-/// Copies a file's content to a new file with `mode`: a clone where the file system can
-/// (`FICLONE`, ioctl_ficlone(2)), else byte for byte. The digest of what was copied must be
-/// `expected`: a source that changes meanwhile is refused.
-///
-/// # Errors
-/// The operating system's, with the path, or that the file changed.
-pub fn copy_file(from: &Path, to: &Path, mode: u32, expected: &blake3::Hash) -> Result<()> {
-    let context = || format!("copying `{}` to `{}`", from.display(), to.display());
-    let source = open_plain(from).with_context(context)?;
-    let target = create_new(to, mode).with_context(context)?;
-    if rustix::fs::ioctl_ficlone(&target, &source).is_ok() {
-        if hash_file(to)? == *expected {
-            return Ok(());
+/// Opens what lies at a path below a directory; no link is followed, not even on the way.
+pub(super) fn open_beneath(
+    dir: &File,
+    path: &Path,
+    flags: OFlags,
+) -> Result<File, rustix::io::Errno> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match openat2(dir, path, flags, Mode::empty(), resolve) {
+        // A kernel before 5.6, or a container that does not know the call.
+        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
+            openat(dir, path, flags, Mode::empty()).map(File::from)
         }
-    } else if copy_and_hash(source, target).with_context(context)? == *expected {
-        return Ok(());
+        other => other.map(File::from),
     }
-    bail!("`{}` changed while it was copied", from.display())
-}
-
-/// Writes a stream to a new file with `mode` and gives the digest of its bytes.
-///
-/// # Errors
-/// The operating system's, with the path.
-pub fn write_stream(from: impl Read, to: &Path, mode: u32) -> Result<blake3::Hash> {
-    let context = || format!("writing `{}`", to.display());
-    let target = create_new(to, mode).with_context(context)?;
-    copy_and_hash(from, target).with_context(context)
-}
-
-fn create_new(path: &Path, mode: u32) -> std::io::Result<File> {
-    let file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.set_permissions(Permissions::from_mode(mode))?;
-    Ok(file)
-}
-
-fn copy_and_hash(mut from: impl Read, mut to: File) -> std::io::Result<blake3::Hash> {
-    let mut hasher = blake3::Hasher::new();
-    let mut buffer = vec![0; BUFFER];
-    loop {
-        let count = match from.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finalize()),
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
-        };
-        let part = buffer.get(..count).unwrap_or_default();
-        hasher.update(part);
-        to.write_all(part)?;
-    }
-}
-
-/// Makes a second name for a file; false when the file system refuses (another one, or too many
-/// links), so that the caller copies.
-pub fn link_file(from: &Path, to: &Path) -> bool {
-    fs::hard_link(from, to).is_ok()
 }
 
 /// Makes one directory with mode 0755.
@@ -153,12 +93,16 @@ pub fn user_ids(name: &str) -> Result<Option<(u32, u32)>> {
     Ok(user.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
 }
 
-/// Inodes of the sockets that listen on a TCP port (proc_net(5)).
+/// Inodes of the sockets that listen on a TCP port of the host (proc_net(5)).
+///
+/// The host's network is that of its first process: in a sandbox, this one's may be another.
 pub fn listening_inodes(port: u16) -> Vec<u64> {
     const LISTEN: &str = "0A";
     let mut out = Vec::new();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let text = fs::read_to_string(table).unwrap_or_default();
+    for table in ["net/tcp", "net/tcp6"] {
+        let text = fs::read_to_string(format!("/proc/1/{table}"))
+            .or_else(|_| fs::read_to_string(format!("/proc/{table}")))
+            .unwrap_or_default();
         for line in text.lines().skip(1) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let (Some(local), Some(state), Some(inode)) =

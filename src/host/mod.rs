@@ -11,6 +11,7 @@
 mod activation;
 mod answers;
 mod clock;
+pub mod copy;
 pub mod files;
 mod group;
 pub mod journald;
@@ -23,6 +24,7 @@ mod root;
 mod runner;
 mod signals;
 mod systemd;
+mod walk;
 
 pub use activation::{Inherited, Peer, notify_ready, notify_stopping};
 pub use clock::{now, pause, stamp, wait_until};
@@ -30,12 +32,13 @@ pub use group::{memory_available, memory_of, waits_for_connections};
 pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};
-pub use process::{Process, processes, release_of};
+pub use process::{Process, is_hidden, processes, release_of};
 pub use relay::relay;
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};
 pub use signals::{Held, hold_signals};
 pub use systemd::{Systemd, UnitState};
+pub use walk::{Found, Stamp, walk};
 
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -108,4 +111,17 @@ pub fn random_hex(bytes: usize) -> Result<String> {
     Ok(buffer
         .iter()
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
+}
+
+/// Runs `work` once on every processor, up to eight; with one, there is no other thread.
+pub(crate) fn on_every_processor(work: impl Fn() + Sync) {
+    let count = std::thread::available_parallelism().map_or(2, |count| count.get().min(8));
+    if count == 1 {
+        return work();
+    }
+    std::thread::scope(|scope| {
+        for _ in 0..count {
+            scope.spawn(&work);
+        }
+    });
 }

@@ -77,6 +77,11 @@ fn mapped(line: &str) -> Option<(u64, u64)> {
     (inode != 0).then(|| (nix::sys::stat::makedev(major, minor), inode))
 }
 
+/// Whether a process is kept out of sight, or has ended (proc(5), "hidepid").
+pub fn is_hidden(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_err()
+}
+
 /// The release whose mount a process sees at `/opt/<app>/current`: proof of what it runs, since
 /// a link's text shows where `current` points now, not where it pointed at the start.
 ///

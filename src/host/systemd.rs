@@ -166,16 +166,7 @@ impl Systemd {
         let head = ["systemctl", "show", "--property", PROPERTIES, "--"];
         let argv = head.iter().map(|word| (*word).to_owned());
         let text = Command::new(argv.chain(units.iter().cloned())).run()?;
-        let mut states = vec![UnitState::default()];
-        for line in text.lines() {
-            if line.is_empty() {
-                states.push(UnitState::default());
-            } else if let (Some((name, value)), Some(state)) =
-                (line.split_once('='), states.last_mut())
-            {
-                state.properties.insert(name.to_owned(), value.to_owned());
-            }
-        }
+        let mut states = parse_states(&text);
         states.truncate(units.len());
         if states.len() < units.len() {
             bail!(
@@ -185,6 +176,27 @@ impl Systemd {
             );
         }
         Ok(states)
+    }
+
+    /// What systemd knows of the loaded units whose names match one of these glob patterns, with
+    /// `properties`; points in time are in UTC. For readers that must never wait long: a bus
+    /// that hangs is given up after five seconds.
+    ///
+    /// # Errors
+    /// As [`Command::run`]; also when there is no service manager.
+    pub fn show_matching(&self, patterns: &[String], properties: &str) -> Result<Vec<UnitState>> {
+        if self.offline || !self.is_booted() {
+            bail!("there is no service manager to ask");
+        }
+        let head = ["timeout", "5", "systemctl", "show", "--all"];
+        let head = head.iter().copied().chain(["--timestamp=utc"]);
+        let head = head.chain(["--property", properties, "--"]);
+        let argv = head.map(str::to_owned).chain(patterns.iter().cloned());
+        let states = parse_states(&Command::new(argv).run()?);
+        Ok(states
+            .into_iter()
+            .filter(|state| !state.properties.is_empty())
+            .collect())
     }
 
     /// What systemd knows of one unit.
@@ -287,4 +299,18 @@ impl Systemd {
             .unwrap_or_default();
         text.lines().map(str::to_owned).collect()
     }
+}
+
+/// Reads what `systemctl show` prints: `Name=value` lines, an empty line after each unit.
+fn parse_states(text: &str) -> Vec<UnitState> {
+    let mut states = vec![UnitState::default()];
+    for line in text.lines() {
+        if line.is_empty() {
+            states.push(UnitState::default());
+        } else if let (Some((name, value)), Some(state)) = (line.split_once('='), states.last_mut())
+        {
+            state.properties.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    states
 }

@@ -6,10 +6,12 @@
 //! [`Problem::at`] find the line.
 
 mod problem;
+mod schema;
 mod tables;
 
 pub(crate) use problem::nearest;
 pub use problem::{Problem, Result};
+pub use schema::schema;
 pub use tables::{
     AppTable, Build, CheckTable, HooksTable, LimitsTable, Manifest, OverlayTable, PythonTable,
     ReleaseTable, SandboxTable, SecretTable, ServiceTable, TimerTable,

@@ -1,12 +1,13 @@
 //! The tables of `robot.toml`, as serde sees them. No rule lives here.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
 type Map<T> = BTreeMap<String, T>;
 
 /// The whole of `robot.toml`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Who the application is.
@@ -32,7 +33,7 @@ pub struct Manifest {
 }
 
 /// `[app]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AppTable {
     /// `[a-z][a-z0-9-]*`, at most 31 characters.
@@ -51,7 +52,7 @@ pub struct AppTable {
 }
 
 /// `[release]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ReleaseTable {
     /// Directory or archive, relative to the manifest; default `.`.
@@ -75,7 +76,7 @@ pub struct ReleaseTable {
 pub type Build = Vec<String>;
 
 /// `release.python`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PythonTable {
     /// Requirement files, relative to the source.
@@ -85,7 +86,7 @@ pub struct PythonTable {
 }
 
 /// `[[secret]]`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SecretTable {
     /// The credential's name.
@@ -98,7 +99,7 @@ pub struct SecretTable {
 }
 
 /// `[hooks]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HooksTable {
     /// Run before anything live changes: a failure stops the deploy.
@@ -117,7 +118,7 @@ pub struct HooksTable {
 }
 
 /// `[service.NAME]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServiceTable {
     /// One line for `Description=`; default made of the app's and the service's name.
@@ -190,7 +191,7 @@ pub struct ServiceTable {
 }
 
 /// `service.NAME.limits`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LimitsTable {
     /// `MemoryMax=`, such as `350M`.
@@ -204,7 +205,7 @@ pub struct LimitsTable {
 }
 
 /// One entry of `service.NAME.check`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct CheckTable {
     /// A path to GET on the service's first address, or a whole `http://` address.
@@ -218,6 +219,7 @@ pub struct CheckTable {
     pub header: Map<String>,
     /// Values that the body, as JSON, must have, by pointer: `{ "/status" = "ok" }`.
     #[serde(default)]
+    #[schemars(with = "Map<serde_json::Value>")]
     pub json: Map<toml::Value>,
     /// `host:port` that must accept.
     pub tcp: Option<String>,
@@ -234,7 +236,7 @@ pub struct CheckTable {
 }
 
 /// `service.NAME.timer`
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TimerTable {
     /// `OnCalendar=`.
@@ -251,7 +253,7 @@ pub struct TimerTable {
 }
 
 /// `service.NAME.sandbox`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SandboxTable {
     /// Named, documented exceptions.
@@ -275,7 +277,7 @@ pub struct SandboxTable {
 }
 
 /// `[environment.NAME]`
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OverlayTable {
     /// Replaces the addresses of a service.

@@ -242,34 +242,6 @@ impl App {
         }
         out
     }
-
-    /// What to tell the user although nothing is wrong.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut out = Vec::new();
-        for service in &self.services {
-            for listen in service.listen.iter().filter(|listen| listen.is_public()) {
-                out.push(format!(
-                    "service `{}` listens on `{listen}`: reachable from the network",
-                    service.name
-                ));
-            }
-            let uvicorn = |text: &Text| text.as_str().rsplit('/').next() == Some("uvicorn");
-            if service.socket == Socket::Activate
-                && service.has_socket_unit()
-                && service.exec.iter().any(uvicorn)
-            {
-                out.push(format!(
-                    "service `{}` runs Uvicorn, which resets connections that it has just accepted \
-                     when it is stopped: `socket = \"proxy\"` loses none",
-                    service.name
-                ));
-            }
-            if service.user.as_str() == "root" {
-                out.push(format!("service `{}` runs as root", service.name));
-            }
-        }
-        out
-    }
 }
 
 /// Two services of one app that would bind the same address.

@@ -21,6 +21,11 @@ pub struct Exception {
 /// Every exception, alphabetically. Documents are generated from this table.
 pub const EXCEPTIONS: &[Exception] = &[
     Exception {
+        name: "bind-any",
+        opens: "`SocketBindDeny=` is left out: the service may bind other ports than it lists",
+        needed_by: "servers with ports of their own choice; shows as `Operation not permitted` on bind",
+    },
+    Exception {
         name: "exec-writable",
         opens: "`NoExecPaths=` is left out: files in writable directories may be executed",
         needed_by: "programs that unpack and run helpers; shows as `Permission denied` on exec",
@@ -167,6 +172,8 @@ pub struct Shape {
     pub private_users: bool,
     /// Writable paths, for `NoExecPaths=`.
     pub writable: Vec<String>,
+    /// The ports that it binds itself, when it may bind no other.
+    pub ports: Vec<u16>,
     /// Names from [`EXCEPTIONS`].
     pub allow: BTreeSet<&'static str>,
 }
@@ -214,6 +221,13 @@ impl Shape {
             devices: sandbox.devices.iter().map(ToString::to_string).collect(),
             rooted: !has("host-files"),
             writable,
+            ports: match ["bind-any", "outbound", "raw-net"]
+                .iter()
+                .any(|name| has(name))
+            {
+                false => own_ports(service),
+                true => Vec::new(),
+            },
             allow: sandbox.allow.clone(),
         }
     }
@@ -222,6 +236,13 @@ impl Shape {
     pub fn allows(&self, name: &str) -> bool {
         self.allow.contains(name)
     }
+}
+
+/// The ports of a service that opens them itself.
+fn own_ports(service: &Service) -> Vec<u16> {
+    let direct = service.socket == Socket::Direct;
+    let ports = service.listen.iter().filter_map(super::Listen::port);
+    ports.filter(|_| direct).collect()
 }
 
 fn network(service: &Service) -> Network {

@@ -12,7 +12,7 @@ pub use units::{Action, UnitPlan};
 
 use crate::model::App;
 use crate::record::{FileChange, Stored};
-use crate::stage::Payload;
+use crate::stage::{Item, Kind, Payload};
 use crate::tree::{Entry, FileTree};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +58,10 @@ pub struct PayloadPlan {
     pub bytes: u64,
     /// Bytes that the live release does not have already.
     pub new_bytes: u64,
+    /// Bytes that it takes on the disk, in whole blocks, beside what it shares.
+    pub disk_bytes: u64,
+    /// Inodes likewise.
+    pub disk_inodes: u64,
     /// Paths that are new.
     pub added: Vec<String>,
     /// Paths with other content.
@@ -100,6 +104,13 @@ pub struct Candidate<'a> {
     pub payload: Option<&'a Payload>,
 }
 
+impl PayloadPlan {
+    /// What a first release would take.
+    pub fn first(payload: &Payload, app: &App) -> Self {
+        payload_plan(payload, None, app)
+    }
+}
+
 /// Makes the plan that takes a host from what was observed to a candidate.
 pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
     let empty = FileTree::default();
@@ -110,14 +121,15 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         .as_ref()
         .and_then(|live| live.payload.as_ref());
     let same = observed.live.as_ref().is_some_and(|live| live.id == new.id);
-    warnings.extend(new.app.warnings());
+    let hits = crate::render::lint(new.app, None).into_iter();
+    warnings.extend(hits.map(|hit| hit.message));
     Plan {
         app: new.app.name.to_string(),
         version: new.app.version.to_string(),
         from: observed.live.as_ref().map(|live| live.id.clone()),
         to: new.id.to_owned(),
         payload: match (new.payload, same) {
-            (Some(payload), false) => payload_plan(payload, old_payload),
+            (Some(payload), false) => payload_plan(payload, old_payload, new.app),
             _ => PayloadPlan::default(),
         },
         units: units::units(new, observed, &files),
@@ -146,8 +158,10 @@ impl Plan {
 
     /// A digest of all that the plan would do: the same plan, the same hash.
     pub fn hash(&self) -> String {
-        let json = serde_json::to_vec(self).unwrap_or_default();
-        blake3::hash(&json).to_hex().chars().take(16).collect()
+        let mut hasher = blake3::Hasher::new();
+        // Neither a plan nor the hasher can fail.
+        let _ = serde_json::to_writer(&mut hasher, self);
+        hasher.finalize().to_hex().chars().take(16).collect()
     }
 }
 
@@ -194,28 +208,42 @@ fn file_changes(
     (changes, warnings)
 }
 
-fn payload_plan(new: &Payload, old: Option<&Payload>) -> PayloadPlan {
+/// The unit in which file systems give space to files.
+const BLOCK: u64 = 4096;
+
+fn payload_plan(new: &Payload, old: Option<&Payload>, app: &App) -> PayloadPlan {
+    let empty = Payload::default();
     let mut out = PayloadPlan {
         files: new.files(),
         bytes: new.bytes(),
         ..PayloadPlan::default()
     };
-    let is_dir = |item: &crate::stage::Item| item.kind == crate::stage::Kind::Dir;
-    for item in new.items.iter().filter(|item| !is_dir(item)) {
-        let was = old.and_then(|old| old.get(&item.path));
-        if was == Some(item) {
+    // What a build command may write to is never shared.
+    let shares = app.release.build.is_empty();
+    for both in new.beside(old.unwrap_or(&empty)) {
+        let Some(item) = both.new else {
+            out.removed
+                .extend(both.old.filter(|item| item.kind != Kind::Dir).map(path));
+            continue;
+        };
+        let is_dir = item.kind == Kind::Dir;
+        if !(shares && both.is_same()) || is_dir {
+            let least = if is_dir { BLOCK } else { 0 };
+            out.disk_bytes += item.len().div_ceil(BLOCK) * BLOCK + least;
+            out.disk_inodes += 1;
+        }
+        if is_dir || both.is_same() {
             continue;
         }
-        if let crate::stage::Kind::File { len, .. } = &item.kind {
-            out.new_bytes += len;
-        }
-        match was {
-            Some(_) => out.changed.push(item.path.clone()),
-            None => out.added.push(item.path.clone()),
+        out.new_bytes += item.len();
+        match both.old {
+            Some(_) => out.changed.push(path(item)),
+            None => out.added.push(path(item)),
         }
     }
-    let gone = old.iter().flat_map(|old| &old.items);
-    let gone = gone.filter(|item| !is_dir(item) && new.get(&item.path).is_none());
-    out.removed = gone.map(|item| item.path.clone()).collect();
     out
+}
+
+fn path(item: &Item) -> String {
+    item.path.clone()
 }

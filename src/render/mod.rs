@@ -6,10 +6,12 @@
 mod confs;
 mod directives;
 mod escape;
+mod lints;
 mod units;
 
 pub use confs::{Mount, execstart};
 pub use directives::{DIRECTIVES, Directive};
+pub use lints::{Hit, LINTS, Lint, Weight, lint};
 
 use crate::model::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::model::{App, Service, Socket, Target};

@@ -1,9 +1,12 @@
 //! Archives: `.tar`, alone or compressed. Members are judged as files of a directory are.
 
+use super::BUFFER;
+use super::fill::Live;
 use super::payload::{Item, Kind, Payload, Refused, inside, plain_name};
-use super::scan::{Exclude, no_setuid, special};
+use super::scan::{Draft, Exclude, no_setuid, special};
+use crate::host::copy::Dir;
 use crate::host::files;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
@@ -143,7 +146,7 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
             Ok(())
         },
     )?;
-    let items = found.into_iter().map(|(path, kind)| Item { path, kind });
+    let items = found.into_iter().map(|(path, kind)| Item::new(path, kind));
     Ok(Payload::new(items.collect()))
 }
 
@@ -169,54 +172,64 @@ fn parents(name: &str, found: &mut BTreeMap<String, Kind>) -> Result<()> {
     Ok(())
 }
 
-/// Writes the members that `payload` names below `to`.
+/// Writes the members that are not in the live release below `to`.
 pub(super) fn unpack(
     path: &Path,
-    payload: &Payload,
-    to: &Path,
+    draft: &mut Draft,
+    live: Option<&Live>,
+    to: &Dir,
     progress: &ProgressBar,
 ) -> Result<()> {
-    for item in &payload.items {
-        match &item.kind {
-            Kind::Dir => files::make_plain_dir(&to.join(&item.path))?,
-            Kind::Link(target) => files::make_link(target, &to.join(&item.path))?,
-            Kind::File { .. } => {}
+    let mut missing = BTreeMap::new();
+    for at in 0..draft.payload.items.len() {
+        let Some(item) = draft.payload.items.get(at) else {
+            continue;
+        };
+        let Kind::File { len, .. } = item.kind else {
+            continue;
+        };
+        if let Some(placed) = live.and_then(|live| live.link(at, item, to)) {
+            draft.placed(at, None, placed);
+            progress.inc(len);
+        } else {
+            missing.insert(item.path.clone(), at);
         }
     }
-    let mut written = 0;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut buffer = vec![0; BUFFER];
+    let changed = || anyhow::anyhow!("`{}` changed while it was read", path.display());
+    let wanted = missing.clone();
     members(
         path,
-        |path, _| {
-            path.to_str()
-                .is_some_and(|path| payload.get(path).is_some())
-        },
+        |path, _| path.to_str().is_some_and(|path| wanted.contains_key(path)),
         |name, kind, entry| {
-            let Some(item) = payload.get(&name) else {
+            let at = *wanted.get(&name).ok_or_else(changed)?;
+            let item = draft.payload.items.get(at).ok_or_else(changed)?;
+            let Kind::File { hash, len, .. } = item.kind else {
                 return Ok(());
             };
-            let Kind::File { hash, len, .. } = &item.kind else {
-                return Ok(());
-            };
-            let target = to.join(&name);
-            if kind == EntryType::Link {
+            let mode = item.mode();
+            let (digest, _, placed) = if kind == EntryType::Link {
                 let first = entry.link_name()?.unwrap_or_default();
-                let first = to.join(first.strip_prefix("./").unwrap_or(&first));
-                files::copy_file(&first, &target, item.mode(), hash)?;
-            } else if files::write_stream(entry, &target, item.mode())? != *hash {
-                bail!("`{}` changed while it was read", path.display());
+                let first = plain_name(first.strip_prefix("./").unwrap_or(&first))?;
+                let first = to.read(&first).map_err(|_| changed())?;
+                to.write(first, &name, mode, &mut buffer)?
+            } else {
+                to.write(entry, &name, mode, &mut buffer)?
+            };
+            if digest != hash {
+                return Err(changed());
             }
-            written += 1;
-            progress.inc(*len);
+            draft.placed(at, None, placed);
+            missing.remove(&name);
+            progress.inc(len);
             Ok(())
         },
     )?;
-    let files = payload.items.iter();
-    if written
-        != files
-            .filter(|item| matches!(item.kind, Kind::File { .. }))
-            .count()
-    {
-        bail!("`{}` changed while it was read", path.display());
+    if !missing.is_empty() {
+        return Err(changed());
     }
     Ok(())
 }

@@ -5,24 +5,26 @@
 
 mod archive;
 mod build;
+mod fill;
+mod index;
 mod payload;
 mod scan;
 mod zstd;
 
-pub use payload::{Item, Kind, Payload, Refused};
-pub use scan::{Source, scan};
+pub use fill::{Filled, fill};
+pub use payload::{Beside, Item, Kind, Payload, Refused, Traces};
+pub use scan::{Draft, Source, scan};
 
-use crate::host::{Host, files};
+use crate::host::Host;
 use crate::model::{App, Layout};
 use crate::record::Book;
-use anyhow::{Context, Result};
-use indicatif::ProgressBar;
-use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use anyhow::Result;
 
 /// Prefix of the names of unfinished releases.
 const STAGING: &str = ".staging-";
+
+/// Bytes that are read at a time.
+const BUFFER: usize = 256 * 1024;
 
 /// A release's id: version and content, so that the same content is the same release.
 ///
@@ -48,48 +50,33 @@ pub struct Base<'a> {
     pub payload: &'a Payload,
 }
 
-/// Puts the release `id` at its final place, complete and synced; does nothing when it is there.
+/// Whether a release is there, complete.
 ///
 /// # Errors
-/// When the source cannot be read, the disk is full or a build command fails; nothing is left.
-pub fn stage(
-    host: &Host,
-    app: &App,
-    source: &Source,
-    payload: &Payload,
-    base: Option<&Base<'_>>,
-    id: &str,
-    progress: &ProgressBar,
-) -> Result<()> {
-    let final_path = app.layout.release(id);
-    if host.root.meta(&final_path)?.is_some() {
+/// When that cannot be seen.
+pub fn is_staged(host: &Host, app: &App, id: &str) -> Result<bool> {
+    Ok(host.root.meta(&app.layout.release(id))?.is_some())
+}
+
+/// Builds what the manifest asks for in a staged tree, writes it to the disk and gives it its
+/// name. A release that is there already stays, and the tree is dropped.
+///
+/// # Errors
+/// When a build command fails or the disk is full; nothing is left.
+pub fn publish(host: &Host, app: &App, filled: Option<Filled<'_>>, id: &str) -> Result<()> {
+    let new = match is_staged(host, app, id)? {
+        true => None,
+        false => filled,
+    };
+    let Some(filled) = new else {
         // Complete, or else it would not have its name; only that may not be on the disk yet.
         return host.root.sync_dir(&app.layout.releases());
-    }
-    let staging = format!(
-        "{}/{STAGING}{}",
-        app.layout.releases(),
-        crate::host::random_hex(6)?
-    );
-    host.root.make_dir(&staging, 0o755)?;
-    let fill = || -> Result<()> {
-        let dir = host.root.path(&staging);
-        let builds = app.release.build.is_empty() && app.release.python.is_none();
-        // A build command may write to any file of the tree: it gets no shared ones.
-        let base = base.filter(|_| app.release.build.is_empty());
-        match source {
-            Source::Directory(from) => {
-                copy(host, app, from, payload, base, &dir, progress)?;
-            }
-            Source::Archive(file) => archive::unpack(file, payload, &dir, progress)?,
-        }
-        if !builds {
-            build::build(host, app, &staging)?;
-        }
-        host.root.sync_file_system(&staging)?;
-        host.root.rename(&staging, &final_path)
     };
-    fill().inspect_err(|_| drop(host.root.remove_tree(&staging)))
+    if !app.release.build.is_empty() || app.release.python.is_some() {
+        build::build(host, app, &filled.path)?;
+    }
+    host.root.sync_file_system(&filled.path)?;
+    host.root.rename(&filled.path, &app.layout.release(id))
 }
 
 /// Removes what killed runs left: unfinished releases, and records of releases that never came.
@@ -115,68 +102,4 @@ pub fn sweep(host: &Host, book: &Book, layout: &Layout) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Copies a scanned directory; files that the live release has already are linked.
-fn copy(
-    host: &Host,
-    app: &App,
-    from: &Path,
-    payload: &Payload,
-    base: Option<&Base<'_>>,
-    to: &Path,
-    progress: &ProgressBar,
-) -> Result<()> {
-    for item in &payload.items {
-        match &item.kind {
-            Kind::Dir => files::make_plain_dir(&to.join(&item.path))?,
-            Kind::Link(target) => files::make_link(target, &to.join(&item.path))?,
-            Kind::File { .. } => {}
-        }
-    }
-    let live = base.map(|base| (host.root.path(&app.layout.release(base.id)), base.payload));
-    let next = AtomicUsize::new(0);
-    let failure = Mutex::new(None);
-    let work = || {
-        while let Some(item) = payload.items.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let Kind::File { hash, len, .. } = &item.kind else {
-                continue;
-            };
-            let target = to.join(&item.path);
-            let shared = live.as_ref().is_some_and(|(dir, payload)| {
-                payload.has(item) && files::link_file(&dir.join(&item.path), &target)
-            });
-            let done = if shared {
-                Ok(())
-            } else {
-                files::copy_file(&from.join(&item.path), &target, item.mode(), hash)
-            };
-            progress.inc(*len);
-            if let Err(error) = done {
-                if let Ok(mut failure) = failure.lock() {
-                    failure.get_or_insert(error);
-                }
-                next.store(payload.items.len(), Ordering::Relaxed);
-            }
-        }
-    };
-    on_every_processor(work);
-    match failure.into_inner() {
-        Ok(None) => Ok(()),
-        Ok(Some(error)) => Err(error).context("staging the release"),
-        Err(_) => anyhow::bail!("staging the release: a thread died"),
-    }
-}
-
-/// Hashing and copying use every processor, up to eight; with one, there is no other thread.
-fn on_every_processor(work: impl Fn() + Sync) {
-    let count = std::thread::available_parallelism().map_or(2, |count| count.get().min(8));
-    if count == 1 {
-        return work();
-    }
-    std::thread::scope(|scope| {
-        for _ in 0..count {
-            scope.spawn(&work);
-        }
-    });
 }

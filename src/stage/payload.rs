@@ -1,7 +1,10 @@
 //! What a release holds: names, kinds and digests; and what it may not hold.
 
-use std::collections::HashMap;
+use super::index;
+use crate::host::Stamp;
+use crate::host::copy::{Placed, Wanted};
 use std::fmt;
+use std::iter::Peekable;
 use std::path::{Component, Path};
 
 /// Why a source cannot become a release.
@@ -39,6 +42,15 @@ pub enum Kind {
     Link(String),
 }
 
+/// Where a file's content was seen, so that it need not be read again.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traces {
+    /// The file in the source; none when a change soon after might not show (git's "racy").
+    pub source: Option<Stamp>,
+    /// The file in the release.
+    pub placed: Option<Placed>,
+}
+
 /// One item, by its path relative to the release.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -46,14 +58,47 @@ pub struct Item {
     pub path: String,
     /// What it is.
     pub kind: Kind,
+    /// Where it was seen; no part of what it is.
+    pub traces: Traces,
 }
 
 impl Item {
+    /// An item that was seen nowhere yet.
+    pub fn new(path: String, kind: Kind) -> Self {
+        Self {
+            path,
+            kind,
+            traces: Traces::default(),
+        }
+    }
+
     /// The mode that it gets.
     pub fn mode(&self) -> u32 {
         match &self.kind {
             Kind::File { exec: false, .. } => 0o644,
             _ => 0o755,
+        }
+    }
+
+    /// Bytes of a file.
+    pub fn len(&self) -> u64 {
+        match &self.kind {
+            Kind::File { len, .. } => *len,
+            _ => 0,
+        }
+    }
+
+    /// Whether it is an empty file, or none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The file that it must become.
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            path: &self.path,
+            mode: self.mode(),
+            len: self.len(),
         }
     }
 }
@@ -63,35 +108,35 @@ impl Item {
 pub struct Payload {
     /// The items.
     pub items: Vec<Item>,
-    index: HashMap<String, usize>,
 }
 
 impl Payload {
-    /// Sorts items and indexes them.
+    /// Sorts items.
     pub fn new(mut items: Vec<Item>) -> Self {
-        items.sort_by(|a, b| a.path.cmp(&b.path));
-        let paths = items.iter().enumerate();
-        let index = paths.map(|(at, item)| (item.path.clone(), at)).collect();
-        Self { items, index }
+        items.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        items.shrink_to_fit();
+        Self { items }
     }
 
     /// The item at a path.
     pub fn get(&self, path: &str) -> Option<&Item> {
-        self.index.get(path).and_then(|at| self.items.get(*at))
+        let found = self
+            .items
+            .binary_search_by(|item| item.path.as_str().cmp(path));
+        self.items.get(found.ok()?)
     }
 
-    /// Whether the very same item is there.
-    pub fn has(&self, item: &Item) -> bool {
-        self.get(&item.path) == Some(item)
+    /// Every path of this payload or of an older one, with what each has there, in order.
+    pub fn beside<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = Beside<'a>> {
+        Both {
+            new: self.items.iter().peekable(),
+            old: old.items.iter().peekable(),
+        }
     }
 
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
-        let len = |item: &Item| match &item.kind {
-            Kind::File { len, .. } => *len,
-            _ => 0,
-        };
-        self.items.iter().map(len).sum()
+        self.items.iter().map(Item::len).sum()
     }
 
     /// How many files and links there are.
@@ -103,8 +148,11 @@ impl Payload {
     /// A digest over paths, kinds and content.
     pub fn digest(&self) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
+        let mut text = String::new();
         for item in &self.items {
-            hasher.update(line(item).as_bytes());
+            text.clear();
+            index::write(item, false, &mut text);
+            hasher.update(text.as_bytes());
             hasher.update(b"\0");
         }
         hasher.finalize()
@@ -114,7 +162,7 @@ impl Payload {
     pub fn to_text(&self) -> String {
         let mut out = String::new();
         for item in &self.items {
-            out.push_str(&line(item));
+            index::write(item, true, &mut out);
             out.push('\n');
         }
         out
@@ -122,44 +170,69 @@ impl Payload {
 
     /// Reads [`Payload::to_text`]; a line that cannot be read is left out, which costs a copy.
     pub fn from_text(text: &str) -> Self {
-        Self::new(text.lines().filter_map(unline).collect())
+        Self::new(text.lines().filter_map(index::read).collect())
+    }
+
+    /// Takes over where the files of the release lie, from what was known of it.
+    pub fn placed_as(&mut self, known: &Self) {
+        for item in &mut self.items {
+            if let Some(was) = known.get(&item.path) {
+                item.traces.placed = was.traces.placed;
+            }
+        }
     }
 }
 
-fn line(item: &Item) -> String {
-    match &item.kind {
-        Kind::Dir => format!("d {}", item.path),
-        Kind::File { hash, exec, len } => {
-            let exec = if *exec { "x" } else { "f" };
-            format!("{exec} {} {len} {}", hash.to_hex(), item.path)
+/// What a new and an old payload have at one path.
+#[derive(Debug, Clone, Copy)]
+pub struct Beside<'a> {
+    /// In the new one.
+    pub new: Option<&'a Item>,
+    /// In the old one.
+    pub old: Option<&'a Item>,
+}
+
+impl Beside<'_> {
+    /// Whether both have the very same.
+    pub fn is_same(&self) -> bool {
+        match (self.new, self.old) {
+            (Some(new), Some(old)) => new.kind == old.kind,
+            _ => false,
         }
-        Kind::Link(target) => format!("l {} {target}{}", target.len(), item.path),
     }
 }
 
-fn unline(line: &str) -> Option<Item> {
-    let (kind, rest) = line.split_once(' ')?;
-    let (path, kind) = match kind {
-        "d" => (rest, Kind::Dir),
-        "f" | "x" => {
-            let (hash, rest) = rest.split_once(' ')?;
-            let (len, path) = rest.split_once(' ')?;
-            let hash = blake3::Hash::from_hex(hash).ok()?;
-            let len = len.parse().ok()?;
-            let exec = kind == "x";
-            (path, Kind::File { hash, exec, len })
-        }
-        "l" => {
-            let (len, rest) = rest.split_once(' ')?;
-            let (target, path) = rest.split_at_checked(len.parse().ok()?)?;
-            (path, Kind::Link(target.to_owned()))
-        }
-        _ => return None,
-    };
-    Some(Item {
-        path: path.to_owned(),
-        kind,
-    })
+struct Both<'a, I: Iterator<Item = &'a Item>> {
+    new: Peekable<I>,
+    old: Peekable<I>,
+}
+
+impl<'a, I: Iterator<Item = &'a Item>> Iterator for Both<'a, I> {
+    type Item = Beside<'a>;
+
+    fn next(&mut self) -> Option<Beside<'a>> {
+        use std::cmp::Ordering::{Equal, Greater, Less};
+        let order = match (self.new.peek(), self.old.peek()) {
+            (None, None) => return None,
+            (Some(_), None) => Less,
+            (None, Some(_)) => Greater,
+            (Some(new), Some(old)) => new.path.cmp(&old.path),
+        };
+        Some(match order {
+            Less => Beside {
+                new: self.new.next(),
+                old: None,
+            },
+            Greater => Beside {
+                new: None,
+                old: self.old.next(),
+            },
+            Equal => Beside {
+                new: self.new.next(),
+                old: self.old.next(),
+            },
+        })
+    }
 }
 
 /// Refuses a name that cannot be written down on one line.
@@ -204,7 +277,7 @@ pub(super) fn inside(path: &str, target: &str) -> Result<(), Refused> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Item, Kind, Payload, inside};
+    use super::{Item, Kind, Payload, Placed, inside};
 
     #[test]
     fn a_link_may_not_leave_the_tree() {
@@ -228,27 +301,36 @@ mod tests {
     }
 
     #[test]
-    fn the_index_reads_back_what_it_wrote() {
-        let hash = blake3::hash(b"x");
-        let item = |path: &str, kind| Item {
-            path: path.into(),
-            kind,
+    fn where_a_file_was_seen_is_no_part_of_the_content() {
+        let item = Item::new("a".into(), Kind::Dir);
+        let file = Kind::File {
+            hash: blake3::hash(b""),
+            exec: false,
+            len: 0,
         };
-        let payload = Payload::new(vec![
-            item(
-                "b c",
-                Kind::File {
-                    hash,
-                    exec: true,
-                    len: 1,
-                },
-            ),
-            item("a", Kind::Dir),
-            item("a/l k", Kind::Link("../b c".into())),
-        ]);
-        let again = Payload::from_text(&payload.to_text());
-        assert_eq!(again.items, payload.items);
-        assert_eq!(again.digest(), payload.digest());
-        assert!(again.has(&payload.items[2]) && again.bytes() == 1 && again.files() == 2);
+        let plain = Payload::new(vec![item.clone(), Item::new("b".into(), file)]);
+        let mut seen = plain.clone();
+        seen.items[1].traces.placed = Some(Placed { ino: 1, mtime: 1 });
+        assert_eq!(seen.digest(), plain.digest());
+        assert!(seen.beside(&plain).all(|both| both.is_same()));
+    }
+
+    #[test]
+    fn two_payloads_are_walked_side_by_side() {
+        let of = |paths: &[&str]| {
+            let items = paths
+                .iter()
+                .map(|path| Item::new((*path).into(), Kind::Dir));
+            Payload::new(items.collect())
+        };
+        let (new, old) = (of(&["a", "c", "d"]), of(&["b", "c"]));
+        let seen: Vec<_> = new
+            .beside(&old)
+            .map(|both| {
+                let path = |item: Option<&Item>| item.map_or("-".into(), |item| item.path.clone());
+                format!("{}{}", path(both.new), path(both.old))
+            })
+            .collect();
+        assert_eq!(seen, ["a-", "-b", "cc", "d-"]);
     }
 }

@@ -1,13 +1,12 @@
 //! Looking at a source without changing anything: the same for a plan and for a deploy.
 
-use super::archive;
-use super::on_every_processor;
 use super::payload::{Item, Kind, Payload, Refused, inside, plain_name};
-use crate::host::files;
+use super::{BUFFER, archive};
+use crate::host::copy::{Dir, Placed};
+use crate::host::{self, Found, on_every_processor, walk};
 use crate::model::Release;
 use anyhow::{Context, Result};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -49,12 +48,142 @@ impl Source {
     }
 }
 
-/// Everything that the release would hold, with digests; excluded files are left out.
+/// What a release would hold. The digests may still be missing: they come from what is known
+/// of an earlier release, from reading the files, or from copying them.
+#[derive(Debug)]
+pub struct Draft {
+    /// The items; a digest that is missing is all zero.
+    pub payload: Payload,
+    hashed: Vec<bool>,
+    /// When the source was looked at, in nanoseconds since 1970.
+    started: i64,
+}
+
+/// Time stamps may be as coarse as this (FAT, NFS): a file that changed within it before it was
+/// looked at may change again without a new stamp.
+const COARSEST: i64 = 2_000_000_000;
+
+impl Draft {
+    /// Whether every digest is there.
+    pub fn is_hashed(&self) -> bool {
+        self.hashed.iter().all(|hashed| *hashed)
+    }
+
+    /// Takes digests over from a payload: of files that nobody touched since they were read.
+    pub fn recall(&mut self, known: &Payload) {
+        let mut known = known.items.iter().peekable();
+        for (item, hashed) in self.payload.items.iter_mut().zip(&mut self.hashed) {
+            while known.next_if(|was| was.path < item.path).is_some() {}
+            let Some(was) = known.next_if(|was| was.path == item.path) else {
+                continue;
+            };
+            if let Kind::File { hash, len, .. } = &mut item.kind
+                && !*hashed
+                && was.len() == *len
+                && was.traces.source.is_some()
+                && was.traces.source == item.traces.source
+                && let Kind::File { hash: old, .. } = &was.kind
+            {
+                (*hash, *hashed) = (*old, true);
+            }
+        }
+    }
+
+    /// Reads what is left to read, on every processor.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn hash(&mut self, source: &Source) -> Result<()> {
+        self.hash_some(source, |_| true)
+    }
+
+    /// Reads only files so new that copying alone might not notice a change.
+    pub(super) fn hash_racy(&mut self, source: &Source) -> Result<()> {
+        let started = self.started;
+        self.hash_some(source, |item| is_racy(item, started))
+    }
+
+    fn hash_some(&mut self, source: &Source, which: impl Fn(&Item) -> bool) -> Result<()> {
+        let Source::Directory(dir) = source else {
+            return Ok(());
+        };
+        let items = &self.payload.items;
+        let all = items.iter().zip(&self.hashed).enumerate();
+        let wanted = all.filter(|(_, (item, hashed))| !**hashed && which(item));
+        let wanted: Vec<usize> = wanted.map(|(at, _)| at).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let dir = Dir::open(dir)?;
+        let next = AtomicUsize::new(0);
+        let results = Mutex::new(Vec::with_capacity(wanted.len()));
+        on_every_processor(|| {
+            let mut own = Vec::new();
+            let mut buffer = vec![0; BUFFER];
+            while let Some(at) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if let Some(item) = items.get(*at) {
+                    own.push((*at, dir.hash(&item.path, &mut buffer)));
+                }
+            }
+            if let Ok(mut results) = results.lock() {
+                results.append(&mut own);
+            }
+        });
+        for (at, digest) in results.into_inner().unwrap_or_default() {
+            self.set(at, digest?);
+        }
+        Ok(())
+    }
+
+    /// Whether the digest of an item is there.
+    pub(super) fn knows(&self, at: usize) -> bool {
+        self.hashed.get(at).is_some_and(|hashed| *hashed)
+    }
+
+    fn set(&mut self, at: usize, digest: blake3::Hash) {
+        let item = self.payload.items.get_mut(at);
+        if let Some(Kind::File { hash, .. }) = item.map(|item| &mut item.kind) {
+            *hash = digest;
+        }
+        if let Some(hashed) = self.hashed.get_mut(at) {
+            *hashed = true;
+        }
+    }
+
+    /// Writes down where a file lies now, and the digest of what was copied there.
+    pub(super) fn placed(&mut self, at: usize, digest: Option<blake3::Hash>, placed: Placed) {
+        if let Some(digest) = digest {
+            self.set(at, digest);
+        }
+        if let Some(item) = self.payload.items.get_mut(at) {
+            item.traces.placed = Some(placed);
+        }
+    }
+
+    /// The payload to be kept, where only stamps are left that will show every change.
+    pub fn finish(&mut self) -> &Payload {
+        for item in &mut self.payload.items {
+            if is_racy(item, self.started) {
+                item.traces.source = None;
+            }
+        }
+        &self.payload
+    }
+}
+
+fn is_racy(item: &Item, started: i64) -> bool {
+    let stamp = item.traces.source;
+    stamp.is_some_and(|stamp| stamp.mtime.max(stamp.ctime).saturating_add(COARSEST) >= started)
+}
+
+/// Everything that the release would hold; excluded files are left out. Of a directory, no file
+/// is read.
 ///
 /// # Errors
 /// [`Refused`] for a source that is empty or holds what a release may not.
-pub fn scan(source: &Source, release: &Release) -> Result<Payload> {
+pub fn scan(source: &Source, release: &Release) -> Result<Draft> {
     let exclude = Exclude::new(release)?;
+    let started = i64::try_from(host::now().as_nanosecond()).unwrap_or(i64::MAX);
     let (path, payload) = match source {
         Source::Directory(dir) => (dir, scan_directory(dir, &exclude)?),
         Source::Archive(file) => (file, archive::scan(file, &exclude)?),
@@ -66,7 +195,14 @@ pub fn scan(source: &Source, release: &Release) -> Result<Payload> {
         };
         return Err(refused.into());
     }
-    Ok(payload)
+    let read = matches!(source, Source::Archive(_));
+    let hashed = payload.items.iter();
+    let hashed = hashed.map(|item| read || !matches!(item.kind, Kind::File { .. }));
+    Ok(Draft {
+        hashed: hashed.collect(),
+        payload,
+        started,
+    })
 }
 
 /// The manifest's `exclude` patterns, and `.git`.
@@ -84,52 +220,43 @@ impl Exclude {
         Ok(Self(builder.build().context("reading `release.exclude`")?))
     }
 
+    /// Whether a path is left out, of which no parent is.
+    fn names(&self, path: &Path, is_dir: bool) -> bool {
+        self.0.matched(path, is_dir).is_ignore()
+    }
+
+    /// Whether a path or one of its parents is left out.
     pub(super) fn covers(&self, path: &Path, is_dir: bool) -> bool {
         self.0.matched_path_or_any_parents(path, is_dir).is_ignore()
     }
 }
 
 fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<Payload> {
-    let mut items = Vec::new();
-    let walk = walkdir::WalkDir::new(dir).min_depth(1).into_iter();
-    let wanted = walk.filter_entry(|entry| {
-        let relative = entry.path().strip_prefix(dir).unwrap_or(entry.path());
-        !exclude.covers(relative, entry.file_type().is_dir())
-    });
-    for entry in wanted {
-        let entry = entry.with_context(|| format!("reading `{}`", dir.display()))?;
-        let relative = entry.path().strip_prefix(dir).unwrap_or(entry.path());
-        let path = plain_name(relative)?;
-        let kind = entry.file_type();
-        let kind = if kind.is_dir() {
-            Kind::Dir
-        } else if kind.is_symlink() {
-            let target = Path::read_link(entry.path())
-                .with_context(|| format!("reading `{}`", entry.path().display()))?;
-            let target = target.to_string_lossy().into_owned();
-            inside(&path, &target)?;
-            Kind::Link(target)
-        } else if kind.is_file() {
-            let meta = entry
-                .metadata()
-                .with_context(|| format!("looking at `{path}`"))?;
-            no_setuid(&path, meta.mode())?;
-            Kind::File {
-                hash: blake3::Hash::from_bytes([0; 32]),
-                exec: meta.mode() & 0o111 != 0,
-                len: meta.len(),
+    let keep = |path: &Path, is_dir: bool| !exclude.names(path, is_dir);
+    let items = walk(dir, keep, |path, found| {
+        let path = plain_name(path)?;
+        let (kind, source) = match found {
+            Found::Dir => (Kind::Dir, None),
+            Found::Link(target) => {
+                inside(&path, &target)?;
+                (Kind::Link(target), None)
             }
-        } else {
-            let what = if kind.is_socket() || kind.is_fifo() {
-                "socket or pipe"
-            } else {
-                "device"
-            };
-            return Err(special(&path, what).into());
+            Found::File { mode, len, stamp } => {
+                no_setuid(&path, mode)?;
+                let kind = Kind::File {
+                    hash: blake3::Hash::from_bytes([0; 32]),
+                    exec: mode & 0o111 != 0,
+                    len,
+                };
+                (kind, Some(stamp))
+            }
+            Found::Pipe => return Err(special(&path, "socket or pipe").into()),
+            Found::Device => return Err(special(&path, "device").into()),
         };
-        items.push(Item { path, kind });
-    }
-    hash_all(dir, &mut items)?;
+        let mut item = Item::new(path, kind);
+        item.traces.source = source;
+        Ok(item)
+    })?;
     Ok(Payload::new(items))
 }
 
@@ -148,33 +275,4 @@ pub(super) fn no_setuid(path: &str, mode: u32) -> Result<(), Refused> {
         message: format!("the source holds a setuid or setgid file: `{path}`"),
         hint: "take the bit off with `chmod ug-s`; a service gets rights from its unit",
     })
-}
-
-/// Fills in the digests, on every processor.
-fn hash_all(dir: &Path, items: &mut [Item]) -> Result<()> {
-    let next = AtomicUsize::new(0);
-    let shared: Vec<(usize, &str)> = items
-        .iter()
-        .enumerate()
-        .filter(|(_, item)| matches!(item.kind, Kind::File { .. }))
-        .map(|(at, item)| (at, item.path.as_str()))
-        .collect();
-    let results = Mutex::new(Vec::with_capacity(shared.len()));
-    on_every_processor(|| {
-        let mut own = Vec::new();
-        while let Some((at, path)) = shared.get(next.fetch_add(1, Ordering::Relaxed)) {
-            own.push((*at, files::hash_file(&dir.join(path))));
-        }
-        if let Ok(mut results) = results.lock() {
-            results.append(&mut own);
-        }
-    });
-    let results = results.into_inner().unwrap_or_default();
-    for (at, digest) in results {
-        let digest = digest?;
-        if let Some(Kind::File { hash, .. }) = items.get_mut(at).map(|item| &mut item.kind) {
-            *hash = digest;
-        }
-    }
-    Ok(())
 }

@@ -16,9 +16,12 @@
 
 mod bad_manifests;
 mod bad_sources;
+mod docs;
 mod golden;
+mod layers;
 mod offline;
 mod refused;
 mod scorer_parity;
 mod test;
 mod tree;
+mod values;

@@ -5,6 +5,7 @@
 
 use crate::demo::{WEB, current, demo, installed, runs};
 use crate::machine::Machine;
+use std::path::Path;
 
 /// What changes files or starts other programs. The kinds are counted one by one.
 const CALLS: [&str; 5] = [
@@ -135,4 +136,65 @@ pub fn killed_while_rolling_back_it_ends_in_the_release_that_was_live(machine: &
     }
     machine.note(&format!("rollback killed at {points} points"));
     assert!(points > 10, "only {points} points: is the trace blind?");
+}
+
+/// Deploys `version` again and again, killed at one call later each time, until the host is as
+/// `so` says. The next try ends the one before it first.
+fn killed_when(machine: &Machine, call: &str, version: &str, so: impl Fn(&Machine) -> bool) {
+    for nth in 1.. {
+        next(&format!("{version}.{nth}")).write(machine);
+        let deploy = "--manifest /root/demo/robot.toml deploy --apply";
+        assert!(killed(machine, call, nth, deploy), "never seen: {call}");
+        if so(machine) {
+            return;
+        }
+    }
+}
+
+fn step(machine: &Machine) -> String {
+    let path = "/var/lib/robotctl/demo/journal.json";
+    machine.ok(&format!(
+        "grep -o '\"step\": \"[a-z]*\"' {path} 2>/dev/null || true"
+    ))
+}
+
+pub fn power_cut_in_a_change_is_ended_before_services_start(machine: &Machine) {
+    let unit =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd/robotctl-recover.service");
+    machine.copy_in(&unit, "/usr/lib/systemd/system/");
+    machine.ok("systemctl enable --quiet robotctl-recover.service");
+    let old = demo("1.0").deployed(machine);
+    let files = installed(machine);
+    // An unrelated power cut: all is up again.
+    machine.cut_power();
+    is_whole(machine, &old, "1.0", &files, "power cut at rest");
+
+    killed_when(machine, "/^(clone3?|v?fork)$", "2.0", |machine| {
+        current(machine) != old && step(machine).contains("switching")
+    });
+    machine.cut_power();
+    assert_eq!(
+        machine.property("robotctl-recover.service", "Result"),
+        "success"
+    );
+    is_whole(machine, &old, "1.0", &files, "power cut after the switch");
+    let journal = machine.ok("journalctl -b -o cat -u 'demo-*'");
+    assert!(!journal.contains("standin"), "{journal}");
+    machine.robotctl("doctor").exits(0);
+
+    killed_when(machine, "unlink", "3.0", |machine| {
+        step(machine).contains("committing")
+    });
+    let new = current(machine);
+    machine.cut_power();
+    assert_eq!(current(machine), new, "the checks had passed: it stands");
+    assert!(
+        machine.get(WEB).starts_with("200 3.0."),
+        "{}",
+        machine.get(WEB)
+    );
+    assert_eq!(runs(machine, "demo-web.service"), new);
+    machine.robotctl("doctor").exits(0);
+    machine.robotctl("rollback").exits(0);
+    is_whole(machine, &old, "1.0", &files, "rollback after all that");
 }

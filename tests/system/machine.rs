@@ -71,7 +71,7 @@ pub fn ready(suites: &BTreeSet<String>) -> Result<(), String> {
 pub struct Machine {
     pub name: String,
     pub suite: String,
-    root: PathBuf,
+    root: Mutex<PathBuf>,
     notes: Mutex<String>,
 }
 
@@ -148,7 +148,7 @@ impl Machine {
             .unwrap();
         let out = Out::new("container boot".into(), &output).exits(0);
         Self {
-            root: Path::new("/proc").join(out.stdout.trim()).join("root"),
+            root: Mutex::new(root_of(&out)),
             name,
             suite: suite.trim_end_matches("+servers").to_owned(),
             notes: Mutex::new(String::new()),
@@ -160,6 +160,16 @@ impl Machine {
         let to = self.path(to);
         let copied = Command::new("cp").arg("-r").arg(from).arg(&to).status();
         assert!(copied.unwrap().success(), "copying {} in", from.display());
+    }
+
+    /// Cuts the power: every process dies at once, and the machine boots again from its disk.
+    pub fn cut_power(&self) {
+        let output = Command::new(container())
+            .args(["cut", &self.name])
+            .output()
+            .unwrap();
+        let out = Out::new("container cut".into(), &output).exits(0);
+        *self.root.lock().unwrap() = root_of(&out);
     }
 
     /// Keeps a measurement for the report.
@@ -244,7 +254,8 @@ impl Machine {
 
     /// Where a path inside lies outside. Links are not followed well: they lead outside.
     pub fn path(&self, path: &str) -> PathBuf {
-        self.root.join(path.trim_start_matches('/'))
+        let root = self.root.lock().unwrap();
+        root.join(path.trim_start_matches('/'))
     }
 
     pub fn exists(&self, path: &str) -> bool {
@@ -270,6 +281,11 @@ impl Machine {
         let target = fs::read_link(self.path(path)).unwrap_or_default();
         target.to_string_lossy().into_owned()
     }
+}
+
+/// The machine's `/`, seen from here through its first process.
+fn root_of(out: &Out) -> PathBuf {
+    Path::new("/proc").join(out.stdout.trim()).join("root")
 }
 
 /// Asks until it is so, for what no event announces.

@@ -67,6 +67,7 @@ macro_rules! tests {
 const TESTS: &[Test] = tests![
     crash::killed_anywhere_it_ends_in_the_old_release,
     crash::killed_while_rolling_back_it_ends_in_the_release_that_was_live,
+    crash::power_cut_in_a_change_is_ended_before_services_start,
     wiki::the_wiki_is_deployed_upgraded_and_rolled_back,
     upgrades::gunicorn_loses_nothing,
     upgrades::uvicorn_loses_nothing,

@@ -212,7 +212,7 @@ const BITES: &[(&str, &str, &str)] = &[
         "open",
         "sandbox = { allow = [\"outbound\", \"jit\", \"exec-writable\", \"netlink\", \"proc-files\"] }",
         "control, read kernel settings, execute from the state, execute from /tmp, \
-         execute from /dev/shm, map writable code, open netlink, reach a port of this host, \
+         execute from /dev/shm, map writable code, open netlink, bind another port, reach a port of this host, \
          reach another address",
     ),
 ];
@@ -238,7 +238,13 @@ pub fn sandbox_bites(machine: &Machine) {
     for (name, _, expected) in BITES {
         let report = format!("/var/lib/bite/{name}.could");
         until(name, SECONDS, || machine.exists(&report));
-        assert_eq!(machine.read(&report), *expected, "{name}");
+        let could = machine.read(&report);
+        // Before 257, Debian's systemd takes `SocketBindDeny=` and does nothing.
+        let could = match machine.suite.as_str() {
+            "bookworm" if *name == "loopback" => could.replace("bind another port, ", ""),
+            _ => could,
+        };
+        assert_eq!(could, *expected, "{name}");
     }
 }
 

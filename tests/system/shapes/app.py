@@ -188,6 +188,7 @@ def attempts():
         "trace processes": lambda: check(libc.ptrace(0, 0, 0, 0)),
         "be nice": lambda: os.nice(-1),
         "set real-time scheduling": lambda: os.sched_setscheduler(0, 1, os.sched_param(1)),
+        "bind another port": lambda: socket.create_server(("127.0.0.1", 9002)),
         "reach a port of this host": lambda: connect("127.0.0.1"),
         "reach another address": lambda: connect("192.0.2.7"),
     }

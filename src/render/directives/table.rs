@@ -1,21 +1,7 @@
-//! Every hardening directive, once: since when, with which value, and why.
-//!
-//! The floor of exposure of each shape comes from this table; so does the reference document.
+//! The table of hardening directives, and the values that depend on a service's shape.
 
-use crate::model::{Network, Shape, Target};
-
-/// One directive of `10-hardening.conf`.
-#[derive(Debug, Clone, Copy)]
-pub struct Directive {
-    /// As in systemd.directives(7).
-    pub name: &'static str,
-    /// The systemd version that knows it.
-    pub since: u16,
-    /// What it keeps the service from.
-    pub keeps_from: &'static str,
-    /// The lines to write for a shape; none leaves the directive out.
-    pub value: fn(&Shape) -> Vec<String>,
-}
+use super::{Directive, PLAIN};
+use crate::model::{Network, Shape};
 
 fn yes(_: &Shape) -> Vec<String> {
     vec!["yes".into()]
@@ -49,12 +35,14 @@ pub const DIRECTIVES: &[Directive] = &[
                 Vec::new()
             }
         },
+        ..PLAIN
     },
     Directive {
         name: "MountAPIVFS",
         since: 233,
         keeps_from: "a root without /proc, /dev and /sys",
         value: |shape| if shape.rooted { is("yes") } else { Vec::new() },
+        ..PLAIN
     },
     Directive {
         name: "BindReadOnlyPaths",
@@ -76,18 +64,21 @@ pub const DIRECTIVES: &[Directive] = &[
             }
             out
         },
+        ..PLAIN
     },
     Directive {
         name: "NoNewPrivileges",
         since: 187,
         keeps_from: "gaining rights through a setuid program",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "ProtectSystem",
         since: 214,
         keeps_from: "writing outside its own directories",
         value: |_| is("strict"),
+        ..PLAIN
     },
     Directive {
         name: "ProtectHome",
@@ -100,54 +91,63 @@ pub const DIRECTIVES: &[Directive] = &[
                 "yes"
             })
         },
+        ..PLAIN
     },
     Directive {
         name: "PrivateTmp",
         since: 183,
         keeps_from: "meeting other programs' temporary files",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "PrivateMounts",
         since: 239,
         keeps_from: "mounting where others see it",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "PrivateDevices",
         since: 209,
         keeps_from: "touching hardware",
         value: |shape| yes_if(shape.devices.is_empty()),
+        ..PLAIN
     },
     Directive {
         name: "DevicePolicy",
         since: 208,
         keeps_from: "opening a device that is not listed",
         value: |_| is("closed"),
+        ..PLAIN
     },
     Directive {
         name: "DeviceAllow",
         since: 208,
         keeps_from: "nothing: it lists the devices that are needed",
         value: |shape| shape.devices.clone(),
+        ..PLAIN
     },
     Directive {
         name: "PrivateUsers",
         since: 232,
         keeps_from: "acting as another user of the host",
         value: |shape| yes_if(shape.private_users),
+        ..PLAIN
     },
     Directive {
         name: "PrivateIPC",
         since: 248,
         keeps_from: "meeting other programs' shared memory",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "PrivateNetwork",
         since: 33,
         keeps_from: "opening any connection of its own",
         value: |shape| yes_if(matches!(shape.network, Network::None | Network::Namespace)),
+        ..PLAIN
     },
     Directive {
         name: "IPAddressDeny",
@@ -157,6 +157,7 @@ pub const DIRECTIVES: &[Directive] = &[
             Network::Host => Vec::new(),
             _ => is("any"),
         },
+        ..PLAIN
     },
     Directive {
         name: "IPAddressAllow",
@@ -166,12 +167,39 @@ pub const DIRECTIVES: &[Directive] = &[
             Network::Namespace | Network::Loopback => is("localhost"),
             _ => Vec::new(),
         },
+        ..PLAIN
+    },
+    Directive {
+        name: "SocketBindDeny",
+        since: 249,
+        enforced: 257,
+        keeps_from: "binding ports that the manifest does not list",
+        value: |shape| {
+            if shape.ports.is_empty() {
+                Vec::new()
+            } else {
+                is("any")
+            }
+        },
+        ..PLAIN
+    },
+    Directive {
+        name: "SocketBindAllow",
+        since: 249,
+        enforced: 257,
+        keeps_from: "nothing: it lists the ports that are needed",
+        value: |shape| {
+            let ports = shape.ports.iter();
+            ports.map(|port| format!("tcp:{port}")).collect()
+        },
+        ..PLAIN
     },
     Directive {
         name: "RestrictAddressFamilies",
         since: 211,
         keeps_from: "opening sockets of any other kind",
         value: |shape| vec![shape.families.join(" ")],
+        ..PLAIN
     },
     Directive {
         name: "ProtectProc",
@@ -184,6 +212,7 @@ pub const DIRECTIVES: &[Directive] = &[
                 "invisible"
             })
         },
+        ..PLAIN
     },
     Directive {
         name: "ProcSubset",
@@ -198,108 +227,127 @@ pub const DIRECTIVES: &[Directive] = &[
                 },
             )
         },
+        ..PLAIN
     },
     Directive {
         name: "ProtectClock",
         since: 245,
         keeps_from: "setting the clock",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "ProtectControlGroups",
         since: 232,
+        newer: Some((257, "strict")),
         keeps_from: "changing control groups",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "ProtectHostname",
         since: 242,
         keeps_from: "setting the host name",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "ProtectKernelLogs",
         since: 244,
         keeps_from: "reading the kernel's log",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "ProtectKernelModules",
         since: 232,
         keeps_from: "loading kernel modules",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "ProtectKernelTunables",
         since: 232,
         keeps_from: "changing kernel settings",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "LockPersonality",
         since: 235,
         keeps_from: "changing its execution domain",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "MemoryDenyWriteExecute",
         since: 231,
         keeps_from: "making memory that is both writable and executable",
         value: |shape| yes_if(!shape.allows("jit")),
+        ..PLAIN
     },
     Directive {
         name: "RestrictNamespaces",
         since: 233,
         keeps_from: "making namespaces",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "RestrictRealtime",
         since: 231,
         keeps_from: "real-time scheduling",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "RestrictSUIDSGID",
         since: 242,
         keeps_from: "making setuid files",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "RemoveIPC",
         since: 232,
         keeps_from: "leaving shared memory behind",
         value: yes,
+        ..PLAIN
     },
     Directive {
         name: "KeyringMode",
         since: 235,
         keeps_from: "sharing a kernel keyring",
         value: |_| is("private"),
+        ..PLAIN
     },
     Directive {
         name: "UMask",
         since: 1,
         keeps_from: "making files that others can read",
         value: |_| is("0077"),
+        ..PLAIN
     },
     Directive {
         name: "CapabilityBoundingSet",
         since: 21,
         keeps_from: "ever holding a capability",
         value: |_| is(""),
+        ..PLAIN
     },
     Directive {
         name: "AmbientCapabilities",
         since: 229,
         keeps_from: "holding a capability",
         value: |_| is(""),
+        ..PLAIN
     },
     Directive {
         name: "SystemCallArchitectures",
         since: 209,
         keeps_from: "system calls of a foreign architecture",
         value: |_| is("native"),
+        ..PLAIN
     },
     Directive {
         name: "SystemCallFilter",
@@ -324,12 +372,14 @@ pub const DIRECTIVES: &[Directive] = &[
             }
             out
         },
+        ..PLAIN
     },
     Directive {
         name: "SystemCallErrorNumber",
         since: 209,
         keeps_from: "dying without a word at a refused call",
         value: |_| is("EPERM"),
+        ..PLAIN
     },
     Directive {
         name: "NoExecPaths",
@@ -344,16 +394,6 @@ pub const DIRECTIVES: &[Directive] = &[
             let paths = shape.writable.iter().map(|path| format!("{sign}{path}"));
             vec![paths.collect::<Vec<_>>().join(" ")]
         },
+        ..PLAIN
     },
 ];
-
-/// The lines `Name=value` for a shape on a target.
-pub(super) fn lines(shape: &Shape, target: Target) -> Vec<(&'static str, String)> {
-    let known = DIRECTIVES.iter().filter(|row| target.has(row.since));
-    known
-        .flat_map(|row| {
-            let values = (row.value)(shape);
-            values.into_iter().map(move |value| (row.name, value))
-        })
-        .collect()
-}

@@ -1,0 +1,183 @@
+//! The JSON schema of `robot.toml`, for editors that complete and check it.
+
+use super::tables::Manifest;
+use crate::model::{EXCEPTIONS, PRESETS, Type};
+use serde_json::{Value, json};
+
+/// Words that a key takes: table, key, words.
+fn words() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
+    vec![
+        (
+            "ServiceTable",
+            "type",
+            Type::WORDS.iter().map(|(word, _)| *word).collect(),
+        ),
+        (
+            "ServiceTable",
+            "runtime",
+            PRESETS.iter().map(|(word, _)| *word).collect(),
+        ),
+        (
+            "ServiceTable",
+            "socket",
+            vec!["activate", "proxy", "direct"],
+        ),
+        ("ServiceTable", "upgrade", vec!["overlap", "restart"]),
+        (
+            "ServiceTable",
+            "restart",
+            vec![
+                "no",
+                "always",
+                "on-success",
+                "on-failure",
+                "on-abnormal",
+                "on-abort",
+                "on-watchdog",
+            ],
+        ),
+    ]
+}
+
+/// The schema, with the descriptions of the tables and the words of their keys.
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(Manifest).to_value();
+    if let Some(root) = schema.as_object_mut() {
+        root.insert("title".into(), json!("robot.toml"));
+    }
+    for (table, key, words) in words() {
+        let pointer = format!("/$defs/{table}/properties/{key}");
+        if let Some(Value::Object(property)) = schema.pointer_mut(&pointer) {
+            property.insert("enum".into(), json!(words));
+            property.insert("type".into(), json!("string"));
+        }
+    }
+    let names: Vec<Value> = EXCEPTIONS
+        .iter()
+        .map(|one| json!({ "const": one.name, "description": one.opens }))
+        .collect();
+    if let Some(items) = schema.pointer_mut("/$defs/SandboxTable/properties/allow/items") {
+        *items = json!({ "oneOf": names });
+    }
+    schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{schema, words};
+    use serde_json::Value;
+
+    /// What is wrong with a value, by the few words of JSON schema that ours uses.
+    fn wrong(schema: &Value, root: &Value, value: &Value, path: &str) -> Vec<String> {
+        if let Some(pointer) = schema["$ref"].as_str() {
+            let target = root.pointer(pointer.trim_start_matches('#')).unwrap();
+            return wrong(target, root, value, path);
+        }
+        let none_fits = |list: &Value| {
+            let list = list.as_array().into_iter().flatten();
+            list.clone().count() > 0
+                && list
+                    .map(|one| wrong(one, root, value, path))
+                    .all(|found| !found.is_empty())
+        };
+        let mut out = Vec::new();
+        let of_type = |name: &str| match name {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "boolean" => value.is_boolean(),
+            "integer" => value.is_i64(),
+            _ => value.is_null(),
+        };
+        let types = match &schema["type"] {
+            Value::String(one) => vec![one.as_str()],
+            Value::Array(list) => list.iter().filter_map(Value::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let listed = schema["enum"].as_array();
+        if (!types.is_empty() && !types.iter().any(|name| of_type(name)))
+            || listed.is_some_and(|list| !list.contains(value))
+            || schema.get("const").is_some_and(|one| one != value)
+            || none_fits(&schema["anyOf"])
+            || none_fits(&schema["oneOf"])
+        {
+            out.push(format!("{path}: {value}"));
+        }
+        for (key, inner) in value.as_object().into_iter().flatten() {
+            let known = &schema["properties"][key];
+            let path = format!("{path}/{key}");
+            match (known.is_null(), &schema["additionalProperties"]) {
+                (false, _) => out.extend(wrong(known, root, inner, &path)),
+                (true, Value::Bool(false)) => out.push(format!("{path}: unknown")),
+                (true, Value::Null) => {}
+                (true, other) => out.extend(wrong(other, root, inner, &path)),
+            }
+        }
+        for required in schema["required"].as_array().into_iter().flatten() {
+            if value.is_object() && value.get(required.as_str().unwrap()).is_none() {
+                out.push(format!("{path}: {required} is missing"));
+            }
+        }
+        if let Some(items) = value.as_array() {
+            for item in items {
+                out.extend(wrong(&schema["items"], root, item, path));
+            }
+        }
+        out
+    }
+
+    fn judge(text: &str) -> Vec<String> {
+        let value: Value = toml::from_str(text).unwrap();
+        let schema = schema();
+        wrong(&schema, &schema, &value, "")
+    }
+
+    #[test]
+    fn examples_fit_the_schema() {
+        for text in [
+            include_str!("../../docs/examples/wiki-platform/robot.toml"),
+            include_str!("../../tests/golden/web/robot.toml"),
+            include_str!("../../tests/golden/runtimes/robot.toml"),
+            include_str!("../../tests/golden/environment/robot.toml"),
+            include_str!("../../tests/golden/timer/robot.toml"),
+        ] {
+            assert_eq!(judge(text), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn mistakes_do_not() {
+        let head = "[app]\nname = \"a\"\nversion = \"1\"\n";
+        for (rest, expected) in [
+            ("nmae = 1\n", "/app/nmae: unknown"),
+            (
+                "[service.w]\nexec = [\"/x\"]\ntype = \"notfy\"\n",
+                "/service/w/type: \"notfy\"",
+            ),
+            ("[service.w]\nexec = \"/x\"\n", "/service/w/exec: \"/x\""),
+            (
+                "[service.w]\nexec = []\nsandbox.allow = [\"jot\"]\n",
+                "/service/w/sandbox/allow: \"jot\"",
+            ),
+            ("[service.w]\n", "/service/w: \"exec\" is missing"),
+            ("[release]\nkeep = true\n", "/release/keep: true"),
+        ] {
+            assert_eq!(judge(&format!("{head}{rest}")), [expected], "{rest}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_described() {
+        let schema = schema();
+        for (name, table) in schema["$defs"].as_object().unwrap() {
+            for (key, property) in table["properties"].as_object().unwrap() {
+                let told = property["description"].as_str().unwrap_or_default();
+                assert!(!told.is_empty(), "{name}.{key} has no description");
+            }
+        }
+        for (table, key, _) in words() {
+            let property = &schema["$defs"][table]["properties"][key];
+            assert!(property["enum"].is_array(), "{table}.{key}");
+        }
+    }
+}

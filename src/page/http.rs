@@ -1,0 +1,269 @@
+//! As much of HTTP/1.1 (RFC 9112) as a read-only page needs, for any bytes that arrive.
+
+use serde::Serialize;
+use std::io::{ErrorKind, Read, Write};
+
+/// Longest request line with headers.
+const LONGEST: usize = 8 * 1024;
+/// Most headers.
+const HEADERS: usize = 64;
+/// How many reads of a body are thrown away; each may take a while.
+const DISCARDED: usize = 16;
+
+/// A request that can be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Request {
+    /// Without the query.
+    pub(super) path: String,
+    /// HEAD: as GET, without the body.
+    pub(super) head_only: bool,
+}
+
+/// Why a request gets no page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Problem {
+    /// The client said nothing, or nothing whole.
+    Gone,
+    /// Not HTTP.
+    Malformed,
+    /// No such page.
+    Unknown,
+    /// Neither GET nor HEAD.
+    Method,
+    /// It did not arrive in time.
+    Slow,
+    /// More than [`LONGEST`] or [`HEADERS`].
+    Large,
+    /// A page could not be made.
+    Broken,
+}
+
+impl Problem {
+    fn status(self) -> (u16, &'static str) {
+        match self {
+            Self::Gone | Self::Malformed => (400, "Bad Request"),
+            Self::Unknown => (404, "Not Found"),
+            Self::Method => (405, "Method Not Allowed"),
+            Self::Slow => (408, "Request Timeout"),
+            Self::Large => (431, "Request Header Fields Too Large"),
+            Self::Broken => (500, "Internal Server Error"),
+        }
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Response {
+    status: (u16, &'static str),
+    kind: &'static str,
+    body: String,
+}
+
+impl Response {
+    pub(super) fn html(body: String) -> Self {
+        Self {
+            status: (200, "OK"),
+            kind: "text/html; charset=utf-8",
+            body,
+        }
+    }
+
+    pub(super) fn json<T: Serialize>(value: &T) -> Self {
+        match serde_json::to_string_pretty(value) {
+            Ok(text) => Self {
+                status: (200, "OK"),
+                kind: "application/json",
+                body: text + "\n",
+            },
+            Err(_) => Self::problem(Problem::Broken),
+        }
+    }
+
+    pub(super) fn problem(problem: Problem) -> Self {
+        let status = problem.status();
+        Self {
+            status,
+            kind: "text/plain; charset=utf-8",
+            body: format!("{} {}\n", status.0, status.1),
+        }
+    }
+}
+
+/// Reads the head of one request; `ready` sets how long the next read may take.
+pub(super) fn read<R: Read>(
+    from: &mut R,
+    ready: &dyn Fn(&R) -> std::io::Result<()>,
+) -> Result<Request, Problem> {
+    let mut bytes = Vec::new();
+    let mut part = [0; 1024];
+    loop {
+        ready(from).map_err(|_| Problem::Gone)?;
+        let count = match from.read(&mut part) {
+            Ok(0) => return Err(Problem::Gone),
+            Ok(count) => count,
+            Err(error) => match error.kind() {
+                ErrorKind::Interrupted => continue,
+                // Somebody who asked nothing, such as a port check, gets no answer.
+                ErrorKind::WouldBlock | ErrorKind::TimedOut if bytes.is_empty() => {
+                    return Err(Problem::Gone);
+                }
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => return Err(Problem::Slow),
+                _ => return Err(Problem::Gone),
+            },
+        };
+        bytes.extend_from_slice(part.get(..count).unwrap_or_default());
+        if let Some(request) = parse(&bytes)? {
+            return Ok(request);
+        }
+        if bytes.len() > LONGEST {
+            return Err(Problem::Large);
+        }
+    }
+}
+
+/// `None` while the head is not whole yet.
+fn parse(bytes: &[u8]) -> Result<Option<Request>, Problem> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut request = httparse::Request::new(&mut headers);
+    match request.parse(bytes) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Problem::Large),
+        Err(_) => return Err(Problem::Malformed),
+    }
+    let head_only = match request.method {
+        Some("GET") => false,
+        Some("HEAD") => true,
+        _ => return Err(Problem::Method),
+    };
+    let hosts = request.headers.iter();
+    let hosts = hosts.filter(|header| header.name.eq_ignore_ascii_case("host"));
+    // RFC 9112, section 3.2: exactly one, from 1.1 on.
+    let count = hosts.count();
+    if count > 1 || (count == 0 && request.version != Some(0)) {
+        return Err(Problem::Malformed);
+    }
+    let target = request.path.unwrap_or_default();
+    let path = target.split_once('?').map_or(target, |(path, _)| path);
+    Ok(Some(Request {
+        path: path.to_owned(),
+        head_only,
+    }))
+}
+
+/// Writes an answer: one request a connection.
+pub(super) fn write(
+    to: &mut impl Write,
+    answer: &Response,
+    head_only: bool,
+) -> std::io::Result<()> {
+    let Response { status, kind, body } = answer;
+    let (code, reason) = status;
+    let date = jiff::fmt::rfc2822::DateTimePrinter::new()
+        .timestamp_to_rfc9110_string(&crate::host::now())
+        .map(|date| format!("Date: {date}\r\n"))
+        .unwrap_or_default();
+    let allow = if *code == 405 {
+        "Allow: GET, HEAD\r\n"
+    } else {
+        ""
+    };
+    let mut whole = format!(
+        "HTTP/1.1 {code} {reason}\r\n\
+         {date}{allow}\
+         Content-Type: {kind}\r\n\
+         Content-Length: {}\r\n\
+         Connection: close\r\n\
+         Cache-Control: no-store\r\n\
+         Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'\r\n\
+         Referrer-Policy: no-referrer\r\n\
+         X-Content-Type-Options: nosniff\r\n\r\n",
+        body.len()
+    );
+    if !head_only {
+        whole.push_str(body);
+    }
+    to.write_all(whole.as_bytes())?;
+    to.flush()
+}
+
+/// Reads what is left until the other side has finished, or has sent too much, or is too slow.
+pub(super) fn discard(from: &mut impl Read) {
+    let mut part = [0; 4096];
+    for _ in 0..DISCARDED {
+        if !from.read(&mut part).is_ok_and(|count| count > 0) {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Problem, Request, Response, parse, read, write};
+    use proptest::prelude::{any, proptest};
+
+    fn asked(bytes: &[u8]) -> Result<Request, Problem> {
+        read(&mut &*bytes, &|_| Ok(()))
+    }
+
+    #[test]
+    fn a_request_is_its_path_and_whether_a_body_is_wanted() {
+        let page = |head_only| Request {
+            path: "/".into(),
+            head_only,
+        };
+        assert_eq!(asked(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Ok(page(false)));
+        assert_eq!(
+            asked(b"HEAD /?a=b HTTP/1.1\r\nhost: x\r\n\r\n"),
+            Ok(page(true))
+        );
+        assert_eq!(asked(b"GET / HTTP/1.0\r\n\r\n"), Ok(page(false)));
+    }
+
+    #[test]
+    fn what_is_no_request_has_a_reason() {
+        let cases: [(&[u8], Problem); 8] = [
+            (b"", Problem::Gone),
+            (b"GET / HTTP/1.1\r\n", Problem::Gone),
+            (b"\x16\x03\x01\x02", Problem::Malformed),
+            (b"GET / HTTP/2\r\n\r\n", Problem::Malformed),
+            (b"GET / HTTP/1.1\r\n\r\n", Problem::Malformed),
+            (
+                b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+                Problem::Malformed,
+            ),
+            (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", Problem::Method),
+            (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", Problem::Method),
+        ];
+        for (bytes, problem) in cases {
+            assert_eq!(asked(bytes), Err(problem), "{}", bytes.escape_ascii());
+        }
+        let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(100));
+        assert_eq!(asked(many.as_bytes()), Err(Problem::Large));
+        let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(9000));
+        assert_eq!(asked(long.as_bytes()), Err(Problem::Large));
+    }
+
+    #[test]
+    fn head_tells_the_length_and_sends_no_body() {
+        let mut out = Vec::new();
+        write(&mut out, &Response::problem(Problem::Method), true).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(
+            text.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"),
+            "{text}"
+        );
+        assert!(text.contains("Allow: GET, HEAD\r\n"), "{text}");
+        assert!(text.contains("Content-Length: 23\r\n"), "{text}");
+        assert!(text.ends_with("\r\n\r\n"), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_have_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+            let _ = parse(&bytes);
+            let _ = asked(&bytes);
+        }
+    }
+}

@@ -1,0 +1,410 @@
+//! What is allowed and still most likely a mistake: a table of lints over an app.
+//!
+//! `systemd-analyze verify` passes over most of this. Documents are generated from the table.
+
+use super::directives::DIRECTIVES;
+use crate::model::{App, Service, Shape, Socket, Target, Type};
+
+/// How much a lint matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// A choice that should be made knowingly.
+    Notice,
+    /// Most likely not what was meant.
+    Warning,
+    /// Does not work, or undoes what the sandbox is for.
+    Error,
+}
+
+/// One lint.
+#[derive(Debug, Clone, Copy)]
+pub struct Lint {
+    /// Stable name.
+    pub id: &'static str,
+    /// How much it matters.
+    pub weight: Weight,
+    /// What is looked for.
+    pub summary: &'static str,
+    /// Looks at one service: a sentence for each hit, and what to do.
+    look: fn(&Case<'_>) -> Vec<(String, &'static str)>,
+}
+
+/// What a lint gets to look at.
+#[derive(Debug)]
+struct Case<'a> {
+    app: &'a App,
+    service: &'a Service,
+    shape: Shape,
+    target: Option<Target>,
+}
+
+/// A hit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hit {
+    /// The lint's id.
+    pub lint: &'static str,
+    /// How much it matters.
+    pub weight: Weight,
+    /// One sentence, which names the service.
+    pub message: String,
+    /// What to do.
+    pub hint: &'static str,
+}
+
+/// Every lint, the worst first.
+#[rustfmt::skip]
+pub const LINTS: &[Lint] = &[
+    Lint { id: "wrapped-socket", weight: Weight::Error, look: wrapped_socket,
+        summary: "a wrapper stands between systemd and the process that should take the socket" },
+    Lint { id: "families-notify", weight: Weight::Error, look: families_notify,
+        summary: "`RestrictAddressFamilies=none` keeps a `notify` service from saying READY" },
+    Lint { id: "dynamic-user", weight: Weight::Error, look: dynamic_user,
+        summary: "`DynamicUser=` moves directories that other services share" },
+    Lint { id: "private-capabilities", weight: Weight::Error, look: private_capabilities,
+        summary: "`PrivateUsers=` makes capabilities worthless" },
+    Lint { id: "writable-code", weight: Weight::Error, look: writable_code,
+        summary: "the service may change its own code" },
+    Lint { id: "home-path", weight: Weight::Error, look: home_path,
+        summary: "a path below a home directory, which the service does not see" },
+    Lint { id: "uvicorn-stops", weight: Weight::Warning, look: uvicorn_stops,
+        summary: "Uvicorn takes the socket over and resets what it has just accepted at each stop" },
+    Lint { id: "wrapper", weight: Weight::Warning, look: wrapper,
+        summary: "a wrapper stands between systemd and the service: signals and exit status get lost" },
+    Lint { id: "unexpanded", weight: Weight::Warning, look: unexpanded,
+        summary: "a `$` in a command, where nothing expands it" },
+    Lint { id: "secret-in-env", weight: Weight::Warning, look: secret_in_env,
+        summary: "a secret in the environment, which every process of the service inherits" },
+    Lint { id: "public-address", weight: Weight::Notice, look: public_address,
+        summary: "an address that other machines can reach" },
+    Lint { id: "root", weight: Weight::Notice, look: root,
+        summary: "a service that runs as root" },
+    Lint { id: "unenforced", weight: Weight::Notice, look: unenforced,
+        summary: "a directive that the target takes and does not enforce" },
+];
+
+/// Programs that start another one and stay before it.
+const WRAPPERS: &[&str] = &[
+    "sh",
+    "bash",
+    "dash",
+    "zsh",
+    "npm",
+    "npx",
+    "yarn",
+    "pnpm",
+    "bun",
+    "uv",
+    "uvx",
+    "poetry",
+    "pipenv",
+    "hatch",
+    "conda",
+    "sudo",
+    "su",
+    "runuser",
+    "doas",
+    "nohup",
+    "script",
+    "timeout",
+    "strace",
+    "supervisord",
+    "foreman",
+    "make",
+];
+
+/// Directives of the manifest's own that are taken and not enforced: name, enforced since, why.
+const UNENFORCED: &[(&str, u16, &str)] = &[
+    ("RestrictNetworkInterfaces", 257, BPF),
+    ("SocketBindAllow", 257, BPF),
+    ("SocketBindDeny", 257, BPF),
+    (
+        "RestrictFileSystems",
+        u16::MAX,
+        "needs `bpf` among the kernel's security modules",
+    ),
+];
+const BPF: &str = "Debian builds systemd with BPF programs from 257 on";
+
+/// Looks at every service with every lint; `target` is the systemd that is written for.
+pub fn lint(app: &App, target: Option<Target>) -> Vec<Hit> {
+    let mut out = Vec::new();
+    for service in &app.services {
+        let case = Case {
+            app,
+            service,
+            shape: Shape::of(app, service),
+            target,
+        };
+        for lint in LINTS {
+            let hits = (lint.look)(&case).into_iter();
+            out.extend(hits.map(|(message, hint)| Hit {
+                lint: lint.id,
+                weight: lint.weight,
+                message: format!("service `{}` {message}", service.name),
+                hint,
+            }));
+        }
+    }
+    out.sort_by_key(|hit| std::cmp::Reverse(hit.weight));
+    out
+}
+
+impl Case<'_> {
+    /// The last word that the manifest's own directives have on a key.
+    fn directive(&self, key: &str) -> Option<&str> {
+        let own = self.service.sandbox.directives.iter();
+        let own = own.filter(|(name, _)| name == key);
+        own.map(|(_, value)| value.as_str()).last()
+    }
+
+    /// The wrapper that the command begins with; a shell that gives way with `exec` is none.
+    fn wrapper(&self) -> Option<&str> {
+        let program = self.service.exec.first()?.as_str();
+        let name = program.rsplit('/').next()?;
+        let gives_way = self.service.exec.iter().any(|word| {
+            let word = word.as_str();
+            word.starts_with("exec ") || word.contains("; exec ") || word.contains("&& exec ")
+        });
+        (WRAPPERS.contains(&name) && !gives_way).then_some(name)
+    }
+}
+
+fn on(value: Option<&str>) -> bool {
+    value.is_some_and(|value| ["yes", "true", "on", "1"].contains(&value))
+}
+
+/// Whether one path is the other or lies below it, either way round.
+fn covers(one: &str, other: &str) -> bool {
+    let below = |path: &str, dir: &str| {
+        let rest = path.strip_prefix(dir.trim_end_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    below(one, other) || below(other, one)
+}
+
+fn wrapped_socket(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    let activated = case.service.has_socket_unit() && case.service.socket == Socket::Activate;
+    let hit = |name| {
+        (
+            format!(
+                "starts `{name}` first: the listening socket is meant for that process alone (LISTEN_PID)"
+            ),
+            "write the server itself as `exec`, such as `{current}/.venv/bin/gunicorn`",
+        )
+    };
+    case.wrapper()
+        .filter(|_| activated)
+        .map(hit)
+        .into_iter()
+        .collect()
+}
+
+fn wrapper(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    let activated = case.service.has_socket_unit() && case.service.socket == Socket::Activate;
+    let job = case.service.kind == Type::Oneshot;
+    let hit = |name| {
+        (
+            format!("is started by `{name}`, which gets its signals"),
+            "write the program itself as `exec`, or let the shell give way: `exec program`",
+        )
+    };
+    let wrapper = case.wrapper().filter(|_| !activated && !job);
+    wrapper.map(hit).into_iter().collect()
+}
+
+fn families_notify(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    if case.directive("RestrictAddressFamilies") != Some("none")
+        || case.service.kind != Type::Notify
+    {
+        return Vec::new();
+    }
+    vec![(
+        "is `notify` and may open no socket: it can never say READY".to_owned(),
+        "write `RestrictAddressFamilies = \"AF_UNIX\"`, or take the directive out",
+    )]
+}
+
+fn dynamic_user(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    if !on(case.directive("DynamicUser")) {
+        return Vec::new();
+    }
+    vec![(
+        format!(
+            "has `DynamicUser=yes`: `{}` moves where no other service sees it",
+            case.app.layout.state()
+        ),
+        "take the directive out: the services share a system user",
+    )]
+}
+
+fn private_capabilities(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    let private = case
+        .directive("PrivateUsers")
+        .is_some_and(|value| value != "no");
+    if !private || case.shape.capabilities.is_empty() {
+        return Vec::new();
+    }
+    vec![(
+        format!(
+            "has {} and `PrivateUsers=`: they count in its own namespace alone",
+            case.shape.capabilities.join(" ")
+        ),
+        "take `PrivateUsers` out of `directives`",
+    )]
+}
+
+fn writable_code(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    let listed = case
+        .service
+        .sandbox
+        .read_write
+        .iter()
+        .map(ToString::to_string);
+    let own = ["ReadWritePaths", "BindPaths"]
+        .into_iter()
+        .filter_map(|key| case.directive(key));
+    let own = own.flat_map(str::split_whitespace);
+    let own = own.map(|path| path.trim_start_matches(['-', '+']).to_owned());
+    let hit = |path: String| {
+        (
+            format!("may write `{path}`, where its code lies"),
+            "let it write below `{state}`: what is written must not be what is run",
+        )
+    };
+    let code = [case.app.layout.opt(), "/usr".to_owned(), "/etc".to_owned()];
+    let code = |path: &String| path == "/" || code.iter().any(|dir| covers(path, dir));
+    listed.chain(own).filter(code).map(hit).collect()
+}
+
+fn home_path(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    if case.shape.allows("home") || case.directive("ProtectHome").is_some() {
+        return Vec::new();
+    }
+    let service = case.service;
+    let words = service
+        .exec
+        .iter()
+        .chain(service.exec_start_pre.iter().flatten());
+    let words = words.map(crate::model::Text::as_str);
+    let words = words.chain([service.working_directory.as_str()]);
+    let home = |word: &&str| ["/home/", "/root/"].iter().any(|dir| word.starts_with(dir));
+    let hit = |word: &str| {
+        (
+            format!("uses `{word}`, and sees no home directories"),
+            "put it into the release; `allow = [\"home\"]` makes homes readable",
+        )
+    };
+    words.filter(home).map(hit).collect()
+}
+
+fn unexpanded(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    let shell = |name: &str| name.ends_with("sh");
+    let program = case.service.exec.first().map_or("", |word| word.as_str());
+    if shell(program.rsplit('/').next().unwrap_or_default()) {
+        return Vec::new();
+    }
+    let variable = |word: &&crate::model::Text| {
+        let after = word.as_str().split('$').nth(1).unwrap_or_default();
+        let name = after.trim_start_matches('{');
+        name.starts_with(|c: char| c.is_ascii_uppercase())
+    };
+    let hit = |word: &crate::model::Text| {
+        (
+            format!("gets `{word}` as it is: nothing expands `$` in a command"),
+            "write the value, or let the program read the variable from its environment",
+        )
+    };
+    case.service.exec.iter().filter(variable).map(hit).collect()
+}
+
+fn secret_in_env(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    let telling = |name: &str| {
+        let ends = [
+            "PASSWORD",
+            "SECRET",
+            "TOKEN",
+            "API_KEY",
+            "PRIVATE_KEY",
+            "SECRET_KEY",
+        ];
+        ends.iter()
+            .any(|end| name == *end || name.ends_with(&format!("_{end}")))
+    };
+    let env = case.service.env.iter();
+    let env = env.filter(|(name, value)| telling(name.as_str()) && !value.as_str().is_empty());
+    let hit = |name: &str| {
+        (
+            format!("has `{name}` in its environment: anyone may read it in the unit"),
+            "make it a `[[secret]]`, which arrives as a credential",
+        )
+    };
+    env.map(|(name, _)| hit(name.as_str())).collect()
+}
+
+fn uvicorn_stops(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    let named = |text: &crate::model::Text| text.as_str().rsplit('/').next() == Some("uvicorn");
+    let service = case.service;
+    if service.socket != Socket::Activate
+        || service.listen.is_empty()
+        || !service.exec.iter().any(named)
+    {
+        return Vec::new();
+    }
+    vec![(
+        "runs Uvicorn, which resets connections that it has just accepted when it stops".to_owned(),
+        "write `socket = \"proxy\"` and give it `--port`: the proxy loses none",
+    )]
+}
+
+fn public_address(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    let public = case
+        .service
+        .listen
+        .iter()
+        .filter(|listen| listen.is_public());
+    let hit = |listen: &crate::model::Listen| {
+        (
+            format!("listens on `{listen}`: reachable from the network"),
+            "write `127.0.0.1:…` for this machine alone",
+        )
+    };
+    public.map(hit).collect()
+}
+
+fn root(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    if case.service.user.as_str() != "root" {
+        return Vec::new();
+    }
+    vec![(
+        "runs as root".to_owned(),
+        "take `user` out; `capabilities` gives single rights of root",
+    )]
+}
+
+fn unenforced(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    let Some(Target::Version(version)) = case.target else {
+        return Vec::new();
+    };
+    let mut out = Vec::new();
+    for row in DIRECTIVES {
+        let written = version >= row.since && !(row.value)(&case.shape).is_empty();
+        if written && version < row.enforced {
+            out.push((row.name, BPF));
+        }
+    }
+    for (name, enforced, why) in UNENFORCED {
+        if case.directive(name).is_some() && version < *enforced {
+            out.push((name, *why));
+        }
+    }
+    let told = |(name, why)| {
+        (
+            format!("has `{name}=`, which systemd {version} takes and does not enforce"),
+            why,
+        )
+    };
+    out.into_iter().map(told).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+//! Filling a staged tree from a scanned source: second names for what the live release has, and
+//! copies of the rest, on every processor.
+
+use super::payload::{Item, Kind, Payload};
+use super::scan::{Draft, Source};
+use super::{BUFFER, Base, STAGING, archive};
+use crate::host::copy::{Dir, Placed};
+use crate::host::{Host, files, on_every_processor};
+use crate::model::App;
+use anyhow::{Context, Result};
+use indicatif::ProgressBar;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Files that one thread takes at a time, of one directory: two threads that make files in the
+/// same one wait for each other.
+const CHUNK: usize = 256;
+
+/// A staged tree that has no name yet: it is removed again unless it is published.
+#[derive(Debug)]
+pub struct Filled<'a> {
+    host: &'a Host,
+    pub(super) path: String,
+}
+
+impl Drop for Filled<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed now, the next run sweeps away.
+        let _ = self.host.root.remove_tree(&self.path);
+    }
+}
+
+/// Copies a source to a new staged tree, and fills in the digests that are not known yet.
+///
+/// # Errors
+/// When the source cannot be read, has changed, or the disk is full; nothing is left.
+pub fn fill<'a>(
+    host: &'a Host,
+    app: &App,
+    source: &Source,
+    draft: &mut Draft,
+    base: Option<&Base<'_>>,
+    progress: &ProgressBar,
+) -> Result<Filled<'a>> {
+    draft.hash_racy(source)?;
+    let path = format!(
+        "{}/{STAGING}{}",
+        app.layout.releases(),
+        crate::host::random_hex(6)?
+    );
+    host.root.make_dir(&path, 0o755)?;
+    let filled = Filled { host, path };
+    let dir = host.root.path(&filled.path);
+    for item in &draft.payload.items {
+        match &item.kind {
+            Kind::Dir => files::make_plain_dir(&dir.join(&item.path))?,
+            Kind::Link(target) => files::make_link(target, &dir.join(&item.path))?,
+            Kind::File { .. } => {}
+        }
+    }
+    let to = Dir::open(&dir)?;
+    // A build command may write to any file of the tree: it gets no shared ones.
+    let base = base.filter(|_| app.release.build.is_empty());
+    let live = match base {
+        Some(base) => Some(Live {
+            dir: Dir::open(&host.root.path(&app.layout.release(base.id)))?,
+            placed: shared(&draft.payload, base.payload),
+        }),
+        None => None,
+    };
+    match source {
+        Source::Directory(from) => copy(from, draft, live.as_ref(), &to, progress)?,
+        Source::Archive(file) => archive::unpack(file, draft, live.as_ref(), &to, progress)?,
+    }
+    if !app.release.build.is_empty() {
+        for item in &mut draft.payload.items {
+            item.traces.placed = None;
+        }
+    }
+    Ok(filled)
+}
+
+/// The live release, and where it has files of the new one.
+pub(super) struct Live {
+    dir: Dir,
+    placed: Vec<Option<Placed>>,
+}
+
+impl Live {
+    /// Gives the file at `at` a second name, if it is still what was once placed.
+    pub(super) fn link(&self, at: usize, item: &Item, to: &Dir) -> Option<Placed> {
+        let placed = self.placed.get(at).copied().flatten()?;
+        self.dir.link(&item.wanted(), &placed, to).then_some(placed)
+    }
+}
+
+/// For each item of `new`: where the very same file lies in the release `old`.
+fn shared(new: &Payload, old: &Payload) -> Vec<Option<Placed>> {
+    let both = new.beside(old).filter(|both| both.new.is_some());
+    both.map(|both| match both.old {
+        Some(old) if both.is_same() => old.traces.placed,
+        _ => None,
+    })
+    .collect()
+}
+
+/// Indices of files, by directory.
+fn by_directory(payload: &Payload) -> Vec<Vec<usize>> {
+    let mut jobs: Vec<Vec<usize>> = Vec::new();
+    let mut open: HashMap<&str, usize> = HashMap::new();
+    for (at, item) in payload.items.iter().enumerate() {
+        if !matches!(item.kind, Kind::File { .. }) {
+            continue;
+        }
+        let dir = item.path.rsplit_once('/').map_or("", |(dir, _)| dir);
+        let job = open.get(dir).and_then(|job| jobs.get_mut(*job));
+        match job.filter(|job| job.len() < CHUNK) {
+            Some(job) => job.push(at),
+            None => {
+                open.insert(dir, jobs.len());
+                jobs.push(vec![at]);
+            }
+        }
+    }
+    jobs
+}
+
+type Done = Vec<(usize, Option<blake3::Hash>, Placed)>;
+
+fn copy(
+    from: &Path,
+    draft: &mut Draft,
+    live: Option<&Live>,
+    to: &Dir,
+    progress: &ProgressBar,
+) -> Result<()> {
+    let from = Dir::open(from)?;
+    let jobs = by_directory(&draft.payload);
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Result<Done>> = Mutex::new(Ok(Vec::new()));
+    let shared: &Draft = draft;
+    on_every_processor(|| {
+        let mut own = Vec::new();
+        let mut buffer = vec![0; BUFFER];
+        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            for at in job {
+                match place(shared, *at, &from, live, to, &mut buffer) {
+                    Ok(done) => own.extend(done),
+                    Err(error) => {
+                        next.store(jobs.len(), Ordering::Relaxed);
+                        if let Ok(mut results) = results.lock()
+                            && results.is_ok()
+                        {
+                            *results = Err(error);
+                        }
+                        return;
+                    }
+                }
+            }
+            let items = job.iter().filter_map(|at| shared.payload.items.get(*at));
+            progress.inc(items.map(Item::len).sum());
+        }
+        if let Ok(mut results) = results.lock()
+            && let Ok(results) = results.as_mut()
+        {
+            results.append(&mut own);
+        }
+    });
+    let results = results
+        .into_inner()
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("a thread died")));
+    for (at, hash, placed) in results.context("staging the release")? {
+        draft.placed(at, hash, placed);
+    }
+    Ok(())
+}
+
+/// Brings one file to the staged tree.
+fn place(
+    draft: &Draft,
+    at: usize,
+    from: &Dir,
+    live: Option<&Live>,
+    to: &Dir,
+    buffer: &mut [u8],
+) -> Result<Option<(usize, Option<blake3::Hash>, Placed)>> {
+    let Some(item) = draft.payload.items.get(at) else {
+        return Ok(None);
+    };
+    let (Kind::File { hash, .. }, Some(stamp)) = (&item.kind, &item.traces.source) else {
+        return Ok(None);
+    };
+    if let Some(placed) = live.and_then(|live| live.link(at, item, to)) {
+        return Ok(Some((at, None, placed)));
+    }
+    let (copied, placed) = from.copy(&item.wanted(), stamp, to, buffer)?;
+    if draft.knows(at) && copied != *hash {
+        anyhow::bail!("`{}` changed while it was copied", item.path);
+    }
+    Ok(Some((at, Some(copied), placed)))
+}
