@@ -2,8 +2,11 @@
 //!
 //! `systemd-analyze verify` passes over most of this. Documents are generated from the table.
 
+mod runtimes;
+
 use super::directives::DIRECTIVES;
 use crate::model::{App, Service, Shape, Socket, Target, Type};
+use runtimes::uvicorn_stops;
 
 /// How much a lint matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -339,21 +342,6 @@ fn secret_in_env(case: &Case<'_>) -> Vec<(String, &'static str)> {
         )
     };
     env.map(|(name, _)| hit(name.as_str())).collect()
-}
-
-fn uvicorn_stops(case: &Case<'_>) -> Vec<(String, &'static str)> {
-    let named = |text: &crate::model::Text| text.as_str().rsplit('/').next() == Some("uvicorn");
-    let service = case.service;
-    if service.socket != Socket::Activate
-        || service.listen.is_empty()
-        || !service.exec.iter().any(named)
-    {
-        return Vec::new();
-    }
-    vec![(
-        "runs Uvicorn, which resets connections that it has just accepted when it stops".to_owned(),
-        "write `socket = \"proxy\"` and give it `--port`: the proxy loses none",
-    )]
 }
 
 fn public_address(case: &Case<'_>) -> Vec<(String, &'static str)> {
