@@ -145,7 +145,6 @@ fn second(app: &App, service: &Service) -> Result<Service> {
     copy.enable = false;
     copy.restart = "no";
     copy.timer = None;
-    copy.upgrade = crate::model::Upgrade::Restart;
     copy.requires.clear();
     copy.wants.clear();
     copy.conflicts.clear();

@@ -11,7 +11,7 @@ use crate::model::{Network, Shape};
 pub enum Role {
     /// An inherited listener, a worker or a timer: no network of its own.
     Closed,
-    /// A server in a network namespace, behind systemd-socket-proxyd(8).
+    /// A server in a network namespace, behind a proxy.
     Proxied,
     /// A server that binds a port of the loopback interface itself.
     Loopback,

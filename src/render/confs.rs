@@ -267,8 +267,7 @@ pub(super) fn proxy(service: &Service) -> Result<Service> {
         text("relay")?,
         text(&address.to_string())?,
     ];
-    // It never says READY; nothing waits for it, since systemd holds the socket.
-    proxy.kind = Type::Exec;
+    proxy.kind = Type::Notify;
     // It takes the listener from the socket unit by name; the address is its argument.
     proxy.listen.clear();
     proxy.upgrade = Upgrade::Restart;

@@ -42,6 +42,10 @@ struct ServiceUnit<'a> {
     timeout_stop: &'a str,
     watchdog: &'a str,
     sockets: String,
+    /// Whether another process may accept from the same socket at the same time. Starting one,
+    /// systemd sets the mode of the socket that both share: without this, a server that expects
+    /// accept(2) never to block hangs until the other has set it again.
+    nonblocking: bool,
     environment: Vec<String>,
     env_file: String,
     credentials: Vec<(&'a str, String)>,
@@ -95,6 +99,10 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
                 app.socket_units(service).join(" ")
             }
             _ => String::new(),
+        },
+        nonblocking: match role {
+            Role::Proxy | Role::ProxyStandIn => true,
+            Role::Main | Role::StandIn => service.overlaps() && service.socket == Socket::Activate,
         },
         environment: service
             .env

@@ -196,9 +196,10 @@ fn ask(address: SocketAddr, kind: Kind, kept: &mut Option<TcpStream>) -> Seen {
             seen.closed = true;
         } else {
             match exchange(stream, kind, kept) {
-                Err(Failure { got: 0, what }) if matches!(what, "reset" | "closed") => {
-                    seen.crossed = true;
-                }
+                Err(Failure {
+                    got: 0,
+                    what: "reset" | "closed",
+                }) => seen.crossed = true,
                 Err(failure) => {
                     seen.answer = Err(failure.said());
                     return seen;
@@ -342,9 +343,9 @@ pub struct Load {
 
 impl Load {
     /// Starts it; `clients` is as on the command line.
-    pub fn start(machine: &Machine, address: &str, clients: impl ToString) -> Self {
+    pub fn start(machine: &Machine, address: &str, clients: &str) -> Self {
         let mut child = machine
-            .lasting(&["system", "load", address, &clients.to_string()])
+            .lasting(&["system", "load", address, clients])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

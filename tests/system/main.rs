@@ -76,6 +76,7 @@ const TESTS: &[Test] = tests![
     upgrades::node_loses_nothing,
     upgrades::rust_loses_nothing,
     upgrades::a_server_behind_the_proxy_loses_nothing,
+    upgrades::uvicorn_on_its_own_for_comparison,
     upgrades::a_plain_restart_for_comparison,
     overlap::no_request_is_lost_in_upgrades_and_rollbacks,
     doctor::each_fault_is_found_with_its_hint,

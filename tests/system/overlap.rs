@@ -9,7 +9,7 @@ const CLIENTS: usize = 8;
 
 pub fn no_request_is_lost_in_upgrades_and_rollbacks(machine: &Machine) {
     demo("1.0").deployed(machine);
-    let mut load = Load::start(machine, "127.0.0.1:8080", CLIENTS);
+    let mut load = Load::start(machine, "127.0.0.1:8080", &CLIENTS.to_string());
     // Time at rest, to compare with: nothing announces that enough was asked.
     std::thread::sleep(Duration::from_secs(2));
     load.phase("changes");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// A release that crashes at each start takes its socket down with it, under load.
 pub fn a_socket_that_a_crash_loop_killed_is_opened_again(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
-    let load = Load::start(machine, "127.0.0.1:8080", 4);
+    let load = Load::start(machine, "127.0.0.1:8080", "4");
     let mut bad = demo("2.0");
     bad.fault = "crash";
     bad.web = "pre-check = false\nupgrade = \"restart\"\nrestart = \"no\"";

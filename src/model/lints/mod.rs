@@ -2,7 +2,10 @@
 //!
 //! `systemd-analyze verify` passes over most of this. Documents are generated from the table.
 
+mod runtimes;
+
 use super::{App, Service, Shape, Socket, Target, Type};
+use runtimes::uvicorn_stops;
 
 /// How much a lint matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,6 +68,8 @@ pub const LINTS: &[Lint] = &[
         summary: "the service may change its own code" },
     Lint { id: "home-path", weight: Weight::Error, look: home_path,
         summary: "a path below a home directory, which the service does not see" },
+    Lint { id: "uvicorn-stops", weight: Weight::Warning, look: uvicorn_stops,
+        summary: "Uvicorn takes the socket over and resets what it has just accepted at each stop" },
     Lint { id: "wrapper", weight: Weight::Warning, look: wrapper,
         summary: "a wrapper stands between systemd and the service: signals and exit status get lost" },
     Lint { id: "unexpanded", weight: Weight::Warning, look: unexpanded,

@@ -25,6 +25,12 @@ fn each_lint_hits_what_it_is_for() {
         ),
         ("exec = [\"/usr/bin/npm\", \"start\"]\n".into(), "wrapper"),
         (
+            format!(
+                "exec = [\"/usr/bin/python3\", \"-m\", \"uvicorn\", \"--fd\", \"3\"]\n{listen}"
+            ),
+            "uvicorn-stops",
+        ),
+        (
             "type = \"notify\"\nsandbox.directives.RestrictAddressFamilies = \"none\"".into(),
             "families-notify",
         ),
