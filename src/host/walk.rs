@@ -96,7 +96,7 @@ pub fn walk<T: Send>(
                     below.push(path.to_owned());
                 }
                 match make(path, found) {
-                    Ok(made) => own.push(made),
+                    Ok(item) => own.push(item),
                     Err(error) => {
                         refused = Some(error);
                         anyhow::bail!("refused");

@@ -5,7 +5,7 @@ use robotctl::model::App;
 use std::path::{Path, PathBuf};
 
 /// Documents that are generated or measured, and may not be there yet.
-const MADE: &[&str] = &["docs/benchmarks.md", "docs/reference/"];
+const MADE: &[&str] = &["benchmarks", "reference/"];
 
 fn documents() -> Vec<PathBuf> {
     let base = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -125,9 +125,7 @@ fn relative_links_lead_somewhere() {
             let target = link.split(['#', ' ']).next().unwrap_or_default();
             let elsewhere = target.contains("://") || target.starts_with("mailto:");
             let dir = path.parent().expect("a directory");
-            let base = Path::new(env!("CARGO_MANIFEST_DIR"));
-            let made = |one: &&str| dir.join(target).starts_with(base.join(one));
-            if MADE.iter().any(made) {
+            if MADE.iter().any(|made| target.contains(made)) {
                 continue;
             }
             if !target.is_empty() && !elsewhere && !dir.join(target).exists() {
