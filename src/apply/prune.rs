@@ -70,7 +70,8 @@ pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
     for id in victims {
         let dir = layout.release(&id);
         if let Some(process) = user_of(&work.host.root.path(&dir), &running) {
-            let why = format!("pid {} (`{}`) uses it", process.pid, process.command);
+            let uses = if process.seen { "uses" } else { "may use" };
+            let why = format!("pid {} (`{}`) {uses} it", process.pid, process.command);
             pruned.spared.push((id, why));
             continue;
         }

@@ -1,7 +1,7 @@
 //! Taking an app away: units, files, releases; state and settings only when asked.
 
 use super::{About, Work, switch};
-use crate::model::layout::UNIT_DIR;
+use crate::model::layout::{EMPTY_ROOT, UNIT_DIR};
 use crate::model::{Layout, Name};
 use crate::record::{FORMAT, FileChange, Journal, State, Step, Stored, Units};
 use crate::tree::FileTree;
@@ -98,6 +98,18 @@ pub(super) fn finish(work: &Work<'_>, journal: &Journal) -> Result<()> {
     let layout = Layout::new(&name);
     let root = &work.host.root;
     root.remove_tree(&layout.opt())?;
+    // The mount points of its services' own roots are empty directories.
+    for path in [
+        layout.current(),
+        layout.opt(),
+        layout.state(),
+        layout.cache(),
+        layout.logs(),
+        layout.etc(),
+        layout.run(),
+    ] {
+        root.remove_dir_if_empty(&format!("{EMPTY_ROOT}{path}"))?;
+    }
     if journal.purge {
         for path in [
             layout.state(),

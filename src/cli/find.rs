@@ -298,6 +298,7 @@ impl Ctx {
                 let line = serde_json::to_string(event).unwrap_or_default();
                 self.printer.data(&format!("{line}\n"));
             }
+            super::Format::Text if host::journald::has_stderr() => {}
             super::Format::Text if event.level == "info" => self.printer.say(&event.message),
             // The command's last words tell of the failure, with what to do.
             super::Format::Text if event.level == "debug" || event.event == "failed" => {}

@@ -29,7 +29,7 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
     let names = match &ctx.app {
         Some(_) => vec![ctx.deployed()?],
         None => {
-            let names = Book::apps(&ctx.host.root)?;
+            let names = Book::all(&ctx.host.root)?;
             names
                 .iter()
                 .filter_map(|name| Name::parse(name).ok())
@@ -61,6 +61,11 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
 fn recover_one(ctx: &Ctx, name: &Name, units: RecoverUnits) -> Result<bool> {
     ctx.locked(name, "recovering", Duration::from_secs(60), |work| {
         let found = ctx.settle(work, name, units)?;
+        let apps = Book::apps(&ctx.host.root)?;
+        if !apps.iter().any(|app| app == name.as_str()) {
+            // The first deploy was killed before it wrote anything down.
+            work.book.burn()?;
+        }
         if found && units == RecoverUnits::Boot && work.book.state()?.live.is_some() {
             let target = format!("{name}.target");
             ctx.host.systemd.start_later(&[target])?;

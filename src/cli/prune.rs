@@ -55,7 +55,7 @@ fn app(args: &Args, ctx: &Ctx, work: &Work<'_>, name: &Name) -> Result<()> {
         ctx.printer.say(&format!("{id} stays: {why}"));
     }
     let count = match pruned.removed.len() {
-        0 => "nothing to remove".to_owned(),
+        0 => "nothing was removed".to_owned(),
         1 => "1 release removed".to_owned(),
         count => format!("{count} releases removed"),
     };

@@ -2,6 +2,17 @@
 
 use std::os::unix::net::UnixDatagram;
 
+const SOCKET: &str = "/run/systemd/journal/socket";
+
+/// Whether what is written to standard error arrives in the systemd journal too
+/// (systemd.exec(5), "$JOURNAL_STREAM"): an event that was sent would be there twice.
+pub fn has_stderr() -> bool {
+    let stream = super::variable("JOURNAL_STREAM");
+    let meta = nix::sys::stat::fstat(std::io::stderr()).ok();
+    let own = meta.map(|meta| format!("{}:{}", meta.st_dev, meta.st_ino));
+    stream.is_some() && stream == own && std::path::Path::new(SOCKET).exists()
+}
+
 /// Sends one entry by the native protocol; a host without a systemd journal takes none.
 pub fn send(fields: &[(&str, &str)]) {
     let mut datagram = String::new();
@@ -13,5 +24,5 @@ pub fn send(fields: &[(&str, &str)]) {
     let Ok(socket) = UnixDatagram::unbound() else {
         return;
     };
-    let _ = socket.send_to(datagram.as_bytes(), "/run/systemd/journal/socket");
+    let _ = socket.send_to(datagram.as_bytes(), SOCKET);
 }

@@ -183,7 +183,7 @@ impl Systemd {
     /// that hangs is given up after five seconds.
     ///
     /// # Errors
-    /// As [`Command::run`]; also when there is no service manager.
+    /// In the words of `systemctl`; also when there is no service manager.
     pub fn show_matching(&self, patterns: &[String], properties: &str) -> Result<Vec<UnitState>> {
         if self.offline || !self.is_booted() {
             bail!("there is no service manager to ask");
@@ -192,7 +192,15 @@ impl Systemd {
         let head = head.iter().copied().chain(["--timestamp=utc"]);
         let head = head.chain(["--property", properties, "--"]);
         let argv = head.map(str::to_owned).chain(patterns.iter().cloned());
-        let states = parse_states(&Command::new(argv).run()?);
+        let output = Command::new(argv).output()?;
+        if !output.success() {
+            // Shown to people who did not type the command.
+            match output.stderr.trim().lines().last() {
+                Some(line) => bail!("{line}"),
+                None => bail!("systemd did not answer in time"),
+            }
+        }
+        let states = parse_states(&output.stdout);
         Ok(states
             .into_iter()
             .filter(|state| !state.properties.is_empty())

@@ -92,6 +92,14 @@ impl Book {
         failed.map(|()| names)
     }
 
+    /// Names of all books, those of killed first deploys included, in which nothing is written.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn all(root: &Root) -> Result<Vec<String>> {
+        root.list(BOOKS_DIR)
+    }
+
     /// Whether a state was ever recorded.
     ///
     /// # Errors

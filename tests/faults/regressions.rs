@@ -142,6 +142,7 @@ fn half_made(place: &Place<'_>) -> Result<(), String> {
     let _ = fs::remove_dir_all(&keep);
     fs::create_dir(&keep).unwrap();
     super::bench::copy_tree(&place.root, &keep);
+    place.become_like(&keep);
     let (_, found) = points(place, &place.deploy(3))?;
     let inside: Vec<_> = found
         .into_iter()
