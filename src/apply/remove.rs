@@ -108,11 +108,7 @@ pub(super) fn finish(work: &Work<'_>, journal: &Journal) -> Result<()> {
         layout.etc(),
         layout.run(),
     ] {
-<<<<<<< ours
         root.remove_dir_if_empty(&format!("{EMPTY_ROOT}{path}"))?;
-=======
-        root.remove_dir_if_empty(&format!("{EMPTY_ROOT}{path}"));
->>>>>>> theirs
     }
     if journal.purge {
         for path in [

@@ -236,7 +236,7 @@ pub(crate) fn each_call_of_recovery(bench: &Bench) -> Result<String, String> {
             // The disk before a sync is the disk after the call before it: that kill is there.
             let kill = !point.name.contains("sync");
             // Other faults in turn, at every fourth call; another call in every state.
-            let other = (at + count.load(Ordering::Relaxed)) % 4 == 0;
+            let other = (at + count.load(Ordering::Relaxed)).is_multiple_of(4);
             let faults = [(kill, Fault::Kill), (other, FAULTS[1 + at % 3])];
             for (_, fault) in faults.into_iter().filter(|(wanted, _)| *wanted) {
                 strikes.fetch_add(1, Ordering::Relaxed);
