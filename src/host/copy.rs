@@ -169,8 +169,10 @@ impl Dir {
     fn create(&self, path: &str, mode: u32) -> std::io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL;
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(&self.file, path, flags, Mode::from_raw_mode(mode))?;
-        Ok(File::from(fd))
+        let mode = Mode::from_raw_mode(mode);
+        // rustix leaves a call that a signal interrupted to its caller, unlike std.
+        let open = || rustix::fs::openat(&self.file, path, flags, mode);
+        Ok(File::from(rustix::io::retry_on_intr(open)?))
     }
 
     fn clone_from(&self, target: &File, source: &File) -> bool {

@@ -31,10 +31,12 @@ pub(super) fn open_beneath(
 ) -> Result<File, rustix::io::Errno> {
     let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    match openat2(dir, path, flags, Mode::empty(), resolve) {
+    let open = || openat2(dir, path, flags, Mode::empty(), resolve);
+    match rustix::io::retry_on_intr(open) {
         // A kernel before 5.6, or a container that does not know the call.
         Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
-            openat(dir, path, flags, Mode::empty()).map(File::from)
+            let open = || openat(dir, path, flags, Mode::empty());
+            rustix::io::retry_on_intr(open).map(File::from)
         }
         other => other.map(File::from),
     }
