@@ -3,7 +3,7 @@
 //! `cargo test --test system -- [NAME]... [--suite SUITE]... [--jobs N] [--full] [--list]`
 //!
 //! `--full` proves upgrades with every kind of broken release on every server: twenty changes
-//! each, in place of eight.
+//! each, in place of four or eight.
 //!
 //! A test runs once a suite; it is skipped nowhere: without root or the container's tools the
 //! whole run fails. `scripts/container` boots the machines.
