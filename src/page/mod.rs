@@ -115,11 +115,14 @@ mod tests {
     use crate::model::App;
 
     #[test]
-    fn the_reference_application_has_the_version_of_the_program() {
+    fn the_reference_application_is_of_this_version_and_has_no_finding() {
         let text = include_str!("../../packaging/robot/robot.toml");
         let app = crate::manifest::parse(text).and_then(|read| App::from_manifest(&read, None));
         let app = app.unwrap();
         assert_eq!(app.version.as_str(), env!("CARGO_PKG_VERSION"));
+        let hits = crate::model::lint(&app, None).into_iter();
+        let hits = hits.filter(|hit| hit.weight != crate::model::Weight::Notice);
+        assert_eq!(hits.map(|hit| hit.message).collect::<Vec<_>>(), [""; 0]);
         let shown = include_str!("../../packaging/robot/payload/VERSION");
         assert_eq!(shown.trim(), env!("CARGO_PKG_VERSION"));
         let changes = include_str!("../../packaging/changelog");

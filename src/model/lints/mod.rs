@@ -256,6 +256,10 @@ fn private_capabilities(case: &Case<'_>) -> Vec<(String, &'static str)> {
 }
 
 fn writable_code(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    // A job of root's that looks after releases has to, and says so by name.
+    if case.service.user.as_str() == "root" && case.shape.allows("exec-writable") {
+        return Vec::new();
+    }
     let listed = case
         .service
         .sandbox
