@@ -165,7 +165,18 @@ impl Bench {
                     let place = self.place(&format!("worker-{worker}"), worker);
                     while let Some(case) = cases.get(next.fetch_add(self.every, Ordering::Relaxed))
                     {
-                        if let Err(failure) = work(&place, case) {
+                        // How often a call is made can depend on the clock, as where a file is
+                        // too young to be trusted: a point that was missed is tried again.
+                        let mut tried = work(&place, case);
+                        for _ in 0..4 {
+                            match &tried {
+                                Err(missed) if missed.contains("was never hit") => {
+                                    tried = work(&place, case);
+                                }
+                                _ => break,
+                            }
+                        }
+                        if let Err(failure) = tried {
                             println!("        {failure}");
                             failures.lock().unwrap().push(failure);
                         }
