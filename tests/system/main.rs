@@ -225,7 +225,12 @@ fn run(asked: &Asked) -> ExitCode {
     let counts = Mutex::new((0_usize, 0_usize));
     let lane = || {
         while let Some((test, suite)) = { queue.lock().unwrap().pop_front() } {
-            let passed = one(test, suite);
+            // A machine that is too busy can miss a deadline: a second failure is one. The first
+            // is told all the same, so that nobody takes the test for a steady one.
+            let passed = one(test, suite) || {
+                println!("test {suite:8} {} ... tried again", test.name);
+                one(test, suite)
+            };
             let mut counts = counts.lock().unwrap();
             if passed {
                 counts.0 += 1;
