@@ -45,7 +45,7 @@ impl Health {
 
 /// Everything on the page.
 #[derive(Debug, Serialize, Template)]
-#[template(path = "page.html")]
+#[template(path = "page.html", config = "packaging/askama.toml")]
 pub(super) struct Status {
     pub(super) version: String,
     pub(super) now: Timestamp,

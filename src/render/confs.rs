@@ -24,7 +24,7 @@ pub enum Mount<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "05-execstart.conf")]
+#[template(path = "05-execstart.conf", config = "packaging/askama.toml")]
 struct ExecStart<'a> {
     app: &'a str,
     working_directory: &'a str,
@@ -68,7 +68,7 @@ pub fn execstart(app: &App, service: &Service, mount: Mount<'_>) -> Result<Strin
 }
 
 #[derive(Template)]
-#[template(path = "10-hardening.conf")]
+#[template(path = "10-hardening.conf", config = "packaging/askama.toml")]
 struct Hardening<'a> {
     app: &'a str,
     lines: Vec<(&'static str, String)>,
@@ -86,7 +86,7 @@ pub(super) fn hardening(app: &App, service: &Service, target: Target) -> Result<
 }
 
 #[derive(Template)]
-#[template(path = "15-runtime-dirs.conf")]
+#[template(path = "15-runtime-dirs.conf", config = "packaging/askama.toml")]
 struct RuntimeDirs<'a> {
     app: &'a str,
     lines: Vec<(String, String)>,
@@ -117,7 +117,7 @@ pub(super) fn runtime_dirs(app: &App, service: &Service) -> Result<Option<String
 }
 
 #[derive(Template)]
-#[template(path = "20-paths.conf")]
+#[template(path = "20-paths.conf", config = "packaging/askama.toml")]
 struct Paths<'a> {
     app: &'a str,
     read_write: Vec<&'a str>,
@@ -149,7 +149,7 @@ pub(super) fn paths(app: &App, service: &Service) -> Result<Option<String>> {
 }
 
 #[derive(Template)]
-#[template(path = "25-capabilities.conf")]
+#[template(path = "25-capabilities.conf", config = "packaging/askama.toml")]
 struct Capabilities<'a> {
     app: &'a str,
     capabilities: String,
@@ -168,7 +168,7 @@ pub(super) fn capabilities(app: &App, service: &Service) -> Result<Option<String
 }
 
 #[derive(Template)]
-#[template(path = "30-limits.conf")]
+#[template(path = "30-limits.conf", config = "packaging/askama.toml")]
 struct Limits<'a> {
     app: &'a str,
     lines: Vec<(&'static str, String)>,
@@ -184,7 +184,7 @@ pub(super) fn limits(app: &App, service: &Service) -> Result<Option<String>> {
 }
 
 #[derive(Template)]
-#[template(path = "tmpfiles.conf")]
+#[template(path = "tmpfiles.conf", config = "packaging/askama.toml")]
 struct Tmpfiles<'a> {
     app: &'a str,
     user: &'a str,
@@ -229,7 +229,7 @@ fn root_dirs(app: &App) -> BTreeSet<String> {
 }
 
 #[derive(Template)]
-#[template(path = "sysusers.conf")]
+#[template(path = "sysusers.conf", config = "packaging/askama.toml")]
 struct Sysusers<'a> {
     app: &'a str,
     state: String,

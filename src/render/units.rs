@@ -19,7 +19,7 @@ pub(super) enum Role {
 }
 
 #[derive(Template)]
-#[template(path = "service.service")]
+#[template(path = "service.service", config = "packaging/askama.toml")]
 struct ServiceUnit<'a> {
     app: &'a str,
     description: String,
@@ -207,7 +207,7 @@ fn once(units: Vec<String>) -> String {
 }
 
 #[derive(Template)]
-#[template(path = "socket.socket")]
+#[template(path = "socket.socket", config = "packaging/askama.toml")]
 struct SocketUnit<'a> {
     app: &'a str,
     description: &'a str,
@@ -256,7 +256,7 @@ pub(super) fn socket(app: &App, service: &Service, unit: &str) -> Result<String>
 }
 
 #[derive(Template)]
-#[template(path = "timer.timer")]
+#[template(path = "timer.timer", config = "packaging/askama.toml")]
 struct TimerUnit<'a> {
     app: &'a str,
     description: &'a str,
@@ -308,7 +308,7 @@ pub(super) fn timer(app: &App, service: &Service, timer: &Timer) -> Result<Strin
 }
 
 #[derive(Template)]
-#[template(path = "app.target")]
+#[template(path = "app.target", config = "packaging/askama.toml")]
 struct TargetUnit<'a> {
     app: &'a str,
     description: String,
