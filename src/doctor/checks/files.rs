@@ -1,0 +1,160 @@
+//! Files: what the release put on the host, what tmpfiles.d makes, and who may read and write it.
+
+use super::{Findings, error, warning};
+use crate::doctor::Patient;
+use crate::host::files as on_disk;
+use crate::model::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
+use crate::tree::Entry;
+use anyhow::Context as _;
+
+pub(in crate::doctor) fn files(patient: &Patient<'_>) -> Findings {
+    let mut out = Vec::new();
+    for (path, entry) in patient.tree.iter() {
+        if matches!(entry, Entry::Symlink(_)) || pinned(patient, path) {
+            continue; // Enablement is the administrator's; a pin rewrites its own file.
+        }
+        match patient.host.root.entry(path)? {
+            Some(found) if found == *entry => {}
+            Some(_) => out.push(warning(
+                format!("`{path}` was changed by hand"),
+                "put changes into a drop-in under /etc/systemd/system; `robotctl deploy` shows the difference",
+            )),
+            None => out.push(error(
+                format!("`{path}` is missing"),
+                "sudo robotctl deploy --apply",
+            )),
+        }
+    }
+    Ok(out)
+}
+
+/// Whether a path is the file that pins a service to a release of its own.
+fn pinned(patient: &Patient<'_>, path: &str) -> bool {
+    let app = &patient.app.name;
+    let mut pins = patient.state.pins.keys();
+    pins.any(|name| path.ends_with(&format!("/{app}-{name}.service.d/05-execstart.conf")))
+}
+
+pub(in crate::doctor) fn shadowed(patient: &Patient<'_>) -> Findings {
+    let mut out = Vec::new();
+    for path in patient.tree.paths() {
+        let Some(unit) = path.strip_prefix(&format!("{UNIT_DIR}/")) else {
+            continue;
+        };
+        let other = format!("{ENABLE_DIR}/{unit}");
+        let root = &patient.host.root;
+        let masked = root.read_link(&other)?.as_deref() == Some("/dev/null");
+        if unit.contains('/') || masked {
+            continue;
+        }
+        if root.meta(&other)?.is_some() {
+            out.push(warning(
+                format!("`{other}` hides the generated unit, and cannot be masked"),
+                format!("make it a drop-in: /etc/systemd/system/{unit}.d/50-local.conf"),
+            ));
+        }
+    }
+    Ok(out)
+}
+
+pub(in crate::doctor) fn tmpfiles(patient: &Patient<'_>) -> Findings {
+    let path = format!("{}/{}.conf", TMPFILES_DIR, patient.app.name);
+    let Some(Entry::File { bytes, .. }) = patient.tree.get(&path) else {
+        return Ok(Vec::new());
+    };
+    let text = String::from_utf8_lossy(bytes).into_owned();
+    let again = format!("sudo systemd-tmpfiles --create {path}");
+    let mut out = Vec::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [kind, path, mode, user, ..] = words.as_slice() else {
+            continue;
+        };
+        let Some(meta) = patient.host.root.meta(path)? else {
+            out.push(error(format!("`{path}` is missing"), &again));
+            continue;
+        };
+        if meta.is_dir != kind.starts_with('d') {
+            out.push(error(
+                format!("`{path}` is not what tmpfiles.d makes"),
+                "move it away, then: ".to_owned() + &again,
+            ));
+            continue;
+        }
+        let mode = u32::from_str_radix(mode, 8).context("reading tmpfiles.d")?;
+        if meta.mode != mode {
+            out.push(warning(
+                format!("`{path}` has mode {:04o}, not {mode:04o}", meta.mode),
+                &again,
+            ));
+        }
+        match on_disk::user_ids(user)? {
+            None => out.push(error(
+                format!("the user `{user}` is missing"),
+                format!(
+                    "sudo systemd-sysusers {}/{}.conf",
+                    SYSUSERS_DIR, patient.app.name
+                ),
+            )),
+            Some((uid, _)) if uid != meta.uid => {
+                out.push(error(format!("`{path}` is not owned by `{user}`"), &again));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(out)
+}
+
+pub(in crate::doctor) fn permissions(patient: &Patient<'_>) -> Findings {
+    let mut out = Vec::new();
+    if let Some(live) = &patient.state.live {
+        let dir = patient.host.root.path(&patient.layout.release(live));
+        let loose = on_disk::loose(&dir)?;
+        if let Some(first) = loose.first() {
+            out.push(error(
+                format!(
+                    "{} files of the live release are not root's alone to write, such as `{}`",
+                    loose.len(),
+                    first.display()
+                ),
+                format!(
+                    "sudo chown -R root:root {0} && sudo chmod -R u=rwX,go=rX {0}",
+                    dir.display()
+                ),
+            ));
+        }
+    }
+    let mut private = vec![patient.layout.env_file()];
+    private.extend(
+        patient
+            .app
+            .secrets
+            .iter()
+            .map(|secret| patient.layout.credential(secret.name.as_str())),
+    );
+    for path in private {
+        if let Some(meta) = patient.host.root.meta(&path)?
+            && (meta.mode & 0o077 != 0 || meta.uid != 0)
+        {
+            out.push(error(
+                format!("`{path}` can be read by others than root"),
+                format!("sudo chown root:root {path} && sudo chmod 600 {path}"),
+            ));
+        }
+    }
+    Ok(out)
+}
+
+pub(in crate::doctor) fn secrets(patient: &Patient<'_>) -> Findings {
+    let mut out = Vec::new();
+    for secret in &patient.app.secrets {
+        let path = patient.layout.credential(secret.name.as_str());
+        if patient.host.root.meta(&path)?.is_none() {
+            out.push(error(
+                format!("the secret `{}` is missing", secret.name),
+                format!("put it in `{path}`, owned by root, mode 0600"),
+            ));
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,148 @@
+//! The release that is live: whole, known and the one that runs.
+
+use super::{Findings, error, warning};
+use crate::doctor::Patient;
+use crate::host::{is_hidden, release_of};
+use crate::model::{Weight, lint};
+use anyhow::bail;
+
+pub(in crate::doctor) fn journal(patient: &Patient<'_>) -> Findings {
+    let Some(journal) = patient.book.journal()? else {
+        return Ok(Vec::new());
+    };
+    Ok(vec![match patient.book.worker() {
+        Some(worker) => warning(
+            format!("a {} is under way: {worker}", journal.operation),
+            "look again when it has ended",
+        ),
+        None => error(
+            format!("a {} was interrupted", journal.operation),
+            "sudo robotctl recover",
+        ),
+    }])
+}
+
+pub(in crate::doctor) fn current(patient: &Patient<'_>) -> Findings {
+    let path = patient.layout.current();
+    let Some(live) = &patient.state.live else {
+        return Ok(Vec::new());
+    };
+    let again = "sudo robotctl deploy --apply";
+    let wanted = format!("releases/{live}");
+    let root = &patient.host.root;
+    let mut out = Vec::new();
+    match root.meta(&path)? {
+        None => out.push(error(format!("`{path}` is missing"), again)),
+        Some(meta) if !meta.is_symlink => {
+            out.push(error(
+                format!("`{path}` is no link"),
+                format!("move it away, then: ln -s {wanted} {path}"),
+            ));
+        }
+        Some(_) => {
+            let target = root.read_link(&path)?.unwrap_or_default();
+            if target != wanted {
+                out.push(error(
+                    format!("`{path}` points at `{target}`, `{wanted}` is live"),
+                    format!("sudo robotctl rollback {live}"),
+                ));
+            }
+        }
+    }
+    let dir = patient.layout.release(live);
+    if root.meta(&dir)?.is_none() {
+        out.push(error(
+            format!("the live release is gone: `{dir}`"),
+            "deploy it again, or: sudo robotctl rollback",
+        ));
+        return Ok(out);
+    }
+    let payload = patient.book.payload(live)?.unwrap_or_default();
+    let missing = payload.items.iter().filter(|item| {
+        let path = format!("{dir}/{}", item.path);
+        root.meta(&path).is_ok_and(|meta| meta.is_none())
+    });
+    let missing: Vec<&str> = missing.map(|item| item.path.as_str()).take(3).collect();
+    if !missing.is_empty() {
+        out.push(error(
+            format!("files of the live release are gone: {}", missing.join(", ")),
+            "sudo robotctl rollback, then deploy it again",
+        ));
+    }
+    Ok(out)
+}
+
+pub(in crate::doctor) fn running(patient: &Patient<'_>) -> Findings {
+    let Some(live) = &patient.state.live else {
+        return Ok(Vec::new());
+    };
+    let mut out = Vec::new();
+    let mut hidden = Vec::new();
+    for service in &patient.app.services {
+        let unit = patient.app.unit(service);
+        let state = patient.host.systemd.show_one(&unit)?;
+        let Some(pid) = state.main_pid() else {
+            continue;
+        };
+        if is_hidden(pid) {
+            hidden.push(format!("`{unit}`"));
+            continue;
+        }
+        let runs = release_of(pid, patient.app.name.as_str());
+        let wanted = patient
+            .state
+            .pins
+            .get(service.name.as_str())
+            .unwrap_or(live);
+        if let Some(runs) = runs.filter(|runs| runs != wanted) {
+            out.push(error(
+                format!("`{unit}` runs {runs}, it should run {wanted}"),
+                format!("sudo systemctl restart {unit}"),
+            ));
+        }
+    }
+    let pattern = format!("{}-*-standin@*", patient.app.name);
+    for unit in patient.host.systemd.list(&pattern)? {
+        out.push(warning(
+            format!("the stand-in `{unit}` was left behind"),
+            format!("sudo systemctl stop {unit}"),
+        ));
+    }
+    if out.is_empty() && !hidden.is_empty() {
+        bail!("the processes of {} cannot be seen", hidden.join(", "));
+    }
+    Ok(out)
+}
+
+/// Notices are choices: a healthy host has them too.
+#[expect(clippy::unnecessary_wraps, reason = "every check may fail to look")]
+pub(in crate::doctor) fn manifest(patient: &Patient<'_>) -> Findings {
+    let found = |hit: crate::model::Hit| match hit.weight {
+        Weight::Notice => None,
+        Weight::Warning => Some(warning(hit.message, hit.hint)),
+        Weight::Error => Some(error(hit.message, hit.hint)),
+    };
+    let hits = lint(patient.app, None).into_iter();
+    Ok(hits.filter_map(found).collect())
+}
+
+pub(in crate::doctor) fn disk(patient: &Patient<'_>) -> Findings {
+    let path = patient.layout.releases();
+    let (bytes, inodes) = patient.host.root.free_space(&path)?;
+    let payload = match &patient.state.live {
+        Some(live) => patient.book.payload(live)?,
+        None => None,
+    };
+    let need = payload.as_ref().map_or(0, crate::stage::Payload::bytes) + 64 * 1024 * 1024;
+    let count = payload.as_ref().map_or(0, crate::stage::Payload::files) + 1024;
+    if bytes < need || inodes < count as u64 {
+        return Ok(vec![warning(
+            format!(
+                "the disk of `{path}` is nearly full: {} free",
+                crate::plan::bytes(bytes)
+            ),
+            "sudo robotctl prune",
+        )]);
+    }
+    Ok(Vec::new())
+}
