@@ -129,15 +129,8 @@ pub fn socket_owner(inodes: &[u64]) -> Option<u32> {
         .iter()
         .map(|inode| format!("socket:[{inode}]"))
         .collect();
-    for entry in fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        let Ok(open) = fs::read_dir(entry.path().join("fd")) else {
+    for pid in super::process::pids().ok()? {
+        let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else {
             continue;
         };
         for file in open.flatten() {

@@ -24,15 +24,7 @@ pub struct Process {
 pub fn processes() -> Result<Vec<Process>> {
     use std::os::unix::fs::MetadataExt as _;
     let mut out = Vec::new();
-    for entry in fs::read_dir("/proc").context("listing `/proc`")? {
-        let entry = entry.context("listing `/proc`")?;
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
+    for pid in pids()? {
         let dir = PathBuf::from(format!("/proc/{pid}"));
         let Ok(command) = fs::read_to_string(dir.join("comm")) else {
             continue; // It has ended.
@@ -63,6 +55,19 @@ pub fn processes() -> Result<Vec<Process>> {
             files,
             seen,
         });
+    }
+    Ok(out)
+}
+
+/// The pids of all processes, kernel threads included.
+///
+/// # Errors
+/// When `/proc` cannot be listed.
+pub(super) fn pids() -> Result<Vec<u32>> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir("/proc").context("listing `/proc`")? {
+        let name = entry.context("listing `/proc`")?.file_name();
+        out.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
     }
     Ok(out)
 }
