@@ -1,5 +1,6 @@
 //! `robotctl generate`
 
+use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::model::{Hit, Weight, lint};
 use crate::render::render;
@@ -42,6 +43,17 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         None => ctx.host.root.clone(),
     };
     if args.check {
+        let base = root.path("/");
+        if !base.is_dir() {
+            let base = base.to_string_lossy();
+            return refuse(
+                format!(
+                    "there is no directory `{}` to compare with",
+                    base.trim_end_matches('/')
+                ),
+                "write one first: `robotctl generate --output DIR`",
+            );
+        }
         return check(ctx, &root, &tree);
     }
     if args.output.is_none() {

@@ -102,6 +102,13 @@ fn a_first_deploy_puts_everything_in_place() {
         }
     }
     test.run(["generate", "--check"]).success();
+    let nowhere = test.outside("nowhere").display().to_string();
+    test.run(["generate", "--check", "--output", &nowhere])
+        .stderr(
+            "error: there is no directory `[DIR]/nowhere` to compare with\n\n\
+             hint: write one first: `robotctl generate --output DIR`\n",
+        )
+        .status(2);
 }
 
 #[test]
