@@ -4,9 +4,10 @@
 use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::doctor::CHECKS;
+use crate::exposure;
 use crate::host::{self, Root};
 use crate::manifest;
-use crate::model::{App, EXCEPTIONS, PRESETS, Shape, Target};
+use crate::model::{App, EXCEPTIONS, LINTS, PRESETS, Shape, Target, Weight, schema};
 use crate::render::DIRECTIVES;
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result, anyhow};
@@ -132,7 +133,9 @@ fn documents() -> Result<FileTree> {
         ("cli.md", commands()),
         ("checks.md", checks()),
         ("directives.md", directives()?),
-        ("exceptions.md", exceptions()),
+        ("exceptions.md", exceptions()?),
+        ("lints.md", lints()),
+        ("robot.schema.json", format!("{:#}\n", schema())),
     ] {
         tree.insert(format!("{DOCS}/{name}"), Entry::file(text));
     }
@@ -177,9 +180,41 @@ fn checks() -> String {
 const PLAIN: &str = "[app]\nname = \"app\"\nversion = \"1\"\n\
 [service.web]\nexec = [\"{current}/bin/web\"]\nlisten = [\"127.0.0.1:8080\"]\n";
 
+fn app(text: &str) -> Result<App> {
+    let app = manifest::parse(text).and_then(|manifest| App::from_manifest(&manifest, None));
+    app.map_err(|problem| anyhow!("{}", problem.at(text)))
+}
+
+/// The systemd whose scores are documented: that of Debian 12.
+const SCORED: u16 = 252;
+
+/// The points that `systemd-analyze security` gives to the one service of a manifest.
+fn points(text: &str) -> Result<i64> {
+    let accounts = exposure::accounts(&app(text)?, Target::Version(SCORED))?;
+    let account = accounts.first().context("there is no service")?;
+    Ok(i64::from(account.points))
+}
+
+fn lints() -> String {
+    let mut text = format!(
+        "{GENERATED}# Lints\n\n\
+         What `generate`, `deploy` and `doctor` say of a manifest that is allowed and still most \
+         likely a mistake.\n\n\
+         | lint | weight | what is looked for |\n|---|---|---|\n"
+    );
+    for lint in LINTS {
+        let weight = match lint.weight {
+            Weight::Error => "error",
+            Weight::Warning => "warning",
+            Weight::Notice => "note",
+        };
+        text.push_str(&row(&[&format!("`{}`", lint.id), weight, lint.summary]));
+    }
+    text
+}
+
 fn directives() -> Result<String> {
-    let app = manifest::parse(PLAIN).and_then(|manifest| App::from_manifest(&manifest, None));
-    let app = app.map_err(|problem| anyhow!("{}", problem.at(PLAIN)))?;
+    let app = app(PLAIN)?;
     let service = app.services.first().context("there is no service")?;
     let shape = Shape::of(&app, service);
     let mut text = format!(
@@ -212,15 +247,26 @@ fn directives() -> Result<String> {
     Ok(text)
 }
 
-fn exceptions() -> String {
+fn exceptions() -> Result<String> {
+    let closed = points(PLAIN)?;
     let mut text = format!(
         "{GENERATED}# Exceptions from the sandbox\n\n\
          For `allow = [...]` in `[service.NAME.sandbox]`.\n\n\
-         | exception | opens | needed by |\n|---|---|---|\n"
+         Points are those of `robotctl score` on systemd {SCORED}, for a service with an activated socket, which has \
+         {closed} of them without an exception.\n\n\
+         | exception | opens | points | needed by |\n|---|---|---|---|\n"
     );
     for exception in EXCEPTIONS {
-        let name = format!("`{}`", exception.name);
-        text.push_str(&row(&[&name, exception.opens, exception.needed_by]));
+        let name = exception.name;
+        let open = format!("{PLAIN}sandbox = {{ allow = [\"{name}\"] }}\n");
+        let points = format!("{:+}", points(&open)? - closed);
+        let name = format!("`{name}`");
+        text.push_str(&row(&[
+            &name,
+            exception.opens,
+            &points,
+            exception.needed_by,
+        ]));
     }
     text.push_str("\n`runtime = \"…\"` grants what a runtime is known to need:\n\n");
     text.push_str("| runtime | exceptions |\n|---|---|\n");
@@ -228,7 +274,7 @@ fn exceptions() -> String {
         let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
         text.push_str(&row(&[&format!("`{runtime}`"), &names.join(", ")]));
     }
-    text
+    Ok(text)
 }
 
 fn row(cells: &[&str]) -> String {

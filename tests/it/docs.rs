@@ -140,3 +140,14 @@ fn blocks_links_and_bad_manifests_are_found() {
     assert!(is_manifest(&found[0].1) && !is_manifest("[service.web]\n"));
     assert!(judge(&found[0].1).is_err());
 }
+
+#[test]
+fn reference_documents_are_what_the_program_says() {
+    let checked = std::process::Command::new(env!("CARGO_BIN_EXE_robotctl"))
+        .args(["reference", "--check"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("run robotctl");
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(checked.status.success(), "{said}");
+}
