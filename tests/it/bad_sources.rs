@@ -1,22 +1,12 @@
 //! What may not become a release, from a directory and from an archive.
 
-use crate::test::Test;
+use crate::test::{SHOP, Test};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 use tar::{EntryType, Header};
-
-const MANIFEST: &str = "[app]\nname = \"shop\"\nversion = \"1.0\"\n\
-                        [release]\nsource = \"src\"\n\
-                        [service.web]\nexec = [\"{current}/bin/web\"]\n";
-
-fn app() -> Test {
-    Test::new()
-        .manifest(MANIFEST)
-        .program("src/bin/web", "#!/bin/sh\n")
-}
 
 /// Plan and deploy say the same, and nothing is below the root afterwards.
 #[track_caller]
@@ -38,7 +28,7 @@ fn refused(test: &Test, source: Option<&str>, message: &str, hint: &str) {
 
 #[test]
 fn a_source_that_is_none_is_refused() {
-    let test = Test::new().manifest(MANIFEST);
+    let test = Test::new().manifest(SHOP);
     refused(
         &test,
         None,
@@ -48,7 +38,7 @@ fn a_source_that_is_none_is_refused() {
     std::fs::create_dir_all(test.app("src/only/directories")).expect("make directories");
     let empty = "build the application first, or check `release.exclude`";
     refused(&test, None, "the source `src` is empty", empty);
-    let test = app().file("app.zip", "PK");
+    let test = Test::shop().file("app.zip", "PK");
     refused(
         &test,
         Some("app.zip"),
@@ -57,7 +47,7 @@ fn a_source_that_is_none_is_refused() {
     );
     test.write(
         "robot.toml",
-        &MANIFEST.replace("\"src\"\n", "\"src\"\nexclude = [\"*\"]\n"),
+        &SHOP.replace("\"src\"\n", "\"src\"\nexclude = [\"*\"]\n"),
     );
     refused(&test, None, "the source `src` is empty", empty);
 }
@@ -71,12 +61,12 @@ fn a_link_out_of_the_tree_is_refused() {
         ("src/bin/up", "../../robot.toml"),
         ("src/zigzag", "bin/../../robot.toml"),
     ] {
-        let test = app().link(path, target);
+        let test = Test::shop().link(path, target);
         let name = path.trim_start_matches("src/");
         let message = format!("the link `{name}` -> `{target}` leaves the tree");
         refused(&test, None, &message, hint);
     }
-    app()
+    Test::shop()
         .link("src/same", "bin/web")
         .link("src/bin/dots", "../bin/./web")
         .run(["deploy"])
@@ -87,7 +77,7 @@ fn a_link_out_of_the_tree_is_refused() {
 
 #[test]
 fn special_files_are_refused() {
-    let test = app();
+    let test = Test::shop();
     let fifo = Command::new("mkfifo").arg(test.app("src/pipe")).status();
     assert!(fifo.expect("start mkfifo").success());
     let hint = "a release holds files, directories and links; list it in `release.exclude`";
@@ -99,7 +89,7 @@ fn special_files_are_refused() {
     );
 
     for mode in [0o4755, 0o2755] {
-        let test = app();
+        let test = Test::shop();
         test.mode("src/bin/web", mode);
         refused(
             &test,
@@ -123,7 +113,7 @@ fn names_that_cannot_be_written_down_are_refused() {
             "the source has a file name that holds a control character: `two\\nlines`",
         ),
     ] {
-        let test = app();
+        let test = Test::shop();
         File::create(test.app("src").join(OsStr::from_bytes(name))).expect("make a file");
         refused(&test, None, message, hint);
     }
@@ -178,7 +168,7 @@ const MEMBERS: &[(&str, EntryType, &str, &str, &str)] = &[
 #[test]
 fn archive_members_that_leave_the_tree_are_refused() {
     for (member, kind, link, message, hint) in MEMBERS {
-        let test = app();
+        let test = Test::shop();
         archive(&test, "evil.tar", member, *kind, link);
         refused(&test, Some("evil.tar"), message, hint);
         assert!(!Path::new("/etc/evil").exists());
@@ -188,7 +178,7 @@ fn archive_members_that_leave_the_tree_are_refused() {
 /// A link first, then a member through it: the member must not be written where the link leads.
 #[test]
 fn a_member_below_a_link_is_refused() {
-    let test = app();
+    let test = Test::shop();
     let file = File::create(test.app("evil.tar")).expect("make a file");
     let mut builder = tar::Builder::new(file);
     let mut header = Header::new_ustar();
@@ -224,7 +214,7 @@ fn damaged(test: &Test, name: &str) {
 fn what_is_no_archive_is_refused() {
     for end in ["tar", "tar.gz", "tgz", "tar.zst", "tar.xz", "txz"] {
         let name = format!("app.{end}");
-        let test = app().file(&name, "this is no archive of any kind");
+        let test = Test::shop().file(&name, "this is no archive of any kind");
         damaged(&test, &name);
         test.write(&name, "");
         match end {
@@ -243,7 +233,7 @@ fn what_is_no_archive_is_refused() {
 /// What is missing or wrong must not become a release, wherever the archive is torn.
 #[test]
 fn a_torn_archive_is_refused() {
-    let test = app();
+    let test = Test::shop();
     let numbers: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
     test.write("src/data", &numbers.join(" "));
     for name in ["app.tar", "app.tar.gz", "app.tar.zst", "app.tar.xz"] {
@@ -274,7 +264,7 @@ fn a_torn_archive_is_refused() {
 /// `zstd` makes one frame; parallel tools and `cat` make several.
 #[test]
 fn an_archive_of_several_frames_is_read_whole() {
-    let test = app();
+    let test = Test::shop();
     let sources = test.app("src").display().to_string();
     let make = format!("tar -C {sources} -cf - . | split -b 3000 --filter='zstd -q' > app.tar.zst");
     let mut shell = Command::new("sh");

@@ -8,16 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-const MANIFEST: &str = "[app]\nname = \"shop\"\nversion = \"1.0\"\n\
-                        [release]\nsource = \"src\"\n\
-                        [service.web]\nexec = [\"{current}/bin/web\"]\n";
-
-fn app() -> Test {
-    Test::new()
-        .manifest(MANIFEST)
-        .program("src/bin/web", "#!/bin/sh\n")
-}
-
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
@@ -30,7 +20,7 @@ fn not_run(what: &str) {
 
 #[test]
 fn changing_a_host_needs_root() {
-    let test = app();
+    let test = Test::shop();
     let stderr = "error: changing this host needs root\n\nhint: type `sudo` before the command\n";
     for command in ["deploy --apply", "rollback", "prune", "remove"] {
         let mut run = match command {
@@ -59,7 +49,7 @@ fn changing_a_host_needs_systemd() {
     }
     let stderr = "error: this host was not booted with systemd\n\n\
                   hint: run it on the host itself, or work on a tree with `--root DIR`\n";
-    let run = app();
+    let run = Test::shop();
     run.run(["deploy", "--apply"])
         .on_this_host()
         .stderr(stderr)
@@ -69,7 +59,7 @@ fn changing_a_host_needs_systemd() {
 
 #[test]
 fn a_root_that_is_not_there_is_refused() {
-    let test = app();
+    let test = Test::shop();
     let typo = test.outside("tree/typo");
     for command in ["rollback", "remove", "prune"] {
         let run = test.run([command]).on(&typo).case(command);
@@ -133,7 +123,7 @@ fn a_full_disk_is_seen_before_anything_changes() {
         ("size=8m", "is too full"),
         ("size=64m,nr_inodes=100", "has too few inodes"),
     ] {
-        let test = app();
+        let test = Test::shop();
         let Some(disk) = Disk::new(&test, options) else {
             return not_run("a full disk needs root, to mount a small one");
         };
@@ -146,7 +136,7 @@ fn a_full_disk_is_seen_before_anything_changes() {
 /// Another program fills the disk while a release is staged: what was begun is taken away.
 #[test]
 fn a_disk_that_fills_up_while_staging_is_left_clean() {
-    let test = app();
+    let test = Test::shop();
     let Some(disk) = Disk::new(&test, "size=120m") else {
         return not_run("a full disk needs root, to mount a small one");
     };

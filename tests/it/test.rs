@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
+/// An application of one service, without its source.
+pub(crate) const SHOP: &str = "[app]\nname = \"shop\"\nversion = \"1.0\"\n\
+                               [release]\nsource = \"src\"\n\
+                               [service.web]\nexec = [\"{current}/bin/web\"]\n";
+
 /// A host's tree and an application to deploy on it.
 #[derive(Debug)]
 pub(crate) struct Test {
@@ -41,6 +46,13 @@ impl Test {
             std::fs::create_dir(dir.path().join(name)).expect("make a directory");
         }
         Self { dir }
+    }
+
+    /// A host with [`SHOP`] beside it, ready to be deployed.
+    pub(crate) fn shop() -> Self {
+        Self::new()
+            .manifest(SHOP)
+            .program("src/bin/web", "#!/bin/sh\n")
     }
 
     /// Writes the manifest.

@@ -1,6 +1,8 @@
 //! The fixture: an application of a web service, a worker and a job, which can be made to fail.
 
-use crate::machine::{Machine, Out};
+use crate::machine::{Machine, Out, until};
+use std::process::Child;
+use std::time::Duration;
 
 // The timer is a yearly one: a job that starts by itself mends what a test has broken.
 
@@ -88,6 +90,18 @@ timer = {{ calendar = "yearly" }}
         machine.robotctl("--manifest /root/demo/robot.toml deploy --apply")
     }
 
+    /// Begins to deploy this version, and does not wait for the end.
+    pub fn begin(&self, machine: &Machine) -> Child {
+        self.write(machine);
+        machine.begin(&[
+            "robotctl",
+            "--manifest",
+            "/root/demo/robot.toml",
+            "deploy",
+            "--apply",
+        ])
+    }
+
     /// Deploys this version, which must succeed.
     #[track_caller]
     pub fn deployed(&self, machine: &Machine) -> String {
@@ -117,4 +131,21 @@ pub fn installed(machine: &Machine) -> String {
          \\( -type l -printf '%p -> %l\\n' \\) -o -printf '%p %y %m %U\\n' | sort; \
          find usr/local/lib etc/systemd/system opt/demo/current/ -type f -exec md5sum {} + | sort",
     )
+}
+
+/// A program of somebody else's, which listens where the fixture wants to.
+pub fn stranger(machine: &Machine) -> Child {
+    let server = [
+        "python3",
+        "-m",
+        "http.server",
+        "--bind",
+        "127.0.0.1",
+        "8080",
+    ];
+    let child = machine.begin(&server);
+    until("the stranger listens", Duration::from_secs(10), || {
+        machine.sh("ss -Hltn sport = :8080").stdout.contains("8080")
+    });
+    child
 }

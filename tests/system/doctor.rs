@@ -1,9 +1,7 @@
 //! Doctor: each fault is found, and its hint mends it.
 
-use crate::demo::{UNITS, demo, installed};
-use crate::machine::{Machine, until};
-use std::process::Stdio;
-use std::time::Duration;
+use crate::demo::{UNITS, demo, installed, stranger};
+use crate::machine::Machine;
 
 /// A fault, what doctor says of it, what its hint tells to type, and what mends it.
 struct Fault {
@@ -114,29 +112,13 @@ pub fn each_fault_is_found_with_its_hint(machine: &Machine) {
         assert_eq!(out.code, 0, "{} is mended: {out}", fault.name);
         assert_eq!(installed(machine), healthy, "{}", fault.name);
     }
-    stranger(machine);
+    held_port(machine);
 }
 
 /// A port that somebody else holds is told by pid and command, before anything changes.
-fn stranger(machine: &Machine) {
+fn held_port(machine: &Machine) {
     machine.ok("systemctl stop demo-web.socket demo-web.service");
-    let mut stranger = machine
-        .command(&[
-            "python3",
-            "-m",
-            "http.server",
-            "--bind",
-            "127.0.0.1",
-            "8080",
-        ])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("the stranger listens", Duration::from_secs(10), || {
-        machine.sh("ss -Hltn sport = :8080").stdout.contains("8080")
-    });
+    let mut other = stranger(machine);
     let pid = machine.ok("pgrep -f 'http.server --bind'");
     let doctor = machine.robotctl("doctor").exits(1);
     doctor
@@ -146,7 +128,7 @@ fn stranger(machine: &Machine) {
     out.says(&format!("in use by pid {pid} (`python3`)"))
         .says("hint: ");
     machine.ok(&format!("kill {pid}"));
-    let _ = stranger.wait();
+    let _ = other.wait();
     machine.ok("systemctl start demo-web.socket demo-web.service");
     machine.robotctl("doctor").exits(0);
     assert!(machine.exists(&format!("{UNITS}/demo-web.socket")));

@@ -2,35 +2,17 @@
 
 use crate::demo::{WEB, demo};
 use crate::machine::{Machine, until};
-use std::process::Stdio;
 use std::time::Duration;
 
 pub fn second_robotctl_is_told_who_works(machine: &Machine) {
     demo("1.0").deployed(machine);
     let mut slow = demo("2.0");
     slow.fault = "slow";
-    slow.write(machine);
-    let start = || {
-        let child = machine
-            .command(&[
-                "robotctl",
-                "--manifest",
-                "/root/demo/robot.toml",
-                "deploy",
-                "--apply",
-            ])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // The journal is there: the deploy is under way, and waits for the stand-in.
-        until("the deploy begins", Duration::from_secs(20), || {
-            machine.exists("/var/lib/robotctl/demo/journal.json")
-        });
-        child
-    };
-    let mut first = start();
+    let mut first = slow.begin(machine);
+    // The journal is there: the deploy is under way, and waits for the stand-in.
+    until("the deploy begins", Duration::from_secs(20), || {
+        machine.exists("/var/lib/robotctl/demo/journal.json")
+    });
     let pid = machine.ok("pgrep -x robotctl");
     let out = machine.robotctl("rollback").exits(5);
     out.says("another `robotctl` works on this app")

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -205,6 +205,13 @@ impl Machine {
         let mut command = Command::new(container());
         command.args(["exec", &self.name, "--"]).args(argv);
         command
+    }
+
+    /// Starts a command whose words nobody reads.
+    pub fn begin(&self, argv: &[&str]) -> Child {
+        let mut command = self.command(argv);
+        let silent = command.stdin(Stdio::null()).stdout(Stdio::null());
+        silent.stderr(Stdio::null()).spawn().unwrap()
     }
 
     /// Runs a command to its end.

@@ -1,9 +1,8 @@
 //! What systemd, administrators and other programs put in an upgrade's way.
 
-use crate::demo::{WEB, current, demo, runs};
+use crate::demo::{WEB, current, demo, runs, stranger};
 use crate::load::Load;
 use crate::machine::{Machine, until};
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// A release that crashes at each start takes its socket down with it, under load.
@@ -105,19 +104,7 @@ pub fn a_trial_that_was_killed_leaves_nothing(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let mut next = demo("2.0");
     next.settle = "9s";
-    next.write(machine);
-    let mut child = machine
-        .command(&[
-            "robotctl",
-            "--manifest",
-            "/root/demo/robot.toml",
-            "deploy",
-            "--apply",
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut child = next.begin(machine);
     let copy = "systemctl is-active demo-web-precheck.service";
     until("the copy runs", Duration::from_secs(20), || {
         machine.sh(copy).code == 0
@@ -137,22 +124,7 @@ pub fn a_trial_that_was_killed_leaves_nothing(machine: &Machine) {
 }
 
 pub fn a_stranger_on_the_port_is_named(machine: &Machine) {
-    let mut stranger = machine
-        .command(&[
-            "python3",
-            "-m",
-            "http.server",
-            "--bind",
-            "127.0.0.1",
-            "8080",
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    until("the stranger listens", Duration::from_secs(10), || {
-        machine.get(WEB).starts_with("200")
-    });
+    let mut stranger = stranger(machine);
     demo("1.0")
         .deploy(machine)
         .exits(2)
