@@ -2,7 +2,8 @@
 
 use super::BUFFER;
 use super::fill::Live;
-use super::payload::{Item, Kind, Payload, Refused, inside, plain_name};
+use super::links::inside;
+use super::payload::{Item, Kind, Payload, Refused, plain_name};
 use super::scan::{Draft, Exclude, no_setuid, special};
 use crate::host::copy::Dir;
 use crate::host::files;
@@ -142,6 +143,16 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
                 _ => return Err(special(&name, "device, pipe or other special file").into()),
             };
             parents(&name, &mut found)?;
+            match (found.get(&name), &item) {
+                (None, _) | (Some(Kind::Dir), Kind::Dir) => {}
+                _ => {
+                    let refused = Refused {
+                        message: format!("the archive holds `{name}` twice"),
+                        hint: "make the archive anew; `tar --append` and `--update` leave the old member in it",
+                    };
+                    return Err(refused.into());
+                }
+            }
             found.insert(name, item);
             Ok(())
         },

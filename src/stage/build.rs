@@ -1,11 +1,12 @@
 //! Build commands and the Python environment, run unprivileged in a sandbox where the staged
 //! tree is `/opt/<app>/current`, so that what they write down is right when it is live.
 
+use super::links::inside;
 use crate::host::{Command, Host, files};
 use crate::model::{App, Python};
 use anyhow::{Context, Result, bail};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Component, Path};
 
 /// The system user that owns a staged tree while it is built.
 const BUILDER: &str = "robotctl-build";
@@ -46,10 +47,10 @@ pub(super) fn build(host: &Host, app: &App, staging: &str) -> Result<()> {
     }
     if app.release.build.is_empty() {
         files::give_to(&dir.join(".venv"), 0, 0)?;
-        normalise(&dir.join(".venv"), app)
+        normalise(&dir.join(".venv"), &dir, app)
     } else {
         files::give_to(&dir, 0, 0)?;
-        normalise(&dir, app)
+        normalise(&dir, &dir, app)
     }
 }
 
@@ -133,7 +134,8 @@ fn run(host: &Host, app: &App, staging: &str, argv: &[String], offline: bool) ->
     }
     // systemd-run looks for the program on the host, where the release is not mounted.
     command.extend(["--", "/usr/bin/env", "--"].map(str::to_owned));
-    command.extend(argv.iter().cloned());
+    // The manager expands what it takes for variables (systemd.service(5)).
+    command.extend(argv.iter().map(|word| word.replace('$', "$$")));
     let output = Command::new(command).output()?;
     if output.success() {
         return Ok(());
@@ -149,8 +151,9 @@ fn run(host: &Host, app: &App, staging: &str, argv: &[String], offline: bool) ->
     )
 }
 
-/// Plain modes, no special files, and links that lead into the release or to `/usr`.
-fn normalise(dir: &Path, app: &App) -> Result<()> {
+/// Plain modes below `dir`, no special files, and links that lead into the release, whose top is
+/// `top`, or to `/usr`.
+fn normalise(dir: &Path, top: &Path, app: &App) -> Result<()> {
     let current = app.layout.current();
     for entry in walkdir::WalkDir::new(dir) {
         let entry = entry.with_context(|| format!("listing `{}`", dir.display()))?;
@@ -159,9 +162,10 @@ fn normalise(dir: &Path, app: &App) -> Result<()> {
             let target = path
                 .read_link()
                 .with_context(|| format!("reading `{}`", path.display()))?;
-            let fine =
-                target.is_relative() || target.starts_with("/usr") || target.starts_with(&current);
-            if !fine {
+            let name = path.strip_prefix(top).unwrap_or(path).to_string_lossy();
+            let known = ["/usr", &current].iter().any(|dir| target.starts_with(dir));
+            let straight = !target.components().any(|part| part == Component::ParentDir);
+            if inside(&name, &target.to_string_lossy()).is_err() && !(known && straight) {
                 bail!(
                     "the build made a link that leaves the release: `{}` -> `{}`",
                     path.display(),

@@ -7,6 +7,7 @@ mod archive;
 mod build;
 mod fill;
 mod index;
+mod links;
 mod payload;
 mod scan;
 mod zstd;

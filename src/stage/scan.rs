@@ -1,7 +1,8 @@
 //! Looking at a source without changing anything: the same for a plan and for a deploy.
 
-use super::payload::{Item, Kind, Payload, Refused, inside, plain_name};
-use super::{BUFFER, archive};
+use super::links::inside;
+use super::payload::{Item, Kind, Payload, Refused, plain_name};
+use super::{BUFFER, archive, links};
 use crate::host::copy::{Dir, Placed};
 use crate::host::{self, Found, on_every_processor, walk};
 use crate::model::Release;
@@ -195,6 +196,7 @@ pub fn scan(source: &Source, release: &Release) -> Result<Draft> {
         };
         return Err(refused.into());
     }
+    links::judge(&payload)?;
     let read = matches!(source, Source::Archive(_));
     let hashed = payload.items.iter();
     let hashed = hashed.map(|item| read || !matches!(item.kind, Kind::File { .. }));

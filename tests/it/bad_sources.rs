@@ -162,6 +162,8 @@ const MEMBERS: &[(&str, EntryType, &str, &str, &str)] = &[
     ("passwd", EntryType::Symlink, "/etc/passwd", "the link `passwd` -> `/etc/passwd` leaves the tree", RELATIVE),
     ("hard", EntryType::Link, "/etc/passwd", "the archive's member `hard` is a link to `/etc/passwd`, which is not in it", WHOLE),
     ("hard", EntryType::Link, "../passwd", "the archive's member `hard` is a link to `../passwd`, which is not in it", WHOLE),
+    ("bin/web", EntryType::Regular, "", "the archive holds `bin/web` twice", "make the archive anew; `tar --append` and `--update` leave the old member in it"),
+    ("bin", EntryType::Symlink, "lib", "the archive holds `bin` twice", "make the archive anew; `tar --append` and `--update` leave the old member in it"),
     ("bin/web/below", EntryType::Regular, "", "the archive's member `bin/web/below` lies below `bin/web`, which is no directory", "make the archive anew from the directory"),
 ];
 
@@ -197,6 +199,30 @@ fn a_member_below_a_link_is_refused() {
         Some("evil.tar"),
         "the archive's member `lib/x` lies below `lib`, which is no directory",
         "make the archive anew from the directory",
+    );
+}
+
+/// Two links that stay inside, each by itself: the second one, by way of the first, does not.
+#[test]
+fn links_that_leave_the_tree_by_way_of_others_are_refused() {
+    let test = Test::shop();
+    let file = File::create(test.app("evil.tar")).expect("make a file");
+    let mut builder = tar::Builder::new(file);
+    for (name, target) in [
+        ("a/b/c/one", "../../../top"),
+        ("a/b/c/two", "one/../../../.."),
+    ] {
+        let mut header = Header::new_ustar();
+        header.set_entry_type(EntryType::Symlink);
+        header.set_size(0);
+        builder.append_link(&mut header, name, target).unwrap();
+    }
+    builder.finish().unwrap();
+    refused(
+        &test,
+        Some("evil.tar"),
+        "the link `a/b/c/two` -> `one/../../../..` leaves the tree",
+        RELATIVE,
     );
 }
 
