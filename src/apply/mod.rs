@@ -24,7 +24,7 @@ pub use prune::{Pruned, previous, prune};
 pub use recover::{Between, Recovered, Units as RecoverUnits, recover};
 pub use remove::{REMOVAL, remove};
 
-use crate::host::{self, Host};
+use crate::host::{self, Host, UnitState};
 use crate::model::App;
 use crate::plan::{Action, Plan};
 use crate::record::{Book, Event, FORMAT, Journal, Step, Units};
@@ -226,7 +226,7 @@ pub fn apply(
 
 /// Everything that the change will do, with how to undo it.
 fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Result<Journal> {
-    let state = work.book.state()?;
+    let (host, state) = (work.host, work.book.state()?);
     let named = |wanted: &[Action]| -> Vec<String> {
         let units = plan
             .units
@@ -259,7 +259,7 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Re
         to: Some(plan.to.clone()),
         files: plan.files.clone(),
         units: Units {
-            stopped: named(&[Action::Stop]),
+            stopped: running(host, named(&[Action::Stop]))?,
             started: named(&[Action::Start]),
             restarted: named(&[Action::Restart, Action::Overlap, Action::Rebind]),
             standins: activate::standins(plan, app),
@@ -268,6 +268,15 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Re
         state_before: state,
         state_after: after,
     })
+}
+
+/// Those of the units that run, and so are to run again if the change is taken back: never a job
+/// that waits for its timer, or is under way, nor what the administrator has stopped.
+fn running(host: &Host, mut units: Vec<String>) -> Result<Vec<String>> {
+    let states = host.systemd.show(&units)?;
+    let mut active = states.iter().map(UnitState::is_active);
+    units.retain(|_| active.next().unwrap_or(false));
+    Ok(units)
 }
 
 /// From the journal to a healthy new release.
@@ -280,11 +289,13 @@ fn forward(
     operation: &Operation,
 ) -> Result<()> {
     let host = work.host;
-    host.systemd.stop(&journal.units.stopped)?;
+    let stops = plan.units.iter().filter(|one| one.action == Action::Stop);
+    let stops: Vec<String> = stops.map(|one| one.unit.clone()).collect();
+    host.systemd.stop(&stops)?;
     switch::files_forward(host, journal)?;
     switch::configure(host, app, tree)?;
     // One that failed while it was stopped would be listed for ever, without a file.
-    host.systemd.reset_failed(&journal.units.stopped);
+    host.systemd.reset_failed(&stops);
     if *operation == Operation::Deploy {
         hooks::first(work, plan, app).map_err(blame)?;
     }

@@ -117,9 +117,14 @@ pub(super) fn revert(work: &Work<'_>, journal: &Journal, units: Units) -> Result
     for (dir, tool) in [(SYSUSERS_DIR, true), (TMPFILES_DIR, false)] {
         let file = format!("{dir}/{name}.conf");
         if host.root.meta(&file)?.is_some() {
-            match tool {
-                true => host.systemd.sysusers(&host.root, &file)?,
-                false => host.systemd.tmpfiles(&host.root, &file)?,
+            let made = match tool {
+                true => host.systemd.sysusers(&host.root, &file),
+                false => host.systemd.tmpfiles(&host.root, &file),
+            };
+            // Services that were stopped must come back all the same: the checks tell the rest.
+            if let Err(error) = made {
+                let text = format!("{error:#}");
+                work.tell("error", "configure-failed", About::default(), &text);
             }
         }
     }
@@ -189,7 +194,10 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
             if right && !rewritten {
                 continue;
             }
-            if unit.ends_with(".socket") {
+            if unit.ends_with(".target") {
+                // What the administrator had stopped stays down.
+                systemd.start_alone(std::slice::from_ref(unit))?;
+            } else if unit.ends_with(".socket") {
                 systemd.stop(&super::activate::behind(systemd, unit)?)?;
                 systemd.start(std::slice::from_ref(unit))?;
             } else if let Err(error) = systemd.restart(std::slice::from_ref(unit)) {

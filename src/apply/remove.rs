@@ -19,15 +19,15 @@ pub const REMOVAL: &str = "remove";
 pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
     let layout = Layout::new(name);
     work.book.spend_reserve();
-    let mut journal = journal(work, purge)?;
+    let (mut journal, all) = journal(work, purge)?;
     let begun = work.book.set_journal(&journal);
     begun.inspect_err(|_| drop(work.book.clear_journal()))?;
     let mut taken = || -> Result<()> {
-        work.host.systemd.stop(&journal.units.stopped)?;
+        work.host.systemd.stop(&all)?;
         switch::files_forward(work.host, &journal)?;
         switch::link(work.host, &layout, None)?;
         work.host.systemd.daemon_reload()?;
-        work.host.systemd.reset_failed(&journal.units.stopped);
+        work.host.systemd.reset_failed(&all);
         journal.step = Step::Committing;
         work.book.set_journal(&journal)
     };
@@ -43,8 +43,8 @@ pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
     finish(work, &journal).map_err(|error| anyhow::Error::new(super::Between(error)))
 }
 
-/// What goes, with how to undo it.
-fn journal(work: &Work<'_>, purge: bool) -> Result<Journal> {
+/// What goes, with how to undo it; and all units, in the order in which they are stopped.
+fn journal(work: &Work<'_>, purge: bool) -> Result<(Journal, Vec<String>)> {
     let state = work.book.state()?;
     let record = match &state.live {
         Some(live) => work.book.release(live)?,
@@ -72,7 +72,9 @@ fn journal(work: &Work<'_>, purge: bool) -> Result<Journal> {
             after: None,
         });
     }
-    Ok(Journal {
+    // Sockets and timers first: nothing may start a service again.
+    let units = stopping_order(units);
+    let journal = Journal {
         format: FORMAT,
         trace_id: work.trace.clone(),
         operation: REMOVAL.to_owned(),
@@ -81,14 +83,14 @@ fn journal(work: &Work<'_>, purge: bool) -> Result<Journal> {
         to: None,
         files,
         units: Units {
-            // Sockets and timers first: nothing may start a service again.
-            stopped: stopping_order(units),
+            stopped: super::running(work.host, units.clone())?,
             ..Units::default()
         },
         purge,
         state_before: state,
         state_after: State::default(),
-    })
+    };
+    Ok((journal, units))
 }
 
 /// Nothing of the app is visible any more: the rest goes, and the journal with it. Idempotent,

@@ -118,6 +118,14 @@ impl Systemd {
         self.verb(&["start", "--no-block"], units)
     }
 
+    /// Starts units without what they want or require: a target, and not all that is in it.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn start_alone(&self, units: &[String]) -> Result<()> {
+        self.verb(&["start", "--job-mode=ignore-dependencies"], units)
+    }
+
     /// Restarts a unit and waits until it is up.
     ///
     /// # Errors
