@@ -58,7 +58,7 @@ fn obey_administrator(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
     let pairs = overlapping(plan, app).flat_map(|service| app.standins(service, ""));
     for (template, unit) in pairs {
         let dir = format!("{RUNTIME_UNIT_DIR}/{template}.d");
-        for (name, bytes) in local_drop_ins(work.host, &unit)? {
+        for (name, bytes) in local_drop_ins(work.host, &work.app, &unit)? {
             let path = format!("{dir}/{name}");
             work.host.root.put(&path, Some(&Entry::file(bytes)))?;
             any = true;

@@ -114,7 +114,7 @@ impl<'a> Second<'a> {
         let copy = second(app, service)?;
         let mut tree = copy_units(app, &copy, target, id)?;
         let unit = app.unit(&copy);
-        for (name, bytes) in local_drop_ins(work.host, &app.unit(service))? {
+        for (name, bytes) in local_drop_ins(work.host, app.name.as_str(), &app.unit(service))? {
             let path = format!("{RUNTIME_UNIT_DIR}/{unit}.d/{name}");
             tree.insert(path, Entry::file(bytes));
         }
@@ -254,7 +254,13 @@ fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
     host.systemd.reset_failed(&units);
     for one in copies {
         remove_units(host, &one.tree)?;
-        for listen in &one.copy.listen {
+        // A path of any other service's copy is the live one's.
+        let private = one
+            .copy
+            .listen
+            .iter()
+            .filter(|_| one.copy.socket == Socket::Activate);
+        for listen in private {
             if let Listen::Unix(path) = listen {
                 host.root.remove_file(path.as_str())?;
             }
@@ -278,19 +284,28 @@ pub(super) fn remove_units(host: &Host, tree: &FileTree) -> Result<()> {
 }
 
 /// The administrator's own drop-ins of a unit: a copy of it must obey them too.
-pub(super) fn local_drop_ins(host: &Host, unit: &str) -> Result<Vec<(String, Vec<u8>)>> {
+pub(super) fn local_drop_ins(host: &Host, app: &str, unit: &str) -> Result<Vec<(String, Vec<u8>)>> {
     let mut out = Vec::new();
     for dir in ["/etc/systemd/system", RUNTIME_UNIT_DIR] {
         let dir = format!("{dir}/{unit}.d");
         for name in host.root.list(&dir)? {
-            if let Some(bytes) = host.root.read(&format!("{dir}/{name}"))?
+            let path = format!("{dir}/{name}");
+            if let Some(bytes) = host.root.read(&path)?
                 && name.ends_with(".conf")
             {
-                out.push((name, bytes));
+                // By this line a sweep knows it for one that may go.
+                let mut copy = format!("# Copy of {path}, {}\n", made_line(app)).into_bytes();
+                copy.extend(bytes);
+                out.push((name, copy));
             }
         }
     }
     Ok(out)
+}
+
+/// What is in the first line of every file that is made for an app.
+fn made_line(app: &str) -> String {
+    format!("from the manifest of {app};")
 }
 
 /// Stops and removes second copies that a killed run left.
@@ -337,7 +352,7 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
 /// cannot tell `demo` with a service `staging-web` from `demo-staging` with a service `web`, which
 /// may be deploying just now.
 fn made_for(host: &Host, path: &str, app: &str) -> Result<bool> {
-    let head = format!("from the manifest of {app};");
+    let head = made_line(app);
     let is_dir = host.root.meta(path)?.is_some_and(|meta| meta.is_dir);
     let files = match is_dir {
         true => host.root.list(path)?,

@@ -81,9 +81,7 @@ impl Reader<'_> {
             limits: limits(key, table.limits.as_ref())?,
             env: self.env(key, table)?,
             secrets: self.secrets_of(key)?,
-            pre_check: table.pre_check.unwrap_or(
-                !listen.is_empty() && (upgrade == Upgrade::Overlap || table.upgrade.is_none()),
-            ),
+            pre_check: pre_check(key, table, socket, upgrade, &listen)?,
             checks: self.checks(key, table, &listen)?,
             timer: timer(key, table.timer.as_ref(), kind)?,
             sandbox: {
@@ -319,4 +317,26 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
         tasks_max,
         nofile,
     })
+}
+
+/// Whether a second copy may run for a moment: by itself where that disturbs nobody.
+fn pre_check(
+    key: &str,
+    table: &ServiceTable,
+    socket: Socket,
+    upgrade: Upgrade,
+    listen: &[Listen],
+) -> Result<bool> {
+    let own_path = socket == Socket::Direct && listen.iter().any(|one| one.port().is_none());
+    match table.pre_check {
+        Some(true) if own_path => {
+            let message = "a second copy would take over the socket file of the one that is live";
+            Err(Problem::new(&["service", key, "pre-check"], message)
+                .hint("leave it out, or let systemd open the socket: `socket = \"activate\"`"))
+        }
+        Some(wish) => Ok(wish),
+        None => Ok(!listen.is_empty()
+            && !own_path
+            && (upgrade == Upgrade::Overlap || table.upgrade.is_none())),
+    }
 }
