@@ -1,12 +1,13 @@
 //! What must be true before anything changes.
 
 use crate::host::{Host, files, processes, random_hex};
+use crate::model::App;
 use crate::model::layout::UNIT_DIR;
-use crate::model::{App, Listen};
 use crate::plan::PayloadPlan;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::Path;
 
 /// Space that stays free, so that cleaning up and rolling back work on a full disk.
@@ -71,9 +72,9 @@ pub fn space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
 ///
 /// # Errors
 /// [`Refusal`] names what is missing and what to type.
-pub fn preflight(host: &Host, app: &App) -> Result<()> {
+pub fn preflight(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
     secrets(host, app)?;
-    ports(host, app)
+    ports(host, app, live)
 }
 
 fn secrets(host: &Host, app: &App) -> Result<()> {
@@ -97,27 +98,19 @@ fn secrets(host: &Host, app: &App) -> Result<()> {
 }
 
 /// A port that a stranger holds, for sockets that this deploy would open.
-fn ports(host: &Host, app: &App) -> Result<()> {
+fn ports(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
     if host.is_offline() {
         return Ok(());
     }
+    let own = held(host, live)?;
     for service in &app.services {
-        let own = if service.has_socket_unit() {
-            app.sockets_by_address(service)
-        } else {
-            vec![app.unit(service); service.listen.len()]
-        };
-        for (listen, own) in service.listen.iter().zip(&own) {
-            // What the running unit holds already is its own.
-            if host.systemd.show_one(own)?.is_active() {
-                continue;
-            }
-            if let Listen::Unix(_) = listen {
-                continue;
-            }
+        for listen in &service.listen {
             let Some(address) = listen.local_address() else {
                 continue;
             };
+            if own.contains(&address) {
+                continue;
+            }
             // Busy means that somebody listens; anything else shows when the unit starts.
             let Err(error) = std::net::TcpListener::bind(address) else {
                 continue;
@@ -132,6 +125,26 @@ fn ports(host: &Host, app: &App) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The addresses that the live release's own units hold.
+fn held(host: &Host, live: Option<&App>) -> Result<Vec<SocketAddr>> {
+    let mut out = Vec::new();
+    if let Some(app) = live {
+        for service in &app.services {
+            let units = if service.has_socket_unit() {
+                app.sockets_by_address(service)
+            } else {
+                vec![app.unit(service); service.listen.len()]
+            };
+            for (listen, unit) in service.listen.iter().zip(units) {
+                if host.systemd.show_one(&unit)?.is_active() {
+                    out.extend(listen.local_address());
+                }
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// Who listens on a TCP port, with pid and command.
@@ -212,7 +225,12 @@ pub fn verify_units(host: &Host, app: &App, tree: &FileTree) -> Result<()> {
         }
         let real = host.root.path(&dir);
         let output = host.systemd.verify(&real, &units)?;
-        Ok(complaints(&output.stderr, &app.layout.current(), &real))
+        Ok(complaints(
+            &output.stderr,
+            &app.layout.current(),
+            &real,
+            &units,
+        ))
     };
     let found = check();
     host.root.remove_tree(&dir)?;
@@ -229,16 +247,20 @@ pub fn verify_units(host: &Host, app: &App, tree: &FileTree) -> Result<()> {
     )
 }
 
-/// Lines about our units that are not about programs of a release that is not live yet.
-fn complaints(stderr: &str, current: &str, dir: &Path) -> Vec<String> {
+/// Lines about our units that are not about programs of a release that is not live yet. systemd
+/// reads all that ours depend on, and has its say on other people's units too.
+fn complaints(stderr: &str, current: &str, dir: &Path, units: &[String]) -> Vec<String> {
     let own = format!("Command {current}/");
     let program = |line: &str| line.contains(&own) || line.contains("/bin/robotctl");
-    let ours = |line: &&str| !(program(line) && line.contains("not executable"));
     let shown = format!("{}/", dir.display());
+    let about_ours = |line: &&str| {
+        line.contains(&shown) || units.iter().any(|unit| line.contains(unit.as_str()))
+    };
+    let absent = |line: &&str| program(line) && line.contains("not executable");
     let lines = stderr
         .lines()
-        .filter(|line| !line.trim().is_empty())
-        .filter(ours);
+        .filter(about_ours)
+        .filter(|line| !absent(line));
     lines.map(|line| line.replace(&shown, "")).collect()
 }
 
@@ -250,10 +272,20 @@ mod tests {
     #[test]
     fn only_programs_that_are_not_live_yet_are_passed_over() {
         let text = "a.service: Command /opt/a/current/bin/x is not executable: No such file\n\
-                    /run/v/a.service:4: Unknown key 'X' in section [Service], ignoring.\n";
+                    /run/v/a.service:4: Unknown key 'X' in section [Service], ignoring.\n\
+                    /etc/systemd/system/other.timer:5: Unknown key 'Y' in section [Timer], ignoring.\n\
+                    a.service: Failed to create a.service/start: Unit b.service not found.\n";
         assert_eq!(
-            complaints(text, "/opt/a/current", Path::new("/run/v")),
-            ["a.service:4: Unknown key 'X' in section [Service], ignoring."]
+            complaints(
+                text,
+                "/opt/a/current",
+                Path::new("/run/v"),
+                &["a.service".to_owned()]
+            ),
+            [
+                "a.service:4: Unknown key 'X' in section [Service], ignoring.",
+                "a.service: Failed to create a.service/start: Unit b.service not found."
+            ]
         );
     }
 }

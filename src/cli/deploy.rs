@@ -160,7 +160,7 @@ fn deploy(
         // Nothing can turn out to be there already: the files are read once, while copied.
         let need = PayloadPlan::first(&prepared.draft.payload, app);
         space(&ctx.host, app, &need)?;
-        preflight(&ctx.host, app)?;
+        preflight(&ctx.host, app, None)?;
         work.book.reserve();
         filled = Some(prepared.fill(ctx, app, None)?);
     } else {
@@ -182,7 +182,8 @@ fn deploy(
         if there.is_none() {
             space(&ctx.host, app, &plan.payload)?;
         }
-        preflight(&ctx.host, app)?;
+        let live = observed.live.as_ref().map(|live| &live.app);
+        preflight(&ctx.host, app, live)?;
     }
     let message = format!("staging {id}");
     work.tell("info", "staging", About::release(&id), &message);
