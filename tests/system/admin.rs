@@ -90,6 +90,8 @@ pub fn drop_in_of_the_administrator_wins(machine: &Machine) {
             machine.robotctl("rollback").exits(0);
         }
     }
+    // What stand-ins and second copies had of it went with them.
+    assert_eq!(machine.ok("find /run/systemd/system -name '*demo*'"), "");
     // The operator's environment file is read, and never written over.
     machine.ok("rm -r /etc/systemd/system/demo-web.service.d && systemctl daemon-reload");
     machine.ok("echo COLOUR=operator > /etc/demo/env");

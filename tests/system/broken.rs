@@ -174,3 +174,65 @@ fn installed_or_nothing(machine: &Machine) -> String {
         ),
     }
 }
+
+/// What waits for its timer, or was stopped, stays as it is when a change is taken back.
+pub fn going_back_starts_nothing_that_did_not_run(machine: &Machine) {
+    let mut first = demo("1.0");
+    first.tables =
+        "[service.second]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\n";
+    let first = first.deployed(machine);
+    machine.ok("systemctl stop demo-second.service");
+    let quiet = |when: &str| {
+        let second = machine.property("demo-second.service", "ActiveState");
+        assert_eq!(second, "inactive", "{when}");
+        let said = machine.sh("journalctl -u demo-tidy.service -o cat").stdout;
+        assert!(!said.contains("tidied"), "{when}: {said}");
+        let timer = machine.property("demo-tidy.timer", "ActiveState");
+        assert_eq!(timer, "active", "{when}");
+    };
+    quiet("before");
+    // The next release has neither the job nor the stopped service, and fails after the switch.
+    let mut bad = demo("2.0");
+    bad.fault = "sick";
+    bad.web = "pre-check = false";
+    bad.write(machine);
+    let text = bad.manifest();
+    let (head, _) = text.split_once("[service.tidy]").unwrap();
+    machine.write("/root/demo/robot.toml", head, 0o644);
+    machine
+        .robotctl("--manifest /root/demo/robot.toml deploy --apply")
+        .exits(3)
+        .says(&format!("{first} is back and healthy"));
+    quiet("after an upgrade that failed");
+    // A removal that dies half-way is taken back by the next command.
+    let died = machine.sh(
+        "strace -qq -o /dev/null -e trace=unlink -e inject=unlink:signal=KILL:when=6 robotctl remove",
+    );
+    assert_ne!(died.code, 0, "{died}");
+    machine.robotctl("recover").exits(0);
+    assert_eq!(machine.get(WEB), "200 1.0");
+    quiet("after a removal that was killed");
+}
+
+/// What other people's units are like is no reason to refuse an app.
+pub fn units_of_others_are_not_held_against_it(machine: &Machine) {
+    machine.write(
+        "/etc/systemd/system/other.timer",
+        "[Unit]\nColour=blue\n[Timer]\nOnCalendar=yearly\n[Install]\nWantedBy=timers.target\n",
+        0o644,
+    );
+    machine.write(
+        "/etc/systemd/system/other.service",
+        "[Service]\nExecStart=/nowhere/at/all\nKillMode=none\n",
+        0o644,
+    );
+    machine.ok("systemctl daemon-reload && systemctl enable other.timer");
+    // Without this the test would show nothing.
+    let all = "systemd-analyze verify --man=no basic.target timers.target";
+    machine.sh(all).says("Colour");
+    demo("1.0").deployed(machine);
+    let mut bad = demo("2.0");
+    bad.web = "[service.web.sandbox]\ndirectives = { Colour = \"blue\" }";
+    let out = bad.deploy(machine).exits(2);
+    out.says("does not understand").says("Colour");
+}

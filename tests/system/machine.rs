@@ -134,18 +134,24 @@ impl Machine {
     /// Boots a machine of a suite with the binary under test as /usr/bin/robotctl.
     /// The suite may be followed by what its root file system has besides: `bookworm+servers`.
     pub fn boot(suite: &str) -> Self {
+        let program = concat!(env!("CARGO_BIN_EXE_robotctl"), ":/usr/bin/robotctl");
+        Self::start(suite, &["--bind", program])
+    }
+
+    /// Boots a machine of a suite that has no robotctl.
+    pub fn bare(suite: &str) -> Self {
+        Self::start(suite, &[])
+    }
+
+    fn start(suite: &str, options: &[&str]) -> Self {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{count}", std::process::id());
         let me = std::env::current_exe().unwrap();
-        let output = Command::new(container())
-            .args(["boot", suite, &name])
-            .args([
-                "--bind",
-                concat!(env!("CARGO_BIN_EXE_robotctl"), ":/usr/bin/robotctl"),
-            ])
-            .args(["--bind", &format!("{}:/usr/local/bin/system", me.display())])
-            .output()
-            .unwrap();
+        let mut command = Command::new(container());
+        command.args(["boot", suite, &name]);
+        command.args(["--bind", &format!("{}:/usr/local/bin/system", me.display())]);
+        command.args(options);
+        let output = command.output().unwrap();
         let out = Out::new("container boot".into(), &output).exits(0);
         Self {
             root: Mutex::new(root_of(&out)),

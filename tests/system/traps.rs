@@ -100,6 +100,66 @@ pub fn an_address_that_changes_is_rebound_and_comes_back(machine: &Machine) {
     assert!(machine.get("http://127.0.0.1:8090").starts_with("000 "));
 }
 
+/// An address that a stranger holds is refused, though the service that asks for it runs.
+pub fn a_new_address_that_is_taken_is_refused(machine: &Machine) {
+    let mut first = demo("1.0");
+    first.write(machine);
+    let moved = |text: String| text.replace("127.0.0.1:8080", "127.0.0.1:8090");
+    machine.write("/root/demo/robot.toml", &moved(first.manifest()), 0o644);
+    let deploy = "--manifest /root/demo/robot.toml deploy --apply";
+    machine.robotctl(deploy).exits(0);
+    let web = machine.property("demo-web.service", "InvocationID");
+    let mut other = stranger(machine);
+    first.version = "2.0".into();
+    first
+        .deploy(machine)
+        .exits(2)
+        .says("127.0.0.1:8080 of service `web` is in use by pid ");
+    assert_eq!(machine.get("http://127.0.0.1:8090"), "200 1.0");
+    assert_eq!(machine.property("demo-web.service", "InvocationID"), web);
+    machine.ok("pkill --exact python3 --newest");
+    other.wait().unwrap();
+}
+
+/// Who makes the socket file itself keeps it while a new release is looked at.
+pub fn a_socket_file_of_the_service_s_own_is_left_alone(machine: &Machine) {
+    let server = "import os, socketserver\n\
+        from http.server import BaseHTTPRequestHandler\n\
+        class Handler(BaseHTTPRequestHandler):\n\
+        \x20   def do_GET(self):\n\
+        \x20       self.send_response(200 if self.path == '/' or os.path.exists('fine') else 503)\n\
+        \x20       self.end_headers()\n\
+        \x20       self.wfile.write(open('VERSION', 'rb').read())\n\
+        \x20   def address_string(self): return ''\n\
+        path = '/var/lib/own/own.sock'\n\
+        if os.path.exists(path): os.unlink(path)\n\
+        socketserver.UnixStreamServer(path, Handler).serve_forever()\n";
+    let deploy = |version: &str, fine: bool| {
+        machine.ok("rm -rf /root/own && mkdir -p /root/own");
+        let manifest = format!(
+            "[app]\nname = \"own\"\nversion = \"{version}\"\n[service.web]\n\
+             exec = [\"/usr/bin/python3\", \"{{current}}/own.py\"]\nsocket = \"direct\"\n\
+             listen = [\"unix:{{state}}/own.sock\"]\n\
+             check = [{{ http = \"/healthz\", within = \"3s\" }}, {{ settle = \"300ms\" }}]\n"
+        );
+        machine.write("/root/own/robot.toml", &manifest, 0o644);
+        machine.write("/root/own/own.py", server, 0o644);
+        machine.write("/root/own/VERSION", version, 0o644);
+        if fine {
+            machine.write("/root/own/fine", "", 0o644);
+        }
+        machine.robotctl("--manifest /root/own/robot.toml deploy --apply")
+    };
+    let answer = || machine.ok("curl -s --unix-socket /var/lib/own/own.sock http://own/");
+    deploy("1.0", true).exits(0);
+    assert_eq!(answer(), "1.0");
+    // There is no trial beside it, so the broken one is found after the switch and taken back.
+    deploy("2.0", false).exits(3).says("is back and healthy");
+    assert_eq!(answer(), "1.0");
+    deploy("3.0", true).exits(0);
+    assert_eq!(answer(), "3.0");
+}
+
 pub fn a_trial_that_was_killed_leaves_nothing(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let mut next = demo("2.0");
