@@ -65,7 +65,10 @@ fn main() -> ExitCode {
     };
     let mut failed = false;
     if bench.every != 1 {
-        println!("a quick look: every {}th case only", bench.every);
+        println!(
+            "a quick look: every {}th case only; the counts are those of all",
+            bench.every
+        );
     }
     for (name, suite) in SUITES {
         if !wanted.is_empty() && !wanted.iter().any(|one| one == name) {

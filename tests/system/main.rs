@@ -116,7 +116,8 @@ const TESTS: &[Test] = tests![
     remove::remove_and_purge_leave_nothing,
 ];
 
-/// Proofs that measure for half an hour; only when asked for by name: `-- upgrades`.
+/// Proofs that compare latencies, on a machine that does nothing else; only when asked for by
+/// name: `-- --full --jobs 1 upgrades`.
 const LONG: [&str; 1] = ["upgrades"];
 
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
@@ -180,7 +181,7 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if asked.names.is_empty() {
-        println!("left out, as long proofs: {}", LONG.join(", "));
+        println!("left out, as they are measured alone: {}", LONG.join(", "));
     }
     run(&asked)
 }

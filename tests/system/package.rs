@@ -54,6 +54,7 @@ pub fn it_is_installed_used_removed_and_purged(machine: &Machine) {
         "share/bash-completion/completions/robotctl",
         "share/zsh/vendor-completions/_robotctl",
         "share/fish/vendor_completions.d/robotctl.fish",
+        "share/robot/robot.schema.json",
     ] {
         // The machine's own dpkg leaves man pages out; the package has them.
         let listed = machine.ok("dpkg-query --listfiles robot");
