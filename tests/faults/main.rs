@@ -23,6 +23,7 @@ mod full;
 mod model;
 mod points;
 mod power;
+mod recovery;
 mod regressions;
 mod seen;
 mod syscalls;
@@ -37,7 +38,7 @@ type Suite = fn(&Bench) -> Result<String, String>;
 const SUITES: [(&str, Suite); 8] = [
     ("named", regressions::named),
     ("calls", syscalls::each_call),
-    ("recovery", syscalls::each_call_of_recovery),
+    ("recovery", recovery::each_call_of_recovery),
     ("full", full::going_back),
     ("power", power::cuts),
     ("crowd", crowd::at_once),

@@ -61,6 +61,17 @@ impl Point {
         .contains(&self.name.as_str())
     }
 
+    /// The call and its paths, without what is random or another number in each run.
+    pub(crate) fn kind(&self) -> String {
+        let call = self.line.split(") = ").next().unwrap_or_default();
+        let words = call.split(|c: char| !c.is_ascii_alphanumeric());
+        let plain = words.map(|word| match word.contains(|c: char| c.is_ascii_digit()) {
+            true => "#",
+            false => word,
+        });
+        plain.collect::<Vec<_>>().join(" ")
+    }
+
     /// As a person finds it again.
     pub(crate) fn shown(&self) -> String {
         let short: String = self.line.chars().take(180).collect();

@@ -2,11 +2,8 @@
 
 use super::bench::{Bench, Place, words};
 use super::points::{FAULTS, Fault, Point, points, strike};
-use super::seen::{Seen, Side, digest, leftovers};
-use std::collections::BTreeSet;
+use super::seen::{Seen, Side, leftovers};
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A command, the host that it works on, and what the host is before and after.
 pub(crate) struct Operation {
@@ -176,119 +173,4 @@ fn one(
     }
     place.must(&recover)?;
     operation.retry(place, operation.judge(place)?)
-}
-
-/// A state of the disk that a kill can leave.
-struct Killed<'a> {
-    operation: &'a Operation,
-    at: String,
-    template: PathBuf,
-}
-
-/// A second fault, at each call of the recovery from each kill.
-pub(crate) fn each_call_of_recovery(bench: &Bench) -> Result<String, String> {
-    let operations = operations(bench)?;
-    let (known, killed) = (Mutex::new(BTreeSet::new()), Mutex::new(Vec::new()));
-    let torn = AtomicUsize::new(0);
-    let mut kills = Vec::new();
-    for operation in operations.iter().filter(|one| one.name != "pin") {
-        kills.extend(operation.points.iter().map(|point| (operation, point)));
-    }
-    bench.each(&kills, |place, (operation, point)| {
-        place.become_like(&operation.template);
-        strike(place, &operation.arguments, point, Fault::Kill)?;
-        let digest = digest(&place.root);
-        // Calls that only sync leave the disk as it was.
-        if known
-            .lock()
-            .unwrap()
-            .insert(format!("{}{digest}", operation.name))
-        {
-            let template = bench
-                .dir
-                .join(format!("killed-{}-{digest}", operation.name));
-            std::fs::create_dir(&template).unwrap();
-            super::bench::copy_tree(&place.root, &template);
-            let one = Killed {
-                operation,
-                at: point.shown(),
-                template,
-            };
-            torn.fetch_add(usize::from(without_journal(place, &one)), Ordering::Relaxed);
-            killed.lock().unwrap().push(one);
-        }
-        Ok(())
-    })?;
-    let killed = killed.into_inner().unwrap();
-    let (count, strikes) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let ended = bench.each(&killed, |place, killed| {
-        place.become_like(&killed.template);
-        let recover = words(&["recover"]);
-        let (ran, points) = points(place, &recover)?;
-        if ran.code != Some(0) {
-            return Err(format!(
-                "{}, killed at {}: {}",
-                killed.operation.name, killed.at, ran.said
-            ));
-        }
-        count.fetch_add(points.len(), Ordering::Relaxed);
-        for (at, point) in points.iter().enumerate() {
-            // The disk before a sync is the disk after the call before it: that kill is there.
-            let kill = !point.name.contains("sync");
-            // Other faults in turn, at every fourth call; another call in every state.
-            let other = (at + count.load(Ordering::Relaxed)).is_multiple_of(4);
-            let faults = [(kill, Fault::Kill), (other, FAULTS[1 + at % 3])];
-            for (_, fault) in faults.into_iter().filter(|(wanted, _)| *wanted) {
-                strikes.fetch_add(1, Ordering::Relaxed);
-                again(place, killed, point, fault).map_err(|wrong| {
-                    let (name, at) = (killed.operation.name, &killed.at);
-                    format!(
-                        "{name}, killed at {at}; then {} at {} of the recovery: {wrong}",
-                        fault.name(),
-                        point.shown()
-                    )
-                })?;
-            }
-        }
-        Ok(())
-    });
-    for one in &killed {
-        std::fs::remove_dir_all(&one.template).unwrap();
-    }
-    ended?;
-    let torn = torn.into_inner();
-    if torn == 0 {
-        return Err("without the journal every kill was harmless: the test does not bite".into());
-    }
-    Ok(format!(
-        "{torn} of {} states that {} kills leave need the journal, {} points of their recoveries, {} second faults",
-        killed.len(),
-        kills.len(),
-        count.into_inner(),
-        strikes.into_inner()
-    ))
-}
-
-/// Whether the host stays between old and new when the journal is taken away.
-fn without_journal(place: &Place<'_>, killed: &Killed<'_>) -> bool {
-    place.become_like(&killed.template);
-    let _ = std::fs::remove_file(place.root.join("var/lib/robotctl/demo/journal.json"));
-    let _ = place.run(&words(&["recover"]));
-    killed.operation.judge(place).is_err()
-}
-
-fn again(
-    place: &Place<'_>,
-    killed: &Killed<'_>,
-    point: &Point,
-    fault: Fault,
-) -> Result<(), String> {
-    place.become_like(&killed.template);
-    let recover = words(&["recover"]);
-    let ran = strike(place, &recover, point, fault)?;
-    if fault != Fault::Kill && !matches!(ran.code, Some(0 | 2 | 4)) {
-        return Err(format!("exit {:?}: {}", ran.code, ran.said));
-    }
-    place.must(&recover)?;
-    killed.operation.judge(place).map(drop)
 }
