@@ -27,6 +27,15 @@ pub(super) fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> 
     .into())
 }
 
+/// How an interrupted change was ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settled {
+    /// Whether there was one.
+    pub(super) found: bool,
+    /// Whether everything is gone that killed runs left.
+    pub(super) clean: bool,
+}
+
 impl Ctx {
     /// The manifest: `--manifest`, `./robot.toml`, then the installed app's.
     pub(super) fn load(&self) -> Result<Loaded> {
@@ -220,7 +229,12 @@ impl Ctx {
     }
 
     /// Ends an interrupted change and sweeps what killed runs left.
-    pub(super) fn settle(&self, work: &Work<'_>, name: &Name, units: RecoverUnits) -> Result<bool> {
+    pub(super) fn settle(
+        &self,
+        work: &Work<'_>,
+        name: &Name,
+        units: RecoverUnits,
+    ) -> Result<Settled> {
         let ended = recover(work, units)?;
         let found = match ended {
             Recovered::Nothing => false,
@@ -236,12 +250,15 @@ impl Ctx {
         };
         let swept = crate::apply::sweep(&self.host, name.as_str())
             .and_then(|()| crate::stage::sweep(&self.host, work.book, &Layout::new(name)));
-        if let Err(error) = swept {
+        let swept = swept.map_err(|error| {
             // In nobody's way: the next command tries again.
             let text = format!("leftovers of a killed run are still there: {error:#}");
             work.tell("warning", "not-swept", About::default(), &text);
-        }
-        Ok(found)
+        });
+        Ok(Settled {
+            found,
+            clean: swept.is_ok(),
+        })
     }
 
     /// Takes the lock, ends an interrupted change, then runs `then`.

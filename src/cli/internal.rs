@@ -1,6 +1,6 @@
 //! Commands that units call: `recover`, `await`, `page`.
 
-use super::find::refuse;
+use super::find::{Settled, refuse};
 use super::{Ctx, Exit};
 use crate::apply::soak::{Watched, watch};
 use crate::apply::{RecoverUnits, wait_for};
@@ -60,10 +60,11 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
 
 fn recover_one(ctx: &Ctx, name: &Name, units: RecoverUnits) -> Result<bool> {
     ctx.locked(name, "recovering", Duration::from_secs(60), |work| {
-        let found = ctx.settle(work, name, units)?;
+        let Settled { found, clean } = ctx.settle(work, name, units)?;
         let apps = Book::apps(&ctx.host.root)?;
-        if !apps.iter().any(|app| app == name.as_str()) {
-            // The first deploy was killed before it wrote anything down.
+        if clean && !apps.iter().any(|app| app == name.as_str()) {
+            // The first deploy was killed before it wrote anything down. While something of it
+            // is left, its book tells the next command where to look.
             work.book.burn()?;
         }
         if found && units == RecoverUnits::Boot && work.book.state()?.live.is_some() {
