@@ -53,7 +53,7 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "jit",
         opens: "`MemoryDenyWriteExecute=no`",
-        needed_by: "node, Java, LuaJIT, .NET, cffi callbacks; shows as SIGTRAP or MemoryError",
+        needed_by: "node (not with `--jitless`), Java, LuaJIT, .NET, cffi callbacks; shows as SIGTRAP or MemoryError",
     },
     Exception {
         name: "low-port",
