@@ -1,6 +1,6 @@
 //! Taking an app away: units, files, releases; state and settings only when asked.
 
-use super::{About, Work, switch};
+use super::{About, Refusal, Work, switch};
 use crate::model::layout::{EMPTY_ROOT, UNIT_DIR};
 use crate::model::{Layout, Name};
 use crate::record::{FORMAT, FileChange, Journal, State, Step, Stored, Units};
@@ -18,6 +18,17 @@ pub const REMOVAL: &str = "remove";
 /// the error is a [`super::Between`].
 pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
     let layout = Layout::new(name);
+    let doomed = trees(&layout, purge);
+    for path in &doomed {
+        if let Some(mount) = work.host.root.mount_at(path)? {
+            let mount = mount.display();
+            return Err(Refusal {
+                message: format!("`{mount}` is mounted, and would be emptied"),
+                hint: format!("sudo umount {mount}, then try again"),
+            }
+            .into());
+        }
+    }
     work.book.spend_reserve();
     let (mut journal, all) = journal(work, purge)?;
     let begun = work.book.set_journal(&journal);
@@ -41,6 +52,21 @@ pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
         };
     }
     finish(work, &journal).map_err(|error| anyhow::Error::new(super::Between(error)))
+}
+
+/// Directories that go: the releases, and all that the app wrote when it is purged.
+fn trees(layout: &Layout, purge: bool) -> Vec<String> {
+    let mut out = vec![layout.opt()];
+    if purge {
+        out.extend([
+            layout.state(),
+            layout.cache(),
+            layout.logs(),
+            layout.etc(),
+            layout.run(),
+        ]);
+    }
+    out
 }
 
 /// What goes, with how to undo it; and all units, in the order in which they are stopped.
@@ -99,7 +125,9 @@ pub(super) fn finish(work: &Work<'_>, journal: &Journal) -> Result<()> {
     let name = Name::parse(&work.app).map_err(|clause| anyhow!("`{}`: {clause}", work.app))?;
     let layout = Layout::new(&name);
     let root = &work.host.root;
-    root.remove_tree(&layout.opt())?;
+    for path in trees(&layout, journal.purge) {
+        root.remove_tree(&path)?;
+    }
     // The mount points of its services' own roots are empty directories.
     for path in [
         layout.current(),
@@ -111,17 +139,6 @@ pub(super) fn finish(work: &Work<'_>, journal: &Journal) -> Result<()> {
         layout.run(),
     ] {
         root.remove_dir_if_empty(&format!("{EMPTY_ROOT}{path}"))?;
-    }
-    if journal.purge {
-        for path in [
-            layout.state(),
-            layout.cache(),
-            layout.logs(),
-            layout.etc(),
-            layout.run(),
-        ] {
-            root.remove_tree(&path)?;
-        }
     }
     let text = format!("{name} was removed");
     work.tell("info", "removed", About::default(), &text);

@@ -1,11 +1,13 @@
 //! Names that nobody reads: of files that are being written, and of trees that are going. A
 //! killed run leaves them; the next one sweeps them.
 
-use super::Root;
-use anyhow::{Context, Result};
+use super::{Command, Root};
+use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
 use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,12 +21,34 @@ impl Root {
     /// The operating system's, with the path.
     pub fn remove_tree(&self, path: &str) -> Result<()> {
         let real = self.path(path);
-        match fs::remove_dir_all(&real) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("removing `{}`", real.display()))
-            }
-            _ => Ok(()),
+        if let Some(mount) = self.mount_at(path)? {
+            bail!("`{}` is mounted: unmount it first", mount.display());
         }
+        match fs::remove_dir_all(&real) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            // One descriptor a level was not enough: fts(3) needs few, however deep it is.
+            Err(error) if error.raw_os_error() == Some(Errno::EMFILE as i32) => {
+                let real = real.to_str().context("the path is not UTF-8")?;
+                let rm = Command::new(["rm", "-rf", "--one-file-system", "--", real]);
+                rm.run().map(drop)
+            }
+            removed => removed.with_context(|| format!("removing `{}`", real.display())),
+        }
+    }
+
+    /// The first mount point at or below a path, in which nothing of an app's own lies
+    /// (proc_pid_mountinfo(5)).
+    ///
+    /// # Errors
+    /// When the mounts cannot be read.
+    pub fn mount_at(&self, path: &str) -> Result<Option<PathBuf>> {
+        let Ok(real) = fs::canonicalize(self.path(path)) else {
+            return Ok(None);
+        };
+        let table = fs::read_to_string("/proc/self/mountinfo").context("reading the mounts")?;
+        let points = table.lines().filter_map(|line| line.split(' ').nth(4));
+        let mut points = points.map(|text| PathBuf::from(unescaped(text)));
+        Ok(points.find(|point| point.starts_with(&real)))
     }
 
     /// Removes a directory with all that is in it, so that nobody ever sees a part of it under
@@ -65,6 +89,29 @@ impl Root {
     }
 }
 
+/// A path of the mount table, in which some bytes are written as `\040` (octal).
+fn unescaped(text: &str) -> OsString {
+    let mut out = Vec::new();
+    let mut rest = text.as_bytes();
+    while let Some((byte, after)) = rest.split_first() {
+        let octal = after
+            .get(..3)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
+        let octal = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+        match octal.filter(|_| *byte == b'\\') {
+            Some(value) => {
+                out.push(value);
+                rest = after.get(3..).unwrap_or_default();
+            }
+            None => {
+                out.push(*byte);
+                rest = after;
+            }
+        }
+    }
+    OsString::from_vec(out)
+}
+
 /// The name of the file that a temporary file of this name was for; `None` for any other file.
 pub fn temporary_for(name: &str) -> Option<&str> {
     let (target, _) = name.strip_prefix('.')?.rsplit_once(TEMPORARY)?;
@@ -83,4 +130,15 @@ pub(super) fn beside(path: &Path) -> PathBuf {
         std::process::id()
     ));
     path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unescaped;
+
+    #[test]
+    fn mount_points_are_read_as_they_are() {
+        assert_eq!(unescaped("/mnt/a\\040b\\134c"), "/mnt/a b\\c");
+        assert_eq!(unescaped("/plain\\"), "/plain\\");
+    }
 }

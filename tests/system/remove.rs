@@ -46,3 +46,26 @@ pub fn remove_and_purge_leave_nothing(machine: &Machine) {
     demo("4.0").deployed(machine);
     machine.robotctl("doctor").exits(0);
 }
+
+/// Purging empties no file system that is mounted below, and is not kept up by what a service made.
+pub fn what_is_mounted_or_deep_is_dealt_with(machine: &Machine) {
+    demo("1.0").deployed(machine);
+    machine
+        .ok("mkdir '/var/lib/demo/with space' /root/precious && echo data > /root/precious/file");
+    machine.ok("mount --bind /root/precious '/var/lib/demo/with space'");
+    machine
+        .robotctl("remove --purge")
+        .exits(2)
+        .says("`/var/lib/demo/with space` is mounted, and would be emptied")
+        .says("hint: sudo umount");
+    assert_eq!(machine.read("/root/precious/file"), "data\n");
+    assert_eq!(machine.get(WEB), "200 1.0");
+    machine.ok("umount '/var/lib/demo/with space'");
+    let dig = "import os\nfor _ in range(3000):\n    os.mkdir('d')\n    os.chdir('d')\n";
+    machine.write("/root/dig.py", dig, 0o644);
+    machine.ok("cd /var/lib/demo && python3 /root/dig.py");
+    machine
+        .sh("ulimit -n 1024 && robotctl remove --purge")
+        .exits(0);
+    assert!(!machine.exists("/var/lib/demo"));
+}
