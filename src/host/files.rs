@@ -85,6 +85,26 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
         .with_context(|| format!("setting the mode of `{}`", path.display()))
 }
 
+/// Puts a copy of a file in its place, with a mode: whoever has the old one open, or another
+/// name of it, has no part in the new one.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn renew(path: &Path, mode: u32) -> Result<()> {
+    let copy = super::leftovers::beside(path);
+    let renew = || -> std::io::Result<()> {
+        fs::copy(path, &copy)?;
+        fs::set_permissions(&copy, Permissions::from_mode(mode))?;
+        let modified = fs::metadata(path)?.modified()?;
+        File::options()
+            .write(true)
+            .open(&copy)?
+            .set_modified(modified)?;
+        fs::rename(&copy, path)
+    };
+    renew().with_context(|| format!("copying `{}`", path.display()))
+}
+
 /// Uid and gid of a system user, when there is one.
 ///
 /// # Errors

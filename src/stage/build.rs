@@ -2,14 +2,19 @@
 //! tree is `/opt/<app>/current`, so that what they write down is right when it is live.
 
 use super::links::inside;
-use crate::host::{Command, Host, files};
+use crate::host::{Command, Host, Lock, files};
 use crate::model::{App, Python};
 use anyhow::{Context, Result, bail};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path};
+use std::time::Duration;
 
 /// The system user that owns a staged tree while it is built.
 const BUILDER: &str = "robotctl-build";
+/// The lock of whoever builds on this host.
+const ALONE: &str = "/run/robotctl/build.lock";
+/// A build lasts no longer than this.
+const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Runs everything that the manifest asks for, then gives the tree back to root.
 pub(super) fn build(host: &Host, app: &App, staging: &str) -> Result<()> {
@@ -18,6 +23,11 @@ pub(super) fn build(host: &Host, app: &App, staging: &str) -> Result<()> {
             "building below `--root` is not possible\n\nhint: build first, and deploy a source that needs no `build` and no `python`"
         );
     }
+    // All builds have one user, and may look at each other through /proc.
+    host.root.make_dir("/run/robotctl", 0o755)?;
+    let _alone = Lock::take(&host.root, ALONE, "building", LONGEST)
+        .map_err(anyhow::Error::new)
+        .context("waiting for another app's build to end")?;
     let line = format!("u {BUILDER} - \"robotctl build sandbox\" / -\n");
     Command::new(["systemd-sysusers", "-"]).input(line).run()?;
     let (uid, gid) =
@@ -114,6 +124,8 @@ fn run(host: &Host, app: &App, staging: &str, argv: &[String], offline: bool) ->
         "NoNewPrivileges=yes".into(),
         "PrivateTmp=yes".into(),
         "PrivateDevices=yes".into(),
+        "PrivateIPC=yes".into(),
+        "TemporaryFileSystem=/dev/shm:mode=1777".into(),
         "ProtectSystem=strict".into(),
         format!("ReadWritePaths={current}"),
         "ProtectHome=yes".into(),
@@ -125,7 +137,7 @@ fn run(host: &Host, app: &App, staging: &str, argv: &[String], offline: bool) ->
         "InaccessiblePaths=-/etc/".to_owned() + app.name.as_str(),
         "InaccessiblePaths=-/var/lib/".to_owned() + app.name.as_str(),
         "Environment=HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1".into(),
-        "RuntimeMaxSec=1h".into(),
+        format!("RuntimeMaxSec={}", LONGEST.as_secs()),
     ];
     let head = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect"];
     let mut command: Vec<String> = head.map(str::to_owned).to_vec();
@@ -180,7 +192,8 @@ fn normalise(dir: &Path, top: &Path, app: &App) -> Result<()> {
                 .context("looking at a built file")?
                 .permissions()
                 .mode();
-            files::set_mode(path, if mode & 0o111 != 0 { 0o755 } else { 0o644 })?;
+            // A copy: who kept the file open can still write to the one that was built.
+            files::renew(path, if mode & 0o111 != 0 { 0o755 } else { 0o644 })?;
         } else {
             bail!("the build made a special file: `{}`", path.display());
         }

@@ -24,6 +24,7 @@
 
 mod admin;
 mod broken;
+mod builds;
 mod crash;
 mod demo;
 mod deploy;
@@ -95,6 +96,8 @@ const TESTS: &[Test] = tests![
     shapes::first_request_wakes_what_sleeps,
     shapes::sandbox_bites,
     shapes::hanging_service_is_ended_by_its_watchdog,
+    builds::what_was_built_is_nobody_else_s,
+    remove::what_is_mounted_or_deep_is_dealt_with,
     rollback::rollback_brings_back_code_units_and_timers,
     rollback::rollback_by_name_and_twice,
     hooks::a_release_that_loops_later_is_taken_back,

@@ -1,0 +1,74 @@
+//! Build commands: what they may leave behind, and what they are given.
+
+use crate::demo::current;
+use crate::machine::{Machine, until};
+use std::time::Duration;
+
+/// Takes a descriptor from whoever connects, and writes to it when it is told to.
+const KEEPER: &str = r"
+import array, os, socket, time
+server = socket.socket(socket.AF_UNIX)
+server.bind('\0keeper')
+server.listen(1)
+open('/root/listens', 'w')
+_, parts, _, _ = server.accept()[0].recvmsg(1, socket.CMSG_SPACE(4))
+descriptor = array.array('i', parts[0][2][:4])[0]
+while not os.path.exists('/root/go'):
+    time.sleep(0.02)
+os.pwrite(descriptor, b'PWNED', 0)
+open('/root/written', 'w')
+";
+
+/// Gives a descriptor of the release away, and leaves a file where it does not belong.
+const BUILD: &str = r"
+import os, socket
+open('/dev/shm/left', 'w')
+client = socket.socket(socket.AF_UNIX)
+client.connect('\0keeper')
+socket.send_fds(client, [b'x'], [os.open('VERSION', os.O_RDWR)])
+";
+
+pub fn what_was_built_is_nobody_else_s(machine: &Machine) {
+    let mut demo = crate::demo::demo("1.0");
+    demo.tables = "[release]\nbuild = [[\"/usr/bin/python3\", \"build.py\"], \
+                   [\"/bin/sh\", \"-c\", \"x=1; echo $HOME ${x} $$ > words; ln -s VERSION link\"]]\n";
+    demo.write(machine);
+    machine.write("/root/demo/build.py", BUILD, 0o644);
+    machine.write("/root/keeper.py", KEEPER, 0o644);
+    let mut keeper = machine.begin(&["python3", "/root/keeper.py"]);
+    until("the keeper listens", Duration::from_secs(10), || {
+        machine.exists("/root/listens")
+    });
+    let deploy = "--manifest /root/demo/robot.toml deploy --apply";
+    machine.robotctl(deploy).exits(0);
+    machine.ok("touch /root/go");
+    until("the keeper has written", Duration::from_secs(10), || {
+        machine.exists("/root/written")
+    });
+    assert!(keeper.wait().unwrap().success());
+    let release = format!("/opt/demo/releases/{}", current(machine));
+    assert_eq!(machine.read(&format!("{release}/VERSION")), "1.0");
+    // The shell expanded this, and nobody before it.
+    let words = machine.read(&format!("{release}/words"));
+    let words: Vec<&str> = words.split_whitespace().collect();
+    assert_eq!(words[..2], ["/tmp", "1"]);
+    assert!(words[2].parse::<u32>().is_ok(), "{words:?}");
+    let strange = format!("find {release} /dev/shm ! -user root -o -perm /6022 ! -type l");
+    let strange = machine.ok(&format!("{strange} | grep -v '^/dev/shm$' || true"));
+    assert_eq!(strange, "");
+
+    // A link that leaves the release, and one that only seems to stay.
+    for target in ["../../../../etc/shadow", "/usr/../etc/shadow"] {
+        demo.version = format!("2.{}", target.len());
+        let build = format!("[release]\nbuild = [[\"/bin/ln\", \"-s\", \"{target}\", \"out\"]]\n");
+        demo.tables = build.leak();
+        demo.deploy(machine)
+            .exits(2)
+            .says("the build made a link that leaves the release");
+    }
+    assert_eq!(
+        machine.ok("ls -A /opt/demo/releases"),
+        current(machine),
+        "nothing is left of them"
+    );
+}
