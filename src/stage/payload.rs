@@ -88,6 +88,17 @@ impl Item {
         }
     }
 
+    /// Whether a file that was placed is another one now, by its bytes and the time of its last
+    /// change in seconds since 1970.
+    pub fn is_changed(&self, len: u64, modified: i64) -> bool {
+        let placed = self
+            .traces
+            .placed
+            .map(|placed| placed.mtime.div_euclid(1_000_000_000));
+        let is_file = matches!(self.kind, Kind::File { .. });
+        is_file && placed.is_some_and(|seconds| len != self.len() || modified != seconds)
+    }
+
     /// Whether it is an empty file, or none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -58,11 +58,26 @@ pub(in crate::doctor) fn current(patient: &Patient<'_>) -> Findings {
         return Ok(out);
     }
     let payload = patient.book.payload(live)?.unwrap_or_default();
-    let missing = payload.items.iter().filter(|item| {
-        let path = format!("{dir}/{}", item.path);
-        root.meta(&path).is_ok_and(|meta| meta.is_none())
-    });
-    let missing: Vec<&str> = missing.map(|item| item.path.as_str()).take(3).collect();
+    let (mut missing, mut changed) = (Vec::new(), Vec::new());
+    for item in &payload.items {
+        let path = item.path.as_str();
+        match root.meta(&format!("{dir}/{path}"))? {
+            None => missing.push(path),
+            Some(meta) if item.is_changed(meta.len, meta.modified) => changed.push(path),
+            Some(_) => {}
+        }
+    }
+    missing.truncate(3);
+    changed.truncate(3);
+    if !changed.is_empty() {
+        out.push(error(
+            format!(
+                "files of the live release were changed by hand: {}",
+                changed.join(", ")
+            ),
+            "deploy a new version: earlier releases share these files",
+        ));
+    }
     if !missing.is_empty() {
         out.push(error(
             format!("files of the live release are gone: {}", missing.join(", ")),
