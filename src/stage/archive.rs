@@ -104,7 +104,7 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
             let mode = entry.header().mode().unwrap_or(0o644);
             let item = match kind {
                 EntryType::Directory => Kind::Dir,
-                EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                EntryType::Regular | EntryType::Continuous => {
                     no_setuid(&name, mode)?;
                     let len = entry.size();
                     let mut hasher = blake3::Hasher::new();
@@ -139,6 +139,14 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
                             return Err(refused.into());
                         }
                     }
+                }
+                EntryType::GNUSparse => {
+                    // A few bytes can say that they are a petabyte.
+                    let refused = Refused {
+                        message: format!("the archive's member `{name}` is a sparse file"),
+                        hint: "make the archive anew without `--sparse`",
+                    };
+                    return Err(refused.into());
                 }
                 _ => return Err(special(&name, "device, pipe or other special file").into()),
             };

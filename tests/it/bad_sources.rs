@@ -202,6 +202,26 @@ fn a_member_below_a_link_is_refused() {
     );
 }
 
+/// Of a few bytes that say that they are a gigabyte, none is read.
+#[test]
+fn a_sparse_member_is_refused() {
+    let test = Test::shop();
+    let hole = File::create(test.app("src/hole")).expect("make a file");
+    hole.set_len(1 << 30).expect("make it long");
+    let mut tar = Command::new("tar");
+    tar.args(["--create", "--sparse", "--format=gnu", "--directory"]);
+    tar.arg(test.app("src"))
+        .arg("--file")
+        .arg(test.app("app.tar"));
+    assert!(tar.arg("hole").status().expect("start tar").success());
+    refused(
+        &test,
+        Some("app.tar"),
+        "the archive's member `hole` is a sparse file",
+        "make the archive anew without `--sparse`",
+    );
+}
+
 /// Two links that stay inside, each by itself: the second one, by way of the first, does not.
 #[test]
 fn links_that_leave_the_tree_by_way_of_others_are_refused() {
