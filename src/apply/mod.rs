@@ -26,6 +26,7 @@ pub use remove::{REMOVAL, remove};
 
 use crate::host::{self, Host, UnitState};
 use crate::model::App;
+use crate::model::layout::UNIT_DIR;
 use crate::plan::{Action, Plan};
 use crate::record::{Book, Event, FORMAT, Journal, Step, Units};
 use crate::tree::FileTree;
@@ -187,6 +188,15 @@ pub fn apply(
     tree: &FileTree,
     operation: &Operation,
 ) -> Result<Outcome> {
+    for path in [&app.layout.opt(), UNIT_DIR] {
+        if work.host.root.is_read_only(path)? {
+            return Err(Refusal {
+                message: format!("the file system of `{path}` is read-only"),
+                hint: "mount it for writing: mount -o remount,rw".to_owned(),
+            }
+            .into());
+        }
+    }
     let mut journal = journal(work, plan, app, operation)?;
     if *operation != Operation::Deploy {
         work.book.spend_reserve();

@@ -24,6 +24,7 @@ mod root;
 mod runner;
 mod signals;
 mod systemd;
+mod volume;
 mod walk;
 
 pub use activation::{Inherited, Peer, notify_ready, notify_stopping};

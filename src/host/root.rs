@@ -333,25 +333,6 @@ impl Root {
         sync().with_context(|| format!("syncing the file system of `{}`", real.display()))
     }
 
-    /// Bytes and inodes that are free for root on the file system that holds `path`.
-    ///
-    /// # Errors
-    /// The operating system's, with the path.
-    pub fn free_space(&self, path: &str) -> Result<(u64, u64)> {
-        let mut real = self.path(path);
-        while !real.exists() && real.pop() {}
-        let stat = nix::sys::statvfs::statvfs(&real)
-            .with_context(|| format!("asking for the free space of `{}`", real.display()))?;
-        Ok((
-            stat.blocks_available() * stat.fragment_size(),
-            // Some file systems count no inodes and report none.
-            match stat.files() {
-                0 => u64::MAX,
-                _ => stat.files_available(),
-            },
-        ))
-    }
-
     /// Makes the names in a directory durable.
     ///
     /// # Errors
