@@ -32,7 +32,7 @@ impl Printer {
     /// Data in the form that was asked for.
     pub fn value<T: Serialize>(&self, value: &T, text: impl FnOnce(&T) -> String) {
         match self.format {
-            Format::Text => self.data(&text(value)),
+            Format::Text => self.data(&plain(&text(value))),
             Format::Json => {
                 let json = serde_json::to_string_pretty(value).unwrap_or_default();
                 self.data(&format!("{json}\n"));
@@ -49,7 +49,7 @@ impl Printer {
 
     /// Talk that `--quiet` does not hush.
     pub fn always(&self, text: &str) {
-        let _ = writeln!(std::io::stderr(), "{text}");
+        let _ = writeln!(std::io::stderr(), "{}", plain(text));
     }
 
     /// A bar of bytes on a terminal, nothing elsewhere.
@@ -68,5 +68,32 @@ impl Printer {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,
         }
+    }
+}
+
+/// The text without what a terminal takes for a command: a service's own words are in it.
+fn plain(text: &str) -> std::borrow::Cow<'_, str> {
+    let harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    if text.chars().all(harmless) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match harmless(c) {
+            true => out.push(c),
+            false => out.extend(c.escape_default()),
+        }
+    }
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn a_terminal_gets_no_commands_from_a_service() {
+        assert_eq!(plain("a\tb\nc"), "a\tb\nc");
+        assert_eq!(plain("\x1b]0;x\x07y\u{9b}"), "\\u{1b}]0;x\\u{7}y\\u{9b}");
     }
 }
