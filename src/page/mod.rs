@@ -22,10 +22,12 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Threads that answer.
-const WORKERS: usize = 4;
+const WORKERS: usize = 16;
 /// Connections that wait for one of them; more wait in the kernel.
 const WAITING: usize = 16;
-/// How long a request may take to arrive, and an answer to leave.
+/// How long a request may take to arrive: one who sends it in drops holds no thread for longer.
+const ARRIVES: Duration = Duration::from_secs(1);
+/// How long an answer may take to leave.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM; requests in hand are answered first.
@@ -74,7 +76,7 @@ fn work(facts: &Facts, receiver: &Mutex<Receiver<Peer>>) {
 }
 
 fn converse(facts: &Facts, mut peer: Peer) -> std::io::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + ARRIVES;
     let request = http::read(&mut peer, &|peer: &Peer| {
         let left = deadline.saturating_duration_since(Instant::now());
         peer.set_patience(left.max(Duration::from_millis(1)))
