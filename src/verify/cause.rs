@@ -55,6 +55,10 @@ pub fn cause(state: &UnitState) -> (String, Option<&'static str>) {
             "its working directory is missing (200/CHDIR)",
             "check `working-directory`",
         ),
+        (_, "233", false) => said(
+            "its directory in `/run` could not be set up (233/RUNTIME_DIRECTORY)",
+            "something else stands in its place: look at `ls -la /run` and remove it",
+        ),
         (_, "217", false) => said("its user does not exist (217/USER)", "check `user`"),
         ("success", ..) => (format!("it is {}", state.get("ActiveState")), None),
         (result, status, false) if status != "0" && !status.is_empty() => (
