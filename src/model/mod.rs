@@ -9,6 +9,7 @@ mod lints;
 mod listen;
 pub mod names;
 mod read;
+mod reserved;
 mod sandbox;
 mod schema;
 mod service;

@@ -65,6 +65,22 @@ fn an_unknown_environment_names_the_nearest() {
         .status(2);
 }
 
+/// The whole name counts: neither part alone is the system's.
+#[test]
+fn an_environment_that_makes_a_name_of_the_system_is_refused() {
+    let manifest = "[app]\nname = \"multi\"\nversion = \"1.0\"\n\
+                    [service.web]\nexec = [\"{current}/bin/web\"]\n[environment.user]\n";
+    Test::new()
+        .manifest(manifest)
+        .run(["deploy", "--apply", "--environment", "user"])
+        .stderr(
+            "error: robot.toml:6: no app may be called `multi-user`: \
+             that begins the name of units of the system\n\n\
+             hint: call the environment or the app otherwise\n",
+        )
+        .status(2);
+}
+
 #[test]
 fn a_manifest_that_is_not_there_is_asked_for() {
     let test = Test::new();

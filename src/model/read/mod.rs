@@ -11,6 +11,7 @@ mod service;
 mod timer;
 
 use super::names::{AbsPath, Name, Text, Version};
+use super::reserved::reserved;
 use super::{App, Layout, Line, Target, colliding, ordered};
 use crate::manifest::nearest;
 use crate::manifest::{Manifest, OverlayTable, Problem, Result};
@@ -45,6 +46,19 @@ fn get<T>(
     })
 }
 
+/// Refuses the name of an app whose directories, user or units would be the system's.
+fn free(path: Path<'_>, name: &Name) -> Result<()> {
+    let Some(why) = reserved(name.as_str()) else {
+        return Ok(());
+    };
+    let hint = match path {
+        ["app", ..] => format!("choose another, such as `my-{name}`"),
+        _ => "call the environment or the app otherwise".to_owned(),
+    };
+    let message = format!("no app may be called `{name}`: that {why}");
+    Err(Problem::new(path, message).hint(hint))
+}
+
 /// A value as a person can read it on one line.
 fn quoted(text: &str) -> String {
     format!("`{}`", text.escape_debug())
@@ -66,6 +80,7 @@ fn one_of<T: Copy>(path: Path<'_>, text: &str, words: &[(&'static str, T)]) -> R
 impl<'a> Reader<'a> {
     pub(super) fn new(manifest: &'a Manifest, environment: Option<&str>) -> Result<Self> {
         let base = get(&["app", "name"], &manifest.app.name, "a name", Name::parse)?;
+        free(&["app", "name"], &base)?;
         let mut overlay = None;
         let mut name = base.clone();
         let mut parsed = None;
@@ -86,6 +101,7 @@ impl<'a> Reader<'a> {
             parsed = Some(get(&path, environment, "a name", Name::parse)?);
             let whole = format!("{base}-{environment}");
             name = get(&path, &whole, "a name for the app", Name::parse)?;
+            free(&path, &name)?;
         }
         let user = match &manifest.app.user {
             Some(user) => get(&["app", "user"], user, "a user name", Name::parse)?,
