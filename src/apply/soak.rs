@@ -14,9 +14,10 @@ const LOOK: Duration = Duration::from_secs(1);
 /// A service that was restarted this often since the deploy is looping.
 const RESTARTS: u64 = 2;
 
-/// The transient unit that watches an app.
+/// The transient unit that watches an app. No app may be called `robotctl-…`, so that it is no
+/// service's own.
 pub fn unit(app: &Name) -> String {
-    format!("{app}-soak.service")
+    format!("robotctl-soak-{app}.service")
 }
 
 /// Starts to watch a release, in a process of its own that the deploy does not wait for.
@@ -101,4 +102,31 @@ pub fn watch(host: &Host, book: &Book, app: &App, id: &str, time: Duration) -> R
         crate::host::pause(LOOK);
     }
     Ok(Watched::Well)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unit;
+    use crate::manifest::parse;
+    use crate::model::App;
+
+    /// Whatever an app and its services are called.
+    #[test]
+    fn the_watch_over_an_app_is_nobodys_service() {
+        let app = |name: &str, service: &str| {
+            let text = format!(
+                "[app]\nname = \"{name}\"\nversion = \"1\"\n\
+                 [service.{service}]\nexec = [\"/bin/w\"]\n"
+            );
+            App::from_manifest(&parse(&text).unwrap(), None)
+        };
+        let watched = app("demo", "soak").unwrap();
+        let watch = unit(&watched.name);
+        assert_ne!(watch, watched.unit(&watched.services[0]));
+        let stem = watch.strip_suffix(".service").unwrap();
+        for (at, _) in stem.match_indices('-') {
+            let name = stem.split_at(at).0;
+            assert!(app(name, "web").is_err(), "`{name}` could make `{watch}`");
+        }
+    }
 }

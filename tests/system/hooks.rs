@@ -69,7 +69,7 @@ pub fn a_release_that_loops_later_is_taken_back(machine: &Machine) {
     let mut second = demo("2.0");
     second.tables = "[release]\nsoak = \"2min\"\n";
     let bad = second.deployed(machine);
-    let watch = "systemctl is-active demo-soak.service";
+    let watch = "systemctl is-active robotctl-soak-demo.service";
     machine.ok(watch);
     for _ in 0..2 {
         let pid = machine.property("demo-worker.service", "MainPID");

@@ -16,6 +16,13 @@ impl Reader<'_> {
                     .hint("units of that name are made beside a service: choose another name"));
             }
         }
+        // Of a shorter app they are units in /run, which come before those of any app: the second
+        // copies of `demo` and its service `web`, the hooks of `demo`.
+        if ["precheck", "hook"].contains(&key) {
+            let message = format!("no service may be called `{key}`");
+            return Err(Problem::new(&["service", key], message)
+                .hint("another app may make a unit of that name: choose another name"));
+        }
         self.any_service(key, table)
     }
 
