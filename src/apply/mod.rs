@@ -8,6 +8,7 @@ mod activate;
 mod commit;
 pub mod hooks;
 mod observe;
+mod owners;
 mod precheck;
 mod preflight;
 mod prune;
@@ -18,6 +19,7 @@ mod switch;
 
 pub use activate::wait_for;
 pub use observe::observe;
+pub use owners::{newcomer, strangers};
 pub use precheck::{precheck, sweep};
 pub use preflight::{Refusal, preflight, programs, space, verify_units};
 pub use prune::{Pruned, previous, prune};

@@ -4,6 +4,7 @@ use super::{About, Refusal, Work, switch};
 use crate::model::layout::{EMPTY_ROOT, UNIT_DIR};
 use crate::model::{Layout, Name};
 use crate::record::{FORMAT, FileChange, Journal, State, Step, Stored, Units};
+use crate::render::made_for;
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow};
 
@@ -86,6 +87,9 @@ fn journal(work: &Work<'_>, purge: bool) -> Result<(Journal, Vec<String>)> {
         let Some(entry) = work.host.root.entry(path)? else {
             continue;
         };
+        if made_for(&entry).is_some_and(|owner| owner != work.app) {
+            continue; // Another app's by now.
+        }
         if let Some(unit) = path.strip_prefix(&format!("{UNIT_DIR}/"))
             && !unit.contains('/')
             && !unit.contains('@')

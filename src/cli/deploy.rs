@@ -3,13 +3,13 @@
 use super::find::{Loaded, refuse};
 use super::{Ctx, Exit, Format};
 use crate::apply::{
-    About, Operation, Outcome, Work, apply, hooks, observe, precheck, preflight, programs, prune,
-    soak, space, verify_units,
+    About, Operation, Outcome, Work, apply, hooks, newcomer, observe, precheck, preflight,
+    programs, prune, soak, space, strangers, verify_units,
 };
 use crate::host;
 use crate::model::App;
 use crate::plan::{Candidate, Observed, PayloadPlan, Plan, plan};
-use crate::record::{FORMAT, Mark, ReleaseRecord, Stored};
+use crate::record::{Book, FORMAT, Mark, ReleaseRecord, Stored};
 use crate::render::render;
 use crate::stage::{Base, Draft, Filled, Source, fill, is_staged, publish, release_id, scan};
 use crate::tree::FileTree;
@@ -51,16 +51,18 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     if !args.apply {
         let book = ctx.book(&loaded.app.name)?;
         let mut prepared = prepare(args, ctx, &loaded)?;
-        let observed = observe(&ctx.host, &book, &loaded.app, &prepared.tree)?;
-        prepared.recall(&observed);
+        newcomer(&ctx.host, &book, &loaded.app, &prepared.tree)?;
+        let observed = prepared.look(ctx, &book, &loaded.app)?;
         prepared.draft.hash(&prepared.source)?;
         let id = prepared.id(&loaded.app);
         show(ctx, &planned(&loaded, &prepared, &id, &observed));
         return Ok(Exit::Done);
     }
     ctx.may_change()?;
-    // Before the lock, which makes directories: a source that cannot be released changes nothing.
+    // Before the lock, which makes directories: what is refused here changes nothing.
     let mut prepared = prepare(args, ctx, &loaded)?;
+    let book = Book::new(&ctx.host.root, &loaded.app.layout);
+    newcomer(&ctx.host, &book, &loaded.app, &prepared.tree)?;
     let wait = Duration::from_secs(args.wait);
     ctx.change(&loaded.app.name, "deploying", wait, |work| {
         deploy(args, ctx, work, &loaded, &mut prepared)
@@ -87,12 +89,16 @@ fn prepare(args: &Args, ctx: &Ctx, loaded: &Loaded) -> Result<Prepared> {
 }
 
 impl Prepared {
-    /// Takes over what is known of files since the live release was staged.
-    fn recall(&mut self, observed: &Observed) {
+    /// Looks at the host, and takes over what is known of files since the live release was
+    /// staged.
+    fn look(&mut self, ctx: &Ctx, book: &Book, app: &App) -> Result<Observed> {
+        let observed = observe(&ctx.host, book, app, &self.tree)?;
+        strangers(&ctx.host, app, &self.tree, &observed)?;
         let known = observed.live.as_ref();
         if let Some(known) = known.and_then(|live| live.payload.as_ref()) {
             self.draft.recall(known);
         }
+        Ok(observed)
     }
 
     /// Copies the source to a staged tree.
@@ -152,8 +158,7 @@ fn deploy(
     prepared: &mut Prepared,
 ) -> Result<Exit> {
     let app = &loaded.app;
-    let mut observed = observe(&ctx.host, work.book, app, &prepared.tree)?;
-    prepared.recall(&observed);
+    let mut observed = prepared.look(ctx, work.book, app)?;
     let mut filled = None;
     let unread = !prepared.draft.is_hashed();
     if unread && observed.live.is_none() && args.plan.is_none() {

@@ -2,7 +2,7 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::apply::{About, Operation, Work, apply, observe, previous};
+use crate::apply::{About, Operation, Work, apply, observe, previous, strangers};
 use crate::model::layout::UNIT_DIR;
 use crate::model::{Layout, Name};
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
@@ -35,6 +35,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         let record = target(args, ctx, &book, &Layout::new(&name))?;
         let (app, tree) = (record.app()?, record.tree()?);
         let observed = observe(&ctx.host, &book, &app, &tree)?;
+        strangers(&ctx.host, &app, &tree, &observed)?;
         let payload = book.payload(&record.id)?;
         let candidate = Candidate {
             id: &record.id,
@@ -60,6 +61,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
 fn back(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord) -> Result<Exit> {
     let (app, tree) = (record.app()?, record.tree()?);
     let observed = observe(&ctx.host, work.book, &app, &tree)?;
+    strangers(&ctx.host, &app, &tree, &observed)?;
     let payload = work.book.payload(&record.id)?;
     let candidate = Candidate {
         id: &record.id,

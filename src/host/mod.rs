@@ -24,6 +24,7 @@ mod root;
 mod runner;
 mod signals;
 mod systemd;
+mod users;
 mod volume;
 mod walk;
 
@@ -39,6 +40,7 @@ pub use root::{Meta, Root};
 pub use runner::{Command, Output};
 pub use signals::{Held, hold_signals};
 pub use systemd::{Systemd, UnitState};
+pub use users::User;
 pub use walk::{Found, Stamp, walk};
 
 use anyhow::Result;

@@ -12,6 +12,7 @@ pub use units::{Action, UnitPlan};
 
 use crate::model::App;
 use crate::record::{FileChange, Stored};
+use crate::render::made_for;
 use crate::stage::{Item, Kind, Payload};
 use crate::tree::{Entry, FileTree};
 use serde::Serialize;
@@ -115,7 +116,13 @@ impl PayloadPlan {
 pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
     let empty = FileTree::default();
     let old_tree = observed.live.as_ref().map_or(&empty, |live| &live.tree);
-    let (files, mut warnings) = file_changes(new.tree, old_tree, &observed.files, &observed.pinned);
+    let (files, mut warnings) = file_changes(
+        new.app.name.as_str(),
+        new.tree,
+        old_tree,
+        &observed.files,
+        &observed.pinned,
+    );
     let old_payload = observed
         .live
         .as_ref()
@@ -168,8 +175,10 @@ impl Plan {
 /// Which files differ from what lies on the host.
 ///
 /// An enablement link that the live release had and the host has no more was taken away by the
-/// administrator: it stays away.
+/// administrator: it stays away. A file that another app has put in the place of one that is no
+/// longer wanted stays there.
 fn file_changes(
+    app: &str,
     new: &FileTree,
     old: &FileTree,
     host: &BTreeMap<String, Entry>,
@@ -189,7 +198,8 @@ fn file_changes(
             ));
             after = None;
         }
-        if before == after {
+        let gives_way = after.is_none() && before.and_then(made_for).is_some_and(|it| it != app);
+        if before == after || gives_way {
             continue;
         }
         if let (Some(was), Some(now)) = (old.get(path), before)

@@ -78,16 +78,15 @@ impl Book {
         let mut names = root.list(BOOKS_DIR)?;
         let mut failed = Ok(());
         names.retain(|name| {
-            let dir = format!("{BOOKS_DIR}/{name}");
-            let written = || -> Result<bool> {
-                Ok(root.meta(&format!("{dir}/state.json"))?.is_some()
-                    || root.meta(&format!("{dir}/journal.json"))?.is_some()
-                    || !root.list(&format!("{dir}/releases"))?.is_empty())
+            let book = Self {
+                root: root.clone(),
+                dir: format!("{BOOKS_DIR}/{name}"),
             };
-            written().unwrap_or_else(|error| {
+            let blank = book.is_blank().unwrap_or_else(|error| {
                 failed = Err(error);
-                true
-            })
+                false
+            });
+            !blank
         });
         failed.map(|()| names)
     }
@@ -98,6 +97,16 @@ impl Book {
     /// When the directory cannot be listed.
     pub fn all(root: &Root) -> Result<Vec<String>> {
         root.list(BOOKS_DIR)
+    }
+
+    /// Whether nothing is recorded of the app: there is no book, or one that holds only a lock.
+    ///
+    /// # Errors
+    /// When that cannot be seen.
+    pub fn is_blank(&self) -> Result<bool> {
+        Ok(!self.is_written()?
+            && self.root.meta(&self.path("journal.json"))?.is_none()
+            && self.root.list(&self.path("releases"))?.is_empty())
     }
 
     /// Whether a state was ever recorded.

@@ -5,14 +5,14 @@ use crate::tree::{self, Kind, Tree};
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 
-const MANIFEST: &str = "[app]\nname = \"shop\"\nversion = \"1.0\"\n\
+pub(crate) const MANIFEST: &str = "[app]\nname = \"shop\"\nversion = \"1.0\"\n\
                         [release]\nsource = \"src\"\nexclude = [\"*.log\", \"/tests/\"]\n\
                         [service.web]\nexec = [\"{current}/bin/web\"]\ntype = \"notify\"\n\
                         listen = [\"127.0.0.1:8080\"]\n";
 const JOB: &str = "[service.job]\nexec = [\"{current}/bin/web\", \"job\"]\n\
                    timer = { calendar = \"daily\" }\n";
 
-fn app() -> Test {
+pub(crate) fn app() -> Test {
     Test::new()
         .manifest(&format!("{MANIFEST}{JOB}"))
         .program("src/bin/web", "#!/bin/sh\n")
@@ -24,13 +24,13 @@ fn app() -> Test {
 }
 
 #[track_caller]
-fn deploy(test: &Test) {
+pub(crate) fn deploy(test: &Test) {
     let run = test.run(["deploy", "--apply"]);
     run.any_stderr().success();
 }
 
 /// What `current` names.
-fn live(test: &Test) -> String {
+pub(crate) fn live(test: &Test) -> String {
     let link = std::fs::read_link(test.root("opt/shop/current")).expect("current is a link");
     let link = link.to_string_lossy().into_owned();
     let id = link.strip_prefix("releases/").expect("relative");
@@ -43,7 +43,7 @@ fn inode(test: &Test, id: &str, path: &str) -> u64 {
 }
 
 /// What an app puts on a host: all but the releases and what robotctl remembers.
-fn host(test: &Test) -> Tree {
+pub(crate) fn host(test: &Test) -> Tree {
     tree::only(&test.tree(), |path| {
         !path.starts_with("opt/shop/releases/") && !path.starts_with("var/lib/robotctl")
     })
@@ -279,25 +279,6 @@ fn archives_make_the_same_release_as_their_directory() {
 }
 
 #[test]
-fn prune_keeps_the_live_one_and_the_one_before() {
-    let test = app();
-    for number in 0..8 {
-        test.write("src/data/pages.txt", &format!("{number}\n"));
-        deploy(&test);
-    }
-    let count = || {
-        let names = std::fs::read_dir(test.root("opt/shop/releases")).unwrap();
-        names.count()
-    };
-    assert_eq!(count(), 5, "`keep` is 5");
-    test.run(["prune", "--keep", "1"]).any_stderr().success();
-    assert_eq!(count(), 2);
-    let before = live(&test);
-    test.run(["rollback"]).any_stderr().success();
-    assert_ne!(live(&test), before);
-}
-
-#[test]
 fn what_is_there_can_be_read_as_json() {
     let test = app();
     deploy(&test);
@@ -346,67 +327,4 @@ fn what_is_there_can_be_read_as_json() {
     assert!(lines[2].starts_with("* shop 1.0-[ID]  20") && lines[2].ends_with("Z  good"));
     test.run(["history"]).any_stdout().success();
     test.run(["status"]).any_stdout().success();
-}
-
-#[test]
-fn remove_leaves_state_and_settings_unless_purged() {
-    let test = app();
-    deploy(&test);
-    std::fs::write(test.root("var/lib/shop/shop.db"), "data").unwrap();
-    test.run(["remove"])
-        .stderr(
-            "shop was removed\n\
-             its state in /var/lib/shop and its settings in /etc/shop are still there\n",
-        )
-        .success();
-    let left = test.tree();
-    let own: Vec<&str> = left
-        .iter()
-        .filter(|(path, fact)| path.contains("shop") && fact.kind != Kind::Dir)
-        .map(|(path, _)| path.as_str())
-        .collect();
-    assert_eq!(own, ["etc/shop/env", "var/lib/shop/shop.db"]);
-    assert!(!left.contains_key("opt/shop") && !left.contains_key("var/lib/robotctl/shop"));
-    deploy(&test);
-    test.run(["remove", "--purge"]).any_stderr().success();
-    let left = test.tree();
-    // Mount points in the empty root of all services are in memory, and go with the next boot.
-    let volatile = |path: &str| path.starts_with("run/robotctl/root/");
-    let own = left
-        .keys()
-        .find(|path| path.contains("shop") && !volatile(path));
-    assert_eq!(own, None, "something was left");
-    test.run(["remove"])
-        .stderr(
-            "error: `shop` is not deployed on this host\n\n\
-             hint: `robotctl status` tells what is\n",
-        )
-        .status(2);
-}
-
-#[test]
-fn environments_live_side_by_side() {
-    let test = app();
-    test.write(
-        "robot.toml",
-        &format!("{MANIFEST}[environment.staging]\nlisten.web = [\"127.0.0.1:9080\"]\n"),
-    );
-    deploy(&test);
-    let before = host(&test);
-    test.run(["deploy", "--apply", "--environment", "staging"])
-        .any_stderr()
-        .success();
-    let after = test.tree();
-    assert!(after.contains_key("opt/shop-staging/current"));
-    for (path, fact) in &before {
-        // Only the user database is common to both.
-        if fact.kind != Kind::Dir && path.contains("shop") {
-            assert_eq!(after.get(path), Some(fact), "{path}");
-        }
-    }
-    test.run(["remove", "--purge", "--environment", "staging"])
-        .any_stderr()
-        .success();
-    assert!(!test.tree().contains_key("opt/shop-staging"));
-    assert!(test.tree().contains_key("opt/shop/current"));
 }

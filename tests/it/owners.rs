@@ -1,0 +1,224 @@
+//! Apps beside each other and beside strangers: nobody takes what is another's.
+
+use crate::offline::{MANIFEST, app, deploy, host};
+use crate::test::Test;
+use crate::tree::{self, Kind};
+use std::os::unix::fs::PermissionsExt as _;
+
+const UNITS: &str = "usr/local/lib/systemd/system";
+
+/// Makes a file of the host, with the directories above it.
+fn lay(test: &Test, path: &str, content: &str) {
+    let path = test.root(path);
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("make a directory");
+    std::fs::write(path, content).expect("write a file");
+}
+
+/// A deploy that is refused in these words, as a plan too, and leaves the host as it is.
+#[track_caller]
+fn refused(test: &Test, case: &str, stderr: &str) {
+    let before = test.state();
+    for arguments in [["deploy", "--quiet"], ["deploy", "--apply"]] {
+        let run = test.run(arguments).case(case);
+        run.stderr(stderr).status(2);
+        tree::assert_same(&before, &test.state(), case);
+    }
+}
+
+#[test]
+fn environments_live_side_by_side() {
+    let test = app();
+    test.write(
+        "robot.toml",
+        &format!("{MANIFEST}[environment.staging]\nlisten.web = [\"127.0.0.1:9080\"]\n"),
+    );
+    deploy(&test);
+    let before = host(&test);
+    test.run(["deploy", "--apply", "--environment", "staging"])
+        .any_stderr()
+        .success();
+    let after = test.tree();
+    assert!(after.contains_key("opt/shop-staging/current"));
+    for (path, fact) in &before {
+        // Only the user database is common to both.
+        if fact.kind != Kind::Dir && path.contains("shop") {
+            assert_eq!(after.get(path), Some(fact), "{path}");
+        }
+    }
+    test.run(["remove", "--purge", "--environment", "staging"])
+        .any_stderr()
+        .success();
+    assert!(!test.tree().contains_key("opt/shop-staging"));
+    assert!(test.tree().contains_key("opt/shop/current"));
+}
+
+#[test]
+fn what_a_stranger_owns_is_not_taken() {
+    const MARK: &str = "give the app another name; if it is this app's all the same: \
+                        sudo install -D -m 600 /dev/null /etc/shop/env";
+    for (path, named, hint) in [
+        ("var/lib/shop/db", "/var/lib/shop", MARK),
+        ("var/cache/shop/x", "/var/cache/shop", MARK),
+        ("var/log/shop/x", "/var/log/shop", MARK),
+        ("run/shop/x", "/run/shop", MARK),
+        ("etc/shop/shop.conf", "/etc/shop", MARK),
+        (
+            "opt/shop/bin/shop",
+            "/opt/shop",
+            "give the app another name, or move that away",
+        ),
+    ] {
+        let test = app();
+        lay(&test, path, "a stranger's");
+        let stderr =
+            format!("error: `{named}` is there already and is not this app's\n\nhint: {hint}\n");
+        refused(&test, path, &stderr);
+    }
+}
+
+#[test]
+fn a_person_is_no_user_for_services() {
+    for line in [
+        "shop:x:1000:1000:Sho P:/home/shop:/bin/bash",
+        "shop:x:1000:1000::/home/shop:/usr/sbin/nologin",
+        "shop:x:0:0::/root:/bin/bash",
+        "shop:x:105:105::/var/lib/shop:/bin/sh",
+    ] {
+        let test = app();
+        lay(&test, "etc/passwd", &format!("{line}\n"));
+        let fields: Vec<&str> = line.split(':').collect();
+        let stderr = format!(
+            "error: the user `shop` is there already, with uid {} and the shell `{}`\n\n\
+             hint: give the app another name, or name a system user for its services with `app.user`\n",
+            fields[2], fields[6]
+        );
+        refused(&test, line, &stderr);
+    }
+}
+
+/// What a removal leaves, what the administrator put there beforehand, and what is empty.
+#[test]
+fn what_is_the_apps_own_is_taken_up() {
+    let test = app();
+    deploy(&test);
+    lay(&test, "var/lib/shop/db", "precious");
+    test.run(["remove"]).any_stderr().success();
+    deploy(&test);
+    assert_eq!(
+        std::fs::read_to_string(test.root("var/lib/shop/db")).unwrap(),
+        "precious"
+    );
+
+    let test = app();
+    lay(&test, "etc/shop/credentials/KEY", "secret");
+    lay(&test, "var/lib/shop/db", "restored from a backup");
+    deploy(&test);
+
+    let test = app();
+    std::fs::create_dir_all(test.root("var/lib/shop")).unwrap();
+    std::fs::create_dir_all(test.root("opt/shop/releases")).unwrap();
+    deploy(&test);
+
+    // A directory that the services' own user has.
+    let test = app();
+    lay(
+        &test,
+        "etc/passwd",
+        "shop:x:105:105::/nonexistent:/usr/sbin/nologin\n",
+    );
+    lay(&test, "etc/group", "shop:x:105:\n");
+    lay(&test, "var/lib/shop/db", "mine");
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(test.root("var/lib/shop"), Some(105), Some(105)).unwrap();
+        deploy(&test);
+    }
+}
+
+#[test]
+fn a_strangers_file_is_not_written_over() {
+    let stderr = |path: &str| {
+        format!(
+            "error: `/{path}` is there already and was not made for this app\n\n\
+             hint: give the app or the service another name, or move that file away\n"
+        )
+    };
+    for path in [
+        &format!("{UNITS}/shop-web.service"),
+        &format!("{UNITS}/shop-web.service.d/10-hardening.conf"),
+        "usr/local/lib/tmpfiles.d/shop.conf",
+        // Units that this one would hide, or that would hide this one.
+        "usr/lib/systemd/system/shop-web.socket",
+        "etc/systemd/system/shop-job.timer",
+    ] {
+        let test = app();
+        lay(&test, path, "[Unit]\n");
+        refused(&test, path, &stderr(path));
+    }
+    // A unit that the administrator masked is not a stranger's.
+    let test = app();
+    let mask = test.root("etc/systemd/system/shop-web.service");
+    std::fs::create_dir_all(mask.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &mask).unwrap();
+    deploy(&test);
+}
+
+/// What a killed try left is no stranger's, even when the record of it is gone.
+#[test]
+fn files_of_an_earlier_try_are_written_over() {
+    let test = app();
+    deploy(&test);
+    let whole = host(&test);
+    std::fs::remove_dir_all(test.root("var/lib/robotctl/shop")).unwrap();
+    let stale = test.root(&format!("{UNITS}/shop-web.service"));
+    let unit = std::fs::read_to_string(&stale).unwrap();
+    std::fs::write(&stale, unit + "# an older one\n").unwrap();
+    std::fs::set_permissions(&stale, std::fs::Permissions::from_mode(0o600)).unwrap();
+    deploy(&test);
+    tree::assert_same(&whole, &host(&test), "the host is another");
+}
+
+/// `demo` with a service `staging-web`, and `demo-staging` with a service `web`.
+#[test]
+fn apps_of_one_unit_name_do_not_share_it() {
+    let manifest = |name: &str, service: &str| {
+        format!(
+            "[app]\nname = \"{name}\"\nversion = \"1.0\"\n[release]\nsource = \"src\"\n\
+             [service.one]\nexec = [\"{{current}}/bin/web\"]\n\
+             [service.{service}]\nexec = [\"{{current}}/bin/web\"]\n"
+        )
+    };
+    let test = app();
+    let unit = format!("{UNITS}/demo-staging-web.service");
+    let read = || std::fs::read_to_string(test.root(&unit)).unwrap();
+    test.write("robot.toml", &manifest("demo-staging", "web"));
+    deploy(&test);
+    let theirs = read();
+    test.write("robot.toml", &manifest("demo", "staging-web"));
+    let stderr = format!(
+        "error: `/{unit}` belongs to the app `demo-staging`\n\n\
+         hint: give one of the two, or the service, another name\n"
+    );
+    refused(&test, "first", &stderr);
+    // As an upgrade too.
+    test.write("robot.toml", &manifest("demo", "web"));
+    deploy(&test);
+    test.write("robot.toml", &manifest("demo", "staging-web"));
+    refused(&test, "upgrade", &stderr);
+    assert_eq!(read(), theirs);
+    // What came to lie there otherwise is left alone by an upgrade and a removal.
+    std::fs::remove_dir_all(test.root(&format!("{UNITS}/demo-staging-web.service.d"))).unwrap();
+    for name in ["demo-staging", "demo"] {
+        test.run(["remove", "--app", name]).any_stderr().success();
+    }
+    deploy(&test);
+    std::fs::write(test.root(&unit), &theirs).unwrap();
+    test.write("robot.toml", &manifest("demo", "web"));
+    deploy(&test);
+    assert_eq!(read(), theirs, "an upgrade took it");
+    test.write("robot.toml", &manifest("demo", "staging-web"));
+    std::fs::remove_file(test.root(&unit)).unwrap();
+    deploy(&test);
+    std::fs::write(test.root(&unit), &theirs).unwrap();
+    test.run(["remove"]).any_stderr().success();
+    assert_eq!(read(), theirs, "a removal took it");
+}
