@@ -298,6 +298,8 @@ impl Ctx {
     fn with_work<T>(&self, name: &Name, then: impl FnOnce(&Work<'_>) -> Result<T>) -> Result<T> {
         self.may_change()?;
         let book = Book::new(&self.host.root, &Layout::new(name));
+        // In nobody's way: the next command tries again.
+        let _ = Book::sweep_burned(&self.host.root);
         let show = |event: &Event| self.event(event);
         then(&Work {
             host: &self.host,

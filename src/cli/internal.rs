@@ -26,6 +26,8 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
     } else {
         RecoverUnits::Restart
     };
+    // Of apps that are gone, so that nothing below would come across it.
+    let _ = Book::sweep_burned(&ctx.host.root);
     let names = match &ctx.app {
         Some(_) => vec![ctx.deployed()?],
         None => {

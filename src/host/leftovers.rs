@@ -65,7 +65,11 @@ impl Root {
         let remove = || -> std::io::Result<()> {
             fs::rename(&real, &aside)?;
             self.sync_parent(&real)?;
-            fs::remove_dir_all(&aside)
+            match fs::remove_dir_all(&aside) {
+                // Another command has swept it meanwhile.
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                ended => ended,
+            }
         };
         remove().with_context(|| format!("removing `{}`", real.display()))
     }

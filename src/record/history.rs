@@ -1,5 +1,7 @@
 //! The common envelope of every event.
 
+use super::Book;
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 /// One event of a deploy, rollback, recovery or prune.
@@ -26,4 +28,28 @@ pub struct Event {
     pub level: String,
     /// One sentence.
     pub message: String,
+}
+
+/// Where it lies in the book.
+const FILE: &str = "history.jsonl";
+
+impl Book {
+    /// Adds a line to the history. A history that cannot be written never fails a deploy.
+    pub fn tell(&self, event: &Event) {
+        if let Ok(line) = serde_json::to_string(event) {
+            let _ = self.root.append(&self.path(FILE), &line);
+        }
+    }
+
+    /// The history, oldest first; a torn last line is passed over.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn history(&self) -> Result<Vec<Event>> {
+        let text = self.root.read_text(&self.path(FILE))?.unwrap_or_default();
+        Ok(text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect())
+    }
 }

@@ -13,6 +13,7 @@
 //! Everything that decides is replaced in one step; the history only tells.
 
 mod history;
+mod hold;
 mod journal;
 mod release;
 
@@ -20,7 +21,7 @@ pub use history::Event;
 pub use journal::{FileChange, Journal, Step, Stored, Units};
 pub use release::{Mark, ReleaseRecord};
 
-use crate::host::{Lock, LockError, Root};
+use crate::host::Root;
 use crate::model::Layout;
 use crate::model::layout::BOOKS_DIR;
 use crate::stage::Payload;
@@ -28,7 +29,6 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 /// The version of the files' format: a newer one is refused, an older one is read.
 pub const FORMAT: u32 = 1;
@@ -75,7 +75,7 @@ impl Book {
     /// # Errors
     /// When the directory cannot be listed.
     pub fn apps(root: &Root) -> Result<Vec<String>> {
-        let mut names = root.list(BOOKS_DIR)?;
+        let mut names = Self::all(root)?;
         let mut failed = Ok(());
         names.retain(|name| {
             let book = Self {
@@ -96,7 +96,9 @@ impl Book {
     /// # Errors
     /// When the directory cannot be listed.
     pub fn all(root: &Root) -> Result<Vec<String>> {
-        root.list(BOOKS_DIR)
+        let mut names = root.list(BOOKS_DIR)?;
+        names.retain(|name| !name.starts_with('.')); // Burned ones that are going.
+        Ok(names)
     }
 
     /// Whether nothing is recorded of the app: there is no book, or one that holds only a lock.
@@ -115,35 +117,6 @@ impl Book {
     /// When that cannot be seen.
     pub fn is_written(&self) -> Result<bool> {
         Ok(self.root.meta(&self.path("state.json"))?.is_some())
-    }
-
-    /// Takes the app's lock; the book's directory is made when it is missing.
-    ///
-    /// # Errors
-    /// [`LockError::Held`] names who has it.
-    pub fn lock(&self, doing: &str, wait: Duration) -> Result<Lock, LockError> {
-        let path = self.path("lock");
-        loop {
-            self.root
-                .make_dir(BOOKS_DIR, 0o755)
-                .and_then(|()| self.root.make_dir(&self.dir, 0o700))
-                .and_then(|()| self.root.make_dir(&self.path("releases"), 0o700))
-                .map_err(LockError::Failed)?;
-            let lock = Lock::take(&self.root, &path, doing, wait)?;
-            if self.holds(&lock) {
-                return Ok(lock);
-            }
-        }
-    }
-
-    /// Whether a lock is still the app's: it is not once the book was burned.
-    pub fn holds(&self, lock: &Lock) -> bool {
-        lock.is_current(&self.root, &self.path("lock"))
-    }
-
-    /// Who works on the app now, in words; nobody most of the time.
-    pub fn worker(&self) -> Option<String> {
-        Lock::holder(&self.root, &self.path("lock")).map(|holder| holder.text)
     }
 
     /// What is live; nothing when the app was never deployed.
@@ -272,56 +245,6 @@ impl Book {
             .remove_file(&self.path(&format!("releases/{id}.index")))?;
         self.root
             .remove_file(&self.path(&format!("releases/{id}.json")))
-    }
-
-    /// Adds a line to the history. A history that cannot be written never fails a deploy.
-    pub fn tell(&self, event: &Event) {
-        if let Ok(line) = serde_json::to_string(event) {
-            let _ = self.root.append(&self.path("history.jsonl"), &line);
-        }
-    }
-
-    /// The history, oldest first; a torn last line is passed over.
-    ///
-    /// # Errors
-    /// When the file is there and cannot be read.
-    pub fn history(&self) -> Result<Vec<Event>> {
-        let text = self
-            .root
-            .read_text(&self.path("history.jsonl"))?
-            .unwrap_or_default();
-        Ok(text
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect())
-    }
-
-    /// Removes what killed writers left in the book.
-    ///
-    /// # Errors
-    /// When it cannot be listed or removed.
-    pub fn sweep(&self) -> Result<()> {
-        for dir in [self.dir.clone(), self.path("releases")] {
-            self.root.sweep_temporaries(&dir, |_| true)?;
-        }
-        Ok(())
-    }
-
-    /// Removes the whole book: the journal last but one, so that a killed run is gone on with,
-    /// and the lock last.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
-    pub fn burn(&self) -> Result<()> {
-        self.root.remove_tree(&self.path("releases"))?;
-        for name in self.root.list(&self.dir)? {
-            if name != "journal.json" && name != "lock" {
-                self.root.remove_file(&self.path(&name))?;
-            }
-        }
-        self.clear_journal()?;
-        self.root.remove_file(&self.path("lock"))?;
-        self.root.remove_tree(&self.dir)
     }
 
     /// Keeps space for going back on a full disk; it is fine when there is none.
