@@ -235,6 +235,7 @@ impl Ctx {
         name: &Name,
         units: RecoverUnits,
     ) -> Result<Settled> {
+        work.book.readable()?;
         let ended = recover(work, units)?;
         let found = match ended {
             Recovered::Nothing => false,

@@ -29,9 +29,38 @@ use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 
-/// The version of the files' format: a newer one is refused, an older one is read.
+/// The version of the records' format: a newer one is refused ([`Newer`]), an older one is read.
+/// An index is of the format of its release's record.
 pub const FORMAT: u32 = 1;
+
+/// The part of every record that is read first: it says whether the rest can be.
+#[derive(Debug, Deserialize)]
+struct Version {
+    #[serde(default)]
+    format: u32,
+}
+
+/// A record that a newer `robotctl` wrote: what it means cannot be known, so nothing is changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Newer {
+    path: String,
+    format: u32,
+}
+
+impl fmt::Display for Newer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { path, format } = self;
+        write!(
+            f,
+            "`{path}` was written by a newer `robotctl`: it has format {format}, this one reads \
+             up to {FORMAT}\n\nhint: install that `robotctl` again; nothing was changed"
+        )
+    }
+}
+
+impl std::error::Error for Newer {}
 
 /// Bytes that are kept for going back on a full disk: the journal and the units, once more.
 const RESERVE: usize = 1024 * 1024;
@@ -109,6 +138,21 @@ impl Book {
         Ok(!self.is_written()?
             && self.root.meta(&self.path("journal.json"))?.is_none()
             && self.root.list(&self.path("releases"))?.is_empty())
+    }
+
+    /// Refuses what a newer `robotctl` wrote; anything else that is wrong shows when it is read.
+    ///
+    /// # Errors
+    /// [`Newer`] names the file.
+    pub fn readable(&self) -> Result<()> {
+        for read in [self.state().map(drop), self.journal().map(drop)] {
+            if let Err(error) = read
+                && error.is::<Newer>()
+            {
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Whether a state was ever recorded.
@@ -276,8 +320,12 @@ impl Book {
         let Some(text) = self.root.read_text(&path)? else {
             return Ok(None);
         };
-        let value = serde_json::from_str(&text);
-        value.map(Some).with_context(|| format!("reading `{path}`"))
+        let context = || format!("reading `{path}`");
+        let Version { format } = serde_json::from_str(&text).with_context(context)?;
+        if format > FORMAT {
+            return Err(Newer { path, format }.into());
+        }
+        serde_json::from_str(&text).map(Some).with_context(context)
     }
 
     fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {

@@ -21,6 +21,7 @@ mod golden;
 mod layers;
 mod offline;
 mod owners;
+mod records;
 mod refused;
 mod remove;
 mod scorer_parity;

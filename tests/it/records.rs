@@ -1,0 +1,218 @@
+//! What robotctl remembers: read by every later version, bounded, and refused when it is newer.
+
+use crate::offline::{MANIFEST, app, deploy, live};
+use crate::test::Test;
+use crate::tree;
+use robotctl::host::Root;
+use robotctl::model::{Layout, Name};
+use robotctl::record::{Book, FORMAT, Mark, Step};
+use robotctl::stage::Kind;
+use std::path::PathBuf;
+
+const BOOK: &str = "var/lib/robotctl/shop";
+
+/// The records of one app as a version wrote them: kept for ever, never changed.
+fn kept(format: u32) -> [(&'static str, &'static str); 5] {
+    assert_eq!(format, 1, "a new format needs its records here");
+    [
+        ("state.json", include_str!("formats/1/state.json")),
+        ("journal.json", include_str!("formats/1/journal.json")),
+        (
+            "releases/1.0-0123456789ab.json",
+            include_str!("formats/1/release.json"),
+        ),
+        (
+            "releases/1.0-0123456789ab.index",
+            include_str!("formats/1/release.index"),
+        ),
+        ("history.jsonl", include_str!("formats/1/history.jsonl")),
+    ]
+}
+
+fn book(test: &Test) -> Book {
+    let name = Name::parse("shop").expect("a name");
+    Book::new(&Root::new(&test.root("")), &Layout::new(&name))
+}
+
+fn file(test: &Test, name: &str) -> PathBuf {
+    test.root(&format!("{BOOK}/{name}"))
+}
+
+fn read(test: &Test, name: &str) -> String {
+    std::fs::read_to_string(file(test, name)).expect("read a record")
+}
+
+#[test]
+fn records_of_every_format_are_read() {
+    for format in 1..=FORMAT {
+        let test = Test::new();
+        std::fs::create_dir_all(file(&test, "releases")).unwrap();
+        for (name, text) in kept(format) {
+            std::fs::write(file(&test, name), text).unwrap();
+        }
+        let book = book(&test);
+        let state = book.state().unwrap();
+        assert_eq!(state.live.as_deref(), Some("1.0-0123456789ab"));
+        assert_eq!(state.before, ["0.9-ba9876543210"]);
+        assert_eq!(state.pins["web"], "0.9-ba9876543210");
+        assert_eq!(state.since.as_deref(), Some("2026-01-02T03:04:05Z"));
+        let journal = book.journal().unwrap().expect("a journal");
+        assert_eq!(
+            (journal.operation.as_str(), journal.step),
+            ("deploy", Step::Switching)
+        );
+        assert_eq!(journal.to.as_deref(), Some("1.1-00112233aabb"));
+        assert_eq!(journal.files.len(), 3);
+        for change in &journal.files {
+            for stored in change.before.iter().chain(&change.after) {
+                stored.entry().unwrap();
+            }
+        }
+        assert_eq!(
+            journal.units.standins,
+            ["shop-web-standin@1.1-00112233aabb.service"]
+        );
+        assert_eq!(journal.state_before, state);
+        let [id] = book.releases().unwrap().try_into().expect("one release");
+        let release = book.release(&id).unwrap().expect("a release");
+        assert_eq!(release.mark, Mark::Good);
+        assert_eq!(release.environment, None);
+        assert_eq!(release.app().unwrap().name.as_str(), "shop");
+        assert_eq!(release.tree().unwrap().len(), 2);
+        let payload = book.payload(&id).unwrap().expect("a payload");
+        let kinds = payload.beside(&payload).filter_map(|both| both.new);
+        assert_eq!(kinds.filter(|item| item.kind != Kind::Dir).count(), 3);
+        let history = book.history().unwrap();
+        assert_eq!(history[0].event, "deployed");
+        assert_eq!(history[1].environment.as_deref(), Some("staging"));
+        if format < FORMAT {
+            continue;
+        }
+        // As it is read, so it is written: what is kept here is what this version makes.
+        std::fs::remove_file(file(&test, "state.json")).unwrap();
+        book.set_state(&state).unwrap();
+        book.set_journal(&journal).unwrap();
+        book.set_release(&release).unwrap();
+        book.set_payload(&id, &payload).unwrap();
+        for (name, text) in kept(format) {
+            assert_eq!(read(&test, name), text, "{name}");
+        }
+    }
+}
+
+#[test]
+fn records_of_a_newer_version_are_refused() {
+    let test = app();
+    deploy(&test);
+    test.write("src/data/pages.txt", "another");
+    deploy(&test);
+    let id = live(&test);
+    let newer = |name: &str, content: &str| {
+        let was = std::fs::read_to_string(file(&test, name)).ok();
+        let content = was.as_deref().unwrap_or(content);
+        let line = format!("\"format\": {FORMAT}");
+        assert!(content.contains(&line), "{name}: {content}");
+        let content = content.replacen(&line, "\"format\": 99, \"unheard-of\": {}", 1);
+        // What else is in it may have any shape.
+        let content = content.replacen("\"step\"", "\"steps\"", 1);
+        std::fs::write(file(&test, name), content).unwrap();
+        was
+    };
+    let journal = include_str!("formats/1/journal.json");
+    let release = format!("releases/{id}.json");
+    for (name, shown) in [
+        ("state.json", "state.json"),
+        ("journal.json", "journal.json"),
+        (release.as_str(), "releases/1.0-[ID].json"),
+    ] {
+        let was = newer(name, journal);
+        let before = test.state();
+        for arguments in [
+            &["deploy", "--apply"][..],
+            &["rollback"],
+            &["remove"],
+            &["prune"],
+        ] {
+            let run = match arguments {
+                [one] => test.run([*one]),
+                _ => test.run(["deploy", "--apply"]),
+            };
+            let case = format!("{name}, {}", arguments.join(" "));
+            let stderr = format!(
+                "error: `/{BOOK}/{shown}` was written by a newer `robotctl`: it has format 99, \
+                 this one reads up to {FORMAT}\n\n\
+                 hint: install that `robotctl` again; nothing was changed\n"
+            );
+            run.case(&case).stderr(&stderr).status(2);
+            tree::assert_same(&before, &test.state(), &case);
+        }
+        match was {
+            Some(content) => std::fs::write(file(&test, name), content).unwrap(),
+            None => std::fs::remove_file(file(&test, name)).unwrap(),
+        }
+    }
+    test.run(["deploy", "--apply"]).any_stderr().success();
+}
+
+#[test]
+fn what_is_remembered_does_not_grow_for_ever() {
+    let test = app();
+    let line = |number: usize| {
+        format!(
+            "{{\"ts\":\"2026-01-02T03:04:05Z\",\"trace_id\":\"{number}\",\"app\":\"shop\",\
+             \"event\":\"deployed\",\"level\":\"info\",\"message\":\"old\"}}\n"
+        )
+    };
+    for number in 0..8 {
+        test.write("src/data/pages.txt", &format!("{number}\n"));
+        deploy(&test);
+    }
+    // Forth and back between the same two.
+    for number in [6, 7, 6, 7, 6, 7] {
+        test.write("src/data/pages.txt", &format!("{number}\n"));
+        deploy(&test);
+    }
+    let state = book(&test).state().unwrap();
+    let releases = book(&test).releases().unwrap();
+    for (at, id) in state.before.iter().enumerate() {
+        assert!(releases.contains(id), "{id} has no record");
+        assert!(!state.before[at + 1..].contains(id), "{id} is there twice");
+    }
+    assert!(state.before.len() <= releases.len(), "{:?}", state.before);
+    let old: String = (0..1200).map(line).collect();
+    std::fs::write(file(&test, "history.jsonl"), old).unwrap();
+    test.run(["prune"]).any_stderr().success();
+    let history = book(&test).history().unwrap();
+    assert_eq!(history.len(), 1000, "a thousand lines stay");
+    assert_eq!(history[999].trace_id, "1199", "the last ones");
+    let before = read(&test, "history.jsonl");
+    test.run(["prune"]).any_stderr().success();
+    assert_eq!(read(&test, "history.jsonl"), before);
+    test.run(["rollback"]).any_stderr().success();
+}
+
+#[test]
+fn events_name_the_environment() {
+    let test = app();
+    test.write("robot.toml", &format!("{MANIFEST}[environment.staging]\n"));
+    let run = test.run([
+        "deploy",
+        "--apply",
+        "--environment",
+        "staging",
+        "--format",
+        "json",
+    ]);
+    for line in run.any_stdout().success().stdout.lines() {
+        let event: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert_eq!(event["environment"], "staging", "{line}");
+    }
+    // Named by its whole name, too.
+    std::fs::remove_file(test.app("robot.toml")).unwrap();
+    let run = test.run(["remove", "--app", "shop-staging", "--format", "json"]);
+    let said = run.any_stdout().any_stderr().success().stdout;
+    let event: serde_json::Value =
+        serde_json::from_str(said.lines().next().expect("an event")).expect("JSON");
+    assert_eq!(event["environment"], "staging", "{said}");
+    assert_eq!(event["app"], "shop-staging", "{said}");
+}
