@@ -56,6 +56,8 @@ pub struct Work<'a> {
     pub book: &'a Book,
     /// The app's name, with its environment.
     pub app: String,
+    /// The environment in that name, when there is one.
+    pub environment: Option<String>,
     /// The same for every event of one command, and sent with every check.
     pub trace: String,
     /// Shows an event to the user.
@@ -78,7 +80,7 @@ impl Work<'_> {
             ts: host::now().to_string(),
             trace_id: self.trace.clone(),
             app: self.app.clone(),
-            environment: None,
+            environment: self.environment.clone(),
             release: about.release.map(str::to_owned),
             service: about.unit.map(str::to_owned),
             event: event.to_owned(),
@@ -100,6 +102,10 @@ impl Work<'_> {
             ("PRIORITY", priority),
             ("SYSLOG_IDENTIFIER", "robotctl"),
             ("ROBOTCTL_APP", &self.app),
+            (
+                "ROBOTCTL_ENVIRONMENT",
+                self.environment.as_deref().unwrap_or_default(),
+            ),
             ("ROBOTCTL_EVENT", &event.event),
             ("ROBOTCTL_TRACE_ID", &self.trace),
             ("ROBOTCTL_RELEASE", about.release.unwrap_or_default()),

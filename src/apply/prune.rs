@@ -1,5 +1,5 @@
-//! Old releases go: never the live one, the one before it, a pinned one, the packaged one, or
-//! one that a process still uses.
+//! Old releases go: never the live one, the one before it, a pinned one, or one that a process
+//! still uses. What is remembered of the others goes with them, so that no record grows for ever.
 
 use super::{About, Work};
 use crate::host::{Host, Process, processes};
@@ -23,6 +23,13 @@ pub struct Pruned {
 /// # Errors
 /// When the records or `/proc` cannot be read: then nothing is removed.
 pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
+    let pruned = old_releases(work, layout, keep)?;
+    work.book.forget_the_gone()?;
+    work.book.trim_history()?;
+    Ok(pruned)
+}
+
+fn old_releases(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
     let state = work.book.state()?;
     let mut good = Vec::new();
     let mut bad = Vec::new();

@@ -306,6 +306,7 @@ impl Ctx {
             host: &self.host,
             book: &book,
             app: name.to_string(),
+            environment: self.environment.clone().or_else(|| book.environment()),
             trace: host::random_hex(8)?,
             show: &show,
         })

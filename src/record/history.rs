@@ -4,6 +4,9 @@ use super::Book;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
+/// How many lines of the history a prune leaves.
+const LINES: usize = 1000;
+
 /// One event of a deploy, rollback, recovery or prune.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -51,5 +54,20 @@ impl Book {
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect())
+    }
+
+    /// Drops all but the last thousand lines of the history.
+    ///
+    /// # Errors
+    /// When it cannot be read or written; it is then as it was.
+    pub fn trim_history(&self) -> Result<()> {
+        let path = self.path(FILE);
+        let text = self.root.read_text(&path)?.unwrap_or_default();
+        let Some(excess) = text.lines().count().checked_sub(LINES).filter(|it| *it > 0) else {
+            return Ok(());
+        };
+        let kept: Vec<&str> = text.lines().skip(excess).collect();
+        let kept = kept.join("\n") + "\n";
+        self.root.write_atomic(&path, kept.as_bytes(), 0o600)
     }
 }

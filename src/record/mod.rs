@@ -6,7 +6,7 @@
 //! | `state.json` | the live release, those before it, and pins |
 //! | `journal.json` | a change under way, with how to undo it; absent at rest |
 //! | `reserve` | space that is given back when the disk is full |
-//! | `history.jsonl` | one line an event, for people and `robotctl history` |
+//! | `history.jsonl` | one line an event, the last thousand, for people and `robotctl history` |
 //! | `releases/<id>.json` | manifest, rendered files and mark of a release |
 //! | `releases/<id>.index` | the release's payload, one line an item |
 //!
@@ -64,6 +64,9 @@ impl std::error::Error for Newer {}
 
 /// Bytes that are kept for going back on a full disk: the journal and the units, once more.
 const RESERVE: usize = 1024 * 1024;
+
+/// How many steps back a prune leaves.
+const STEPS: usize = 100;
 
 /// What is live.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,6 +191,30 @@ impl Book {
             return Ok(());
         }
         self.write("state.json", &state)
+    }
+
+    /// Drops releases that are no longer known from the order in which they were live, and all
+    /// but the last hundred steps: nothing can go back to the former, nobody to the latter.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn forget_the_gone(&self) -> Result<()> {
+        let mut state = self.state()?;
+        let known = self.releases()?;
+        state.before.retain(|id| known.contains(id));
+        let excess = state.before.len().saturating_sub(STEPS);
+        state.before.drain(..excess);
+        match self.is_written()? {
+            true => self.set_state(&state),
+            false => Ok(()),
+        }
+    }
+
+    /// The environment that the app was deployed with, as its live release says.
+    pub fn environment(&self) -> Option<String> {
+        let live = self.state().ok()?.live;
+        let any = || self.releases().ok()?.pop();
+        self.release(&live.or_else(any)?).ok()??.environment
     }
 
     /// The change under way, if one was interrupted.
