@@ -96,7 +96,7 @@ impl Ctx {
         let installed = |name: &str| format!("{VENDOR_DIR}/{name}/robot.toml");
         let root = &self.host.root;
         if let Some(name) = &self.app {
-            let path = root.path(&installed(name));
+            let path = root.followed(&installed(name));
             if path.is_file() {
                 return Ok(path);
             }
@@ -110,12 +110,12 @@ impl Ctx {
         }
         let mut found = Vec::new();
         for name in root.list(VENDOR_DIR)? {
-            if Name::parse(&name).is_ok() && root.path(&installed(&name)).is_file() {
+            if Name::parse(&name).is_ok() && root.followed(&installed(&name)).is_file() {
                 found.push(name);
             }
         }
         match found.as_slice() {
-            [name] => Ok(root.path(&installed(name))),
+            [name] => Ok(root.followed(&installed(name))),
             [] => refuse(
                 "there is no `robot.toml` here and no app is installed",
                 "go to the app's directory, or name the manifest with `--manifest FILE`",
@@ -195,13 +195,19 @@ impl Ctx {
             );
         }
         let root = self.host.root.path("/");
+        let shown = root.to_string_lossy();
+        let shown = shown.trim_end_matches('/');
         if !root.is_dir() {
             return refuse(
-                format!(
-                    "the root `{}` is not a directory",
-                    root.to_string_lossy().trim_end_matches('/')
-                ),
+                format!("the root `{shown}` is not a directory"),
                 "name the directory that holds the tree with `--root DIR`",
+            );
+        }
+        let etc = self.host.root.meta("/etc")?;
+        if self.host.is_offline() && etc.is_some_and(|meta| meta.is_symlink) {
+            return refuse(
+                format!("`/etc` of the root `{shown}` is a link"),
+                "make it a directory: the services' users are written there",
             );
         }
         if !self.host.is_offline() && !self.host.systemd.is_booted() {

@@ -54,7 +54,7 @@ impl Lock {
     pub fn is_current(&self, root: &Root, path: &str) -> bool {
         let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
         let own = self.file.metadata().map(id).ok();
-        own.is_some() && own == std::fs::metadata(root.path(path)).map(id).ok()
+        own.is_some() && own == std::fs::metadata(root.followed(path)).map(id).ok()
     }
 
     /// Takes the lock whose file is at `path`, waiting for it up to `wait`.
@@ -63,7 +63,7 @@ impl Lock {
     /// [`LockError::Held`] names the holder.
     pub fn take(root: &Root, path: &str, doing: &str, wait: Duration) -> Result<Self, LockError> {
         let open = || -> anyhow::Result<File> {
-            let real = root.path(path);
+            let real = root.followed(path);
             let file = File::options()
                 .read(true)
                 .write(true)

@@ -1,7 +1,7 @@
 //! The door: the only module that touches files, processes, the clock and the environment.
 //!
 //! `clippy.toml` refuses those calls everywhere else. Every path is relative to a [`Root`], so
-//! that `--root DIR` works for all of it.
+//! that `--root DIR` works for all of it, and links in that tree do not lead to the running host.
 
 #![expect(
     clippy::disallowed_methods,
@@ -12,6 +12,7 @@ mod activation;
 mod answers;
 mod clock;
 pub mod copy;
+mod disk;
 pub mod files;
 mod group;
 pub mod journald;
@@ -20,12 +21,12 @@ mod lock;
 mod network;
 mod process;
 mod relay;
+mod resolve;
 mod root;
 mod runner;
 mod signals;
 mod systemd;
 mod users;
-mod volume;
 mod walk;
 
 pub use activation::{Inherited, Peer, notify_ready, notify_stopping};

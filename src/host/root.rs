@@ -5,6 +5,7 @@
 //! rename(2), fsync of the directory. A reader sees the old file or the new one.
 
 use super::leftovers::beside;
+use super::resolve::resolve;
 use crate::tree::Entry;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File, Permissions};
@@ -49,9 +50,22 @@ impl Root {
         }
     }
 
-    /// The real path of an absolute path on the host.
+    /// The real path of an absolute path on the host. In a tree that is not running, no link on
+    /// the way leads out of it; one in the last place is left to the caller.
     pub fn path(&self, path: &str) -> PathBuf {
-        self.base.join(path.trim_start_matches('/'))
+        self.real(path, false)
+    }
+
+    /// As [`Root::path`], with a link in the last place followed: for opening what is there.
+    pub fn followed(&self, path: &str) -> PathBuf {
+        self.real(path, true)
+    }
+
+    fn real(&self, path: &str, last: bool) -> PathBuf {
+        if self.base == Path::new("/") {
+            return Path::new("/").join(path);
+        }
+        resolve(&self.base, Path::new(path), last)
     }
 
     /// Reads a file; `None` when it is not there.
@@ -59,7 +73,7 @@ impl Root {
     /// # Errors
     /// The operating system's, with the path.
     pub fn read(&self, path: &str) -> Result<Option<Vec<u8>>> {
-        let real = self.path(path);
+        let real = self.followed(path);
         absent(fs::read(&real)).with_context(|| format!("reading `{}`", real.display()))
     }
 
@@ -126,7 +140,7 @@ impl Root {
     /// # Errors
     /// The operating system's, with the path.
     pub fn meta_followed(&self, path: &str) -> Result<Option<Meta>> {
-        let real = self.path(path);
+        let real = self.followed(path);
         let meta = absent(fs::metadata(&real))
             .with_context(|| format!("looking at `{}`", real.display()))?;
         Ok(meta.map(|meta| facts(&meta)))
@@ -137,7 +151,7 @@ impl Root {
     /// # Errors
     /// The operating system's, with the path.
     pub fn list(&self, path: &str) -> Result<Vec<String>> {
-        let real = self.path(path);
+        let real = self.followed(path);
         let context = || format!("listing `{}`", real.display());
         let Some(entries) = absent(fs::read_dir(&real)).with_context(context)? else {
             return Ok(Vec::new());
@@ -170,7 +184,7 @@ impl Root {
     /// # Errors
     /// The operating system's, with the path.
     pub fn make_dir(&self, path: &str, mode: u32) -> Result<()> {
-        let real = self.path(path);
+        let real = self.followed(path);
         let context = || format!("making the directory `{}`", real.display());
         if real.is_dir() {
             return Ok(());
@@ -298,7 +312,7 @@ impl Root {
     /// # Errors
     /// The operating system's, with the path.
     pub fn append(&self, path: &str, line: &str) -> Result<()> {
-        let real = self.path(path);
+        let real = self.followed(path);
         let append = || -> std::io::Result<()> {
             let mut options = File::options();
             options.read(true).append(true).create(true).mode(0o600);
@@ -312,35 +326,6 @@ impl Root {
             file.sync_all()
         };
         append().with_context(|| format!("appending to `{}`", real.display()))
-    }
-
-    /// Writes everything of the file system that holds `path` to the disk (syncfs(2)), and
-    /// reports what could not be written.
-    ///
-    /// # Errors
-    /// The operating system's, with the path.
-    pub fn sync_file_system(&self, path: &str) -> Result<()> {
-        let real = self.path(path);
-        let sync = || -> std::io::Result<()> {
-            let dir = File::open(&real)?;
-            loop {
-                match nix::unistd::syncfs(&dir) {
-                    Err(nix::errno::Errno::EINTR) => {}
-                    ended => return Ok(ended?),
-                }
-            }
-        };
-        sync().with_context(|| format!("syncing the file system of `{}`", real.display()))
-    }
-
-    /// Makes the names in a directory durable.
-    ///
-    /// # Errors
-    /// The operating system's, with the path.
-    pub fn sync_dir(&self, path: &str) -> Result<()> {
-        let real = self.path(path);
-        let sync = || File::open(&real)?.sync_all();
-        sync().with_context(|| format!("syncing `{}`", real.display()))
     }
 
     pub(super) fn sync_parent(&self, real: &Path) -> std::io::Result<()> {

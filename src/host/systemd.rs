@@ -263,16 +263,21 @@ impl Systemd {
         self.configured("systemd-tmpfiles", &["--create"], root, file)
     }
 
+    /// Below a root the tools get the text, with paths on which no link is left: both follow links
+    /// of the tree to the running host (systemd-tmpfiles to make parent directories).
     fn configured(&self, tool: &str, flags: &[&str], root: &super::Root, file: &str) -> Result<()> {
         let mut argv = vec![tool.to_owned()];
         argv.extend(flags.iter().map(|flag| (*flag).to_owned()));
-        // Below a root, a path is taken as one of this host: a bare name is looked up in the tree.
-        let name = file.rsplit('/').next().unwrap_or(file);
-        if self.offline {
-            argv.push(format!("--root={}", root.path("/").display()));
+        if !self.offline {
+            argv.push(file.to_owned());
+            return Command::new(argv).run().map(drop);
         }
-        argv.push(if self.offline { name } else { file }.to_owned());
-        Command::new(argv).run().map(drop)
+        argv.push(format!("--root={}", root.path("/").display()));
+        argv.push("-".to_owned());
+        let text = root.read_text(file)?.unwrap_or_default();
+        let lines: Vec<String> = text.lines().map(|line| inside(root, line)).collect();
+        let text = lines.join("\n") + "\n";
+        Command::new(argv).input(text).run().map(drop)
     }
 
     /// `systemd-analyze verify` on unit files in `dir`, with their drop-ins.
@@ -314,6 +319,20 @@ impl Systemd {
             .map(|output| output.stdout)
             .unwrap_or_default();
         text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// A line of configuration whose second word is where that path lies in the tree.
+fn inside(root: &super::Root, line: &str) -> String {
+    let mut words = line.splitn(3, ' ');
+    match (words.next(), words.next(), words.next()) {
+        (Some(kind), Some(path), Some(rest)) if path.starts_with('/') => {
+            let base = root.path("/");
+            let real = root.path(path);
+            let below = real.strip_prefix(&base).unwrap_or(&real);
+            format!("{kind} /{} {rest}", below.display())
+        }
+        _ => line.to_owned(),
     }
 }
 

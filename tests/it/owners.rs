@@ -4,6 +4,7 @@ use crate::offline::{MANIFEST, app, deploy, host};
 use crate::test::Test;
 use crate::tree::{self, Kind};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 
 const UNITS: &str = "usr/local/lib/systemd/system";
 
@@ -74,6 +75,73 @@ fn what_a_stranger_owns_is_not_taken() {
             format!("error: `{named}` is there already and is not this app's\n\nhint: {hint}\n");
         refused(&test, path, &stderr);
     }
+}
+
+/// Links of an image mean the image: `/opt` on another disk, absolute and relative.
+#[test]
+fn links_of_a_tree_do_not_lead_out_of_it() {
+    let plain = app();
+    deploy(&plain);
+    for (place, depth) in [
+        ("opt", 0),
+        ("var/lib", 1),
+        ("etc/systemd", 1),
+        ("usr/local/lib", 2),
+    ] {
+        for absolute in [true, false] {
+            let case = format!("{place}, absolute: {absolute}");
+            let test = app();
+            let outside = test.outside("escape");
+            let target = match absolute {
+                true => outside.clone(),
+                false => {
+                    PathBuf::from("../".repeat(depth + 20)).join(outside.strip_prefix("/").unwrap())
+                }
+            };
+            // The same path, inside: there the link leads.
+            let inside = test.root("").join(outside.strip_prefix("/").unwrap());
+            for dir in [&outside, &inside, &test.root(place)] {
+                std::fs::create_dir_all(dir).unwrap();
+            }
+            std::fs::remove_dir(test.root(place)).unwrap();
+            std::os::unix::fs::symlink(&target, test.root(place)).unwrap();
+            deploy(&test);
+            let run = test.run(["deploy", "--apply"]).case(&case);
+            run.stderr("nothing to do: 1.0-[ID] is live\n").success();
+            assert_eq!(tree::read(&outside).len(), 0, "{case}: it led out");
+            let moved = tree::read(&inside);
+            for path in tree::read(&plain.root(place)).keys() {
+                // The host's own tools make what the plain tree has besides.
+                assert!(moved.contains_key(path), "{case}: {path} is missing");
+            }
+            test.write("src/data/pages.txt", "another");
+            deploy(&test);
+            test.run(["rollback"]).any_stderr().case(&case).success();
+            test.run(["remove", "--purge"])
+                .any_stderr()
+                .case(&case)
+                .success();
+            let left = test.tree();
+            let own =
+                |path: &&String| path.contains("shop") && !path.starts_with("run/robotctl/root/");
+            assert_eq!(left.keys().find(own), None, "{case}: something was left");
+            assert_eq!(tree::read(&outside).len(), 0, "{case}: it led out");
+        }
+    }
+}
+
+/// The tools that make users would follow it.
+#[test]
+fn a_tree_whose_settings_lie_elsewhere_is_refused() {
+    let test = app();
+    std::os::unix::fs::symlink(test.outside("escape"), test.root("etc")).unwrap();
+    let run = test.run(["deploy", "--apply"]);
+    run.stderr(
+        "error: `/etc` of the root `[DIR]/root` is a link\n\n\
+         hint: make it a directory: the services' users are written there\n",
+    )
+    .status(2);
+    assert_eq!(test.tree().len(), 1, "something was made");
 }
 
 #[test]
