@@ -2,9 +2,11 @@
 //!
 //! `systemd-analyze verify` passes over most of this. Documents are generated from the table.
 
+mod paths;
 mod runtimes;
 
 use super::{App, Service, Shape, Socket, Target, Type};
+use paths::{home_path, writable_code};
 use runtimes::uvicorn_stops;
 
 /// How much a lint matters.
@@ -76,6 +78,8 @@ pub const LINTS: &[Lint] = &[
         summary: "a `$` in a command, where nothing expands it" },
     Lint { id: "secret-in-env", weight: Weight::Warning, look: secret_in_env,
         summary: "a secret in the environment, which every process of the service inherits" },
+    Lint { id: "package-name", weight: Weight::Warning, look: package_name,
+        summary: "an app called `robot`, as robotctl's own reference application is" },
     Lint { id: "public-address", weight: Weight::Notice, look: public_address,
         summary: "an address that other machines can reach" },
     Lint { id: "root", weight: Weight::Notice, look: root,
@@ -175,15 +179,6 @@ fn on(value: Option<&str>) -> bool {
     value.is_some_and(|value| ["yes", "true", "on", "1"].contains(&value))
 }
 
-/// Whether one path is the other or lies below it, either way round.
-fn covers(one: &str, other: &str) -> bool {
-    let below = |path: &str, dir: &str| {
-        let rest = path.strip_prefix(dir.trim_end_matches('/'));
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    below(one, other) || below(other, one)
-}
-
 fn wrapped_socket(case: &Case<'_>) -> Vec<(String, &'static str)> {
     let activated = case.service.has_socket_unit() && case.service.socket == Socket::Activate;
     let hit = |name| {
@@ -255,54 +250,6 @@ fn private_capabilities(case: &Case<'_>) -> Vec<(String, &'static str)> {
     )]
 }
 
-fn writable_code(case: &Case<'_>) -> Vec<(String, &'static str)> {
-    // A job of root's that looks after releases has to, and says so by name.
-    if case.service.user.as_str() == "root" && case.shape.allows("exec-writable") {
-        return Vec::new();
-    }
-    let listed = case
-        .service
-        .sandbox
-        .read_write
-        .iter()
-        .map(ToString::to_string);
-    let own = ["ReadWritePaths", "BindPaths"]
-        .into_iter()
-        .filter_map(|key| case.directive(key));
-    let own = own.flat_map(str::split_whitespace);
-    let own = own.map(|path| path.trim_start_matches(['-', '+']).to_owned());
-    let hit = |path: String| {
-        (
-            format!("may write `{path}`, where its code lies"),
-            "let it write below `{state}`: what is written must not be what is run",
-        )
-    };
-    let code = [case.app.layout.opt(), "/usr".to_owned(), "/etc".to_owned()];
-    let code = |path: &String| path == "/" || code.iter().any(|dir| covers(path, dir));
-    listed.chain(own).filter(code).map(hit).collect()
-}
-
-fn home_path(case: &Case<'_>) -> Vec<(String, &'static str)> {
-    if case.shape.allows("home") || case.directive("ProtectHome").is_some() {
-        return Vec::new();
-    }
-    let service = case.service;
-    let words = service
-        .exec
-        .iter()
-        .chain(service.exec_start_pre.iter().flatten());
-    let words = words.map(super::Text::as_str);
-    let words = words.chain([service.working_directory.as_str()]);
-    let home = |word: &&str| ["/home/", "/root/"].iter().any(|dir| word.starts_with(dir));
-    let hit = |word: &str| {
-        (
-            format!("uses `{word}`, and sees no home directories"),
-            "put it into the release; `allow = [\"home\"]` makes homes readable",
-        )
-    };
-    words.filter(home).map(hit).collect()
-}
-
 fn unexpanded(case: &Case<'_>) -> Vec<(String, &'static str)> {
     let shell = |name: &str| name.ends_with("sh");
     let program = case.service.exec.first().map_or("", |word| word.as_str());
@@ -345,6 +292,24 @@ fn secret_in_env(case: &Case<'_>) -> Vec<(String, &'static str)> {
         )
     };
     env.map(|(name, _)| hit(name.as_str())).collect()
+}
+
+/// The reference application runs nothing but `robotctl` itself.
+fn package_name(case: &Case<'_>) -> Vec<(String, &'static str)> {
+    let strange = |service: &&Service| {
+        let program = service.exec.first().map_or("", |word| word.as_str());
+        !program.ends_with("/bin/robotctl")
+    };
+    let first = case.app.services.iter().find(strange);
+    if case.app.name.as_str() != "robot" || first.is_none_or(|one| one.name != case.service.name) {
+        return Vec::new();
+    }
+    vec![(
+        "is of an app called `robot`, which is the name of the package's own: removing the \
+         package removes it, and purging it deletes its state"
+            .to_owned(),
+        "give the app another name",
+    )]
 }
 
 fn public_address(case: &Case<'_>) -> Vec<(String, &'static str)> {

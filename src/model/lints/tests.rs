@@ -67,6 +67,25 @@ fn each_lint_hits_what_it_is_for() {
     }
 }
 
+/// Told once for an app, and never of the package's own, which runs `robotctl` alone.
+#[test]
+fn the_packages_own_name_is_no_other_apps() {
+    let hits = |name: &str, program: &str| -> Vec<String> {
+        let text = format!(
+            "[app]\nname = \"{name}\"\nversion = \"1\"\n\
+             [service.v]\nexec = [\"{program}\"]\n[service.w]\nexec = [\"{program}\"]\n"
+        );
+        let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
+        let hits = lint(&app, None).into_iter();
+        hits.map(|hit| format!("{}: {}", hit.lint, hit.message))
+            .collect()
+    };
+    let [hit] = hits("robot", "/usr/bin/w").try_into().unwrap();
+    assert!(hit.starts_with("package-name: service `v` "), "{hit}");
+    assert_eq!(hits("rover", "/usr/bin/w"), [""; 0]);
+    assert_eq!(hits("robot", "{current}/bin/robotctl"), [""; 0]);
+}
+
 #[test]
 fn what_is_sound_is_left_alone() {
     for service in [
