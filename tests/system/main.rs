@@ -72,6 +72,7 @@ const TESTS: &[Test] = tests![
     crash::killed_anywhere_it_ends_in_the_old_release,
     package::it_is_installed_used_removed_and_purged,
     package::other_apps_outlive_the_package,
+    package::purge_stops_what_could_not_be_removed,
     crash::killed_while_rolling_back_it_ends_in_the_release_that_was_live,
     crash::power_cut_in_a_change_is_ended_before_services_start,
     wiki::the_wiki_is_deployed_upgraded_and_rolled_back,

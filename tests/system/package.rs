@@ -113,11 +113,36 @@ pub fn it_is_installed_used_removed_and_purged(machine: &Machine) {
     assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("000 "));
 }
 
+/// The services whose removal failed are stopped before their files go.
+pub fn purge_stops_what_could_not_be_removed(machine: &Machine) {
+    machine.copy_in(Path::new(&package()), "/root/robot.deb");
+    let before = around(machine);
+    apt(machine, "install /root/robot.deb").exits(0);
+    machine.robotctl("deploy --apply").exits(0);
+    machine.ok(
+        "for record in /var/lib/robotctl/robot/releases/*.json; do echo damaged > $record; done",
+    );
+    apt(machine, "remove robot")
+        .exits(0)
+        .says("its services were not removed");
+    assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("200 "));
+    apt(machine, "purge robot").exits(0);
+    assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("000 "));
+    assert_eq!(
+        machine.ok("systemctl list-units --all --plain --no-legend 'robot*'"),
+        ""
+    );
+    assert_eq!(machine.ok("pgrep -u robot || true"), "");
+    assert_eq!(around(machine), before, "purge leaves nothing");
+}
+
 /// An app of one's own runs on without robotctl, and is known again when that comes back.
 pub fn other_apps_outlive_the_package(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
     apt(machine, "install /root/robot.deb").exits(0);
-    let demo = crate::demo::demo("1.0");
+    let mut demo = crate::demo::demo("1.0");
+    demo.tables = "[service.files]\nsocket = \"proxy\"\nlisten = [\"127.0.0.1:8095\"]\n\
+        exec = [\"/usr/bin/python3\", \"-m\", \"http.server\", \"--bind\", \"127.0.0.1\", \"8095\"]\n";
     let text = demo.manifest().replace("127.0.0.1:8080", "127.0.0.1:8090");
     demo.write(machine);
     machine.write("/root/demo/robot.toml", &text, 0o644);
@@ -125,8 +150,12 @@ pub fn other_apps_outlive_the_package(machine: &Machine) {
         .robotctl("--manifest /root/demo/robot.toml deploy --apply")
         .exits(0);
     machine.robotctl("--app robot deploy --apply").exits(0);
-    apt(machine, "purge robot").exits(0);
+    apt(machine, "purge robot")
+        .exits(0)
+        .says("services that will not start without robotctl: demo");
     assert_eq!(machine.get("http://127.0.0.1:8090"), "200 1.0");
+    let relayed = machine.get("http://127.0.0.1:8095");
+    assert!(relayed.starts_with("200 "), "{relayed}");
     assert!(machine.exists("/var/lib/robotctl/demo/state.json"));
     apt(machine, "install /root/robot.deb").exits(0);
     machine
