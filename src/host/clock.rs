@@ -1,6 +1,47 @@
 //! The clock, and the one bounded wait.
 
+use super::signals::interrupted;
 use std::time::{Duration, Instant};
+
+/// A year: longer than anything here waits.
+const ENDLESS: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// A point in time by which something must have ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// In a while from now.
+    pub fn after(time: Duration) -> Self {
+        Self(Instant::now() + time.min(ENDLESS))
+    }
+
+    /// How long it is until then; zero once it is over.
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether it has passed.
+    pub fn is_over(self) -> bool {
+        self.left().is_zero()
+    }
+}
+
+/// Tells how long ago something was.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Begins to count.
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// The time since then.
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}
 
 /// The current instant, to seconds, as RFC 3339 shows it.
 pub fn now() -> jiff::Timestamp {
@@ -19,7 +60,7 @@ pub fn stamp() -> String {
 }
 
 /// Asks again, with pauses that grow from 5 ms to 250 ms, until `ask` answers or `within` has
-/// passed; then the last answer counts.
+/// passed or the user wants no more of it; then the last answer counts.
 ///
 /// For facts that no event announces, such as a port that begins to accept.
 pub fn wait_until<T, E>(within: Duration, mut ask: impl FnMut() -> Result<T, E>) -> Result<T, E> {
@@ -28,7 +69,7 @@ pub fn wait_until<T, E>(within: Duration, mut ask: impl FnMut() -> Result<T, E>)
     loop {
         match ask() {
             Ok(answer) => return Ok(answer),
-            Err(error) if start.elapsed() >= within => return Err(error),
+            Err(error) if start.elapsed() >= within || interrupted() => return Err(error),
             Err(_) => {}
         }
         let left = within.saturating_sub(start.elapsed());

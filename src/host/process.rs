@@ -82,6 +82,16 @@ fn mapped(line: &str) -> Option<(u64, u64)> {
     (inode != 0).then(|| (nix::sys::stat::makedev(major, minor), inode))
 }
 
+/// This process's own id.
+pub fn pid() -> u32 {
+    std::process::id()
+}
+
+/// Whether a process is there.
+pub fn is_running(pid: u32) -> bool {
+    PathBuf::from(format!("/proc/{pid}")).exists()
+}
+
 /// Whether a process is kept out of sight, or has ended (proc(5), "hidepid").
 pub fn is_hidden(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_err()

@@ -1,8 +1,16 @@
 //! Other programs: arguments in, output out, and an error that shows the command as typed.
 
+use super::clock::Deadline;
+use super::signals::interrupted;
 use anyhow::{Context, Result, bail};
-use std::io::Write as _;
-use std::process::{Command as Process, Stdio};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::process::{Child, Command as Process, Stdio};
+use std::time::Duration;
+
+/// How often a wait for a program looks whether anybody still wants it.
+const TICK: Duration = Duration::from_millis(200);
 
 /// A command to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +72,43 @@ impl Command {
     /// # Errors
     /// When it cannot be started.
     pub fn output(&self) -> Result<Output> {
-        use std::os::unix::process::ExitStatusExt as _;
+        self.ended(self.spawn()?)
+    }
+
+    /// Runs a program that prints little to its end; `None` when it had to be killed because the
+    /// time is over, or because the user waits no longer.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn output_within(&self, time: Duration) -> Result<Option<Output>> {
+        let deadline = Deadline::after(time);
+        let mut child = self.spawn()?;
+        let mut stderr = child.stderr.take().context("its words are lost")?;
+        let mut said = Vec::new();
+        loop {
+            if deadline.is_over() || interrupted() {
+                child.kill().ok();
+                child.wait().ok();
+                return Ok(None);
+            }
+            let left = PollTimeout::try_from(deadline.left().min(TICK));
+            let mut watched = [PollFd::new(stderr.as_fd(), PollFlags::POLLIN)];
+            let ready = poll(&mut watched, left.unwrap_or(PollTimeout::ZERO));
+            let mut buffer = [0; 4096];
+            // A signal wakes it too.
+            if ready.is_ok_and(|count| count > 0) {
+                match stderr.read(&mut buffer).unwrap_or(0) {
+                    0 => break,
+                    count => said.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+                }
+            }
+        }
+        let mut output = self.ended(child)?;
+        output.stderr = String::from_utf8_lossy(&said).into_owned();
+        Ok(Some(output))
+    }
+
+    fn spawn(&self) -> Result<Child> {
         let Some((program, arguments)) = self.argv.split_first() else {
             bail!("running an empty command");
         };
@@ -88,6 +132,12 @@ impl Command {
         if let (Some(input), Some(mut stdin)) = (&self.input, child.stdin.take()) {
             stdin.write_all(input).with_context(context)?;
         }
+        Ok(child)
+    }
+
+    fn ended(&self, child: Child) -> Result<Output> {
+        use std::os::unix::process::ExitStatusExt as _;
+        let context = || format!("running `{}`", self.shown());
         let output = child.wait_with_output().with_context(context)?;
         let status = output.status;
         let code = status
@@ -105,7 +155,14 @@ impl Command {
     /// # Errors
     /// When it cannot be started or fails: the error shows the command and the end of stderr.
     pub fn run(&self) -> Result<String> {
-        let output = self.output()?;
+        self.judged(self.output()?)
+    }
+
+    /// The standard output of a run that went well.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn judged(&self, output: Output) -> Result<String> {
         if output.success() {
             return Ok(output.stdout);
         }
@@ -117,5 +174,30 @@ impl Command {
             output.code,
             tail.join("; ")
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Command;
+    use crate::host::Stopwatch;
+    use std::time::Duration;
+
+    #[test]
+    fn a_program_that_hangs_is_killed_in_time() {
+        let watch = Stopwatch::start();
+        let hangs = Command::new(["sleep", "60"]);
+        assert_eq!(
+            hangs.output_within(Duration::from_millis(100)).unwrap(),
+            None
+        );
+        assert!(watch.elapsed() < Duration::from_secs(10), "{watch:?}");
+        let ends = Command::new(["sh", "-c", "echo out; echo no >&2; exit 3"]);
+        let output = ends
+            .output_within(Duration::from_secs(60))
+            .unwrap()
+            .unwrap();
+        let said = (output.stdout.as_str(), output.stderr.as_str());
+        assert_eq!((output.code, said), (3, ("out\n", "no\n")));
     }
 }

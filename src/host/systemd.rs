@@ -4,6 +4,10 @@ use super::runner::{Command, Output};
 use anyhow::{Context, Result, anyhow, bail};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
+
+/// How many seconds a unit that was given up is waited for.
+const STOPS: &str = "10";
 
 /// The service manager of the host.
 #[derive(Debug, Clone)]
@@ -107,7 +111,38 @@ impl Systemd {
     /// # Errors
     /// As [`Command::run`].
     pub fn start(&self, units: &[String]) -> Result<()> {
-        self.verb(&["start"], units)
+        self.awaited("start", units)
+    }
+
+    /// Starts a unit as [`Systemd::start`] does; one that is still on its way when the time is
+    /// over, or when the user waits no longer, is stopped, and false.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn start_within(&self, unit: &str, time: Duration) -> Result<bool> {
+        if self.offline {
+            return Ok(true);
+        }
+        let start = Command::new(["systemctl", "start", "--", unit]);
+        if let Some(output) = start.output_within(time)? {
+            return start.judged(output).map(|_| true);
+        }
+        // One that does not end when it is told to is not waited for.
+        let stop = ["timeout", STOPS, "systemctl", "stop", "--", unit];
+        Command::new(stop).output().map(|_| false)
+    }
+
+    /// A verb that may take long: whoever presses Ctrl-C where that is heeded waits no longer.
+    fn awaited(&self, verb: &str, units: &[String]) -> Result<()> {
+        if self.offline || units.is_empty() {
+            return Ok(());
+        }
+        let head = ["systemctl", verb, "--"].map(str::to_owned);
+        let command = Command::new(head.into_iter().chain(units.iter().cloned()));
+        match command.output_within(Duration::MAX)? {
+            Some(output) => command.judged(output).map(drop),
+            None => bail!("`{}` was interrupted", command.shown()),
+        }
     }
 
     /// Asks for units to be started and does not wait: for use while the host is booting.
@@ -131,7 +166,7 @@ impl Systemd {
     /// # Errors
     /// As [`Command::run`].
     pub fn restart(&self, units: &[String]) -> Result<()> {
-        self.verb(&["restart"], units)
+        self.awaited("restart", units)
     }
 
     /// Stops units and waits until they are down.
