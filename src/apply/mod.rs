@@ -33,7 +33,7 @@ use crate::plan::{Action, Plan};
 use crate::record::{Book, Event, FORMAT, Journal, Step, Units};
 use crate::tree::FileTree;
 use crate::verify::{Unhealthy, run_jobs, verify};
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use commit::{Back, back, commit, finish_back};
 
 /// Events that the app's own history keeps; the systemd journal gets all of them.
@@ -212,7 +212,18 @@ pub fn apply(
     // It may be there although it failed; nothing has changed, so there is nothing to undo.
     let begun = work.book.set_journal(&journal);
     begun.inspect_err(|_| drop(work.book.clear_journal()))?;
-    let outcome = forward(work, plan, app, tree, &journal, operation).and_then(|()| {
+    let forward = || forward(work, plan, app, tree, &journal, operation);
+    let outcome = match operation {
+        // Whoever leaves a release behind wants to be away from it, not back.
+        Operation::Rollback | Operation::Pin { .. } => forward(),
+        Operation::Deploy => host::heeding_signals(|| {
+            forward().map_err(|error| match host::interrupted() {
+                true => anyhow!("it was interrupted"),
+                false => error,
+            })
+        }),
+    };
+    let outcome = outcome.and_then(|()| {
         journal.step = Step::Committing;
         work.book.set_journal(&journal)
     });

@@ -14,6 +14,7 @@ use crate::render::render;
 use crate::stage::{Base, Draft, Filled, Source, fill, is_staged, publish, release_id, scan};
 use crate::tree::FileTree;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -207,10 +208,7 @@ fn deploy(
         programs(&ctx.host, app, &id)?;
         verify_units(&ctx.host, app, &prepared.tree)
     };
-    let ready = ready().and_then(|()| {
-        hooks::before(work, &plan, app)?;
-        precheck(work, &plan, app, ctx.target(app), &tight)
-    });
+    let ready = ready().and_then(|()| tried(ctx, work, &plan, app, &tight));
     if let Err(error) = ready {
         let undone = match there {
             // It was there before this command, and may be needed.
@@ -239,6 +237,28 @@ fn deploy(
         }
     }
     Ok(exit)
+}
+
+/// Tries the new release while nothing live has changed; Ctrl-C ends the trial.
+fn tried(
+    ctx: &Ctx,
+    work: &Work<'_>,
+    plan: &Plan,
+    app: &App,
+    tight: &BTreeMap<String, String>,
+) -> Result<()> {
+    let trial = || {
+        let outcome = hooks::before(work, plan, app)
+            .and_then(|()| precheck(work, plan, app, ctx.target(app), tight));
+        match host::interrupted() {
+            true => refuse(
+                "the deploy was interrupted, nothing was changed",
+                "deploy again",
+            ),
+            false => outcome,
+        }
+    };
+    guarded(|| host::heeding_signals(trial))
 }
 
 /// Why the plan is not to be done, if so.
@@ -327,7 +347,7 @@ fn discard(ctx: &Ctx, work: &Work<'_>, app: &App, id: &str) -> Result<()> {
     work.book.forget(id)
 }
 
-/// Runs what must not be torn: a lost terminal or Ctrl-C waits until it has ended.
+/// Runs what must not be torn: a lost terminal or Ctrl-C does not end it where it stands.
 pub(super) fn guarded<T>(then: impl FnOnce() -> T) -> T {
     let held = host::hold_signals();
     let out = then();
