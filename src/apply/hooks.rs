@@ -1,13 +1,16 @@
 //! The app's own jobs of a deploy: once, as its user, in its sandbox, on the new release.
 
-use super::precheck::remove_units;
 use super::{About, Refusal, Work};
 use crate::host;
-use crate::model::{App, Service, Target};
+use crate::model::{App, Service};
 use crate::plan::Plan;
-use crate::render::hook;
-use crate::verify::cause_text;
+use crate::render::Mount;
+use crate::verify::Errand;
 use anyhow::{Result, anyhow};
+use std::time::Duration;
+
+/// How much longer than its own timeout a job may take to be gone.
+const SLACK: Duration = Duration::from_secs(60);
 
 /// Runs `hooks.before-switch` while the earlier release is live and nothing has changed.
 ///
@@ -66,42 +69,23 @@ pub(super) fn after(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
 }
 
 fn run(work: &Work<'_>, plan: &Plan, app: &App, job: &Service) -> Result<()> {
-    let host = work.host;
-    let unit = app.unit(job);
-    let tree = hook(app, job, target(work, app), &plan.to)?;
-    for (path, entry) in tree.iter() {
-        host.root.put(path, Some(entry))?;
-    }
-    host.systemd.daemon_reload()?;
+    let errand = Errand::put(work.host, app, job, Mount::Pinned(&plan.to))?;
     let name = job.name.as_str();
     let name = name
         .strip_suffix(crate::model::Hooks::SUFFIX)
         .unwrap_or(name);
+    let unit = app.unit(job);
     let about = About {
         release: Some(&plan.to),
         unit: Some(&unit),
     };
     work.tell("info", "hook", about, &format!("running `{name}`"));
-    // A job counts as started once it has ended well.
-    let ended = host
-        .systemd
-        .start(std::slice::from_ref(&unit))
-        .map_err(|_| {
-            let state = host.systemd.show_one(&unit).unwrap_or_default();
-            let lines = host.systemd.last_lines(&unit, 8).join("\n    ");
-            anyhow!("`hooks.{name}` failed: {}\n    {lines}", cause_text(&state))
-        });
-    host.systemd.stop(std::slice::from_ref(&unit)).ok();
-    host.systemd.reset_failed(std::slice::from_ref(&unit));
-    remove_units(host, &tree)?;
-    host.systemd.daemon_reload()?;
+    // Its own `timeout` ends it: this is for a systemd that does not.
+    let ended = errand.run(job.timeout_start.duration.saturating_add(SLACK));
+    let ended = ended.map_err(|what| {
+        let lines = errand.last_lines(8).join("\n    ");
+        anyhow!("`hooks.{name}` failed: {what}\n    {lines}")
+    });
+    errand.end()?;
     ended
-}
-
-/// The systemd that units are written for.
-fn target(work: &Work<'_>, app: &App) -> Target {
-    app.target.unwrap_or_else(|| {
-        let version = work.host.systemd.version();
-        version.map_or(Target::Portable, Target::Version)
-    })
 }

@@ -7,16 +7,19 @@
 //! Its units lie in `/run` and are removed; a killed run leaves them to [`sweep`].
 
 use super::{About, Refusal, Work};
-use crate::host::{self, Host, in_network_of};
+use crate::host::{self, Host, Stopwatch, in_network_of};
 use crate::model::{AbsPath, App, Hooks, Listen, Name, Probe, Service, Socket, Target};
 use crate::plan::{Action, Plan};
 use crate::render::{RUNTIME_UNIT_DIR, precheck as copy_units};
 use crate::tree::{Entry, FileTree};
-use crate::verify::{Verdict, cause_text, check_service, settle, settle_time, still_answers};
+use crate::verify::{
+    Verdict, cause_text, check_service, is_at_work, remove_units, settle, settle_time,
+    still_answers,
+};
 use anyhow::{Context, Result, anyhow};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What the names of second copies end in.
 const SUFFIX: &str = "-precheck";
@@ -207,7 +210,7 @@ fn attempt(
     for (at, one) in copies.iter().enumerate() {
         started(host, app, one).map_err(|error| (at, error))?;
     }
-    let from = Instant::now();
+    let from = Stopwatch::start();
     let mut verdicts = Vec::new();
     let mut counts = Vec::new();
     for (at, one) in copies.iter().enumerate() {
@@ -228,7 +231,7 @@ fn attempt(
         (at.unwrap_or(0), anyhow!("it went down again: {what}"))
     })?;
     for (at, one) in copies.iter().enumerate() {
-        let look = || still_answers(host, app, &one.copy, trace);
+        let look = || still_answers(host, &one.copy, trace);
         let seen = one.look(host, look).map_err(|error| (at, error))?;
         seen.map_err(|what| (at, anyhow!("after a while, {what}")))?;
     }
@@ -267,20 +270,6 @@ fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
         }
     }
     host.systemd.daemon_reload()
-}
-
-/// Removes units that lie in `/run`, with the directories of their drop-ins.
-pub(super) fn remove_units(host: &Host, tree: &FileTree) -> Result<()> {
-    for (path, _) in tree.iter() {
-        host.root.remove_file(path)?;
-        // Never the unit directory itself: it is how a host says that it runs systemd.
-        if let Some((dir, _)) = path.rsplit_once('/')
-            && dir != RUNTIME_UNIT_DIR
-        {
-            host.root.remove_dir_if_empty(dir)?;
-        }
-    }
-    Ok(())
 }
 
 /// The administrator's own drop-ins of a unit: a copy of it must obey them too.
@@ -330,7 +319,7 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
     let mut found = false;
     for name in host.root.list(RUNTIME_UNIT_DIR)? {
         let path = format!("{RUNTIME_UNIT_DIR}/{name}");
-        if !copy(&name) || !made_for(host, &path, app)? {
+        if !copy(&name) || is_at_work(&name, app) || !made_for(host, &path, app)? {
             continue;
         }
         found = true;

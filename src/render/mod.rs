@@ -178,11 +178,11 @@ pub fn precheck(app: &App, copy: &Service, target: Target, id: &str) -> Result<F
     Ok(in_runtime(&tree))
 }
 
-/// A job of a deploy on the release `id`, in the app's own sandbox.
+/// A job of ours on a release, in the sandbox that it asks for.
 ///
 /// # Errors
 /// As [`render`].
-pub fn hook(app: &App, job: &Service, target: Target, id: &str) -> Result<FileTree> {
+pub fn job(app: &App, job: &Service, target: Target, mount: Mount<'_>) -> Result<FileTree> {
     let mut tree = FileTree::default();
     let unit = app.unit(job);
     put(
@@ -191,7 +191,7 @@ pub fn hook(app: &App, job: &Service, target: Target, id: &str) -> Result<FileTr
         &unit,
         units::service(app, job, units::Role::Main)?,
     );
-    drop_ins(app, job, target, &unit, Mount::Pinned(id), &mut tree)?;
+    drop_ins(app, job, target, &unit, mount, &mut tree)?;
     Ok(in_runtime(&tree))
 }
 

@@ -5,21 +5,28 @@
 //! that really runs the release.
 
 mod cause;
+mod errand;
 mod http;
 mod probe;
 
 pub use cause::{cause, cause_text};
+pub use errand::{Errand, is_at_work, remove_units};
 pub use http::{Address, Answer, get};
 
-use crate::host::{Host, UnitState, release_of, wait_until};
+use crate::host::{Deadline, Host, Stopwatch, UnitState, interrupted, release_of, wait_until};
 use crate::model::{App, Check, Probe, Service};
+use errand::{command, run_job};
 use probe::{describe, probe};
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a service must stay up without a restart when no check says otherwise.
 pub const SETTLE: Duration = Duration::from_secs(3);
+/// Less time than this is no look at all.
+const SHORTEST: Duration = Duration::from_secs(1);
+/// A broken service behind a socket lets clients hang: one look is no longer than this.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// One check's or unit's verdict.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -95,7 +102,7 @@ pub fn verify(
         }
         counts.push((unit, state));
     }
-    let settled_from = Instant::now();
+    let settled_from = Stopwatch::start();
     for service in &services {
         for verdict in check_service(host, app, service, trace) {
             if let Some(failure) = &verdict.failure {
@@ -107,7 +114,7 @@ pub fn verify(
     let whole = settle_time(&services).saturating_sub(settled_from.elapsed());
     settle(host, &counts, whole).map_err(|(unit, what)| fail(&unit, what))?;
     for service in &services {
-        still_answers(host, app, service, trace).map_err(|what| fail(&app.unit(service), what))?;
+        still_answers(host, service, trace).map_err(|what| fail(&app.unit(service), what))?;
     }
     Ok(verdicts)
 }
@@ -197,7 +204,10 @@ pub fn settle(
         }
         Err(())
     });
-    outcome
+    match counts.first() {
+        Some((unit, _)) if interrupted() => Err((unit.clone(), "interrupted".to_owned())),
+        _ => outcome,
+    }
 }
 
 /// Looks once more at what answers: processes behind a main process that stays up may have died
@@ -205,31 +215,44 @@ pub fn settle(
 ///
 /// # Errors
 /// What was seen in place of an answer.
-pub fn still_answers(host: &Host, app: &App, service: &Service, trace: &str) -> Result<(), String> {
-    let unit = app.unit(service);
+pub fn still_answers(host: &Host, service: &Service, trace: &str) -> Result<(), String> {
     for check in &service.checks {
         if matches!(
             check.probe,
             Probe::Http { .. } | Probe::Tcp(_) | Probe::Unix(_)
         ) {
-            let look = || probe(host, &unit, service, check, trace);
-            wait_until(check.within.duration, look)
+            look(host, service, check, trace)
                 .map_err(|what| format!("{}: {what}", describe(service, &check.probe)))?;
         }
     }
     Ok(())
 }
 
+/// Looks until what is looked at passes or the check's time is over. No look goes on after that,
+/// whatever is looked at.
+fn look(host: &Host, service: &Service, check: &Check, trace: &str) -> Result<(), String> {
+    let within = check.within.duration;
+    let over = Deadline::after(within);
+    wait_until(within, || {
+        let patience = over.left().clamp(SHORTEST, LOOK);
+        let end = Deadline::after(patience);
+        probe(host, service, &check.probe, trace, end)
+    })
+}
+
 /// Runs the checks of one service; each is tried until it passes or its time is over.
 pub fn check_service(host: &Host, app: &App, service: &Service, trace: &str) -> Vec<Verdict> {
     let unit = app.unit(service);
     let verdict = |check: &Check| {
-        let start = Instant::now();
-        let within = match check.probe {
-            Probe::Settle(_) | Probe::Job => Duration::ZERO,
-            _ => check.within.duration,
+        let start = Stopwatch::start();
+        let result = match &check.probe {
+            Probe::Settle(_) => up(host, &unit).map(drop),
+            Probe::Job => run_job(host, &unit, check.within.duration),
+            Probe::Command(argv) => command(host, app, service, check, argv),
+            Probe::Http { .. } | Probe::Tcp(_) | Probe::Unix(_) => {
+                look(host, service, check, trace)
+            }
         };
-        let result = wait_until(within, || probe(host, &unit, service, check, trace));
         Verdict {
             unit: unit.clone(),
             check: describe(service, &check.probe),

@@ -1,10 +1,9 @@
 //! One check: looked at once.
 
 use super::http::{Address, Answer, get};
-use super::up;
-use crate::host::Host;
-use crate::model::{Check, Listen, Probe, Service};
-use std::time::Duration;
+use crate::host::{Deadline, Host, Line};
+use crate::model::{Listen, Probe, Service};
+use std::io::{self, ErrorKind};
 
 /// A check in words.
 pub(super) fn describe(service: &Service, probe: &Probe) -> String {
@@ -39,49 +38,30 @@ fn http_address(service: &Service, address: Option<std::net::SocketAddr>) -> Opt
     })
 }
 
-/// Looks once.
+/// Looks once at what answers, until the deadline at the longest.
 pub(super) fn probe(
     host: &Host,
-    unit: &str,
     service: &Service,
-    check: &Check,
+    probe: &Probe,
     trace: &str,
+    deadline: Deadline,
 ) -> Result<(), String> {
-    // A broken service behind a socket lets clients hang: one look is short.
-    let patience = check
-        .within
-        .duration
-        .min(Duration::from_secs(5))
-        .max(Duration::from_secs(1));
-    match &check.probe {
+    let refused = |error: io::Error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => "nobody accepts in time".to_owned(),
+        _ => error.to_string(),
+    };
+    match probe {
         Probe::Http { address, path, .. } => {
             let address = http_address(service, *address).ok_or("it has no address")?;
-            let answer = get(&address, path.as_str(), trace, patience)?;
-            judge(&check.probe, &answer)
+            let answer = get(&address, path.as_str(), trace, deadline)?;
+            judge(probe, &answer)
         }
-        Probe::Tcp(address) => std::net::TcpStream::connect_timeout(address, patience)
+        Probe::Tcp(address) => Line::tcp(*address, deadline).map(drop).map_err(refused),
+        Probe::Unix(path) => Line::unix(&host.root.path(path.as_str()), deadline)
             .map(drop)
-            .map_err(|error| error.to_string()),
-        Probe::Unix(path) => std::os::unix::net::UnixStream::connect(host.root.path(path.as_str()))
-            .map(drop)
-            .map_err(|error| error.to_string()),
-        Probe::Command(argv) => {
-            let argv = argv.iter().map(ToString::to_string);
-            let command = crate::host::Command::new(argv);
-            command
-                .run()
-                .map(drop)
-                .map_err(|error| format!("{error:#}"))
-        }
-        Probe::Job => {
-            // It counts as started once it has ended well.
-            let run = host.systemd.start(&[unit.to_owned()]);
-            run.map_err(|_| match host.systemd.show_one(unit) {
-                Ok(state) => super::cause_text(&state),
-                Err(error) => format!("{error:#}"),
-            })
-        }
-        Probe::Settle(_) => up(host, unit).map(drop),
+            .map_err(refused),
+        // These take their own time.
+        Probe::Command(_) | Probe::Job | Probe::Settle(_) => Ok(()),
     }
 }
 

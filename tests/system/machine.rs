@@ -85,7 +85,7 @@ pub struct Out {
 }
 
 impl Out {
-    fn new(shown: String, output: &Output) -> Self {
+    pub fn new(shown: String, output: &Output) -> Self {
         Self {
             shown,
             code: output.status.code().unwrap_or(-1),

@@ -25,6 +25,7 @@
 mod admin;
 mod broken;
 mod builds;
+mod checks;
 mod crash;
 mod demo;
 mod deploy;
@@ -104,6 +105,9 @@ const TESTS: &[Test] = tests![
     hooks::a_release_that_loops_later_is_taken_back,
     hooks::hooks_run_once_and_stop_or_undo_a_deploy,
     hooks::jobs_headers_and_json_are_checked,
+    checks::a_check_that_hangs_is_over_in_time,
+    checks::a_command_check_runs_as_its_service_in_its_sandbox,
+    checks::who_does_not_want_to_wait_gets_the_release_before,
     traps::a_socket_that_a_crash_loop_killed_is_opened_again,
     traps::a_service_that_ignores_its_end_holds_nobody_up,
     traps::without_memory_for_two_copies_it_restarts_and_says_so,

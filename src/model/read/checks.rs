@@ -7,6 +7,11 @@ use crate::model::{Check, Listen, Probe};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
+/// How long a check is tried when nothing else is said, in seconds.
+const WITHIN: u64 = 30;
+/// How long a job may take, likewise: it is run once.
+const JOB: u64 = 300;
+
 impl Reader<'_> {
     pub(super) fn checks(
         &self,
@@ -25,7 +30,8 @@ impl Reader<'_> {
                         let path = ["service", key, "check", &index, "within"];
                         get(&path, text, "a time span", Span::parse)?
                     }
-                    None => Span::seconds(30),
+                    None if check.job == Some(true) => Span::seconds(JOB),
+                    None => Span::seconds(WITHIN),
                 },
             });
         }
