@@ -2,7 +2,7 @@
 
 use super::precheck::{local_drop_ins, sweep};
 use super::{About, Work};
-use crate::host::{self, Systemd};
+use crate::host::{self, Deadline, Systemd};
 use crate::model::{App, Service, Socket, Type};
 use crate::plan::{Action, Plan, UnitPlan};
 use crate::render::RUNTIME_UNIT_DIR;
@@ -14,6 +14,8 @@ use std::time::Duration;
 /// A server that waits for connections in a way that the kernel does not show is given this
 /// long.
 const SHOWS: Duration = Duration::from_secs(5);
+/// How long the last attempt to connect may take.
+const LAST: Duration = Duration::from_secs(1);
 
 /// The services that overlap.
 fn overlapping<'a>(plan: &'a Plan, app: &'a App) -> impl Iterator<Item = &'a Service> {
@@ -190,9 +192,7 @@ fn explained(work: &Work<'_>, unit: &str, result: Result<()>) -> Result<()> {
 /// # Errors
 /// When it does not within the time.
 pub fn wait_for(address: &Address, within: Duration) -> Result<()> {
-    let accepts = || match address {
-        Address::Tcp(address) => std::net::TcpStream::connect(address).map(drop),
-        Address::Unix(path) => std::os::unix::net::UnixStream::connect(path).map(drop),
-    };
+    let end = Deadline::after(within + LAST);
+    let accepts = || address.dial(end).map(drop);
     host::wait_until(within, accepts).with_context(|| format!("waiting for {address} to accept"))
 }

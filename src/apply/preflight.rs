@@ -1,6 +1,6 @@
 //! What must be true before anything changes.
 
-use crate::host::{Host, files, processes, random_hex};
+use crate::host::{Host, files, is_taken, processes, random_hex};
 use crate::model::App;
 use crate::model::layout::UNIT_DIR;
 use crate::plan::PayloadPlan;
@@ -111,11 +111,7 @@ fn ports(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
             if own.contains(&address) {
                 continue;
             }
-            // Busy means that somebody listens; anything else shows when the unit starts.
-            let Err(error) = std::net::TcpListener::bind(address) else {
-                continue;
-            };
-            if error.kind() == std::io::ErrorKind::AddrInUse && service.enable {
+            if service.enable && is_taken(address) {
                 let who = holder(address.port()).unwrap_or_else(|| "another process".to_owned());
                 return refuse(
                     format!("{address} of service `{}` is in use by {who}", service.name),

@@ -2,7 +2,7 @@
 //! still uses. What is remembered of the others goes with them, so that no record grows for ever.
 
 use super::{About, Work};
-use crate::host::{Host, Process, processes};
+use crate::host::{Host, Process, files, processes};
 use crate::model::Layout;
 use crate::record::{Book, Mark, ReleaseRecord, State};
 use anyhow::{Result, bail};
@@ -131,19 +131,14 @@ fn seen(running: Vec<Process>) -> Result<Vec<Process>> {
 
 /// A process that runs from, works in or has mapped a file of a directory.
 fn user_of<'a>(dir: &std::path::Path, running: &'a [Process]) -> Option<&'a Process> {
-    use std::os::unix::fs::MetadataExt as _;
     let used: HashSet<(u64, u64)> = running
         .iter()
         .flat_map(|process| process.files.iter().copied())
         .collect();
-    for entry in walkdir::WalkDir::new(dir).into_iter().flatten() {
-        let Ok(meta) = entry.metadata() else { continue };
-        let id = (meta.dev(), meta.ino());
-        // A file that other releases share says nothing about this one.
-        let shared = entry.file_type().is_file() && meta.nlink() > 1;
-        if !shared && used.contains(&id) {
-            return running.iter().find(|process| process.files.contains(&id));
-        }
+    // A file that other releases share says nothing about this one.
+    let mut own = files::own_inodes(dir);
+    if let Some(id) = own.find(|id| used.contains(id)) {
+        return running.iter().find(|process| process.files.contains(&id));
     }
     let name = dir.file_name()?.to_str()?;
     let app = dir.parent()?.parent()?.file_name()?.to_str()?;

@@ -2,12 +2,12 @@
 //! away only then.
 
 use super::{About, Work};
-use crate::host::{Command, Host};
+use crate::host::{Command, Deadline, Host};
 use crate::model::{App, Name, Span};
 use crate::record::Book;
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(1);
@@ -79,8 +79,8 @@ pub fn watch(host: &Host, book: &Book, app: &App, id: &str, time: Duration) -> R
         .map(|service| app.unit(service))
         .collect();
     let mut first: BTreeMap<String, u64> = BTreeMap::new();
-    let end = Instant::now() + time;
-    while Instant::now() < end {
+    let end = Deadline::after(time);
+    while !end.is_over() {
         if book.state()?.live.as_deref() != Some(id) {
             return Ok(Watched::Over);
         }

@@ -2,6 +2,7 @@
 
 use super::Ctx;
 use crate::apply::{About, RecoverUnits, Recovered, Refusal, Work, recover};
+use crate::host::files::{is_dir, is_file};
 use crate::host::{self, Lock, is_root};
 use crate::manifest::{self, Problem};
 use crate::model::layout::VENDOR_DIR;
@@ -90,17 +91,17 @@ impl Ctx {
             return Ok(path.clone());
         }
         let here = PathBuf::from("robot.toml");
-        if self.app.is_none() && here.is_file() {
+        if self.app.is_none() && is_file(&here) {
             return Ok(here);
         }
         let installed = |name: &str| format!("{VENDOR_DIR}/{name}/robot.toml");
         let root = &self.host.root;
         if let Some(name) = &self.app {
             let path = root.followed(&installed(name));
-            if path.is_file() {
+            if is_file(&path) {
                 return Ok(path);
             }
-            if here.is_file() {
+            if is_file(&here) {
                 return Ok(here);
             }
             return refuse(
@@ -110,7 +111,7 @@ impl Ctx {
         }
         let mut found = Vec::new();
         for name in root.list(VENDOR_DIR)? {
-            if Name::parse(&name).is_ok() && root.followed(&installed(&name)).is_file() {
+            if Name::parse(&name).is_ok() && is_file(&root.followed(&installed(&name))) {
                 found.push(name);
             }
         }
@@ -145,7 +146,7 @@ impl Ctx {
         if let Some(name) = &self.app {
             return parse(name).with_context(|| "reading `--app`");
         }
-        if self.manifest.is_some() || Path::new("robot.toml").is_file() {
+        if self.manifest.is_some() || is_file(Path::new("robot.toml")) {
             return Ok(self.load()?.app.name);
         }
         match Book::apps(&self.host.root)?.as_slice() {
@@ -163,7 +164,7 @@ impl Ctx {
 
     /// All apps that a command on this host may mean, for reading.
     pub(super) fn all_deployed(&self) -> Result<Vec<Name>> {
-        if self.app.is_some() || self.manifest.is_some() || Path::new("robot.toml").is_file() {
+        if self.app.is_some() || self.manifest.is_some() || is_file(Path::new("robot.toml")) {
             return Ok(vec![self.deployed()?]);
         }
         let names = Book::apps(&self.host.root)?;
@@ -197,7 +198,7 @@ impl Ctx {
         let root = self.host.root.path("/");
         let shown = root.to_string_lossy();
         let shown = shown.trim_end_matches('/');
-        if !root.is_dir() {
+        if !is_dir(&root) {
             return refuse(
                 format!("the root `{shown}` is not a directory"),
                 "name the directory that holds the tree with `--root DIR`",

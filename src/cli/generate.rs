@@ -2,6 +2,7 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
+use crate::host::files::is_dir;
 use crate::model::{Hit, Weight, lint};
 use crate::render::render;
 use crate::tree::{Entry, FileTree};
@@ -44,7 +45,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     };
     if args.check {
         let base = root.path("/");
-        if !base.is_dir() {
+        if !is_dir(&base) {
             let base = base.to_string_lossy();
             return refuse(
                 format!(

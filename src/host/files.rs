@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Opens a user's file for reading, to stream it.
 ///
@@ -74,6 +74,67 @@ pub fn give_to(path: &Path, uid: u32, gid: u32) -> Result<()> {
             .with_context(|| format!("giving `{}` away", entry.path().display()))?;
     }
     Ok(())
+}
+
+/// Whether a directory is at a path; links are followed, as in the two below.
+pub fn is_dir(path: &Path) -> bool {
+    path.is_dir()
+}
+
+/// Whether a regular file is at a path.
+pub fn is_file(path: &Path) -> bool {
+    path.is_file()
+}
+
+/// Whether anything is at a path.
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// Device and inode of everything below a directory; files that other directories share as hard
+/// links, and what cannot be seen, are left out.
+pub fn own_inodes(dir: &Path) -> impl Iterator<Item = (u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    let entries = walkdir::WalkDir::new(dir).into_iter().flatten();
+    entries.filter_map(|entry| {
+        let meta = entry.metadata().ok()?;
+        let shared = meta.is_file() && meta.nlink() > 1;
+        (!shared).then(|| (meta.dev(), meta.ino()))
+    })
+}
+
+/// What lies at a path, the path, and a link's text or a file's permissions.
+#[derive(Debug)]
+pub enum Below {
+    /// A directory.
+    Dir(PathBuf),
+    /// A regular file, with its permission bits.
+    File(PathBuf, u32),
+    /// A link, with its text.
+    Link(PathBuf, PathBuf),
+    /// Anything else.
+    Special(PathBuf),
+}
+
+/// Everything at and below a path; links are not followed.
+pub fn below(dir: &Path) -> impl Iterator<Item = Result<Below>> {
+    walkdir::WalkDir::new(dir).into_iter().map(|entry| {
+        let entry = entry.context("listing a directory")?;
+        let kind = entry.file_type();
+        let path = entry.path().to_owned();
+        let context = || format!("looking at `{}`", path.display());
+        Ok(if kind.is_symlink() {
+            let target = fs::read_link(&path).with_context(context)?;
+            Below::Link(path, target)
+        } else if kind.is_dir() {
+            Below::Dir(path)
+        } else if kind.is_file() {
+            let mode = entry.metadata().with_context(context)?.permissions().mode();
+            Below::File(path, mode)
+        } else {
+            Below::Special(path)
+        })
+    })
 }
 
 /// Sets a file's or directory's mode.
@@ -167,7 +228,7 @@ pub fn socket_owner(inodes: &[u64]) -> Option<u32> {
 ///
 /// # Errors
 /// When the directory cannot be listed.
-pub fn loose(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
+pub fn loose(dir: &Path) -> Result<Vec<PathBuf>> {
     use std::os::unix::fs::MetadataExt as _;
     let mut out = Vec::new();
     for entry in walkdir::WalkDir::new(dir) {

@@ -4,12 +4,12 @@
 //! as unknown.
 
 use super::status::{App, Diagnosis, Status, judge};
-use crate::host::{Host, Root, UnitState, now};
+use crate::host::{Host, Root, Stopwatch, UnitState, now};
 use crate::model::Name;
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long unit states are served again before systemd is asked anew, so that load on the page
 /// is no load on the host.
@@ -38,7 +38,7 @@ pub(super) struct Facts<'a> {
     opt: Root,
     report: Option<PathBuf>,
     /// Held while systemd is asked: the others wait for the same answer.
-    units: Mutex<Option<(Instant, Arc<Units>)>>,
+    units: Mutex<Option<(Stopwatch, Arc<Units>)>>,
 }
 
 /// What lies in `/opt` of one app.
@@ -125,7 +125,7 @@ impl<'a> Facts<'a> {
             states.map_err(|error| format!("{error:#}"))
         };
         let units = Arc::new(units);
-        *cached = Some((Instant::now(), Arc::clone(&units)));
+        *cached = Some((Stopwatch::start(), Arc::clone(&units)));
         units
     }
 

@@ -11,7 +11,7 @@ mod status;
 
 pub use facts::Places;
 
-use crate::host::{self, Host, Inherited, Peer};
+use crate::host::{self, Deadline, Host, Inherited, Peer};
 use anyhow::{Context, Result, anyhow};
 use askama::Template as _;
 use facts::Facts;
@@ -19,7 +19,7 @@ use http::{Problem, Request, Response};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Threads that answer.
 const WORKERS: usize = 16;
@@ -76,10 +76,9 @@ fn work(facts: &Facts, receiver: &Mutex<Receiver<Peer>>) {
 }
 
 fn converse(facts: &Facts, mut peer: Peer) -> std::io::Result<()> {
-    let deadline = Instant::now() + ARRIVES;
+    let deadline = Deadline::after(ARRIVES);
     let request = http::read(&mut peer, &|peer: &Peer| {
-        let left = deadline.saturating_duration_since(Instant::now());
-        peer.set_patience(left.max(Duration::from_millis(1)))
+        peer.set_patience(deadline.left().max(Duration::from_millis(1)))
     });
     let response = match &request {
         Ok(request) => answer(facts, request),

@@ -2,10 +2,10 @@
 //! tree is `/opt/<app>/current`, so that what they write down is right when it is live.
 
 use super::links::inside;
+use crate::host::files::Below;
 use crate::host::{Command, Host, Lock, files};
 use crate::model::{App, Python};
 use anyhow::{Context, Result, bail};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path};
 use std::time::Duration;
 
@@ -167,35 +167,29 @@ fn run(host: &Host, app: &App, staging: &str, argv: &[String], offline: bool) ->
 /// `top`, or to `/usr`.
 fn normalise(dir: &Path, top: &Path, app: &App) -> Result<()> {
     let current = app.layout.current();
-    for entry in walkdir::WalkDir::new(dir) {
-        let entry = entry.with_context(|| format!("listing `{}`", dir.display()))?;
-        let (path, kind) = (entry.path(), entry.file_type());
-        if kind.is_symlink() {
-            let target = path
-                .read_link()
-                .with_context(|| format!("reading `{}`", path.display()))?;
-            let name = path.strip_prefix(top).unwrap_or(path).to_string_lossy();
-            let known = ["/usr", &current].iter().any(|dir| target.starts_with(dir));
-            let straight = !target.components().any(|part| part == Component::ParentDir);
-            if inside(&name, &target.to_string_lossy()).is_err() && !(known && straight) {
-                bail!(
-                    "the build made a link that leaves the release: `{}` -> `{}`",
-                    path.display(),
-                    target.display()
-                );
+    let found: Vec<Below> = files::below(dir).collect::<Result<_>>()?;
+    for found in found {
+        match found {
+            Below::Dir(path) => files::set_mode(&path, 0o755)?,
+            Below::File(path, mode) => {
+                // A copy: who kept the file open can still write to the one that was built.
+                files::renew(&path, if mode & 0o111 != 0 { 0o755 } else { 0o644 })?;
             }
-        } else if kind.is_dir() {
-            files::set_mode(path, 0o755)?;
-        } else if kind.is_file() {
-            let mode = entry
-                .metadata()
-                .context("looking at a built file")?
-                .permissions()
-                .mode();
-            // A copy: who kept the file open can still write to the one that was built.
-            files::renew(path, if mode & 0o111 != 0 { 0o755 } else { 0o644 })?;
-        } else {
-            bail!("the build made a special file: `{}`", path.display());
+            Below::Link(path, target) => {
+                let name = path.strip_prefix(top).unwrap_or(&path).to_string_lossy();
+                let known = ["/usr", &current].iter().any(|dir| target.starts_with(dir));
+                let straight = !target.components().any(|part| part == Component::ParentDir);
+                if inside(&name, &target.to_string_lossy()).is_err() && !(known && straight) {
+                    bail!(
+                        "the build made a link that leaves the release: `{}` -> `{}`",
+                        path.display(),
+                        target.display()
+                    );
+                }
+            }
+            Below::Special(path) => {
+                bail!("the build made a special file: `{}`", path.display())
+            }
         }
     }
     Ok(())

@@ -4,7 +4,7 @@ use super::links::inside;
 use super::payload::{Item, Kind, Payload, Refused, plain_name};
 use super::{BUFFER, archive, links};
 use crate::host::copy::{Dir, Placed};
-use crate::host::{self, Found, on_every_processor, walk};
+use crate::host::{self, Found, files, on_every_processor, walk};
 use crate::model::Release;
 use anyhow::{Context, Result};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -27,18 +27,18 @@ impl Source {
     /// # Errors
     /// [`Refused`] when it is missing or neither.
     pub fn at(path: &Path) -> Result<Self> {
-        if path.is_dir() {
+        if files::is_dir(path) {
             return Ok(Self::Directory(path.to_owned()));
         }
         let shown = path.display();
-        if !path.exists() {
+        if !files::exists(path) {
             let refused = Refused {
                 message: format!("the source `{shown}` is not there"),
                 hint: "name a directory or an archive: `robotctl deploy DIR`, or `release.source` in the manifest",
             };
             return Err(refused.into());
         }
-        if path.is_file() && archive::is_archive(path) {
+        if files::is_file(path) && archive::is_archive(path) {
             return Ok(Self::Archive(path.to_owned()));
         }
         let refused = Refused {
