@@ -82,6 +82,7 @@ const TESTS: &[Test] = tests![
     upgrades::node_loses_nothing,
     upgrades::rust_loses_nothing,
     upgrades::a_server_behind_the_proxy_loses_nothing,
+    upgrades::node_on_a_blocking_socket_for_comparison,
     upgrades::uvicorn_on_its_own_for_comparison,
     upgrades::a_plain_restart_for_comparison,
     overlap::no_request_is_lost_in_upgrades_and_rollbacks,

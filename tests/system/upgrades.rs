@@ -92,6 +92,22 @@ pub fn node_loses_nothing(machine: &Machine) {
     );
 }
 
+/// Accept(2) blocks in whoever loses the race for a connection while another process of the same
+/// socket starts: see `docs/decisions/0006-non-blocking-sockets.md`.
+pub fn node_on_a_blocking_socket_for_comparison(machine: &Machine) {
+    let server = Server {
+        name: "Node on a socket that blocks",
+        keys: "exec = [\"/usr/bin/node\", \"server.js\"]\nruntime = \"node\"\n\
+               sandbox = { directives = { NonBlocking = \"no\" } }"
+            .to_owned(),
+        files: &[("server.js", include_str!("servers/server.js"))],
+        faults: &["memory"],
+    };
+    server.deploy(machine, "0.0", "").exits(0);
+    let account = go_through(machine, &server, server.faults);
+    tell(machine, &server, &account);
+}
+
 pub fn rust_loses_nothing(machine: &Machine) {
     prove(
         machine,
