@@ -1,11 +1,11 @@
 //! What the host looks like, for the plan.
 
 use crate::host::{Host, memory_available, memory_of};
-use crate::model::{App, Service, Socket};
+use crate::model::{App, Layout, Service, Socket};
 use crate::plan::{Live, Observed, bytes};
 use crate::record::Book;
 use crate::tree::FileTree;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Looks at everything that a plan from the live release to `app` depends on; changes nothing.
@@ -29,6 +29,7 @@ pub fn observe(host: &Host, book: &Book, app: &App, tree: &FileTree) -> Result<O
             id,
         });
     }
+    observed.repair = repair(host, &app.layout, observed.live.as_ref())?;
     let old = observed.live.iter().flat_map(|live| live.tree.paths());
     let paths: BTreeSet<String> = tree.paths().chain(old).map(str::to_owned).collect();
     for path in paths {
@@ -56,6 +57,31 @@ pub fn observe(host: &Host, book: &Book, app: &App, tree: &FileTree) -> Result<O
     }
     observed.tight = tight(host, app)?;
     Ok(observed)
+}
+
+/// What is wrong with the place of the live release: the records alone do not tell.
+fn repair(host: &Host, layout: &Layout, live: Option<&Live>) -> Result<Option<String>> {
+    let current = layout.current();
+    let meta = host.root.meta(&current)?;
+    if meta.as_ref().is_some_and(|meta| !meta.is_symlink) {
+        bail!("`{current}` is no link\n\nhint: move it away, then try again");
+    }
+    let Some(Live { id, .. }) = live else {
+        return Ok(None);
+    };
+    if host.root.meta(&layout.release(id))?.is_none() {
+        return Ok(Some(format!("the live release {id} is gone")));
+    }
+    let target = match meta {
+        Some(_) => host.root.read_link(&current)?,
+        None => None,
+    };
+    let wanted = format!("releases/{id}");
+    Ok(match target {
+        Some(target) if target == wanted => None,
+        Some(target) => Some(format!("`{current}` points at `{target}`")),
+        None => Some(format!("`{current}` is missing")),
+    })
 }
 
 /// What stays free for everything else when a second copy runs.

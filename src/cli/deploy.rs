@@ -196,6 +196,11 @@ fn deploy(
     if filled.is_none() && there.is_none() {
         let live = observed.live.as_ref();
         let base = live.and_then(|live| Some((live.id.as_str(), live.payload.as_ref()?)));
+        let base = match base {
+            // Lost from the disk: nothing can be shared with it.
+            Some((id, _)) if !is_staged(&ctx.host, app, id)? => None,
+            base => base,
+        };
         let base = base.map(|(id, payload)| Base { id, payload });
         filled = Some(prepared.fill(ctx, app, base.as_ref())?);
     }

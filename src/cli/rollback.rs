@@ -145,6 +145,7 @@ fn pin(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord, name: &str) -> Result
     let observed = observe(&ctx.host, work.book, &app, &tree)?;
     let runs = service.is_daemon() && observed.active.contains(&unit);
     let plan = Plan {
+        repair: None,
         app: app.name.to_string(),
         version: app.version.to_string(),
         from: Some(live.clone()),

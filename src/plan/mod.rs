@@ -23,6 +23,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Observed {
     /// The live release, with its app, files and payload.
     pub live: Option<Live>,
+    /// What is wrong with the live release's own place, if anything is: its link or its directory.
+    pub repair: Option<String>,
     /// What lies at each path that the new or the live release's files name.
     pub files: BTreeMap<String, Entry>,
     /// Ends of the paths of files that pin a service to a release of its own.
@@ -35,6 +37,13 @@ pub struct Observed {
     pub masked: BTreeSet<String>,
     /// Units that this host has no memory for twice, each with what is needed and what is there.
     pub tight: BTreeMap<String, String>,
+}
+
+impl Observed {
+    /// Whether a release is live, whole and in its place.
+    fn is_live(&self, id: &str) -> bool {
+        self.repair.is_none() && self.live.as_ref().is_some_and(|live| live.id == id)
+    }
 }
 
 /// The live release.
@@ -84,6 +93,8 @@ pub struct Plan {
     pub to: String,
     /// Content of the release.
     pub payload: PayloadPlan,
+    /// What is put right although the release stays.
+    pub repair: Option<String>,
     /// Files outside the release, by path.
     pub files: Vec<FileChange>,
     /// Units, in the order in which they are treated.
@@ -126,8 +137,9 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
     let old_payload = observed
         .live
         .as_ref()
+        .filter(|_| observed.repair.is_none())
         .and_then(|live| live.payload.as_ref());
-    let same = observed.live.as_ref().is_some_and(|live| live.id == new.id);
+    let same = observed.is_live(new.id);
     let hits = crate::model::lint(new.app, None).into_iter();
     warnings.extend(hits.map(|hit| hit.message));
     Plan {
@@ -140,6 +152,7 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
             _ => PayloadPlan::default(),
         },
         units: units::units(new, observed, &files),
+        repair: observed.repair.clone(),
         files,
         warnings,
     }
@@ -153,6 +166,7 @@ impl Plan {
             to,
             files,
             units,
+            repair,
             app: _,
             version: _,
             payload: _,
@@ -160,6 +174,7 @@ impl Plan {
         } = self;
         from.as_ref() == Some(to)
             && files.is_empty()
+            && repair.is_none()
             && units.iter().all(|unit| unit.action == Action::Keep)
     }
 

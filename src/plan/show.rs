@@ -56,6 +56,9 @@ impl fmt::Display for Plan {
                 payload.removed.len()
             )?;
         }
+        if let Some(wrong) = &self.repair {
+            writeln!(f, "\nput right: {wrong}")?;
+        }
         if !self.files.is_empty() {
             writeln!(f, "\nfiles on the host:")?;
             for change in &self.files {

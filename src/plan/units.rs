@@ -60,7 +60,7 @@ pub(super) fn units(
 ) -> Vec<UnitPlan> {
     let look = Look {
         observed,
-        same: observed.live.as_ref().is_some_and(|live| live.id == new.id),
+        same: observed.is_live(new.id),
         changed: files.iter().map(|change| change.path.as_str()).collect(),
         first: observed.live.is_none(),
     };

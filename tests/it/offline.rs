@@ -328,3 +328,43 @@ fn what_is_there_can_be_read_as_json() {
     test.run(["history"]).any_stdout().success();
     test.run(["status"]).any_stdout().success();
 }
+
+/// The records say that it is live; what the disk says counts.
+#[test]
+fn what_is_live_and_lost_is_put_back() {
+    let test = app();
+    deploy(&test);
+    // The records tell when it was staged.
+    let seen = || {
+        let mut tree = test.state();
+        tree.retain(|path, _| !path.starts_with("var/lib/robotctl/"));
+        tree
+    };
+    let before = seen();
+    let id = live(&test);
+    let current = test.root("opt/shop/current");
+    let releases = test.root("opt/shop/releases");
+    let losses: [(&str, &dyn Fn()); 3] = [
+        ("`/opt/shop/current` is missing", &|| {
+            std::fs::remove_file(&current).unwrap();
+        }),
+        ("`/opt/shop/current` points at `/etc`", &|| {
+            std::fs::remove_file(&current).unwrap();
+            std::os::unix::fs::symlink("/etc", &current).unwrap();
+        }),
+        ("the live release 1.0-[ID] is gone", &|| {
+            std::fs::remove_dir_all(releases.join(&id)).unwrap();
+        }),
+    ];
+    for (wrong, lose) in losses {
+        lose();
+        let plan = test.run(["deploy"]).any_stdout().any_stderr().success();
+        assert!(
+            plan.stdout.contains(&format!("put right: {wrong}")),
+            "{}",
+            plan.stdout
+        );
+        deploy(&test);
+        tree::assert_same(&before, &seen(), wrong);
+    }
+}
