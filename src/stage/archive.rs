@@ -16,6 +16,9 @@ use tar::EntryType;
 
 const SUFFIXES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".txz"];
 
+/// What an `.xz` may make its reader keep, in KiB: `xz -9` wants 64 MiB.
+const XZ_KIB: u32 = 128 * 1024;
+
 /// Whether the name says that it is an archive.
 pub(super) fn is_archive(path: &Path) -> bool {
     let name = path.to_string_lossy();
@@ -43,10 +46,7 @@ fn open(path: &Path) -> Result<Box<dyn Read>> {
     } else if name.ends_with(".zst") {
         Box::new(super::zstd::Zstd::new(file).map_err(|_| broken(path))?)
     } else if name.ends_with("xz") {
-        let mut bytes = Vec::new();
-        let mut file = file;
-        lzma_rs::xz_decompress(&mut file, &mut bytes).map_err(|_| broken(path))?;
-        Box::new(std::io::Cursor::new(bytes))
+        Box::new(lzma_rust2::XzReader::new_mem_limit(file, true, XZ_KIB))
     } else {
         Box::new(file)
     })
