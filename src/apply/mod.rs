@@ -18,7 +18,7 @@ pub mod soak;
 mod switch;
 
 pub use activate::wait_for;
-pub use observe::observe;
+pub use observe::{observe, observe_payload};
 pub use owners::{newcomer, strangers};
 pub use precheck::{precheck, sweep};
 pub use preflight::{Refusal, preflight, programs, space, verify_units};

@@ -25,7 +25,7 @@ pub fn observe(host: &Host, book: &Book, app: &App, tree: &FileTree) -> Result<O
         observed.live = Some(Live {
             app: record.app()?,
             tree: record.tree()?,
-            payload: book.payload(&id)?,
+            payload: None,
             id,
         });
     }
@@ -82,6 +82,17 @@ fn repair(host: &Host, layout: &Layout, live: Option<&Live>) -> Result<Option<St
         Some(target) => Some(format!("`{current}` points at `{target}`")),
         None => Some(format!("`{current}` is missing")),
     })
+}
+
+/// Looks at what the live release holds, for a plan that may change it.
+///
+/// # Errors
+/// When it is there and cannot be read.
+pub fn observe_payload(book: &Book, observed: &mut Observed) -> Result<()> {
+    if let Some(live) = &mut observed.live {
+        live.payload = book.payload(&live.id)?;
+    }
+    Ok(())
 }
 
 /// What stays free for everything else when a second copy runs.

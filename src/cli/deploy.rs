@@ -3,8 +3,8 @@
 use super::find::{Loaded, refuse};
 use super::{Ctx, Exit, Format};
 use crate::apply::{
-    About, Operation, Outcome, Work, apply, hooks, newcomer, observe, precheck, preflight,
-    programs, prune, soak, space, strangers, verify_units,
+    About, Operation, Outcome, Work, apply, hooks, newcomer, observe, observe_payload, precheck,
+    preflight, programs, prune, soak, space, strangers, verify_units,
 };
 use crate::host;
 use crate::model::App;
@@ -53,8 +53,10 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         let book = ctx.book(&loaded.app.name)?;
         let mut prepared = prepare(args, ctx, &loaded)?;
         newcomer(&ctx.host, &book, &loaded.app, &prepared.tree)?;
-        let observed = prepared.look(ctx, &book, &loaded.app)?;
-        prepared.draft.hash(&prepared.source)?;
+        let (observed, unread) = prepared.look(ctx, &book, &loaded.app)?;
+        if unread {
+            prepared.draft.hash(&prepared.source)?;
+        }
         let id = prepared.id(&loaded.app);
         show(ctx, &planned(&loaded, &prepared, &id, &observed));
         return Ok(Exit::Done);
@@ -90,16 +92,26 @@ fn prepare(args: &Args, ctx: &Ctx, loaded: &Loaded) -> Result<Prepared> {
 }
 
 impl Prepared {
-    /// Looks at the host, and takes over what is known of files since the live release was
-    /// staged.
-    fn look(&mut self, ctx: &Ctx, book: &Book, app: &App) -> Result<Observed> {
-        let observed = observe(&ctx.host, book, app, &self.tree)?;
+    /// Looks at the host, and takes over what is known since the live release was staged: of the
+    /// whole when nobody touched the source, else of files. True when some are still to be read.
+    fn look(&mut self, ctx: &Ctx, book: &Book, app: &App) -> Result<(Observed, bool)> {
+        let mut observed = observe(&ctx.host, book, app, &self.tree)?;
         strangers(&ctx.host, app, &self.tree, &observed)?;
+        if let Some(live) = &observed.live
+            && observed.repair.is_none()
+            && let Some(head) = book.payload_head(&live.id)?
+            && self.draft.recognise(&head)
+            && self.id(app) == live.id
+        {
+            return Ok((observed, false));
+        }
+        observe_payload(book, &mut observed)?;
         let known = observed.live.as_ref();
         if let Some(known) = known.and_then(|live| live.payload.as_ref()) {
             self.draft.recall(known);
         }
-        Ok(observed)
+        let unread = !self.draft.is_hashed();
+        Ok((observed, unread))
     }
 
     /// Copies the source to a staged tree.
@@ -111,7 +123,7 @@ impl Prepared {
     }
 
     fn id(&self, app: &App) -> String {
-        release_id(app, &self.draft.payload, &self.tree.digest())
+        release_id(app, &self.draft.digest(), &self.tree.digest())
     }
 }
 
@@ -159,9 +171,8 @@ fn deploy(
     prepared: &mut Prepared,
 ) -> Result<Exit> {
     let app = &loaded.app;
-    let mut observed = prepared.look(ctx, work.book, app)?;
+    let (mut observed, unread) = prepared.look(ctx, work.book, app)?;
     let mut filled = None;
-    let unread = !prepared.draft.is_hashed();
     if unread && observed.live.is_none() && args.plan.is_none() {
         // Nothing can turn out to be there already: the files are read once, while copied.
         let need = PayloadPlan::first(&prepared.draft.payload, app);
@@ -169,7 +180,7 @@ fn deploy(
         preflight(&ctx.host, app, None)?;
         work.book.reserve();
         filled = Some(prepared.fill(ctx, app, None)?);
-    } else {
+    } else if unread {
         prepared.draft.hash(&prepared.source)?;
     }
     let id = prepared.id(app);
@@ -319,12 +330,15 @@ fn record(
     prepared: &mut Prepared,
     id: &str,
 ) -> Result<()> {
-    if let Some(known) = work.book.payload(id)?
-        && is_staged(&ctx.host, &loaded.app, id)?
-    {
-        prepared.draft.payload.placed_as(&known);
+    // The live release from a source that nobody touched: what is written down is right.
+    if prepared.draft.is_hashed() {
+        if let Some(known) = work.book.payload(id)?
+            && is_staged(&ctx.host, &loaded.app, id)?
+        {
+            prepared.draft.payload.placed_as(&known);
+        }
+        work.book.set_payload(id, prepared.draft.finish())?;
     }
-    work.book.set_payload(id, prepared.draft.finish())?;
     let known = work.book.release(id)?;
     let files = prepared.tree.iter();
     work.book.set_release(&ReleaseRecord {

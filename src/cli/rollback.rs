@@ -2,7 +2,7 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::apply::{About, Operation, Work, apply, observe, previous, strangers};
+use crate::apply::{About, Operation, Work, apply, observe, observe_payload, previous, strangers};
 use crate::model::layout::UNIT_DIR;
 use crate::model::{Layout, Name};
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
@@ -34,8 +34,9 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         let book = ctx.book(&name)?;
         let record = target(args, ctx, &book, &Layout::new(&name))?;
         let (app, tree) = (record.app()?, record.tree()?);
-        let observed = observe(&ctx.host, &book, &app, &tree)?;
+        let mut observed = observe(&ctx.host, &book, &app, &tree)?;
         strangers(&ctx.host, &app, &tree, &observed)?;
+        observe_payload(&book, &mut observed)?;
         let payload = book.payload(&record.id)?;
         let candidate = Candidate {
             id: &record.id,
@@ -62,12 +63,12 @@ fn back(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord) -> Result<Exit> {
     let (app, tree) = (record.app()?, record.tree()?);
     let observed = observe(&ctx.host, work.book, &app, &tree)?;
     strangers(&ctx.host, &app, &tree, &observed)?;
-    let payload = work.book.payload(&record.id)?;
     let candidate = Candidate {
         id: &record.id,
         app: &app,
         tree: &tree,
-        payload: payload.as_ref(),
+        // Nobody is shown this plan.
+        payload: None,
     };
     let plan = plan(&candidate, &observed);
     if plan.is_empty() {

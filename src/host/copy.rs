@@ -14,12 +14,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// How a placed file is known again: a change of its content, or another file in its place,
 /// shows here. (Its ctime changes with every further name.)
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Placed {
     /// Inode.
     pub ino: u64,
     /// Last change of the content, in nanoseconds since 1970.
     pub mtime: i64,
+}
+
+/// What a file holds: the first 192 bits of its BLAKE3, which may be cut anywhere. To find two
+/// contents with the same takes 2^96 tries; an index of many small files is a quarter smaller.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Content(pub [u8; Self::LEN]);
+
+impl Content {
+    /// Bytes of it.
+    pub const LEN: usize = 24;
+}
+
+impl From<blake3::Hash> for Content {
+    fn from(hash: blake3::Hash) -> Self {
+        Self(hash.as_bytes().first_chunk().copied().unwrap_or_default())
+    }
 }
 
 /// An open directory.
@@ -78,7 +94,7 @@ impl Dir {
     ///
     /// # Errors
     /// The operating system's, with the path.
-    pub fn hash(&self, path: &str, buffer: &mut [u8]) -> Result<blake3::Hash> {
+    pub fn hash(&self, path: &str, buffer: &mut [u8]) -> Result<Content> {
         let mut hash = || digest(self.read(path)?, None, u64::MAX, buffer);
         let (hash, _) = hash().with_context(|| format!("reading `{}`", self.shown(path)))?;
         Ok(hash)
@@ -96,8 +112,8 @@ impl Dir {
         stamp: &Stamp,
         to: &Self,
         buffer: &mut [u8],
-    ) -> Result<(blake3::Hash, Placed)> {
-        let mut copy = || -> std::io::Result<Option<(blake3::Hash, Placed)>> {
+    ) -> Result<(Content, Placed)> {
+        let mut copy = || -> std::io::Result<Option<(Content, Placed)>> {
             let source = self.read(wanted.path)?;
             let target = to.create(wanted.path, wanted.mode)?;
             let (hash, len) = if to.clone_from(&target, &source) {
@@ -132,7 +148,7 @@ impl Dir {
         path: &str,
         mode: u32,
         buffer: &mut [u8],
-    ) -> Result<(blake3::Hash, u64, Placed)> {
+    ) -> Result<(Content, u64, Placed)> {
         let write = || -> std::io::Result<_> {
             let target = self.create(path, mode)?;
             let (hash, len) = digest(from, Some(&target), u64::MAX, buffer)?;
@@ -205,11 +221,11 @@ fn digest(
     mut to: Option<&File>,
     len: u64,
     buffer: &mut [u8],
-) -> std::io::Result<(blake3::Hash, u64)> {
+) -> std::io::Result<(Content, u64)> {
     let mut hasher = blake3::Hasher::new();
     while hasher.count() < len {
         let count = match from.read(buffer) {
-            Ok(0) => return Ok((hasher.finalize(), hasher.count())),
+            Ok(0) => return Ok((hasher.finalize().into(), hasher.count())),
             Ok(count) => count,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
@@ -220,7 +236,7 @@ fn digest(
             to.write_all(part)?;
         }
     }
-    Ok((hasher.finalize(), hasher.count()))
+    Ok((hasher.finalize().into(), hasher.count()))
 }
 
 #[cfg(test)]
@@ -262,7 +278,7 @@ mod tests {
         };
         let (hash, placed) = a.copy(&wanted, &stamp, &b, &mut [0; 2])?;
         let to = dir.path().join("b/f");
-        assert_eq!(hash, blake3::hash(b"xyz"));
+        assert_eq!(hash, blake3::hash(b"xyz").into());
         assert_eq!(std::fs::read(&to)?, b"xyz");
         assert_eq!(to.metadata()?.permissions().mode() & 0o7777, 0o777);
         assert_eq!(placed.ino, to.metadata()?.ino());

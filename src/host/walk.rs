@@ -4,6 +4,7 @@ use super::files::open_beneath;
 use super::on_every_processor;
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, FileType, OFlags, RawDir, Stat, readlinkat, statat};
+use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex};
 
 /// What changes whenever a file's content may have changed (as git's index has it).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Stamp {
     /// Device.
     pub dev: u64,
@@ -68,7 +69,7 @@ struct Queue {
 }
 
 /// Everything below `dir` that `keep` (a relative path, and whether it is a directory) lets
-/// through, as `make` makes it, in no order.
+/// through, as `make` makes it: one run a thread, each in `order`.
 ///
 /// # Errors
 /// The operating system's, with the path, or those of `make`.
@@ -76,6 +77,7 @@ pub fn walk<T: Send>(
     dir: &Path,
     keep: impl Fn(&Path, bool) -> bool + Sync,
     make: impl Fn(&Path, Found) -> Result<T> + Sync,
+    order: impl Fn(&T, &T) -> Ordering + Sync,
 ) -> Result<Vec<T>> {
     let root = File::open(dir).with_context(|| format!("reading `{}`", dir.display()))?;
     let queue = Mutex::new(Queue {
@@ -109,8 +111,12 @@ pub fn walk<T: Send>(
             // What `make` says is a whole sentence, and no failure to read.
             done = Some(refused.map_or(listed, Err));
         }
+        own.sort_unstable_by(&order);
         if let Ok(mut found) = found.lock() {
-            found.append(&mut own);
+            match found.is_empty() {
+                true => *found = own,
+                false => found.append(&mut own),
+            }
         }
     });
     match queue.into_inner() {
@@ -226,7 +232,7 @@ mod tests {
             };
             Ok(format!("{} {kind}", path.display()))
         };
-        let mut names = walk(dir, keep, make)?;
+        let mut names = walk(dir, keep, make, Ord::cmp)?;
         names.sort();
         Ok(names)
     }

@@ -55,7 +55,7 @@ pub struct Live {
     pub app: App,
     /// The files that it put on the host.
     pub tree: FileTree,
-    /// Its payload, when the index was kept.
+    /// Its payload, when it was looked at and the index was kept.
     pub payload: Option<Payload>,
 }
 

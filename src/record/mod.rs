@@ -8,7 +8,7 @@
 //! | `reserve` | space that is given back when the disk is full |
 //! | `history.jsonl` | one line an event, the last thousand, for people and `robotctl history` |
 //! | `releases/<id>.json` | manifest, rendered files and mark of a release |
-//! | `releases/<id>.index` | the release's payload, one line an item |
+//! | `releases/<id>.index` | the release's payload, and where each file was seen |
 //!
 //! Everything that decides is replaced in one step; the history only tells.
 
@@ -24,7 +24,7 @@ pub use release::{Mark, ReleaseRecord};
 use crate::host::Root;
 use crate::model::Layout;
 use crate::model::layout::BOOKS_DIR;
-use crate::stage::Payload;
+use crate::stage::{Head, Payload};
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -262,10 +262,17 @@ impl Book {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn payload(&self, id: &str) -> Result<Option<Payload>> {
-        let text = self
-            .root
-            .read_text(&self.path(&format!("releases/{id}.index")))?;
-        Ok(text.map(|text| Payload::from_text(&text)))
+        let bytes = self.root.read(&self.index(id))?;
+        Ok(bytes.and_then(|bytes| Payload::from_index(&bytes)))
+    }
+
+    /// What is known of the payload of a release as a whole; `None` when it was not kept.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn payload_head(&self, id: &str) -> Result<Option<Head>> {
+        let bytes = self.root.read(&self.index(id))?;
+        Ok(bytes.and_then(|bytes| Head::read(&bytes)))
     }
 
     /// Keeps the payload of a release.
@@ -273,9 +280,8 @@ impl Book {
     /// # Errors
     /// When it cannot be written.
     pub fn set_payload(&self, id: &str, payload: &Payload) -> Result<()> {
-        let path = self.path(&format!("releases/{id}.index"));
-        self.root
-            .write_atomic(&path, payload.to_text().as_bytes(), 0o600)
+        let bytes = payload.to_index();
+        self.root.write_atomic(&self.index(id), &bytes, 0o600)
     }
 
     /// Ids of all releases that have a record.
@@ -312,8 +318,7 @@ impl Book {
     /// # Errors
     /// When a file cannot be removed.
     pub fn forget(&self, id: &str) -> Result<()> {
-        self.root
-            .remove_file(&self.path(&format!("releases/{id}.index")))?;
+        self.root.remove_file(&self.index(id))?;
         self.root
             .remove_file(&self.path(&format!("releases/{id}.json")))
     }
@@ -336,6 +341,10 @@ impl Book {
         {
             let _ = self.root.remove_file(&self.path("reserve"));
         }
+    }
+
+    fn index(&self, id: &str) -> String {
+        self.path(&format!("releases/{id}.index"))
     }
 
     fn path(&self, name: &str) -> String {

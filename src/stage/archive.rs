@@ -113,7 +113,7 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
                         return Err(broken(path));
                     }
                     Kind::File {
-                        hash: hasher.finalize(),
+                        hash: hasher.finalize().into(),
                         exec: mode & 0o111 != 0,
                         len,
                     }
@@ -208,7 +208,7 @@ pub(super) fn unpack(
             continue;
         };
         if let Some(placed) = live.and_then(|live| live.link(at, item, to)) {
-            draft.placed(at, None, placed);
+            draft.placed(at, placed);
             progress.inc(len);
         } else {
             missing.insert(item.path.clone(), at);
@@ -241,7 +241,7 @@ pub(super) fn unpack(
             if digest != hash {
                 return Err(changed());
             }
-            draft.placed(at, None, placed);
+            draft.placed(at, placed);
             missing.remove(&name);
             progress.inc(len);
             Ok(())

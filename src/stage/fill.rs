@@ -4,7 +4,7 @@
 use super::payload::{Item, Kind, Payload};
 use super::scan::{Draft, Source};
 use super::{BUFFER, Base, STAGING, archive};
-use crate::host::copy::{Dir, Placed};
+use crate::host::copy::{Content, Dir, Placed};
 use crate::host::{Host, files, on_every_processor};
 use crate::model::App;
 use anyhow::{Context, Result};
@@ -107,10 +107,10 @@ fn shared(new: &Payload, old: &Payload) -> Vec<Option<Placed>> {
 }
 
 /// Indices of files, by directory.
-fn by_directory(payload: &Payload) -> Vec<Vec<usize>> {
-    let mut jobs: Vec<Vec<usize>> = Vec::new();
+fn by_directory(payload: &Payload) -> Vec<Vec<u32>> {
+    let mut jobs: Vec<Vec<u32>> = Vec::new();
     let mut open: HashMap<&str, usize> = HashMap::new();
-    for (at, item) in payload.items.iter().enumerate() {
+    for (at, item) in (0..).zip(&payload.items) {
         if !matches!(item.kind, Kind::File { .. }) {
             continue;
         }
@@ -127,7 +127,12 @@ fn by_directory(payload: &Payload) -> Vec<Vec<usize>> {
     jobs
 }
 
-type Done = Vec<(usize, Option<blake3::Hash>, Placed)>;
+/// What one thread did: where files lie now, and digests that were not known.
+#[derive(Default)]
+struct Done {
+    placed: Vec<(u32, Placed)>,
+    digests: Vec<(u32, Content)>,
+}
 
 fn copy(
     from: &Path,
@@ -139,40 +144,43 @@ fn copy(
     let from = Dir::open(from)?;
     let jobs = by_directory(&draft.payload);
     let next = AtomicUsize::new(0);
-    let results: Mutex<Result<Done>> = Mutex::new(Ok(Vec::new()));
+    let results: Mutex<Result<Vec<Done>>> = Mutex::new(Ok(Vec::new()));
     let shared: &Draft = draft;
     on_every_processor(|| {
-        let mut own = Vec::new();
+        let mut own = Done::default();
         let mut buffer = vec![0; BUFFER];
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             for at in job {
-                match place(shared, *at, &from, live, to, &mut buffer) {
-                    Ok(done) => own.extend(done),
-                    Err(error) => {
-                        next.store(jobs.len(), Ordering::Relaxed);
-                        if let Ok(mut results) = results.lock()
-                            && results.is_ok()
-                        {
-                            *results = Err(error);
-                        }
-                        return;
+                if let Err(error) = place(shared, *at, &from, live, to, &mut buffer, &mut own) {
+                    next.store(jobs.len(), Ordering::Relaxed);
+                    if let Ok(mut results) = results.lock()
+                        && results.is_ok()
+                    {
+                        *results = Err(error);
                     }
+                    return;
                 }
             }
-            let items = job.iter().filter_map(|at| shared.payload.items.get(*at));
+            let items = job.iter();
+            let items = items.filter_map(|at| shared.payload.items.get(*at as usize));
             progress.inc(items.map(Item::len).sum());
         }
         if let Ok(mut results) = results.lock()
             && let Ok(results) = results.as_mut()
         {
-            results.append(&mut own);
+            results.push(own);
         }
     });
     let results = results
         .into_inner()
         .unwrap_or_else(|_| Err(anyhow::anyhow!("a thread died")));
-    for (at, hash, placed) in results.context("staging the release")? {
-        draft.placed(at, hash, placed);
+    for done in results.context("staging the release")? {
+        for (at, placed) in done.placed {
+            draft.placed(at as usize, placed);
+        }
+        for (at, digest) in done.digests {
+            draft.set(at as usize, digest);
+        }
     }
     Ok(())
 }
@@ -180,24 +188,29 @@ fn copy(
 /// Brings one file to the staged tree.
 fn place(
     draft: &Draft,
-    at: usize,
+    at: u32,
     from: &Dir,
     live: Option<&Live>,
     to: &Dir,
     buffer: &mut [u8],
-) -> Result<Option<(usize, Option<blake3::Hash>, Placed)>> {
-    let Some(item) = draft.payload.items.get(at) else {
-        return Ok(None);
+    done: &mut Done,
+) -> Result<()> {
+    let Some(item) = draft.payload.items.get(at as usize) else {
+        return Ok(());
     };
     let (Kind::File { hash, .. }, Some(stamp)) = (&item.kind, &item.traces.source) else {
-        return Ok(None);
+        return Ok(());
     };
-    if let Some(placed) = live.and_then(|live| live.link(at, item, to)) {
-        return Ok(Some((at, None, placed)));
+    if let Some(placed) = live.and_then(|live| live.link(at as usize, item, to)) {
+        done.placed.push((at, placed));
+        return Ok(());
     }
     let (copied, placed) = from.copy(&item.wanted(), stamp, to, buffer)?;
-    if draft.knows(at) && copied != *hash {
+    done.placed.push((at, placed));
+    if !draft.knows(at as usize) {
+        done.digests.push((at, copied));
+    } else if copied != *hash {
         anyhow::bail!("`{}` changed while it was copied", item.path);
     }
-    Ok(Some((at, Some(copied), placed)))
+    Ok(())
 }

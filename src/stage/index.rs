@@ -1,140 +1,374 @@
-//! The lines of `releases/<id>.index`: what a release holds, and where each file was seen.
+//! `releases/<id>.index`: what a release holds, and where each file was seen.
+//!
+//! A head, then item after item in the order of their paths. Each is written as what differs from
+//! the one before it: an index counts among what a release takes on the disk.
 
-use super::payload::{Item, Kind, Traces};
+use super::payload::{Item, Kind, Payload, Traces};
 use crate::host::Stamp;
-use crate::host::copy::Placed;
+use crate::host::copy::{Content, Placed};
 
-/// `f HASH LEN PATH`; with traces, `F HASH LEN DEV:INO:MTIME:CTIME INO:MTIME PATH`, where `-`
-/// stands for none. Executable files have `x` and `X`.
-pub(super) fn write(item: &Item, traces: bool, out: &mut String) {
-    use std::fmt::Write as _;
-    let path = &item.path;
-    // Writing to a string cannot fail.
-    let _ = match &item.kind {
-        Kind::Dir => write!(out, "d {path}"),
-        Kind::Link(target) => write!(out, "l {} {target}{path}", target.len()),
-        Kind::File { hash, exec, len } => {
-            let Traces { source, placed } = item.traces;
-            let traces = traces && (source.is_some() || placed.is_some());
-            out.push(match (exec, traces) {
-                (false, false) => 'f',
-                (true, false) => 'x',
-                (false, true) => 'F',
-                (true, true) => 'X',
-            });
-            out.push(' ');
-            out.push_str(&hash.to_hex());
-            let _ = write!(out, " {len} ");
-            if traces {
-                let _ = match source {
-                    None => write!(out, "- "),
-                    Some(Stamp {
-                        dev,
-                        ino,
-                        mtime,
-                        ctime,
-                    }) => write!(out, "{dev}:{ino}:{mtime}:{ctime} "),
-                };
-                let _ = match placed {
-                    None => write!(out, "- "),
-                    Some(Placed { ino, mtime }) => write!(out, "{ino}:{mtime} "),
-                };
-            }
-            out.push_str(path);
-            Ok(())
-        }
-    };
+/// The first bytes of the file; the number changes with the format.
+const MAGIC: &[u8] = b"robotctl index 2\n";
+
+const HASH: usize = blake3::OUT_LEN;
+
+// What the first byte of an item says.
+const DIR: u8 = 0;
+const FILE: u8 = 1;
+const LINK: u8 = 2;
+const KIND: u8 = 3;
+const EXEC: u8 = 1 << 2;
+const SOURCE: u8 = 1 << 3;
+const PLACED: u8 = 1 << 4;
+/// The device is that of the source before.
+const SAME_DEV: u8 = 1 << 5;
+/// The ctime is the mtime.
+const UNTOUCHED: u8 = 1 << 6;
+
+/// What an index says before its items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// [`Payload::seen`] of the source, when nothing in it was too new to be known again.
+    seen: Option<blake3::Hash>,
+    /// [`Payload::digest`].
+    pub(super) digest: blake3::Hash,
 }
 
-/// Reads a line of [`write`]; none when it is no such line.
-pub(super) fn read(line: &str) -> Option<Item> {
-    let (kind, rest) = line.split_once(' ')?;
-    match kind {
-        "d" => Some(Item::new(rest.to_owned(), Kind::Dir)),
-        "f" | "x" | "F" | "X" => {
-            let (hash, rest) = rest.split_once(' ')?;
-            let (len, mut path) = rest.split_once(' ')?;
-            let mut traces = Traces::default();
-            if matches!(kind, "F" | "X") {
-                let (source, rest) = path.split_once(' ')?;
-                let (placed, rest) = rest.split_once(' ')?;
-                traces.source = stamp(source);
-                traces.placed = lies(placed);
-                path = rest;
-            }
-            let kind = Kind::File {
-                hash: blake3::Hash::from_hex(hash).ok()?,
-                exec: matches!(kind, "x" | "X"),
-                len: len.parse().ok()?,
-            };
-            Some(Item {
-                path: path.to_owned(),
-                kind,
-                traces,
-            })
-        }
-        "l" => {
-            let (len, rest) = rest.split_once(' ')?;
-            let (target, path) = rest.split_at_checked(len.parse().ok()?)?;
-            Some(Item::new(path.to_owned(), Kind::Link(target.to_owned())))
-        }
-        _ => None,
+impl Head {
+    /// The head of an index; none when the bytes are no index of this format.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes.strip_prefix(MAGIC)?);
+        let none = blake3::Hash::from_bytes([0; HASH]);
+        let seen = reader.hash()?;
+        Some(Self {
+            seen: (seen != none).then_some(seen),
+            digest: reader.hash()?,
+        })
+    }
+
+    /// Whether this is what was seen of a source then.
+    pub(super) fn is_of(&self, payload: &Payload) -> bool {
+        self.seen.is_some() && self.seen == payload.seen()
     }
 }
 
-fn stamp(text: &str) -> Option<Stamp> {
-    let mut parts = text.split(':');
-    let stamp = Stamp {
-        dev: parts.next()?.parse().ok()?,
-        ino: parts.next()?.parse().ok()?,
-        mtime: parts.next()?.parse().ok()?,
-        ctime: parts.next()?.parse().ok()?,
-    };
-    parts.next().is_none().then_some(stamp)
+/// The item before.
+#[derive(Default)]
+struct Before {
+    path: Vec<u8>,
+    source: Stamp,
+    placed: Placed,
 }
 
-fn lies(text: &str) -> Option<Placed> {
-    let (ino, mtime) = text.split_once(':')?;
-    Some(Placed {
-        ino: ino.parse().ok()?,
-        mtime: mtime.parse().ok()?,
-    })
+/// The bytes of an index.
+pub(super) fn write(payload: &Payload) -> Vec<u8> {
+    let mut out = Vec::with_capacity(MAGIC.len() + 2 * HASH + 48 * payload.items.len());
+    out.extend_from_slice(MAGIC);
+    out.extend_from_slice(
+        payload
+            .seen()
+            .as_ref()
+            .map_or(&[0; HASH], |hash| hash.as_bytes()),
+    );
+    out.extend_from_slice(payload.digest().as_bytes());
+    let mut before = Before::default();
+    for item in &payload.items {
+        put_item(item, &mut before, &mut out);
+    }
+    out
+}
+
+fn put_item(item: &Item, before: &mut Before, out: &mut Vec<u8>) {
+    let Traces { source, placed } = item.traces;
+    let stamp = source.unwrap_or(before.source);
+    out.push(match &item.kind {
+        Kind::Dir => DIR,
+        Kind::Link(_) => LINK,
+        Kind::File { exec, .. } => {
+            let set = |bit, on| if on { bit } else { 0 };
+            FILE | set(EXEC, *exec)
+                | set(SOURCE, source.is_some())
+                | set(PLACED, placed.is_some())
+                | set(SAME_DEV, stamp.dev == before.source.dev)
+                | set(UNTOUCHED, stamp.ctime == stamp.mtime)
+        }
+    });
+    let path = item.path.as_bytes();
+    let pairs = path.iter().zip(&before.path);
+    let shared = pairs.take_while(|(new, old)| new == old).count();
+    let rest = path.get(shared..).unwrap_or_default();
+    put(shared as u64, out);
+    put_bytes(rest, out);
+    before.path.truncate(shared);
+    before.path.extend_from_slice(rest);
+    match &item.kind {
+        Kind::Dir => {}
+        Kind::Link(target) => put_bytes(target.as_bytes(), out),
+        Kind::File { hash, len, .. } => {
+            out.extend_from_slice(&hash.0);
+            put(*len, out);
+        }
+    }
+    if source.is_some() {
+        let was = std::mem::replace(&mut before.source, stamp);
+        if stamp.dev != was.dev {
+            put(stamp.dev, out);
+        }
+        put(from_before(stamp.ino, was.ino), out);
+        put(
+            from_before(stamp.mtime.cast_unsigned(), was.mtime.cast_unsigned()),
+            out,
+        );
+        if stamp.ctime != stamp.mtime {
+            put(
+                from_before(stamp.ctime.cast_unsigned(), was.ctime.cast_unsigned()),
+                out,
+            );
+        }
+    }
+    if let Some(placed) = placed {
+        let was = std::mem::replace(&mut before.placed, placed);
+        put(from_before(placed.ino, was.ino), out);
+        put(
+            from_before(placed.mtime.cast_unsigned(), was.mtime.cast_unsigned()),
+            out,
+        );
+    }
+}
+
+/// Reads [`write`]; none when the bytes are no index of this format, which costs a copy.
+pub(super) fn read(bytes: &[u8]) -> Option<Payload> {
+    let mut reader = Reader::new(bytes.strip_prefix(MAGIC)?.get(2 * HASH..)?);
+    let mut before = Before::default();
+    let mut items = Vec::with_capacity(bytes.len() / 48);
+    while !reader.rest.is_empty() {
+        items.push(reader.item(&mut before)?);
+    }
+    Some(Payload::new(items))
+}
+
+struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn new(rest: &'a [u8]) -> Self {
+        Self { rest }
+    }
+
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (part, rest) = self.rest.split_at_checked(count)?;
+        self.rest = rest;
+        Some(part)
+    }
+
+    fn hash(&mut self) -> Option<blake3::Hash> {
+        blake3::Hash::from_slice(self.take(HASH)?).ok()
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..u64::BITS).step_by(7) {
+            let (byte, rest) = self.rest.split_first()?;
+            self.rest = rest;
+            number |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(number);
+            }
+        }
+        None
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let count = usize::try_from(self.number()?).ok()?;
+        self.take(count)
+    }
+
+    fn after(&mut self, before: u64) -> Option<u64> {
+        let coded = self.number()?;
+        let sign = (coded & 1).wrapping_neg();
+        Some(before.wrapping_add((coded >> 1) ^ sign))
+    }
+
+    fn time(&mut self, before: i64) -> Option<i64> {
+        Some(self.after(before.cast_unsigned())?.cast_signed())
+    }
+
+    fn item(&mut self, before: &mut Before) -> Option<Item> {
+        let [first] = *self.take(1)? else { return None };
+        let shared = usize::try_from(self.number()?).ok()?;
+        before.path.truncate(shared);
+        before.path.extend_from_slice(self.bytes()?);
+        let text = |bytes: &[u8]| Some(std::str::from_utf8(bytes).ok()?.to_owned());
+        let kind = match first & KIND {
+            DIR => Kind::Dir,
+            LINK => Kind::Link(text(self.bytes()?)?),
+            FILE => Kind::File {
+                hash: Content(*self.take(Content::LEN)?.first_chunk()?),
+                len: self.number()?,
+                exec: first & EXEC != 0,
+            },
+            _ => return None,
+        };
+        let mut item = Item::new(text(&before.path)?, kind);
+        if first & SOURCE != 0 {
+            let was = before.source;
+            let dev = match first & SAME_DEV {
+                0 => self.number()?,
+                _ => was.dev,
+            };
+            let ino = self.after(was.ino)?;
+            let mtime = self.time(was.mtime)?;
+            let ctime = match first & UNTOUCHED {
+                0 => self.time(was.ctime)?,
+                _ => mtime,
+            };
+            before.source = Stamp {
+                dev,
+                ino,
+                mtime,
+                ctime,
+            };
+            item.traces.source = Some(before.source);
+        }
+        if first & PLACED != 0 {
+            before.placed = Placed {
+                ino: self.after(before.placed.ino)?,
+                mtime: self.time(before.placed.mtime)?,
+            };
+            item.traces.placed = Some(before.placed);
+        }
+        Some(item)
+    }
+}
+
+/// Seven bits a byte, the lowest first; the eighth says that more follow.
+fn put(mut number: u64, out: &mut Vec<u8>) {
+    loop {
+        let byte = number.to_le_bytes()[0] & 0x7f;
+        number >>= 7;
+        if number == 0 {
+            return out.push(byte);
+        }
+        out.push(byte | 0x80);
+    }
+}
+
+fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    put(bytes.len() as u64, out);
+    out.extend_from_slice(bytes);
+}
+
+/// The way from one number to another; a short one gives a small number, either way.
+fn from_before(number: u64, before: u64) -> u64 {
+    let way = number.wrapping_sub(before);
+    let sign = (way >> 63).wrapping_neg();
+    (way << 1) ^ sign
 }
 
 #[cfg(test)]
 mod tests {
+    use super::{Head, Reader, from_before, put, read, write};
     use crate::host::Stamp;
     use crate::host::copy::Placed;
     use crate::stage::{Item, Kind, Payload};
 
-    #[test]
-    fn the_index_reads_back_what_it_wrote() {
-        let file = |text: &str, exec| Kind::File {
-            hash: blake3::hash(text.as_bytes()),
+    fn file(text: &str, exec: bool) -> Kind {
+        Kind::File {
+            hash: blake3::hash(text.as_bytes()).into(),
             exec,
             len: text.len() as u64,
-        };
-        let mut seen = Item::new("e  f".into(), file("yy", false));
-        seen.traces.source = Some(Stamp {
-            dev: 1,
-            ino: u64::MAX,
-            mtime: -5,
-            ctime: 1_700_000_000_123_456_789,
+        }
+    }
+
+    fn seen(path: &str, stamp: [i64; 4], placed: Option<Placed>) -> Item {
+        let mut item = Item::new(path.into(), file(path, false));
+        let [dev, ino, mtime, ctime] = stamp;
+        item.traces.source = Some(Stamp {
+            dev: dev.cast_unsigned(),
+            ino: ino.cast_unsigned(),
+            mtime,
+            ctime,
         });
-        let mut placed = Item::new("x".into(), file("", true));
-        placed.traces.placed = Some(Placed { ino: 7, mtime: -1 });
-        let payload = Payload::new(vec![
+        item.traces.placed = placed;
+        item
+    }
+
+    fn payload() -> Payload {
+        let placed = |ino, mtime| Some(Placed { ino, mtime });
+        let mut only_placed = Item::new("x".into(), file("", true));
+        only_placed.traces.placed = placed(7, -1);
+        Payload::new(vec![
             Item::new("b c".into(), file("x", true)),
             Item::new("a".into(), Kind::Dir),
             Item::new("a/l k".into(), Kind::Link("../b c".into())),
-            seen,
-            placed,
-        ]);
-        let again = Payload::from_text(&payload.to_text());
+            Item::new("a/é".into(), file("", false)),
+            Item::new("a/è".into(), file("", false)),
+            seen("e  f", [1, -1, -5, 1_700_000_000_123_456_789], None),
+            seen("e  g", [1, 5, 9, 9], placed(u64::MAX, i64::MIN)),
+            seen("e  h", [2, 6, i64::MAX, i64::MIN], placed(1, i64::MAX)),
+            only_placed,
+        ])
+    }
+
+    #[test]
+    fn the_index_reads_back_what_it_wrote() {
+        let payload = payload();
+        let again = read(&write(&payload)).unwrap();
         assert_eq!(again.items, payload.items);
-        assert_eq!(again.digest(), payload.digest());
-        assert!(again.bytes() == 3 && again.files() == 4);
+        assert!(again.bytes() == 13 && again.files() == 8);
         assert_eq!(again.get("x"), payload.items.last());
         assert_eq!(again.get("y"), None);
+    }
+
+    #[test]
+    fn an_index_that_was_cut_off_or_is_something_else_is_none() {
+        let bytes = write(&payload());
+        let whole = Head::read(&bytes).unwrap().digest;
+        for end in 0..bytes.len() {
+            // At the end of an item nothing shows that the rest is missing, but in the digest.
+            let part = read(&bytes[..end]);
+            assert!(part.is_none_or(|part| part.digest() != whole), "{end}");
+        }
+        assert!(read(b"d a\nf 00 1 b\n").is_none());
+        assert!(Head::read(b"").is_none());
+        let mut wrong = bytes;
+        wrong.extend([0xff; 30]);
+        assert!(read(&wrong).is_none());
+    }
+
+    #[test]
+    fn the_head_knows_a_source_in_which_no_stamp_is_missing() {
+        let of = |payload: &Payload| Head::read(&write(payload)).unwrap();
+        let whole = Payload::new(vec![
+            seen("a", [1, 2, 3, 4], None),
+            Item::new("d".into(), Kind::Dir),
+        ]);
+        let head = of(&whole);
+        assert_eq!(head.digest, whole.digest());
+        assert!(head.is_of(&whole));
+        let touched = Payload::new(vec![
+            seen("a", [1, 2, 3, 5], None),
+            Item::new("d".into(), Kind::Dir),
+        ]);
+        assert!(!head.is_of(&touched));
+        let unsure = payload();
+        assert!(!of(&unsure).is_of(&unsure));
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_read_back() {
+        let some = [0, 1, 127, 128, 1 << 32, u64::MAX - 1, u64::MAX];
+        for number in some {
+            let mut out = Vec::new();
+            put(number, &mut out);
+            assert_eq!(Reader::new(&out).number(), Some(number));
+            for before in some {
+                out.clear();
+                put(from_before(number, before), &mut out);
+                assert_eq!(Reader::new(&out).after(before), Some(number));
+            }
+        }
+        assert_eq!(Reader::new(&[0x80; 12]).number(), None);
     }
 }

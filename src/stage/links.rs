@@ -1,6 +1,6 @@
 //! Symbolic links of a release: each must lead to a place inside it.
 
-use super::payload::{Kind, Payload, Refused};
+use super::payload::{Item, Kind, Payload, Refused};
 use std::collections::HashMap;
 use std::path::{Component, Path};
 
@@ -20,12 +20,16 @@ pub(super) fn judge(payload: &Payload) -> Result<(), Refused> {
             _ => None,
         })
         .collect();
+    // Most items lie beside the one before.
+    let mut dir = None;
     for item in &payload.items {
         let above = item.path.rsplit_once('/').map(|(above, _)| above);
         let below = above.filter(|above| {
-            let parent = payload.get(above);
-            parent.is_none_or(|parent| parent.kind != Kind::Dir)
+            let known = dir == Some(*above);
+            let is_dir = |item: &Item| item.kind == Kind::Dir;
+            !known && !payload.get(above).is_some_and(is_dir)
         });
+        dir = above;
         if let Some(above) = below {
             return Err(Refused {
                 message: format!(
@@ -97,8 +101,7 @@ fn leaves(path: &str, target: &str) -> Refused {
 
 #[cfg(test)]
 mod tests {
-    use super::super::payload::{Item, Kind, Payload};
-    use super::{inside, judge};
+    use super::{Item, Kind, Payload, inside, judge};
 
     #[test]
     fn a_link_may_not_leave_the_tree() {

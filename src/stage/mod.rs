@@ -13,6 +13,7 @@ mod scan;
 mod zstd;
 
 pub use fill::{Filled, fill};
+pub use index::Head;
 pub use payload::{Beside, Item, Kind, Payload, Refused, Traces};
 pub use scan::{Draft, Source, scan};
 
@@ -30,9 +31,9 @@ const BUFFER: usize = 256 * 1024;
 /// A release's id: version and content, so that the same content is the same release.
 ///
 /// The content is the payload, what is built from it and every file rendered for the host.
-pub fn release_id(app: &App, payload: &Payload, rendered: &blake3::Hash) -> String {
+pub fn release_id(app: &App, payload: &blake3::Hash, rendered: &blake3::Hash) -> String {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(payload.digest().as_bytes());
+    hasher.update(payload.as_bytes());
     hasher.update(rendered.as_bytes());
     hasher.update(format!("{:?}{:?}", app.release.build, app.release.python).as_bytes());
     let digest = hasher.finalize().to_hex();

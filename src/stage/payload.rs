@@ -2,7 +2,7 @@
 
 use super::index;
 use crate::host::Stamp;
-use crate::host::copy::{Placed, Wanted};
+use crate::host::copy::{Content, Placed, Wanted};
 use std::fmt;
 use std::iter::Peekable;
 use std::path::Path;
@@ -31,8 +31,8 @@ pub enum Kind {
     Dir,
     /// A file: 0755 when anyone may execute it, else 0644.
     File {
-        /// BLAKE3 of the content.
-        hash: blake3::Hash,
+        /// Its content.
+        hash: Content,
         /// Whether it is executable.
         exec: bool,
         /// Bytes.
@@ -114,6 +114,9 @@ impl Item {
     }
 }
 
+/// Bytes that are digested at a time: many at once are faster.
+const DIGESTED: usize = 64 * 1024;
+
 /// Everything that a release holds, sorted by path: parents come before their children.
 #[derive(Debug, Clone, Default)]
 pub struct Payload {
@@ -122,9 +125,9 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Sorts items.
+    /// Sorts items; runs that are in order already are only merged.
     pub fn new(mut items: Vec<Item>) -> Self {
-        items.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        items.sort_by(|a, b| a.path.cmp(&b.path));
         items.shrink_to_fit();
         Self { items }
     }
@@ -158,30 +161,71 @@ impl Payload {
 
     /// A digest over paths, kinds and content.
     pub fn digest(&self) -> blake3::Hash {
+        self.digest_with(|item, out| {
+            if let Kind::File { hash, .. } = &item.kind {
+                out.extend_from_slice(&hash.0);
+            }
+        })
+    }
+
+    /// A digest over paths, kinds and the stamps of the source: as long as it is the same, so is
+    /// the content. None when a file has no stamp.
+    pub fn seen(&self) -> Option<blake3::Hash> {
+        let mut whole = true;
+        let digest = self.digest_with(|item, out| match (&item.kind, item.traces.source) {
+            (Kind::File { len, .. }, Some(stamp)) => {
+                let Stamp {
+                    dev,
+                    ino,
+                    mtime,
+                    ctime,
+                } = stamp;
+                for number in [*len, dev, ino, mtime.cast_unsigned(), ctime.cast_unsigned()] {
+                    out.extend_from_slice(&number.to_le_bytes());
+                }
+            }
+            (Kind::File { .. }, None) => whole = false,
+            (Kind::Dir | Kind::Link(_), _) => {}
+        });
+        whole.then_some(digest)
+    }
+
+    /// `add` says what makes up a file: always as many bytes.
+    fn digest_with(&self, mut add: impl FnMut(&Item, &mut Vec<u8>)) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new();
-        let mut text = String::new();
+        let mut part = Vec::with_capacity(2 * DIGESTED);
         for item in &self.items {
-            text.clear();
-            index::write(item, false, &mut text);
-            hasher.update(text.as_bytes());
-            hasher.update(b"\0");
+            // Neither a path nor a link's target holds a zero byte.
+            part.extend_from_slice(item.path.as_bytes());
+            part.extend_from_slice(match &item.kind {
+                Kind::Dir => b"\0d",
+                Kind::File { exec: false, .. } => b"\0f",
+                Kind::File { exec: true, .. } => b"\0x",
+                Kind::Link(_) => b"\0l",
+            });
+            match &item.kind {
+                Kind::Link(target) => {
+                    part.extend_from_slice(target.as_bytes());
+                    part.push(0);
+                }
+                _ => add(item, &mut part),
+            }
+            if part.len() >= DIGESTED {
+                hasher.update(&part);
+                part.clear();
+            }
         }
-        hasher.finalize()
+        hasher.update(&part).finalize()
     }
 
-    /// One line an item, as it is kept beside a release's record.
-    pub fn to_text(&self) -> String {
-        let mut out = String::new();
-        for item in &self.items {
-            index::write(item, true, &mut out);
-            out.push('\n');
-        }
-        out
+    /// The bytes that are kept beside a release's record.
+    pub fn to_index(&self) -> Vec<u8> {
+        index::write(self)
     }
 
-    /// Reads [`Payload::to_text`]; a line that cannot be read is left out, which costs a copy.
-    pub fn from_text(text: &str) -> Self {
-        Self::new(text.lines().filter_map(index::read).collect())
+    /// Reads [`Payload::to_index`]; none when it is of another format, which costs a copy.
+    pub fn from_index(bytes: &[u8]) -> Option<Self> {
+        index::read(bytes)
     }
 
     /// Takes over where the files of the release lie, from what was known of it.
@@ -256,7 +300,9 @@ pub(super) fn plain_name(path: &Path) -> Result<String, Refused> {
         hint: "rename it, or list it in `release.exclude`",
     };
     let text = path.to_str().ok_or_else(|| refuse("is not UTF-8"))?;
-    if text.chars().any(char::is_control) {
+    // Most names are ASCII, which is quickly seen.
+    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if !plain && text.chars().any(char::is_control) {
         return Err(refuse("holds a control character"));
     }
     Ok(text.to_owned())
@@ -270,7 +316,7 @@ mod tests {
     fn where_a_file_was_seen_is_no_part_of_the_content() {
         let item = Item::new("a".into(), Kind::Dir);
         let file = Kind::File {
-            hash: blake3::hash(b""),
+            hash: blake3::hash(b"").into(),
             exec: false,
             len: 0,
         };
@@ -279,6 +325,32 @@ mod tests {
         seen.items[1].traces.placed = Some(Placed { ino: 1, mtime: 1 });
         assert_eq!(seen.digest(), plain.digest());
         assert!(seen.beside(&plain).all(|both| both.is_same()));
+    }
+
+    #[test]
+    fn every_change_of_the_content_shows_in_the_digest() {
+        let file = |content: &str, exec| Kind::File {
+            hash: blake3::hash(content.as_bytes()).into(),
+            exec,
+            len: 1,
+        };
+        let link = |target: &str| Kind::Link(target.into());
+        let kinds = [
+            file("a", false),
+            file("a", true),
+            file("b", false),
+            Kind::Dir,
+            link("a"),
+            link("b"),
+        ];
+        let of = |path: &str, kind| Payload::new(vec![Item::new(path.into(), kind)]).digest();
+        let mut digests: Vec<_> = kinds.map(|kind| of("p", kind)).to_vec();
+        digests.push(of("q", Kind::Dir));
+        digests.push(Payload::default().digest());
+        let count = digests.len();
+        digests.sort_by_key(|digest| *digest.as_bytes());
+        digests.dedup();
+        assert_eq!(digests.len(), count);
     }
 
     #[test]

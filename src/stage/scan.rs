@@ -1,13 +1,15 @@
 //! Looking at a source without changing anything: the same for a plan and for a deploy.
 
+use super::index::Head;
 use super::links::inside;
 use super::payload::{Item, Kind, Payload, Refused, plain_name};
 use super::{BUFFER, archive, links};
-use crate::host::copy::{Dir, Placed};
+use crate::host::copy::{Content, Dir, Placed};
 use crate::host::{self, Found, files, on_every_processor, walk};
 use crate::model::Release;
 use anyhow::{Context, Result};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,6 +58,8 @@ pub struct Draft {
     /// The items; a digest that is missing is all zero.
     pub payload: Payload,
     hashed: Vec<bool>,
+    /// The digest of the whole, when it was known without those of the files.
+    digest: Option<blake3::Hash>,
     /// When the source was looked at, in nanoseconds since 1970.
     started: i64,
 }
@@ -68,6 +72,18 @@ impl Draft {
     /// Whether every digest is there.
     pub fn is_hashed(&self) -> bool {
         self.hashed.iter().all(|hashed| *hashed)
+    }
+
+    /// The digest of the payload, for which every file's must be there, or the source recognised.
+    pub fn digest(&self) -> blake3::Hash {
+        self.digest.unwrap_or_else(|| self.payload.digest())
+    }
+
+    /// Whether nobody touched the source since it was that of an index: then the digest of the
+    /// whole is known at once.
+    pub fn recognise(&mut self, head: &Head) -> bool {
+        self.digest = head.is_of(&self.payload).then_some(head.digest);
+        self.digest.is_some()
     }
 
     /// Takes digests over from a payload: of files that nobody touched since they were read.
@@ -141,7 +157,8 @@ impl Draft {
         self.hashed.get(at).is_some_and(|hashed| *hashed)
     }
 
-    fn set(&mut self, at: usize, digest: blake3::Hash) {
+    /// Writes down what a file holds.
+    pub(super) fn set(&mut self, at: usize, digest: Content) {
         let item = self.payload.items.get_mut(at);
         if let Some(Kind::File { hash, .. }) = item.map(|item| &mut item.kind) {
             *hash = digest;
@@ -151,11 +168,8 @@ impl Draft {
         }
     }
 
-    /// Writes down where a file lies now, and the digest of what was copied there.
-    pub(super) fn placed(&mut self, at: usize, digest: Option<blake3::Hash>, placed: Placed) {
-        if let Some(digest) = digest {
-            self.set(at, digest);
-        }
+    /// Writes down where a file lies now.
+    pub(super) fn placed(&mut self, at: usize, placed: Placed) {
         if let Some(item) = self.payload.items.get_mut(at) {
             item.traces.placed = Some(placed);
         }
@@ -202,6 +216,7 @@ pub fn scan(source: &Source, release: &Release) -> Result<Draft> {
     let hashed = hashed.map(|item| read || !matches!(item.kind, Kind::File { .. }));
     Ok(Draft {
         hashed: hashed.collect(),
+        digest: None,
         payload,
         started,
     })
@@ -209,7 +224,11 @@ pub fn scan(source: &Source, release: &Release) -> Result<Draft> {
 
 /// The manifest's `exclude` patterns, and `.git`.
 #[derive(Debug)]
-pub(super) struct Exclude(Gitignore);
+pub(super) struct Exclude {
+    rules: Gitignore,
+    /// Whether `.git` is all.
+    only_git: bool,
+}
 
 impl Exclude {
     fn new(release: &Release) -> Result<Self> {
@@ -219,23 +238,30 @@ impl Exclude {
             let add = builder.add_line(None, pattern);
             add.with_context(|| format!("reading `{pattern}` in `release.exclude`"))?;
         }
-        Ok(Self(builder.build().context("reading `release.exclude`")?))
+        Ok(Self {
+            rules: builder.build().context("reading `release.exclude`")?,
+            only_git: release.exclude.is_empty(),
+        })
     }
 
     /// Whether a path is left out, of which no parent is.
     fn names(&self, path: &Path, is_dir: bool) -> bool {
-        self.0.matched(path, is_dir).is_ignore()
+        match self.only_git {
+            true => path.file_name() == Some(OsStr::new(".git")),
+            false => self.rules.matched(path, is_dir).is_ignore(),
+        }
     }
 
     /// Whether a path or one of its parents is left out.
     pub(super) fn covers(&self, path: &Path, is_dir: bool) -> bool {
-        self.0.matched_path_or_any_parents(path, is_dir).is_ignore()
+        let matched = self.rules.matched_path_or_any_parents(path, is_dir);
+        matched.is_ignore()
     }
 }
 
 fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<Payload> {
     let keep = |path: &Path, is_dir: bool| !exclude.names(path, is_dir);
-    let items = walk(dir, keep, |path, found| {
+    let make = |path: &Path, found: Found| {
         let path = plain_name(path)?;
         let (kind, source) = match found {
             Found::Dir => (Kind::Dir, None),
@@ -246,7 +272,7 @@ fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<Payload> {
             Found::File { mode, len, stamp } => {
                 no_setuid(&path, mode)?;
                 let kind = Kind::File {
-                    hash: blake3::Hash::from_bytes([0; 32]),
+                    hash: Content::default(),
                     exec: mode & 0o111 != 0,
                     len,
                 };
@@ -258,7 +284,8 @@ fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<Payload> {
         let mut item = Item::new(path, kind);
         item.traces.source = source;
         Ok(item)
-    })?;
+    };
+    let items = walk(dir, keep, make, |a, b| a.path.cmp(&b.path))?;
     Ok(Payload::new(items))
 }
 
