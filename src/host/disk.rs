@@ -1,29 +1,10 @@
-//! What a file system has left, and what it has on the disk.
+//! What a file system has left, and which names it has on the disk.
 
 use super::Root;
 use anyhow::{Context, Result};
 use std::fs::File;
 
 impl Root {
-    /// Writes everything of the file system that holds `path` to the disk (syncfs(2)), and
-    /// reports what could not be written.
-    ///
-    /// # Errors
-    /// The operating system's, with the path.
-    pub fn sync_file_system(&self, path: &str) -> Result<()> {
-        let real = self.followed(path);
-        let sync = || -> std::io::Result<()> {
-            let dir = File::open(&real)?;
-            loop {
-                match nix::unistd::syncfs(&dir) {
-                    Err(nix::errno::Errno::EINTR) => {}
-                    ended => return Ok(ended?),
-                }
-            }
-        };
-        sync().with_context(|| format!("syncing the file system of `{}`", real.display()))
-    }
-
     /// Bytes and inodes that are free for root on the file system that holds `path`.
     ///
     /// # Errors

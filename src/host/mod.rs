@@ -15,6 +15,7 @@ pub mod copy;
 mod dial;
 mod disk;
 pub mod files;
+mod flush;
 mod group;
 pub mod journald;
 mod leftovers;
@@ -33,6 +34,7 @@ mod walk;
 pub use activation::{Inherited, Peer, notify_ready, notify_stopping};
 pub use clock::{Deadline, Stopwatch, now, pause, stamp, wait_until};
 pub use dial::{Line, is_taken};
+pub use flush::Flush;
 pub use group::{memory_available, memory_of, waits_for_connections};
 pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
@@ -119,9 +121,14 @@ pub fn random_hex(bytes: usize) -> Result<String> {
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
 }
 
+/// How many threads work at once.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(2, |count| count.get().min(8))
+}
+
 /// Runs `work` once on every processor, up to eight; with one, there is no other thread.
 pub(crate) fn on_every_processor(work: impl Fn() + Sync) {
-    let count = std::thread::available_parallelism().map_or(2, |count| count.get().min(8));
+    let count = processors();
     if count == 1 {
         return work();
     }

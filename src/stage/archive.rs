@@ -1,14 +1,13 @@
 //! Archives: `.tar`, alone or compressed. Members are judged as files of a directory are.
 
 use super::BUFFER;
-use super::fill::Live;
+use super::fill::{Live, Watch};
 use super::links::inside;
 use super::payload::{Item, Kind, Payload, Refused, plain_name};
 use super::scan::{Draft, Exclude, no_setuid, special};
 use crate::host::copy::Dir;
 use crate::host::files;
 use anyhow::Result;
-use indicatif::ProgressBar;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 use std::path::{Component, Path};
@@ -197,7 +196,7 @@ pub(super) fn unpack(
     draft: &mut Draft,
     live: Option<&Live>,
     to: &Dir,
-    progress: &ProgressBar,
+    watch: &Watch<'_>,
 ) -> Result<()> {
     let mut missing = BTreeMap::new();
     for at in 0..draft.payload.items.len() {
@@ -209,7 +208,7 @@ pub(super) fn unpack(
         };
         if let Some(placed) = live.and_then(|live| live.link(at, item, to)) {
             draft.placed(at, placed);
-            progress.inc(len);
+            watch.done(1, len);
         } else {
             missing.insert(item.path.clone(), at);
         }
@@ -243,7 +242,7 @@ pub(super) fn unpack(
             }
             draft.placed(at, placed);
             missing.remove(&name);
-            progress.inc(len);
+            watch.done(1, len);
             Ok(())
         },
     )?;

@@ -5,7 +5,7 @@ use super::payload::{Item, Kind, Payload};
 use super::scan::{Draft, Source};
 use super::{BUFFER, Base, STAGING, archive};
 use crate::host::copy::{Content, Dir, Placed};
-use crate::host::{Host, files, on_every_processor};
+use crate::host::{Flush, Host, files, on_every_processor};
 use crate::model::App;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
@@ -23,6 +23,7 @@ const CHUNK: usize = 256;
 pub struct Filled<'a> {
     host: &'a Host,
     pub(super) path: String,
+    pub(super) flush: Flush,
 }
 
 impl Drop for Filled<'_> {
@@ -50,8 +51,10 @@ pub fn fill<'a>(
         app.layout.releases(),
         crate::host::random_hex(6)?
     );
+    host.root.make_dir(&app.layout.releases(), 0o755)?;
+    let flush = Flush::begin(&host.root.followed(&app.layout.releases()))?;
     host.root.make_dir(&path, 0o755)?;
-    let filled = Filled { host, path };
+    let filled = Filled { host, path, flush };
     let dir = host.root.path(&filled.path);
     for item in &draft.payload.items {
         match &item.kind {
@@ -70,16 +73,35 @@ pub fn fill<'a>(
         }),
         None => None,
     };
+    let watch = Watch {
+        progress,
+        flush: &filled.flush,
+    };
     match source {
-        Source::Directory(from) => copy(from, draft, live.as_ref(), &to, progress)?,
-        Source::Archive(file) => archive::unpack(file, draft, live.as_ref(), &to, progress)?,
+        Source::Directory(from) => copy(from, draft, live.as_ref(), &to, &watch)?,
+        Source::Archive(file) => archive::unpack(file, draft, live.as_ref(), &to, &watch)?,
     }
+    filled.flush.hurry();
     if !app.release.build.is_empty() {
         for item in &mut draft.payload.items {
             item.traces.placed = None;
         }
     }
     Ok(filled)
+}
+
+/// Who hears of files that are in place.
+pub(super) struct Watch<'a> {
+    progress: &'a ProgressBar,
+    flush: &'a Flush,
+}
+
+impl Watch<'_> {
+    /// So many files, with so many bytes.
+    pub(super) fn done(&self, files: usize, bytes: u64) {
+        self.progress.inc(bytes);
+        self.flush.wrote(files, bytes);
+    }
 }
 
 /// The live release, and where it has files of the new one.
@@ -139,7 +161,7 @@ fn copy(
     draft: &mut Draft,
     live: Option<&Live>,
     to: &Dir,
-    progress: &ProgressBar,
+    watch: &Watch<'_>,
 ) -> Result<()> {
     let from = Dir::open(from)?;
     let jobs = by_directory(&draft.payload);
@@ -163,7 +185,7 @@ fn copy(
             }
             let items = job.iter();
             let items = items.filter_map(|at| shared.payload.items.get(*at as usize));
-            progress.inc(items.map(Item::len).sum());
+            watch.done(job.len(), items.map(Item::len).sum());
         }
         if let Ok(mut results) = results.lock()
             && let Ok(results) = results.as_mut()

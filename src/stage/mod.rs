@@ -70,14 +70,14 @@ pub fn publish(host: &Host, app: &App, filled: Option<Filled<'_>>, id: &str) -> 
         true => None,
         false => filled,
     };
-    let Some(filled) = new else {
+    let Some(mut filled) = new else {
         // Complete, or else it would not have its name; only that may not be on the disk yet.
         return host.root.sync_dir(&app.layout.releases());
     };
     if !app.release.build.is_empty() || app.release.python.is_some() {
         build::build(host, app, &filled.path)?;
     }
-    host.root.sync_file_system(&filled.path)?;
+    filled.flush.end()?;
     host.root.rename(&filled.path, &app.layout.release(id))
 }
 

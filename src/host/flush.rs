@@ -1,0 +1,134 @@
+//! Writing a new tree to the disk, from the time when its first files are there.
+//!
+//! A disk that waits until the last file is copied has nothing to do meanwhile, and the copying
+//! nothing to do afterwards.
+
+use super::processors;
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// Bytes after which what is there is written.
+const STRIDE: u64 = 16 * 1024 * 1024;
+
+/// What a new file takes beside its content: an inode, and its place in the directory.
+const FILE: u64 = 1024;
+
+/// Writes the file system that holds a tree to the disk. It is opened before the first file is
+/// made: what cannot be written then shows here, whoever else hears of it first (syncfs(2)).
+#[derive(Debug)]
+pub struct Flush {
+    dir: File,
+    path: PathBuf,
+    /// Bytes that were made known.
+    written: AtomicU64,
+    early: Option<Early>,
+}
+
+/// The thread that writes early.
+#[derive(Debug)]
+struct Early {
+    wake: SyncSender<()>,
+    thread: JoinHandle<std::io::Result<()>>,
+}
+
+impl Flush {
+    /// Opens the file system that holds `path`; with one processor, nothing is written early.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn begin(path: &Path) -> Result<Self> {
+        let open = || -> std::io::Result<Self> {
+            let dir = File::open(path)?;
+            let early = match processors() {
+                1 => None,
+                _ => Some(Early::begin(dir.try_clone()?)?),
+            };
+            Ok(Self {
+                dir,
+                path: path.to_owned(),
+                written: AtomicU64::new(0),
+                early,
+            })
+        };
+        open().with_context(|| format!("opening `{}`", path.display()))
+    }
+
+    /// Makes known that files were made, and how many bytes they hold.
+    pub fn wrote(&self, files: usize, bytes: u64) {
+        let more = bytes + FILE * files as u64;
+        let before = self.written.fetch_add(more, Ordering::Relaxed);
+        if before / STRIDE != (before + more) / STRIDE {
+            self.hurry();
+        }
+    }
+
+    /// Begins to write what is there now.
+    pub fn hurry(&self) {
+        if let Some(early) = &self.early {
+            // When it is woken already, or has failed, there is nothing to add.
+            let _ = early.wake.try_send(());
+        }
+    }
+
+    /// Returns once everything is on the disk.
+    ///
+    /// # Errors
+    /// What could not be written, now or early.
+    pub fn end(&mut self) -> Result<()> {
+        let early = self.early.take();
+        early
+            .map_or(Ok(()), Early::end)
+            .and_then(|()| sync(&self.dir))
+            .with_context(|| format!("syncing the file system of `{}`", self.path.display()))
+    }
+}
+
+impl Early {
+    fn begin(dir: File) -> std::io::Result<Self> {
+        let (wake, woken) = sync_channel(1);
+        let work = move || woken.iter().try_for_each(|()| sync(&dir));
+        let thread = std::thread::Builder::new().spawn(work)?;
+        Ok(Self { wake, thread })
+    }
+
+    fn end(self) -> std::io::Result<()> {
+        drop(self.wake);
+        let died = || std::io::Error::other("the thread that writes died");
+        self.thread.join().unwrap_or_else(|_| Err(died()))
+    }
+}
+
+fn sync(dir: &File) -> std::io::Result<()> {
+    loop {
+        match nix::unistd::syncfs(dir) {
+            Err(nix::errno::Errno::EINTR) => {}
+            ended => return Ok(ended?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Flush, STRIDE};
+    use anyhow::Result;
+
+    #[test]
+    fn it_ends_whether_or_not_anything_was_written() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        for count in [0, 1, 3] {
+            let mut flush = Flush::begin(dir.path())?;
+            std::fs::write(dir.path().join("f"), "x")?;
+            (0..count).for_each(|_| flush.wrote(1, STRIDE));
+            flush.hurry();
+            flush.end()?;
+            flush.end()?;
+        }
+        drop(Flush::begin(dir.path())?);
+        assert!(Flush::begin(&dir.path().join("absent")).is_err());
+        Ok(())
+    }
+}
