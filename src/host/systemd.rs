@@ -334,6 +334,8 @@ impl Systemd {
     pub fn last_lines(&self, unit: &str, count: usize) -> Vec<String> {
         let state = self.show_one(unit).unwrap_or_default();
         let id = state.get("InvocationID");
+        // A busy journal takes a moment to write down what was just said.
+        let _ = Command::new(["journalctl", "--sync"]).output();
         let count = format!("--lines={count}");
         let head = [
             "journalctl",
