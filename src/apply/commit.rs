@@ -19,6 +19,16 @@ pub(super) fn commit(work: &Work<'_>, journal: &Journal) -> Result<()> {
     let Some(id) = &journal.to else {
         return Ok(());
     };
+    let pins = &journal.state_after.pins;
+    if let Some((service, pinned)) = pins
+        .iter()
+        .find(|pin| journal.state_before.pins.get(pin.0) != Some(pin.1))
+    {
+        let text =
+            format!("service `{service}` runs {pinned} until the next deploy ({id} is live)");
+        work.tell("info", "pinned", About::release(pinned), &text);
+        return Ok(());
+    }
     let event = if journal.operation == "rollback" {
         "rolled-back"
     } else {

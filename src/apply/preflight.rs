@@ -53,7 +53,7 @@ pub fn space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
                 crate::plan::bytes(bytes),
                 crate::plan::bytes(need)
             ),
-            "remove old releases with `robotctl prune`, or make room".to_owned(),
+            "remove old releases with `sudo robotctl prune`, or make room".to_owned(),
         );
     }
     if inodes < count {
@@ -62,7 +62,7 @@ pub fn space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
                 "the disk of `{}` has too few inodes: {inodes} are free, the release needs {count}",
                 place.display()
             ),
-            "remove old releases with `robotctl prune`, or make room".to_owned(),
+            "remove old releases with `sudo robotctl prune`, or make room".to_owned(),
         );
     }
     Ok(())
@@ -86,7 +86,10 @@ fn secrets(host: &Host, app: &App) -> Result<()> {
         let Some(bytes) = secret.generate else {
             return refuse(
                 format!("the secret `{}` is missing", secret.name),
-                format!("put it in `{path}`, owned by root, mode 0600"),
+                format!(
+                    "sudo install -D -m 600 FILE {}",
+                    host.root.path(&path).display()
+                ),
             );
         };
         host.root.make_dir(&app.layout.etc(), 0o755)?;

@@ -5,7 +5,7 @@ use super::{About, REMOVAL, Work, commit, finish_back, remove, switch};
 use crate::host::{Host, release_of};
 use crate::model::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::model::{Layout, Name};
-use crate::record::{Journal, Step};
+use crate::record::{Damaged, Journal, Step};
 use anyhow::{Result, anyhow};
 
 /// How an interrupted change was ended.
@@ -35,6 +35,10 @@ pub struct Between(pub(super) anyhow::Error);
 impl std::fmt::Display for Between {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let why = &self.0;
+        // That says itself what to type.
+        if why.is::<Damaged>() {
+            return write!(f, "{why}");
+        }
         write!(
             f,
             "an interrupted change could not be ended: {why:#}\n\n\

@@ -90,6 +90,11 @@ pub type Found = (Severity, String, String);
 /// Every check, in the order in which a person would look.
 pub const CHECKS: &[Check] = &[
     Check {
+        id: "records",
+        summary: "what robotctl remembers of the app can be read",
+        run: checks::records,
+    },
+    Check {
         id: "journal",
         summary: "no change was interrupted",
         run: checks::journal,
@@ -151,6 +156,26 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
+/// What is wrong with records, of which nothing else can be looked at.
+pub fn unreadable(app: &str, book: &Book) -> Result<Report> {
+    let found = checks::damaged(book)?;
+    Ok(Report {
+        app: Some(app.to_owned()),
+        looked: 1,
+        findings: found.into_iter().map(|it| finding("records", it)).collect(),
+        blind: Vec::new(),
+    })
+}
+
+fn finding(check: &'static str, (severity, message, hint): Found) -> Finding {
+    Finding {
+        check,
+        severity,
+        message,
+        hint,
+    }
+}
+
 /// Runs every check.
 pub fn examine(patient: &Patient<'_>) -> Report {
     let mut report = Report {
@@ -161,14 +186,8 @@ pub fn examine(patient: &Patient<'_>) -> Report {
         match (check.run)(patient) {
             Ok(found) => {
                 report.looked += 1;
-                report
-                    .findings
-                    .extend(found.into_iter().map(|(severity, message, hint)| Finding {
-                        check: check.id,
-                        severity,
-                        message,
-                        hint,
-                    }));
+                let found = found.into_iter().map(|it| finding(check.id, it));
+                report.findings.extend(found);
             }
             Err(error) => report.blind.push(Blind {
                 check: check.id,

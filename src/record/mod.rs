@@ -12,11 +12,13 @@
 //!
 //! Everything that decides is replaced in one step; the history only tells.
 
+mod damaged;
 mod history;
 mod hold;
 mod journal;
 mod release;
 
+pub use damaged::Damaged;
 pub use history::Event;
 pub use journal::{FileChange, Journal, Step, Stored, Units};
 pub use release::{Mark, ReleaseRecord};
@@ -356,12 +358,15 @@ impl Book {
         let Some(text) = self.root.read_text(&path)? else {
             return Ok(None);
         };
-        let context = || format!("reading `{path}`");
-        let Version { format } = serde_json::from_str(&text).with_context(context)?;
+        let damaged = |error: serde_json::Error| Damaged {
+            path: self.root.path(&path).display().to_string(),
+            why: error.to_string(),
+        };
+        let Version { format } = serde_json::from_str(&text).map_err(damaged)?;
         if format > FORMAT {
             return Err(Newer { path, format }.into());
         }
-        serde_json::from_str(&text).map(Some).with_context(context)
+        Ok(serde_json::from_str(&text).map(Some).map_err(damaged)?)
     }
 
     fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {

@@ -41,7 +41,7 @@ pub fn cause(state: &UnitState) -> (String, Option<&'static str>) {
         (_, signal, true) => (format!("signal {signal} ended it"), None),
         (_, "243", false) => said(
             "a secret is missing or cannot be read (243/CREDENTIALS)",
-            "put it into the app's `credentials` directory under `/etc`, owned by root, mode 0600",
+            "sudo install -D -m 600 FILE /etc/APP/credentials/NAME",
         ),
         (_, "226", false) => said(
             "its sandbox could not be set up (226/NAMESPACE)",

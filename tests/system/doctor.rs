@@ -62,11 +62,20 @@ const FAULTS: &[Fault] = &[
                systemctl restart demo-worker.service",
     },
     Fault {
+        name: "disabled timer",
+        cause: "systemctl disable --now demo-tidy.timer",
+        says: &[
+            "`demo-tidy.timer` is inactive",
+            "hint: if it should run: sudo systemctl enable --now demo-tidy.timer",
+        ],
+        mend: "systemctl enable --now demo-tidy.timer",
+    },
+    Fault {
         name: "missing secret",
         cause: "rm /etc/demo/credentials/API_KEY",
         says: &[
             "the secret `API_KEY` is missing",
-            "hint: put it in `/etc/demo/credentials/API_KEY`",
+            "hint: sudo install -D -m 600 FILE /etc/demo/credentials/API_KEY",
         ],
         mend: "install -m 600 /dev/stdin /etc/demo/credentials/API_KEY <<< x",
     },

@@ -17,7 +17,7 @@ pub(in crate::doctor) fn files(patient: &Patient<'_>) -> Findings {
             Some(found) if found == *entry => {}
             Some(_) => out.push(warning(
                 format!("`{path}` was changed by hand"),
-                "put changes into a drop-in under /etc/systemd/system; `robotctl deploy` shows the difference",
+                "put changes into a drop-in under /etc/systemd/system; `sudo robotctl deploy` shows the difference",
             )),
             None => out.push(error(
                 format!("`{path}` is missing"),
@@ -63,7 +63,7 @@ pub(in crate::doctor) fn tmpfiles(patient: &Patient<'_>) -> Findings {
         return Ok(Vec::new());
     };
     let text = String::from_utf8_lossy(bytes).into_owned();
-    let again = format!("sudo systemd-tmpfiles --create {path}");
+    let again = format!("sudo systemd-tmpfiles{} --create {path}", below(patient));
     let mut out = Vec::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -88,21 +88,34 @@ pub(in crate::doctor) fn tmpfiles(patient: &Patient<'_>) -> Findings {
                 &again,
             ));
         }
-        match on_disk::user_ids(user)? {
+        let uid = match *user {
+            "root" => Some(0),
+            user => patient.host.root.user(user)?.map(|user| user.uid),
+        };
+        match uid {
             None => out.push(error(
                 format!("the user `{user}` is missing"),
                 format!(
-                    "sudo systemd-sysusers {}/{}.conf",
-                    SYSUSERS_DIR, patient.app.name
+                    "sudo systemd-sysusers{} {SYSUSERS_DIR}/{}.conf",
+                    below(patient),
+                    patient.app.name
                 ),
             )),
-            Some((uid, _)) if uid != meta.uid => {
+            Some(uid) if uid != meta.uid => {
                 out.push(error(format!("`{path}` is not owned by `{user}`"), &again));
             }
             Some(_) => {}
         }
     }
     Ok(out)
+}
+
+/// What keeps a tool of systemd's from the running host when a tree is looked at.
+fn below(patient: &Patient<'_>) -> String {
+    match patient.host.is_offline() {
+        true => format!(" --root={}", patient.host.root.path("/").display()),
+        false => String::new(),
+    }
 }
 
 pub(in crate::doctor) fn permissions(patient: &Patient<'_>) -> Findings {
@@ -136,9 +149,11 @@ pub(in crate::doctor) fn permissions(patient: &Patient<'_>) -> Findings {
         if let Some(meta) = patient.host.root.meta(&path)?
             && (meta.mode & 0o077 != 0 || meta.uid != 0)
         {
+            let at = patient.host.root.path(&path);
+            let at = at.display();
             out.push(error(
                 format!("`{path}` can be read by others than root"),
-                format!("sudo chown root:root {path} && sudo chmod 600 {path}"),
+                format!("sudo chown root:root {at} && sudo chmod 600 {at}"),
             ));
         }
     }
@@ -152,7 +167,10 @@ pub(in crate::doctor) fn secrets(patient: &Patient<'_>) -> Findings {
         if patient.host.root.meta(&path)?.is_none() {
             out.push(error(
                 format!("the secret `{}` is missing", secret.name),
-                format!("put it in `{path}`, owned by root, mode 0600"),
+                format!(
+                    "sudo install -D -m 600 FILE {}",
+                    patient.host.root.path(&path).display()
+                ),
             ));
         }
     }

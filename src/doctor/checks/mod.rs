@@ -5,7 +5,7 @@ mod release;
 mod units;
 
 pub(super) use files::{files, permissions, secrets, shadowed, tmpfiles};
-pub(super) use release::{current, disk, journal, manifest, running};
+pub(super) use release::{current, damaged, disk, journal, manifest, records, running};
 pub(super) use units::{ports, units};
 
 use super::{Found, Severity};

@@ -4,7 +4,19 @@ use super::{Findings, error, warning};
 use crate::doctor::Patient;
 use crate::host::{is_hidden, release_of};
 use crate::model::{Weight, lint};
+use crate::record::Book;
 use anyhow::bail;
+
+pub(in crate::doctor) fn records(patient: &Patient<'_>) -> Findings {
+    damaged(patient.book)
+}
+
+/// Records that cannot be read, or say less than the host shows.
+pub(in crate::doctor) fn damaged(book: &Book) -> Findings {
+    let damaged = book.damaged()?;
+    let found = damaged.iter().map(|it| error(it.message(), it.way_out()));
+    Ok(found.collect())
+}
 
 pub(in crate::doctor) fn journal(patient: &Patient<'_>) -> Findings {
     let Some(journal) = patient.book.journal()? else {
@@ -36,7 +48,10 @@ pub(in crate::doctor) fn current(patient: &Patient<'_>) -> Findings {
         Some(meta) if !meta.is_symlink => {
             out.push(error(
                 format!("`{path}` is no link"),
-                format!("move it away, then: ln -s {wanted} {path}"),
+                format!(
+                    "move it away, then: sudo ln -s {wanted} {}",
+                    root.path(&path).display()
+                ),
             ));
         }
         Some(_) => {

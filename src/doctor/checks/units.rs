@@ -47,9 +47,13 @@ pub(in crate::doctor) fn units(patient: &Patient<'_>) -> Findings {
                 "sudo systemctl daemon-reload",
             ));
         } else if up.contains(unit) && !patient.host.is_offline() && !state.is_active() {
+            let start = match state.get("UnitFileState") {
+                "disabled" => "enable --now",
+                _ => "start",
+            };
             out.push(warning(
                 format!("`{unit}` is {}", state.get("ActiveState")),
-                format!("if it should run: sudo systemctl start {unit}"),
+                format!("if it should run: sudo systemctl {start} {unit}"),
             ));
         }
         if state.get("NeedDaemonReload") == "yes" {
