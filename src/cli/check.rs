@@ -7,12 +7,19 @@ use crate::verify::{Verdict, check_service};
 use anyhow::{Context, Result};
 
 pub(super) fn run(ctx: &Ctx) -> Result<Exit> {
+    if ctx.host.is_offline() {
+        return refuse(
+            "checks ask services that run, and below `--root` none does",
+            "run it on the host itself, without `--root`; `robotctl --root DIR doctor` looks at \
+             a tree",
+        );
+    }
     let name = ctx.deployed()?;
     let book = ctx.book(&name)?;
     let Some(live) = book.state()?.live else {
         return refuse(
             format!("`{name}` is not deployed"),
-            "deploy it: `robotctl deploy`",
+            "deploy it: `sudo robotctl deploy`",
         );
     };
     let record = book

@@ -1,7 +1,7 @@
 //! `robotctl deploy`
 
 use super::find::{Loaded, refuse};
-use super::{Ctx, Exit, Format};
+use super::{Ctx, Exit, typed};
 use crate::apply::{
     About, Operation, Outcome, Work, apply, hooks, newcomer, observe, observe_payload, precheck,
     preflight, programs, prune, soak, space, strangers, verify_units,
@@ -21,8 +21,10 @@ use std::time::Duration;
 /// Arguments of `deploy`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Directory or archive to release [default: the manifest's `release.source`]
-    source: Option<PathBuf>,
+    /// Directory or archive to release [default: the manifest's
+    /// `release.source`]; where no other manifest is at hand, the app's
+    /// directory with its robot.toml
+    pub(super) source: Option<PathBuf>,
     /// Does what the plan says
     #[arg(long)]
     apply: bool,
@@ -31,13 +33,20 @@ pub(super) struct Args {
     plan: Option<String>,
     /// Takes a release that failed before
     #[arg(long)]
-    force: bool,
+    pub(super) force: bool,
     /// Takes services that a rollback pinned to another release along
     #[arg(long)]
-    lift_pins: bool,
+    pub(super) lift_pins: bool,
     /// Waits this many seconds for another robotctl
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    wait: u64,
+    pub(super) wait: u64,
+}
+
+impl Args {
+    /// Whether the host is to be changed.
+    pub(super) fn is_change(&self) -> bool {
+        self.apply
+    }
 }
 
 /// A release that is ready to be planned, but for the digests that its draft lacks.
@@ -48,7 +57,7 @@ struct Prepared {
 }
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
-    let loaded = ctx.load()?;
+    let loaded = ctx.load_for(args.source.as_deref())?;
     if !args.apply {
         let book = ctx.book(&loaded.app.name)?;
         let mut prepared = prepare(args, ctx, &loaded)?;
@@ -58,7 +67,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
             prepared.draft.hash(&prepared.source)?;
         }
         let id = prepared.id(&loaded.app);
-        show(ctx, &planned(&loaded, &prepared, &id, &observed));
+        typed::show(args, ctx, &planned(&loaded, &prepared, &id, &observed));
         return Ok(Exit::Done);
     }
     ctx.may_change()?;
@@ -75,8 +84,8 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
 fn prepare(args: &Args, ctx: &Ctx, loaded: &Loaded) -> Result<Prepared> {
     let app = &loaded.app;
     let path = match &args.source {
-        Some(source) => source.clone(),
-        None => {
+        Some(source) if !loaded.is_source => source.clone(),
+        _ => {
             let base = loaded.path.parent().unwrap_or(Path::new("."));
             base.join(app.release.source.as_str())
         }
@@ -135,32 +144,6 @@ fn planned(loaded: &Loaded, prepared: &Prepared, id: &str, observed: &Observed) 
         payload: Some(&prepared.draft.payload),
     };
     plan(&candidate, observed)
-}
-
-fn show(ctx: &Ctx, plan: &Plan) {
-    match ctx.printer.format {
-        Format::Json => {
-            let value = serde_json::json!({ "plan": plan, "hash": plan.hash() });
-            ctx.printer.value(&value, |_| String::new());
-        }
-        Format::Text if plan.is_empty() => {
-            let text = format!("nothing to do: {} is live\n", plan.to);
-            ctx.printer.data(&text);
-        }
-        Format::Text => {
-            let mut text = plan.to_string();
-            if plan.from.is_some() {
-                for change in &plan.files {
-                    text.push_str(&format!("\n{}", crate::plan::Diff(change)));
-                }
-            }
-            ctx.printer.data(&text);
-            ctx.printer.say(&format!(
-                "\nthis was the plan `{}`; to do it: robotctl deploy --apply",
-                plan.hash()
-            ));
-        }
-    }
 }
 
 fn deploy(
@@ -285,7 +268,7 @@ fn permitted(args: &Args, ctx: &Ctx, work: &Work<'_>, plan: &Plan) -> Result<Opt
     {
         return refuse(
             format!("the plan is no longer `{hash}`: the source or the host has changed"),
-            "look at the new plan with `robotctl deploy`",
+            "look at the new plan: the same command without `--apply` and `--plan`",
         );
     }
     let pins = work.book.state()?.pins;
@@ -298,7 +281,8 @@ fn permitted(args: &Args, ctx: &Ctx, work: &Work<'_>, plan: &Plan) -> Result<Opt
         );
     }
     if plan.is_empty() {
-        ctx.printer.say(&format!("nothing to do: {id} is live"));
+        ctx.printer
+            .say(&format!("nothing to do: {} {id} is live", plan.app));
         return Ok(Some(Exit::Done));
     }
     if let Some(Mark::Bad(why)) = work.book.release(id)?.map(|record| record.mark)
@@ -380,17 +364,17 @@ pub(super) fn ended(ctx: &Ctx, plan: &Plan, outcome: Outcome) -> Exit {
         Outcome::Done => Exit::Done,
         Outcome::Unrecorded(why) => {
             ctx.printer.always(&format!(
-                "error: {} is live and healthy, and that could not be written down: {why}\n\n\
+                "error: {} {} is live and healthy, and that could not be written down: {why}\n\n\
                  hint: make room, then: sudo robotctl recover",
-                plan.to
+                plan.app, plan.to
             ));
             Exit::Degraded
         }
         Outcome::Stuck { why, wrong } => {
             ctx.printer.always(&format!(
-                "error: {} failed, and the release before it could not be put back: {wrong}\n\n\
+                "error: {} {} failed, and the release before it could not be put back: {wrong}\n\n\
                  hint: mend that (on a full disk, make room), then: sudo robotctl recover; the cause was: {why}",
-                plan.to
+                plan.app, plan.to
             ));
             Exit::Degraded
         }
@@ -398,24 +382,24 @@ pub(super) fn ended(ctx: &Ctx, plan: &Plan, outcome: Outcome) -> Exit {
             let from = plan.from.as_deref();
             if let Some(wrong) = degraded {
                 ctx.printer.always(&format!(
-                    "error: {} failed, and what was put back is not healthy: {wrong}\n\n\
-                     hint: look at `robotctl status` and `robotctl doctor`; the cause was: {why}",
-                    plan.to
+                    "error: {} {} failed, and what was put back is not healthy: {wrong}\n\n\
+                     hint: look at `sudo robotctl status` and `sudo robotctl doctor`; the cause was: {why}",
+                    plan.app, plan.to
                 ));
                 return Exit::Degraded;
             }
             let Some(from) = from else {
                 ctx.printer.always(&format!(
-                    "error: {} failed and was taken away again: {why}\n\n\
+                    "error: {} {} failed and was taken away again: {why}\n\n\
                      hint: mend it and deploy again",
-                    plan.to
+                    plan.app, plan.to
                 ));
                 return Exit::Refused;
             };
             ctx.printer.always(&format!(
-                "error: {} failed, {from} is back and healthy: {why}\n\n\
+                "error: {} {} failed, {from} is back and healthy: {why}\n\n\
                  hint: mend it and deploy again; `journalctl -u '{}-*'` has the whole story",
-                plan.to, plan.app
+                plan.app, plan.to, plan.app
             ));
             Exit::RolledBack
         }

@@ -2,9 +2,10 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::doctor::{Blind, CHECKS, Patient, Report, Severity, examine};
-use crate::host::{self, Root};
+use crate::doctor::{Blind, CHECKS, Finding, Patient, Report, Severity, examine, unreadable};
+use crate::host::{self, Root, is_root};
 use crate::model::{Layout, Name};
+use crate::record::Book;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -41,16 +42,16 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         }
         return Ok(Exit::Done);
     }
-    let names = ctx.all_deployed()?;
-    if names.is_empty() && args.report.is_none() {
+    let wait = Duration::from_secs(args.wait);
+    let (mut reports, all) = ctx.of_each(|name| report(ctx, name, wait))?;
+    for finding in reports.iter_mut().flat_map(|report| &mut report.findings) {
+        finding.hint = ctx.for_tree(&finding.hint);
+    }
+    if reports.is_empty() && all && args.report.is_none() {
         return refuse(
             "no app is deployed on this host",
-            "deploy one: `robotctl deploy`",
+            "deploy one: `sudo robotctl deploy`",
         );
-    }
-    let mut reports = Vec::new();
-    for name in names {
-        reports.push(report(ctx, &name, Duration::from_secs(args.wait))?);
     }
     ctx.printer
         .value(&reports, |reports| reports.iter().map(shown).collect());
@@ -58,6 +59,9 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         // The report is the answer: a timer's job that tells of findings has not failed.
         write(file, &reports)?;
         return Ok(Exit::Done);
+    }
+    if !all {
+        return Ok(Exit::Refused);
     }
     let fine = reports.iter().all(|report| report.findings.is_empty());
     Ok(if fine { Exit::Done } else { Exit::No })
@@ -76,8 +80,12 @@ fn write(file: &Path, reports: &[Report]) -> Result<()> {
 }
 
 fn report(ctx: &Ctx, name: &Name, wait: Duration) -> Result<Report> {
-    let book = ctx.book(name)?;
     let layout = Layout::new(name);
+    let book = Book::new(&ctx.host.root, &layout);
+    if !is_root() {
+        // What is wrong cannot be told from what may not be read.
+        ctx.book(name)?;
+    }
     let blind = |why: &str| Report {
         app: Some(name.to_string()),
         blind: vec![Blind {
@@ -94,13 +102,35 @@ fn report(ctx: &Ctx, name: &Name, wait: Duration) -> Result<Report> {
     if settled.is_err() {
         return Ok(blind("another `robotctl` changes the app right now"));
     }
-    let state = book.state()?;
-    let Some(live) = &state.live else {
-        return Ok(blind("no release is live"));
+    let records = unreadable(name.as_str(), &book)?;
+    let lost = |message: String| Report {
+        findings: vec![Finding {
+            check: "records",
+            severity: Severity::Error,
+            message,
+            hint: "where the app's robot.toml lies: sudo robotctl deploy --apply".to_owned(),
+        }],
+        ..records.clone()
     };
-    let record = book
-        .release(live)?
-        .context("the live release has no record")?;
+    let Ok(state) = book.state() else {
+        return Ok(records);
+    };
+    let Some(live) = &state.live else {
+        let current = ctx.host.root.read_link(&layout.current()).unwrap_or(None);
+        return Ok(match current {
+            _ if !records.findings.is_empty() => records,
+            Some(current) => lost(format!(
+                "no release is recorded as live, and `{}` points at {current}",
+                layout.current()
+            )),
+            None => blind("no release is live"),
+        });
+    };
+    let record = match book.release(live) {
+        Ok(Some(record)) => record,
+        Ok(None) => return Ok(lost(format!("the live release {live} has no record"))),
+        Err(_) => return Ok(records),
+    };
     let (app, tree) = (record.app()?, record.tree()?);
     Ok(examine(&Patient {
         host: &ctx.host,

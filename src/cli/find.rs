@@ -8,9 +8,12 @@ use crate::manifest::{self, Problem};
 use crate::model::layout::VENDOR_DIR;
 use crate::model::{App, Layout, Name, Target};
 use crate::record::{Book, Event};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The manifest of the directory in which a command is typed.
+pub(super) const HERE: &str = "robot.toml";
 
 /// A manifest that was read and judged.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(super) struct Loaded {
     pub(super) path: PathBuf,
     pub(super) text: String,
     pub(super) app: App,
+    /// Whether what was given as the source is the app's directory.
+    pub(super) is_source: bool,
 }
 
 pub(super) fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T> {
@@ -40,7 +45,20 @@ pub(super) struct Settled {
 impl Ctx {
     /// The manifest: `--manifest`, `./robot.toml`, then the installed app's.
     pub(super) fn load(&self) -> Result<Loaded> {
-        let path = self.manifest_path()?;
+        self.load_for(None)
+    }
+
+    /// The same for a deploy of `source`: where no manifest is named or lies here, one in the
+    /// source is meant before that of an installed app.
+    pub(super) fn load_for(&self, source: Option<&Path>) -> Result<Loaded> {
+        let inside = source.map(|source| source.join("robot.toml"));
+        let named = self.app.is_some() || self.manifest.is_some();
+        let inside = inside.filter(|inside| !named && !is_file(Path::new(HERE)) && is_file(inside));
+        let is_source = inside.is_some();
+        let path = match inside {
+            Some(path) => path,
+            None => self.manifest_path()?,
+        };
         let text = match host::read_user_file(&path) {
             Ok(text) => text,
             Err(error) => {
@@ -51,7 +69,12 @@ impl Ctx {
             }
         };
         let app = self.judge(&path, &text)?;
-        Ok(Loaded { path, text, app })
+        Ok(Loaded {
+            path,
+            text,
+            app,
+            is_source,
+        })
     }
 
     fn judge(&self, path: &Path, text: &str) -> Result<App> {
@@ -90,7 +113,7 @@ impl Ctx {
         if let Some(path) = &self.manifest {
             return Ok(path.clone());
         }
-        let here = PathBuf::from("robot.toml");
+        let here = PathBuf::from(HERE);
         if self.app.is_none() && is_file(&here) {
             return Ok(here);
         }
@@ -116,7 +139,13 @@ impl Ctx {
             }
         }
         match found.as_slice() {
-            [name] => Ok(root.followed(&installed(name))),
+            [name] => {
+                let path = installed(name);
+                self.printer.say(&format!(
+                    "no robot.toml here: taking the installed app `{name}` ({path})"
+                ));
+                Ok(root.followed(&path))
+            }
             [] => refuse(
                 "there is no `robot.toml` here and no app is installed",
                 "go to the app's directory, or name the manifest with `--manifest FILE`",
@@ -137,53 +166,6 @@ impl Ctx {
                 Ok(version) => Target::Version(version),
                 Err(_) => Target::Portable,
             },
-        }
-    }
-
-    /// The app that a command on this host means: `--app`, the manifest here, the only one.
-    pub(super) fn deployed(&self) -> Result<Name> {
-        let parse = |name: &str| Name::parse(name).map_err(|clause| anyhow!("`{name}`: {clause}"));
-        if let Some(name) = &self.app {
-            return parse(name).with_context(|| "reading `--app`");
-        }
-        if self.manifest.is_some() || is_file(Path::new("robot.toml")) {
-            return Ok(self.load()?.app.name);
-        }
-        match Book::apps(&self.host.root)?.as_slice() {
-            [name] => parse(name),
-            [] => refuse(
-                "no app is deployed on this host",
-                "deploy one: `robotctl deploy`",
-            ),
-            names => refuse(
-                format!("several apps are deployed: {}", names.join(", ")),
-                "choose one with `--app NAME`",
-            ),
-        }
-    }
-
-    /// All apps that a command on this host may mean, for reading.
-    pub(super) fn all_deployed(&self) -> Result<Vec<Name>> {
-        if self.app.is_some() || self.manifest.is_some() || is_file(Path::new("robot.toml")) {
-            return Ok(vec![self.deployed()?]);
-        }
-        let names = Book::apps(&self.host.root)?;
-        Ok(names
-            .iter()
-            .filter_map(|name| Name::parse(name).ok())
-            .collect())
-    }
-
-    /// The book of an app, for reading.
-    pub(super) fn book(&self, name: &Name) -> Result<Book> {
-        let book = Book::new(&self.host.root, &Layout::new(name));
-        match book.state() {
-            Ok(_) => Ok(book),
-            Err(_) if !is_root() => refuse(
-                format!("reading what is live of `{name}` needs root"),
-                "type `sudo` before the command",
-            ),
-            Err(error) => Err(error),
         }
     }
 
@@ -231,7 +213,7 @@ impl Ctx {
         }
         refuse(
             format!("`{name}` is not deployed on this host"),
-            "`robotctl status` tells what is",
+            "`sudo robotctl status` tells what is",
         )
     }
 
@@ -327,13 +309,22 @@ impl Ctx {
                 self.printer.data(&format!("{line}\n"));
             }
             super::Format::Text if host::journald::has_stderr() => {}
-            super::Format::Text if event.level == "info" => self.printer.say(&event.message),
+            super::Format::Text if event.level == "info" => self.printer.say(&of_app(event)),
             // The command's last words tell of the failure, with what to do.
             super::Format::Text if event.level == "debug" || event.event == "failed" => {}
             super::Format::Text => {
                 self.printer
-                    .always(&format!("{}: {}", event.level, event.message));
+                    .always(&format!("{}: {}", event.level, of_app(event)));
             }
         }
+    }
+}
+
+/// What happened, with the app that it happened to.
+fn of_app(event: &Event) -> String {
+    let Event { app, message, .. } = event;
+    match message.starts_with(&format!("{app} ")) {
+        true => message.clone(),
+        false => format!("{app}: {message}"),
     }
 }

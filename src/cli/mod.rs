@@ -14,6 +14,8 @@ mod remove;
 mod rollback;
 mod score;
 mod show;
+mod typed;
+mod which;
 
 pub use exit::Exit;
 pub use printer::{Format, Printer};
@@ -104,6 +106,7 @@ struct Ctx {
     app: Option<String>,
     manifest: Option<PathBuf>,
     environment: Option<String>,
+    root: Option<PathBuf>,
     host: Host,
     printer: Printer,
 }
@@ -127,6 +130,7 @@ pub fn main() -> ExitCode {
         app: cli.app,
         manifest: cli.manifest,
         environment: cli.environment,
+        root: cli.root,
         printer: Printer {
             format: cli.format,
             quiet: cli.quiet,
@@ -152,8 +156,14 @@ pub fn main() -> ExitCode {
         Command::Reference(args) => reference::run(args, &ctx),
     };
     let exit = result.unwrap_or_else(|error| {
-        ctx.printer.always(&format!("error: {error:#}"));
-        Exit::of(&error)
+        let exit = Exit::of(&error);
+        let hint = match exit {
+            Exit::Locked => "\n\nhint: type it again later, or with `--wait SECONDS`",
+            _ => "",
+        };
+        let told = ctx.for_tree(&format!("error: {error:#}{hint}"));
+        ctx.printer.always(&told);
+        exit
     });
     exit.into()
 }

@@ -72,8 +72,10 @@ fn back(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord) -> Result<Exit> {
     };
     let plan = plan(&candidate, &observed);
     if plan.is_empty() {
-        ctx.printer
-            .say(&format!("nothing to do: {} is live", record.id));
+        ctx.printer.say(&format!(
+            "nothing to do: {} {} is live",
+            plan.app, record.id
+        ));
         return Ok(Exit::Done);
     }
     let outcome = super::deploy::guarded(|| apply(work, &plan, &app, &tree, &Operation::Rollback))?;
@@ -102,7 +104,7 @@ pub(super) fn undo(ctx: &Ctx, name: &Name, bad: &str, why: &str) -> Result<Exit>
         Ok(match back(ctx, work, &record)? {
             Exit::Done => {
                 ctx.printer.always(&format!(
-                    "error: {bad} failed, {} is back and healthy: {why}\n\n\
+                    "error: {name} {bad} failed, {} is back and healthy: {why}\n\n\
                      hint: mend it and deploy again",
                     record.id
                 ));
@@ -128,7 +130,7 @@ fn pin(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord, name: &str) -> Result
                 "there is no service `{name}` in both {live} and {}",
                 record.id
             ),
-            "`robotctl status` lists the services",
+            "`sudo robotctl status` lists the services",
         );
     };
     let unit = app.unit(service);
@@ -196,13 +198,13 @@ fn target(args: &Args, ctx: &Ctx, book: &Book, layout: &Layout) -> Result<Releas
             [] => {
                 return refuse(
                     format!("there is no release `{wanted}`"),
-                    "`robotctl releases` lists them",
+                    "`sudo robotctl releases` lists them",
                 );
             }
             _ => {
                 return refuse(
                     format!("`{wanted}` is the beginning of several releases"),
-                    "write more of the id: `robotctl releases` lists them",
+                    "write more of the id: `sudo robotctl releases` lists them",
                 );
             }
         };
@@ -216,6 +218,6 @@ fn target(args: &Args, ctx: &Ctx, book: &Book, layout: &Layout) -> Result<Releas
             Some(live) => format!("there is no release before {live}"),
             None => "nothing is deployed".to_owned(),
         },
-        "`robotctl releases` lists what can be named; `robotctl remove` takes the app away",
+        "`sudo robotctl releases` lists what can be named; `sudo robotctl remove` takes the app away",
     )
 }

@@ -36,19 +36,24 @@ struct Now {
 }
 
 pub(super) fn status(ctx: &Ctx) -> Result<Exit> {
-    let mut all = Vec::new();
-    for name in ctx.all_deployed()? {
-        all.push(now(ctx, &name)?);
-    }
-    if all.is_empty() {
+    let (all, read) = ctx.of_each(|name| now(ctx, name))?;
+    if all.is_empty() && read {
         return refuse(
             "no app is deployed on this host",
-            "deploy one: `robotctl deploy`",
+            "deploy one: `sudo robotctl deploy`",
         );
     }
     ctx.printer
         .value(&all, |all| all.iter().map(shown).collect());
-    Ok(Exit::Done)
+    Ok(ended(read))
+}
+
+/// Which exit says whether all apps could be read.
+fn ended(read: bool) -> Exit {
+    match read {
+        true => Exit::Done,
+        false => Exit::Refused,
+    }
 }
 
 fn now(ctx: &Ctx, name: &Name) -> Result<Now> {
@@ -119,7 +124,11 @@ fn units(
             None
         };
         UnitNow {
-            state: format!("{} ({})", state.get("ActiveState"), state.get("SubState")),
+            state: match state.get("ActiveState") {
+                // Nobody is there to be asked.
+                "" => "-".to_owned(),
+                active => format!("{active} ({})", state.get("SubState")),
+            },
             unit,
             runs,
             note,
@@ -176,9 +185,8 @@ struct Listed {
 }
 
 pub(super) fn releases(ctx: &Ctx) -> Result<Exit> {
-    let mut all = Vec::new();
-    for name in ctx.all_deployed()? {
-        let book: Book = ctx.book(&name)?;
+    let (all, read) = ctx.of_each(|name| {
+        let book: Book = ctx.book(name)?;
         let live = book.state()?.live;
         let mut list = Vec::new();
         for id in book.releases()? {
@@ -194,8 +202,9 @@ pub(super) fn releases(ctx: &Ctx) -> Result<Exit> {
             }
         }
         list.sort_by(|a, b| a.staged.cmp(&b.staged));
-        all.append(&mut list);
-    }
+        Ok(list)
+    })?;
+    let all: Vec<Listed> = all.into_iter().flatten().collect();
     ctx.printer.value(&all, |all| {
         let mut text = String::new();
         for one in all {
@@ -214,18 +223,31 @@ pub(super) fn releases(ctx: &Ctx) -> Result<Exit> {
         }
         text
     });
-    Ok(Exit::Done)
+    Ok(ended(read))
 }
 
 pub(super) fn history(ctx: &Ctx) -> Result<Exit> {
-    let mut all: Vec<Event> = Vec::new();
-    for name in ctx.all_deployed()? {
-        all.extend(ctx.book(&name)?.history()?);
-    }
+    let (all, read) = ctx.of_each(|name| ctx.book(name)?.history())?;
+    let mut all: Vec<Event> = all.into_iter().flatten().collect();
     all.sort_by(|a, b| a.ts.cmp(&b.ts));
-    ctx.printer.value(&all, |all| {
-        let line = |event: &Event| format!("{}  {}  {}\n", event.ts, event.app, event.message);
-        all.iter().map(line).collect()
-    });
-    Ok(Exit::Done)
+    ctx.printer
+        .value(&all, |all| all.iter().map(line).collect());
+    Ok(ended(read))
+}
+
+/// One event: when, of which app, what it was, and the release where the message names none.
+fn line(event: &Event) -> String {
+    let Event {
+        ts,
+        app,
+        event,
+        message,
+        release,
+        ..
+    } = event;
+    let about = match release {
+        Some(id) if !message.contains(id.as_str()) => format!("{id}: "),
+        _ => String::new(),
+    };
+    format!("{ts}  {app}  {event}  {about}{message}\n")
 }

@@ -23,9 +23,23 @@ pub fn parse(text: &str) -> Result<Manifest> {
     toml::from_str(text).map_err(|error| problem::from_toml(&error, text))
 }
 
+/// The app's name, of a manifest that may be wrong elsewhere.
+pub fn app_name(text: &str) -> Option<String> {
+    let table = match toml::from_str::<toml::Table>(text) {
+        Ok(table) => table,
+        Err(error) => {
+            // What comes before the line that cannot be read.
+            let before = text.get(..error.span()?.start)?;
+            let end = before.rfind('\n').map_or(0, |at| at + 1);
+            toml::from_str(before.get(..end)?).ok()?
+        }
+    };
+    Some(table.get("app")?.get("name")?.as_str()?.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{app_name, parse};
 
     const HEAD: &str = "[app]\nname = \"robot\"\nversion = \"1.0\"\n";
 
@@ -43,6 +57,22 @@ mod tests {
             "{message}"
         );
         assert!(message.contains("did you mean `type`?"), "{message}");
+    }
+
+    #[test]
+    fn a_name_is_read_from_a_broken_manifest() {
+        for rest in [
+            "",
+            "[service.web\n",
+            "[service.web]\nexec = [\n",
+            "tpye = 1\n",
+        ] {
+            let name = app_name(&format!("{HEAD}{rest}"));
+            assert_eq!(name.as_deref(), Some("robot"), "{rest}");
+        }
+        for text in ["", "[app\n", "[app]\nname = 1\n", "name = \"x\"\n"] {
+            assert_eq!(app_name(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ mod bad_sources;
 mod docs;
 mod golden;
 mod layers;
+mod mistakes;
 mod offline;
 mod owners;
 mod records;

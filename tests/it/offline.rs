@@ -54,7 +54,8 @@ fn a_first_deploy_puts_everything_in_place() {
     let test = app();
     test.run(["deploy", "--apply"])
         .stderr(
-            "staging 1.0-[ID]\n`current` points at 1.0-[ID]\n1.0-[ID] is live (before: nothing)\n",
+            "shop: staging 1.0-[ID]\nshop: `current` points at 1.0-[ID]\n\
+             shop: 1.0-[ID] is live (before: nothing)\n",
         )
         .success();
     let id = live(&test);
@@ -117,10 +118,10 @@ fn the_same_again_does_nothing() {
     deploy(&test);
     let before = test.state();
     test.run(["deploy", "--apply"])
-        .stderr("nothing to do: 1.0-[ID] is live\n")
+        .stderr("nothing to do: shop 1.0-[ID] is live\n")
         .success();
     test.run(["deploy"])
-        .stdout("nothing to do: 1.0-[ID] is live\n")
+        .stdout("nothing to do: shop 1.0-[ID] is live\n")
         .success();
     tree::assert_same(&before, &test.state(), "a deploy of the same changed");
 }
@@ -142,7 +143,7 @@ fn modes_and_time_stamps_of_the_source_do_not_matter() {
     let touched = touch.arg(test.app("src/data/pages.txt")).status();
     assert!(touched.expect("start touch").success());
     test.run(["deploy", "--apply"])
-        .stderr("nothing to do: 1.0-[ID] is live\n")
+        .stderr("nothing to do: shop 1.0-[ID] is live\n")
         .success();
     let release = tree::read(&test.root(&format!("opt/shop/releases/{id}")));
     for (path, fact) in release {
@@ -205,15 +206,15 @@ fn an_upgrade_removes_what_is_gone_and_a_rollback_brings_it_back() {
     assert!(live(&test).starts_with("2.0-"));
 
     test.run(["rollback"])
-        .stderr("`current` points at 1.0-[ID]\n1.0-[ID] is live (before: 2.0-[ID])\n")
+        .stderr("shop: `current` points at 1.0-[ID]\nshop: 1.0-[ID] is live (before: 2.0-[ID])\n")
         .success();
     assert_eq!(live(&test), first);
     tree::assert_same(&old, &host(&test), "a rollback left another host");
     test.run(["rollback"])
         .stderr(
             "error: there is no release before 1.0-[ID]\n\n\
-             hint: `robotctl releases` lists what can be named; \
-             `robotctl remove` takes the app away\n",
+             hint: `robotctl --root [DIR]/root/ releases` lists what can be named; \
+             `robotctl --root [DIR]/root/ remove` takes the app away\n",
         )
         .status(2);
     // Forward again, by name.
@@ -266,7 +267,7 @@ fn archives_make_the_same_release_as_their_directory() {
         assert!(tar.status().expect("start tar").success(), "{end}");
         test.run(["deploy", &name, "--apply"])
             .case(end)
-            .stderr("nothing to do: 1.0-[ID] is live\n")
+            .stderr("nothing to do: shop 1.0-[ID] is live\n")
             .success();
         // On a host of its own it unpacks to the very same tree.
         let other = test.outside(end);

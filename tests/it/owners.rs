@@ -107,7 +107,8 @@ fn links_of_a_tree_do_not_lead_out_of_it() {
             std::os::unix::fs::symlink(&target, test.root(place)).unwrap();
             deploy(&test);
             let run = test.run(["deploy", "--apply"]).case(&case);
-            run.stderr("nothing to do: 1.0-[ID] is live\n").success();
+            run.stderr("nothing to do: shop 1.0-[ID] is live\n")
+                .success();
             assert_eq!(tree::read(&outside).len(), 0, "{case}: it led out");
             let moved = tree::read(&inside);
             for path in tree::read(&plain.root(place)).keys() {

@@ -124,7 +124,8 @@ fn too_full(stderr: &str, what: &str) {
     let rest = tail.strip_prefix(&start);
     let rest = rest.unwrap_or_else(|| panic!("{stderr}"));
     assert!(rest.contains(" are free, the release needs "), "{stderr}");
-    let hint = "\n\nhint: remove old releases with `robotctl prune`, or make room\n";
+    let hint =
+        "\n\nhint: remove old releases with `robotctl --root [DIR]/disk prune`, or make room\n";
     assert!(rest.ends_with(hint), "{stderr}");
 }
 

@@ -27,6 +27,7 @@ pub(crate) struct Run<'a> {
     before: Vec<String>,
     args: Vec<String>,
     root: Option<PathBuf>,
+    dir: PathBuf,
     stdout: Option<String>,
     stderr: Option<String>,
     env: Vec<(String, String)>,
@@ -134,6 +135,7 @@ impl Test {
             before: Vec::new(),
             args: args.iter().map(|arg| (*arg).to_owned()).collect(),
             root: Some(self.root("")),
+            dir: self.app(""),
             stdout: Some(String::new()),
             stderr: Some(String::new()),
             env: Vec::new(),
@@ -185,6 +187,12 @@ impl Run<'_> {
         self
     }
 
+    /// Typed in another directory.
+    pub(crate) fn from(mut self, dir: &Path) -> Self {
+        dir.clone_into(&mut self.dir);
+        self
+    }
+
     /// Works on this very machine.
     pub(crate) fn on_this_host(mut self) -> Self {
         self.root = None;
@@ -214,7 +222,7 @@ impl Run<'_> {
         }
         let output = Command::new(&argv[0])
             .args(&argv[1..])
-            .current_dir(self.test.app(""))
+            .current_dir(&self.dir)
             .stdin(Stdio::null())
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")

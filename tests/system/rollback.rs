@@ -104,7 +104,7 @@ pub fn rollback_by_name_and_twice(machine: &Machine) {
     machine
         .robotctl("rollback")
         .exits(2)
-        .says("hint: `robotctl releases`");
+        .says("hint: `sudo robotctl releases`");
     assert_eq!(current(machine), one);
 
     machine.robotctl("rollback 3.0").exits(0);

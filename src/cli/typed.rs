@@ -1,0 +1,111 @@
+//! The plan as it is shown, and the command that does it, as it is to be typed.
+
+use super::deploy::Args;
+use super::{Ctx, Format};
+use crate::plan::{Diff, Plan};
+use std::path::Path;
+
+impl Ctx {
+    /// The same hint for the tree that is worked on: what is typed for it must not change the
+    /// host.
+    pub(super) fn for_tree(&self, hint: &str) -> String {
+        match &self.root {
+            Some(dir) if self.host.is_offline() => {
+                let dir = quoted(&dir.display().to_string());
+                hint.replace("sudo robotctl ", &format!("robotctl --root {dir} "))
+            }
+            _ => hint.to_owned(),
+        }
+    }
+}
+
+/// Shows a plan, and ends with the command that does this plan and no other.
+pub(super) fn show(args: &Args, ctx: &Ctx, plan: &Plan) {
+    match ctx.printer.format {
+        Format::Json => {
+            let value = serde_json::json!({ "plan": plan, "hash": plan.hash() });
+            ctx.printer.value(&value, |_| String::new());
+        }
+        Format::Text if plan.is_empty() => {
+            let text = format!("nothing to do: {} {} is live\n", plan.app, plan.to);
+            ctx.printer.data(&text);
+        }
+        Format::Text => {
+            let mut text = plan.to_string();
+            if plan.from.is_some() {
+                for change in &plan.files {
+                    text.push_str(&format!("\n{}", Diff(change)));
+                }
+            }
+            ctx.printer.data(&text);
+            ctx.printer.say(&format!(
+                "\nthis was the plan; to do it: {}",
+                command(args, ctx, &plan.hash())
+            ));
+        }
+    }
+}
+
+/// The command that was given, with what makes it do the plan.
+fn command(args: &Args, ctx: &Ctx, hash: &str) -> String {
+    let mut words = Vec::new();
+    if !ctx.host.is_offline() {
+        words.push("sudo".to_owned());
+    }
+    words.push("robotctl".to_owned());
+    let mut option = |name: &str, value: Option<String>| {
+        if let Some(value) = value {
+            words.extend([name.to_owned(), quoted(&value)]);
+        }
+    };
+    let path = |path: &Path| path.display().to_string();
+    option("--app", ctx.app.clone());
+    option("--manifest", ctx.manifest.as_deref().map(path));
+    option("--environment", ctx.environment.clone());
+    option("--root", ctx.root.as_deref().map(path));
+    words.push("deploy".to_owned());
+    for (given, name) in [(args.force, "--force"), (args.lift_pins, "--lift-pins")] {
+        if given {
+            words.push(name.to_owned());
+        }
+    }
+    if args.wait > 0 {
+        words.extend(["--wait".to_owned(), args.wait.to_string()]);
+    }
+    words.extend(["--apply", "--plan", hash].map(str::to_owned));
+    if let Some(source) = args.source.as_deref().map(path) {
+        if source.starts_with('-') {
+            words.push("--".to_owned());
+        }
+        words.push(quoted(&source));
+    }
+    words.join(" ")
+}
+
+/// A word as a shell takes it.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        for (word, wanted) in [
+            ("/root/hello", "/root/hello"),
+            ("", "''"),
+            ("my app", "'my app'"),
+            ("it's", "'it'\\''s'"),
+            ("$HOME", "'$HOME'"),
+            ("~x", "'~x'"),
+        ] {
+            assert_eq!(quoted(word), wanted);
+        }
+    }
+}
