@@ -116,8 +116,8 @@ pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() {
+            printer::note(error.print());
+            return if error.use_stderr() || Printer::lost().is_some() {
                 Exit::Refused.into()
             } else {
                 Exit::Done.into()
@@ -165,7 +165,33 @@ pub fn main() -> ExitCode {
         ctx.printer.always(&told);
         exit
     });
-    exit.into()
+    told(exit, &cli.command, ctx.printer).into()
+}
+
+/// The exit code, when what was to be told could be told; a change is made all the same.
+fn told(exit: Exit, command: &Command, printer: Printer) -> Exit {
+    let Some(why) = Printer::lost().filter(|_| matches!(exit, Exit::Done | Exit::No)) else {
+        return exit;
+    };
+    let changes = match command {
+        Command::Deploy(args) => args.is_change(),
+        Command::Rollback(_) | Command::Recover(_) | Command::Prune(_) | Command::Remove(_) => true,
+        _ => false,
+    };
+    let (told, hint) = match changes {
+        true => (
+            "; the command itself is done",
+            "look at what it did: `sudo robotctl status` and `sudo robotctl history`",
+        ),
+        false => ("", "make room, or write it elsewhere"),
+    };
+    printer.always(&format!(
+        "error: writing to standard output: {why}{told}\n\nhint: {hint}"
+    ));
+    match changes {
+        true => Exit::Degraded,
+        false => Exit::Refused,
+    }
 }
 
 /// The whole command line, for man pages and completions.

@@ -2,7 +2,11 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::sync::Mutex;
+
+/// Why data did not get where it was to go: the work goes on, and the exit code tells.
+static LOST: Mutex<Option<String>> = Mutex::new(None);
 
 /// How data is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -26,7 +30,14 @@ impl Printer {
     /// Data, as it is. A reader that has gone is no error.
     pub fn data(&self, text: &str) {
         let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        drop(out);
+        note(written);
+    }
+
+    /// Why data was lost, if any was.
+    pub fn lost() -> Option<String> {
+        LOST.lock().ok()?.clone()
     }
 
     /// Data in the form that was asked for.
@@ -68,6 +79,16 @@ impl Printer {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,
         }
+    }
+}
+
+/// Keeps the first error of writing; that nobody reads any more is none.
+pub(super) fn note(written: std::io::Result<()>) {
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+        && let Ok(mut lost) = LOST.lock()
+    {
+        lost.get_or_insert(error.to_string());
     }
 }
 
