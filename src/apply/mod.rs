@@ -24,7 +24,7 @@ pub use precheck::{precheck, sweep};
 pub use preflight::{Refusal, preflight, programs, space, verify_units};
 pub use prune::{Pruned, previous, prune};
 pub use recover::{Between, Recovered, Units as RecoverUnits, recover};
-pub use remove::{REMOVAL, remove};
+pub use remove::{REMOVAL, Removal, left, removal, remove};
 
 use crate::host::{self, Host, UnitState};
 use crate::model::App;

@@ -1,12 +1,14 @@
 //! Taking an app away: units, files, releases; state and settings only when asked.
 
 use super::{About, Refusal, Work, switch};
+use crate::host::Host;
 use crate::model::layout::{EMPTY_ROOT, UNIT_DIR};
 use crate::model::{Layout, Name};
-use crate::record::{FORMAT, FileChange, Journal, State, Step, Stored, Units};
+use crate::record::{Book, FORMAT, FileChange, Journal, State, Step, Stored, Units};
 use crate::render::made_for;
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow};
+use serde::Serialize;
 
 /// A removal's name in the journal.
 pub const REMOVAL: &str = "remove";
@@ -55,6 +57,53 @@ pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
     finish(work, &journal).map_err(|error| anyhow::Error::new(super::Between(error)))
 }
 
+/// What a removal stops and removes.
+#[derive(Debug, Serialize)]
+pub struct Removal {
+    /// Units, in the order in which they are stopped.
+    pub units: Vec<String>,
+    /// Units, drop-ins and their like.
+    pub files: Vec<String>,
+    /// Directories, with all that is in them.
+    pub directories: Vec<String>,
+}
+
+/// Looks at what a removal would do.
+///
+/// # Errors
+/// When records or files cannot be read.
+pub fn removal(host: &Host, book: &Book, name: &Name, purge: bool) -> Result<Removal> {
+    let (_, files, units) = doomed(host, book, name.as_str())?;
+    let mut directories = trees(&Layout::new(name), purge);
+    let mut failed = Ok(());
+    directories.retain(|path| match host.root.meta(path) {
+        Ok(meta) => meta.is_some(),
+        Err(error) => {
+            failed = Err(error);
+            false
+        }
+    });
+    failed.map(|()| Removal {
+        units: super::running(host, units).unwrap_or_default(),
+        files: files.into_iter().map(|change| change.path).collect(),
+        directories,
+    })
+}
+
+/// Whether a removal left state or settings of an app of which nothing is remembered: its mark
+/// is there, and no releases of anybody are.
+///
+/// # Errors
+/// When that cannot be seen.
+pub fn left(host: &Host, name: &Name) -> Result<bool> {
+    let layout = Layout::new(name);
+    let is_there = |path: String| Ok::<_, anyhow::Error>(host.root.meta(&path)?.is_some());
+    Ok(
+        (is_there(layout.env_file())? || is_there(layout.credentials())?)
+            && !is_there(layout.opt())?,
+    )
+}
+
 /// Directories that go: the releases, and all that the app wrote when it is purged.
 fn trees(layout: &Layout, purge: bool) -> Vec<String> {
     let mut out = vec![layout.opt()];
@@ -72,38 +121,7 @@ fn trees(layout: &Layout, purge: bool) -> Vec<String> {
 
 /// What goes, with how to undo it; and all units, in the order in which they are stopped.
 fn journal(work: &Work<'_>, purge: bool) -> Result<(Journal, Vec<String>)> {
-    let state = work.book.state()?;
-    let record = match &state.live {
-        Some(live) => work.book.release(live)?,
-        None => None,
-    };
-    let tree = match &record {
-        Some(record) => record.tree()?,
-        None => FileTree::default(),
-    };
-    let mut files = Vec::new();
-    let mut units = Vec::new();
-    for path in tree.paths() {
-        let Some(entry) = work.host.root.entry(path)? else {
-            continue;
-        };
-        if made_for(&entry).is_some_and(|owner| owner != work.app) {
-            continue; // Another app's by now.
-        }
-        if let Some(unit) = path.strip_prefix(&format!("{UNIT_DIR}/"))
-            && !unit.contains('/')
-            && !unit.contains('@')
-        {
-            units.push(unit.to_owned());
-        }
-        files.push(FileChange {
-            path: path.to_owned(),
-            before: Some(Stored::new(&entry)),
-            after: None,
-        });
-    }
-    // Sockets and timers first: nothing may start a service again.
-    let units = stopping_order(units);
+    let (state, files, units) = doomed(work.host, work.book, &work.app)?;
     let journal = Journal {
         format: FORMAT,
         trace_id: work.trace.clone(),
@@ -121,6 +139,42 @@ fn journal(work: &Work<'_>, purge: bool) -> Result<(Journal, Vec<String>)> {
         state_after: State::default(),
     };
     Ok((journal, units))
+}
+
+/// What is live, the app's files on the host, and its units in the order in which they stop.
+fn doomed(host: &Host, book: &Book, app: &str) -> Result<(State, Vec<FileChange>, Vec<String>)> {
+    let state = book.state()?;
+    let record = match &state.live {
+        Some(live) => book.release(live)?,
+        None => None,
+    };
+    let tree = match &record {
+        Some(record) => record.tree()?,
+        None => FileTree::default(),
+    };
+    let mut files = Vec::new();
+    let mut units = Vec::new();
+    for path in tree.paths() {
+        let Some(entry) = host.root.entry(path)? else {
+            continue;
+        };
+        if made_for(&entry).is_some_and(|owner| owner != app) {
+            continue; // Another app's by now.
+        }
+        if let Some(unit) = path.strip_prefix(&format!("{UNIT_DIR}/"))
+            && !unit.contains('/')
+            && !unit.contains('@')
+        {
+            units.push(unit.to_owned());
+        }
+        files.push(FileChange {
+            path: path.to_owned(),
+            before: Some(Stored::new(&entry)),
+            after: None,
+        });
+    }
+    // Sockets and timers first: nothing may start a service again.
+    Ok((state, files, stopping_order(units)))
 }
 
 /// Nothing of the app is visible any more: the rest goes, and the journal with it. Idempotent,

@@ -12,6 +12,9 @@ pub(super) struct Args {
     /// How many releases stay [default: the manifest's `release.keep`]
     #[arg(long)]
     keep: Option<u32>,
+    /// Prunes every app on this host
+    #[arg(long, conflicts_with_all = ["app", "manifest"])]
+    all: bool,
     /// Waits this many seconds for another robotctl
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -19,11 +22,24 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let wait = Duration::from_secs(args.wait);
-    for name in ctx.all_deployed()? {
-        ctx.must_be_deployed(&name)?;
-        ctx.locked(&name, "pruning", wait, |work| app(args, ctx, work, &name))?;
+    ctx.may_change()?;
+    let names = match args.all {
+        true => ctx.every_app()?,
+        false => vec![ctx.deployed()?],
+    };
+    let mut failed = None;
+    for name in names {
+        let pruned = ctx
+            .must_be_deployed(&name)
+            .and_then(|()| ctx.locked(&name, "pruning", wait, |work| app(args, ctx, work, &name)));
+        // One app that cannot be pruned is no reason to leave the others.
+        if let Err(error) = pruned
+            && let Some(error) = failed.replace(error)
+        {
+            ctx.printer.always(&format!("error: {error:#}"));
+        }
     }
-    Ok(Exit::Done)
+    failed.map_or(Ok(Exit::Done), Err)
 }
 
 /// Prunes one app, unless a change of it was interrupted.

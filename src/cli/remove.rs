@@ -2,7 +2,9 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::apply::REMOVAL;
+use crate::apply::{REMOVAL, Removal, left, removal};
+use crate::model::{Layout, Name};
+use crate::record::Book;
 use anyhow::Result;
 use std::time::Duration;
 
@@ -12,35 +14,78 @@ pub(super) struct Args {
     /// Also state, environment and secrets: they cannot be brought back
     #[arg(long)]
     purge: bool,
+    /// Lists what would be stopped and removed
+    #[arg(long)]
+    dry_run: bool,
     /// Waits this many seconds for another robotctl
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
 }
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
-    let name = ctx.deployed()?;
-    ctx.must_be_deployed(&name)?;
-    let journal = ctx.book(&name)?.journal()?;
+    let name = ctx.meant()?;
+    let purge = args.purge;
+    let book = Book::new(&ctx.host.root, &Layout::new(&name));
+    // What an earlier removal left is still there to be purged.
+    if !purge || !book.is_blank()? || !left(&ctx.host, &name)? {
+        match args.dry_run {
+            true => ctx.must_be_known(&name)?,
+            false => ctx.must_be_deployed(&name)?,
+        }
+    }
+    let book = ctx.book(&name)?;
+    if args.dry_run {
+        let removal = removal(&ctx.host, &book, &name, purge)?;
+        ctx.printer.value(&removal, |it| shown(it, &name, purge));
+        return Ok(Exit::Done);
+    }
+    let journal = book.journal()?;
     let begun = journal.is_some_and(|journal| journal.operation == REMOVAL);
     let wait = Duration::from_secs(args.wait);
     ctx.change(&name, "removing", wait, |work| {
-        if work.book.state()?.live.is_none() && work.book.releases()?.is_empty() && !args.purge {
+        if work.book.state()?.live.is_none() && work.book.releases()?.is_empty() && !purge {
             // A removal that was interrupted has just been ended.
             work.book.burn()?;
             return match begun {
                 true => Ok(Exit::Done),
                 false => refuse(
                     format!("`{name}` is not deployed"),
-                    "`robotctl status` tells what is",
+                    "`sudo robotctl status` tells what is",
                 ),
             };
         }
-        super::deploy::guarded(|| crate::apply::remove(work, &name, args.purge))?;
-        if !args.purge {
-            ctx.printer.say(&format!(
-                "its state in /var/lib/{name} and its settings in /etc/{name} are still there"
-            ));
-        }
+        super::deploy::guarded(|| crate::apply::remove(work, &name, purge))?;
+        ctx.printer.say(&stays(&name, purge));
         Ok(Exit::Done)
     })
+}
+
+/// What is not removed.
+fn stays(name: &Name, purge: bool) -> String {
+    match purge {
+        true => "its accounts are still there: other files may be theirs".to_owned(),
+        false => format!(
+            "its state in /var/lib/{name}, its settings in /etc/{name} and its accounts are \
+             still there"
+        ),
+    }
+}
+
+fn shown(removal: &Removal, name: &Name, purge: bool) -> String {
+    let Removal {
+        units,
+        files,
+        directories,
+    } = removal;
+    let mut text = String::new();
+    for (title, names) in [
+        ("would be stopped:", units),
+        ("files that would be removed:", files),
+        ("directories that would be removed:", directories),
+    ] {
+        if !names.is_empty() {
+            text.push_str(&format!("{title}\n  {}\n", names.join("\n  ")));
+        }
+    }
+    text + &stays(name, purge) + "\n"
 }

@@ -30,7 +30,8 @@ fn remove_leaves_state_and_settings_unless_purged() {
     test.run(["remove"])
         .stderr(
             "shop was removed\n\
-             its state in /var/lib/shop and its settings in /etc/shop are still there\n",
+             its state in /var/lib/shop, its settings in /etc/shop and its accounts are still \
+             there\n",
         )
         .success();
     let left = test.tree();
@@ -53,7 +54,81 @@ fn remove_leaves_state_and_settings_unless_purged() {
     test.run(["remove"])
         .stderr(
             "error: `shop` is not deployed on this host\n\n\
-             hint: `robotctl status` tells what is\n",
+             hint: `robotctl --root [DIR]/root/ status` tells what is\n",
         )
         .status(2);
+}
+
+#[test]
+fn a_removal_can_be_looked_at_and_purged_later() {
+    let test = app();
+    deploy(&test);
+    std::fs::write(test.root("var/lib/shop/shop.db"), "data").unwrap();
+    let before = test.tree();
+    let shown = test.run(["remove", "--purge", "--dry-run"]).any_stdout();
+    let shown = shown.success().stdout;
+    for part in [
+        "files that would be removed:\n  ",
+        "  /usr/local/lib/systemd/system/shop-web.service\n",
+        "directories that would be removed:\n  /opt/shop\n  /var/lib/shop\n",
+        "its accounts are still there",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let shown = test.run(["remove", "--dry-run"]).any_stdout().success();
+    assert!(
+        !shown.stdout.contains("  /var/lib/shop\n"),
+        "{}",
+        shown.stdout
+    );
+    crate::tree::assert_same(&before, &test.tree(), "a look changed something");
+    test.run(["remove"]).any_stderr().success();
+    test.run(["remove", "--purge", "--app", "shop"])
+        .stderr(
+            "shop was removed\n\
+             its accounts are still there: other files may be theirs\n",
+        )
+        .success();
+    for path in ["var/lib/shop", "etc/shop", "var/lib/robotctl/shop"] {
+        assert!(!test.root(path).exists(), "{path}");
+    }
+    // What is not an app's is none of its leftovers.
+    std::fs::create_dir_all(test.root("var/lib/other")).unwrap();
+    let run = test.run(["remove", "--purge", "--app", "other"]);
+    run.any_stderr().status(2);
+    assert!(test.root("var/lib/other").exists());
+}
+
+#[test]
+fn prune_takes_one_app_or_is_told_to_take_all() {
+    let test = app();
+    let manifest = std::fs::read_to_string(test.app("robot.toml")).unwrap();
+    for name in ["shop", "second"] {
+        test.write(
+            "robot.toml",
+            &manifest.replace("\"shop\"", &format!("\"{name}\"")),
+        );
+        for number in 0..3 {
+            test.write("src/data/pages.txt", &format!("{number}\n"));
+            deploy(&test);
+        }
+    }
+    let count = |name: &str| {
+        let names = std::fs::read_dir(test.root(&format!("opt/{name}/releases")));
+        names.unwrap().count()
+    };
+    let elsewhere = test.outside("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    test.run(["prune", "--keep", "2"])
+        .from(&elsewhere)
+        .stderr(
+            "error: several apps are deployed: second, shop\n\n\
+             hint: choose one with `--app NAME`\n",
+        )
+        .status(2);
+    test.run(["prune", "--keep", "2"]).any_stderr().success();
+    assert_eq!((count("second"), count("shop")), (2, 3));
+    let run = test.run(["prune", "--keep", "2", "--all"]).from(&elsewhere);
+    run.any_stderr().success();
+    assert_eq!((count("second"), count("shop")), (2, 2));
 }
