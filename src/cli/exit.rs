@@ -44,6 +44,12 @@ impl Exit {
         }
     }
 
+    /// All of them, as `--help` ends.
+    pub fn help() -> String {
+        let lines = Self::ALL.map(|exit| format!("  {}  {}", exit as u8, exit.meaning()));
+        format!("Exit codes:\n{}", lines.join("\n"))
+    }
+
     /// The exit for an error that came all the way up.
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<LockError>() {

@@ -7,6 +7,7 @@ mod exit;
 mod find;
 mod generate;
 mod internal;
+mod manual;
 mod printer;
 mod prune;
 mod reference;
@@ -21,7 +22,7 @@ pub use exit::Exit;
 pub use printer::{Format, Printer};
 
 use crate::host::Host;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -113,7 +114,8 @@ struct Ctx {
 
 /// Parses arguments, runs, prints the error and its hint, and gives the exit code.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let matches = parser().try_get_matches();
+    let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         Err(error) => {
             printer::note(error.print());
@@ -194,6 +196,12 @@ fn told(exit: Exit, command: &Command, printer: Printer) -> Exit {
     }
 }
 
+/// The command line as it is typed: each help ends with the exit codes.
+fn parser() -> clap::Command {
+    let with_exits = |command: clap::Command| command.after_long_help(Exit::help());
+    with_exits(command()).mut_subcommands(with_exits)
+}
+
 /// The whole command line, for man pages and completions.
 pub fn command() -> clap::Command {
     Cli::command()
@@ -201,16 +209,19 @@ pub fn command() -> clap::Command {
 
 #[cfg(test)]
 mod tests {
-    use super::command;
+    use super::parser;
 
     #[test]
     fn the_command_line_is_sound_and_its_help_fits() {
-        command().debug_assert();
-        let mut command = command();
+        parser().debug_assert();
+        let mut command = parser();
         command.build();
         for sub in command.get_subcommands_mut() {
             let name = sub.get_name().to_owned();
-            for line in sub.render_long_help().to_string().lines() {
+            let help = sub.render_long_help().to_string();
+            let ends = name == "help" || help.contains("\n  5  another `robotctl`");
+            assert!(ends, "{name}: {help}");
+            for line in help.lines() {
                 assert!(line.chars().count() <= 80, "{name}: {line}");
             }
         }

@@ -2,7 +2,7 @@
 //! that the program itself works with.
 
 use super::find::refuse;
-use super::{Ctx, Exit};
+use super::{Ctx, Exit, manual};
 use crate::doctor::CHECKS;
 use crate::exposure;
 use crate::host::{self, Root};
@@ -100,13 +100,18 @@ fn documented() -> clap::Command {
 /// `man/robotctl.1`, and a page a command.
 fn manuals(tree: &mut FileTree) -> Result<()> {
     let command = documented();
-    let visible = command.get_subcommands().filter(|one| !one.is_hide_set());
-    for page in visible.chain([&command]) {
+    let visible = || command.get_subcommands().filter(|one| !one.is_hide_set());
+    let names = ["robotctl".to_owned()].into_iter();
+    let names: Vec<String> = names
+        .chain(visible().map(|one| one.get_name().to_owned()))
+        .collect();
+    for page in visible().chain([&command]) {
         let man = clap_mangen::Man::new(page.clone()).manual("robotctl");
         let name = man.get_filename();
         let mut bytes = Vec::new();
         man.render(&mut bytes)
             .with_context(|| format!("rendering `{name}`"))?;
+        bytes.extend(manual::sections(page.get_name(), &names).into_bytes());
         tree.insert(format!("man/{name}"), Entry::file(bytes));
     }
     Ok(())
@@ -167,7 +172,8 @@ fn commands() -> String {
 fn checks() -> String {
     let mut text = format!(
         "{GENERATED}# What `robotctl doctor` looks at\n\n\
-         In this order. A check that cannot look, for want of a right, says so and finds nothing.\n\n\
+         In this order. It needs root, as all that reads what robotctl remembers does. A check that cannot look all \
+         the same says so and finds nothing: the verdict is then never `healthy`.\n\n\
          | check | what must hold |\n|---|---|\n"
     );
     for check in CHECKS {
