@@ -36,7 +36,7 @@ impl Source {
         if !files::exists(path) {
             let refused = Refused {
                 message: format!("the source `{shown}` is not there"),
-                hint: "name a directory or an archive: `robotctl deploy DIR`, or `release.source` in the manifest",
+                hint: "name a directory or an archive: `sudo robotctl deploy DIR`, or `release.source` in the manifest",
             };
             return Err(refused.into());
         }

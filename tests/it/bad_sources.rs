@@ -33,7 +33,7 @@ fn a_source_that_is_none_is_refused() {
         &test,
         None,
         "the source `src` is not there",
-        "name a directory or an archive: `robotctl deploy DIR`, or `release.source` in the manifest",
+        "name a directory or an archive: `robotctl --root [DIR]/root/ deploy DIR`, or `release.source` in the manifest",
     );
     std::fs::create_dir_all(test.app("src/only/directories")).expect("make directories");
     let empty = "build the application first, or check `release.exclude`";
