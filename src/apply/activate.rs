@@ -1,7 +1,7 @@
 //! Units: stand-ins before the switch, restarts after it, in dependency order.
 
-use super::precheck::{local_drop_ins, sweep};
-use super::{About, Work};
+use super::precheck::local_drop_ins;
+use super::{About, Work, sweep};
 use crate::host::{self, Deadline, Systemd};
 use crate::model::{App, Service, Socket, Type};
 use crate::plan::{Action, Plan, UnitPlan};

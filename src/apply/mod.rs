@@ -6,6 +6,7 @@
 
 mod activate;
 mod commit;
+mod health;
 pub mod hooks;
 mod observe;
 mod owners;
@@ -15,16 +16,18 @@ mod prune;
 mod recover;
 mod remove;
 pub mod soak;
+mod sweep;
 mod switch;
 
 pub use activate::wait_for;
 pub use observe::{observe, observe_payload};
 pub use owners::{newcomer, strangers};
-pub use precheck::{precheck, sweep};
+pub use precheck::precheck;
 pub use preflight::{Refusal, preflight, programs, space, verify_units};
 pub use prune::{Pruned, previous, prune};
 pub use recover::{Between, Recovered, Units as RecoverUnits, recover};
 pub use remove::{REMOVAL, Removal, left, removal, remove};
+pub use sweep::sweep;
 
 use crate::host::{self, Host, UnitState};
 use crate::model::App;
@@ -32,9 +35,9 @@ use crate::model::layout::UNIT_DIR;
 use crate::plan::{Action, Plan};
 use crate::record::{Book, Event, FORMAT, Journal, Step, Units};
 use crate::tree::FileTree;
-use crate::verify::{Unhealthy, run_jobs, verify};
 use anyhow::{Result, anyhow};
 use commit::{Back, back, commit, finish_back};
+use health::{Sick, daemons};
 
 /// Events that the app's own history keeps; the systemd journal gets all of them.
 const KEPT: [&str; 8] = [
@@ -343,61 +346,8 @@ fn forward(
     if host.is_offline() {
         return Ok(());
     }
-    let states = host.systemd.show(&daemons(app))?;
-    let down: Vec<String> = daemons(app)
-        .into_iter()
-        .zip(states)
-        .filter(|(unit, state)| state.is_masked() || (kept(plan, unit) && !state.is_active()))
-        .map(|(unit, _)| unit)
-        .collect();
-    let skip = |unit: &str| down.iter().any(|name| name == unit);
-    match verify(
-        host,
-        app,
-        &plan.to,
-        &journal.state_after.pins,
-        &skip,
-        &work.trace,
-    )
-    .and_then(|mut verdicts| {
-        let masked = |unit: &str| host.systemd.show_one(unit).is_ok_and(|it| it.is_masked());
-        if *operation == Operation::Deploy {
-            verdicts.extend(run_jobs(host, app, &masked, &work.trace)?);
-        }
-        Ok(verdicts)
-    }) {
-        Ok(verdicts) => {
-            for verdict in verdicts {
-                let text = format!("{}: {}, {} ms", verdict.unit, verdict.check, verdict.millis);
-                work.tell("info", "checked", About::release(&plan.to), &text);
-            }
-            Ok(())
-        }
-        Err(unhealthy) => Err(blame(anyhow::Error::new(Sick(unhealthy)))),
-    }
+    health::judge(work, plan, app, &journal.state_after.pins, operation)
 }
-
-/// Whether the plan leaves a unit alone.
-fn kept(plan: &Plan, unit: &str) -> bool {
-    let mut units = plan.units.iter();
-    units.any(|one| one.unit == unit && one.action == Action::Keep)
-}
-
-fn daemons(app: &App) -> Vec<String> {
-    let daemons = app.services.iter().filter(|service| service.is_daemon());
-    daemons.map(|service| app.unit(service)).collect()
-}
-
-#[derive(Debug)]
-struct Sick(Unhealthy);
-
-impl std::fmt::Display for Sick {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::error::Error for Sick {}
 
 /// A failure that is the release's fault and not the host's: only such a one marks it as bad.
 #[derive(Debug)]

@@ -4,25 +4,24 @@
 //! release mounted, at an address of its own: on a private port or socket when systemd hands
 //! the listener over, alone in a network namespace when it binds its own. It must start, pass its
 //! checks and stay up for the settle time: what crashes after two seconds never gets a request.
-//! Its units lie in `/run` and are removed; a killed run leaves them to [`sweep`].
+//! Its units lie in `/run` and are removed; a killed run leaves them to [`super::sweep`].
 
+use super::health::{stopped, unlooked};
+use super::sweep::{SUFFIX, made_line};
 use super::{About, Refusal, Work};
 use crate::host::{self, Host, Stopwatch, in_network_of};
-use crate::model::{AbsPath, App, Hooks, Listen, Name, Probe, Service, Socket, Target};
+use crate::model::{AbsPath, App, Listen, Name, Probe, Service, Socket, Target};
 use crate::plan::{Action, Plan};
 use crate::render::{RUNTIME_UNIT_DIR, precheck as copy_units};
 use crate::tree::{Entry, FileTree};
 use crate::verify::{
-    Verdict, cause_text, check_service, is_at_work, remove_units, settle, settle_time,
-    still_answers,
+    Verdict, cause_text, check_service, remove_units, settle, settle_time, still_answers,
 };
 use anyhow::{Context, Result, anyhow};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// What the names of second copies end in.
-const SUFFIX: &str = "-precheck";
 /// A trial lasts no longer than this, whatever the settle time after the switch.
 const LONGEST: Duration = Duration::from_secs(10);
 
@@ -34,8 +33,8 @@ struct Second<'a> {
     tree: FileTree,
 }
 
-/// Tries every service that the plan would bring to the new release and that may run twice: all
-/// of them start, pass their checks and stay up together for the settle time. `tight` names
+/// Tries every service that the plan would bring to the new release and that may run twice, those
+/// that somebody has stopped too: all of them start, pass their checks and stay up together for the settle time. `tight` names
 /// units that this host has no memory for twice.
 ///
 /// # Errors
@@ -50,28 +49,7 @@ pub fn precheck(
     if work.host.is_offline() || plan.from.is_none() {
         return Ok(());
     }
-    let touched = |unit: &str| {
-        let mut units = plan.units.iter();
-        units.any(|one| one.unit == unit && matches!(one.action, Action::Overlap | Action::Restart))
-    };
-    let mut copies = Vec::new();
-    for service in &app.services {
-        let unit = app.unit(service);
-        if !service.pre_check || !touched(&unit) {
-            continue;
-        }
-        if let Some(why) = tight.get(&unit) {
-            let message = format!("`{unit}` is not tried first: {why}");
-            work.tell(
-                "warning",
-                "not-pre-checked",
-                About::release(&plan.to),
-                &message,
-            );
-        } else if host::files::user_ids(service.user.as_str())?.is_some() {
-            copies.push(Second::new(work, app, service, target, &plan.to)?);
-        }
-    }
+    let copies = to_try(work, plan, app, target, tight)?;
     if copies.is_empty() {
         return Ok(());
     }
@@ -104,6 +82,43 @@ pub fn precheck(
         }
         .into()),
     }
+}
+
+/// The copies to try, and a word on each service that should be tried and is not.
+fn to_try<'a>(
+    work: &Work<'_>,
+    plan: &Plan,
+    app: &'a App,
+    target: Target,
+    tight: &BTreeMap<String, String>,
+) -> Result<Vec<Second<'a>>> {
+    let stopped = stopped(work.host, plan, app)?;
+    let touched = |unit: &str| {
+        let mut units = plan.units.iter();
+        units.any(|one| one.unit == unit && matches!(one.action, Action::Overlap | Action::Restart))
+    };
+    let mut copies = Vec::new();
+    for service in &app.services {
+        let unit = app.unit(service);
+        let down = stopped.contains(&unit);
+        if !service.pre_check || !(down || touched(&unit)) {
+            if down {
+                unlooked(work, plan, &unit);
+            }
+            continue;
+        }
+        if let Some(why) = tight.get(&unit) {
+            let message = format!("`{unit}` is not tried first: {why}");
+            let about = About::release(&plan.to);
+            work.tell("warning", "not-pre-checked", about, &message);
+            if down {
+                unlooked(work, plan, &unit);
+            }
+        } else if host::files::user_ids(service.user.as_str())?.is_some() {
+            copies.push(Second::new(work, app, service, target, &plan.to)?);
+        }
+    }
+    Ok(copies)
 }
 
 impl<'a> Second<'a> {
@@ -290,74 +305,4 @@ pub(super) fn local_drop_ins(host: &Host, app: &str, unit: &str) -> Result<Vec<(
         }
     }
     Ok(out)
-}
-
-/// What is in the first line of every file that is made for an app.
-fn made_line(app: &str) -> String {
-    format!("from the manifest of {app};")
-}
-
-/// Stops and removes second copies that a killed run left.
-///
-/// # Errors
-/// When a file cannot be removed.
-pub fn sweep(host: &Host, app: &str) -> Result<()> {
-    if host.is_offline() {
-        return Ok(());
-    }
-    let copy = |name: &str| {
-        let unit = host::temporary_for(name).unwrap_or(name);
-        let stem = unit
-            .trim_end_matches(".d")
-            .rsplit_once('.')
-            .map_or(unit, |(stem, _)| stem);
-        unit.starts_with(&format!("{app}-"))
-            && [SUFFIX, "-standin@", Hooks::SUFFIX]
-                .iter()
-                .any(|end| stem.ends_with(end))
-    };
-    let mut found = false;
-    for name in host.root.list(RUNTIME_UNIT_DIR)? {
-        let path = format!("{RUNTIME_UNIT_DIR}/{name}");
-        if !copy(&name) || is_at_work(&name, app) || !made_for(host, &path, app)? {
-            continue;
-        }
-        found = true;
-        if name.ends_with(".d") {
-            host.root.remove_tree(&path)?;
-        } else {
-            host.systemd.stop(&[name]).ok();
-            host.root.remove_file(&path)?;
-        }
-    }
-    if found {
-        host.systemd.daemon_reload()
-    } else {
-        Ok(())
-    }
-}
-
-/// Whether a unit, or a file in a directory of drop-ins, was rendered for the app: the name alone
-/// cannot tell `demo` with a service `staging-web` from `demo-staging` with a service `web`, which
-/// may be deploying just now.
-fn made_for(host: &Host, path: &str, app: &str) -> Result<bool> {
-    let head = made_line(app);
-    let is_dir = host.root.meta(path)?.is_some_and(|meta| meta.is_dir);
-    let files = match is_dir {
-        true => host.root.list(path)?,
-        false => vec![String::new()],
-    };
-    if is_dir && files.is_empty() {
-        return Ok(true); // A killed run left it; one at work makes it again.
-    }
-    for name in files {
-        let bytes = host
-            .root
-            .read(format!("{path}/{name}").trim_end_matches('/'))?;
-        let text = bytes.unwrap_or_default();
-        if String::from_utf8_lossy(&text).contains(&head) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }

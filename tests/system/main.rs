@@ -34,6 +34,7 @@ mod hooks;
 mod load;
 mod lock;
 mod machine;
+mod mistakes;
 mod overlap;
 mod package;
 mod remove;
@@ -118,6 +119,7 @@ const TESTS: &[Test] = tests![
     traps::a_trial_that_was_killed_leaves_nothing,
     traps::causes_are_named_with_what_to_do,
     traps::a_stranger_on_the_port_is_named,
+    mistakes::a_stopped_service_is_tried_or_named,
     admin::masked_disabled_and_stopped_stay_so,
     admin::drop_in_of_the_administrator_wins,
     lock::second_robotctl_is_told_who_works,

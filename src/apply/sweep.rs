@@ -1,0 +1,80 @@
+//! What killed runs left in `/run`: second copies, stand-ins' drop-ins, jobs.
+
+use crate::host::{self, Host};
+use crate::model::Hooks;
+use crate::render::RUNTIME_UNIT_DIR;
+use crate::verify::is_at_work;
+use anyhow::Result;
+
+/// What the names of second copies end in.
+pub(super) const SUFFIX: &str = "-precheck";
+
+/// What is in the first line of every file that is made for an app.
+pub(super) fn made_line(app: &str) -> String {
+    format!("from the manifest of {app};")
+}
+
+/// Stops and removes second copies that a killed run left.
+///
+/// # Errors
+/// When a file cannot be removed.
+pub fn sweep(host: &Host, app: &str) -> Result<()> {
+    if host.is_offline() {
+        return Ok(());
+    }
+    let copy = |name: &str| {
+        let unit = host::temporary_for(name).unwrap_or(name);
+        let stem = unit
+            .trim_end_matches(".d")
+            .rsplit_once('.')
+            .map_or(unit, |(stem, _)| stem);
+        unit.starts_with(&format!("{app}-"))
+            && [SUFFIX, "-standin@", Hooks::SUFFIX]
+                .iter()
+                .any(|end| stem.ends_with(end))
+    };
+    let mut found = false;
+    for name in host.root.list(RUNTIME_UNIT_DIR)? {
+        let path = format!("{RUNTIME_UNIT_DIR}/{name}");
+        if !copy(&name) || is_at_work(&name, app) || !made_for(host, &path, app)? {
+            continue;
+        }
+        found = true;
+        if name.ends_with(".d") {
+            host.root.remove_tree(&path)?;
+        } else {
+            host.systemd.stop(&[name]).ok();
+            host.root.remove_file(&path)?;
+        }
+    }
+    if found {
+        host.systemd.daemon_reload()
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a unit, or a file in a directory of drop-ins, was rendered for the app: the name alone
+/// cannot tell `demo` with a service `staging-web` from `demo-staging` with a service `web`, which
+/// may be deploying just now.
+fn made_for(host: &Host, path: &str, app: &str) -> Result<bool> {
+    let head = made_line(app);
+    let is_dir = host.root.meta(path)?.is_some_and(|meta| meta.is_dir);
+    let files = match is_dir {
+        true => host.root.list(path)?,
+        false => vec![String::new()],
+    };
+    if is_dir && files.is_empty() {
+        return Ok(true); // A killed run left it; one at work makes it again.
+    }
+    for name in files {
+        let bytes = host
+            .root
+            .read(format!("{path}/{name}").trim_end_matches('/'))?;
+        let text = bytes.unwrap_or_default();
+        if String::from_utf8_lossy(&text).contains(&head) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
