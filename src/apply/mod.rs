@@ -4,6 +4,7 @@
 //! names, for each of them, how to undo it; the commit is its last record. A killed run is
 //! ended by [`recover`], in the old state or the new one, never between.
 
+mod accounts;
 mod activate;
 mod commit;
 mod health;
@@ -19,6 +20,7 @@ pub mod soak;
 mod sweep;
 mod switch;
 
+pub use accounts::accounts;
 pub use activate::wait_for;
 pub use observe::{observe, observe_payload};
 pub use owners::{newcomer, strangers};

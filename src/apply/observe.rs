@@ -1,5 +1,6 @@
 //! What the host looks like, for the plan.
 
+use super::accounts::missing;
 use crate::host::{Host, memory_available, memory_of};
 use crate::model::{App, Layout, Service, Socket};
 use crate::plan::{Live, Observed, bytes};
@@ -55,6 +56,7 @@ pub fn observe(host: &Host, book: &Book, app: &App, tree: &FileTree) -> Result<O
             observed.failed.insert(unit);
         }
     }
+    observed.missing = missing(host, app)?;
     observed.tight = tight(host, app)?;
     Ok(observed)
 }

@@ -114,11 +114,39 @@ fn to_try<'a>(
             if down {
                 unlooked(work, plan, &unit);
             }
-        } else if host::files::user_ids(service.user.as_str())?.is_some() {
+        } else if let Some(owner) = state_of_another(work.host, app, service)? {
+            let message = format!(
+                "`{unit}` is not tried first: `{}` is still {owner}'s, and a second copy would take it",
+                app.layout.state()
+            );
+            let about = About::release(&plan.to);
+            work.tell("warning", "not-pre-checked", about, &message);
+            if down {
+                unlooked(work, plan, &unit);
+            }
+        } else {
             copies.push(Second::new(work, app, service, target, &plan.to)?);
         }
     }
     Ok(copies)
+}
+
+/// Whose the state is that systemd would give to a service's user, when it is not that user's
+/// yet: the live service needs it.
+fn state_of_another(host: &Host, app: &App, service: &Service) -> Result<Option<String>> {
+    let state = app.layout.state();
+    let gets = app
+        .directories(service)
+        .iter()
+        .any(|(_, path)| *path == state);
+    let Some(meta) = host.root.meta(&state)?.filter(|_| gets) else {
+        return Ok(None);
+    };
+    let user = host.root.user(service.user.as_str())?;
+    match user.is_some_and(|user| user.uid == meta.uid) {
+        true => Ok(None),
+        false => host::files::user_name(meta.uid).map(Some),
+    }
 }
 
 impl<'a> Second<'a> {

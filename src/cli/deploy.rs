@@ -3,8 +3,8 @@
 use super::find::{Loaded, refuse};
 use super::{Ctx, Exit, typed};
 use crate::apply::{
-    About, Operation, Outcome, Work, apply, hooks, newcomer, observe, observe_payload, precheck,
-    preflight, programs, prune, soak, space, strangers, verify_units,
+    About, Operation, Outcome, Work, accounts, apply, hooks, newcomer, observe, observe_payload,
+    precheck, preflight, programs, prune, soak, space, strangers, verify_units,
 };
 use crate::host;
 use crate::model::App;
@@ -247,7 +247,8 @@ fn tried(
     tight: &BTreeMap<String, String>,
 ) -> Result<()> {
     let trial = || {
-        let outcome = hooks::before(work, plan, app)
+        let outcome = accounts(work, plan, app)
+            .and_then(|()| hooks::before(work, plan, app))
             .and_then(|()| precheck(work, plan, app, ctx.target(app), tight));
         match host::interrupted() {
             true => refuse(

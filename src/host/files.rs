@@ -176,6 +176,16 @@ pub fn user_ids(name: &str) -> Result<Option<(u32, u32)>> {
     Ok(user.map(|user| (user.uid.as_raw(), user.gid.as_raw())))
 }
 
+/// What a user is called; its number when nobody is called so.
+///
+/// # Errors
+/// When the user database cannot be read.
+pub fn user_name(uid: u32) -> Result<String> {
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(uid))
+        .with_context(|| format!("looking up the user {uid}"))?;
+    Ok(user.map_or_else(|| uid.to_string(), |user| user.name))
+}
+
 /// Inodes of the sockets that listen on a TCP port of the host (proc_net(5)).
 ///
 /// The host's network is that of its first process: in a sandbox, this one's may be another.

@@ -290,6 +290,15 @@ impl Systemd {
         self.configured("systemd-sysusers", &[], root, file)
     }
 
+    /// Makes the users of a sysusers.d(5) text that is no file of the host yet.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn sysusers_of(&self, text: &str) -> Result<()> {
+        let command = Command::new(["systemd-sysusers", "-"]);
+        command.input(text).run().map(drop)
+    }
+
     /// Makes the files that a tmpfiles.d(5) file names.
     ///
     /// # Errors

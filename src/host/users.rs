@@ -24,6 +24,22 @@ impl User {
 }
 
 impl Root {
+    /// Whether there is a group of this name; on the running host wherever it is kept.
+    ///
+    /// # Errors
+    /// When the group database cannot be read.
+    pub fn has_group(&self, name: &str) -> Result<bool> {
+        if self.path("/") == Path::new("/") {
+            let group = nix::unistd::Group::from_name(name);
+            let group = group.with_context(|| format!("looking up the group `{name}`"))?;
+            return Ok(group.is_some());
+        }
+        let text = self.read_text("/etc/group")?.unwrap_or_default();
+        Ok(text
+            .lines()
+            .any(|line| line.split(':').next() == Some(name)))
+    }
+
     /// A user by name; on the running host wherever it is kept (nsswitch.conf(5)).
     ///
     /// # Errors

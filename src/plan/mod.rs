@@ -35,6 +35,8 @@ pub struct Observed {
     pub failed: BTreeSet<String>,
     /// Units that the administrator masked.
     pub masked: BTreeSet<String>,
+    /// Accounts that the new release names and the host lacks, such as `user shop`.
+    pub missing: Vec<String>,
     /// Units that this host has no memory for twice, each with what is needed and what is there.
     pub tight: BTreeMap<String, String>,
 }
@@ -97,6 +99,8 @@ pub struct Plan {
     pub repair: Option<String>,
     /// Files outside the release, by path.
     pub files: Vec<FileChange>,
+    /// Accounts that are made, such as `user shop`.
+    pub accounts: Vec<String>,
     /// Units, in the order in which they are treated.
     pub units: Vec<UnitPlan>,
     /// What to know although nothing is wrong.
@@ -154,6 +158,7 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         units: units::units(new, observed, &files),
         repair: observed.repair.clone(),
         files,
+        accounts: observed.missing.clone(),
         warnings,
     }
 }
@@ -170,6 +175,7 @@ impl Plan {
             app: _,
             version: _,
             payload: _,
+            accounts: _,
             warnings: _,
         } = self;
         from.as_ref() == Some(to)

@@ -70,6 +70,12 @@ impl fmt::Display for Plan {
                 writeln!(f, "  {mark} {}", change.path)?;
             }
         }
+        if !self.accounts.is_empty() {
+            writeln!(f, "\naccounts:")?;
+        }
+        for account in &self.accounts {
+            writeln!(f, "  creates {account}")?;
+        }
         writeln!(f, "\nunits:")?;
         let width = self.units.iter().map(|unit| unit.unit.len()).max();
         let width = width.unwrap_or_default();

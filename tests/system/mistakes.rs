@@ -40,3 +40,41 @@ pub fn a_stopped_service_is_tried_or_named(machine: &Machine) {
         .says("warning: `demo-web.service` is stopped: its checks were not run");
     assert_eq!(machine.get(WEB), "200 2.1");
 }
+
+/// A user that is not there yet is made, so that a release with one is tried like any other.
+pub fn a_service_of_a_new_user_is_tried(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    let mut bad = demo("2.0");
+    bad.fault = "sick";
+    bad.web = "user = \"demoweb\"\ngroups = [\"demoextra\"]";
+    bad.write(machine);
+    let plan = "--manifest /root/demo/robot.toml deploy";
+    let out = machine.robotctl(plan).exits(0);
+    out.says("creates user demoweb")
+        .says("creates group demoextra");
+    assert_ne!(machine.sh("getent passwd demoweb").code, 0, "by a plan");
+    bad.deploy(machine)
+        .exits(2)
+        .says("made the user demoweb")
+        .says("failed its pre-check, nothing was changed")
+        .says("it answers 503");
+    assert_eq!(current(machine), first);
+    let mut good = demo("2.1");
+    good.web = bad.web;
+    good.deployed(machine);
+    assert_eq!(machine.get(WEB), "200 2.1");
+    assert_eq!(
+        machine.ok("ps -o user= $(systemctl show -P MainPID demo-web.service)"),
+        "demoweb"
+    );
+    // The state goes to the new user with the switch, never before it.
+    let text = good
+        .manifest()
+        .replace("name = \"demo\"\n", "name = \"demo\"\nuser = \"demoapp\"\n");
+    let text = text.replace(good.web, "").replace("2.1", "3.0");
+    machine.write("/root/demo/robot.toml", &text, 0o644);
+    machine
+        .robotctl("--manifest /root/demo/robot.toml deploy --apply")
+        .exits(0)
+        .says("is not tried first: `/var/lib/demo` is still demo's");
+}
