@@ -19,7 +19,7 @@ pub use lines::{Calendar, Device, Line};
 pub use lints::{Hit, LINTS, Lint, UNENFORCED, Weight, lint};
 pub use listen::Listen;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
-pub use sandbox::{EXCEPTIONS, Exception, Network, PRESETS, Sandbox, Shape};
+pub use sandbox::{CAPABILITIES, EXCEPTIONS, Exception, Network, PRESETS, Sandbox, Shape};
 pub use schema::schema;
 pub use service::{Check, Limits, Probe, Service, Socket, Timer, Type, UnitRef, Upgrade};
 

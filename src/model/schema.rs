@@ -1,6 +1,6 @@
 //! The JSON schema of `robot.toml`, for editors that complete and check it.
 
-use super::{EXCEPTIONS, PRESETS, Type};
+use super::{CAPABILITIES, EXCEPTIONS, PRESETS, Type};
 use crate::manifest::Manifest;
 use serde_json::{Value, json};
 
@@ -58,6 +58,9 @@ pub fn schema() -> Value {
         .collect();
     if let Some(items) = schema.pointer_mut("/$defs/SandboxTable/properties/allow/items") {
         *items = json!({ "oneOf": names });
+    }
+    if let Some(items) = schema.pointer_mut("/$defs/SandboxTable/properties/capabilities/items") {
+        *items = json!({ "enum": CAPABILITIES, "type": "string" });
     }
     schema
 }
@@ -158,6 +161,10 @@ mod tests {
             (
                 "[service.w]\nexec = []\nsandbox.allow = [\"jot\"]\n",
                 "/service/w/sandbox/allow: \"jot\"",
+            ),
+            (
+                "[service.w]\nexec = []\nsandbox.capabilities = [\"CAP_X\"]\n",
+                "/service/w/sandbox/capabilities: \"CAP_X\"",
             ),
             ("[service.w]\n", "/service/w: \"exec\" is missing"),
             ("[release]\nkeep = true\n", "/release/keep: true"),

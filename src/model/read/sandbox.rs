@@ -1,8 +1,8 @@
 //! `service.NAME.sandbox` and `runtime`.
 
 use super::{Path, Reader, get, one_of, quoted};
-use crate::manifest::{Problem, Result, SandboxTable};
-use crate::model::{Device, EXCEPTIONS, Line, PRESETS, Sandbox};
+use crate::manifest::{Problem, Result, SandboxTable, nearest};
+use crate::model::{CAPABILITIES, Device, EXCEPTIONS, Line, PRESETS, Sandbox};
 
 impl Reader<'_> {
     pub(super) fn sandbox(
@@ -54,13 +54,21 @@ impl Reader<'_> {
     }
 }
 
+/// A name that systemd does not know would be passed over there, and open the sandbox all the same.
 fn capability(path: Path<'_>, text: &str) -> Result<String> {
-    let fits = |c: char| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit();
-    if text.starts_with("CAP_") && text.chars().all(fits) {
+    if CAPABILITIES.contains(&text) {
         return Ok(text.to_owned());
     }
-    let message = format!("{} is not a capability", quoted(text));
-    Err(Problem::new(path, message).hint("write it as in capabilities(7): `CAP_SYS_PTRACE`"))
+    let upper = text.to_ascii_uppercase();
+    let whole = match upper.starts_with("CAP_") {
+        true => upper,
+        false => format!("CAP_{upper}"),
+    };
+    let problem = Problem::new(path, format!("{} is not a capability", quoted(text)));
+    Err(match nearest(&whole, CAPABILITIES) {
+        Some(name) => problem.hint(format!("did you mean `{name}`?")),
+        None => problem.hint("write it as in capabilities(7): `CAP_SYS_PTRACE`"),
+    })
 }
 
 fn directive(path: Path<'_>, name: &str) -> Result<()> {
