@@ -91,7 +91,11 @@ pub(super) fn from_toml(error: &toml::de::Error, text: &str) -> Problem {
         let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, ""));
         let (expected, hint) = in_words(expected);
         problem.message = format!("{found} is there where {expected} belongs");
-        problem.hint = Some(hint.to_owned());
+        let commands = error
+            .span()
+            .filter(|_| expected == "a list")
+            .and_then(|span| commands(text, span));
+        problem.hint = Some(commands.unwrap_or_else(|| hint.to_owned()));
     } else if let Some(rest) = said.strip_prefix("invalid value: ") {
         let (found, expected) = rest.split_once(", expected ").unwrap_or((rest, ""));
         let (expected, hint) = in_words(expected);
@@ -120,6 +124,24 @@ fn in_words(expected: &str) -> (&str, &'static str) {
         }
         other => (other, "docs/manifest.md tells of every key"),
     }
+}
+
+/// Keys that take a list of commands, each of which is a list.
+const COMMANDS: [&str; 4] = ["after-switch", "before-switch", "build", "exec-start-pre"];
+
+/// How a list of commands is written, where a string stands in place of it or of a command.
+fn commands(text: &str, span: std::ops::Range<usize>) -> Option<String> {
+    let found = text.get(span.clone())?;
+    let before = text.get(..span.start)?.trim_end();
+    let key = before.strip_suffix('=').map(str::trim_end);
+    let key = key.and_then(|key| key.rsplit(['\n', ' ', '\t', '{', ',', '.', '"']).next());
+    let takes = match key {
+        Some(key) => COMMANDS.contains(&key),
+        // An element: what takes a list there, takes a list of lists.
+        None => before.ends_with(['[', ',']),
+    };
+    (takes && !found.contains('\n'))
+        .then(|| format!("write a list of commands, each a list: `[[{found}]]`"))
 }
 
 /// The known name that a person most likely meant.
