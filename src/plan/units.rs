@@ -67,7 +67,7 @@ pub(super) fn units(
     let mut out = gone(new.app, observed);
     for service in &new.app.services {
         for unit in new.app.socket_units(service) {
-            out.push(look.socket(service, &unit));
+            out.push(look.socket(new.app, service, &unit));
         }
     }
     for service in &new.app.services {
@@ -165,7 +165,7 @@ impl Look<'_> {
         }
     }
 
-    fn socket(&self, service: &Service, unit: &str) -> UnitPlan {
+    fn socket(&self, app: &App, service: &Service, unit: &str) -> UnitPlan {
         let active = self.observed.active.contains(unit);
         let (action, why) = if self.observed.masked.contains(unit) {
             (Action::Keep, "masked by the administrator")
@@ -176,6 +176,12 @@ impl Look<'_> {
         } else if self.observed.failed.contains(unit) {
             // Its service may run: a socket cannot be opened anew beside it.
             (Action::Rebind, "it has failed")
+        } else if !self.known(unit) && self.bound_by_itself(app, service) {
+            // The socket cannot be opened while the service holds the address.
+            (
+                Action::Rebind,
+                "the service bound its address itself: a planned gap",
+            )
         } else if !self.known(unit) {
             (Action::Start, "new")
         } else if active {
@@ -187,6 +193,18 @@ impl Look<'_> {
             (Action::Keep, "stopped by the administrator")
         };
         Self::plan(unit, service, action, why)
+    }
+
+    /// Whether the live service runs and has itself bound what systemd is to open for it now.
+    fn bound_by_itself(&self, app: &App, service: &Service) -> bool {
+        let live = self.observed.live.as_ref();
+        let old = live.and_then(|live| live.app.service(service.name.as_str()));
+        self.observed.active.contains(&app.unit(service))
+            && old.is_some_and(|old| {
+                let mut new = service.listen.iter();
+                old.socket == Socket::Direct
+                    && new.any(|one| old.listen.iter().any(|two| one.collides(two)))
+            })
     }
 
     fn service(&self, app: &App, service: &Service, unit: &str) -> UnitPlan {

@@ -120,6 +120,7 @@ const TESTS: &[Test] = tests![
     traps::causes_are_named_with_what_to_do,
     traps::a_stranger_on_the_port_is_named,
     mistakes::a_stopped_service_is_tried_or_named,
+    mistakes::a_port_changes_hands_and_comes_back,
     mistakes::a_service_of_a_new_user_is_tried,
     admin::masked_disabled_and_stopped_stay_so,
     admin::drop_in_of_the_administrator_wins,
