@@ -1,14 +1,14 @@
 //! Units: stand-ins before the switch, restarts after it, in dependency order.
 
 use super::precheck::local_drop_ins;
-use super::{About, Work, sweep};
+use super::{About, Refusal, Work, sweep};
 use crate::host::{self, Deadline, Systemd};
 use crate::model::{App, Service, Socket, Type};
 use crate::plan::{Action, Plan, UnitPlan};
 use crate::render::RUNTIME_UNIT_DIR;
 use crate::tree::Entry;
-use crate::verify::{Address, cause_text};
-use anyhow::{Context, Result, anyhow, bail};
+use crate::verify::{Address, advised, cause_text};
+use anyhow::{Result, anyhow, bail};
 use std::time::Duration;
 
 /// A server that waits for connections in a way that the kernel does not show is given this
@@ -182,17 +182,44 @@ fn explained(work: &Work<'_>, unit: &str, result: Result<()>) -> Result<()> {
     let lines = work.host.systemd.last_lines(unit, 8);
     bail!(
         "`{unit}` did not start: {}\n    {}",
-        cause_text(&state),
+        advised(cause_text(&state), &lines),
         lines.join("\n    ")
     )
 }
 
-/// Waits until a server accepts at an address: the readiness gate of a proxied service.
+/// Waits until a server accepts at an address: the readiness gate of a proxied service, whose
+/// `program` may end meanwhile.
 ///
 /// # Errors
-/// When it does not within the time.
-pub fn wait_for(address: &Address, within: Duration) -> Result<()> {
+/// [`Refusal`] when it does not within the time, or never will.
+pub fn wait_for(address: &Address, within: Duration, program: Option<u32>) -> Result<()> {
     let end = Deadline::after(within + LAST);
-    let accepts = || address.dial(end).map(drop);
-    host::wait_until(within, accepts).with_context(|| format!("waiting for {address} to accept"))
+    let mut ended = false;
+    let accepts = || {
+        let seen = address.dial(end).map(drop);
+        ended = seen.is_err() && program.is_some_and(host::has_ended);
+        if ended { Ok(()) } else { seen }
+    };
+    let seen = host::wait_until(within, accepts);
+    let shown = address.to_string();
+    let shown = shown.trim_start_matches("http://");
+    let (message, hint) = match seen {
+        Ok(()) if ended => (
+            format!("the program ended before it accepted on {shown}"),
+            "its own lines tell why",
+        ),
+        Ok(()) => return Ok(()),
+        Err(error) => (
+            format!(
+                "nothing accepts on {shown} after {}s: {error}",
+                within.as_secs()
+            ),
+            "with `socket = \"proxy\"` the program must bind it",
+        ),
+    };
+    Err(Refusal {
+        message,
+        hint: hint.to_owned(),
+    }
+    .into())
 }

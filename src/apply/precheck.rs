@@ -9,15 +9,15 @@
 use super::health::{stopped, unlooked};
 use super::sweep::{SUFFIX, made_line};
 use super::{About, Refusal, Work};
-use crate::host::{self, Host, Stopwatch, in_network_of};
+use crate::host::{self, Host, Stopwatch, UnitState, in_network_of};
 use crate::model::{AbsPath, App, Listen, Name, Probe, Service, Socket, Target};
 use crate::plan::{Action, Plan};
 use crate::render::{RUNTIME_UNIT_DIR, precheck as copy_units};
 use crate::tree::{Entry, FileTree};
 use crate::verify::{
-    Verdict, cause_text, check_service, remove_units, settle, settle_time, still_answers,
+    Verdict, advised, cause_text, check_service, remove_units, settle, settle_time, still_answers,
 };
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -57,6 +57,7 @@ pub fn precheck(
     let failed = tried.as_ref().err().map(|(at, _)| *at);
     let lines = failed.and_then(|at| copies.get(at));
     let lines = lines.map(|one| work.host.systemd.last_lines(&one.unit, 8));
+    let lines = lines.unwrap_or_default();
     take_away(work.host, app, &copies)?;
     match tried {
         Ok(verdicts) => {
@@ -72,10 +73,11 @@ pub fn precheck(
         }
         Err((at, error)) => Err(Refusal {
             message: format!(
-                "{} failed its pre-check, nothing was changed: service `{}`: {error:#}\n    {}",
+                "{} failed its pre-check, nothing was changed: service `{}`: {}\n    {}",
                 plan.to,
                 copies.get(at).map_or("", |one| one.service.name.as_str()),
-                lines.unwrap_or_default().join("\n    ")
+                advised(format!("{error:#}"), &lines),
+                lines.join("\n    ")
             ),
             hint: "mend it and deploy again; `pre-check = false` in the manifest skips the trial"
                 .to_owned(),
@@ -178,8 +180,15 @@ impl<'a> Second<'a> {
             return Ok(look());
         }
         let state = host.systemd.show_one(&self.unit)?;
-        let pid = state.main_pid().context("it has no main process")?;
-        in_network_of(pid, look)
+        let ended = |state: &UnitState| anyhow!("{}", cause_text(state));
+        let Some(pid) = state.main_pid() else {
+            return Err(ended(&state));
+        };
+        in_network_of(pid, look).map_err(|error| match host.systemd.show_one(&self.unit) {
+            // It went while its network was looked for.
+            Ok(state) if state.main_pid() != Some(pid) => ended(&state),
+            _ => error,
+        })
     }
 }
 
@@ -259,9 +268,8 @@ fn attempt(
     for (at, one) in copies.iter().enumerate() {
         let look = || check_service(host, app, &one.copy, trace);
         let mut seen = one.look(host, look).map_err(|error| (at, error))?;
-        if let Some(bad) = seen.iter().find(|verdict| verdict.failure.is_some()) {
-            let failure = bad.failure.as_deref().unwrap_or_default();
-            return Err((at, anyhow!("{}: {failure}", bad.check)));
+        if let Some(wrong) = seen.iter().find_map(Verdict::wrong) {
+            return Err((at, anyhow!(wrong)));
         }
         verdicts.append(&mut seen);
         let state = host.systemd.show_one(&one.unit);
@@ -274,7 +282,7 @@ fn attempt(
         (at.unwrap_or(0), anyhow!("it went down again: {what}"))
     })?;
     for (at, one) in copies.iter().enumerate() {
-        let look = || still_answers(host, &one.copy, trace);
+        let look = || still_answers(host, app, &one.copy, trace);
         let seen = one.look(host, look).map_err(|error| (at, error))?;
         seen.map_err(|what| (at, anyhow!("after a while, {what}")))?;
     }

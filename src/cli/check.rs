@@ -34,16 +34,16 @@ pub(super) fn run(ctx: &Ctx) -> Result<Exit> {
         .collect();
     ctx.printer.value(&verdicts, |verdicts| {
         let mut text = String::new();
-        for Verdict {
-            unit,
-            check,
-            failure,
-            millis,
-        } in verdicts
-        {
-            match failure {
+        for verdict in verdicts {
+            let Verdict {
+                unit,
+                check,
+                failure: _,
+                millis,
+            } = verdict;
+            match verdict.wrong() {
                 None => text.push_str(&format!("pass  {unit}: {check} ({millis} ms)\n")),
-                Some(failure) => text.push_str(&format!("FAIL  {unit}: {check}: {failure}\n")),
+                Some(wrong) => text.push_str(&format!("FAIL  {unit}: {wrong}\n")),
             }
         }
         text

@@ -100,7 +100,9 @@ pub(super) fn wait(args: &AwaitArgs) -> Result<Exit> {
             }
         },
     };
-    wait_for(&address, Duration::from_secs(args.within))?;
+    // systemd names the main process to what it starts after it (systemd.exec(5)).
+    let program = host::variable("MAINPID").and_then(|pid| pid.parse().ok());
+    wait_for(&address, Duration::from_secs(args.within), program)?;
     Ok(Exit::Done)
 }
 

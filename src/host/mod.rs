@@ -39,7 +39,7 @@ pub use group::{memory_available, memory_of, waits_for_connections};
 pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};
-pub use process::{Process, is_hidden, is_running, pid, processes, release_of};
+pub use process::{Process, has_ended, is_hidden, is_running, pid, processes, release_of};
 pub use relay::relay;
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};

@@ -92,6 +92,12 @@ pub fn is_running(pid: u32) -> bool {
     PathBuf::from(format!("/proc/{pid}")).exists()
 }
 
+/// Whether no such process is there, be it in sight or not.
+pub fn has_ended(pid: u32) -> bool {
+    let pid = i32::try_from(pid).map(nix::unistd::Pid::from_raw);
+    pid.is_ok_and(|pid| nix::sys::signal::kill(pid, None) == Err(nix::errno::Errno::ESRCH))
+}
+
 /// Whether a process is kept out of sight, or has ended (proc(5), "hidepid").
 pub fn is_hidden(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_err()

@@ -30,6 +30,11 @@ pub fn cause(state: &UnitState) -> (String, Option<&'static str>) {
             "it ended before it said that it is ready",
             "`type = \"notify\"` needs a program that says READY=1; use `exec` for one that does not",
         ),
+        // The program ran and was ended because its readiness gate had failed.
+        ("exit-code", "15", true) => said(
+            "nothing accepted on its address in time",
+            "with `socket = \"proxy\"` the program must bind the address in `listen` itself",
+        ),
         (_, "31", true) => said(
             "the sandbox refused a system call (SIGSYS)",
             "see `sandbox.allow`: `pkey`, `nice` and `setuid-self` open system calls",
@@ -59,7 +64,15 @@ pub fn cause(state: &UnitState) -> (String, Option<&'static str>) {
             "its directory in `/run` could not be set up (233/RUNTIME_DIRECTORY)",
             "something else stands in its place: look at `ls -la /run` and remove it",
         ),
+        (_, "216", false) => said(
+            "its group, or one of `groups`, does not exist (216/GROUP)",
+            "check `groups` and `user`",
+        ),
         (_, "217", false) => said("its user does not exist (217/USER)", "check `user`"),
+        ("success", "0", false) if ended(state) => said(
+            "it ended with exit status 0",
+            "a service goes on running until it is stopped; one that ends is a job: `type = \"oneshot\"`",
+        ),
         ("success", ..) => (format!("it is {}", state.get("ActiveState")), None),
         (result, status, false) if status != "0" && !status.is_empty() => (
             format!("it ended with exit status {status} ({result})"),
@@ -70,6 +83,12 @@ pub fn cause(state: &UnitState) -> (String, Option<&'static str>) {
             None,
         ),
     }
+}
+
+/// Whether the main process has ended and nothing has started another.
+fn ended(state: &UnitState) -> bool {
+    let code = state.get("ExecMainCode");
+    code == "1" && state.get("ActiveState") == "inactive"
 }
 
 /// The same in one sentence.
@@ -107,6 +126,12 @@ mod tests {
             (of("watchdog", "2", "6"), "watchdog"),
             (of("timeout", "2", "15"), "took too long"),
             (of("exit-code", "1", "1"), "exit status 1"),
+            (of("exit-code", "1", "216"), "216/GROUP"),
+            (
+                of("exit-code", "2", "15"),
+                "nothing accepted on its address",
+            ),
+            (of("signal", "2", "15"), "signal 15"),
         ] {
             assert!(state.contains(words), "{state}");
         }

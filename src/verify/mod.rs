@@ -4,17 +4,19 @@
 //! minute. Success is the checks passed, no restart over the settle time, and a main process
 //! that really runs the release.
 
+mod advice;
 mod cause;
 mod errand;
 mod http;
 mod probe;
 
+pub use advice::advised;
 pub use cause::{cause, cause_text};
 pub use errand::{Errand, is_at_work, remove_units};
 pub use http::{Address, Answer, get};
 
 use crate::host::{Deadline, Host, Stopwatch, UnitState, interrupted, release_of, wait_until};
-use crate::model::{App, Check, Probe, Service};
+use crate::model::{App, Check, Probe, Service, Socket};
 use errand::{command, run_job};
 use probe::{describe, probe};
 use std::collections::BTreeMap;
@@ -39,6 +41,22 @@ pub struct Verdict {
     pub failure: Option<String>,
     /// How long it took, in milliseconds.
     pub millis: u64,
+}
+
+impl Verdict {
+    /// What was wanted and what was seen instead, when it did not pass.
+    pub fn wrong(&self) -> Option<String> {
+        let failure = self.failure.as_ref()?;
+        Some(format!("{}: {failure}", wanted(&self.check)))
+    }
+}
+
+/// A check in words, as one that did not pass.
+fn wanted(check: &str) -> String {
+    match check.starts_with("GET ") {
+        true => check.replacen(" gives ", " wanted ", 1),
+        false => check.to_owned(),
+    }
 }
 
 /// Why a release is not healthy.
@@ -105,8 +123,8 @@ pub fn verify(
     let settled_from = Stopwatch::start();
     for service in &services {
         for verdict in check_service(host, app, service, trace) {
-            if let Some(failure) = &verdict.failure {
-                return Err(fail(&verdict.unit, format!("{}: {failure}", verdict.check)));
+            if let Some(wrong) = verdict.wrong() {
+                return Err(fail(&verdict.unit, wrong));
             }
             verdicts.push(verdict);
         }
@@ -114,7 +132,7 @@ pub fn verify(
     let whole = settle_time(&services).saturating_sub(settled_from.elapsed());
     settle(host, &counts, whole).map_err(|(unit, what)| fail(&unit, what))?;
     for service in &services {
-        still_answers(host, service, trace).map_err(|what| fail(&app.unit(service), what))?;
+        still_answers(host, app, service, trace).map_err(|what| fail(&app.unit(service), what))?;
     }
     Ok(verdicts)
 }
@@ -135,9 +153,8 @@ pub fn run_jobs(
     });
     for service in jobs.filter(|service| !skip(&app.unit(service))) {
         for verdict in check_service(host, app, service, trace) {
-            if let Some(failure) = &verdict.failure {
-                let what = format!("{}: {failure}", verdict.check);
-                return Err(unhealthy(host, &verdict.unit, what));
+            if let Some(wrong) = verdict.wrong() {
+                return Err(unhealthy(host, &verdict.unit, wrong));
             }
             verdicts.push(verdict);
         }
@@ -146,10 +163,11 @@ pub fn run_jobs(
 }
 
 fn unhealthy(host: &Host, unit: &str, what: String) -> Unhealthy {
+    let lines = host.systemd.last_lines(unit, 8);
     Unhealthy {
         unit: unit.to_owned(),
-        what,
-        lines: host.systemd.last_lines(unit, 8),
+        what: advised(what, &lines),
+        lines,
     }
 }
 
@@ -215,43 +233,93 @@ pub fn settle(
 ///
 /// # Errors
 /// What was seen in place of an answer.
-pub fn still_answers(host: &Host, service: &Service, trace: &str) -> Result<(), String> {
+pub fn still_answers(host: &Host, app: &App, service: &Service, trace: &str) -> Result<(), String> {
+    let who = Who::of(host, app, service);
     for check in &service.checks {
         if matches!(
             check.probe,
             Probe::Http { .. } | Probe::Tcp(_) | Probe::Unix(_)
         ) {
-            look(host, service, check, trace)
-                .map_err(|what| format!("{}: {what}", describe(service, &check.probe)))?;
+            look(host, &who, check, trace).map_err(|what| {
+                let check = wanted(&describe(service, &check.probe));
+                format!("{check}: {what}")
+            })?;
         }
     }
     Ok(())
 }
 
-/// Looks until what is looked at passes or the check's time is over. No look goes on after that,
-/// whatever is looked at.
-fn look(host: &Host, service: &Service, check: &Check, trace: &str) -> Result<(), String> {
+/// A service that is looked at, and how it was at first.
+struct Who<'a> {
+    service: &'a Service,
+    unit: String,
+    first: UnitState,
+}
+
+impl<'a> Who<'a> {
+    fn of(host: &Host, app: &App, service: &'a Service) -> Self {
+        let unit = app.unit(service);
+        Self {
+            service,
+            first: host.systemd.show_one(&unit).unwrap_or_default(),
+            unit,
+        }
+    }
+
+    /// What became of it, when nobody will answer any more.
+    fn gone(&self, host: &Host) -> Option<String> {
+        let now = host.systemd.show_one(&self.unit).ok()?;
+        let was_up = self.first.is_active();
+        if now.is_active() {
+            let another = self.first.get("InvocationID") != now.get("InvocationID");
+            return (was_up && another).then(|| "it restarted by itself".to_owned());
+        }
+        let down = now.is_failed() || now.get("ActiveState") == "inactive";
+        // The first request may start what waits behind a socket.
+        let for_good = down && (was_up || !self.service.has_socket_unit());
+        let again = now.get("SubState").starts_with("auto-restart");
+        (for_good || again).then(|| cause_text(&now))
+    }
+}
+
+/// Looks until what is looked at passes or the check's time is over, or the service has ended. No
+/// look goes on after that, whatever is looked at.
+fn look(host: &Host, who: &Who<'_>, check: &Check, trace: &str) -> Result<(), String> {
     let within = check.within.duration;
     let over = Deadline::after(within);
-    wait_until(within, || {
+    let mut gone = None;
+    let seen = wait_until(within, || {
         let patience = over.left().clamp(SHORTEST, LOOK);
         let end = Deadline::after(patience);
-        probe(host, service, &check.probe, trace, end)
-    })
+        let seen = probe(host, who.service, &check.probe, trace, end);
+        gone = seen.as_ref().err().and_then(|_| who.gone(host));
+        match gone {
+            Some(_) => Ok(()),
+            None => seen,
+        }
+    });
+    match gone {
+        Some(what) => Err(what),
+        None => seen.map_err(|what| match who.service.socket {
+            Socket::Direct if what.starts_with("Connection refused") => {
+                format!("{what}: the program must bind the address in `listen` itself")
+            }
+            _ => what,
+        }),
+    }
 }
 
 /// Runs the checks of one service; each is tried until it passes or its time is over.
 pub fn check_service(host: &Host, app: &App, service: &Service, trace: &str) -> Vec<Verdict> {
     let unit = app.unit(service);
+    let who = Who::of(host, app, service);
     let verdict = |check: &Check| {
         let start = Stopwatch::start();
         let result = match &check.probe {
             Probe::Settle(_) => up(host, &unit).map(drop),
             Probe::Job => run_job(host, &unit, check.within.duration),
             Probe::Command(argv) => command(host, app, service, check, argv),
-            Probe::Http { .. } | Probe::Tcp(_) | Probe::Unix(_) => {
-                look(host, service, check, trace)
-            }
+            Probe::Http { .. } | Probe::Tcp(_) | Probe::Unix(_) => look(host, &who, check, trace),
         };
         Verdict {
             unit: unit.clone(),

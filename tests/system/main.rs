@@ -119,6 +119,8 @@ const TESTS: &[Test] = tests![
     traps::a_trial_that_was_killed_leaves_nothing,
     traps::causes_are_named_with_what_to_do,
     traps::a_stranger_on_the_port_is_named,
+    mistakes::a_program_without_its_port_is_told_how_to_get_it,
+    mistakes::a_program_that_crashes_is_said_to_have_ended,
     mistakes::a_stopped_service_is_tried_or_named,
     mistakes::a_port_changes_hands_and_comes_back,
     mistakes::a_service_of_a_new_user_is_tried,

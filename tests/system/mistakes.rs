@@ -1,7 +1,8 @@
 //! What people who are new to it get wrong, and what they are told.
 
 use crate::demo::{WEB, current, demo, installed};
-use crate::machine::Machine;
+use crate::machine::{Machine, Out};
+use std::time::{Duration, Instant};
 
 /// A stopped service's socket listens: what the next request would start is tried like the rest.
 pub fn a_stopped_service_is_tried_or_named(machine: &Machine) {
@@ -127,4 +128,73 @@ pub fn a_port_changes_hands_and_comes_back(machine: &Machine) {
     deploy("6.0", "proxy").exits(3).says("is back and healthy");
     machine.ok("rm -r /etc/systemd/system/hands-web-proxy.service.d && systemctl daemon-reload");
     is_live("5.0");
+}
+
+/// A server of one service, with a line of Python in place of a program.
+fn deploy_python(machine: &Machine, version: &str, keys: &str, code: &str) -> Out {
+    machine.ok("rm -rf /root/py && mkdir -p /root/py");
+    let manifest = format!(
+        "[app]\nname = \"py\"\nversion = \"{version}\"\n[service.web]\n\
+         exec = [\"/usr/bin/python3\", \"{{current}}/web.py\"]\n\
+         listen = [\"127.0.0.1:18091\"]\n{keys}\n\
+         check = [{{ http = \"/\", within = \"30s\" }}, {{ settle = \"300ms\" }}]\n"
+    );
+    machine.write("/root/py/robot.toml", &manifest, 0o644);
+    machine.write("/root/py/web.py", code, 0o644);
+    machine.robotctl("--manifest /root/py/robot.toml deploy --apply")
+}
+
+const OWN_PORT: &str = "import socket\n\
+    server = socket.create_server(('127.0.0.1', 18091))\n\
+    while True:\n\
+    \x20   client, _ = server.accept()\n\
+    \x20   client.recv(4096)\n\
+    \x20   client.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\n')\n\
+    \x20   client.close()\n";
+
+/// Whoever crashes at start is said to have ended, at once and with what it said.
+pub fn a_program_that_crashes_is_said_to_have_ended(machine: &Machine) {
+    let crash = "import sys, time\ntime.sleep(0.5)\nprint('oh dear')\nsys.exit(3)\n";
+    let direct = "socket = \"direct\"\nrestart = \"no\"";
+    let untried = "socket = \"direct\"\npre-check = false\nrestart = \"no\"";
+    let proxy = "socket = \"proxy\"\npre-check = false\nrestart = \"no\"";
+    let ended = |out: Out| {
+        assert!(!out.stderr.contains("/proc/"), "{out}");
+        out.says("it ended with exit status 3").says("oh dear")
+    };
+    let start = Instant::now();
+    ended(deploy_python(machine, "1.0", proxy, crash).exits(2));
+    ended(deploy_python(machine, "1.1", untried, crash).exits(2))
+        .says("GET http://127.0.0.1:18091/ wanted 200: it ended");
+    deploy_python(machine, "2.0", direct, OWN_PORT).exits(0);
+    ended(deploy_python(machine, "2.1", direct, crash).exits(2)).says("failed its pre-check");
+    let instant = "raise SystemExit(3)\n";
+    deploy_python(machine, "2.2", direct, instant)
+        .exits(2)
+        .says("it ended with exit status 3");
+    ended(deploy_python(machine, "2.3", untried, crash).exits(3)).says("is back and healthy");
+    ended(deploy_python(machine, "2.4", proxy, crash).exits(3)).says("is back and healthy");
+    let took = start.elapsed();
+    assert!(
+        took < Duration::from_secs(90),
+        "{took:?}: each waits half a minute for the dead"
+    );
+}
+
+/// A program that lives and does not open its port, or may not.
+pub fn a_program_without_its_port_is_told_how_to_get_it(machine: &Machine) {
+    deploy_python(machine, "1.0", "", OWN_PORT)
+        .exits(2)
+        .says("Address family not supported")
+        .says("else write `socket = \"proxy\"`");
+    let elsewhere = OWN_PORT.replace("18091", "18099");
+    deploy_python(machine, "1.1", "socket = \"proxy\"", &elsewhere)
+        .exits(2)
+        .says("nothing accepts on 127.0.0.1:18091 after 60s")
+        .says("with `socket = \"proxy\"` the program must bind");
+    deploy_python(machine, "1.2", "socket = \"proxy\"", OWN_PORT).exits(0);
+    let client = "import socket\nsocket.create_connection(('192.0.2.1', 80))\n";
+    deploy_python(machine, "1.3", "socket = \"proxy\"", client)
+        .exits(2)
+        .says("`sandbox.allow = [\"outbound\"]`");
 }
