@@ -25,7 +25,7 @@ pub use activate::wait_for;
 pub use observe::{observe, observe_payload};
 pub use owners::{newcomer, strangers};
 pub use precheck::precheck;
-pub use preflight::{Refusal, preflight, programs, space, verify_units};
+pub use preflight::{Refusal, foresee, future_programs, preflight, programs, space, verify_units};
 pub use prune::{Pruned, previous, prune};
 pub use recover::{Between, Recovered, Units as RecoverUnits, recover};
 pub use remove::{REMOVAL, Removal, left, removal, remove};

@@ -1,9 +1,10 @@
 //! What must be true before anything changes.
 
-use crate::host::{Host, files, is_taken, processes, random_hex};
+use crate::host::{Host, files, is_root, is_taken, processes, random_hex};
 use crate::model::App;
 use crate::model::layout::UNIT_DIR;
 use crate::plan::PayloadPlan;
+use crate::stage::Payload;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
 use std::fmt;
@@ -68,30 +69,46 @@ pub fn space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
     Ok(())
 }
 
-/// Secrets and ports. Makes secrets that may be generated.
+/// Secrets and ports; changes nothing.
 ///
 /// # Errors
 /// [`Refusal`] names what is missing and what to type.
-pub fn preflight(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
-    secrets(host, app)?;
+pub fn foresee(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
+    for secret in app.secrets.iter().filter(|one| one.generate.is_none()) {
+        let path = app.layout.credential(secret.name.as_str());
+        match host.root.meta(&path) {
+            Ok(Some(_)) => {}
+            // Only root may see them.
+            Err(_) if !is_root() => {}
+            Err(error) => return Err(error),
+            Ok(None) => {
+                return refuse(
+                    format!("the secret `{}` is missing", secret.name),
+                    format!(
+                        "sudo install -D -m 600 FILE {}",
+                        host.root.path(&path).display()
+                    ),
+                );
+            }
+        }
+    }
     ports(host, app, live)
 }
 
-fn secrets(host: &Host, app: &App) -> Result<()> {
+/// Secrets and ports. Makes secrets that may be generated.
+///
+/// # Errors
+/// As [`foresee`].
+pub fn preflight(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
+    foresee(host, app, live)?;
     for secret in &app.secrets {
         let path = app.layout.credential(secret.name.as_str());
+        let Some(bytes) = secret.generate else {
+            continue;
+        };
         if host.root.meta(&path)?.is_some() {
             continue;
         }
-        let Some(bytes) = secret.generate else {
-            return refuse(
-                format!("the secret `{}` is missing", secret.name),
-                format!(
-                    "sudo install -D -m 600 FILE {}",
-                    host.root.path(&path).display()
-                ),
-            );
-        };
         host.root.make_dir(&app.layout.etc(), 0o755)?;
         host.root.make_dir(&app.layout.credentials(), 0o700)?;
         host.root
@@ -159,6 +176,31 @@ fn holder(port: u16) -> Option<String> {
 /// # Errors
 /// [`Refusal`] names the program.
 pub fn programs(host: &Host, app: &App, id: &str) -> Result<()> {
+    let release = app.layout.release(id);
+    executable(host, app, &|rest| {
+        can_run(host, &format!("{release}/{rest}"))
+    })
+}
+
+/// The same of a release that is not staged yet, by what its payload holds; what a build may make
+/// is taken for granted.
+///
+/// # Errors
+/// As [`programs`].
+pub fn future_programs(host: &Host, app: &App, payload: &Payload) -> Result<()> {
+    let makes = !app.release.build.is_empty() || app.release.python.is_some();
+    executable(host, app, &|rest| Ok(makes || payload.may_run(rest)))
+}
+
+fn can_run(host: &Host, path: &str) -> Result<bool> {
+    let meta = host.root.meta_followed(path).unwrap_or(None);
+    // Links into `current` lead nowhere until it is live.
+    let link = host.root.meta(path)?.is_some_and(|meta| meta.is_symlink);
+    Ok(meta.is_some_and(|meta| meta.mode & 0o111 != 0 && !meta.is_dir) || link)
+}
+
+/// `inside` says whether a path of the release can be executed.
+fn executable(host: &Host, app: &App, inside: &dyn Fn(&str) -> Result<bool>) -> Result<()> {
     let current = format!("{}/", app.layout.current());
     for service in &app.services {
         let commands = [&service.exec, &service.exec_reload].into_iter();
@@ -166,17 +208,10 @@ pub fn programs(host: &Host, app: &App, id: &str) -> Result<()> {
             let Some(program) = argv.first().map(crate::model::Text::as_str) else {
                 continue;
             };
-            let path = match program.strip_prefix(&current) {
-                Some(rest) => format!("{}/{rest}", app.layout.release(id)),
-                None => program.to_owned(),
-            };
-            let inside = program.starts_with(&current);
-            let meta = host.root.meta_followed(&path).unwrap_or(None);
-            // Links into `current` lead nowhere until it is live.
-            let link = host.root.meta(&path)?.is_some_and(|meta| meta.is_symlink);
-            let fine = meta.is_some_and(|meta| meta.mode & 0o111 != 0 && !meta.is_dir) || link;
+            let own = program.strip_prefix(&current);
+            let fine = own.map_or_else(|| can_run(host, program), inside)?;
             if !fine {
-                let hint = if inside {
+                let hint = if own.is_some() {
                     "check `exec`, `release.exclude` and that the file is executable".to_owned()
                 } else {
                     "install the package that has it, or put it in the release".to_owned()

@@ -1,10 +1,10 @@
 //! `robotctl deploy`
 
 use super::find::{Loaded, refuse};
-use super::{Ctx, Exit, typed};
+use super::{Ctx, Exit, preview};
 use crate::apply::{
     About, Operation, Outcome, Work, accounts, apply, hooks, newcomer, observe, observe_payload,
-    precheck, preflight, programs, prune, soak, space, strangers, verify_units,
+    precheck, preflight, programs, prune, soak, space, strangers,
 };
 use crate::host;
 use crate::model::App;
@@ -67,7 +67,15 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
             prepared.draft.hash(&prepared.source)?;
         }
         let id = prepared.id(&loaded.app);
-        typed::show(args, ctx, &planned(&loaded, &prepared, &id, &observed));
+        let plan = planned(&loaded, &prepared, &id, &observed);
+        preview::show(ctx, &plan);
+        if !plan.is_empty() {
+            willing(args, &book, &plan)?;
+            let live = observed.live.as_ref().map(|live| &live.app);
+            let Prepared { draft, tree, .. } = &prepared;
+            preview::foresee(ctx, &loaded, &plan, live, &draft.payload, tree)?;
+            preview::invite(args, ctx, &plan);
+        }
         return Ok(Exit::Done);
     }
     ctx.may_change()?;
@@ -143,7 +151,7 @@ fn planned(loaded: &Loaded, prepared: &Prepared, id: &str, observed: &Observed) 
         tree: &prepared.tree,
         payload: Some(&prepared.draft.payload),
     };
-    plan(&candidate, observed)
+    plan(&candidate, observed).with_commands(&loaded.app)
 }
 
 fn deploy(
@@ -205,7 +213,7 @@ fn deploy(
     let ready = || -> Result<()> {
         publish(&ctx.host, app, filled, &id)?;
         programs(&ctx.host, app, &id)?;
-        verify_units(&ctx.host, app, &prepared.tree)
+        preview::understood(ctx, loaded, &prepared.tree)
     };
     let ready = ready().and_then(|()| tried(ctx, work, &plan, app, &tight));
     if let Err(error) = ready {
@@ -272,7 +280,24 @@ fn permitted(args: &Args, ctx: &Ctx, work: &Work<'_>, plan: &Plan) -> Result<Opt
             "look at the new plan: the same command without `--apply` and `--plan`",
         );
     }
-    let pins = work.book.state()?.pins;
+    unpinned(args, work.book)?;
+    if plan.is_empty() {
+        ctx.printer
+            .say(&format!("nothing to do: {} {id} is live", plan.app));
+        return Ok(Some(Exit::Done));
+    }
+    unmarked(args, work.book, id)?;
+    Ok(None)
+}
+
+/// Refuses what the records alone speak against.
+fn willing(args: &Args, book: &Book, plan: &Plan) -> Result<()> {
+    unpinned(args, book)?;
+    unmarked(args, book, &plan.to)
+}
+
+fn unpinned(args: &Args, book: &Book) -> Result<()> {
+    let pins = book.state()?.pins;
     if let Some((service, release)) = pins.first_key_value()
         && !args.lift_pins
     {
@@ -281,12 +306,11 @@ fn permitted(args: &Args, ctx: &Ctx, work: &Work<'_>, plan: &Plan) -> Result<Opt
             "take it along with `--lift-pins`",
         );
     }
-    if plan.is_empty() {
-        ctx.printer
-            .say(&format!("nothing to do: {} {id} is live", plan.app));
-        return Ok(Some(Exit::Done));
-    }
-    if let Some(Mark::Bad(why)) = work.book.release(id)?.map(|record| record.mark)
+    Ok(())
+}
+
+fn unmarked(args: &Args, book: &Book, id: &str) -> Result<()> {
+    if let Some(Mark::Bad(why)) = book.release(id)?.map(|record| record.mark)
         && !args.force
     {
         return refuse(
@@ -294,7 +318,7 @@ fn permitted(args: &Args, ctx: &Ctx, work: &Work<'_>, plan: &Plan) -> Result<Opt
             "mend it and deploy again, or take it as it is with `--force`",
         );
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Keeps what was just read of the source, so that the next look at it is quick.

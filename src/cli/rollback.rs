@@ -165,6 +165,7 @@ fn pin(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord, name: &str) -> Result
             action: if runs { Action::Restart } else { Action::Keep },
             why: format!("pinned to {}", record.id),
         }],
+        commands: Vec::new(),
         accounts: Vec::new(),
         warnings: Vec::new(),
     };

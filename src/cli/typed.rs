@@ -1,8 +1,7 @@
-//! The plan as it is shown, and the command that does it, as it is to be typed.
+//! Commands as they are to be typed.
 
+use super::Ctx;
 use super::deploy::Args;
-use super::{Ctx, Format};
-use crate::plan::{Diff, Plan};
 use std::path::Path;
 
 impl Ctx {
@@ -19,35 +18,8 @@ impl Ctx {
     }
 }
 
-/// Shows a plan, and ends with the command that does this plan and no other.
-pub(super) fn show(args: &Args, ctx: &Ctx, plan: &Plan) {
-    match ctx.printer.format {
-        Format::Json => {
-            let value = serde_json::json!({ "plan": plan, "hash": plan.hash() });
-            ctx.printer.value(&value, |_| String::new());
-        }
-        Format::Text if plan.is_empty() => {
-            let text = format!("nothing to do: {} {} is live\n", plan.app, plan.to);
-            ctx.printer.data(&text);
-        }
-        Format::Text => {
-            let mut text = plan.to_string();
-            if plan.from.is_some() {
-                for change in &plan.files {
-                    text.push_str(&format!("\n{}", Diff(change)));
-                }
-            }
-            ctx.printer.data(&text);
-            ctx.printer.say(&format!(
-                "\nthis was the plan; to do it: {}",
-                command(args, ctx, &plan.hash())
-            ));
-        }
-    }
-}
-
 /// The command that was given, with what makes it do the plan.
-fn command(args: &Args, ctx: &Ctx, hash: &str) -> String {
+pub(super) fn command(args: &Args, ctx: &Ctx, hash: &str) -> String {
     let mut words = Vec::new();
     if !ctx.host.is_offline() {
         words.push("sudo".to_owned());

@@ -10,7 +10,7 @@ pub use show::Diff;
 pub(crate) use show::bytes;
 pub use units::{Action, UnitPlan};
 
-use crate::model::App;
+use crate::model::{App, Text};
 use crate::record::{FileChange, Stored};
 use crate::render::made_for;
 use crate::stage::{Item, Kind, Payload};
@@ -82,6 +82,15 @@ pub struct PayloadPlan {
     pub removed: Vec<String>,
 }
 
+/// A command of the manifest that a deploy runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CommandPlan {
+    /// The key that it comes from: `build`, `before-switch`, `after-switch`.
+    pub when: &'static str,
+    /// The command.
+    pub argv: Vec<String>,
+}
+
 /// What a deploy would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
@@ -99,6 +108,8 @@ pub struct Plan {
     pub repair: Option<String>,
     /// Files outside the release, by path.
     pub files: Vec<FileChange>,
+    /// Commands of the manifest that are run, in their order.
+    pub commands: Vec<CommandPlan>,
     /// Accounts that are made, such as `user shop`.
     pub accounts: Vec<String>,
     /// Units, in the order in which they are treated.
@@ -158,12 +169,36 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         units: units::units(new, observed, &files),
         repair: observed.repair.clone(),
         files,
+        commands: Vec::new(),
         accounts: observed.missing.clone(),
         warnings,
     }
 }
 
 impl Plan {
+    /// Adds what a deploy of the app runs besides: a rollback runs none of it.
+    #[must_use]
+    pub fn with_commands(mut self, app: &App) -> Self {
+        if self.from.as_ref() == Some(&self.to) {
+            return self;
+        }
+        let mut add = |when, argv: &[Text]| {
+            let argv = argv.iter().map(ToString::to_string).collect();
+            self.commands.push(CommandPlan { when, argv });
+        };
+        for argv in &app.release.build {
+            add("build", argv);
+        }
+        let (before, after) = (&app.hooks.before_switch, &app.hooks.after_switch);
+        for (when, job) in [("before-switch", before), ("after-switch", after)] {
+            if let Some(job) = job {
+                job.exec_start_pre.iter().for_each(|argv| add(when, argv));
+                add(when, &job.exec);
+            }
+        }
+        self
+    }
+
     /// Whether nothing would change.
     pub fn is_empty(&self) -> bool {
         let Self {
@@ -175,6 +210,7 @@ impl Plan {
             app: _,
             version: _,
             payload: _,
+            commands: _,
             accounts: _,
             warnings: _,
         } = self;

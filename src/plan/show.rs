@@ -70,6 +70,12 @@ impl fmt::Display for Plan {
                 writeln!(f, "  {mark} {}", change.path)?;
             }
         }
+        if !self.commands.is_empty() {
+            writeln!(f, "\ncommands:")?;
+        }
+        for command in &self.commands {
+            writeln!(f, "  {:13}  {}", command.when, command.argv.join(" "))?;
+        }
         if !self.accounts.is_empty() {
             writeln!(f, "\naccounts:")?;
         }

@@ -125,6 +125,20 @@ pub struct Payload {
 }
 
 impl Payload {
+    /// Whether a path of the release can be executed, as far as names tell: what lies behind a
+    /// link is seen once the release is there.
+    pub fn may_run(&self, path: &str) -> bool {
+        let inside = |dir: &str| {
+            path.strip_prefix(dir)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
+        self.items.iter().any(|item| match &item.kind {
+            Kind::File { exec, .. } => *exec && item.path == path,
+            Kind::Link(_) => item.path == path || inside(&item.path),
+            Kind::Dir => false,
+        })
+    }
+
     /// Sorts items; runs that are in order already are only merged.
     pub fn new(mut items: Vec<Item>) -> Self {
         items.sort_by(|a, b| a.path.cmp(&b.path));

@@ -182,3 +182,55 @@ fn a_disk_that_fills_up_while_staging_is_left_clean() {
     assert_eq!(disk.files(), ["filler"]);
     assert!(!begun(), "an unfinished release was left");
 }
+
+/// A plan is a promise: what is sure to be refused is refused when it is shown.
+#[test]
+fn a_plan_that_cannot_be_done_is_refused_alike() {
+    let gone = "error: the program `/opt/shop/current/bin/web` of service `web` is not there or not \
+                executable\n\nhint: check `exec`, `release.exclude` and that the file is executable\n";
+    let secret = "error: the secret `KEY` is missing\n\n\
+                  hint: put it in `/etc/shop/credentials/KEY`, owned by root, mode 0600\n";
+    let with_secret = format!("{}[[secret]]\nname = \"KEY\"\n", crate::test::SHOP);
+    for (manifest, mode, stderr) in [
+        (crate::test::SHOP, 0o644, gone),
+        (with_secret.as_str(), 0o755, secret),
+    ] {
+        let test = Test::shop().manifest(manifest);
+        test.mode("src/bin/web", mode);
+        let before = test.tree();
+        let run = test.run(["deploy"]).any_stdout().stderr(stderr);
+        run.status(2);
+        crate::tree::assert_same(&before, &test.tree(), "a plan made something");
+        let apply = test.run(["deploy", "--apply"]).any_stderr().status(2);
+        assert!(apply.stderr.ends_with(stderr), "{}", apply.stderr);
+    }
+}
+
+#[test]
+fn a_plan_names_the_commands_that_are_run() {
+    let manifest = format!(
+        "{}[hooks]\nbefore-switch = [[\"{{current}}/migrate\"], [\"/bin/true\"]]\n\
+         after-switch = [[\"/bin/echo\", \"done\"]]\n",
+        crate::test::SHOP.replace(
+            "source = \"src\"\n",
+            "source = \"src\"\nbuild = [[\"make\", \"all\"]]\n"
+        )
+    );
+    let test = Test::shop().manifest(&manifest);
+    let plan = test.run(["deploy"]).any_stdout().any_stderr().success();
+    let said = "commands:\n  build          make all\n  before-switch  /opt/shop/current/migrate\n  \
+                before-switch  /bin/true\n  after-switch   /bin/echo done\n";
+    assert!(plan.stdout.contains(said), "{}", plan.stdout);
+    assert!(
+        plan.stdout.contains("accounts:\n  creates user shop\n"),
+        "{}",
+        plan.stdout
+    );
+    let json = test.run(["deploy", "--format", "json"]);
+    let json = json.any_stdout().any_stderr().success();
+    assert!(
+        json.stdout.contains("\"when\":\"build\"") || json.stdout.contains("\"when\": \"build\""),
+        "{}",
+        json.stdout
+    );
+}

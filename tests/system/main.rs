@@ -121,6 +121,7 @@ const TESTS: &[Test] = tests![
     traps::a_stranger_on_the_port_is_named,
     mistakes::a_program_without_its_port_is_told_how_to_get_it,
     mistakes::a_program_that_crashes_is_said_to_have_ended,
+    mistakes::a_plan_that_cannot_be_done_is_no_plan,
     mistakes::a_stopped_service_is_tried_or_named,
     mistakes::a_port_changes_hands_and_comes_back,
     mistakes::a_service_of_a_new_user_is_tried,

@@ -1,7 +1,8 @@
 //! What people who are new to it get wrong, and what they are told.
 
 use crate::demo::{WEB, current, demo, installed};
-use crate::machine::{Machine, Out};
+use crate::machine::{Machine, Out, until};
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// A stopped service's socket listens: what the next request would start is tried like the rest.
@@ -197,4 +198,82 @@ pub fn a_program_without_its_port_is_told_how_to_get_it(machine: &Machine) {
     deploy_python(machine, "1.3", "socket = \"proxy\"", client)
         .exits(2)
         .says("`sandbox.allow = [\"outbound\"]`");
+}
+
+/// A plan that cannot be done says so, in the words of the deploy, and makes nothing.
+pub fn a_plan_that_cannot_be_done_is_no_plan(machine: &Machine) {
+    demo("1.0").deployed(machine);
+    let both = |tables: &'static str, said: &str| {
+        let mut bad = demo("2.0");
+        bad.tables = tables;
+        bad.write(machine);
+        for end in ["deploy", "deploy --apply"] {
+            let out = machine.robotctl(&format!("--manifest /root/demo/robot.toml {end}"));
+            let out = out.exits(2).says(said);
+            assert!(!out.stderr.contains("to do it"), "{out}");
+        }
+    };
+    both(
+        "[service.late]\nexec = [\"{current}/app.py\"]\ntype = \"oneshot\"\n\
+         timer = { calendar = \"dayly\" }\n",
+        "robot.toml:25: systemd does not understand the units:",
+    );
+    both(
+        "[service.worker.sandbox]\ndirectives = { ProtectSytem = \"strict\" }\n",
+        "robot.toml:23: systemd does not understand the units:",
+    );
+    both(
+        "[service.late]\nexec = [\"{current}/gone\"]\n",
+        "the program `/opt/demo/current/gone` of service `late` is not there or not executable",
+    );
+    both(
+        "[service.late]\nexec = [\"{current}/VERSION\"]\n",
+        "the program `/opt/demo/current/VERSION` of service `late` is not there or not executable",
+    );
+    both(
+        "[[secret]]\nname = \"API_KEY\"\n",
+        "the secret `API_KEY` is missing",
+    );
+    both(
+        "[service.late]\nexec = [\"{current}/app.py\"]\nlisten = [\"127.0.0.1:8099\"]\n\
+         [service.later]\nexec = [\"/nowhere/x\"]\n",
+        "the program `/nowhere/x` of service `later`",
+    );
+    let mut other = stranger_on(machine, "8099");
+    both(
+        "[service.late]\nexec = [\"{current}/app.py\"]\nlisten = [\"127.0.0.1:8099\"]\n",
+        "127.0.0.1:8099 of service `late` is in use by pid ",
+    );
+    machine.ok("pkill --exact python3 --newest");
+    other.wait().unwrap();
+    let mut bad = demo("3.0");
+    bad.fault = "sick";
+    bad.web = "pre-check = false";
+    bad.deploy(machine).exits(3);
+    machine
+        .robotctl("--manifest /root/demo/robot.toml deploy")
+        .exits(2)
+        .says("failed before")
+        .says("--force");
+    // What it makes by itself is no hindrance, and is not made by looking.
+    let mut good = demo("4.0");
+    good.tables = "[[secret]]\nname = \"TOKEN\"\ngenerate = \"hex:32\"\n\
+        [hooks]\nbefore-switch = [[\"/bin/true\", \"x\"]]\n[release]\nbuild = [[\"/bin/ls\"]]\n";
+    good.write(machine);
+    machine
+        .robotctl("--manifest /root/demo/robot.toml deploy")
+        .exits(0)
+        .says("build          /bin/ls")
+        .says("before-switch  /bin/true x")
+        .says("to do it");
+    assert!(!machine.exists("/etc/demo/credentials/TOKEN"));
+}
+
+fn stranger_on(machine: &Machine, port: &str) -> Child {
+    let child = machine.begin(&["python3", "-m", "http.server", "--bind", "127.0.0.1", port]);
+    until("the stranger listens", Duration::from_secs(10), || {
+        let line = format!("ss -Hltn sport = :{port}");
+        machine.sh(&line).stdout.contains(port)
+    });
+    child
 }
