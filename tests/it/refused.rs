@@ -189,7 +189,7 @@ fn a_plan_that_cannot_be_done_is_refused_alike() {
     let gone = "error: the program `/opt/shop/current/bin/web` of service `web` is not there or not \
                 executable\n\nhint: check `exec`, `release.exclude` and that the file is executable\n";
     let secret = "error: the secret `KEY` is missing\n\n\
-                  hint: put it in `/etc/shop/credentials/KEY`, owned by root, mode 0600\n";
+                  hint: sudo install -D -m 600 FILE [DIR]/root/etc/shop/credentials/KEY\n";
     let with_secret = format!("{}[[secret]]\nname = \"KEY\"\n", crate::test::SHOP);
     for (manifest, mode, stderr) in [
         (crate::test::SHOP, 0o644, gone),
