@@ -1,6 +1,7 @@
 //! `robotctl deploy`
 
 use super::find::{Loaded, refuse};
+use super::permit::{permitted, willing};
 use super::{Ctx, Exit, preview};
 use crate::apply::{
     About, Operation, Outcome, Work, accounts, apply, hooks, newcomer, observe, observe_payload,
@@ -30,7 +31,7 @@ pub(super) struct Args {
     apply: bool,
     /// Only if the plan's hash is still this one
     #[arg(long, value_name = "HASH", requires = "apply")]
-    plan: Option<String>,
+    pub(super) plan: Option<String>,
     /// Takes a release that failed before
     #[arg(long)]
     pub(super) force: bool,
@@ -267,58 +268,6 @@ fn tried(
         }
     };
     guarded(|| host::heeding_signals(trial))
-}
-
-/// Why the plan is not to be done, if so.
-fn permitted(args: &Args, ctx: &Ctx, work: &Work<'_>, plan: &Plan) -> Result<Option<Exit>> {
-    let id = &plan.to;
-    if let Some(hash) = &args.plan
-        && *hash != plan.hash()
-    {
-        return refuse(
-            format!("the plan is no longer `{hash}`: the source or the host has changed"),
-            "look at the new plan: the same command without `--apply` and `--plan`",
-        );
-    }
-    unpinned(args, work.book)?;
-    if plan.is_empty() {
-        ctx.printer
-            .say(&format!("nothing to do: {} {id} is live", plan.app));
-        return Ok(Some(Exit::Done));
-    }
-    unmarked(args, work.book, id)?;
-    Ok(None)
-}
-
-/// Refuses what the records alone speak against.
-fn willing(args: &Args, book: &Book, plan: &Plan) -> Result<()> {
-    unpinned(args, book)?;
-    unmarked(args, book, &plan.to)
-}
-
-fn unpinned(args: &Args, book: &Book) -> Result<()> {
-    let pins = book.state()?.pins;
-    if let Some((service, release)) = pins.first_key_value()
-        && !args.lift_pins
-    {
-        return refuse(
-            format!("service `{service}` is pinned to {release}"),
-            "take it along with `--lift-pins`",
-        );
-    }
-    Ok(())
-}
-
-fn unmarked(args: &Args, book: &Book, id: &str) -> Result<()> {
-    if let Some(Mark::Bad(why)) = book.release(id)?.map(|record| record.mark)
-        && !args.force
-    {
-        return refuse(
-            format!("release {id} failed before: {why}"),
-            "mend it and deploy again, or take it as it is with `--force`",
-        );
-    }
-    Ok(())
 }
 
 /// Keeps what was just read of the source, so that the next look at it is quick.

@@ -8,6 +8,7 @@ mod find;
 mod generate;
 mod internal;
 mod manual;
+mod permit;
 mod preview;
 mod printer;
 mod prune;
