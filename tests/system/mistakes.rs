@@ -35,11 +35,11 @@ pub fn a_stopped_service_is_tried_or_named(machine: &Machine) {
     untried
         .deploy(machine)
         .exits(0)
-        .says("warning: `demo-web.service` is stopped: its checks were not run");
+        .says("warning: demo: `demo-web.service` is stopped: its checks were not run");
     machine
         .robotctl("rollback")
         .exits(0)
-        .says("warning: `demo-web.service` is stopped: its checks were not run");
+        .says("warning: demo: `demo-web.service` is stopped: its checks were not run");
     assert_eq!(machine.get(WEB), "200 2.1");
 }
 
