@@ -133,7 +133,7 @@ const TESTS: &[Test] = tests![
 ];
 
 /// Proofs that compare latencies, on a machine that does nothing else; only when asked for by
-/// name: `-- --full --jobs 1 upgrades`.
+/// name: `-- --full upgrades`.
 const LONG: [&str; 1] = ["upgrades"];
 
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
