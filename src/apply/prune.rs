@@ -24,8 +24,12 @@ pub struct Pruned {
 /// When the records or `/proc` cannot be read: then nothing is removed.
 pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
     let pruned = old_releases(work, layout, keep)?;
-    work.book.forget_the_gone()?;
-    work.book.trim_history()?;
+    // The releases are gone; what is remembered of them is in nobody's way until the next time.
+    let trimmed = work.book.forget_the_gone();
+    if let Err(error) = trimmed.and_then(|()| work.book.trim_history()) {
+        let text = format!("the records were not trimmed: {error:#}");
+        work.tell("warning", "not-trimmed", About::default(), &text);
+    }
     Ok(pruned)
 }
 

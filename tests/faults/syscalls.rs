@@ -162,7 +162,7 @@ fn one(
                 ran.said
             ));
         }
-    } else if !ran.said.contains("robotctl recover") {
+    } else if !(ran.said.contains("hint: ") && ran.said.ends_with(" recover")) {
         return Err(format!("exit 4 does not say what to type: {}", ran.said));
     }
     if fault == Fault::Error("EINTR") && point.may_be_interrupted() && told != Some(0) {
