@@ -202,6 +202,9 @@ impl Book {
     /// When it cannot be read or written.
     pub fn forget_the_gone(&self) -> Result<()> {
         let mut state = self.state()?;
+        if state.before.len() <= STEPS {
+            return Ok(());
+        }
         let known = self.releases()?;
         state.before.retain(|id| known.contains(id));
         let excess = state.before.len().saturating_sub(STEPS);
