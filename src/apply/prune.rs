@@ -1,5 +1,5 @@
 //! Old releases go: never the live one, the one before it, a pinned one, or one that a process
-//! still uses. What is remembered of the others goes with them, so that no record grows for ever.
+//! still uses. What is remembered of the others is trimmed once it has grown long.
 
 use super::{About, Work};
 use crate::host::{Host, Process, files, processes};

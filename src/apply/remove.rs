@@ -27,7 +27,7 @@ pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
             let mount = mount.display();
             return Err(Refusal {
                 message: format!("`{mount}` is mounted, and would be emptied"),
-                hint: format!("sudo umount {mount}, then try again"),
+                hint: format!("sudo umount '{mount}', then try again"),
             }
             .into());
         }

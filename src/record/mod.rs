@@ -195,8 +195,8 @@ impl Book {
         self.write("state.json", &state)
     }
 
-    /// Drops releases that are no longer known from the order in which they were live, and all
-    /// but the last hundred steps: nothing can go back to the former, nobody to the latter.
+    /// When the order in which releases were live has more than a hundred steps: drops those of
+    /// releases that are no longer known, and all but the last hundred.
     ///
     /// # Errors
     /// When it cannot be read or written.
