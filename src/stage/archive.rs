@@ -8,15 +8,21 @@ use super::scan::{Draft, Exclude, no_setuid, special};
 use crate::host::copy::Dir;
 use crate::host::files;
 use anyhow::Result;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 use std::path::{Component, Path};
+use std::rc::Rc;
 use tar::EntryType;
 
 const SUFFIXES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".txz"];
 
 /// What an `.xz` may make its reader keep, in KiB: `xz -9` wants 64 MiB.
 const XZ_KIB: u32 = 128 * 1024;
+
+/// What a member's name, link and extended attributes may take in all. They are kept in memory, and
+/// a few bytes of a compressed archive can make many of them.
+const HEADERS: u64 = 1024 * 1024;
 
 /// Whether the name says that it is an archive.
 pub(super) fn is_archive(path: &Path) -> bool {
@@ -36,6 +42,17 @@ fn broken(path: &Path) -> anyhow::Error {
     refused.into()
 }
 
+fn too_long(path: &Path) -> anyhow::Error {
+    let refused = Refused {
+        message: format!(
+            "a member of the archive `{}` has headers of more than 1 MiB",
+            path.display()
+        ),
+        hint: "make the archive anew without extended attributes: `tar --format=gnu -C DIR -cf app.tar .`",
+    };
+    refused.into()
+}
+
 /// The uncompressed stream.
 fn open(path: &Path) -> Result<Box<dyn Read>> {
     let file = BufReader::new(files::open_file(path)?);
@@ -51,16 +68,52 @@ fn open(path: &Path) -> Result<Box<dyn Read>> {
     })
 }
 
+/// A stream of which only so much may be read until somebody allows more.
+struct Rationed {
+    stream: Box<dyn Read>,
+    left: Rc<Cell<u64>>,
+}
+
+impl Read for Rationed {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 {
+            return Err(std::io::Error::other("more than may be read"));
+        }
+        let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let count = self
+            .stream
+            .read(buffer.get_mut(..most).unwrap_or_default())?;
+        self.left.set(left - count as u64);
+        Ok(count)
+    }
+}
+
 /// Calls `each` for every member that is not excluded, with its plain path.
 fn members(
     path: &Path,
     mut keep: impl FnMut(&Path, bool) -> bool,
-    mut each: impl FnMut(String, EntryType, &mut tar::Entry<'_, Box<dyn Read>>) -> Result<()>,
+    mut each: impl FnMut(String, EntryType, &mut tar::Entry<'_, Rationed>) -> Result<()>,
 ) -> Result<()> {
-    let torn = |_: std::io::Error| broken(path);
-    let mut archive = tar::Archive::new(open(path)?);
-    for entry in archive.entries().map_err(torn)? {
+    let left = Rc::new(Cell::new(u64::MAX));
+    let torn = |_: std::io::Error| match left.get() {
+        0 => too_long(path),
+        _ => broken(path),
+    };
+    let mut archive = tar::Archive::new(Rationed {
+        stream: open(path)?,
+        left: Rc::clone(&left),
+    });
+    let mut entries = archive.entries().map_err(torn)?;
+    let mut last = 0;
+    loop {
+        // What of the last member was not read is passed over on the way to the next one's headers.
+        let unread = left.get().saturating_sub(u64::MAX - last);
+        left.set(HEADERS.saturating_add(unread));
+        let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(torn)?;
+        last = entry.size();
+        left.set(u64::MAX);
         let kind = entry.header().entry_type();
         if matches!(kind, EntryType::XGlobalHeader | EntryType::XHeader) {
             continue;
@@ -88,6 +141,7 @@ fn members(
         }
         each(plain_name(&plain)?, kind, &mut entry)?;
     }
+    left.set(u64::MAX);
     // To the very end, where the checksum of a compressed archive is.
     std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(torn)?;
     Ok(())

@@ -202,6 +202,40 @@ fn a_member_below_a_link_is_refused() {
     );
 }
 
+/// A name and attributes are kept in memory: nobody reads a name of megabytes, of either format.
+#[test]
+fn a_member_with_endless_headers_is_refused() {
+    for kind in [
+        EntryType::GNULongName,
+        EntryType::GNULongLink,
+        EntryType::XHeader,
+    ] {
+        let test = Test::shop();
+        let file = File::create(test.app("long.tar")).expect("make a file");
+        let mut builder = tar::Builder::new(file);
+        let mut add = |kind: EntryType, name: &str, bytes: &[u8]| {
+            let mut header = Header::new_ustar();
+            header.set_entry_type(kind);
+            header.set_path(name).expect("a name");
+            header.set_mode(0o755);
+            header.set_size(bytes.len() as u64);
+            header.set_cksum();
+            builder.append(&header, bytes).expect("append");
+        };
+        // A large member before it is no header.
+        add(EntryType::Regular, "bin/web", &vec![b'x'; 3 << 20]);
+        add(kind, "long", &vec![b'a'; 2 << 20]);
+        add(EntryType::Regular, "app", b"x");
+        builder.finish().expect("finish");
+        refused(
+            &test,
+            Some("long.tar"),
+            "a member of the archive `long.tar` has headers of more than 1 MiB",
+            "make the archive anew without extended attributes: `tar --format=gnu -C DIR -cf app.tar .`",
+        );
+    }
+}
+
 /// Of a few bytes that say that they are a gigabyte, none is read.
 #[test]
 fn a_sparse_member_is_refused() {
