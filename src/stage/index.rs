@@ -6,6 +6,7 @@
 use super::payload::{Item, Kind, Payload, Traces};
 use crate::host::Stamp;
 use crate::host::copy::{Content, Placed};
+use integer_encoding::VarInt;
 
 /// The first bytes of the file; the number changes with the format.
 const MAGIC: &[u8] = b"robotctl index 2\n";
@@ -114,25 +115,16 @@ fn put_item(item: &Item, before: &mut Before, out: &mut Vec<u8>) {
         if stamp.dev != was.dev {
             put(stamp.dev, out);
         }
-        put(from_before(stamp.ino, was.ino), out);
-        put(
-            from_before(stamp.mtime.cast_unsigned(), was.mtime.cast_unsigned()),
-            out,
-        );
+        put_way(stamp.ino, was.ino, out);
+        put_time(stamp.mtime, was.mtime, out);
         if stamp.ctime != stamp.mtime {
-            put(
-                from_before(stamp.ctime.cast_unsigned(), was.ctime.cast_unsigned()),
-                out,
-            );
+            put_time(stamp.ctime, was.ctime, out);
         }
     }
     if let Some(placed) = placed {
         let was = std::mem::replace(&mut before.placed, placed);
-        put(from_before(placed.ino, was.ino), out);
-        put(
-            from_before(placed.mtime.cast_unsigned(), was.mtime.cast_unsigned()),
-            out,
-        );
+        put_way(placed.ino, was.ino, out);
+        put_time(placed.mtime, was.mtime, out);
     }
 }
 
@@ -166,28 +158,20 @@ impl<'a> Reader<'a> {
         blake3::Hash::from_slice(self.take(HASH)?).ok()
     }
 
-    fn number(&mut self) -> Option<u64> {
-        let mut number = 0;
-        for shift in (0..u64::BITS).step_by(7) {
-            let (byte, rest) = self.rest.split_first()?;
-            self.rest = rest;
-            number |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return Some(number);
-            }
-        }
-        None
+    fn number<N: VarInt>(&mut self) -> Option<N> {
+        let (number, length) = N::decode_var(self.rest)?;
+        self.take(length)?;
+        Some(number)
     }
 
     fn bytes(&mut self) -> Option<&'a [u8]> {
-        let count = usize::try_from(self.number()?).ok()?;
+        let count = self.number()?;
         self.take(count)
     }
 
     fn after(&mut self, before: u64) -> Option<u64> {
-        let coded = self.number()?;
-        let sign = (coded & 1).wrapping_neg();
-        Some(before.wrapping_add((coded >> 1) ^ sign))
+        let way: i64 = self.number()?;
+        Some(before.wrapping_add(way.cast_unsigned()))
     }
 
     fn time(&mut self, before: i64) -> Option<i64> {
@@ -196,7 +180,7 @@ impl<'a> Reader<'a> {
 
     fn item(&mut self, before: &mut Before) -> Option<Item> {
         let [first] = *self.take(1)? else { return None };
-        let shared = usize::try_from(self.number()?).ok()?;
+        let shared = self.number()?;
         before.path.truncate(shared);
         before.path.extend_from_slice(self.bytes()?);
         let text = |bytes: &[u8]| Some(std::str::from_utf8(bytes).ok()?.to_owned());
@@ -242,16 +226,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Seven bits a byte, the lowest first; the eighth says that more follow.
-fn put(mut number: u64, out: &mut Vec<u8>) {
-    loop {
-        let byte = number.to_le_bytes()[0] & 0x7f;
-        number >>= 7;
-        if number == 0 {
-            return out.push(byte);
-        }
-        out.push(byte | 0x80);
-    }
+fn put(number: u64, out: &mut Vec<u8>) {
+    out.extend(number.encode_var_vec());
 }
 
 fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
@@ -259,16 +235,19 @@ fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// The way from one number to another; a short one gives a small number, either way.
-fn from_before(number: u64, before: u64) -> u64 {
-    let way = number.wrapping_sub(before);
-    let sign = (way >> 63).wrapping_neg();
-    (way << 1) ^ sign
+/// The way from one number to another: a short one takes few bytes, either way.
+fn put_way(number: u64, before: u64, out: &mut Vec<u8>) {
+    let way = number.wrapping_sub(before).cast_signed();
+    out.extend(way.encode_var_vec());
+}
+
+fn put_time(time: i64, before: i64, out: &mut Vec<u8>) {
+    put_way(time.cast_unsigned(), before.cast_unsigned(), out);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Head, Reader, from_before, put, read, write};
+    use super::{Head, Reader, put, put_way, read, write};
     use crate::host::Stamp;
     use crate::host::copy::Placed;
     use crate::stage::{Item, Kind, Payload};
@@ -362,13 +341,13 @@ mod tests {
         for number in some {
             let mut out = Vec::new();
             put(number, &mut out);
-            assert_eq!(Reader::new(&out).number(), Some(number));
+            assert_eq!(Reader::new(&out).number::<u64>(), Some(number));
             for before in some {
                 out.clear();
-                put(from_before(number, before), &mut out);
+                put_way(number, before, &mut out);
                 assert_eq!(Reader::new(&out).after(before), Some(number));
             }
         }
-        assert_eq!(Reader::new(&[0x80; 12]).number(), None);
+        assert_eq!(Reader::new(&[0x80; 12]).number::<u64>(), None);
     }
 }
