@@ -79,6 +79,9 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
         return Ok(()); // Nothing runs there, and the links start it at boot.
     }
     let systemd = &work.host.systemd;
+    let rebound = plan.units.iter().filter(|one| one.action == Action::Rebind);
+    let rebound: Vec<String> = rebound.map(|one| one.unit.clone()).collect();
+    free_addresses(systemd, &rebound)?;
     let mut restarted: Vec<&str> = Vec::new();
     for unit in &plan.units {
         let name = std::slice::from_ref(&unit.unit);
@@ -87,7 +90,7 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
             Action::Keep | Action::Stop => continue,
             // A proxy requires its server: systemd has restarted it with that.
             Action::Restart if restarted.contains(&service) => start(work, name)?,
-            Action::Start => {
+            Action::Start | Action::Rebind => {
                 systemd.reset_failed(name);
                 start(work, name)?;
             }
@@ -96,12 +99,6 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
                 systemd.reset_failed(name);
                 restart(work, unit)?;
                 restarted.push(service);
-            }
-            Action::Rebind => {
-                // A socket cannot be bound anew while its service runs: the service goes first.
-                systemd.stop(&behind(systemd, &unit.unit)?)?;
-                systemd.reset_failed(name);
-                start(work, name)?;
             }
         }
         let about = About {
@@ -122,7 +119,18 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
     sweep(work.host, &work.app)
 }
 
-/// A socket with all that holds it open, in their stopping order.
+/// Stops units whose addresses change hands: what one of them is to bind, another may hold.
+pub(super) fn free_addresses(systemd: &Systemd, units: &[String]) -> Result<()> {
+    let states = systemd.show(units)?;
+    let loaded = units.iter().zip(states).filter(|(_, one)| one.is_loaded());
+    for (unit, _) in loaded {
+        systemd.stop(&behind(systemd, unit)?)?;
+    }
+    Ok(())
+}
+
+/// A socket with all that holds it open, in their stopping order. It cannot be bound anew while
+/// its service runs.
 pub(super) fn behind(systemd: &Systemd, socket: &str) -> Result<Vec<String>> {
     let triggers = systemd.show_one(socket)?;
     let service = triggers.get("Triggers").to_owned();

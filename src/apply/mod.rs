@@ -296,6 +296,7 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Re
             stopped: running(host, named(&[Action::Stop]))?,
             started: named(&[Action::Start]),
             restarted: named(&[Action::Restart, Action::Overlap, Action::Rebind]),
+            rebound: named(&[Action::Rebind]),
             standins: activate::standins(plan, app),
         },
         purge: false,

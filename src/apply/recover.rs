@@ -177,6 +177,7 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
     let systemd = &work.host.systemd;
     if let Some(from) = &journal.from {
         let units = &journal.units;
+        super::activate::free_addresses(systemd, &units.rebound)?;
         for unit in units.stopped.iter().chain(&units.restarted) {
             let state = systemd.show_one(unit)?;
             if !state.is_loaded() {

@@ -90,10 +90,7 @@ impl fmt::Display for Plan {
             writeln!(f, "  {word:8} {:width$}  {}", unit.unit, unit.why)?;
         }
         if self.units.iter().any(|unit| unit.action == Action::Rebind) {
-            writeln!(
-                f,
-                "\na changed socket refuses connections while it is rebound"
-            )?;
+            writeln!(f, "\nan address refuses connections while it is rebound")?;
         }
         for warning in &self.warnings {
             writeln!(f, "\nwarning: {warning}")?;

@@ -21,7 +21,8 @@ pub enum Action {
     Restart,
     /// Restarted while a stand-in answers: no client notices.
     Overlap,
-    /// Stopped and started: its address changed, so that it is unreachable for a moment.
+    /// Stopped before anything is started, then started: its address changed or goes to another
+    /// unit, so that it is unreachable for a moment.
     Rebind,
 }
 
@@ -207,6 +208,18 @@ impl Look<'_> {
             })
     }
 
+    /// Whether the live service has bound what another one is to bind now.
+    fn gives_its_address_away(&self, app: &App, service: &Service) -> bool {
+        let live = self.observed.live.as_ref();
+        let old = live.and_then(|live| live.app.service(service.name.as_str()));
+        let Some(old) = old.filter(|old| old.socket == Socket::Direct) else {
+            return false;
+        };
+        let others = app.services.iter().filter(|one| one.name != service.name);
+        let mut wanted = others.flat_map(|one| &one.listen);
+        wanted.any(|new| old.listen.iter().any(|own| own.collides(new)))
+    }
+
     fn service(&self, app: &App, service: &Service, unit: &str) -> UnitPlan {
         let active = self.observed.active.contains(unit);
         let failed = self.observed.failed.contains(unit);
@@ -229,6 +242,11 @@ impl Look<'_> {
             (Action::Keep, "a job under way ends on its release")
         } else if failed {
             (Action::Restart, "it has failed")
+        } else if active && stale && self.gives_its_address_away(app, service) {
+            (
+                Action::Rebind,
+                "another service takes its address: a planned gap",
+            )
         } else if active && stale {
             let held = app
                 .socket_units(service)

@@ -98,6 +98,9 @@ pub struct Units {
     pub started: Vec<String>,
     /// Restarted on the new release: restart on the old one.
     pub restarted: Vec<String>,
+    /// Those of the restarted whose address changed hands: all are stopped before one starts.
+    #[serde(default)]
+    pub rebound: Vec<String>,
     /// Stand-ins: stop.
     pub standins: Vec<String>,
 }

@@ -114,6 +114,7 @@ const TESTS: &[Test] = tests![
     traps::a_service_that_ignores_its_end_holds_nobody_up,
     traps::without_memory_for_two_copies_it_restarts_and_says_so,
     traps::an_address_that_changes_is_rebound_and_comes_back,
+    traps::addresses_are_exchanged_and_come_back,
     traps::a_new_address_that_is_taken_is_refused,
     traps::a_socket_file_of_the_service_s_own_is_left_alone,
     traps::a_trial_that_was_killed_leaves_nothing,

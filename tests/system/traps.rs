@@ -100,6 +100,68 @@ pub fn an_address_that_changes_is_rebound_and_comes_back(machine: &Machine) {
     assert!(machine.get("http://127.0.0.1:8090").starts_with("000 "));
 }
 
+/// Two services exchange their addresses, whoever binds them; so they do when it is taken back.
+pub fn addresses_are_exchanged_and_come_back(machine: &Machine) {
+    let server = "import os, socket, sys\n\
+        name, port = sys.argv[1:]\n\
+        given = 'LISTEN_FDS' in os.environ\n\
+        server = socket.socket(fileno=3) if given else socket.create_server(('127.0.0.1', int(port)))\n\
+        server.setblocking(True)\n\
+        while True:\n\
+        \x20   client, _ = server.accept()\n\
+        \x20   client.recv(4096)\n\
+        \x20   client.sendall(f'HTTP/1.0 200 OK\\r\\n\\r\\n{name} '.encode() + open('VERSION', 'rb').read())\n\
+        \x20   client.close()\n";
+    let deploy = |version: &str, kinds: [&str; 2], ports: [u16; 2], said: &str| {
+        machine.ok("rm -rf /root/turn && mkdir -p /root/turn");
+        let service = |name: &str, at: usize| {
+            let (kind, port) = (kinds[at], ports[at]);
+            format!(
+                "[service.{name}]\nsocket = \"{kind}\"\nlisten = [\"127.0.0.1:{port}\"]\n\
+                 exec = [\"/usr/bin/python3\", \"{{current}}/web.py\", \"{name}\", \"{port}\"]\n\
+                 upgrade = \"restart\"\npre-check = false\n\
+                 check = [{{ http = \"/\", contains = \"{name} {said}\", within = \"2s\" }}, {{ settle = \"300ms\" }}]\n"
+            )
+        };
+        let manifest = format!(
+            "[app]\nname = \"turn\"\nversion = \"{version}\"\n{}{}",
+            service("left", 0),
+            service("right", 1)
+        );
+        machine.write("/root/turn/robot.toml", &manifest, 0o644);
+        machine.write("/root/turn/web.py", server, 0o644);
+        machine.write("/root/turn/VERSION", version, 0o644);
+        machine.robotctl("--manifest /root/turn/robot.toml deploy --apply")
+    };
+    let answer = |version: &str, [left, right]: [u16; 2]| {
+        for (name, port) in [("left", left), ("right", right)] {
+            let url = format!("http://127.0.0.1:{port}");
+            assert_eq!(machine.get(&url), format!("200 {name} {version}"));
+        }
+        machine.robotctl("--app turn doctor").exits(0);
+        assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
+    };
+    let (before, after) = ([18090, 18091], [18091, 18090]);
+    for kinds in [
+        ["activate", "activate"],
+        ["direct", "direct"],
+        ["direct", "activate"],
+        ["proxy", "direct"],
+    ] {
+        deploy("1.0", kinds, before, "1.0").exits(0);
+        answer("1.0", before);
+        deploy("2.0", kinds, after, "2.0").exits(0);
+        answer("2.0", after);
+        machine.robotctl("--app turn rollback").exits(0);
+        answer("1.0", before);
+        deploy("3.0", kinds, after, "what nobody says")
+            .exits(3)
+            .says("is back and healthy");
+        answer("1.0", before);
+        machine.robotctl("--app turn remove --purge").exits(0);
+    }
+}
+
 /// An address that a stranger holds is refused, though the service that asks for it runs.
 pub fn a_new_address_that_is_taken_is_refused(machine: &Machine) {
     let mut first = demo("1.0");
