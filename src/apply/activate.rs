@@ -2,18 +2,25 @@
 
 use super::precheck::local_drop_ins;
 use super::{About, Refusal, Work, sweep};
-use crate::host::{self, Deadline, Systemd};
+use crate::host::{self, Deadline, Stopwatch, Systemd, UnitState};
 use crate::model::{App, Service, Socket, Type};
 use crate::plan::{Action, Plan, UnitPlan};
 use crate::render::RUNTIME_UNIT_DIR;
 use crate::tree::Entry;
 use crate::verify::{Address, advised, cause_text};
 use anyhow::{Result, anyhow, bail};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A server that waits for connections in a way that the kernel does not show is given this
 /// long.
 const SHOWS: Duration = Duration::from_secs(5);
+/// A live service is looked at so often, to see how many of its processes wait.
+const LOOKS: usize = 20;
+/// The time from one of these looks to the next.
+const BETWEEN: Duration = Duration::from_millis(2);
+/// When no more processes have come to wait for this long, there are no more.
+const STEADY: Duration = Duration::from_secs(1);
 /// How long the last attempt to connect may take.
 const LAST: Duration = Duration::from_secs(1);
 
@@ -42,7 +49,7 @@ pub(super) fn before_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<(
     start(work, &units)?;
     for service in overlapping(plan, app) {
         let unit = app.standin_unit(service, &plan.to);
-        accepting(work, service, &unit)?;
+        accepting(work, service, &unit, &app.unit(service))?;
         let about = About {
             release: Some(&plan.to),
             unit: Some(&unit),
@@ -112,7 +119,8 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
         return Ok(());
     }
     for service in overlapping(plan, app) {
-        accepting(work, service, &app.unit(service))?;
+        let standin = app.standin_unit(service, &plan.to);
+        accepting(work, service, &app.unit(service), &standin)?;
     }
     let units = standins(plan, app);
     systemd.stop(&units)?;
@@ -145,19 +153,31 @@ pub(super) fn behind(systemd: &Systemd, socket: &str) -> Result<Vec<String>> {
     Ok(out)
 }
 
-/// A server that does not say when it is ready is waited for until the kernel shows that it
-/// waits for connections, so that somebody always does.
-fn accepting(work: &Work<'_>, service: &Service, unit: &str) -> Result<()> {
-    if service.kind == Type::Notify || service.socket != Socket::Activate || work.host.is_offline()
-    {
+/// Waits until the kernel shows that as many processes of `unit` wait for connections as of
+/// `other`, which stops then: somebody always does, and no fewer than before. Gunicorn says that it
+/// is ready before a single worker is.
+fn accepting(work: &Work<'_>, service: &Service, unit: &str, other: &str) -> Result<()> {
+    if service.socket != Socket::Activate || work.host.is_offline() {
         return Ok(());
     }
     let systemd = &work.host.systemd;
-    let mut down = false;
+    let wanted = seen_waiting(&systemd.show_one(other)?).len();
+    if service.kind == Type::Notify && wanted == 0 {
+        return Ok(()); // It does not show, and has said that it is ready.
+    }
+    let (mut seen, mut grown, mut down) = (BTreeSet::new(), Stopwatch::start(), false);
     let _: Result<(), ()> = host::wait_until(SHOWS, || {
         let state = systemd.show_one(unit).map_err(drop)?;
         down = !state.is_active();
-        match down || host::waits_for_connections(&state) {
+        let before = seen.len();
+        seen.extend(host::waiting(&state));
+        if seen.len() > before {
+            grown = Stopwatch::start();
+        }
+        let all = seen.len() >= wanted.max(1);
+        // A release may have fewer workers than the one before.
+        let fewer = !seen.is_empty() && grown.elapsed() >= STEADY;
+        match down || all || fewer {
             true => Ok(()),
             false => Err(()),
         }
@@ -166,6 +186,17 @@ fn accepting(work: &Work<'_>, service: &Service, unit: &str) -> Result<()> {
         true => explained(work, unit, Err(anyhow!("`{unit}` went down again"))),
         false => Ok(()),
     }
+}
+
+/// The processes that wait for connections now and then: whoever is busy answering does not, for a
+/// moment.
+fn seen_waiting(state: &UnitState) -> BTreeSet<u32> {
+    let mut seen = BTreeSet::new();
+    for _ in 0..LOOKS {
+        seen.extend(host::waiting(state));
+        host::pause(BETWEEN);
+    }
+    seen
 }
 
 fn start(work: &Work<'_>, units: &[String]) -> Result<()> {

@@ -29,13 +29,14 @@ mod runner;
 mod signals;
 mod systemd;
 mod users;
+mod waiting;
 mod walk;
 
 pub use activation::{Inherited, Peer, notify_ready, notify_stopping};
 pub use clock::{Deadline, Stopwatch, now, pause, stamp, wait_until};
 pub use dial::{Line, is_taken};
 pub use flush::Flush;
-pub use group::{memory_available, memory_of, waits_for_connections};
+pub use group::{memory_available, memory_of};
 pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};
@@ -46,6 +47,7 @@ pub use runner::{Command, Output};
 pub use signals::{Held, heeding_signals, hold_signals, interrupted};
 pub use systemd::{Systemd, UnitState};
 pub use users::User;
+pub use waiting::waiting;
 pub use walk::{Found, Stamp, walk};
 
 use anyhow::Result;

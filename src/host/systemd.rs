@@ -180,10 +180,8 @@ impl Systemd {
     /// Forgets failures and start counters, which would refuse the next start
     /// (systemd.unit(5), "StartLimitBurst="). Units that are not loaded are passed over.
     pub fn reset_failed(&self, units: &[String]) {
-        for unit in units {
-            // A unit that is not loaded cannot be reset, and need not be.
-            let _ = self.verb(&["reset-failed"], std::slice::from_ref(unit));
-        }
+        // A unit that is not loaded cannot be reset, and need not be; systemctl goes on after it.
+        let _ = self.verb(&["reset-failed"], units);
     }
 
     fn verb(&self, verb: &[&str], units: &[String]) -> Result<()> {

@@ -87,6 +87,7 @@ const TESTS: &[Test] = tests![
     upgrades::uvicorn_on_its_own_for_comparison,
     upgrades::a_plain_restart_for_comparison,
     overlap::no_request_is_lost_in_upgrades_and_rollbacks,
+    overlap::who_says_ready_too_early_is_waited_for,
     doctor::each_fault_is_found_with_its_hint,
     broken::failing_upgrade_is_put_back_and_marked,
     broken::going_back_starts_nothing_that_did_not_run,

@@ -49,3 +49,58 @@ pub fn no_request_is_lost_in_upgrades_and_rollbacks(machine: &Machine) {
         "clients had to wait: {tallies:?}"
     );
 }
+
+/// Says that it is ready and accepts a second later, in the way of Gunicorn's workers.
+const HASTY: &str = "\
+import os, select, signal, socket, time
+over = []
+signal.signal(signal.SIGTERM, lambda *_: over.append(1))
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as to:
+    to.sendto(b'READY=1', os.environ['NOTIFY_SOCKET'].replace('@', '\\0', 1))
+time.sleep(1)
+server = socket.socket(fileno=3)
+body = open('VERSION', 'rb').read()
+while not over:
+    if not select.select([server], [], [], 0.1)[0]:
+        continue
+    try:
+        client, _ = server.accept()
+    except BlockingIOError:
+        continue
+    with client:
+        client.setblocking(True)
+        client.recv(4096)
+        client.sendall(b'HTTP/1.0 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\n' + body)
+";
+
+/// Nobody is sent away before somebody else waits for connections, whatever was said.
+pub fn who_says_ready_too_early_is_waited_for(machine: &Machine) {
+    let deploy = |version: &str| {
+        machine.ok("rm -rf /root/hasty && mkdir -p /root/hasty");
+        let manifest = format!(
+            "[app]\nname = \"hasty\"\nversion = \"{version}\"\n[service.web]\n\
+             exec = [\"/usr/bin/python3\", \"{{current}}/web.py\"]\ntype = \"notify\"\n\
+             listen = [\"127.0.0.1:18092\"]\n\
+             check = [{{ http = \"/\", contains = \"{version}\", within = \"5s\" }}, {{ settle = \"300ms\" }}]\n"
+        );
+        machine.write("/root/hasty/robot.toml", &manifest, 0o644);
+        machine.write("/root/hasty/web.py", HASTY, 0o644);
+        machine.write("/root/hasty/VERSION", version, 0o644);
+        machine
+            .robotctl("--manifest /root/hasty/robot.toml deploy --apply")
+            .exits(0);
+    };
+    deploy("1.0");
+    let load = Load::start(machine, "127.0.0.1:18092", "fresh=2");
+    deploy("2.0");
+    machine.robotctl("--app hasty rollback").exits(0);
+    let all = &load.stop()["rest"];
+    machine.note(&format!(
+        "an upgrade and a rollback of what is ready a second too early: {} of {} requests lost, slowest {} ms",
+        all.lost(),
+        all.answered,
+        all.slowest_ms
+    ));
+    assert_eq!(all.lost(), 0, "{all:?}");
+    assert!(all.slowest_ms < 500, "clients had to wait: {all:?}");
+}
