@@ -10,7 +10,7 @@ use super::health::{stopped, unlooked};
 use super::sweep::{SUFFIX, made_line};
 use super::{About, Refusal, Work};
 use crate::host::{self, Host, Stopwatch, UnitState, in_network_of};
-use crate::model::{AbsPath, App, Listen, Name, Probe, Service, Socket, Target};
+use crate::model::{AbsPath, App, Listen, Name, Probe, Service, Socket, Span, Target};
 use crate::plan::{Action, Plan};
 use crate::render::{RUNTIME_UNIT_DIR, precheck as copy_units};
 use crate::tree::{Entry, FileTree};
@@ -24,6 +24,10 @@ use std::time::Duration;
 
 /// A trial lasts no longer than this, whatever the settle time after the switch.
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// Nobody waits for a copy's answer: it is killed when it has not ended within so many seconds. A
+/// Gunicorn that is stopped while its workers start takes half a minute else.
+const ENDS: u64 = 3;
 
 /// A second copy of a service, and the files that make it.
 struct Second<'a> {
@@ -199,6 +203,10 @@ fn second(app: &App, service: &Service) -> Result<Service> {
     copy.name = Name::parse(&name).map_err(|clause| anyhow!("`{name}`: {clause}"))?;
     copy.enable = false;
     copy.restart = "no";
+    let ends = Span::seconds(ENDS);
+    if ends.duration < copy.timeout_stop.duration {
+        copy.timeout_stop = ends;
+    }
     copy.timer = None;
     copy.requires.clear();
     copy.wants.clear();
