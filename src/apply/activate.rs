@@ -89,6 +89,9 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
     let rebound = plan.units.iter().filter(|one| one.action == Action::Rebind);
     let rebound: Vec<String> = rebound.map(|one| one.unit.clone()).collect();
     free_addresses(systemd, &rebound)?;
+    // Five starts within ten seconds would fail a unit, and its socket with it.
+    let begun = plan.units.iter().filter(|one| one.action.starts());
+    systemd.reset_failed(&begun.map(|one| one.unit.clone()).collect::<Vec<_>>());
     let mut restarted: Vec<&str> = Vec::new();
     for unit in &plan.units {
         let name = std::slice::from_ref(&unit.unit);
@@ -97,13 +100,8 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
             Action::Keep | Action::Stop => continue,
             // A proxy requires its server: systemd has restarted it with that.
             Action::Restart if restarted.contains(&service) => start(work, name)?,
-            Action::Start | Action::Rebind => {
-                systemd.reset_failed(name);
-                start(work, name)?;
-            }
+            Action::Start | Action::Rebind => start(work, name)?,
             Action::Restart | Action::Overlap => {
-                // Five restarts within ten seconds would fail the unit and its socket.
-                systemd.reset_failed(name);
                 restart(work, unit)?;
                 restarted.push(service);
             }

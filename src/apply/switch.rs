@@ -1,7 +1,7 @@
 //! Files outside the release, and the link: forward and back, each durable and repeatable.
 
 use crate::host::Host;
-use crate::model::layout::{SYSUSERS_DIR, TMPFILES_DIR};
+use crate::model::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::model::{App, Layout};
 use crate::record::{FileChange, Journal};
 use crate::tree::FileTree;
@@ -48,8 +48,14 @@ pub(super) fn drop_if_empty(host: &Host, dir: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes users, directories and the manager's view of the units as the new files say.
-pub(super) fn configure(host: &Host, app: &App, tree: &FileTree) -> Result<()> {
+/// Makes users, directories and the manager's view of the units as the new files say. To read
+/// every unit of the host anew takes long: it is done when one of the app's has changed.
+pub(super) fn configure(
+    host: &Host,
+    app: &App,
+    tree: &FileTree,
+    changes: &[FileChange],
+) -> Result<()> {
     let sysusers = format!("{SYSUSERS_DIR}/{}.conf", app.name);
     let tmpfiles = format!("{TMPFILES_DIR}/{}.conf", app.name);
     if tree.get(&sysusers).is_some() {
@@ -58,7 +64,30 @@ pub(super) fn configure(host: &Host, app: &App, tree: &FileTree) -> Result<()> {
     if tree.get(&tmpfiles).is_some() {
         host.systemd.tmpfiles(&host.root, &tmpfiles)?;
     }
-    host.systemd.daemon_reload()
+    let of_a_unit = |path: &str| {
+        [UNIT_DIR, ENABLE_DIR]
+            .iter()
+            .any(|dir| path.starts_with(dir))
+    };
+    let rewritten = changes.iter().any(|change| of_a_unit(&change.path));
+    if rewritten || is_stale(host, tree)? {
+        host.systemd.daemon_reload()
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether the manager knows a unit by other files than those that are there now.
+fn is_stale(host: &Host, tree: &FileTree) -> Result<bool> {
+    let names = tree.iter().filter_map(|(path, _)| {
+        let name = path.strip_prefix(UNIT_DIR)?.strip_prefix('/')?;
+        (!name.contains(['/', '@'])).then(|| name.to_owned())
+    });
+    let names: Vec<String> = names.collect();
+    let states = host.systemd.show(&names)?;
+    Ok(states
+        .iter()
+        .any(|state| state.get("NeedDaemonReload") == "yes"))
 }
 
 /// Points `current` at a release by one rename(2), or takes it away.

@@ -27,6 +27,11 @@ pub enum Action {
 }
 
 impl Action {
+    /// Whether the unit is started in the end.
+    pub fn starts(self) -> bool {
+        !matches!(self, Self::Keep | Self::Stop)
+    }
+
     /// The verb as people read it.
     pub fn word(self) -> &'static str {
         match self {

@@ -19,6 +19,7 @@ use crate::host::{Deadline, Host, Stopwatch, UnitState, interrupted, release_of,
 use crate::model::{App, Check, Probe, Service, Socket};
 use errand::{command, run_job};
 use probe::{describe, probe};
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -101,9 +102,10 @@ pub fn verify(
     let mut verdicts = Vec::new();
     let mut counts = Vec::new();
     let fail = |unit: &str, what: String| unhealthy(host, unit, what);
-    for service in &services {
-        let unit = app.unit(service);
-        let state = up(host, &unit).map_err(|what| fail(&unit, what))?;
+    let units: Vec<String> = services.iter().map(|service| app.unit(service)).collect();
+    let states = shown(host, &units).map_err(|(unit, what)| fail(&unit, what))?;
+    for ((service, unit), state) in services.iter().zip(units).zip(states) {
+        let state = active(state).map_err(|what| fail(&unit, what))?;
         let running = state
             .main_pid()
             .and_then(|pid| release_of(pid, app.name.as_str()));
@@ -173,14 +175,23 @@ fn unhealthy(host: &Host, unit: &str, what: String) -> Unhealthy {
 
 /// The unit's state once it is active; what it is instead otherwise.
 fn up(host: &Host, unit: &str) -> Result<UnitState, String> {
-    let state = host
-        .systemd
-        .show_one(unit)
-        .map_err(|error| format!("{error:#}"))?;
-    if state.is_active() {
-        return Ok(state);
+    let state = host.systemd.show_one(unit);
+    state.map_err(|error| format!("{error:#}")).and_then(active)
+}
+
+fn active(state: UnitState) -> Result<UnitState, String> {
+    match state.is_active() {
+        true => Ok(state),
+        false => Err(cause_text(&state)),
     }
-    Err(cause_text(&state))
+}
+
+/// What systemd knows of the units; a failure is told of the first.
+fn shown(host: &Host, units: &[String]) -> Result<Vec<UnitState>, (String, String)> {
+    host.systemd.show(units).map_err(|error| {
+        let first = units.first().cloned().unwrap_or_default();
+        (first, format!("{error:#}"))
+    })
 }
 
 /// The longest time for which one of these must stay up.
@@ -203,24 +214,22 @@ pub fn settle(
     counts: &[(String, UnitState)],
     whole: Duration,
 ) -> Result<(), (String, String)> {
-    let mut outcome = Ok(());
-    let _: Result<(), ()> = wait_until(whole, || {
-        for (unit, before) in counts {
-            let now = match up(host, unit) {
-                Ok(now) => now,
-                Err(what) => {
-                    outcome = Err((unit.clone(), what));
-                    return Ok(());
-                }
-            };
-            if now.get("NRestarts") != before.get("NRestarts")
-                || now.get("InvocationID") != before.get("InvocationID")
-            {
-                outcome = Err((unit.clone(), "it restarted by itself".to_owned()));
-                return Ok(());
+    let units: Vec<String> = counts.iter().map(|(unit, _)| unit.clone()).collect();
+    let look = || -> Result<(), (String, String)> {
+        let states = shown(host, &units)?;
+        for ((unit, before), now) in counts.iter().zip(states) {
+            let now = active(now).map_err(|what| (unit.clone(), what))?;
+            let same = |name: &str| now.get(name) == before.get(name);
+            if !same("NRestarts") || !same("InvocationID") {
+                return Err((unit.clone(), "it restarted by itself".to_owned()));
             }
         }
-        Err(())
+        Ok(())
+    };
+    let mut outcome = Ok(());
+    let _: Result<(), ()> = wait_until(whole, || {
+        outcome = look();
+        if outcome.is_err() { Ok(()) } else { Err(()) }
     });
     match counts.first() {
         Some((unit, _)) if interrupted() => Err((unit.clone(), "interrupted".to_owned())),
@@ -234,17 +243,22 @@ pub fn settle(
 /// # Errors
 /// What was seen in place of an answer.
 pub fn still_answers(host: &Host, app: &App, service: &Service, trace: &str) -> Result<(), String> {
-    let who = Who::of(host, app, service);
-    for check in &service.checks {
-        if matches!(
+    let asks = |check: &&Check| {
+        matches!(
             check.probe,
             Probe::Http { .. } | Probe::Tcp(_) | Probe::Unix(_)
-        ) {
-            look(host, &who, check, trace).map_err(|what| {
-                let check = wanted(&describe(service, &check.probe));
-                format!("{check}: {what}")
-            })?;
-        }
+        )
+    };
+    let mut checks = service.checks.iter().filter(asks).peekable();
+    if checks.peek().is_none() {
+        return Ok(());
+    }
+    let who = Who::of(host, app, service);
+    for check in checks {
+        look(host, &who, check, trace).map_err(|what| {
+            let check = wanted(&describe(service, &check.probe));
+            format!("{check}: {what}")
+        })?;
     }
     Ok(())
 }
@@ -312,14 +326,15 @@ fn look(host: &Host, who: &Who<'_>, check: &Check, trace: &str) -> Result<(), St
 /// Runs the checks of one service; each is tried until it passes or its time is over.
 pub fn check_service(host: &Host, app: &App, service: &Service, trace: &str) -> Vec<Verdict> {
     let unit = app.unit(service);
-    let who = Who::of(host, app, service);
+    let who = OnceCell::new();
+    let who = || who.get_or_init(|| Who::of(host, app, service));
     let verdict = |check: &Check| {
         let start = Stopwatch::start();
         let result = match &check.probe {
             Probe::Settle(_) => up(host, &unit).map(drop),
             Probe::Job => run_job(host, &unit, check.within.duration),
             Probe::Command(argv) => command(host, app, service, check, argv),
-            Probe::Http { .. } | Probe::Tcp(_) | Probe::Unix(_) => look(host, &who, check, trace),
+            Probe::Http { .. } | Probe::Tcp(_) | Probe::Unix(_) => look(host, who(), check, trace),
         };
         Verdict {
             unit: unit.clone(),
