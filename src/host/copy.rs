@@ -72,6 +72,19 @@ impl Dir {
         })
     }
 
+    /// A directory below, only to reach what lies in it; `""` is the same one.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn below(&self, path: &str) -> std::io::Result<Self> {
+        let name = Path::new(if path.is_empty() { "." } else { path });
+        Ok(Self {
+            file: open_beneath(&self.file, name, OFlags::PATH | OFlags::DIRECTORY)?,
+            path: self.path.join(path),
+            cannot_clone: AtomicBool::new(true),
+        })
+    }
+
     fn shown(&self, path: &str) -> String {
         self.path.join(path).display().to_string()
     }

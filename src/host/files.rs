@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Opens a user's file for reading, to stream it.
@@ -42,16 +42,29 @@ pub(super) fn open_beneath(
     }
 }
 
-/// Makes one directory with mode 0755.
+/// The mode of a directory that everybody may read.
+const PLAIN: u32 = 0o755;
+
+/// Makes a directory and others below it, parents first, all with mode 0755.
 ///
 /// # Errors
 /// The operating system's, with the path.
-pub fn make_plain_dir(path: &Path) -> Result<()> {
-    let make = || -> std::io::Result<()> {
-        fs::create_dir(path)?;
-        fs::set_permissions(path, Permissions::from_mode(0o755))
+pub fn make_plain_dirs(top: &Path, below: impl IntoIterator<Item = PathBuf>) -> Result<()> {
+    let create = |path: &Path| fs::DirBuilder::new().mode(PLAIN).create(path);
+    let open = |path: &Path| fs::set_permissions(path, Permissions::from_mode(PLAIN));
+    let context = |path: &Path| format!("making the directory `{}`", path.display());
+    let first = || -> std::io::Result<bool> {
+        create(top)?;
+        let mode = fs::metadata(top)?.permissions().mode();
+        open(top).map(|()| mode & 0o7777 == PLAIN)
     };
-    make().with_context(|| format!("making the directory `{}`", path.display()))
+    // What changes the mode of one, umask(2), a default ACL or a setgid bit, changes that of all.
+    let exact = first().with_context(|| context(top))?;
+    for path in below {
+        let ended = create(&path).and_then(|()| if exact { Ok(()) } else { open(&path) });
+        ended.with_context(|| context(&path))?;
+    }
+    Ok(())
 }
 
 /// Makes a symbolic link.

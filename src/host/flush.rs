@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 const STRIDE: u64 = 16 * 1024 * 1024;
 
 /// What a new file takes beside its content: an inode, and its place in the directory.
-const FILE: u64 = 1024;
+const FILE: u64 = 4096;
 
 /// Writes the file system that holds a tree to the disk. It is opened before the first file is
 /// made: what cannot be written then shows here, whoever else hears of it first (syncfs(2)).

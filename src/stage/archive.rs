@@ -262,7 +262,7 @@ pub(super) fn unpack(
         };
         if let Some(placed) = live.and_then(|live| live.link(at, item, to)) {
             draft.placed(at, placed);
-            watch.done(1, len);
+            watch.done(1, len, 0);
         } else {
             missing.insert(item.path.clone(), at);
         }
@@ -296,7 +296,7 @@ pub(super) fn unpack(
             }
             draft.placed(at, placed);
             missing.remove(&name);
-            watch.done(1, len);
+            watch.done(1, len, len);
             Ok(())
         },
     )?;

@@ -4,7 +4,7 @@
 use super::payload::{Item, Kind, Payload};
 use super::scan::{Draft, Source};
 use super::{BUFFER, Base, STAGING, archive};
-use crate::host::copy::{Content, Dir, Placed};
+use crate::host::copy::{Content, Dir, Placed, Wanted};
 use crate::host::{Flush, Host, files, on_every_processor};
 use crate::model::App;
 use anyhow::{Context, Result};
@@ -53,14 +53,14 @@ pub fn fill<'a>(
     );
     host.root.make_dir(&app.layout.releases(), 0o755)?;
     let flush = Flush::begin(&host.root.followed(&app.layout.releases()))?;
-    host.root.make_dir(&path, 0o755)?;
     let filled = Filled { host, path, flush };
     let dir = host.root.path(&filled.path);
-    for item in &draft.payload.items {
-        match &item.kind {
-            Kind::Dir => files::make_plain_dir(&dir.join(&item.path))?,
-            Kind::Link(target) => files::make_link(target, &dir.join(&item.path))?,
-            Kind::File { .. } => {}
+    let items = draft.payload.items.iter();
+    let dirs = items.clone().filter(|item| item.kind == Kind::Dir);
+    files::make_plain_dirs(&dir, dirs.map(|item| dir.join(&item.path)))?;
+    for item in items {
+        if let Kind::Link(target) = &item.kind {
+            files::make_link(target, &dir.join(&item.path))?;
         }
     }
     let to = Dir::open(&dir)?;
@@ -97,10 +97,10 @@ pub(super) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// So many files, with so many bytes.
-    pub(super) fn done(&self, files: usize, bytes: u64) {
+    /// So many files with so many bytes, of which some had to be written.
+    pub(super) fn done(&self, files: usize, bytes: u64, written: u64) {
         self.progress.inc(bytes);
-        self.flush.wrote(files, bytes);
+        self.flush.wrote(files, written);
     }
 }
 
@@ -116,6 +116,39 @@ impl Live {
         let placed = self.placed.get(at).copied().flatten()?;
         self.dir.link(&item.wanted(), &placed, to).then_some(placed)
     }
+
+    /// The way to one directory of both trees, so that it is looked up once for all its files; none
+    /// when there is nothing to share.
+    fn way<'a>(&'a self, dir: &'a str, to: &Dir) -> Option<Way<'a>> {
+        let (old, new) = (self.dir.below(dir).ok()?, to.below(dir).ok()?);
+        let live = self;
+        Some(Way {
+            live,
+            dir,
+            old,
+            new,
+        })
+    }
+}
+
+/// One directory, in the live release and in the staged tree.
+struct Way<'a> {
+    live: &'a Live,
+    dir: &'a str,
+    old: Dir,
+    new: Dir,
+}
+
+impl Way<'_> {
+    fn link(&self, at: usize, item: &Item) -> Option<Placed> {
+        let placed = self.live.placed.get(at).copied().flatten()?;
+        let name = item.path.strip_prefix(self.dir)?.trim_start_matches('/');
+        let wanted = Wanted {
+            path: name,
+            ..item.wanted()
+        };
+        self.old.link(&wanted, &placed, &self.new).then_some(placed)
+    }
 }
 
 /// For each item of `new`: where the very same file lies in the release `old`.
@@ -128,6 +161,10 @@ fn shared(new: &Payload, old: &Payload) -> Vec<Option<Placed>> {
     .collect()
 }
 
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(dir, _)| dir)
+}
+
 /// Indices of files, by directory.
 fn by_directory(payload: &Payload) -> Vec<Vec<u32>> {
     let mut jobs: Vec<Vec<u32>> = Vec::new();
@@ -136,7 +173,7 @@ fn by_directory(payload: &Payload) -> Vec<Vec<u32>> {
         if !matches!(item.kind, Kind::File { .. }) {
             continue;
         }
-        let dir = item.path.rsplit_once('/').map_or("", |(dir, _)| dir);
+        let dir = parent(&item.path);
         let job = open.get(dir).and_then(|job| jobs.get_mut(*job));
         match job.filter(|job| job.len() < CHUNK) {
             Some(job) => job.push(at),
@@ -154,6 +191,8 @@ fn by_directory(payload: &Payload) -> Vec<Vec<u32>> {
 struct Done {
     placed: Vec<(u32, Placed)>,
     digests: Vec<(u32, Content)>,
+    /// Bytes that were copied.
+    written: u64,
 }
 
 fn copy(
@@ -172,8 +211,16 @@ fn copy(
         let mut own = Done::default();
         let mut buffer = vec![0; BUFFER];
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let before = own.written;
+            let first = job
+                .first()
+                .and_then(|at| shared.payload.items.get(*at as usize));
+            let dir = first.map_or("", |item| parent(&item.path));
+            let way = live.and_then(|live| live.way(dir, to));
             for at in job {
-                if let Err(error) = place(shared, *at, &from, live, to, &mut buffer, &mut own) {
+                if let Err(error) =
+                    place(shared, *at, &from, way.as_ref(), to, &mut buffer, &mut own)
+                {
                     next.store(jobs.len(), Ordering::Relaxed);
                     if let Ok(mut results) = results.lock()
                         && results.is_ok()
@@ -185,7 +232,8 @@ fn copy(
             }
             let items = job.iter();
             let items = items.filter_map(|at| shared.payload.items.get(*at as usize));
-            watch.done(job.len(), items.map(Item::len).sum());
+            let bytes = items.map(Item::len).sum();
+            watch.done(job.len(), bytes, own.written - before);
         }
         if let Ok(mut results) = results.lock()
             && let Ok(results) = results.as_mut()
@@ -212,7 +260,7 @@ fn place(
     draft: &Draft,
     at: u32,
     from: &Dir,
-    live: Option<&Live>,
+    way: Option<&Way<'_>>,
     to: &Dir,
     buffer: &mut [u8],
     done: &mut Done,
@@ -223,11 +271,12 @@ fn place(
     let (Kind::File { hash, .. }, Some(stamp)) = (&item.kind, &item.traces.source) else {
         return Ok(());
     };
-    if let Some(placed) = live.and_then(|live| live.link(at as usize, item, to)) {
+    if let Some(placed) = way.and_then(|way| way.link(at as usize, item)) {
         done.placed.push((at, placed));
         return Ok(());
     }
     let (copied, placed) = from.copy(&item.wanted(), stamp, to, buffer)?;
+    done.written += item.len();
     done.placed.push((at, placed));
     if !draft.knows(at as usize) {
         done.digests.push((at, copied));
