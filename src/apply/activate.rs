@@ -6,7 +6,7 @@ use crate::host::{self, Deadline, Stopwatch, Systemd, UnitState};
 use crate::model::{App, Service, Socket, Type};
 use crate::plan::{Action, Plan, UnitPlan};
 use crate::render::RUNTIME_UNIT_DIR;
-use crate::tree::Entry;
+use crate::tree::{Entry, FileTree};
 use crate::verify::{Address, advised, cause_text};
 use anyhow::{Result, anyhow, bail};
 use std::collections::BTreeSet;
@@ -63,21 +63,19 @@ pub(super) fn before_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<(
 /// Gives the stand-ins the administrator's own drop-ins of the services that they stand in for.
 /// They lie in `/run` until the stand-ins have gone.
 fn obey_administrator(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
-    let mut any = false;
+    let mut tree = FileTree::default();
     let pairs = overlapping(plan, app).flat_map(|service| app.standins(service, ""));
     for (template, unit) in pairs {
         let dir = format!("{RUNTIME_UNIT_DIR}/{template}.d");
         for (name, bytes) in local_drop_ins(work.host, &work.app, &unit)? {
-            let path = format!("{dir}/{name}");
-            work.host.root.put(&path, Some(&Entry::file(bytes)))?;
-            any = true;
+            tree.insert(format!("{dir}/{name}"), Entry::file(bytes));
         }
     }
-    if any {
-        work.host.systemd.daemon_reload()
-    } else {
-        Ok(())
+    if tree.is_empty() {
+        return Ok(());
     }
+    work.host.root.put_tree(&tree)?;
+    work.host.systemd.daemon_reload()
 }
 
 /// Starts, restarts and stops what the plan says, then the stand-ins go.

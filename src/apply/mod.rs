@@ -328,7 +328,7 @@ fn forward(
     let stops: Vec<String> = stops.map(|one| one.unit.clone()).collect();
     host.systemd.stop(&stops)?;
     switch::files_forward(host, journal)?;
-    switch::configure(host, app, tree, &plan.files)?;
+    switch::configure(host, app, tree, plan)?;
     // One that failed while it was stopped would be listed for ever, without a file.
     host.systemd.reset_failed(&stops);
     if *operation == Operation::Deploy {

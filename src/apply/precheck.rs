@@ -261,8 +261,8 @@ fn attempt(
     let host = work.host;
     let trace = work.trace.as_str();
     let put = || -> Result<()> {
-        for (path, entry) in copies.iter().flat_map(|one| one.tree.iter()) {
-            host.root.put(path, Some(entry))?;
+        for one in copies {
+            host.root.put_tree(&one.tree)?;
         }
         host.systemd.daemon_reload()
     };

@@ -1,43 +1,42 @@
 //! Files outside the release, and the link: forward and back, each durable and repeatable.
 
-use crate::host::Host;
+use crate::host::{Batch, Host};
 use crate::model::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::model::{App, Layout};
-use crate::record::{FileChange, Journal};
+use crate::plan::Plan;
+use crate::record::{FileChange, Journal, Stored};
 use crate::tree::FileTree;
 use anyhow::{Context, Result};
 
 /// Puts every file in its new state.
 pub(super) fn files_forward(host: &Host, journal: &Journal) -> Result<()> {
-    for change in &journal.files {
-        put(host, change, false)?;
-    }
-    Ok(())
+    put(host, &journal.files, false)
 }
 
 /// Puts every file in its earlier state, last first.
 pub(super) fn files_back(host: &Host, journal: &Journal) -> Result<()> {
-    for change in journal.files.iter().rev() {
-        put(host, change, true)?;
-    }
-    Ok(())
+    put(host, &journal.files, true)
 }
 
-fn put(host: &Host, change: &FileChange, back: bool) -> Result<()> {
-    let stored = if back { &change.before } else { &change.after };
-    let entry = stored
-        .as_ref()
-        .map(crate::record::Stored::entry)
-        .transpose()?;
-    if host.root.entry(&change.path).ok().as_ref() != Some(&entry) {
-        host.root.put(&change.path, entry.as_ref())?;
+fn put(host: &Host, changes: &[FileChange], back: bool) -> Result<()> {
+    let mut batch = Batch::new(&host.root);
+    let mut order: Vec<&FileChange> = changes.iter().collect();
+    if back {
+        order.reverse();
     }
-    if entry.is_none()
-        && let Some((dir, _)) = change.path.rsplit_once('/')
-    {
-        drop_if_empty(host, dir)?;
+    for change in order {
+        let stored = if back { &change.before } else { &change.after };
+        let entry = stored.as_ref().map(Stored::entry).transpose()?;
+        if host.root.entry(&change.path).ok().as_ref() != Some(&entry) {
+            batch.put(&change.path, entry.as_ref())?;
+        }
+        if entry.is_none()
+            && let Some((dir, _)) = change.path.rsplit_once('/')
+        {
+            drop_if_empty(host, dir)?;
+        }
     }
-    Ok(())
+    batch.end()
 }
 
 /// Drop-ins and enablement links have directories of their own, which go with them.
@@ -48,33 +47,39 @@ pub(super) fn drop_if_empty(host: &Host, dir: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes users, directories and the manager's view of the units as the new files say. To read
-/// every unit of the host anew takes long: it is done when one of the app's has changed.
-pub(super) fn configure(
-    host: &Host,
-    app: &App,
-    tree: &FileTree,
-    changes: &[FileChange],
-) -> Result<()> {
+/// Makes users, directories and the manager's view of the units as the new files say. What these
+/// tools do takes longer than the rest of a switch: it is done when there is something to do.
+pub(super) fn configure(host: &Host, app: &App, tree: &FileTree, plan: &Plan) -> Result<()> {
+    let changes = |of: &dyn Fn(&str) -> bool| plan.files.iter().any(|one| of(&one.path));
     let sysusers = format!("{SYSUSERS_DIR}/{}.conf", app.name);
-    let tmpfiles = format!("{TMPFILES_DIR}/{}.conf", app.name);
-    if tree.get(&sysusers).is_some() {
+    if tree.get(&sysusers).is_some()
+        && (!plan.accounts.is_empty() || changes(&|path| path == sysusers))
+    {
         host.systemd.sysusers(&host.root, &sysusers)?;
     }
-    if tree.get(&tmpfiles).is_some() {
+    let tmpfiles = format!("{TMPFILES_DIR}/{}.conf", app.name);
+    if let Some(entry) = tree.get(&tmpfiles)
+        && (changes(&|path| path == tmpfiles) || !is_made(host, &entry.text())?)
+    {
         host.systemd.tmpfiles(&host.root, &tmpfiles)?;
     }
-    let of_a_unit = |path: &str| {
-        [UNIT_DIR, ENABLE_DIR]
-            .iter()
-            .any(|dir| path.starts_with(dir))
-    };
-    let rewritten = changes.iter().any(|change| of_a_unit(&change.path));
-    if rewritten || is_stale(host, tree)? {
+    let of_a_unit = |path: &str| path.starts_with(UNIT_DIR) || path.starts_with(ENABLE_DIR);
+    if changes(&of_a_unit) || is_stale(host, tree)? {
         host.systemd.daemon_reload()
     } else {
         Ok(())
     }
+}
+
+/// Whether every path of a tmpfiles.d(5) file is there.
+fn is_made(host: &Host, text: &str) -> Result<bool> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    for path in lines.filter_map(|line| line.split(' ').nth(1)) {
+        if host.root.meta(path)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether the manager knows a unit by other files than those that are there now.

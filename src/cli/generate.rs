@@ -65,9 +65,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     root.make_base()?;
-    for (path, entry) in tree.iter() {
-        root.put(path, Some(entry))?;
-    }
+    root.put_tree(&tree)?;
     ctx.printer.say(&format!("{} files written", tree.len()));
     Ok(Exit::Done)
 }

@@ -52,11 +52,9 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
 
 fn write(ctx: &Ctx, dir: &Path, tree: &FileTree) -> Result<Exit> {
     let dir = host::working_directory()?.join(dir);
-    let dir = dir.to_str().context("the directory's path is not UTF-8")?;
-    let root = Root::new(Path::new("/"));
-    for (path, entry) in tree.iter() {
-        root.put(&format!("{dir}/{path}"), Some(entry))?;
-    }
+    let root = Root::new(&dir);
+    root.make_base()?;
+    root.put_tree(tree)?;
     ctx.printer.say(&format!("{} files written", tree.len()));
     Ok(Exit::Done)
 }

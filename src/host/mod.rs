@@ -10,6 +10,7 @@
 
 mod activation;
 mod answers;
+mod batch;
 mod clock;
 pub mod copy;
 mod dial;
@@ -33,6 +34,7 @@ mod waiting;
 mod walk;
 
 pub use activation::{Inherited, Peer, notify_ready, notify_stopping};
+pub use batch::Batch;
 pub use clock::{Deadline, Stopwatch, now, pause, stamp, wait_until};
 pub use dial::{Line, is_taken};
 pub use flush::Flush;

@@ -4,15 +4,13 @@
 //! [`Root::symlink_atomic`]: a temporary file of a unique name in the same directory, fsync,
 //! rename(2), fsync of the directory. A reader sees the old file or the new one.
 
-use super::leftovers::beside;
+use super::batch::{replace_file, replace_link};
 use super::resolve::resolve;
 use crate::tree::Entry;
 use anyhow::{Context, Result, bail};
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{
-    DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
-};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Where `/` is for this run.
@@ -209,57 +207,20 @@ impl Root {
     /// The operating system's, with the path; the old file is then still there.
     pub fn write_atomic(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
         let real = self.path(path);
-        let temporary = beside(&real);
-        let write = || -> std::io::Result<()> {
-            let mut file = File::options()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&temporary)?;
-            file.write_all(bytes)?;
-            file.set_permissions(Permissions::from_mode(mode))?;
-            file.sync_all()?;
-            fs::rename(&temporary, &real)?;
-            self.sync_parent(&real)
-        };
-        write()
-            .inspect_err(|_| drop(fs::remove_file(&temporary)))
+        replace_file(&real, bytes, mode)?;
+        self.sync_parent(&real)
             .with_context(|| format!("writing `{}`", real.display()))
     }
 
-    /// Replaces a symbolic link in one step, durably. The temporary name is unique: a leftover
-    /// of a killed run can never be published or be in the way.
+    /// Replaces a symbolic link in one step, durably.
     ///
     /// # Errors
     /// The operating system's, with the path; the old link is then still there.
     pub fn symlink_atomic(&self, path: &str, target: &str) -> Result<()> {
         let real = self.path(path);
-        let temporary = beside(&real);
-        let link = || -> std::io::Result<()> {
-            std::os::unix::fs::symlink(target, &temporary)?;
-            fs::rename(&temporary, &real)?;
-            self.sync_parent(&real)
-        };
-        link()
-            .inspect_err(|_| drop(fs::remove_file(&temporary)))
+        replace_link(&real, target)?;
+        self.sync_parent(&real)
             .with_context(|| format!("pointing `{}` at `{target}`", real.display()))
-    }
-
-    /// Puts an entry in place, or removes what is there, durably.
-    ///
-    /// # Errors
-    /// The operating system's, with the path.
-    pub fn put(&self, path: &str, entry: Option<&Entry>) -> Result<()> {
-        if entry.is_some()
-            && let Some(parent) = Path::new(path).parent().and_then(Path::to_str)
-        {
-            self.make_dir(parent, 0o755)?;
-        }
-        match entry {
-            Some(Entry::File { mode, bytes }) => self.write_atomic(path, bytes, *mode),
-            Some(Entry::Symlink(target)) => self.symlink_atomic(path, target),
-            None => self.remove_file(path),
-        }
     }
 
     /// Removes a file or link, durably; it is fine when it is not there.
@@ -346,7 +307,7 @@ fn facts(meta: &fs::Metadata) -> Meta {
     }
 }
 
-fn absent<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
+pub(super) fn absent<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {

@@ -36,9 +36,7 @@ impl<'a> Errand<'a> {
             unit: app.unit(service),
             tree,
         };
-        for (path, entry) in errand.tree.iter() {
-            host.root.put(path, Some(entry))?;
-        }
+        host.root.put_tree(&errand.tree)?;
         host.systemd.daemon_reload()?;
         Ok(errand)
     }
