@@ -112,9 +112,13 @@ fn members(
         left.set(HEADERS.saturating_add(unread));
         let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(torn)?;
-        last = entry.size();
-        left.set(u64::MAX);
         let kind = entry.header().entry_type();
+        // A sparse member is said to be longer than what is there of it.
+        last = match kind.is_gnu_sparse() {
+            true => entry.header().entry_size().map_err(torn)?,
+            false => entry.size(),
+        };
+        left.set(u64::MAX);
         if matches!(kind, EntryType::XGlobalHeader | EntryType::XHeader) {
             continue;
         }

@@ -205,15 +205,16 @@ fn a_member_below_a_link_is_refused() {
 /// A name and attributes are kept in memory: nobody reads a name of megabytes, of either format.
 #[test]
 fn a_member_with_endless_headers_is_refused() {
-    for kind in [
-        EntryType::GNULongName,
-        EntryType::GNULongLink,
-        EntryType::XHeader,
+    for (kind, sparse) in [
+        (EntryType::GNULongName, false),
+        (EntryType::GNULongName, true),
+        (EntryType::GNULongLink, false),
+        (EntryType::XHeader, false),
     ] {
         let test = Test::shop();
         let file = File::create(test.app("long.tar")).expect("make a file");
         let mut builder = tar::Builder::new(file);
-        let mut add = |kind: EntryType, name: &str, bytes: &[u8]| {
+        let add = |builder: &mut tar::Builder<File>, kind: EntryType, name: &str, bytes: &[u8]| {
             let mut header = Header::new_ustar();
             header.set_entry_type(kind);
             header.set_path(name).expect("a name");
@@ -223,9 +224,27 @@ fn a_member_with_endless_headers_is_refused() {
             builder.append(&header, bytes).expect("append");
         };
         // A large member before it is no header.
-        add(EntryType::Regular, "bin/web", &vec![b'x'; 3 << 20]);
-        add(kind, "long", &vec![b'a'; 2 << 20]);
-        add(EntryType::Regular, "app", b"x");
+        add(
+            &mut builder,
+            EntryType::Regular,
+            "bin/web",
+            &vec![b'x'; 3 << 20],
+        );
+        if sparse {
+            // It says that it is 32 GiB long, and nothing of it is there.
+            let mut header = Header::new_gnu();
+            header.set_entry_type(EntryType::GNUSparse);
+            header.set_path("./").expect("a name");
+            header.set_size(0);
+            let gnu = header.as_gnu_mut().expect("a GNU header");
+            gnu.realsize[..11].copy_from_slice(b"40000000000");
+            gnu.sparse[0].offset[..11].copy_from_slice(b"40000000000");
+            gnu.sparse[0].numbytes[..11].copy_from_slice(b"00000000000");
+            header.set_cksum();
+            builder.append(&header, &[][..]).expect("append");
+        }
+        add(&mut builder, kind, "long", &vec![b'a'; 2 << 20]);
+        add(&mut builder, EntryType::Regular, "app", b"x");
         builder.finish().expect("finish");
         refused(
             &test,
