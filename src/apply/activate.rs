@@ -15,8 +15,8 @@ use std::time::Duration;
 /// A server that waits for connections in a way that the kernel does not show is given this
 /// long.
 const SHOWS: Duration = Duration::from_secs(5);
-/// A live service is looked at so often, to see how many of its processes wait.
-const LOOKS: usize = 20;
+/// A live service is looked at for this long, to see how many of its processes wait.
+const LOOKS: Duration = Duration::from_millis(40);
 /// The time from one of these looks to the next.
 const BETWEEN: Duration = Duration::from_millis(2);
 /// When no more processes have come to wait for this long, there are no more.
@@ -100,6 +100,13 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
             Action::Restart if restarted.contains(&service) => start(work, name)?,
             Action::Start | Action::Rebind => start(work, name)?,
             Action::Restart | Action::Overlap => {
+                // It has been restarted with each that it requires.
+                if app
+                    .service(service)
+                    .is_some_and(|one| !one.requires.is_empty())
+                {
+                    systemd.reset_failed(name);
+                }
                 restart(work, unit)?;
                 restarted.push(service);
             }
@@ -110,9 +117,6 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
         };
         let message = format!("{} `{}`: {}", unit.action.word(), unit.unit, unit.why);
         work.tell("info", unit.action.word(), about, &message);
-    }
-    if work.host.is_offline() {
-        return Ok(());
     }
     for service in overlapping(plan, app) {
         let standin = app.standin_unit(service, &plan.to);
@@ -128,7 +132,13 @@ pub(super) fn free_addresses(systemd: &Systemd, units: &[String]) -> Result<()> 
     let states = systemd.show(units)?;
     let loaded = units.iter().zip(states).filter(|(_, one)| one.is_loaded());
     for (unit, _) in loaded {
-        systemd.stop(&behind(systemd, unit)?)?;
+        if unit.ends_with(".socket") {
+            // In one go: nothing wakes the service again before its socket is closed.
+            systemd.stop(&behind(systemd, unit)?)?;
+        } else {
+            // What requires it, of this app or another's, has no part in this.
+            systemd.stop_alone(std::slice::from_ref(unit))?;
+        }
     }
     Ok(())
 }
@@ -158,15 +168,19 @@ fn accepting(work: &Work<'_>, service: &Service, unit: &str, other: &str) -> Res
     }
     let systemd = &work.host.systemd;
     let wanted = seen_waiting(&systemd.show_one(other)?).len();
-    if service.kind == Type::Notify && wanted == 0 {
-        return Ok(()); // It does not show, and has said that it is ready.
-    }
+    let shows = match service.kind {
+        // Either does not show, or has no time to wait; the new one has said that it is ready.
+        Type::Notify if wanted == 0 => STEADY,
+        _ => SHOWS,
+    };
     let (mut seen, mut grown, mut down) = (BTreeSet::new(), Stopwatch::start(), false);
-    let _: Result<(), ()> = host::wait_until(SHOWS, || {
+    let _: Result<(), ()> = host::wait_until(shows, || {
         let state = systemd.show_one(unit).map_err(drop)?;
         down = !state.is_active();
         let before = seen.len();
         seen.extend(host::waiting(&state));
+        let there = host::members(&state);
+        seen.retain(|pid| there.contains(pid));
         if seen.len() > before {
             grown = Stopwatch::start();
         }
@@ -188,7 +202,8 @@ fn accepting(work: &Work<'_>, service: &Service, unit: &str, other: &str) -> Res
 /// moment.
 fn seen_waiting(state: &UnitState) -> BTreeSet<u32> {
     let mut seen = BTreeSet::new();
-    for _ in 0..LOOKS {
+    let end = Deadline::after(LOOKS);
+    while !end.is_over() && !host::interrupted() {
         seen.extend(host::waiting(state));
         host::pause(BETWEEN);
     }

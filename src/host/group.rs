@@ -11,7 +11,7 @@ const TREES: [&str; 3] = [
 ];
 
 /// The processes of a unit, in no order.
-pub(super) fn members(state: &UnitState) -> Vec<u32> {
+pub fn members(state: &UnitState) -> Vec<u32> {
     let group = state.get("ControlGroup");
     if group.is_empty() {
         return state.main_pid().into_iter().collect();

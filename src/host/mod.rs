@@ -38,7 +38,7 @@ pub use batch::Batch;
 pub use clock::{Deadline, Stopwatch, now, pause, stamp, wait_until};
 pub use dial::{Line, is_taken};
 pub use flush::Flush;
-pub use group::{memory_available, memory_of};
+pub use group::{members, memory_available, memory_of};
 pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};

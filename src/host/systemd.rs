@@ -177,6 +177,14 @@ impl Systemd {
         self.verb(&["stop"], units)
     }
 
+    /// Stops units and waits until they are down, but nothing that requires them.
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn stop_alone(&self, units: &[String]) -> Result<()> {
+        self.verb(&["stop", "--job-mode=ignore-dependencies"], units)
+    }
+
     /// Forgets failures and start counters, which would refuse the next start
     /// (systemd.unit(5), "StartLimitBurst="). Units that are not loaded are passed over.
     pub fn reset_failed(&self, units: &[String]) {

@@ -5,6 +5,7 @@ use super::systemd::UnitState;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::FileExt as _;
 
 /// The processes of a unit that wait for connections on a listener that systemd handed to them:
@@ -13,15 +14,17 @@ use std::os::unix::fs::FileExt as _;
 /// io_uring(7), never shows it.
 pub fn waiting(state: &UnitState) -> BTreeSet<u32> {
     // Systemd holds what it hands over: whoever takes it may give it another number.
-    let handed: BTreeSet<OsString> = descriptors(1).into_iter().map(|(_, what)| what).collect();
+    let handed = descriptors(1, usize::MAX);
+    let handed: BTreeSet<OsString> = handed.into_iter().map(|(_, what)| what).collect();
     let waits = |pid: &u32| waits(*pid, &handed);
     members(state).into_iter().filter(waits).collect()
 }
 
-/// The open descriptors of a process, each with what it is, such as `socket:[1234]`.
-fn descriptors(pid: u32) -> Vec<(u64, OsString)> {
+/// The first open descriptors of a process, each with what it is, such as `socket:[1234]`.
+fn descriptors(pid: u32, most: usize) -> Vec<(u64, OsString)> {
     let entries = fs::read_dir(format!("/proc/{pid}/fd"));
-    let found = entries.into_iter().flatten().flatten().filter_map(|entry| {
+    let entries = entries.into_iter().flatten().flatten().take(most);
+    let found = entries.filter_map(|entry| {
         let number = entry.file_name().to_str()?.parse().ok()?;
         let what = fs::read_link(entry.path()).ok()?;
         Some((number, what.into_os_string()))
@@ -30,7 +33,7 @@ fn descriptors(pid: u32) -> Vec<(u64, OsString)> {
 }
 
 fn waits(pid: u32, handed: &BTreeSet<OsString>) -> bool {
-    let open = descriptors(pid);
+    let open = descriptors(pid, MANY);
     let socket = |what: &OsString| what.to_string_lossy().starts_with("socket:");
     let ours = open
         .iter()
@@ -40,9 +43,18 @@ fn waits(pid: u32, handed: &BTreeSet<OsString>) -> bool {
         .iter()
         .filter(|(_, what)| what == "anon_inode:[eventpoll]");
     let watched = |set: u64| {
-        let text = fs::read_to_string(format!("/proc/{pid}/fdinfo/{set}")).unwrap_or_default();
-        let members = text.lines().filter_map(|line| line.strip_prefix("tfd:"));
-        let mut numbers = members.filter_map(|rest| rest.split_whitespace().next()?.parse().ok());
+        // A listener is among the first; the live server stands still while the kernel writes this.
+        let Ok(file) = File::open(format!("/proc/{pid}/fdinfo/{set}")) else {
+            return false;
+        };
+        let lines = BufReader::new(file)
+            .lines()
+            .take(MANY)
+            .map_while(Result::ok);
+        let mut numbers = lines.filter_map(|line| {
+            let rest = line.strip_prefix("tfd:")?;
+            rest.split_whitespace().next()?.parse().ok()
+        });
         numbers.any(|number: u64| sockets.contains(&number))
     };
     !sockets.is_empty() && (sets.any(|(set, _)| watched(*set)) || blocked(pid, &sockets))
@@ -94,12 +106,12 @@ fn blocked(pid: u32, sockets: &BTreeSet<u64>) -> bool {
         match call {
             Call::Accept => sockets.contains(&first),
             Call::Poll => {
-                let count = usize::try_from(second.min(MANY)).unwrap_or_default();
+                let count = usize::try_from(second).unwrap_or(MANY).min(MANY);
                 let list = memory(first, count * POLLFD).unwrap_or_default();
                 polled(&list).any(|number| sockets.contains(&number))
             }
             Call::Select => {
-                let count = usize::try_from(first.min(MANY)).unwrap_or_default();
+                let count = usize::try_from(first).unwrap_or(MANY).min(MANY);
                 let bits = memory(second, count.div_ceil(64) * 8).unwrap_or_default();
                 sockets.iter().any(|number| selected(&bits, *number))
             }
@@ -117,8 +129,8 @@ fn parse(text: &str) -> Option<(Call, u64, u64)> {
     Some((*call, hex()?, hex()?))
 }
 
-/// More descriptors than anybody waits for; the rest is not looked at.
-const MANY: u64 = 4096;
+/// A listener is among the first descriptors: so many are looked at, whatever a process has.
+const MANY: usize = 4096;
 
 /// `struct pollfd`: the descriptor, and two halves of 16 bits.
 const POLLFD: usize = 8;
@@ -177,7 +189,7 @@ mod tests {
     fn a_process_shows_that_it_waits() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let number = u64::from(listener.as_raw_fd().cast_unsigned());
-        let mine = descriptors(std::process::id());
+        let mine = descriptors(std::process::id(), usize::MAX);
         let (_, socket) = mine.into_iter().find(|one| one.0 == number).unwrap();
         let handed = BTreeSet::from([socket]);
         for (code, shows) in [

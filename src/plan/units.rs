@@ -183,7 +183,7 @@ impl Look<'_> {
             // Its service may run: a socket cannot be opened anew beside it.
             (Action::Rebind, "it has failed")
         } else if !self.known(unit) && self.bound_by_itself(app, service) {
-            // The socket cannot be opened while the service holds the address.
+            // The socket cannot be opened while its service runs.
             (
                 Action::Rebind,
                 "the service bound its address itself: a planned gap",
@@ -201,28 +201,34 @@ impl Look<'_> {
         Self::plan(unit, service, action, why)
     }
 
-    /// Whether the live service runs and has itself bound what systemd is to open for it now.
+    /// Whether the live service runs and has bound its addresses itself: systemd opens no socket
+    /// for a service that runs.
     fn bound_by_itself(&self, app: &App, service: &Service) -> bool {
         let live = self.observed.live.as_ref();
         let old = live.and_then(|live| live.app.service(service.name.as_str()));
         self.observed.active.contains(&app.unit(service))
-            && old.is_some_and(|old| {
-                let mut new = service.listen.iter();
-                old.socket == Socket::Direct
-                    && new.any(|one| old.listen.iter().any(|two| one.collides(two)))
-            })
+            && old.is_some_and(|old| old.socket == Socket::Direct)
     }
 
-    /// Whether the live service has bound what another one is to bind now.
-    fn gives_its_address_away(&self, app: &App, service: &Service) -> bool {
-        let live = self.observed.live.as_ref();
-        let old = live.and_then(|live| live.app.service(service.name.as_str()));
-        let Some(old) = old.filter(|old| old.socket == Socket::Direct) else {
+    /// Whether the service binds an address itself that goes from one service to another: this one
+    /// stops before the other starts, forward or on the way back.
+    fn trades_addresses(&self, app: &App, service: &Service) -> bool {
+        let Some(live) = &self.observed.live else {
             return false;
         };
-        let others = app.services.iter().filter(|one| one.name != service.name);
-        let mut wanted = others.flat_map(|one| &one.listen);
-        wanted.any(|new| old.listen.iter().any(|own| own.collides(new)))
+        let direct = |one: &&Service| one.socket == Socket::Direct;
+        let old = live.app.service(service.name.as_str()).filter(direct);
+        let new = Some(service).filter(direct);
+        let bound_by_others = |own: Option<&Service>, others: &App| {
+            let others = others
+                .services
+                .iter()
+                .filter(|one| one.name != service.name);
+            let mut theirs = others.flat_map(|one| &one.listen);
+            let own = own.map_or(&[][..], |own| own.listen.as_slice());
+            theirs.any(|one| own.iter().any(|two| one.collides(two)))
+        };
+        bound_by_others(old, app) || bound_by_others(new, &live.app)
     }
 
     fn service(&self, app: &App, service: &Service, unit: &str) -> UnitPlan {
@@ -247,10 +253,10 @@ impl Look<'_> {
             (Action::Keep, "a job under way ends on its release")
         } else if failed {
             (Action::Restart, "it has failed")
-        } else if active && stale && self.gives_its_address_away(app, service) {
+        } else if active && stale && self.trades_addresses(app, service) {
             (
                 Action::Rebind,
-                "another service takes its address: a planned gap",
+                "an address goes from one service to another: a planned gap",
             )
         } else if active && stale {
             let held = app

@@ -100,7 +100,8 @@ pub fn an_address_that_changes_is_rebound_and_comes_back(machine: &Machine) {
     assert!(machine.get("http://127.0.0.1:8090").starts_with("000 "));
 }
 
-/// Two services exchange their addresses, whoever binds them; so they do when it is taken back.
+/// Addresses go from one service to another, both ways or one way, whoever binds them; so they do
+/// when it is taken back.
 pub fn addresses_are_exchanged_and_come_back(machine: &Machine) {
     let server = "import os, socket, sys\n\
         name, port = sys.argv[1:]\n\
@@ -141,14 +142,18 @@ pub fn addresses_are_exchanged_and_come_back(machine: &Machine) {
         machine.robotctl("--app turn doctor").exits(0);
         assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
     };
-    let (before, after) = ([18090, 18091], [18091, 18090]);
-    for kinds in [
-        ["activate", "activate"],
-        ["direct", "direct"],
-        ["direct", "activate"],
-        ["proxy", "direct"],
+    let before = [18090, 18091];
+    let (turned, moved) = ([18091, 18090], [18092, 18090]);
+    let (activate, direct) = (["activate", "activate"], ["direct", "direct"]);
+    for (old, kinds, after) in [
+        (activate, activate, turned),
+        (direct, direct, turned),
+        (["proxy", "direct"], ["proxy", "direct"], turned),
+        (direct, direct, moved),
+        (["activate", "direct"], ["activate", "direct"], moved),
+        (["activate", "direct"], direct, moved),
     ] {
-        deploy("1.0", kinds, before, "1.0").exits(0);
+        deploy("1.0", old, before, "1.0").exits(0);
         answer("1.0", before);
         deploy("2.0", kinds, after, "2.0").exits(0);
         answer("2.0", after);
