@@ -10,7 +10,7 @@ use super::health::{stopped, unlooked};
 use super::sweep::{SUFFIX, made_line};
 use super::{About, Refusal, Work};
 use crate::host::{self, Host, Stopwatch, UnitState, in_network_of};
-use crate::model::{AbsPath, App, Listen, Name, Probe, Service, Socket, Span, Target};
+use crate::model::{AbsPath, App, Listen, Name, Probe, STOPS, Service, Socket, Span, Target};
 use crate::plan::{Action, Plan};
 use crate::render::{RUNTIME_UNIT_DIR, precheck as copy_units};
 use crate::tree::{Entry, FileTree};
@@ -25,8 +25,9 @@ use std::time::Duration;
 /// A trial lasts no longer than this, whatever the settle time after the switch.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Nobody waits for a copy's answer: it is killed when it has not ended within so many seconds. A
-/// Gunicorn that is stopped while its workers start takes half a minute else.
+/// Nobody waits for a copy's answer: it is killed when it has not ended within so many seconds,
+/// unless the manifest says how long that takes. A Gunicorn that is stopped while its workers start
+/// takes half a minute else.
 const ENDS: u64 = 3;
 
 /// A second copy of a service, and the files that make it.
@@ -101,7 +102,13 @@ fn to_try<'a>(
     let stopped = stopped(work.host, plan, app)?;
     let touched = |unit: &str| {
         let mut units = plan.units.iter();
-        units.any(|one| one.unit == unit && matches!(one.action, Action::Overlap | Action::Restart))
+        units.any(|one| {
+            one.unit == unit
+                && matches!(
+                    one.action,
+                    Action::Overlap | Action::Restart | Action::Rebind
+                )
+        })
     };
     let mut copies = Vec::new();
     for service in &app.services {
@@ -203,9 +210,8 @@ fn second(app: &App, service: &Service) -> Result<Service> {
     copy.name = Name::parse(&name).map_err(|clause| anyhow!("`{name}`: {clause}"))?;
     copy.enable = false;
     copy.restart = "no";
-    let ends = Span::seconds(ENDS);
-    if ends.duration < copy.timeout_stop.duration {
-        copy.timeout_stop = ends;
+    if copy.timeout_stop == Span::seconds(STOPS) {
+        copy.timeout_stop = Span::seconds(ENDS);
     }
     copy.timer = None;
     copy.requires.clear();

@@ -21,7 +21,7 @@ pub use listen::Listen;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
 pub use sandbox::{CAPABILITIES, EXCEPTIONS, Exception, Network, PRESETS, Sandbox, Shape};
 pub use schema::schema;
-pub use service::{Check, Limits, Probe, Service, Socket, Timer, Type, UnitRef, Upgrade};
+pub use service::{Check, Limits, Probe, STOPS, Service, Socket, Timer, Type, UnitRef, Upgrade};
 
 use crate::manifest::{Manifest, Problem, Result};
 use read::Reader;

@@ -156,6 +156,9 @@ pub enum UnitRef {
     Other(UnitName),
 }
 
+/// How long a service has to end when it is told to, in seconds, unless its manifest says so.
+pub const STOPS: u64 = 30;
+
 /// One service of an app.
 #[derive(Debug, Clone)]
 pub struct Service {
@@ -199,7 +202,7 @@ pub struct Service {
     pub restart: &'static str,
     /// `TimeoutStartSec=`
     pub timeout_start: Span,
-    /// `TimeoutStopSec=`
+    /// `TimeoutStopSec=`; [`STOPS`] when the manifest says nothing.
     pub timeout_stop: Span,
     /// `WatchdogSec=`
     pub watchdog: Option<Span>,

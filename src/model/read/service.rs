@@ -4,7 +4,9 @@ use super::timer::timer;
 use super::{Path, Reader, get, one_of, quoted};
 use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
 use crate::model::names::{EnvName, Name, Span, Text, UnitName};
-use crate::model::{Hooks, Limits, Listen, Sandbox, Service, Socket, Type, UnitRef, Upgrade};
+use crate::model::{
+    Hooks, Limits, Listen, STOPS, Sandbox, Service, Socket, Type, UnitRef, Upgrade,
+};
 use std::collections::BTreeMap;
 
 impl Reader<'_> {
@@ -83,7 +85,8 @@ impl Reader<'_> {
                 (None, Type::Oneshot) => Span::forever(),
                 (None, _) => Span::seconds(90),
             },
-            timeout_stop: span("timeout-stop", &table.timeout_stop)?.unwrap_or(Span::seconds(30)),
+            timeout_stop: span("timeout-stop", &table.timeout_stop)?
+                .unwrap_or(Span::seconds(STOPS)),
             watchdog: span("watchdog", &table.watchdog)?,
             limits: limits(key, table.limits.as_ref())?,
             env: self.env(key, table)?,
