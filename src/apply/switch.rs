@@ -27,7 +27,10 @@ fn put(host: &Host, changes: &[FileChange], back: bool) -> Result<()> {
     for change in order {
         let stored = if back { &change.before } else { &change.after };
         let entry = stored.as_ref().map(Stored::entry).transpose()?;
-        if host.root.entry(&change.path).ok().as_ref() != Some(&entry) {
+        if host.root.entry(&change.path).ok().as_ref() == Some(&entry) {
+            // A killed run may have put it there, and synced nothing.
+            batch.name(&change.path);
+        } else {
             batch.put(&change.path, entry.as_ref())?;
         }
         if entry.is_none()
@@ -52,14 +55,13 @@ pub(super) fn drop_if_empty(host: &Host, dir: &str) -> Result<()> {
 pub(super) fn configure(host: &Host, app: &App, tree: &FileTree, plan: &Plan) -> Result<()> {
     let changes = |of: &dyn Fn(&str) -> bool| plan.files.iter().any(|one| of(&one.path));
     let sysusers = format!("{SYSUSERS_DIR}/{}.conf", app.name);
-    if tree.get(&sysusers).is_some()
-        && (!plan.accounts.is_empty() || changes(&|path| path == sysusers))
-    {
+    let users = !plan.accounts.is_empty() || changes(&|path| path == sysusers);
+    if tree.get(&sysusers).is_some() && users {
         host.systemd.sysusers(&host.root, &sysusers)?;
     }
     let tmpfiles = format!("{TMPFILES_DIR}/{}.conf", app.name);
     if let Some(entry) = tree.get(&tmpfiles)
-        && (changes(&|path| path == tmpfiles) || !is_made(host, &entry.text())?)
+        && (users || changes(&|path| path == tmpfiles) || !is_made(host, &entry.text())?)
     {
         host.systemd.tmpfiles(&host.root, &tmpfiles)?;
     }
@@ -71,11 +73,21 @@ pub(super) fn configure(host: &Host, app: &App, tree: &FileTree, plan: &Plan) ->
     }
 }
 
-/// Whether every path of a tmpfiles.d(5) file is there.
+/// Whether every path of a tmpfiles.d(5) file is there, with its kind, mode and user.
 fn is_made(host: &Host, text: &str) -> Result<bool> {
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    for path in lines.filter_map(|line| line.split(' ').nth(1)) {
-        if host.root.meta(path)?.is_none() {
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let mut words = line.split(' ');
+        let (Some(kind), Some(path), Some(mode), Some(user)) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        let Some(meta) = host.root.meta(path)? else {
+            return Ok(false);
+        };
+        let uid = host.root.user(user)?.map(|user| user.uid);
+        let right = u32::from_str_radix(mode, 8) == Ok(meta.mode) && uid == Some(meta.uid);
+        if !right || meta.is_symlink || meta.is_dir != (kind == "d") {
             return Ok(false);
         }
     }

@@ -166,7 +166,7 @@ fn pin(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord, name: &str) -> Result
             why: format!("pinned to {}", record.id),
         }],
         commands: Vec::new(),
-        accounts: Vec::new(),
+        accounts: observed.missing.clone(),
         warnings: Vec::new(),
     };
     let operation = Operation::Pin {

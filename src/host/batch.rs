@@ -63,8 +63,14 @@ impl<'a> Batch<'a> {
                 removed.with_context(|| format!("removing `{}`", real.display()))?;
             }
         }
-        self.parents.extend(real.parent().map(Path::to_owned));
+        self.name(path);
         Ok(())
+    }
+
+    /// Counts a name that is as it should be among those that will be durable.
+    pub fn name(&mut self, path: &str) {
+        let real = self.root.path(path);
+        self.parents.extend(real.parent().map(Path::to_owned));
     }
 
     /// Makes all of it durable.
@@ -72,11 +78,11 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// The operating system's, with the path.
     pub fn end(self) -> Result<()> {
-        for dir in &self.parents {
-            let sync = || -> std::io::Result<()> {
-                // One that is gone has no names.
-                absent(File::open(dir))?.map_or(Ok(()), |dir| dir.sync_all())
-            };
+        // Of a directory that is gone, its own name is what has changed.
+        let there = |dir: &PathBuf| dir.ancestors().find(|dir| dir.is_dir()).map(Path::to_owned);
+        let dirs: BTreeSet<PathBuf> = self.parents.iter().filter_map(there).collect();
+        for dir in dirs {
+            let sync = || File::open(&dir)?.sync_all();
             sync().with_context(|| format!("syncing `{}`", dir.display()))?;
         }
         Ok(())
