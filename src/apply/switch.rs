@@ -61,7 +61,9 @@ pub(super) fn configure(host: &Host, app: &App, tree: &FileTree, plan: &Plan) ->
     }
     let tmpfiles = format!("{TMPFILES_DIR}/{}.conf", app.name);
     if let Some(entry) = tree.get(&tmpfiles)
-        && (users || changes(&|path| path == tmpfiles) || !is_made(host, &entry.text())?)
+        && (users
+            || changes(&|path| path == tmpfiles)
+            || !host.root.unlike_tmpfiles(&entry.text())?.is_empty())
     {
         host.systemd.tmpfiles(&host.root, &tmpfiles)?;
     }
@@ -71,27 +73,6 @@ pub(super) fn configure(host: &Host, app: &App, tree: &FileTree, plan: &Plan) ->
     } else {
         Ok(())
     }
-}
-
-/// Whether every path of a tmpfiles.d(5) file is there, with its kind, mode and user.
-fn is_made(host: &Host, text: &str) -> Result<bool> {
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let mut words = line.split(' ');
-        let (Some(kind), Some(path), Some(mode), Some(user)) =
-            (words.next(), words.next(), words.next(), words.next())
-        else {
-            continue;
-        };
-        let Some(meta) = host.root.meta(path)? else {
-            return Ok(false);
-        };
-        let uid = host.root.user(user)?.map(|user| user.uid);
-        let right = u32::from_str_radix(mode, 8) == Ok(meta.mode) && uid == Some(meta.uid);
-        if !right || meta.is_symlink || meta.is_dir != (kind == "d") {
-            return Ok(false);
-        }
-    }
-    Ok(true)
 }
 
 /// Whether the manager knows a unit by other files than those that are there now.

@@ -2,10 +2,9 @@
 
 use super::{Findings, error, warning};
 use crate::doctor::Patient;
-use crate::host::files as on_disk;
+use crate::host::{Unlike, files as on_disk};
 use crate::model::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::tree::Entry;
-use anyhow::Context as _;
 
 pub(in crate::doctor) fn files(patient: &Patient<'_>) -> Findings {
     let mut out = Vec::new();
@@ -62,52 +61,30 @@ pub(in crate::doctor) fn tmpfiles(patient: &Patient<'_>) -> Findings {
     let Some(Entry::File { bytes, .. }) = patient.tree.get(&path) else {
         return Ok(Vec::new());
     };
-    let text = String::from_utf8_lossy(bytes).into_owned();
     let again = format!("sudo systemd-tmpfiles{} --create {path}", below(patient));
-    let mut out = Vec::new();
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [kind, path, mode, user, ..] = words.as_slice() else {
-            continue;
-        };
-        let Some(meta) = patient.host.root.meta(path)? else {
-            out.push(error(format!("`{path}` is missing"), &again));
-            continue;
-        };
-        if meta.is_dir != kind.starts_with('d') {
-            out.push(error(
-                format!("`{path}` is not what tmpfiles.d makes"),
-                "move it away, then: ".to_owned() + &again,
-            ));
-            continue;
-        }
-        let mode = u32::from_str_radix(mode, 8).context("reading tmpfiles.d")?;
-        if meta.mode != mode {
-            out.push(warning(
-                format!("`{path}` has mode {:04o}, not {mode:04o}", meta.mode),
-                &again,
-            ));
-        }
-        let uid = match *user {
-            "root" => Some(0),
-            user => patient.host.root.user(user)?.map(|user| user.uid),
-        };
-        match uid {
-            None => out.push(error(
-                format!("the user `{user}` is missing"),
-                format!(
-                    "sudo systemd-sysusers{} {SYSUSERS_DIR}/{}.conf",
-                    below(patient),
-                    patient.app.name
-                ),
-            )),
-            Some(uid) if uid != meta.uid => {
-                out.push(error(format!("`{path}` is not owned by `{user}`"), &again));
-            }
-            Some(_) => {}
-        }
-    }
-    Ok(out)
+    let text = String::from_utf8_lossy(bytes);
+    let unlike = patient.host.root.unlike_tmpfiles(&text)?;
+    let findings = unlike.into_iter().map(|(path, how)| match how {
+        Unlike::Missing => error(format!("`{path}` is missing"), &again),
+        Unlike::Kind => error(
+            format!("`{path}` is not what tmpfiles.d makes"),
+            "move it away, then: ".to_owned() + &again,
+        ),
+        Unlike::Mode { is, wanted } => warning(
+            format!("`{path}` has mode {is:04o}, not {wanted:04o}"),
+            &again,
+        ),
+        Unlike::Owner(user) => error(format!("`{path}` is not owned by `{user}`"), &again),
+        Unlike::NoUser(user) => error(
+            format!("the user `{user}` is missing"),
+            format!(
+                "sudo systemd-sysusers{} {SYSUSERS_DIR}/{}.conf",
+                below(patient),
+                patient.app.name
+            ),
+        ),
+    });
+    Ok(findings.collect())
 }
 
 /// What keeps a tool of systemd's from the running host when a tree is looked at.
