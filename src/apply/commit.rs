@@ -5,9 +5,9 @@ use crate::record::{Journal, Mark, State};
 use crate::verify::verify;
 use anyhow::{Context, Result};
 
-/// The new release is healthy: record it. Idempotent, so that recovery may repeat it.
+/// The state says that the new release is healthy: so does its record, and the change is over.
+/// Idempotent, so that recovery may repeat it.
 pub(super) fn commit(work: &Work<'_>, journal: &Journal) -> Result<()> {
-    work.book.set_state(&journal.state_after)?;
     if let Some(id) = &journal.to
         && let Some(mut record) = work.book.release(id)?
     {

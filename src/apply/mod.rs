@@ -1,8 +1,8 @@
 //! The installer: the only stage that changes a host.
 //!
 //! Every change follows one order. The journal is written before the first visible change and
-//! names, for each of them, how to undo it; the commit is its last record. A killed run is
-//! ended by [`recover`], in the old state or the new one, never between.
+//! names, for each of them, how to undo it; the state is written after the last, and is the
+//! commit. A killed run is ended by [`recover`], in the old state or the new one, never between.
 
 mod accounts;
 mod activate;
@@ -228,10 +228,7 @@ pub fn apply(
             })
         }),
     };
-    let outcome = outcome.and_then(|()| {
-        journal.step = Step::Committing;
-        work.book.set_journal(&journal)
-    });
+    let outcome = outcome.and_then(|()| work.book.set_state(&journal.state_after));
     match outcome {
         Ok(()) => Ok(match commit(work, &journal) {
             Ok(()) => Outcome::Done,
@@ -284,6 +281,7 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Re
         after.since = Some(host::now().to_string());
     }
     after.live = Some(plan.to.clone());
+    after.change = Some(work.trace.clone());
     Ok(Journal {
         format: FORMAT,
         trace_id: work.trace.clone(),

@@ -69,7 +69,7 @@ fn end(work: &Work<'_>, units: Units) -> Result<Recovered> {
         remove::finish(work, &journal)?;
         return Ok(Recovered::New(None));
     }
-    if journal.step == Step::Committing {
+    if journal.is_proven(&work.book.state()?) {
         work.host.systemd.stop(&journal.units.standins)?;
         commit(work, &journal)?;
         return Ok(Recovered::New(journal.to));
@@ -89,7 +89,7 @@ pub(super) fn turn_back(work: &Work<'_>, journal: &mut Journal) -> Result<()> {
         return Ok(());
     };
     match work.book.journal() {
-        Ok(Some(there)) if there.step != Step::Committing => Ok(()),
+        Ok(Some(there)) if !there.is_proven(&work.book.state()?) => Ok(()),
         _ => Err(error),
     }
 }

@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
-    /// Files, link and units are being changed: recovery goes back.
+    /// Files, link and units are being changed: recovery goes back, unless the state says that the
+    /// new release has passed its checks.
     Switching,
     /// The change failed and is being put back: recovery goes on with that.
     Reverting,
-    /// The new release passed its checks: recovery goes forward.
+    /// A removal has taken everything out of sight: recovery goes on to its end.
     Committing,
 }
 
@@ -131,4 +132,49 @@ pub struct Journal {
     pub state_before: State,
     /// The state to record when it goes forward.
     pub state_after: State,
+}
+
+impl Journal {
+    /// Whether the change goes forward from here: the state that it leads to is written down,
+    /// which is the last thing before its end.
+    pub fn is_proven(&self, state: &State) -> bool {
+        match self.step {
+            Step::Switching => state.change.as_ref() == Some(&self.trace_id),
+            Step::Reverting => false,
+            Step::Committing => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Journal, State, Step, Units};
+
+    #[test]
+    fn only_its_own_state_proves_a_change() {
+        let mut journal = Journal {
+            format: 1,
+            trace_id: "b".to_owned(),
+            operation: "deploy".to_owned(),
+            step: Step::Switching,
+            from: None,
+            to: None,
+            files: Vec::new(),
+            units: Units::default(),
+            purge: false,
+            state_before: State::default(),
+            state_after: State::default(),
+        };
+        let state = |change: Option<&str>| State {
+            change: change.map(str::to_owned),
+            ..State::default()
+        };
+        assert!(!journal.is_proven(&state(None)));
+        assert!(!journal.is_proven(&state(Some("a"))));
+        assert!(journal.is_proven(&state(Some("b"))));
+        journal.step = Step::Reverting;
+        assert!(!journal.is_proven(&state(Some("b"))));
+        journal.step = Step::Committing;
+        assert!(journal.is_proven(&state(None)));
+    }
 }

@@ -86,6 +86,10 @@ pub struct State {
     pub pins: BTreeMap<String, String>,
     /// When the live release went live.
     pub since: Option<String>,
+    /// The trace id of the change that wrote this. A change under way is proven once it is its
+    /// own ([`Journal::is_proven`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
 }
 
 /// The records of one app.

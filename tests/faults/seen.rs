@@ -56,6 +56,7 @@ impl Seen {
             text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
         if let Some(fields) = state.as_object_mut() {
             fields.remove("since");
+            fields.remove("change");
         }
         Self {
             current: fs::read_link(root.join("opt/demo/current"))

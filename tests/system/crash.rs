@@ -185,7 +185,8 @@ pub fn power_cut_in_a_change_is_ended_before_services_start(machine: &Machine) {
     machine.robotctl("doctor").exits(0);
 
     killed_when(machine, "unlink", "3.0", |machine| {
-        step(machine).contains("committing")
+        let state = machine.ok("cat /var/lib/robotctl/demo/state.json");
+        step(machine).contains("switching") && state.contains("\"live\": \"3.0-")
     });
     let new = current(machine);
     machine.cut_power();
