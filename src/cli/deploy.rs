@@ -7,7 +7,7 @@ use crate::apply::{
     About, Operation, Outcome, Work, accounts, apply, hooks, newcomer, observe, observe_payload,
     precheck, preflight, programs, prune, soak, space, strangers,
 };
-use crate::host;
+use crate::host::{self, Batch};
 use crate::model::App;
 use crate::plan::{Candidate, Observed, PayloadPlan, Plan, plan};
 use crate::record::{Book, FORMAT, Mark, ReleaseRecord, Stored};
@@ -209,10 +209,10 @@ fn deploy(
     }
     let tight = std::mem::take(&mut observed.tight);
     drop(observed);
-    record(ctx, work, loaded, prepared, &id)?;
+    let records = record(ctx, work, loaded, prepared, &id)?;
     work.book.reserve();
     let ready = || -> Result<()> {
-        publish(&ctx.host, app, filled, &id)?;
+        publish(&ctx.host, app, filled, &id, records)?;
         programs(&ctx.host, app, &id)?;
         preview::understood(ctx, loaded, &prepared.tree)
     };
@@ -279,27 +279,26 @@ fn remember(work: &Work<'_>, id: &str, prepared: &mut Prepared, observed: &Obser
     work.book.set_payload(id, prepared.draft.finish())
 }
 
-/// Writes down what the release is, before it is there: a record without a release is swept, a
-/// release without a record would be a stranger that nobody removes.
-fn record(
+/// What the release is, to be written down before it is there: a record without a release is swept,
+/// a release without a record would be a stranger that nobody removes.
+fn record<'a>(
     ctx: &Ctx,
-    work: &Work<'_>,
+    work: &Work<'a>,
     loaded: &Loaded,
     prepared: &mut Prepared,
     id: &str,
-) -> Result<()> {
+) -> Result<Batch<'a>> {
     // The live release from a source that nobody touched: what is written down is right.
-    if prepared.draft.is_hashed() {
-        if let Some(known) = work.book.payload(id)?
-            && is_staged(&ctx.host, &loaded.app, id)?
-        {
-            prepared.draft.payload.placed_as(&known);
-        }
-        work.book.set_payload(id, prepared.draft.finish())?;
+    let is_read = prepared.draft.is_hashed();
+    if is_read
+        && let Some(known) = work.book.payload(id)?
+        && is_staged(&ctx.host, &loaded.app, id)?
+    {
+        prepared.draft.payload.placed_as(&known);
     }
     let known = work.book.release(id)?;
     let files = prepared.tree.iter();
-    work.book.set_release(&ReleaseRecord {
+    let record = ReleaseRecord {
         format: FORMAT,
         id: id.to_owned(),
         manifest: loaded.text.clone(),
@@ -315,7 +314,9 @@ fn record(
             Some(record) if record.mark == Mark::Good => Mark::Good,
             _ => Mark::Staged,
         },
-    })
+    };
+    let payload = is_read.then(|| prepared.draft.finish());
+    work.book.release_begun(&record, payload)
 }
 
 /// Takes away a release that this command staged and that never became live.

@@ -1,8 +1,8 @@
 //! Files and links that are replaced in one step; several of them, durable together.
 
-use super::Root;
 use super::leftovers::beside;
 use super::root::absent;
+use super::{Flush, Root};
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
@@ -11,13 +11,32 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-/// Changes of which the names are not on the disk yet. A directory is synced once, however many
+/// Changes that get their names at its end, or never. A directory is synced once, however many
 /// names in it change.
 #[derive(Debug)]
-#[must_use = "nothing is durable before its end"]
+#[must_use = "nothing has a name before its end"]
 pub struct Batch<'a> {
     root: &'a Root,
+    ready: Vec<Ready>,
     parents: BTreeSet<PathBuf>,
+}
+
+/// What is there under a name that nobody reads. It is removed again unless it gets its own.
+#[derive(Debug)]
+pub(super) struct Ready {
+    temporary: PathBuf,
+    real: PathBuf,
+    is_link: bool,
+    is_named: bool,
+}
+
+impl Drop for Ready {
+    fn drop(&mut self) {
+        if !self.is_named {
+            // What cannot be removed now, the next run sweeps away.
+            let _ = fs::remove_file(&self.temporary);
+        }
+    }
 }
 
 impl Root {
@@ -39,12 +58,12 @@ impl<'a> Batch<'a> {
     pub fn new(root: &'a Root) -> Self {
         Self {
             root,
+            ready: Vec::new(),
             parents: BTreeSet::new(),
         }
     }
 
-    /// Puts an entry in place, or removes what is there. The content is on the disk before the
-    /// name is there.
+    /// Writes an entry, which gets its name at the end; or removes what is there, at once.
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -56,8 +75,10 @@ impl<'a> Batch<'a> {
             self.root.make_dir(parent, 0o755)?;
         }
         match entry {
-            Some(Entry::File { mode, bytes }) => replace_file(&real, bytes, *mode)?,
-            Some(Entry::Symlink(target)) => replace_link(&real, target)?,
+            Some(Entry::File { mode, bytes }) => {
+                self.ready.push(Ready::file(real, bytes, *mode)?);
+            }
+            Some(Entry::Symlink(target)) => self.ready.push(Ready::link(real, target)?),
             None => {
                 let removed = absent(fs::remove_file(&real));
                 removed.with_context(|| format!("removing `{}`", real.display()))?;
@@ -73,11 +94,31 @@ impl<'a> Batch<'a> {
         self.parents.extend(real.parent().map(Path::to_owned));
     }
 
-    /// Makes all of it durable.
+    /// Gives everything its name, durably: its content is on the disk before.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn end(self) -> Result<()> {
+        self.ready.iter().try_for_each(Ready::sync)?;
+        self.publish()
+    }
+
+    /// As [`Batch::end`], after a flush: what lies on its file system is on the disk by that.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn end_with(self, flush: &mut Flush) -> Result<()> {
+        flush.end()?;
+        let mut ready = self.ready.iter();
+        ready.try_for_each(|one| match flush.covers(&one.temporary) {
+            true => Ok(()),
+            false => one.sync(),
+        })?;
+        self.publish()
+    }
+
+    fn publish(mut self) -> Result<()> {
+        self.ready.iter_mut().try_for_each(Ready::publish)?;
         // Of a directory that is gone, its own name is what has changed.
         let there = |dir: &PathBuf| dir.ancestors().find(|dir| dir.is_dir()).map(Path::to_owned);
         let dirs: BTreeSet<PathBuf> = self.parents.iter().filter_map(there).collect();
@@ -89,32 +130,101 @@ impl<'a> Batch<'a> {
     }
 }
 
-/// Replaces a file; its content is on the disk then, its name may not be.
-pub(super) fn replace_file(real: &Path, bytes: &[u8], mode: u32) -> Result<()> {
-    let make = |temporary: &Path| -> std::io::Result<()> {
-        let mut file = File::options()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(temporary)?;
-        file.write_all(bytes)?;
-        file.set_permissions(Permissions::from_mode(mode))?;
-        file.sync_all()
-    };
-    replace(real, make).with_context(|| format!("writing `{}`", real.display()))
+impl Ready {
+    /// The temporary name is unique: a leftover of a killed run can never be published or be in
+    /// the way.
+    fn new(real: PathBuf, is_link: bool) -> Self {
+        Self {
+            temporary: beside(&real),
+            real,
+            is_link,
+            is_named: false,
+        }
+    }
+
+    /// A file.
+    pub(super) fn file(real: PathBuf, bytes: &[u8], mode: u32) -> Result<Self> {
+        let ready = Self::new(real, false);
+        let write = || -> std::io::Result<()> {
+            let mut file = File::options()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(&ready.temporary)?;
+            file.write_all(bytes)?;
+            file.set_permissions(Permissions::from_mode(mode))
+        };
+        write().with_context(|| ready.doing())?;
+        Ok(ready)
+    }
+
+    /// A symbolic link.
+    pub(super) fn link(real: PathBuf, target: &str) -> Result<Self> {
+        let ready = Self::new(real, true);
+        symlink(target, &ready.temporary).with_context(|| ready.doing())?;
+        Ok(ready)
+    }
+
+    /// Brings the content to the disk; that of a link comes with its name.
+    pub(super) fn sync(&self) -> Result<()> {
+        if self.is_link {
+            return Ok(());
+        }
+        let sync = || File::open(&self.temporary)?.sync_all();
+        sync().with_context(|| self.doing())
+    }
+
+    /// Gives it its name, which may not be on the disk then.
+    pub(super) fn publish(&mut self) -> Result<()> {
+        fs::rename(&self.temporary, &self.real).with_context(|| self.doing())?;
+        self.is_named = true;
+        Ok(())
+    }
+
+    fn doing(&self) -> String {
+        format!("writing `{}`", self.real.display())
+    }
 }
 
-/// Replaces a link; its name may not be on the disk then.
-pub(super) fn replace_link(real: &Path, target: &str) -> Result<()> {
-    replace(real, |temporary| symlink(target, temporary))
-        .with_context(|| format!("pointing `{}` at `{target}`", real.display()))
-}
+#[cfg(test)]
+mod tests {
+    use super::{Batch, Entry, Flush, Root};
 
-/// Makes something new and gives it a name that may be taken. The temporary name is unique: a
-/// leftover of a killed run can never be published or be in the way.
-fn replace(real: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
-    let temporary = beside(real);
-    make(&temporary)
-        .and_then(|()| fs::rename(&temporary, real))
-        .inspect_err(|_| drop(fs::remove_file(&temporary)))
+    #[test]
+    fn names_come_at_the_end_or_never() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        let list = || root.list("/d").unwrap();
+        let link = Entry::Symlink("f".to_owned());
+        let entries = [("/d/f", Entry::file("x")), ("/d/l", link)];
+        let begun = || {
+            let mut batch = Batch::new(&root);
+            for (path, entry) in &entries {
+                batch.put(path, Some(entry)).unwrap();
+            }
+            assert_eq!(list().len(), 2);
+            assert!(list().iter().all(|name| name.starts_with('.')));
+            batch
+        };
+        drop(begun());
+        assert_eq!(list(), [""; 0]);
+        begun().end().unwrap();
+        assert_eq!(list(), ["f", "l"]);
+        for (path, entry) in &entries {
+            assert_eq!(root.entry(path).unwrap().as_ref(), Some(entry));
+            root.remove_file(path).unwrap();
+        }
+        let mut flush = Flush::begin(dir.path()).unwrap();
+        begun().end_with(&mut flush).unwrap();
+        assert_eq!(list(), ["f", "l"]);
+    }
+
+    #[test]
+    fn a_flush_covers_its_own_file_system_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let flush = Flush::begin(dir.path()).unwrap();
+        assert!(flush.covers(dir.path()));
+        assert!(!flush.covers(std::path::Path::new("/proc/self")));
+        assert!(!flush.covers(&dir.path().join("absent")));
+    }
 }

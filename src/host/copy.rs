@@ -43,6 +43,8 @@ impl From<blake3::Hash> for Content {
 pub struct Dir {
     file: File,
     path: PathBuf,
+    /// Who we are: whose files may be shared.
+    uid: u32,
     /// Whether the file system of this directory refused to clone.
     cannot_clone: AtomicBool,
 }
@@ -68,6 +70,7 @@ impl Dir {
         Ok(Self {
             file,
             path: path.to_owned(),
+            uid: nix::unistd::geteuid().as_raw(),
             cannot_clone: AtomicBool::new(false),
         })
     }
@@ -81,6 +84,7 @@ impl Dir {
         Ok(Self {
             file: open_beneath(&self.file, name, OFlags::PATH | OFlags::DIRECTORY)?,
             path: self.path.join(path),
+            uid: self.uid,
             cannot_clone: AtomicBool::new(true),
         })
     }
@@ -184,7 +188,7 @@ impl Dir {
             && there == *placed
             && stat.st_mode & 0o7777 == wanted.mode
             && u64::try_from(stat.st_size) == Ok(wanted.len)
-            && stat.st_uid == nix::unistd::geteuid().as_raw()
+            && stat.st_uid == self.uid
             && linkat(
                 &self.file,
                 wanted.path,

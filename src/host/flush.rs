@@ -3,9 +3,10 @@
 //! A disk that waits until the last file is copied has nothing to do meanwhile, and the copying
 //! nothing to do afterwards.
 
-use super::processors;
+use super::threads::processors;
 use anyhow::{Context, Result};
 use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -13,9 +14,6 @@ use std::thread::JoinHandle;
 
 /// Bytes after which what is there is written.
 const STRIDE: u64 = 16 * 1024 * 1024;
-
-/// What a new file takes beside its content: an inode, and its place in the directory.
-const FILE: u64 = 4096;
 
 /// Writes the file system that holds a tree to the disk. It is opened before the first file is
 /// made: what cannot be written then shows here, whoever else hears of it first (syncfs(2)).
@@ -57,11 +55,10 @@ impl Flush {
         open().with_context(|| format!("opening `{}`", path.display()))
     }
 
-    /// Makes known that files were made, and how many bytes they hold.
-    pub fn wrote(&self, files: usize, bytes: u64) {
-        let more = bytes + FILE * files as u64;
-        let before = self.written.fetch_add(more, Ordering::Relaxed);
-        if before / STRIDE != (before + more) / STRIDE {
+    /// Makes known that something was written, and how many bytes the disk takes for it.
+    pub fn wrote(&self, bytes: u64) {
+        let before = self.written.fetch_add(bytes, Ordering::Relaxed);
+        if before / STRIDE != (before + bytes) / STRIDE {
             self.hurry();
         }
     }
@@ -84,6 +81,13 @@ impl Flush {
             .map_or(Ok(()), Early::end)
             .and_then(|()| sync(&self.dir))
             .with_context(|| format!("syncing the file system of `{}`", self.path.display()))
+    }
+
+    /// Whether a file lies on the file system that is written.
+    pub(super) fn covers(&self, path: &Path) -> bool {
+        let device = |meta: std::io::Result<std::fs::Metadata>| meta.map(|meta| meta.dev()).ok();
+        let ours = device(self.dir.metadata());
+        ours.is_some() && ours == device(std::fs::symlink_metadata(path))
     }
 }
 
@@ -122,7 +126,7 @@ mod tests {
         for count in [0, 1, 3] {
             let mut flush = Flush::begin(dir.path())?;
             std::fs::write(dir.path().join("f"), "x")?;
-            (0..count).for_each(|_| flush.wrote(1, STRIDE));
+            (0..count).for_each(|_| flush.wrote(STRIDE));
             flush.hurry();
             flush.end()?;
             flush.end()?;

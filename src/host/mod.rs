@@ -30,6 +30,7 @@ mod root;
 mod runner;
 mod signals;
 mod systemd;
+mod threads;
 mod users;
 mod waiting;
 mod walk;
@@ -50,6 +51,7 @@ pub use root::{Meta, Root};
 pub use runner::{Command, Output};
 pub use signals::{Held, heeding_signals, hold_signals, interrupted};
 pub use systemd::{Systemd, UnitState};
+pub(crate) use threads::{both, on_every_processor, on_every_processor_and_one};
 pub use users::User;
 pub use waiting::waiting;
 pub use walk::{Found, Stamp, walk};
@@ -125,22 +127,4 @@ pub fn random_hex(bytes: usize) -> Result<String> {
     Ok(buffer
         .iter()
         .fold(String::new(), |text, byte| text + &format!("{byte:02x}")))
-}
-
-/// How many threads work at once.
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(2, |count| count.get().min(8))
-}
-
-/// Runs `work` once on every processor, up to eight; with one, there is no other thread.
-pub(crate) fn on_every_processor(work: impl Fn() + Sync) {
-    let count = processors();
-    if count == 1 {
-        return work();
-    }
-    std::thread::scope(|scope| {
-        for _ in 0..count {
-            scope.spawn(&work);
-        }
-    });
 }

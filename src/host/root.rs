@@ -4,7 +4,7 @@
 //! [`Root::symlink_atomic`]: a temporary file of a unique name in the same directory, fsync,
 //! rename(2), fsync of the directory. A reader sees the old file or the new one.
 
-use super::batch::{replace_file, replace_link};
+use super::batch::Ready;
 use super::resolve::resolve;
 use crate::tree::Entry;
 use anyhow::{Context, Result, bail};
@@ -206,10 +206,7 @@ impl Root {
     /// # Errors
     /// The operating system's, with the path; the old file is then still there.
     pub fn write_atomic(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
-        let real = self.path(path);
-        replace_file(&real, bytes, mode)?;
-        self.sync_parent(&real)
-            .with_context(|| format!("writing `{}`", real.display()))
+        self.replace(Ready::file(self.path(path), bytes, mode)?, path)
     }
 
     /// Replaces a symbolic link in one step, durably.
@@ -217,10 +214,15 @@ impl Root {
     /// # Errors
     /// The operating system's, with the path; the old link is then still there.
     pub fn symlink_atomic(&self, path: &str, target: &str) -> Result<()> {
+        self.replace(Ready::link(self.path(path), target)?, path)
+    }
+
+    fn replace(&self, mut ready: Ready, path: &str) -> Result<()> {
+        ready.sync()?;
+        ready.publish()?;
         let real = self.path(path);
-        replace_link(&real, target)?;
         self.sync_parent(&real)
-            .with_context(|| format!("pointing `{}` at `{target}`", real.display()))
+            .with_context(|| format!("writing `{}`", real.display()))
     }
 
     /// Removes a file or link, durably; it is fine when it is not there.

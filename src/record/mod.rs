@@ -26,7 +26,6 @@ pub use release::{Mark, ReleaseRecord};
 use crate::host::Root;
 use crate::model::Layout;
 use crate::model::layout::BOOKS_DIR;
-use crate::stage::{Head, Payload};
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -250,88 +249,6 @@ impl Book {
         self.root.remove_file(&self.path("journal.json"))
     }
 
-    /// What is known of a release.
-    ///
-    /// # Errors
-    /// When the file is there and cannot be read.
-    pub fn release(&self, id: &str) -> Result<Option<ReleaseRecord>> {
-        self.read(&format!("releases/{id}.json"))
-    }
-
-    /// Replaces what is known of a release.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn set_release(&self, record: &ReleaseRecord) -> Result<()> {
-        self.write(&format!("releases/{}.json", record.id), record)
-    }
-
-    /// The payload of a release; `None` when it was not kept.
-    ///
-    /// # Errors
-    /// When the file is there and cannot be read.
-    pub fn payload(&self, id: &str) -> Result<Option<Payload>> {
-        let bytes = self.root.read(&self.index(id))?;
-        Ok(bytes.and_then(|bytes| Payload::from_index(&bytes)))
-    }
-
-    /// What is known of the payload of a release as a whole; `None` when it was not kept.
-    ///
-    /// # Errors
-    /// When the file is there and cannot be read.
-    pub fn payload_head(&self, id: &str) -> Result<Option<Head>> {
-        let bytes = self.root.read(&self.index(id))?;
-        Ok(bytes.and_then(|bytes| Head::read(&bytes)))
-    }
-
-    /// Keeps the payload of a release.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn set_payload(&self, id: &str, payload: &Payload) -> Result<()> {
-        let bytes = payload.to_index();
-        self.root.write_atomic(&self.index(id), &bytes, 0o600)
-    }
-
-    /// Ids of all releases that have a record.
-    ///
-    /// # Errors
-    /// When the directory cannot be listed.
-    pub fn releases(&self) -> Result<Vec<String>> {
-        self.ids(".json")
-    }
-
-    /// Ids of all releases of which something is written down, if only a part.
-    ///
-    /// # Errors
-    /// When the directory cannot be listed.
-    pub fn begun(&self) -> Result<Vec<String>> {
-        let mut ids = self.ids(".json")?;
-        ids.extend(self.ids(".index")?);
-        ids.sort();
-        ids.dedup();
-        Ok(ids)
-    }
-
-    fn ids(&self, suffix: &str) -> Result<Vec<String>> {
-        let names = self.root.list(&self.path("releases"))?;
-        let ids = names.iter().filter_map(|name| name.strip_suffix(suffix));
-        Ok(ids
-            .filter(|id| !id.starts_with('.'))
-            .map(str::to_owned)
-            .collect())
-    }
-
-    /// Forgets a release.
-    ///
-    /// # Errors
-    /// When a file cannot be removed.
-    pub fn forget(&self, id: &str) -> Result<()> {
-        self.root.remove_file(&self.index(id))?;
-        self.root
-            .remove_file(&self.path(&format!("releases/{id}.json")))
-    }
-
     /// Keeps space for going back on a full disk; it is fine when there is none.
     pub fn reserve(&self) {
         let path = self.path("reserve");
@@ -350,10 +267,6 @@ impl Book {
         {
             let _ = self.root.remove_file(&self.path("reserve"));
         }
-    }
-
-    fn index(&self, id: &str) -> String {
-        self.path(&format!("releases/{id}.index"))
     }
 
     fn path(&self, name: &str) -> String {
@@ -377,9 +290,13 @@ impl Book {
     }
 
     fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
-        let mut text = serde_json::to_string_pretty(value).context("writing a record")?;
-        text.push('\n');
         self.root
-            .write_atomic(&self.path(name), text.as_bytes(), 0o600)
+            .write_atomic(&self.path(name), &text(value)?, 0o600)
     }
+}
+
+fn text<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(value).context("writing a record")?;
+    text.push(b'\n');
+    Ok(text)
 }

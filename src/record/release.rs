@@ -1,9 +1,12 @@
-//! What is known of one release.
+//! What is known of each release.
 
 use super::journal::Stored;
+use super::{Book, text};
+use crate::host::Batch;
 use crate::manifest::parse;
 use crate::model::App;
-use crate::tree::FileTree;
+use crate::stage::{Head, Payload};
+use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -64,5 +67,115 @@ impl ReleaseRecord {
             tree.insert(path, stored.entry()?);
         }
         Ok(tree)
+    }
+}
+
+impl Book {
+    /// What is known of a release.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn release(&self, id: &str) -> Result<Option<ReleaseRecord>> {
+        self.read(&format!("releases/{id}.json"))
+    }
+
+    /// Replaces what is known of a release.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_release(&self, record: &ReleaseRecord) -> Result<()> {
+        self.write(&format!("releases/{}.json", record.id), record)
+    }
+
+    /// The payload of a release; `None` when it was not kept.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn payload(&self, id: &str) -> Result<Option<Payload>> {
+        let bytes = self.root.read(&self.index(id))?;
+        Ok(bytes.and_then(|bytes| Payload::from_index(&bytes)))
+    }
+
+    /// What is known of the payload of a release as a whole; `None` when it was not kept.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn payload_head(&self, id: &str) -> Result<Option<Head>> {
+        let bytes = self.root.read(&self.index(id))?;
+        Ok(bytes.and_then(|bytes| Head::read(&bytes)))
+    }
+
+    /// Keeps the payload of a release.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_payload(&self, id: &str, payload: &Payload) -> Result<()> {
+        let bytes = payload.to_index();
+        self.root.write_atomic(&self.index(id), &bytes, 0o600)
+    }
+
+    /// What writes down a release that is being staged: its payload, unless that is known, and
+    /// its record.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn release_begun(
+        &self,
+        record: &ReleaseRecord,
+        payload: Option<&Payload>,
+    ) -> Result<Batch<'_>> {
+        let mut batch = Batch::new(&self.root);
+        let id = &record.id;
+        let index = payload.map(|payload| (self.index(id), payload.to_index()));
+        for (path, bytes) in index.into_iter().chain([(self.record(id), text(record)?)]) {
+            batch.put(&path, Some(&Entry::File { mode: 0o600, bytes }))?;
+        }
+        Ok(batch)
+    }
+
+    /// Ids of all releases that have a record.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn releases(&self) -> Result<Vec<String>> {
+        self.ids(".json")
+    }
+
+    /// Ids of all releases of which something is written down, if only a part.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed.
+    pub fn begun(&self) -> Result<Vec<String>> {
+        let mut ids = self.ids(".json")?;
+        ids.extend(self.ids(".index")?);
+        ids.sort();
+        ids.dedup();
+        Ok(ids)
+    }
+
+    fn ids(&self, suffix: &str) -> Result<Vec<String>> {
+        let names = self.root.list(&self.path("releases"))?;
+        let ids = names.iter().filter_map(|name| name.strip_suffix(suffix));
+        Ok(ids
+            .filter(|id| !id.starts_with('.'))
+            .map(str::to_owned)
+            .collect())
+    }
+
+    /// Forgets a release.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn forget(&self, id: &str) -> Result<()> {
+        self.root.remove_file(&self.index(id))?;
+        self.root.remove_file(&self.record(id))
+    }
+
+    fn record(&self, id: &str) -> String {
+        self.path(&format!("releases/{id}.json"))
+    }
+
+    fn index(&self, id: &str) -> String {
+        self.path(&format!("releases/{id}.index"))
     }
 }

@@ -1,7 +1,7 @@
 //! Archives: `.tar`, alone or compressed. Members are judged as files of a directory are.
 
 use super::BUFFER;
-use super::fill::{Live, Watch};
+use super::fill::{COPIED, LINKED, Live, Watch};
 use super::links::inside;
 use super::payload::{Item, Kind, Payload, Refused, plain_name};
 use super::scan::{Draft, Exclude, no_setuid, special};
@@ -256,6 +256,7 @@ pub(super) fn unpack(
     to: &Dir,
     watch: &Watch<'_>,
 ) -> Result<()> {
+    let live = live.and_then(|live| live.dir("", to));
     let mut missing = BTreeMap::new();
     for at in 0..draft.payload.items.len() {
         let Some(item) = draft.payload.items.get(at) else {
@@ -264,9 +265,9 @@ pub(super) fn unpack(
         let Kind::File { len, .. } = item.kind else {
             continue;
         };
-        if let Some(placed) = live.and_then(|live| live.link(at, item, to)) {
+        if let Some(placed) = live.as_ref().and_then(|live| live.link(at, item)) {
             draft.placed(at, placed);
-            watch.done(1, len, 0);
+            watch.done(len, LINKED);
         } else {
             missing.insert(item.path.clone(), at);
         }
@@ -300,7 +301,7 @@ pub(super) fn unpack(
             }
             draft.placed(at, placed);
             missing.remove(&name);
-            watch.done(1, len, len);
+            watch.done(len, COPIED + len);
             Ok(())
         },
     )?;

@@ -5,7 +5,7 @@ use super::payload::{Item, Kind, Payload};
 use super::scan::{Draft, Source};
 use super::{BUFFER, Base, STAGING, archive};
 use crate::host::copy::{Content, Dir, Placed, Wanted};
-use crate::host::{Flush, Host, files, on_every_processor};
+use crate::host::{Flush, Host, both, files, on_every_processor_and_one};
 use crate::model::App;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
@@ -17,6 +17,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Files that one thread takes at a time, of one directory: two threads that make files in the
 /// same one wait for each other.
 const CHUNK: usize = 256;
+
+/// Bytes that a second name takes on the disk: an entry of a directory, and the inode once more.
+pub(super) const LINKED: u64 = 512;
+
+/// Bytes that a copy takes beside its content: an inode, and an entry of a directory.
+pub(super) const COPIED: u64 = 4096;
 
 /// A staged tree that has no name yet: it is removed again unless it is published.
 #[derive(Debug)]
@@ -55,24 +61,24 @@ pub fn fill<'a>(
     let flush = Flush::begin(&host.root.followed(&app.layout.releases()))?;
     let filled = Filled { host, path, flush };
     let dir = host.root.path(&filled.path);
-    let items = draft.payload.items.iter();
-    let dirs = items.clone().filter(|item| item.kind == Kind::Dir);
-    files::make_plain_dirs(&dir, dirs.map(|item| dir.join(&item.path)))?;
-    for item in items {
-        if let Kind::Link(target) = &item.kind {
-            files::make_link(target, &dir.join(&item.path))?;
-        }
-    }
-    let to = Dir::open(&dir)?;
+    let payload = &draft.payload;
+    let make = || -> Result<()> {
+        let dirs = payload.items.iter().filter(|item| item.kind == Kind::Dir);
+        files::make_plain_dirs(&dir, dirs.map(|item| dir.join(&item.path)))?;
+        payload.items.iter().try_for_each(|item| match &item.kind {
+            Kind::Link(target) => files::make_link(target, &dir.join(&item.path)),
+            Kind::Dir | Kind::File { .. } => Ok(()),
+        })
+    };
     // A build command may write to any file of the tree: it gets no shared ones.
     let base = base.filter(|_| app.release.build.is_empty());
-    let live = match base {
-        Some(base) => Some(Live {
-            dir: Dir::open(&host.root.path(&app.layout.release(base.id)))?,
-            placed: shared(&draft.payload, base.payload),
-        }),
-        None => None,
+    let share = || match base {
+        Some(base) => Live::new(host, app, base, payload).map(Some),
+        None => Ok(None),
     };
+    let (live, ended) = both(share, make);
+    let live = ended.and(live)?;
+    let to = Dir::open(&dir)?;
     let watch = Watch {
         progress,
         flush: &filled.flush,
@@ -97,10 +103,10 @@ pub(super) struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    /// So many files with so many bytes, of which some had to be written.
-    pub(super) fn done(&self, files: usize, bytes: u64, written: u64) {
+    /// Files with so many bytes, for which the disk takes so many ([`LINKED`], [`COPIED`]).
+    pub(super) fn done(&self, bytes: u64, written: u64) {
         self.progress.inc(bytes);
-        self.flush.wrote(files, written);
+        self.flush.wrote(written);
     }
 }
 
@@ -111,40 +117,40 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Gives the file at `at` a second name, if it is still what was once placed.
-    pub(super) fn link(&self, at: usize, item: &Item, to: &Dir) -> Option<Placed> {
-        let placed = self.placed.get(at).copied().flatten()?;
-        self.dir.link(&item.wanted(), &placed, to).then_some(placed)
+    fn new(host: &Host, app: &App, base: &Base<'_>, payload: &Payload) -> Result<Self> {
+        Ok(Self {
+            dir: Dir::open(&host.root.path(&app.layout.release(base.id)))?,
+            placed: shared(payload, base.payload),
+        })
     }
 
-    /// The way to one directory of both trees, so that it is looked up once for all its files; none
-    /// when there is nothing to share.
-    fn way<'a>(&'a self, dir: &'a str, to: &Dir) -> Option<Way<'a>> {
-        let (old, new) = (self.dir.below(dir).ok()?, to.below(dir).ok()?);
-        let live = self;
-        Some(Way {
-            live,
-            dir,
-            old,
-            new,
+    /// One directory of both trees, so that it is looked up once for all its files; none when there
+    /// is nothing to share.
+    pub(super) fn dir(&self, path: &str, to: &Dir) -> Option<LiveDir<'_>> {
+        Some(LiveDir {
+            placed: &self.placed,
+            name_at: if path.is_empty() { 0 } else { path.len() + 1 },
+            old: self.dir.below(path).ok()?,
+            new: to.below(path).ok()?,
         })
     }
 }
 
 /// One directory, in the live release and in the staged tree.
-struct Way<'a> {
-    live: &'a Live,
-    dir: &'a str,
+pub(super) struct LiveDir<'a> {
+    placed: &'a [Option<Placed>],
+    /// Where the rest of a path that lies in it begins.
+    name_at: usize,
     old: Dir,
     new: Dir,
 }
 
-impl Way<'_> {
-    fn link(&self, at: usize, item: &Item) -> Option<Placed> {
-        let placed = self.live.placed.get(at).copied().flatten()?;
-        let name = item.path.strip_prefix(self.dir)?.trim_start_matches('/');
+impl LiveDir<'_> {
+    /// Gives the file at `at` a second name, if it is still what was once placed.
+    pub(super) fn link(&self, at: usize, item: &Item) -> Option<Placed> {
+        let placed = self.placed.get(at).copied().flatten()?;
         let wanted = Wanted {
-            path: name,
+            path: item.path.get(self.name_at..)?,
             ..item.wanted()
         };
         self.old.link(&wanted, &placed, &self.new).then_some(placed)
@@ -191,7 +197,7 @@ fn by_directory(payload: &Payload) -> Vec<Vec<u32>> {
 struct Done {
     placed: Vec<(u32, Placed)>,
     digests: Vec<(u32, Content)>,
-    /// Bytes that were copied.
+    /// Bytes that the disk takes.
     written: u64,
 }
 
@@ -207,7 +213,7 @@ fn copy(
     let next = AtomicUsize::new(0);
     let results: Mutex<Result<Vec<Done>>> = Mutex::new(Ok(Vec::new()));
     let shared: &Draft = draft;
-    on_every_processor(|| {
+    on_every_processor_and_one(|| {
         let mut own = Done::default();
         let mut buffer = vec![0; BUFFER];
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -216,10 +222,10 @@ fn copy(
                 .first()
                 .and_then(|at| shared.payload.items.get(*at as usize));
             let dir = first.map_or("", |item| parent(&item.path));
-            let way = live.and_then(|live| live.way(dir, to));
+            let live = live.and_then(|live| live.dir(dir, to));
             for at in job {
                 if let Err(error) =
-                    place(shared, *at, &from, way.as_ref(), to, &mut buffer, &mut own)
+                    place(shared, *at, &from, live.as_ref(), to, &mut buffer, &mut own)
                 {
                     next.store(jobs.len(), Ordering::Relaxed);
                     if let Ok(mut results) = results.lock()
@@ -233,7 +239,7 @@ fn copy(
             let items = job.iter();
             let items = items.filter_map(|at| shared.payload.items.get(*at as usize));
             let bytes = items.map(Item::len).sum();
-            watch.done(job.len(), bytes, own.written - before);
+            watch.done(bytes, own.written - before);
         }
         if let Ok(mut results) = results.lock()
             && let Ok(results) = results.as_mut()
@@ -260,7 +266,7 @@ fn place(
     draft: &Draft,
     at: u32,
     from: &Dir,
-    way: Option<&Way<'_>>,
+    live: Option<&LiveDir<'_>>,
     to: &Dir,
     buffer: &mut [u8],
     done: &mut Done,
@@ -271,12 +277,13 @@ fn place(
     let (Kind::File { hash, .. }, Some(stamp)) = (&item.kind, &item.traces.source) else {
         return Ok(());
     };
-    if let Some(placed) = way.and_then(|way| way.link(at as usize, item)) {
+    if let Some(placed) = live.and_then(|live| live.link(at as usize, item)) {
+        done.written += LINKED;
         done.placed.push((at, placed));
         return Ok(());
     }
     let (copied, placed) = from.copy(&item.wanted(), stamp, to, buffer)?;
-    done.written += item.len();
+    done.written += COPIED + item.len();
     done.placed.push((at, placed));
     if !draft.knows(at as usize) {
         done.digests.push((at, copied));

@@ -4,14 +4,20 @@
 //! the one before it: an index counts among what a release takes on the disk.
 
 use super::payload::{Item, Kind, Payload, Traces};
-use crate::host::Stamp;
 use crate::host::copy::{Content, Placed};
+use crate::host::{Stamp, both};
 use integer_encoding::VarInt;
 
 /// The first bytes of the file; the number changes with the format.
 const MAGIC: &[u8] = b"robotctl index 2\n";
 
 const HASH: usize = blake3::OUT_LEN;
+
+/// Bytes before the items.
+const HEAD: usize = MAGIC.len() + 2 * HASH;
+
+/// Bytes that a number of 64 bits takes, seven bits in each.
+const LONGEST: usize = 10;
 
 // What the first byte of an item says.
 const DIR: u8 = 0;
@@ -63,19 +69,21 @@ struct Before {
 
 /// The bytes of an index.
 pub(super) fn write(payload: &Payload) -> Vec<u8> {
-    let mut out = Vec::with_capacity(MAGIC.len() + 2 * HASH + 48 * payload.items.len());
-    out.extend_from_slice(MAGIC);
-    out.extend_from_slice(
-        payload
-            .seen()
-            .as_ref()
-            .map_or(&[0; HASH], |hash| hash.as_bytes()),
-    );
-    out.extend_from_slice(payload.digest().as_bytes());
-    let mut before = Before::default();
-    for item in &payload.items {
-        put_item(item, &mut before, &mut out);
-    }
+    let digests = || {
+        let seen = payload.seen().map_or([0; HASH], Into::into);
+        [seen, payload.digest().into()].concat()
+    };
+    let items = || {
+        let mut out = vec![0; HEAD];
+        out.reserve(48 * payload.items.len());
+        let mut before = Before::default();
+        for item in &payload.items {
+            put_item(item, &mut before, &mut out);
+        }
+        out
+    };
+    let (digests, mut out) = both(digests, items);
+    out.splice(..HEAD, MAGIC.iter().copied().chain(digests));
     out
 }
 
@@ -98,7 +106,7 @@ fn put_item(item: &Item, before: &mut Before, out: &mut Vec<u8>) {
     let pairs = path.iter().zip(&before.path);
     let shared = pairs.take_while(|(new, old)| new == old).count();
     let rest = path.get(shared..).unwrap_or_default();
-    put(shared as u64, out);
+    put(shared, out);
     put_bytes(rest, out);
     before.path.truncate(shared);
     before.path.extend_from_slice(rest);
@@ -226,19 +234,20 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn put(number: u64, out: &mut Vec<u8>) {
-    out.extend(number.encode_var_vec());
+fn put(number: impl VarInt, out: &mut Vec<u8>) {
+    let mut bytes = [0; LONGEST];
+    let length = number.encode_var(&mut bytes);
+    out.extend(bytes.iter().take(length));
 }
 
 fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
-    put(bytes.len() as u64, out);
+    put(bytes.len(), out);
     out.extend_from_slice(bytes);
 }
 
 /// The way from one number to another: a short one takes few bytes, either way.
 fn put_way(number: u64, before: u64, out: &mut Vec<u8>) {
-    let way = number.wrapping_sub(before).cast_signed();
-    out.extend(way.encode_var_vec());
+    put(number.wrapping_sub(before).cast_signed(), out);
 }
 
 fn put_time(time: i64, before: i64, out: &mut Vec<u8>) {
@@ -247,7 +256,7 @@ fn put_time(time: i64, before: i64, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Head, Reader, put, put_way, read, write};
+    use super::{Head, LONGEST, Reader, put, put_way, read, write};
     use crate::host::Stamp;
     use crate::host::copy::Placed;
     use crate::stage::{Item, Kind, Payload};
@@ -341,6 +350,7 @@ mod tests {
         for number in some {
             let mut out = Vec::new();
             put(number, &mut out);
+            assert!(out.len() <= LONGEST);
             assert_eq!(Reader::new(&out).number::<u64>(), Some(number));
             for before in some {
                 out.clear();

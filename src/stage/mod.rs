@@ -17,7 +17,7 @@ pub use index::Head;
 pub use payload::{Beside, Item, Kind, Payload, Refused, Traces};
 pub use scan::{Draft, Source, scan};
 
-use crate::host::Host;
+use crate::host::{Batch, Host};
 use crate::model::{App, Layout};
 use crate::record::Book;
 use anyhow::Result;
@@ -61,23 +61,31 @@ pub fn is_staged(host: &Host, app: &App, id: &str) -> Result<bool> {
 }
 
 /// Builds what the manifest asks for in a staged tree, writes it to the disk and gives it its
-/// name. A release that is there already stays, and the tree is dropped.
+/// name, after the records that tell of it have theirs. A release that is there already stays, and
+/// the tree is dropped.
 ///
 /// # Errors
-/// When a build command fails or the disk is full; nothing is left.
-pub fn publish(host: &Host, app: &App, filled: Option<Filled<'_>>, id: &str) -> Result<()> {
+/// When a build command fails or the disk is full; of the release nothing is left.
+pub fn publish(
+    host: &Host,
+    app: &App,
+    filled: Option<Filled<'_>>,
+    id: &str,
+    records: Batch<'_>,
+) -> Result<()> {
     let new = match is_staged(host, app, id)? {
         true => None,
         false => filled,
     };
     let Some(mut filled) = new else {
+        records.end()?;
         // Complete, or else it would not have its name; only that may not be on the disk yet.
         return host.root.sync_dir(&app.layout.releases());
     };
     if !app.release.build.is_empty() || app.release.python.is_some() {
         build::build(host, app, &filled.path)?;
     }
-    filled.flush.end()?;
+    records.end_with(&mut filled.flush)?;
     host.root.rename(&filled.path, &app.layout.release(id))
 }
 
