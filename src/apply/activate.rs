@@ -131,16 +131,19 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
 pub(super) fn free_addresses(systemd: &Systemd, units: &[String]) -> Result<()> {
     let states = systemd.show(units)?;
     let loaded = units.iter().zip(states).filter(|(_, one)| one.is_loaded());
+    let (mut held_open, mut alone) = (Vec::new(), Vec::new());
     for (unit, _) in loaded {
         if unit.ends_with(".socket") {
-            // In one go: nothing wakes the service again before its socket is closed.
-            systemd.stop(&behind(systemd, unit)?)?;
+            held_open.extend(behind(systemd, unit)?);
         } else {
-            // What requires it, of this app or another's, has no part in this.
-            systemd.stop_alone(std::slice::from_ref(unit))?;
+            alone.push(unit.clone());
         }
     }
-    Ok(())
+    // In one go: nothing wakes a service again before its socket is closed, and as long as it
+    // takes is as long as the slowest takes.
+    systemd.stop(&held_open)?;
+    // What requires them, of this app or another's, has no part in this.
+    systemd.stop_alone(&alone)
 }
 
 /// A socket with all that holds it open, in their stopping order. It cannot be bound anew while

@@ -13,7 +13,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// Bytes after which what is there is written.
-const STRIDE: u64 = 16 * 1024 * 1024;
+const STRIDE: u64 = 2 * 1024 * 1024;
 
 /// Writes the file system that holds a tree to the disk. It is opened before the first file is
 /// made: what cannot be written then shows here, whoever else hears of it first (syncfs(2)).

@@ -39,6 +39,8 @@ pub struct Tally {
     pub crossed: usize,
     /// The slowest answer but those of `slow` clients.
     pub slowest_ms: u128,
+    /// How long after the phase had begun it was asked for.
+    pub slowest_after_ms: u128,
     /// The slowest answer of a `slow` client.
     pub slowest_slow_ms: u128,
     /// How long each answer took, by tenths of a millisecond, without `slow` clients.
@@ -65,12 +67,18 @@ impl Tally {
         "-".to_owned()
     }
 
+    fn slower(&mut self, millis: u128, after: u128) {
+        if millis > self.slowest_ms {
+            (self.slowest_ms, self.slowest_after_ms) = (millis, after);
+        }
+    }
+
     /// Adds what was seen in another phase.
     pub fn add(&mut self, other: &Self) {
         self.answered += other.answered;
         self.closed += other.closed;
         self.crossed += other.crossed;
-        self.slowest_ms = self.slowest_ms.max(other.slowest_ms);
+        self.slower(other.slowest_ms, other.slowest_after_ms);
         self.slowest_slow_ms = self.slowest_slow_ms.max(other.slowest_slow_ms);
         for (what, count) in &other.failed {
             *self.failed.entry(what.clone()).or_default() += count;
@@ -127,18 +135,18 @@ fn kinds(text: &str) -> Vec<Kind> {
 pub fn generate(address: &str, clients: &str) {
     let address: SocketAddr = address.parse().expect("an address");
     let stopped = AtomicBool::new(false);
-    let phase = RwLock::new("rest".to_owned());
+    let phase = RwLock::new(("rest".to_owned(), Instant::now()));
     let tallies: Mutex<BTreeMap<String, Tally>> = Mutex::default();
     let client = |kind: Kind| {
         let mut connection = None;
         while !stopped.load(Ordering::Relaxed) {
             std::thread::sleep(kind.pause());
-            let name = phase.read().unwrap().clone();
+            let (name, begun) = phase.read().unwrap().clone();
             let start = Instant::now();
             let seen = ask(address, kind, &mut connection);
-            let took = start.elapsed();
+            let (took, after) = (start.elapsed(), start - begun);
             let mut tallies = tallies.lock().unwrap();
-            seen.count(tallies.entry(name).or_default(), kind, took);
+            seen.count(tallies.entry(name).or_default(), kind, took, after);
         }
     };
     std::thread::scope(|scope| {
@@ -146,7 +154,7 @@ pub fn generate(address: &str, clients: &str) {
             scope.spawn(move || client(kind));
         }
         for line in std::io::stdin().lock().lines() {
-            *phase.write().unwrap() = line.unwrap();
+            *phase.write().unwrap() = (line.unwrap(), Instant::now());
         }
         stopped.store(true, Ordering::Relaxed);
     });
@@ -164,7 +172,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn count(self, tally: &mut Tally, kind: Kind, took: Duration) {
+    fn count(self, tally: &mut Tally, kind: Kind, took: Duration, after: Duration) {
         tally.closed += usize::from(self.closed);
         tally.crossed += usize::from(self.crossed);
         match self.answer {
@@ -175,7 +183,7 @@ impl Seen {
                 if kind == Kind::Slow {
                     tally.slowest_slow_ms = tally.slowest_slow_ms.max(millis);
                 } else {
-                    tally.slowest_ms = tally.slowest_ms.max(millis);
+                    tally.slower(millis, after.as_millis());
                     let tenths = u64::try_from(took.as_micros() / 100).unwrap_or(u64::MAX);
                     *tally.times.entry(tenths).or_default() += 1;
                 }
