@@ -69,8 +69,10 @@ fn end(work: &Work<'_>, units: Units) -> Result<Recovered> {
         remove::finish(work, &journal)?;
         return Ok(Recovered::New(None));
     }
-    if journal.is_proven(&work.book.state()?) {
+    if journal.is_proven(|| work.book.state())? {
         work.host.systemd.stop(&journal.units.standins)?;
+        // What was seen may not be on the disk yet, and the record of the release is not before it.
+        work.book.set_state(&journal.state_after)?;
         commit(work, &journal)?;
         return Ok(Recovered::New(journal.to));
     }
@@ -81,7 +83,8 @@ fn end(work: &Work<'_>, units: Units) -> Result<Recovered> {
 }
 
 /// From here on, whoever finds the journal goes back. A journal that says so already, in other
-/// words, is enough when the disk takes no new one.
+/// words, is enough when the disk takes no new one; not so when the state that this change leads to
+/// is there, of which nobody knows then which of both is on the disk.
 pub(super) fn turn_back(work: &Work<'_>, journal: &mut Journal) -> Result<()> {
     journal.step = Step::Reverting;
     work.book.spend_reserve();
@@ -89,7 +92,9 @@ pub(super) fn turn_back(work: &Work<'_>, journal: &mut Journal) -> Result<()> {
         return Ok(());
     };
     match work.book.journal() {
-        Ok(Some(there)) if !there.is_proven(&work.book.state()?) => Ok(()),
+        Ok(Some(there)) if there.step != Step::Committing && !there.made(&work.book.state()?) => {
+            Ok(())
+        }
         _ => Err(error),
     }
 }

@@ -11,10 +11,10 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-/// Changes that get their names at its end, or never. A directory is synced once, however many
-/// names in it change.
+/// Changes of which the names are not on the disk before its end. A directory is synced once,
+/// however many names in it change.
 #[derive(Debug)]
-#[must_use = "nothing has a name before its end"]
+#[must_use = "nothing is durable before its end"]
 pub struct Batch<'a> {
     root: &'a Root,
     ready: Vec<Ready>,
@@ -26,7 +26,8 @@ pub struct Batch<'a> {
 pub(super) struct Ready {
     temporary: PathBuf,
     real: PathBuf,
-    is_link: bool,
+    /// What is not on the disk yet: a link's text comes there with its name.
+    unsynced: Option<File>,
     is_named: bool,
 }
 
@@ -63,23 +64,20 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Writes an entry, which gets its name at the end; or removes what is there, at once.
+    /// Puts an entry in place, or removes what is there. The content is on the disk before the
+    /// name is there; one file at a time needs room beside the old one.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn put(&mut self, path: &str, entry: Option<&Entry>) -> Result<()> {
-        let real = self.root.path(path);
-        if entry.is_some()
-            && let Some(parent) = Path::new(path).parent().and_then(Path::to_str)
-        {
-            self.root.make_dir(parent, 0o755)?;
-        }
         match entry {
-            Some(Entry::File { mode, bytes }) => {
-                self.ready.push(Ready::file(real, bytes, *mode)?);
+            Some(entry) => {
+                let mut ready = self.written(path, entry)?;
+                ready.sync()?;
+                ready.publish()?;
             }
-            Some(Entry::Symlink(target)) => self.ready.push(Ready::link(real, target)?),
             None => {
+                let real = self.root.path(path);
                 let removed = absent(fs::remove_file(&real));
                 removed.with_context(|| format!("removing `{}`", real.display()))?;
             }
@@ -88,18 +86,40 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
+    /// Writes an entry that gets its name at the end, or never.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn prepare(&mut self, path: &str, entry: &Entry) -> Result<()> {
+        let ready = self.written(path, entry)?;
+        self.ready.push(ready);
+        self.name(path);
+        Ok(())
+    }
+
+    fn written(&self, path: &str, entry: &Entry) -> Result<Ready> {
+        if let Some(parent) = Path::new(path).parent().and_then(Path::to_str) {
+            self.root.make_dir(parent, 0o755)?;
+        }
+        let real = self.root.path(path);
+        match entry {
+            Entry::File { mode, bytes } => Ready::file(real, bytes, *mode),
+            Entry::Symlink(target) => Ready::link(real, target),
+        }
+    }
+
     /// Counts a name that is as it should be among those that will be durable.
     pub fn name(&mut self, path: &str) {
         let real = self.root.path(path);
         self.parents.extend(real.parent().map(Path::to_owned));
     }
 
-    /// Gives everything its name, durably: its content is on the disk before.
+    /// Makes all of it durable, and names what is prepared: its content is on the disk before.
     ///
     /// # Errors
     /// The operating system's, with the path.
-    pub fn end(self) -> Result<()> {
-        self.ready.iter().try_for_each(Ready::sync)?;
+    pub fn end(mut self) -> Result<()> {
+        self.ready.iter_mut().try_for_each(Ready::sync)?;
         self.publish()
     }
 
@@ -107,9 +127,9 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// The operating system's, with the path.
-    pub fn end_with(self, flush: &mut Flush) -> Result<()> {
+    pub fn end_with(mut self, flush: &mut Flush) -> Result<()> {
         flush.end()?;
-        let mut ready = self.ready.iter();
+        let mut ready = self.ready.iter_mut();
         ready.try_for_each(|one| match flush.covers(&one.temporary) {
             true => Ok(()),
             false => one.sync(),
@@ -133,45 +153,46 @@ impl<'a> Batch<'a> {
 impl Ready {
     /// The temporary name is unique: a leftover of a killed run can never be published or be in
     /// the way.
-    fn new(real: PathBuf, is_link: bool) -> Self {
+    fn new(real: PathBuf) -> Self {
         Self {
             temporary: beside(&real),
             real,
-            is_link,
+            unsynced: None,
             is_named: false,
         }
     }
 
     /// A file.
     pub(super) fn file(real: PathBuf, bytes: &[u8], mode: u32) -> Result<Self> {
-        let ready = Self::new(real, false);
-        let write = || -> std::io::Result<()> {
+        let mut ready = Self::new(real);
+        let write = || -> std::io::Result<File> {
             let mut file = File::options()
                 .write(true)
                 .create_new(true)
                 .mode(0o600)
                 .open(&ready.temporary)?;
             file.write_all(bytes)?;
-            file.set_permissions(Permissions::from_mode(mode))
+            file.set_permissions(Permissions::from_mode(mode))?;
+            Ok(file)
         };
-        write().with_context(|| ready.doing())?;
+        ready.unsynced = Some(write().with_context(|| ready.doing())?);
         Ok(ready)
     }
 
     /// A symbolic link.
     pub(super) fn link(real: PathBuf, target: &str) -> Result<Self> {
-        let ready = Self::new(real, true);
+        let ready = Self::new(real);
         symlink(target, &ready.temporary).with_context(|| ready.doing())?;
         Ok(ready)
     }
 
-    /// Brings the content to the disk; that of a link comes with its name.
-    pub(super) fn sync(&self) -> Result<()> {
-        if self.is_link {
-            return Ok(());
+    /// Brings the content to the disk.
+    pub(super) fn sync(&mut self) -> Result<()> {
+        // By the descriptor that wrote it: what went wrong since is told to that one.
+        match self.unsynced.take() {
+            Some(file) => file.sync_all().with_context(|| self.doing()),
+            None => Ok(()),
         }
-        let sync = || File::open(&self.temporary)?.sync_all();
-        sync().with_context(|| self.doing())
     }
 
     /// Gives it its name, which may not be on the disk then.
@@ -191,7 +212,7 @@ mod tests {
     use super::{Batch, Entry, Flush, Root};
 
     #[test]
-    fn names_come_at_the_end_or_never() {
+    fn what_is_prepared_gets_its_name_at_the_end_or_never() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
         let list = || root.list("/d").unwrap();
@@ -200,7 +221,7 @@ mod tests {
         let begun = || {
             let mut batch = Batch::new(&root);
             for (path, entry) in &entries {
-                batch.put(path, Some(entry)).unwrap();
+                batch.prepare(path, entry).unwrap();
             }
             assert_eq!(list().len(), 2);
             assert!(list().iter().all(|name| name.starts_with('.')));

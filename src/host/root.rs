@@ -204,7 +204,8 @@ impl Root {
     /// Replaces a file in one step, durably.
     ///
     /// # Errors
-    /// The operating system's, with the path; the old file is then still there.
+    /// The operating system's, with the path; the old file is there then, or the new one, which may
+    /// not be durable.
     pub fn write_atomic(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
         self.replace(Ready::file(self.path(path), bytes, mode)?, path)
     }
@@ -212,7 +213,8 @@ impl Root {
     /// Replaces a symbolic link in one step, durably.
     ///
     /// # Errors
-    /// The operating system's, with the path; the old link is then still there.
+    /// The operating system's, with the path; the old link is there then, or the new one, which may
+    /// not be durable.
     pub fn symlink_atomic(&self, path: &str, target: &str) -> Result<()> {
         self.replace(Ready::link(self.path(path), target)?, path)
     }

@@ -6,6 +6,9 @@ use crate::model::layout::BOOKS_DIR;
 use anyhow::Result;
 use std::time::Duration;
 
+/// How often a book may be burned under somebody who is about to lock it.
+const TRIES: u32 = 100;
+
 impl Book {
     /// Takes the app's lock; the book's directory is made when it is missing.
     ///
@@ -13,6 +16,7 @@ impl Book {
     /// [`LockError::Held`] names who has it.
     pub fn lock(&self, doing: &str, wait: Duration) -> Result<Lock, LockError> {
         let path = self.path("lock");
+        let mut tries = 0;
         loop {
             self.root
                 .make_dir(BOOKS_DIR, 0o755)
@@ -23,9 +27,9 @@ impl Book {
                     let made = self.root.make_dir(&self.path("releases"), 0o700);
                     return made.map(|()| lock).map_err(LockError::Failed);
                 }
-                // The book was burned meanwhile: the next one is begun.
+                // The book was burned meanwhile: the next one is begun, by us or by another.
                 Ok(_) => {}
-                Err(LockError::Failed(_)) if matches!(self.root.meta(&self.dir), Ok(None)) => {}
+                Err(LockError::Failed(error)) if is_absent(&error) && tries < TRIES => tries += 1,
                 Err(error) => return Err(error),
             }
         }
@@ -69,6 +73,12 @@ impl Book {
     pub fn sweep_burned(root: &Root) -> Result<()> {
         root.sweep_temporaries(BOOKS_DIR, |_| true)
     }
+}
+
+/// Whether something was not there.
+fn is_absent(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
 
 #[cfg(test)]

@@ -136,13 +136,21 @@ pub struct Journal {
 
 impl Journal {
     /// Whether the change goes forward from here: the state that it leads to is written down,
-    /// which is the last thing before its end.
-    pub fn is_proven(&self, state: &State) -> bool {
+    /// which is the last thing before its end; or it is a removal that has come to its own.
+    ///
+    /// # Errors
+    /// That of `state`, which is asked only where it decides.
+    pub fn is_proven(&self, state: impl FnOnce() -> Result<State>) -> Result<bool> {
         match self.step {
-            Step::Switching => state.change.as_ref() == Some(&self.trace_id),
-            Step::Reverting => false,
-            Step::Committing => true,
+            Step::Switching => Ok(self.made(&state()?)),
+            Step::Reverting => Ok(false),
+            Step::Committing => Ok(true),
         }
+    }
+
+    /// Whether this change wrote a state.
+    pub fn made(&self, state: &State) -> bool {
+        state.change.as_ref() == Some(&self.trace_id)
     }
 }
 
@@ -165,16 +173,20 @@ mod tests {
             state_before: State::default(),
             state_after: State::default(),
         };
-        let state = |change: Option<&str>| State {
-            change: change.map(str::to_owned),
-            ..State::default()
+        let proven = |journal: &Journal, change: Option<&str>| {
+            let state = State {
+                change: change.map(str::to_owned),
+                ..State::default()
+            };
+            journal.is_proven(|| Ok(state)).unwrap()
         };
-        assert!(!journal.is_proven(&state(None)));
-        assert!(!journal.is_proven(&state(Some("a"))));
-        assert!(journal.is_proven(&state(Some("b"))));
+        assert!(!proven(&journal, None));
+        assert!(!proven(&journal, Some("a")));
+        assert!(proven(&journal, Some("b")));
+        assert!(journal.is_proven(|| anyhow::bail!("damaged")).is_err());
         journal.step = Step::Reverting;
-        assert!(!journal.is_proven(&state(Some("b"))));
+        assert!(!journal.is_proven(|| anyhow::bail!("damaged")).unwrap());
         journal.step = Step::Committing;
-        assert!(journal.is_proven(&state(None)));
+        assert!(proven(&journal, None));
     }
 }

@@ -179,8 +179,8 @@ impl Book {
         Ok(self.read("state.json")?.unwrap_or_default())
     }
 
-    /// Replaces the state; one that is there already is not written anew, since going back must
-    /// work on a full disk.
+    /// Replaces the state; one that is there already is made durable and not written anew, since
+    /// going back must work on a full disk.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -193,7 +193,7 @@ impl Book {
                 ..there
             } == state
         }) {
-            return Ok(());
+            return self.root.sync_dir(&self.dir);
         }
         self.write("state.json", &state)
     }

@@ -128,7 +128,7 @@ impl Book {
         let id = &record.id;
         let index = payload.map(|payload| (self.index(id), payload.to_index()));
         for (path, bytes) in index.into_iter().chain([(self.record(id), text(record)?)]) {
-            batch.put(&path, Some(&Entry::File { mode: 0o600, bytes }))?;
+            batch.prepare(&path, &Entry::File { mode: 0o600, bytes })?;
         }
         Ok(batch)
     }

@@ -10,7 +10,7 @@ use std::process::Command;
 
 type Case = fn(&Place<'_>) -> Result<(), String>;
 
-const CASES: [(&str, Case); 12] = [
+const CASES: [(&str, Case); 13] = [
     ("a stale temporary link is never published", stale_link),
     (
         "a redeploy of the live release that fails does not delete it",
@@ -44,6 +44,10 @@ const CASES: [(&str, Case); 12] = [
     ),
     ("a history that cannot be written fails no deploy", history),
     ("enablement is what systemctl --root makes", enablement),
+    (
+        "a release that was proven stays, and one that was not does not",
+        proof,
+    ),
 ];
 
 pub(crate) fn named(bench: &Bench) -> Result<String, String> {
@@ -158,6 +162,42 @@ fn half_made(place: &Place<'_>) -> Result<(), String> {
     }
     fs::remove_dir_all(&keep).unwrap();
     same(&inside.is_empty(), &false)
+}
+
+/// Whoever goes by what is there takes either for the other.
+fn proof(place: &Place<'_>) -> Result<(), String> {
+    let first = deployed(place, 1)?;
+    let keep = place.root.with_extension("keep");
+    let _ = fs::remove_dir_all(&keep);
+    fs::create_dir(&keep).unwrap();
+    super::bench::copy_tree(&place.root, &keep);
+    place.become_like(&keep);
+    let (_, found) = points(place, &place.deploy(2))?;
+    let second = live(place)?;
+    let at = |what: &str| {
+        let found = found.iter().position(|point| {
+            let named = point.name.starts_with("rename") || point.name.starts_with("unlink");
+            named && point.line.contains(what)
+        });
+        found.ok_or_else(|| format!("{what} was not seen"))
+    };
+    let (link, state) = (at("/opt/demo/current")?, at("/demo/state.json")?);
+    let journal = found.iter().rposition(|point| {
+        point.name.starts_with("unlink") && point.line.contains("/demo/journal.json")
+    });
+    let journal = journal.ok_or("the journal's end was not seen")?;
+    same(&(link < state && state < journal), &true)?;
+    let either = (link + 1..state).map(|at| (at, &first));
+    let or = (state + 1..journal).map(|at| (at, &second));
+    for (at, should) in either.chain(or) {
+        place.become_like(&keep);
+        strike(place, &place.deploy(2), &found[at], Fault::Kill)?;
+        place.must(&words(&["recover"]))?;
+        same(&&live(place)?, &should).map_err(|error| format!("{}: {error}", found[at].line))?;
+        leftovers(&place.root)?;
+    }
+    fs::remove_dir_all(&keep).unwrap();
+    Ok(())
 }
 
 /// Capistrano, Ansistrano: `ls -t` follows whoever touched a release last.

@@ -193,9 +193,13 @@ pub(crate) fn digest(root: &Path) -> String {
             let path: Vec<String> = path.split('/').map(plain).collect();
             let path = path.join("/");
             let path = path.split("/.staging-").next().unwrap_or_default();
-            // Their times differ; what they decide is in the step and the releases.
+            // Their times differ; what they decide is in the step, the releases and the proof.
             let text = match path.ends_with(".json") {
                 true => step(root, path),
+                false => text,
+            };
+            let text = match path.ends_with("/state.json") {
+                true => format!("{text}{}", is_proven(root)),
                 false => text,
             };
             hasher.update(format!("{path}\0{text}\0").as_bytes());
@@ -205,9 +209,20 @@ pub(crate) fn digest(root: &Path) -> String {
 }
 
 fn step(root: &Path, path: &str) -> String {
-    let text = fs::read_to_string(root.join(path)).unwrap_or_default();
-    let value: Value = serde_json::from_str(&text).unwrap_or_default();
+    let value = record(root, path);
     format!("{}{}{}", value["step"], value["mark"], value["live"])
+}
+
+/// Whether the state is that of the change under way.
+fn is_proven(root: &Path) -> bool {
+    let journal = record(root, "var/lib/robotctl/demo/journal.json");
+    let state = record(root, "var/lib/robotctl/demo/state.json");
+    journal["trace_id"].is_string() && journal["trace_id"] == state["change"]
+}
+
+fn record(root: &Path, path: &str) -> Value {
+    let text = fs::read_to_string(root.join(path)).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
 }
 
 pub(crate) fn names(dir: &Path) -> Vec<String> {

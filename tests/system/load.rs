@@ -8,6 +8,7 @@
 //! | kind | asks |
 //! |---|---|
 //! | `fresh` | `/` over a new connection each time |
+//! | `hard` | the same without the 5 ms: as fast as it is answered |
 //! | `kept` | `/` over a connection that it keeps |
 //! | `idle` | `/` over a connection that it keeps, after a pause of 50 ms |
 //! | `slow` | `/slow`, which takes two seconds, over a new connection each time |
@@ -99,6 +100,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Fresh,
+    Hard,
     Kept,
     Idle,
     Slow,
@@ -107,7 +109,11 @@ enum Kind {
 impl Kind {
     /// How long it waits before it asks.
     fn pause(self) -> Duration {
-        Duration::from_millis(if self == Self::Idle { 50 } else { 5 })
+        Duration::from_millis(match self {
+            Self::Idle => 50,
+            Self::Hard => 0,
+            Self::Fresh | Self::Kept | Self::Slow => 5,
+        })
     }
 }
 
@@ -121,6 +127,7 @@ fn kinds(text: &str) -> Vec<Kind> {
         let (word, count) = part.split_once('=').expect("KIND=COUNT");
         let kind = match word {
             "fresh" => Kind::Fresh,
+            "hard" => Kind::Hard,
             "kept" => Kind::Kept,
             "idle" => Kind::Idle,
             "slow" => Kind::Slow,

@@ -1,6 +1,6 @@
 //! The proof: upgrades, rollbacks and broken releases under load, on real servers.
 //!
-//! Each server goes through rounds of four changes: two upgrades, a rollback and a release that
+//! Each server is at rest for a while, and then goes through rounds of four changes: two upgrades, a rollback and a release that
 //! is broken in one way. What is broken, by the file `fault` in the release:
 //!
 //! no-start  ends at once               sick    `/healthz` answers 503
@@ -35,22 +35,23 @@ struct Server {
 }
 
 pub fn gunicorn_loses_nothing(machine: &Machine) {
+    prove(machine, &gunicorn(machine, "Gunicorn", &["crash", "hang"]));
+}
+
+fn gunicorn(machine: &Machine, name: &'static str, faults: &'static [&'static str]) -> Server {
     let runtime = match machine.suite.as_str() {
         "bookworm" => "runtime = \"gunicorn-20\"",
         _ => "",
     };
-    prove(
-        machine,
-        &Server {
-            name: "Gunicorn",
-            keys: format!(
-                "exec = [\"/usr/bin/gunicorn\", \"--workers\", \"6\", \"wsgi:application\"]\n\
-                 type = \"notify\"\n{runtime}"
-            ),
-            files: &[("wsgi.py", include_str!("servers/wsgi.py"))],
-            faults: &["crash", "hang"],
-        },
-    );
+    Server {
+        name,
+        keys: format!(
+            "exec = [\"/usr/bin/gunicorn\", \"--workers\", \"6\", \"wsgi:application\"]\n\
+             type = \"notify\"\n{runtime}"
+        ),
+        files: &[("wsgi.py", include_str!("servers/wsgi.py"))],
+        faults,
+    }
 }
 
 pub fn uvicorn_loses_nothing(machine: &Machine) {
@@ -183,17 +184,15 @@ fn prove(machine: &Machine, server: &Server) {
 
 fn go_through(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
     let mut load = Load::start(machine, ADDRESS, CLIENTS);
+    rest(if FULL.load(Ordering::Relaxed) { 20 } else { 5 });
     let (mut changes, mut refused, mut never) = (0, Vec::new(), Vec::new());
     let mut upgrades = Vec::new();
     let mut change = |load: &mut Load, phase: &str, then: &mut dyn FnMut()| {
         load.phase(phase);
-        let start = Instant::now();
         then();
-        load.phase("rest");
+        load.phase("after");
         changes += 1;
-        // As long again at rest, to compare with: nothing announces that enough was asked, and of
-        // more answers the slowest is slower.
-        std::thread::sleep(start.elapsed());
+        rest(1);
     };
     for (round, fault) in faults.iter().enumerate() {
         for step in ["a", "b"] {
@@ -226,6 +225,40 @@ fn go_through(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
         never,
         upgrade: upgrades.iter().sum::<Duration>() / u32::try_from(upgrades.len()).unwrap(),
     }
+}
+
+/// Nothing announces that enough was asked.
+fn rest(seconds: u64) {
+    std::thread::sleep(Duration::from_secs(seconds));
+}
+
+/// Clients that ask again at once, so that no processor is ever idle: what starts can only take its
+/// time from what answers. Nothing is lost all the same.
+pub fn a_server_at_its_limit(machine: &Machine) {
+    let server = gunicorn(machine, "Gunicorn, 8 clients without a pause", &[]);
+    server.deploy(machine, "0.0", "").exits(0);
+    let mut load = Load::start(machine, ADDRESS, "hard=8");
+    rest(20);
+    let start = Instant::now();
+    let mut changes = 0;
+    while start.elapsed() < Duration::from_secs(20) {
+        load.phase("upgrade");
+        changes += 1;
+        let out = server.deploy(machine, &format!("{changes}.0"), "");
+        out.exits(0);
+    }
+    let upgrade = start.elapsed() / u32::try_from(changes).unwrap();
+    load.phase("rollback");
+    machine.robotctl("rollback").exits(0);
+    let account = Account {
+        changes: changes + 1,
+        refused: Vec::new(),
+        tallies: load.stop(),
+        never: Vec::new(),
+        upgrade,
+    };
+    let all = tell(machine, &server, &account);
+    assert_eq!(all.lost(), 0, "{:?}", failures(&account));
 }
 
 /// Three times down and up: no process and no held port is left behind.
@@ -331,7 +364,7 @@ pub fn a_plain_restart_for_comparison(machine: &Machine) {
         machine.get(&format!("http://{ADDRESS}/")) == "200 1.0"
     });
     let mut load = Load::start(machine, ADDRESS, CLIENTS);
-    std::thread::sleep(Duration::from_secs(3));
+    rest(3);
     let restarts = if FULL.load(Ordering::Relaxed) { 20 } else { 5 };
     for _ in 0..restarts {
         load.phase("restart");
@@ -340,7 +373,7 @@ pub fn a_plain_restart_for_comparison(machine: &Machine) {
             machine.get(&format!("http://{ADDRESS}/")) == "200 1.0"
         });
         load.phase("rest");
-        std::thread::sleep(Duration::from_secs(1));
+        rest(1);
     }
     let tallies = load.stop();
     let (restart, rest) = (&tallies["restart"], &tallies["rest"]);
