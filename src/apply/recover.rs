@@ -82,21 +82,24 @@ fn end(work: &Work<'_>, units: Units) -> Result<Recovered> {
     Ok(Recovered::Old(journal.from))
 }
 
-/// From here on, whoever finds the journal goes back. A journal that says so already, in other
-/// words, is enough when the disk takes no new one; not so when the state that this change leads to
-/// is there, of which nobody knows then which of both is on the disk.
+/// From here on, whoever finds the journal goes back. When the disk takes no new journal, one that
+/// says so already is enough, as is one that no state of this change contradicts: of two that do,
+/// nobody knows which is on the disk.
 pub(super) fn turn_back(work: &Work<'_>, journal: &mut Journal) -> Result<()> {
     journal.step = Step::Reverting;
     work.book.spend_reserve();
     let Err(error) = work.book.set_journal(journal) else {
         return Ok(());
     };
-    match work.book.journal() {
-        Ok(Some(there)) if there.step != Step::Committing && !there.made(&work.book.state()?) => {
-            Ok(())
-        }
-        _ => Err(error),
-    }
+    let Ok(Some(there)) = work.book.journal() else {
+        return Err(error);
+    };
+    let is_enough = match there.step {
+        Step::Reverting => work.book.sync().is_ok(),
+        Step::Switching => work.book.state().is_ok_and(|state| !there.made(&state)),
+        Step::Committing => false,
+    };
+    if is_enough { Ok(()) } else { Err(error) }
 }
 
 /// Puts files, link and units back as the journal says.

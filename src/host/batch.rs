@@ -11,7 +11,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-/// Changes of which the names are not on the disk before its end. A directory is synced once,
+/// Changes of which the names may not be on the disk before its end. A directory is synced once,
 /// however many names in it change.
 #[derive(Debug)]
 #[must_use = "nothing is durable before its end"]

@@ -9,6 +9,9 @@ use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
+/// How long a holder may take to say who it is.
+const SAYS: Duration = Duration::from_millis(200);
+
 /// The lock of one app; dropping it frees it.
 #[derive(Debug)]
 #[must_use = "the lock is free again as soon as it is dropped"]
@@ -81,17 +84,24 @@ impl Lock {
             Ok(mut lock) => {
                 let text = format!("{doing} (pid {})\n", std::process::id());
                 // Only a message for others: a full disk must not keep anyone from recovering.
+                // Written before it is cut, so that whoever comes meanwhile finds somebody.
                 let _ = lock
-                    .set_len(0)
-                    .and_then(|()| lock.rewind())
-                    .and_then(|()| lock.write_all(text.as_bytes()));
+                    .rewind()
+                    .and_then(|()| lock.write_all(text.as_bytes()))
+                    .and_then(|()| lock.set_len(text.len() as u64));
                 Ok(Self { file: lock })
             }
             Err(nix::errno::Errno::EWOULDBLOCK) => {
                 let mut text = String::new();
-                let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
+                // Who has just taken the first lock has not said so yet.
+                let _ = super::wait_until(SAYS, || {
+                    text.clear();
+                    let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
+                    if text.contains('\n') { Ok(()) } else { Err(()) }
+                });
+                let first = text.lines().next().unwrap_or_default();
                 Err(LockError::Held(Holder {
-                    text: text.trim().to_owned(),
+                    text: first.trim().to_owned(),
                 }))
             }
             Err(errno) => Err(LockError::Failed(
@@ -103,6 +113,7 @@ impl Lock {
     /// and `/proc` are asked: trying the lock, even for a moment, could turn a command away.
     pub fn holder(root: &Root, path: &str) -> Option<Holder> {
         let text = root.read_text(path).ok()??;
+        let text = text.lines().next()?;
         let (_, pid) = text.trim().rsplit_once("(pid ")?;
         let pid = pid.strip_suffix(')')?;
         let command = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;

@@ -193,9 +193,17 @@ impl Book {
                 ..there
             } == state
         }) {
-            return self.root.sync_dir(&self.dir);
+            return self.sync();
         }
         self.write("state.json", &state)
+    }
+
+    /// Makes the names of state and journal durable, as they are.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn sync(&self) -> Result<()> {
+        self.root.sync_dir(&self.dir)
     }
 
     /// When the order in which releases were live has more than a hundred steps: drops those of

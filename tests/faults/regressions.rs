@@ -187,8 +187,9 @@ fn proof(place: &Place<'_>) -> Result<(), String> {
     });
     let journal = journal.ok_or("the journal's end was not seen")?;
     same(&(link < state && state < journal), &true)?;
-    let either = (link + 1..state).map(|at| (at, &first));
-    let or = (state + 1..journal).map(|at| (at, &second));
+    // Who is killed at a call has not made it.
+    let either = (link + 1..=state).map(|at| (at, &first));
+    let or = (state + 1..=journal).map(|at| (at, &second));
     for (at, should) in either.chain(or) {
         place.become_like(&keep);
         strike(place, &place.deploy(2), &found[at], Fault::Kill)?;

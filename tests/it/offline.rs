@@ -187,6 +187,52 @@ fn files_that_did_not_change_are_shared_between_releases() {
     assert_eq!(std::fs::read_to_string(old).unwrap(), "one\ntwo\n");
 }
 
+/// A release is nobody's to change; when root did so all the same, the next one has none of it.
+#[test]
+fn what_was_done_to_the_live_release_is_not_in_the_next_one() {
+    let test = app();
+    for name in ["a", "b", "c", "d", "e"] {
+        test.write(&format!("src/data/{name}"), "true\n");
+    }
+    deploy(&test);
+    let first = test.root(&format!("opt/shop/releases/{}/data", live(&test)));
+    // In place, and of the same length; a mode; a link; another file; nothing.
+    std::fs::write(first.join("a"), "lies\n").expect("write");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    std::fs::set_permissions(first.join("b"), mode).expect("open");
+    std::fs::remove_file(first.join("c")).expect("remove");
+    std::os::unix::fs::symlink("/etc/shadow", first.join("c")).expect("link");
+    std::fs::remove_file(first.join("d")).expect("remove");
+    std::fs::write(first.join("d"), "true\n").expect("write");
+    std::fs::remove_file(first.join("e")).expect("remove");
+    test.write("src/data/pages.txt", "one\nTWO\n");
+    deploy(&test);
+    let second = test.root(&format!("opt/shop/releases/{}/data", live(&test)));
+    for name in ["a", "b", "c", "d", "e"] {
+        let (was, is) = (first.join(name), second.join(name));
+        let meta = is.symlink_metadata().expect("look");
+        assert!(meta.is_file(), "{name}");
+        assert_eq!(meta.mode() & 0o7777, 0o644, "{name}");
+        assert_eq!(std::fs::read_to_string(&is).expect("read"), "true\n");
+        if name != "e" {
+            let was = was.symlink_metadata().expect("look").ino();
+            assert_ne!(was, meta.ino(), "{name}");
+        }
+    }
+    // What lies where is known of the second: the third shares all of it.
+    let second = live(&test);
+    test.write("src/data/pages.txt", "ONE\nTWO\n");
+    deploy(&test);
+    for name in ["a", "b", "c", "d", "e"] {
+        let path = format!("data/{name}");
+        let (was, is) = (
+            inode(&test, &second, &path),
+            inode(&test, &live(&test), &path),
+        );
+        assert_eq!(was, is, "{name}");
+    }
+}
+
 #[test]
 fn an_upgrade_removes_what_is_gone_and_a_rollback_brings_it_back() {
     let test = app();
