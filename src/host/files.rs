@@ -45,26 +45,42 @@ pub(super) fn open_beneath(
 /// The mode of a directory that everybody may read.
 const PLAIN: u32 = 0o755;
 
-/// Makes a directory and others below it, parents first, all with mode 0755.
-///
-/// # Errors
-/// The operating system's, with the path.
-pub fn make_plain_dirs(top: &Path, below: impl IntoIterator<Item = PathBuf>) -> Result<()> {
-    let create = |path: &Path| fs::DirBuilder::new().mode(PLAIN).create(path);
-    let open = |path: &Path| fs::set_permissions(path, Permissions::from_mode(PLAIN));
-    let context = |path: &Path| format!("making the directory `{}`", path.display());
-    let first = || -> std::io::Result<bool> {
-        create(top)?;
-        let mode = fs::metadata(top)?.permissions().mode();
-        open(top).map(|()| mode & 0o7777 == PLAIN)
-    };
-    // What changes the mode of one, umask(2), a default ACL or a setgid bit, changes that of all.
-    let exact = first().with_context(|| context(top))?;
-    for path in below {
-        let ended = create(&path).and_then(|()| if exact { Ok(()) } else { open(&path) });
-        ended.with_context(|| context(&path))?;
+/// New directories, all with mode 0755.
+#[derive(Debug)]
+pub struct PlainDirs {
+    /// Whether mkdir(2) gives that mode: umask(2), a default ACL and a setgid bit, which change
+    /// it, do so for one as for all.
+    is_exact: bool,
+}
+
+impl PlainDirs {
+    /// Makes the topmost.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn begin(top: &Path) -> Result<Self> {
+        Self { is_exact: true }.make(top)?;
+        let begin = || -> std::io::Result<Self> {
+            let mode = fs::metadata(top)?.permissions().mode();
+            fs::set_permissions(top, Permissions::from_mode(PLAIN))?;
+            let is_exact = mode & 0o7777 == PLAIN;
+            Ok(Self { is_exact })
+        };
+        begin().with_context(|| format!("making the directory `{}`", top.display()))
     }
-    Ok(())
+
+    /// Makes one of which the parent is there.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn make(&self, path: &Path) -> Result<()> {
+        let made = fs::DirBuilder::new().mode(PLAIN).create(path);
+        let exact = made.and_then(|()| match self.is_exact {
+            true => Ok(()),
+            false => fs::set_permissions(path, Permissions::from_mode(PLAIN)),
+        });
+        exact.with_context(|| format!("making the directory `{}`", path.display()))
+    }
 }
 
 /// Makes a symbolic link.

@@ -51,7 +51,7 @@ pub use root::{Meta, Root};
 pub use runner::{Command, Output};
 pub use signals::{Held, heeding_signals, hold_signals, interrupted};
 pub use systemd::{Systemd, UnitState};
-pub(crate) use threads::{both, on_every_processor, on_every_processor_and_one};
+pub(crate) use threads::{both, each, on_every_processor};
 pub use users::User;
 pub use waiting::waiting;
 pub use walk::{Found, Stamp, walk};

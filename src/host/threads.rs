@@ -1,5 +1,9 @@
 //! Work on every processor.
 
+use anyhow::Result;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
 /// How many threads work at once.
 pub(super) fn processors() -> usize {
     std::thread::available_parallelism().map_or(2, |count| count.get().min(8))
@@ -10,16 +14,46 @@ pub(crate) fn on_every_processor(work: impl Fn() + Sync) {
     on_threads(processors(), work);
 }
 
-/// As [`on_every_processor`], with a thread more, for work that waits for a disk now and then.
-pub(crate) fn on_every_processor_and_one(work: impl Fn() + Sync) {
-    match processors() {
-        1 => work(),
-        count => on_threads(count + 1, work),
-    }
+/// Does every job on one of some threads, and gives what each thread made of `start`. There is a
+/// thread more than processors, for jobs that wait for a disk now and then. The first failure
+/// ends all.
+///
+/// # Errors
+/// That of a job.
+pub(crate) fn each<J: Sync, T: Send>(
+    jobs: &[J],
+    start: impl Fn() -> T + Sync,
+    work: impl Fn(&J, &mut T) -> Result<()> + Sync,
+) -> Result<Vec<T>> {
+    let count = match processors() {
+        1 => 1,
+        count => jobs.len().min(count + 1),
+    };
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(Ok(Vec::new()));
+    on_threads(count, || {
+        let mut own = start();
+        let mut ended = Ok(());
+        while ended.is_ok()
+            && let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed))
+        {
+            ended = work(job, &mut own);
+        }
+        if ended.is_err() {
+            next.store(jobs.len(), Ordering::Relaxed);
+        }
+        let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+        match (ended, all.as_mut()) {
+            (Ok(()), Ok(all)) => all.push(own),
+            (Err(error), Ok(_)) => *all = Err(error),
+            (_, Err(_)) => {}
+        }
+    });
+    all.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn on_threads(count: usize, work: impl Fn() + Sync) {
-    if count == 1 {
+    if count <= 1 {
         return work();
     }
     std::thread::scope(|scope| {
@@ -45,4 +79,39 @@ pub(crate) fn both<A: Send, B>(
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::each;
+
+    #[test]
+    fn every_job_is_done_once() {
+        for count in [0, 1, 2, 1000] {
+            let jobs: Vec<u32> = (0..count).collect();
+            let work = |job: &u32, own: &mut Vec<u32>| {
+                own.push(*job);
+                Ok(())
+            };
+            let mut done = each(&jobs, Vec::new, work).unwrap().concat();
+            done.sort_unstable();
+            assert_eq!(done, jobs);
+        }
+    }
+
+    #[test]
+    fn a_failure_ends_all() {
+        let jobs = vec![(); 1_000_000];
+        let done = std::sync::atomic::AtomicUsize::new(0);
+        let ended = each(
+            &jobs,
+            || (),
+            |(), ()| match done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+                10 => anyhow::bail!("no"),
+                _ => Ok(()),
+            },
+        );
+        assert_eq!(ended.unwrap_err().to_string(), "no");
+        assert!(done.into_inner() < jobs.len());
+    }
 }

@@ -47,7 +47,7 @@ pub(super) fn build(host: &Host, app: &App, staging: &str) -> Result<()> {
     }
     if app.release.build.is_empty() {
         // Only the environment is written: the payload stays root's, and may share inodes.
-        files::make_plain_dirs(&dir.join(".venv"), [])?;
+        files::PlainDirs::begin(&dir.join(".venv"))?;
         files::give_to(&dir.join(".venv"), uid, gid)?;
     } else {
         files::give_to(&dir, uid, gid)?;

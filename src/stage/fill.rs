@@ -5,14 +5,14 @@ use super::payload::{Item, Kind, Payload};
 use super::scan::{Draft, Source};
 use super::{BUFFER, Base, STAGING, archive};
 use crate::host::copy::{Content, Dir, Placed, Wanted};
-use crate::host::{Flush, Host, both, files, on_every_processor_and_one};
+use crate::host::files::{self, PlainDirs};
+use crate::host::{Flush, Host, both, each};
 use crate::model::App;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use std::collections::HashMap;
-use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Files that one thread takes at a time, of one directory: two threads that make files in the
 /// same one wait for each other.
@@ -61,31 +61,36 @@ pub fn fill<'a>(
     let flush = Flush::begin(&host.root.followed(&app.layout.releases()))?;
     let filled = Filled { host, path, flush };
     let dir = host.root.path(&filled.path);
-    let payload = &draft.payload;
-    let make = || -> Result<()> {
-        let dirs = payload.items.iter().filter(|item| item.kind == Kind::Dir);
-        files::make_plain_dirs(&dir, dirs.map(|item| dir.join(&item.path)))?;
-        payload.items.iter().try_for_each(|item| match &item.kind {
-            Kind::Link(target) => files::make_link(target, &dir.join(&item.path)),
-            Kind::Dir | Kind::File { .. } => Ok(()),
-        })
-    };
-    // A build command may write to any file of the tree: it gets no shared ones.
-    let base = base.filter(|_| app.release.build.is_empty());
-    let share = || match base {
-        Some(base) => Live::new(host, app, base, payload).map(Some),
-        None => Ok(None),
-    };
-    let (live, ended) = both(share, make);
-    let live = ended.and(live)?;
+    let frame = Frame::begin(&dir)?;
     let to = Dir::open(&dir)?;
     let watch = Watch {
         progress,
         flush: &filled.flush,
     };
+    // A build command may write to any file of the tree: it gets no shared ones.
+    let base = base.filter(|_| app.release.build.is_empty());
+    let share = |payload: &Payload| {
+        let live = base.map(|base| Live::new(host, app, base, payload));
+        live.transpose()
+    };
+    let all = draft.payload.items.len();
     match source {
-        Source::Directory(from) => copy(from, draft, live.as_ref(), &to, &watch)?,
-        Source::Archive(file) => archive::unpack(file, draft, live.as_ref(), &to, &watch)?,
+        Source::Directory(from) => {
+            let copy = || {
+                let live = share(&draft.payload)?;
+                copy(from, draft, live.as_ref(), &frame, &to, &watch)
+            };
+            let (framed, copied) = both(|| frame.until(all, &draft.payload), copy);
+            let copied = framed.and(copied)?;
+            for done in copied {
+                done.tell(draft);
+            }
+        }
+        Source::Archive(file) => {
+            frame.until(all, &draft.payload)?;
+            let live = share(&draft.payload)?;
+            archive::unpack(file, draft, live.as_ref(), &to, &watch)?;
+        }
     }
     filled.flush.hurry();
     if !app.release.build.is_empty() {
@@ -94,6 +99,41 @@ pub fn fill<'a>(
         }
     }
     Ok(filled)
+}
+
+/// The directories and links of a new tree: whoever needs one makes those before it as well.
+struct Frame {
+    dir: PathBuf,
+    plain: PlainDirs,
+    /// How many items were seen to.
+    made: Mutex<usize>,
+}
+
+impl Frame {
+    fn begin(dir: &Path) -> Result<Self> {
+        Ok(Self {
+            dir: dir.to_owned(),
+            plain: PlainDirs::begin(dir)?,
+            made: Mutex::new(0),
+        })
+    }
+
+    /// Makes what comes before the item at `at`, and so the directory that it is in.
+    fn until(&self, at: usize, payload: &Payload) -> Result<()> {
+        loop {
+            // One at a time, so that nobody waits for what only others need.
+            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(item) = payload.items.get(*made).filter(|_| *made < at) else {
+                return Ok(());
+            };
+            match &item.kind {
+                Kind::Dir => self.plain.make(&self.dir.join(&item.path))?,
+                Kind::Link(target) => files::make_link(target, &self.dir.join(&item.path))?,
+                Kind::File { .. } => {}
+            }
+            *made += 1;
+        }
+    }
 }
 
 /// Who hears of files that are in place.
@@ -193,72 +233,58 @@ fn by_directory(payload: &Payload) -> Vec<Vec<u32>> {
 }
 
 /// What one thread did: where files lie now, and digests that were not known.
-#[derive(Default)]
 struct Done {
     placed: Vec<(u32, Placed)>,
     digests: Vec<(u32, Content)>,
     /// Bytes that the disk takes.
     written: u64,
+    buffer: Vec<u8>,
+}
+
+impl Done {
+    fn new() -> Self {
+        Self {
+            placed: Vec::new(),
+            digests: Vec::new(),
+            written: 0,
+            buffer: vec![0; BUFFER],
+        }
+    }
+
+    fn tell(self, draft: &mut Draft) {
+        for (at, placed) in self.placed {
+            draft.placed(at as usize, placed);
+        }
+        for (at, digest) in self.digests {
+            draft.set(at as usize, digest);
+        }
+    }
 }
 
 fn copy(
     from: &Path,
-    draft: &mut Draft,
+    draft: &Draft,
     live: Option<&Live>,
+    frame: &Frame,
     to: &Dir,
     watch: &Watch<'_>,
-) -> Result<()> {
+) -> Result<Vec<Done>> {
     let from = Dir::open(from)?;
-    let jobs = by_directory(&draft.payload);
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Result<Vec<Done>>> = Mutex::new(Ok(Vec::new()));
-    let shared: &Draft = draft;
-    on_every_processor_and_one(|| {
-        let mut own = Done::default();
-        let mut buffer = vec![0; BUFFER];
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let before = own.written;
-            let first = job
-                .first()
-                .and_then(|at| shared.payload.items.get(*at as usize));
-            let dir = first.map_or("", |item| parent(&item.path));
-            let live = live.and_then(|live| live.dir(dir, to));
-            for at in job {
-                if let Err(error) =
-                    place(shared, *at, &from, live.as_ref(), to, &mut buffer, &mut own)
-                {
-                    next.store(jobs.len(), Ordering::Relaxed);
-                    if let Ok(mut results) = results.lock()
-                        && results.is_ok()
-                    {
-                        *results = Err(error);
-                    }
-                    return;
-                }
-            }
-            let items = job.iter();
-            let items = items.filter_map(|at| shared.payload.items.get(*at as usize));
-            let bytes = items.map(Item::len).sum();
-            watch.done(bytes, own.written - before);
+    let payload = &draft.payload;
+    let work = |job: &Vec<u32>, done: &mut Done| {
+        let before = done.written;
+        let items = || job.iter().filter_map(|at| payload.items.get(*at as usize));
+        let first = job.first().map_or(0, |at| *at as usize);
+        frame.until(first, payload)?;
+        let dir = items().next().map_or("", |item| parent(&item.path));
+        let live = live.and_then(|live| live.dir(dir, to));
+        for at in job {
+            place(draft, *at, &from, live.as_ref(), to, done)?;
         }
-        if let Ok(mut results) = results.lock()
-            && let Ok(results) = results.as_mut()
-        {
-            results.push(own);
-        }
-    });
-    let results = results
-        .into_inner()
-        .unwrap_or_else(|_| Err(anyhow::anyhow!("a thread died")));
-    for done in results.context("staging the release")? {
-        for (at, placed) in done.placed {
-            draft.placed(at as usize, placed);
-        }
-        for (at, digest) in done.digests {
-            draft.set(at as usize, digest);
-        }
-    }
-    Ok(())
+        watch.done(items().map(Item::len).sum(), done.written - before);
+        Ok(())
+    };
+    each(&by_directory(payload), Done::new, work).context("staging the release")
 }
 
 /// Brings one file to the staged tree.
@@ -268,7 +294,6 @@ fn place(
     from: &Dir,
     live: Option<&LiveDir<'_>>,
     to: &Dir,
-    buffer: &mut [u8],
     done: &mut Done,
 ) -> Result<()> {
     let Some(item) = draft.payload.items.get(at as usize) else {
@@ -282,7 +307,7 @@ fn place(
         done.placed.push((at, placed));
         return Ok(());
     }
-    let (copied, placed) = from.copy(&item.wanted(), stamp, to, buffer)?;
+    let (copied, placed) = from.copy(&item.wanted(), stamp, to, &mut done.buffer)?;
     done.written += COPIED + item.len();
     done.placed.push((at, placed));
     if !draft.knows(at as usize) {

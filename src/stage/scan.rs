@@ -5,14 +5,12 @@ use super::links::inside;
 use super::payload::{Item, Kind, Payload, Refused, plain_name};
 use super::{BUFFER, archive, links};
 use crate::host::copy::{Content, Dir, Placed};
-use crate::host::{self, Found, files, on_every_processor, walk};
+use crate::host::{self, Found, each, files, walk};
 use crate::model::Release;
 use anyhow::{Context, Result};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Where a release's content comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,26 +126,16 @@ impl Draft {
         let all = items.iter().zip(&self.hashed).enumerate();
         let wanted = all.filter(|(_, (item, hashed))| !**hashed && which(item));
         let wanted: Vec<usize> = wanted.map(|(at, _)| at).collect();
-        if wanted.is_empty() {
-            return Ok(());
-        }
         let dir = Dir::open(dir)?;
-        let next = AtomicUsize::new(0);
-        let results = Mutex::new(Vec::with_capacity(wanted.len()));
-        on_every_processor(|| {
-            let mut own = Vec::new();
-            let mut buffer = vec![0; BUFFER];
-            while let Some(at) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if let Some(item) = items.get(*at) {
-                    own.push((*at, dir.hash(&item.path, &mut buffer)));
-                }
+        let start = || (Vec::new(), vec![0; BUFFER]);
+        let done = each(&wanted, start, |at, (digests, buffer)| {
+            if let Some(item) = items.get(*at) {
+                digests.push((*at, dir.hash(&item.path, buffer)?));
             }
-            if let Ok(mut results) = results.lock() {
-                results.append(&mut own);
-            }
-        });
-        for (at, digest) in results.into_inner().unwrap_or_default() {
-            self.set(at, digest?);
+            Ok(())
+        })?;
+        for (at, digest) in done.into_iter().flat_map(|(digests, _)| digests) {
+            self.set(at, digest);
         }
         Ok(())
     }
