@@ -5,15 +5,19 @@ use crate::record::{Journal, Mark, State};
 use crate::verify::verify;
 use anyhow::{Context, Result};
 
-/// The state says that the new release is healthy: so does its record, and the change is over.
-/// Idempotent, so that recovery may repeat it.
+/// The state says that the new release is healthy: so does its record now, and the change is over.
+/// For recovery, which may repeat it.
 pub(super) fn commit(work: &Work<'_>, journal: &Journal) -> Result<()> {
     if let Some(id) = &journal.to
-        && let Some(mut record) = work.book.release(id)?
+        && let Some(good) = work.book.good(id)?
     {
-        record.mark = Mark::Good;
-        work.book.set_release(&record)?;
+        good.end()?;
     }
+    close(work, journal)
+}
+
+/// Everything that a change wanted is durable: it is over.
+pub(super) fn close(work: &Work<'_>, journal: &Journal) -> Result<()> {
     work.book.clear_journal()?;
     // A removal tells of itself once the releases are gone too.
     let Some(id) = &journal.to else {

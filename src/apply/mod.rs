@@ -38,7 +38,7 @@ use crate::plan::{Action, Plan};
 use crate::record::{Book, Event, FORMAT, Journal, Step, Units};
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow};
-use commit::{Back, back, commit, finish_back};
+use commit::{Back, back, close, commit, finish_back};
 use health::{Sick, daemons};
 
 /// Events that the app's own history keeps; the systemd journal gets all of them.
@@ -215,8 +215,8 @@ pub fn apply(
         work.book.spend_reserve();
     }
     // It may be there although it failed; nothing has changed, so there is nothing to undo.
-    let begun = work.book.set_journal(&journal);
-    begun.inspect_err(|_| drop(work.book.clear_journal()))?;
+    let change = work.book.begin(&journal);
+    let change = change.inspect_err(|_| drop(work.book.clear_journal()))?;
     let forward = || forward(work, plan, app, tree, &journal, operation);
     let outcome = match operation {
         // Whoever leaves a release behind wants to be away from it, not back.
@@ -228,9 +228,8 @@ pub fn apply(
             })
         }),
     };
-    let outcome = outcome.and_then(|()| work.book.set_state(&journal.state_after));
-    match outcome {
-        Ok(()) => Ok(match commit(work, &journal) {
+    match outcome.and_then(|()| change.prove()) {
+        Ok(proven) => Ok(match proven.end().and_then(|()| close(work, &journal)) {
             Ok(()) => Outcome::Done,
             Err(error) => Outcome::Unrecorded(format!("{error:#}")),
         }),

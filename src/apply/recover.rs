@@ -65,7 +65,7 @@ fn end(work: &Work<'_>, units: Units) -> Result<Recovered> {
     let told = format!("ending the {} that was interrupted", journal.operation);
     work.tell("warning", "recovering", About::default(), &told);
     work.book.spend_reserve();
-    if journal.step == Step::Committing && journal.operation == REMOVAL {
+    if journal.step == Step::Removed && journal.operation == REMOVAL {
         remove::finish(work, &journal)?;
         return Ok(Recovered::New(None));
     }
@@ -97,7 +97,7 @@ pub(super) fn turn_back(work: &Work<'_>, journal: &mut Journal) -> Result<()> {
     let is_enough = match there.step {
         Step::Reverting => work.book.sync().is_ok(),
         Step::Switching => work.book.state().is_ok_and(|state| !there.made(&state)),
-        Step::Committing => false,
+        Step::Removed => false,
     };
     if is_enough { Ok(()) } else { Err(error) }
 }

@@ -42,7 +42,7 @@ pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
         switch::link(work.host, &layout, None)?;
         work.host.systemd.daemon_reload()?;
         work.host.systemd.reset_failed(&all);
-        journal.step = Step::Committing;
+        journal.step = Step::Removed;
         work.book.set_journal(&journal)
     };
     if let Err(error) = taken() {

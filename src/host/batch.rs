@@ -2,6 +2,7 @@
 
 use super::leftovers::beside;
 use super::root::absent;
+use super::threads::each;
 use super::{Flush, Root};
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result};
@@ -114,12 +115,30 @@ impl<'a> Batch<'a> {
         self.parents.extend(real.parent().map(Path::to_owned));
     }
 
+    /// Brings to the disk what is prepared in several batches, at once: a file system commits it
+    /// together. Their ends need not write it any more.
+    ///
+    /// # Errors
+    /// The operating system's, with the path; the batches are of no use then.
+    pub fn sync<'b>(batches: impl IntoIterator<Item = &'b mut Self>) -> Result<()>
+    where
+        'a: 'b,
+    {
+        let ready = batches.into_iter().flat_map(|batch| &mut batch.ready);
+        let unsynced = ready.filter_map(|one| Some((one.unsynced.take()?, one.doing())));
+        let unsynced: Vec<(File, String)> = unsynced.collect();
+        let sync = |(file, doing): &(File, String), (): &mut ()| {
+            file.sync_all().with_context(|| doing.clone())
+        };
+        each(&unsynced, || (), sync).map(drop)
+    }
+
     /// Makes all of it durable, and names what is prepared: its content is on the disk before.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn end(mut self) -> Result<()> {
-        self.ready.iter_mut().try_for_each(Ready::sync)?;
+        Self::sync([&mut self])?;
         self.publish()
     }
 

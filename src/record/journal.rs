@@ -19,7 +19,7 @@ pub enum Step {
     /// The change failed and is being put back: recovery goes on with that.
     Reverting,
     /// A removal has taken everything out of sight: recovery goes on to its end.
-    Committing,
+    Removed,
 }
 
 /// A file as the journal and the records hold it.
@@ -144,7 +144,7 @@ impl Journal {
         match self.step {
             Step::Switching => Ok(self.made(&state()?)),
             Step::Reverting => Ok(false),
-            Step::Committing => Ok(true),
+            Step::Removed => Ok(true),
         }
     }
 
@@ -186,7 +186,7 @@ mod tests {
         assert!(journal.is_proven(|| anyhow::bail!("damaged")).is_err());
         journal.step = Step::Reverting;
         assert!(!journal.is_proven(|| anyhow::bail!("damaged")).unwrap());
-        journal.step = Step::Committing;
+        journal.step = Step::Removed;
         assert!(proven(&journal, None));
     }
 }

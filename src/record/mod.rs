@@ -12,20 +12,23 @@
 //!
 //! Everything that decides is replaced in one step; the history only tells.
 
+mod change;
 mod damaged;
 mod history;
 mod hold;
 mod journal;
 mod release;
 
+pub use change::{Change, Proven};
 pub use damaged::Damaged;
 pub use history::Event;
 pub use journal::{FileChange, Journal, Step, Stored, Units};
 pub use release::{Mark, ReleaseRecord};
 
-use crate::host::Root;
+use crate::host::{Batch, Root};
 use crate::model::Layout;
 use crate::model::layout::BOOKS_DIR;
+use crate::tree::Entry;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -249,12 +252,13 @@ impl Book {
         self.write("journal.json", journal)
     }
 
-    /// The change is over.
+    /// The change is over. A journal that a power cut brings back is ended once more, to the same
+    /// effect, so this is not made durable: the next change does that with its own.
     ///
     /// # Errors
     /// When the file cannot be removed.
     pub fn clear_journal(&self) -> Result<()> {
-        self.root.remove_file(&self.path("journal.json"))
+        self.root.unlink(&self.path("journal.json"))
     }
 
     /// Keeps space for going back on a full disk; it is fine when there is none.
@@ -295,6 +299,14 @@ impl Book {
             return Err(Newer { path, format }.into());
         }
         Ok(serde_json::from_str(&text).map(Some).map_err(damaged)?)
+    }
+
+    /// A record that gets its name at the end of the batch.
+    fn prepared<T: Serialize>(&self, name: &str, value: &T) -> Result<Batch<'_>> {
+        let mut batch = Batch::new(&self.root);
+        let bytes = text(value)?;
+        batch.prepare(&self.path(name), &Entry::File { mode: 0o600, bytes })?;
+        Ok(batch)
     }
 
     fn write<T: Serialize>(&self, name: &str, value: &T) -> Result<()> {
