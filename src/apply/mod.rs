@@ -1,7 +1,7 @@
 //! The installer: the only stage that changes a host.
 //!
 //! Every change follows one order. The journal is written before the first visible change and
-//! names, for each of them, how to undo it; the state is written after the last, and is the
+//! names, for each of them, how to undo it; the state gets its name after the last, and is the
 //! commit. A killed run is ended by [`recover`], in the old state or the new one, never between.
 
 mod accounts;

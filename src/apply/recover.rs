@@ -64,6 +64,8 @@ fn end(work: &Work<'_>, units: Units) -> Result<Recovered> {
     };
     let told = format!("ending the {} that was interrupted", journal.operation);
     work.tell("warning", "recovering", About::default(), &told);
+    // What a killed run had written for its end takes room that going back may need.
+    let _ = work.book.sweep();
     work.book.spend_reserve();
     if journal.step == Step::Removed && journal.operation == REMOVAL {
         remove::finish(work, &journal)?;

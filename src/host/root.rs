@@ -241,16 +241,6 @@ impl Root {
         }
     }
 
-    /// Removes a file or link, which a power cut may bring back; it is fine when it is not there.
-    ///
-    /// # Errors
-    /// The operating system's, with the path.
-    pub fn unlink(&self, path: &str) -> Result<()> {
-        let real = self.path(path);
-        let removed = absent(fs::remove_file(&real)).map(drop);
-        removed.with_context(|| format!("removing `{}`", real.display()))
-    }
-
     /// Removes a directory if it is empty; anything else is left alone.
     ///
     /// # Errors

@@ -52,14 +52,13 @@ pub(crate) fn each<J: Sync, T: Send>(
     all.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// This thread is one of them, and alone where the system has no more.
 fn on_threads(count: usize, work: impl Fn() + Sync) {
-    if count <= 1 {
-        return work();
-    }
     std::thread::scope(|scope| {
-        for _ in 0..count {
-            scope.spawn(&work);
+        for _ in 1..count {
+            let _ = std::thread::Builder::new().spawn_scoped(scope, &work);
         }
+        work();
     });
 }
 
@@ -84,6 +83,8 @@ pub(crate) fn both<A: Send, B>(
 #[cfg(test)]
 mod tests {
     use super::each;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     #[test]
     fn every_job_is_done_once() {
@@ -101,16 +102,16 @@ mod tests {
 
     #[test]
     fn a_failure_ends_all() {
-        let jobs = vec![(); 1_000_000];
-        let done = std::sync::atomic::AtomicUsize::new(0);
-        let ended = each(
-            &jobs,
-            || (),
-            |(), ()| match done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
-                10 => anyhow::bail!("no"),
-                _ => Ok(()),
-            },
-        );
+        let jobs = vec![(); 10_000];
+        let done = AtomicUsize::new(0);
+        let work = |(): &(), (): &mut ()| match done.fetch_add(1, Ordering::Relaxed) {
+            10 => anyhow::bail!("no"),
+            _ => {
+                std::thread::sleep(Duration::from_millis(1));
+                Ok(())
+            }
+        };
+        let ended = each(&jobs, || (), work);
         assert_eq!(ended.unwrap_err().to_string(), "no");
         assert!(done.into_inner() < jobs.len());
     }

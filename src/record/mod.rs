@@ -252,13 +252,12 @@ impl Book {
         self.write("journal.json", journal)
     }
 
-    /// The change is over. A journal that a power cut brings back is ended once more, to the same
-    /// effect, so this is not made durable: the next change does that with its own.
+    /// The change is over.
     ///
     /// # Errors
     /// When the file cannot be removed.
     pub fn clear_journal(&self) -> Result<()> {
-        self.root.unlink(&self.path("journal.json"))
+        self.root.remove_file(&self.path("journal.json"))
     }
 
     /// Keeps space for going back on a full disk; it is fine when there is none.

@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Files that one thread takes at a time, of one directory: two threads that make files in the
@@ -105,8 +106,10 @@ pub fn fill<'a>(
 struct Frame {
     dir: PathBuf,
     plain: PlainDirs,
-    /// How many items were seen to.
-    made: Mutex<usize>,
+    /// How many items were seen to; it grows under `failed`.
+    made: AtomicUsize,
+    /// Why no more can be made.
+    failed: Mutex<Option<String>>,
 }
 
 impl Frame {
@@ -114,25 +117,34 @@ impl Frame {
         Ok(Self {
             dir: dir.to_owned(),
             plain: PlainDirs::begin(dir)?,
-            made: Mutex::new(0),
+            made: AtomicUsize::new(0),
+            failed: Mutex::default(),
         })
     }
 
     /// Makes what comes before the item at `at`, and so the directory that it is in.
     fn until(&self, at: usize, payload: &Payload) -> Result<()> {
-        loop {
-            // One at a time, so that nobody waits for what only others need.
-            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(item) = payload.items.get(*made).filter(|_| *made < at) else {
+        // Nobody who has what he needs waits for what others need.
+        while self.made.load(Ordering::Acquire) < at {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(why) = &*failed {
+                anyhow::bail!("{why}");
+            }
+            let made = self.made.load(Ordering::Acquire);
+            let Some(item) = payload.items.get(made) else {
                 return Ok(());
             };
-            match &item.kind {
-                Kind::Dir => self.plain.make(&self.dir.join(&item.path))?,
-                Kind::Link(target) => files::make_link(target, &self.dir.join(&item.path))?,
-                Kind::File { .. } => {}
+            let ended = match &item.kind {
+                Kind::Dir => self.plain.make(&self.dir.join(&item.path)),
+                Kind::Link(target) => files::make_link(target, &self.dir.join(&item.path)),
+                Kind::File { .. } => Ok(()),
+            };
+            match ended {
+                Ok(()) => self.made.store(made + 1, Ordering::Release),
+                Err(error) => *failed = Some(format!("{error:#}")),
             }
-            *made += 1;
         }
+        Ok(())
     }
 }
 
