@@ -43,7 +43,8 @@ impl Flush {
             let dir = File::open(path)?;
             let early = match processors() {
                 1 => None,
-                _ => Some(Early::begin(dir.try_clone()?)?),
+                // Where the system has no thread more, all is written at the end.
+                _ => Early::begin(dir.try_clone()?).ok(),
             };
             Ok(Self {
                 dir,

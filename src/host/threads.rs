@@ -62,7 +62,8 @@ fn on_threads(count: usize, work: impl Fn() + Sync) {
     });
 }
 
-/// Does two things at once; with one processor, one after the other.
+/// Does two things at once; with one processor, or where the system has no thread more, one after
+/// the other.
 pub(crate) fn both<A: Send, B>(
     one: impl FnOnce() -> A + Send,
     other: impl FnOnce() -> B,
@@ -70,11 +71,20 @@ pub(crate) fn both<A: Send, B>(
     if processors() == 1 {
         return (one(), other());
     }
+    let one = Mutex::new(Some(one));
+    let take = || one.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let elsewhere = || take().map(|one| one());
     std::thread::scope(|scope| {
-        let one = scope.spawn(one);
+        let thread = std::thread::Builder::new().spawn_scoped(scope, elsewhere);
         let other = other();
-        match one.join() {
-            Ok(one) => (one, other),
+        let done = match thread {
+            Ok(thread) => thread.join(),
+            Err(_) => Ok(elsewhere()),
+        };
+        match done {
+            Ok(Some(done)) => (done, other),
+            // Only that thread takes it, or this one when there is none.
+            Ok(None) => unreachable!("done by nobody"),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })
