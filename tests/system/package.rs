@@ -1,8 +1,9 @@
 //! The package: what apt does with it, from the first install to purge.
 
-use crate::machine::Machine;
+use crate::machine::{Machine, until};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 const PAGE: &str = "http://127.0.0.1:8080";
 
@@ -111,6 +112,45 @@ pub fn it_is_installed_used_removed_and_purged(machine: &Machine) {
     apt(machine, "purge robot").exits(0);
     assert_eq!(around(machine), before, "purge leaves nothing");
     assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("000 "));
+}
+
+/// A deploy that is under way and apt, which takes the program from under it: apt waits for its end.
+pub fn apt_waits_for_a_deploy(machine: &Machine) {
+    machine.copy_in(Path::new(&package()), "/root/robot.deb");
+    let before = around(machine);
+    apt(machine, "install /root/robot.deb").exits(0);
+    for journal_is_there in [false, true] {
+        let begun = match journal_is_there {
+            true => "journal.json",
+            false => "lock",
+        };
+        // Stopped where it stands: it works on the app until it is told to go on.
+        let pid = machine.ok(&format!(
+            "setsid robotctl deploy --apply >/root/deploy.log 2>&1 & pid=$!; \
+             until [ -e /var/lib/robotctl/robot/{begun} ]; do :; done; kill -STOP $pid; echo $pid"
+        ));
+        let mut waiting = machine.begin(&["apt-get", "-y", "-qq", "remove", "robot"]);
+        until("apt waits", Duration::from_secs(20), || {
+            machine
+                .sh("pgrep --full '[f]lock --wait 60|robot [r]emove --wait 60'")
+                .code
+                == 0
+        });
+        assert!(waiting.try_wait().unwrap().is_none(), "apt has not waited");
+        machine.ok(&format!("test -e /usr/bin/robotctl && kill -CONT {pid}"));
+        assert!(waiting.wait().unwrap().success(), "apt failed");
+        let told = machine.read("/root/deploy.log");
+        assert!(told.contains("is live"), "{told}");
+        assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("000 "));
+        assert_eq!(
+            machine.ok("systemctl list-units --all --plain --no-legend 'robot*'"),
+            ""
+        );
+        assert!(!machine.exists("/opt/robot"));
+        apt(machine, "install /root/robot.deb").exits(0);
+    }
+    apt(machine, "purge robot").exits(0);
+    assert_eq!(around(machine), before, "purge leaves nothing");
 }
 
 /// The services whose removal failed are stopped before their files go.
