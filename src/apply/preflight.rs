@@ -15,6 +15,12 @@ use std::path::Path;
 const RESERVE: u64 = 16 * 1024 * 1024;
 /// Inodes that stay free.
 const RESERVE_INODES: u64 = 256;
+/// Bytes that a file takes in the index of a release, at most in most trees.
+const INDEXED: u64 = 128;
+/// Bytes for the other records of a change, the space that is kept for going back included.
+const RECORDS: u64 = 4 * 1024 * 1024;
+/// Inodes for all of them.
+const RECORD_INODES: u64 = 16;
 
 /// Why nothing was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,15 +43,24 @@ fn refuse<T>(message: String, hint: String) -> Result<T> {
     Err(Refusal { message, hint }.into())
 }
 
-/// Space for a payload, and a reserve.
+/// Space for a payload and for what is written down of it, and a reserve.
 ///
 /// # Errors
 /// [`Refusal`] names what is missing and what to type.
 pub fn space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
-    let (bytes, inodes) = host.root.free_space(&app.layout.releases())?;
-    let need = payload.disk_bytes + RESERVE;
-    let count = payload.disk_inodes + RESERVE_INODES;
-    let place = host.root.path(&app.layout.releases());
+    let index = u64::try_from(payload.files).unwrap_or(u64::MAX);
+    let index = index.saturating_mul(INDEXED);
+    let releases = payload.disk_bytes + RESERVE;
+    let inodes = payload.disk_inodes + RESERVE_INODES;
+    room(host, &app.layout.releases(), releases, inodes)?;
+    room(host, &app.layout.book(), index + RECORDS, RECORD_INODES)
+}
+
+/// Room for so many bytes and inodes on the file system of a path.
+fn room(host: &Host, path: &str, need: u64, count: u64) -> Result<()> {
+    let (bytes, inodes) = host.root.free_space(path)?;
+    let place = host.root.path(path);
+    let hint = "remove old releases with `sudo robotctl prune`, or make room";
     if bytes < need {
         return refuse(
             format!(
@@ -54,7 +69,7 @@ pub fn space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
                 crate::plan::bytes(bytes),
                 crate::plan::bytes(need)
             ),
-            "remove old releases with `sudo robotctl prune`, or make room".to_owned(),
+            hint.to_owned(),
         );
     }
     if inodes < count {
@@ -63,7 +78,7 @@ pub fn space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
                 "the disk of `{}` has too few inodes: {inodes} are free, the release needs {count}",
                 place.display()
             ),
-            "remove old releases with `sudo robotctl prune`, or make room".to_owned(),
+            hint.to_owned(),
         );
     }
     Ok(())

@@ -88,8 +88,11 @@ struct Disk(PathBuf);
 
 impl Disk {
     fn new(test: &Test, options: &str) -> Option<Self> {
-        let dir = test.outside("disk");
-        std::fs::create_dir(&dir).expect("make a directory");
+        Self::at(test.outside("disk"), options)
+    }
+
+    fn at(dir: PathBuf, options: &str) -> Option<Self> {
+        std::fs::create_dir_all(&dir).expect("make a directory");
         let mut mount = Command::new("mount");
         mount
             .args(["-t", "tmpfs", "-o", options, "tmpfs"])
@@ -143,6 +146,21 @@ fn a_full_disk_is_seen_before_anything_changes() {
         too_full(&run.any_stderr().status(2).stderr, what);
         assert_eq!(disk.files(), [""; 0]);
     }
+}
+
+/// What is written down of releases may have a disk of its own.
+#[test]
+fn a_full_disk_of_the_records_is_seen_too() {
+    let test = Test::shop();
+    let Some(_disk) = Disk::at(test.root("var/lib/robotctl"), "size=1m") else {
+        return not_run("a full disk needs root, to mount a small one");
+    };
+    let run = test.run(["deploy", "--apply"]);
+    let stderr = run.any_stderr().status(2).stderr;
+    let start = "error: the disk of `[DIR]/root/var/lib/robotctl/shop` is too full: ";
+    assert!(stderr.starts_with(start), "{stderr}");
+    let releases = std::fs::read_dir(test.root("opt/shop/releases"));
+    assert!(releases.is_err(), "the release was begun");
 }
 
 /// Another program fills the disk while a release is staged: what was begun is taken away.
