@@ -1,7 +1,7 @@
 //! Old releases go: never the live one, the one before it, a pinned one, or one that a process
 //! still uses. What is remembered of the others is trimmed once it has grown long.
 
-use super::{About, Work};
+use super::{About, Refusal, Work};
 use crate::host::{Host, Process, files, processes};
 use crate::model::Layout;
 use crate::record::{Book, Mark, ReleaseRecord, State};
@@ -35,6 +35,16 @@ pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
 
 fn old_releases(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
     let state = work.book.state()?;
+    if let Some(live) = &state.live
+        && work.host.root.meta(&layout.release(live))?.is_none()
+    {
+        // They may all be there, and be forgotten for a file system that is not mounted.
+        let refusal = Refusal {
+            message: format!("the live release `{live}` is not there, nothing was pruned"),
+            hint: format!("mount the file system of {}, or deploy again", layout.opt()),
+        };
+        return Err(refusal.into());
+    }
     let mut good = Vec::new();
     let mut bad = Vec::new();
     for id in work.book.releases()? {

@@ -90,6 +90,7 @@ pub fn publish(
 }
 
 /// Removes what killed runs left: unfinished releases, and records of releases that never came.
+/// Where the live release is missing too, the file system of them all may be: nothing is forgotten.
 ///
 /// # Errors
 /// When it cannot be listed or removed.
@@ -104,10 +105,16 @@ pub fn sweep(host: &Host, book: &Book, layout: &Layout) -> Result<()> {
     for dir in [layout.opt(), layout.releases(), layout.credentials()] {
         host.root.sweep_temporaries(&dir, |_| true)?;
     }
-    let state = book.state()?;
+    let live = book.state()?.live;
+    let is_there =
+        |id: &str| Ok::<_, anyhow::Error>(host.root.meta(&layout.release(id))?.is_some());
+    if let Some(live) = &live
+        && !is_there(live)?
+    {
+        return Ok(());
+    }
     for id in book.begun()? {
-        let live = state.live.as_deref() == Some(&id);
-        if !live && host.root.meta(&layout.release(&id))?.is_none() {
+        if !is_there(&id)? {
             book.forget(&id)?;
         }
     }

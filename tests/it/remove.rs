@@ -22,6 +22,61 @@ fn prune_keeps_the_live_one_and_the_one_before() {
     assert_ne!(live(&test), before);
 }
 
+/// The releases of shop by their marks, as recorded.
+fn marks(test: &crate::test::Test) -> Vec<String> {
+    let dir = test.root("var/lib/robotctl/shop/releases");
+    let names = std::fs::read_dir(dir).unwrap();
+    let records = names.map(|name| name.unwrap().path());
+    let records = records.filter(|path| path.extension().is_some_and(|end| end == "json"));
+    let texts = records.map(|path| std::fs::read_to_string(path).unwrap());
+    let mut marks: Vec<String> = texts
+        .map(|text| {
+            let record: serde_json::Value = serde_json::from_str(&text).unwrap();
+            record["mark"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    marks.sort();
+    marks
+}
+
+#[test]
+fn failed_releases_never_use_up_keep() {
+    let test = app();
+    for number in 0..5 {
+        test.write("src/data/pages.txt", &format!("{number}\n"));
+        deploy(&test);
+        if matches!(number, 2 | 3) {
+            // As a release that failed under its checks, for which systemd is needed, is marked.
+            let id = live(&test).rsplit('/').next().unwrap().to_owned();
+            let path = test.root(&format!("var/lib/robotctl/shop/releases/{id}.json"));
+            let record = std::fs::read_to_string(&path).unwrap();
+            let bad = "\"mark\": \"bad\", \"why\": \"no\"";
+            let record = record.replace("\"mark\": \"good\"", bad);
+            std::fs::write(&path, record).unwrap();
+        }
+    }
+    // Of the failed, the newest stays as evidence.
+    assert_eq!(marks(&test), ["bad", "good", "good", "good"]);
+    test.run(["prune", "--keep", "2"]).any_stderr().success();
+    assert_eq!(marks(&test), ["bad", "good", "good"]);
+}
+
+#[test]
+fn what_is_known_outlives_a_file_system_that_is_not_mounted() {
+    let test = app();
+    for number in 0..3 {
+        test.write("src/data/pages.txt", &format!("{number}\n"));
+        deploy(&test);
+    }
+    let (there, away) = (test.root("opt/shop"), test.root("shop"));
+    std::fs::rename(&there, &away).unwrap();
+    test.run(["rollback"]).any_stderr().status(2);
+    test.run(["prune", "--keep", "1"]).any_stderr().status(2);
+    std::fs::rename(&away, &there).unwrap();
+    assert_eq!(marks(&test), ["good", "good", "good"]);
+    test.run(["rollback"]).any_stderr().success();
+}
+
 #[test]
 fn remove_leaves_state_and_settings_unless_purged() {
     let test = app();
