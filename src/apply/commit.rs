@@ -121,7 +121,7 @@ fn mark_bad(work: &Work<'_>, journal: &Journal, why: &str) {
         // What was good before stays so: a rollback's target failed for a reason of today.
         if let Some(id) = &journal.to
             && let Some(mut record) = work.book.release(id)?
-            && record.mark == Mark::Staged
+            && record.mark != Mark::Good
         {
             record.mark = Mark::Bad(why.lines().next().unwrap_or_default().to_owned());
             work.book.set_release(&record)?;

@@ -3,7 +3,7 @@
 
 use super::{About, REMOVAL, Work, commit, finish_back, remove, switch};
 use crate::host::{Host, release_of};
-use crate::model::layout::{SYSUSERS_DIR, TMPFILES_DIR};
+use crate::model::layout::{SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::model::{Layout, Name};
 use crate::record::{Damaged, Journal, Step};
 use anyhow::{Result, anyhow};
@@ -164,22 +164,18 @@ fn sweep(host: &Host, journal: &Journal) -> Result<()> {
     Ok(())
 }
 
-/// Units whose files exist only in the new release.
+/// Units whose files exist only in the new release; one that it merely enables was there before.
 fn removed(journal: &Journal) -> Vec<String> {
-    let gone = journal
-        .files
-        .iter()
-        .filter(|change| change.before.is_none());
-    let names = gone.filter_map(|change| change.path.rsplit('/').next());
+    let gone = journal.files.iter();
+    let gone = gone.filter(|change| change.before.is_none());
+    let names = gone.filter_map(|change| change.path.strip_prefix(UNIT_DIR)?.strip_prefix('/'));
     let unit = |name: &&str| {
         [".service", ".socket", ".timer", ".target"]
             .iter()
             .any(|end| name.ends_with(end))
-            && !name.contains('@')
+            && !name.contains(['@', '/'])
     };
-    let mut names: Vec<String> = names.filter(unit).map(str::to_owned).collect();
-    names.dedup();
-    names
+    names.filter(unit).map(str::to_owned).collect()
 }
 
 /// Brings units back to the old release: those that run another one, and those that are down.

@@ -183,6 +183,8 @@ pub(super) fn finish(work: &Work<'_>, journal: &Journal) -> Result<()> {
     let name = Name::parse(&work.app).map_err(|clause| anyhow!("`{}`: {clause}", work.app))?;
     let layout = Layout::new(&name);
     let root = &work.host.root;
+    // First their names: a part of a release must never be there under one.
+    root.discard(&layout.releases())?;
     for path in trees(&layout, journal.purge) {
         root.remove_tree(&path)?;
     }

@@ -88,18 +88,24 @@ fn is_stale(host: &Host, tree: &FileTree) -> Result<bool> {
         .any(|state| state.get("NeedDaemonReload") == "yes"))
 }
 
-/// Points `current` at a release by one rename(2), or takes it away.
+/// Points `current` at a release by one rename(2), or takes it away; durable, also when a killed run
+/// has done it.
 pub(super) fn link(host: &Host, layout: &Layout, id: Option<&str>) -> Result<()> {
     let current = layout.current();
     let Some(id) = id else {
-        return host.root.remove_file(&current);
+        host.root.remove_file(&current)?;
+        return match host.root.meta(&layout.opt())? {
+            Some(_) => host.root.sync_dir(&layout.opt()),
+            None => Ok(()),
+        };
     };
     let meta = host.root.meta(&layout.release(id))?;
     meta.filter(|meta| meta.is_dir)
         .with_context(|| format!("release `{id}` is not at `{}`", layout.release(id)))?;
     let target = format!("releases/{id}");
     if host.root.read_link(&current)?.as_deref() == Some(&target) {
-        return Ok(());
+        // A killed run may have put it there, and synced nothing.
+        return host.root.sync_dir(&layout.opt());
     }
     host.root.symlink_atomic(&current, &target)
 }

@@ -310,10 +310,8 @@ fn record<'a>(
         origin: match &prepared.source {
             Source::Directory(path) | Source::Archive(path) => path.display().to_string(),
         },
-        mark: match known {
-            Some(record) if record.mark == Mark::Good => Mark::Good,
-            _ => Mark::Staged,
-        },
+        // One that failed has done so until it proves otherwise.
+        mark: known.map_or(Mark::Staged, |record| record.mark),
     };
     let payload = is_read.then(|| prepared.draft.finish());
     work.book.release_begun(&record, payload)

@@ -1,6 +1,7 @@
 //! Filling a new tree: copies of a source's files, and second names of those that a release has.
 //!
-//! Every path is relative to an open directory, and no link is followed on the way.
+//! Every path is relative to an open directory. What is read is reached through no link on the way
+//! (openat2(2)); the trees that are written to are nobody else's.
 
 use super::files::open_beneath;
 use super::walk::Stamp;

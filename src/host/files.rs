@@ -23,7 +23,8 @@ fn open_plain(path: &Path) -> std::io::Result<File> {
         .open(path)
 }
 
-/// Opens what lies at a path below a directory; no link is followed, not even on the way.
+/// Opens what lies at a path below a directory; no link is followed, not even on the way where the
+/// kernel has openat2(2).
 pub(super) fn open_beneath(
     dir: &File,
     path: &Path,

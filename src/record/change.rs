@@ -24,8 +24,14 @@ impl Book {
     /// Records a change before its first step.
     ///
     /// # Errors
-    /// When it cannot be written; a journal that is there all the same tells of nothing to undo.
+    /// When it cannot be written; a journal that is there all the same tells of nothing to undo. Or
+    /// when the command has made a change already: the state of that would prove this one.
     pub fn begin(&self, journal: &Journal) -> Result<Change<'_>> {
+        let trace = &journal.trace_id;
+        anyhow::ensure!(
+            !journal.made(&journal.state_before),
+            "the change `{trace}` was made already"
+        );
         let state = State {
             format: FORMAT,
             ..journal.state_after.clone()
@@ -110,6 +116,7 @@ mod tests {
             state_before: State::default(),
             state_after: State {
                 live: Some("1-a".to_owned()),
+                change: Some("t".to_owned()),
                 ..State::default()
             },
         }
@@ -159,6 +166,12 @@ mod tests {
         proven.end().unwrap();
         assert_eq!(mark(), Mark::Good);
         assert_eq!(counts(), (4, 1));
+        // The state would prove a second change of the same command before it has begun.
+        let second = Journal {
+            state_before: book.state().unwrap(),
+            ..journal()
+        };
+        assert!(book.begin(&second).is_err());
         // A good one needs no second mark.
         book.good("1-a").unwrap().unwrap().end().unwrap();
         assert!(book.good("2-b").unwrap().is_none());

@@ -2,7 +2,8 @@
 //!
 //! It is written, whole and synced, before the first visible change, and removed after the
 //! last. Whoever finds it knows the release that was live and the earlier content of every
-//! file: `recover` needs nothing else, and trusts the disk for the rest.
+//! file: with the state, which
+//! tells whether the change was proven, `recover` needs nothing else.
 
 use super::State;
 use crate::tree::Entry;

@@ -36,7 +36,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 /// The version of the records' format: a newer one is refused ([`Newer`]), an older one is read.
-/// An index is of the format of its release's record.
+/// An index says its own in its first line.
 pub const FORMAT: u32 = 1;
 
 /// The part of every record that is read first: it says whether the rest can be.

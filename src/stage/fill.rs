@@ -176,8 +176,8 @@ impl Live {
         })
     }
 
-    /// One directory of both trees, so that it is looked up once for all its files; none when there
-    /// is nothing to share.
+    /// One directory of both trees, so that it is looked up once for all its files; none when the
+    /// live release has no such directory.
     pub(super) fn dir(&self, path: &str, to: &Dir) -> Option<LiveDir<'_>> {
         Some(LiveDir {
             placed: &self.placed,

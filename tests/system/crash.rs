@@ -1,7 +1,7 @@
 //! SIGKILL at every point of a change: recovery ends in the old release, never between.
 //!
-//! strace(1) kills robotctl on entry to the Nth call of one kind; calls of every kind that
-//! changes the host are walked through from the first to the last.
+//! strace(1) kills robotctl on entry to the Nth call of one kind; of the calls of every kind that
+//! changes the host, some are tried from the first to the last. The offline tests try them all.
 
 use crate::demo::{WEB, current, demo, installed, runs};
 use crate::machine::Machine;

@@ -73,7 +73,9 @@ macro_rules! tests {
 const TESTS: &[Test] = tests![
     crash::killed_anywhere_it_ends_in_the_old_release,
     package::it_is_installed_used_removed_and_purged,
+    package::apt_waits_for_a_deploy,
     package::other_apps_outlive_the_package,
+    remove::prune_leaves_what_a_process_uses,
     package::purge_stops_what_could_not_be_removed,
     crash::killed_while_rolling_back_it_ends_in_the_release_that_was_live,
     crash::power_cut_in_a_change_is_ended_before_services_start,

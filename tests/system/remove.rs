@@ -69,3 +69,25 @@ pub fn what_is_mounted_or_deep_is_dealt_with(machine: &Machine) {
         .exits(0);
     assert!(!machine.exists("/var/lib/demo"));
 }
+
+/// A process that an administrator started in an old release keeps it.
+pub fn prune_leaves_what_a_process_uses(machine: &Machine) {
+    for version in ["1.0", "2.0", "3.0", "4.0"] {
+        demo(version).deployed(machine);
+    }
+    let releases = || machine.ok("ls /opt/demo/releases | cut -d - -f 1 | xargs");
+    assert_eq!(releases(), "1.0 2.0 3.0 4.0");
+    let pid = machine.ok(
+        "cd /opt/demo/releases/1.0-* && { setsid sleep infinity </dev/null >/dev/null 2>&1 & echo $!; }",
+    );
+    machine
+        .robotctl("prune --keep 1")
+        .exits(0)
+        .says(&format!("pid {pid} (`sleep`) uses it"));
+    assert_eq!(releases(), "1.0 3.0 4.0");
+    machine.ok(&format!(
+        "kill {pid}; while [ -e /proc/{pid} ]; do sleep 0.1; done"
+    ));
+    machine.robotctl("prune --keep 1").exits(0);
+    assert_eq!(releases(), "3.0 4.0");
+}
