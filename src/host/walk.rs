@@ -5,10 +5,10 @@ use super::on_every_processor;
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, FileType, OFlags, RawDir, Stat, readlinkat, statat};
 use std::cmp::Ordering;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex};
 
@@ -54,8 +54,8 @@ pub enum Found {
         /// Its state.
         stamp: Stamp,
     },
-    /// A symbolic link, with its text.
-    Link(String),
+    /// A symbolic link, with its text, whatever bytes that is.
+    Link(PathBuf),
     /// A socket or pipe.
     Pipe,
     /// A device.
@@ -194,7 +194,7 @@ fn list(
             FileType::Directory => Found::Dir,
             FileType::Symlink => {
                 let target = readlinkat(&dir, name, Vec::new())?;
-                Found::Link(target.to_string_lossy().into_owned())
+                Found::Link(OsString::from_vec(target.into_bytes()).into())
             }
             FileType::RegularFile => {
                 let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -227,7 +227,7 @@ mod tests {
             let kind = match found {
                 Found::Dir => "d".to_owned(),
                 Found::File { len, .. } => len.to_string(),
-                Found::Link(target) => format!("-> {target}"),
+                Found::Link(target) => format!("-> {}", target.display()),
                 Found::Pipe | Found::Device => anyhow::bail!("special"),
             };
             Ok(format!("{} {kind}", path.display()))

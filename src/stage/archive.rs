@@ -2,7 +2,7 @@
 
 use super::BUFFER;
 use super::fill::{COPIED, LINKED, Live, Watch};
-use super::links::inside;
+use super::links::plain_target;
 use super::payload::{Item, Kind, Payload, Refused, plain_name};
 use super::scan::{Draft, Exclude, no_setuid, special};
 use crate::host::copy::Dir;
@@ -177,9 +177,7 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
                 }
                 EntryType::Symlink => {
                     let target = entry.link_name()?.unwrap_or_default();
-                    let target = target.to_string_lossy().into_owned();
-                    inside(&name, &target)?;
-                    Kind::Link(target)
+                    Kind::Link(plain_target(&name, &target)?)
                 }
                 EntryType::Link => {
                     let target = entry.link_name()?.unwrap_or_default();

@@ -80,6 +80,21 @@ fn stays(path: &str, target: &str, links: &HashMap<&str, &str>) -> bool {
     true
 }
 
+/// The text of a link that alone does not lead out of the tree.
+///
+/// # Errors
+/// [`Refused`] also when it cannot be written down as it is.
+pub(super) fn plain_target(path: &str, target: &Path) -> Result<String, Refused> {
+    let text = target.to_str().ok_or_else(|| Refused {
+        message: format!(
+            "the source has a link target that is not UTF-8: `{path}` -> `{}`",
+            target.to_string_lossy().escape_debug()
+        ),
+        hint: "rename it, or list it in `release.exclude`",
+    })?;
+    inside(path, text).map(|()| text.to_owned())
+}
+
 /// Refuses a link whose text alone leads out of the tree.
 pub(super) fn inside(path: &str, target: &str) -> Result<(), Refused> {
     let plain = !target.is_empty() && !target.chars().any(char::is_control);

@@ -1,7 +1,7 @@
 //! Looking at a source without changing anything: the same for a plan and for a deploy.
 
 use super::index::Head;
-use super::links::inside;
+use super::links::plain_target;
 use super::payload::{Item, Kind, Payload, Refused, plain_name};
 use super::{BUFFER, archive, links};
 use crate::host::copy::{Content, Dir, Placed};
@@ -254,7 +254,7 @@ fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<Payload> {
         let (kind, source) = match found {
             Found::Dir => (Kind::Dir, None),
             Found::Link(target) => {
-                inside(&path, &target)?;
+                let target = plain_target(&path, &target)?;
                 (Kind::Link(target), None)
             }
             Found::File { mode, len, stamp } => {

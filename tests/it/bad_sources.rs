@@ -119,6 +119,30 @@ fn names_that_cannot_be_written_down_are_refused() {
     }
 }
 
+/// An archive of the source, as the manual makes one.
+fn packed(test: &Test, name: &str) {
+    let mut tar = Command::new("tar");
+    tar.arg("--create").arg("--file").arg(test.app(name));
+    tar.arg("--directory").arg(test.app("src")).arg(".");
+    assert!(tar.status().expect("start tar").success());
+}
+
+#[test]
+fn links_that_cannot_be_written_down_are_refused() {
+    let test = Test::shop();
+    let target = OsStr::from_bytes(b"gr\xfcn");
+    std::os::unix::fs::symlink(target, test.app("src/link")).expect("make a link");
+    packed(&test, "app.tar");
+    for source in [None, Some("app.tar")] {
+        refused(
+            &test,
+            source,
+            "the source has a link target that is not UTF-8: `link` -> `gr\u{fffd}n`",
+            "rename it, or list it in `release.exclude`",
+        );
+    }
+}
+
 /// An archive with a good program and one member of a raw name, as no honest tool makes it.
 fn archive(test: &Test, name: &str, member: &str, kind: EntryType, link: &str) {
     let file = File::create(test.app(name)).expect("make a file");
