@@ -240,10 +240,12 @@ impl Exclude {
         }
     }
 
-    /// Whether a path or one of its parents is left out.
+    /// Whether a path or one of its parents is left out: nothing below a directory that is left
+    /// out comes in again (gitignore(5)), as nobody looks into it.
     pub(super) fn covers(&self, path: &Path, is_dir: bool) -> bool {
-        let matched = self.rules.matched_path_or_any_parents(path, is_dir);
-        matched.is_ignore()
+        let parents = path.ancestors().skip(1);
+        let mut parents = parents.filter(|parent| !parent.as_os_str().is_empty());
+        self.names(path, is_dir) || parents.any(|parent| self.names(parent, true))
     }
 }
 

@@ -1,5 +1,6 @@
 //! What may not become a release, from a directory and from an archive.
 
+use crate::offline::live;
 use crate::test::{SHOP, Test};
 use std::ffi::OsStr;
 use std::fs::File;
@@ -140,6 +141,51 @@ fn links_that_cannot_be_written_down_are_refused() {
             "the source has a link target that is not UTF-8: `link` -> `gr\u{fffd}n`",
             "rename it, or list it in `release.exclude`",
         );
+    }
+}
+
+/// The same patterns leave the same out, whatever the source is.
+#[test]
+fn a_directory_and_its_archive_are_one_release() {
+    for (patterns, stays) in [
+        // What is left out whole does not come back in parts (gitignore(5)).
+        (r#""a/", "!a/keep""#, ""),
+        (r#""/a", "!a/keep", "!a/b/keep""#, ""),
+        (r#""a/*", "!a/keep""#, "a a/keep"),
+        (r#""a/*", "!a/b""#, "a a/b a/b/keep a/b/other"),
+        (
+            r#""other", "!a/b/other""#,
+            "a a/b a/b/keep a/b/other a/keep",
+        ),
+    ] {
+        let manifest = SHOP.replace("\"src\"\n", &format!("\"src\"\nexclude = [{patterns}]\n"));
+        let released = |source: Option<&str>| {
+            let mut test = Test::shop().manifest(&manifest);
+            for path in ["a/keep", "a/other", "a/b/keep", "a/b/other"] {
+                test = test.file(&format!("src/{path}"), path);
+            }
+            packed(&test, "app.tar");
+            let run = match source {
+                Some(source) => test.run(["deploy", source, "--apply"]),
+                None => test.run(["deploy", "--apply"]),
+            };
+            run.case(patterns).any_stdout().any_stderr().success();
+            let id = live(&test);
+            let release = test.root(&format!("opt/shop/releases/{id}"));
+            let mut paths = Vec::new();
+            for entry in walkdir::WalkDir::new(release.join("a"))
+                .into_iter()
+                .flatten()
+            {
+                let path = entry.path().strip_prefix(&release).expect("below");
+                paths.push(path.display().to_string());
+            }
+            paths.sort();
+            (id, paths.join(" "))
+        };
+        let (directory, archive) = (released(None), released(Some("app.tar")));
+        assert_eq!(directory.1, stays, "{patterns}");
+        assert_eq!(directory, archive, "{patterns}");
     }
 }
 
