@@ -199,7 +199,11 @@ fn list(
             FileType::RegularFile => {
                 let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
                 if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-                    anyhow::bail!("`{}` changed while it was read", path.display());
+                    anyhow::bail!(
+                        "`{}` changed while it was read\n\n\
+                         hint: stop what writes there, or build to another directory, then deploy again",
+                        path.display()
+                    );
                 }
                 Found::File {
                     mode: stat.st_mode & 0o7777,

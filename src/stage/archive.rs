@@ -4,7 +4,7 @@ use super::BUFFER;
 use super::fill::{COPIED, LINKED, Live, Watch};
 use super::links::plain_target;
 use super::payload::{Item, Kind, Payload, Refused, plain_name};
-use super::scan::{Draft, Exclude, no_setuid, special};
+use super::scan::{Draft, Exclude, changed, no_setuid, special};
 use crate::host::copy::Dir;
 use crate::host::files;
 use anyhow::Result;
@@ -274,7 +274,10 @@ pub(super) fn unpack(
         return Ok(());
     }
     let mut buffer = vec![0; BUFFER];
-    let changed = || anyhow::anyhow!("`{}` changed while it was read", path.display());
+    let changed = || {
+        let message = format!("`{}` changed while it was read", path.display());
+        anyhow::Error::new(changed(message))
+    };
     let wanted = missing.clone();
     members(
         path,

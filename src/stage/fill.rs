@@ -2,7 +2,7 @@
 //! copies of the rest, on every processor.
 
 use super::payload::{Item, Kind, Payload};
-use super::scan::{Draft, Source};
+use super::scan::{Draft, Source, changed};
 use super::{BUFFER, Base, STAGING, archive};
 use crate::host::copy::{Content, Dir, Placed, Wanted};
 use crate::host::files::{self, PlainDirs};
@@ -319,13 +319,18 @@ fn place(
         done.placed.push((at, placed));
         return Ok(());
     }
-    let (copied, placed) = from.copy(&item.wanted(), stamp, to, &mut done.buffer)?;
+    let copied = from.copy(&item.wanted(), stamp, to, &mut done.buffer);
+    let (copied, placed) = copied.map_err(|error| match error.is::<std::io::Error>() {
+        true => error,
+        // What the system did not refuse has changed.
+        false => changed(format!("{error:#}")).into(),
+    })?;
     done.written += COPIED + item.len();
     done.placed.push((at, placed));
     if !draft.knows(at as usize) {
         done.digests.push((at, copied));
     } else if copied != *hash {
-        anyhow::bail!("`{}` changed while it was copied", item.path);
+        return Err(changed(format!("`{}` changed while it was copied", item.path)).into());
     }
     Ok(())
 }

@@ -286,6 +286,14 @@ pub(super) fn special(path: &str, what: &str) -> Refused {
     }
 }
 
+/// A source in which somebody still writes, as a sentence without a full stop says.
+pub(super) fn changed(message: String) -> Refused {
+    Refused {
+        message,
+        hint: "stop what writes there, or build to another directory, then deploy again",
+    }
+}
+
 pub(super) fn no_setuid(path: &str, mode: u32) -> Result<(), Refused> {
     if mode & 0o6000 == 0 {
         return Ok(());
