@@ -2,9 +2,10 @@
 //! tree is `/opt/<app>/current`, so that what they write down is right when it is live.
 
 use super::links::inside;
+use super::python;
 use crate::host::files::Below;
 use crate::host::{Command, Host, Lock, files};
-use crate::model::{App, Python};
+use crate::model::App;
 use anyhow::{Context, Result, bail};
 use std::path::{Component, Path};
 use std::time::Duration;
@@ -15,6 +16,16 @@ const BUILDER: &str = "robotctl-build";
 const ALONE: &str = "/run/robotctl/build.lock";
 /// A build lasts no longer than this.
 const LONGEST: Duration = Duration::from_secs(3600);
+
+/// One command of a build.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) argv: Vec<String>,
+    /// Whether it has no network.
+    pub(super) offline: bool,
+    /// What it reads; without, nothing.
+    pub(super) input: Option<&'static str>,
+}
 
 /// Runs everything that the manifest asks for, then gives the tree back to root.
 pub(super) fn build(host: &Host, app: &App, staging: &str) -> Result<()> {
@@ -33,87 +44,66 @@ pub(super) fn build(host: &Host, app: &App, staging: &str) -> Result<()> {
     let (uid, gid) =
         files::user_ids(BUILDER)?.with_context(|| format!("looking up the user `{BUILDER}`"))?;
     let dir = host.root.path(staging);
-    let mut commands: Vec<(Vec<String>, bool)> = Vec::new();
-    if let Some(python) = &app.release.python {
-        let offline = python.wheels.is_some();
-        commands.extend(
-            python_commands(app, python)
-                .into_iter()
-                .map(|argv| (argv, offline)),
-        );
-    }
-    for argv in &app.release.build {
-        commands.push((argv.iter().map(ToString::to_string).collect(), false));
-    }
+    let mut own = dir.clone();
     if app.release.build.is_empty() {
         // Only the environment is written: the payload stays root's, and may share inodes.
-        files::PlainDirs::begin(&dir.join(".venv"))?;
-        files::give_to(&dir.join(".venv"), uid, gid)?;
-    } else {
-        files::give_to(&dir, uid, gid)?;
+        own.push(".venv");
+        files::PlainDirs::begin(&own)?;
     }
-    for (argv, offline) in &commands {
-        run(host, app, staging, argv, *offline)?;
+    files::give_to(&own, uid, gid)?;
+    for step in steps(app) {
+        run(host, app, staging, &step)?;
     }
-    if app.release.build.is_empty() {
-        files::give_to(&dir.join(".venv"), 0, 0)?;
-        normalise(&dir.join(".venv"), &dir, app)
-    } else {
-        files::give_to(&dir, 0, 0)?;
-        normalise(&dir, &dir, app)
-    }
+    files::give_to(&own, 0, 0)?;
+    normalise(&own, &dir, app)
 }
 
-/// venv(5)-like layout in `.venv`; byte code that no clamped time stamp can make stale.
-fn python_commands(app: &App, python: &Python) -> Vec<Vec<String>> {
-    let current = app.layout.current();
-    let interpreter = format!("{current}/.venv/bin/python");
-    let mut install: Vec<String> = [
-        interpreter.as_str(),
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-compile",
-        "--no-cache-dir",
-        "--disable-pip-version-check",
-    ]
-    .map(str::to_owned)
-    .to_vec();
-    if let Some(wheels) = &python.wheels {
-        install.extend(["--no-index".into(), "--find-links".into()]);
-        install.push(format!("{current}/{wheels}"));
-    }
-    for file in &python.requirements {
-        install.extend(["-r".into(), format!("{current}/{file}")]);
-    }
-    let venv = [
-        "/usr/bin/python3",
-        "-m",
-        "venv",
-        &format!("{current}/.venv"),
-    ];
-    let compile = [
-        interpreter.as_str(),
-        "-m",
-        "compileall",
-        "-q",
-        "--invalidation-mode",
-        "unchecked-hash",
-        &format!("{current}/.venv/lib"),
-    ];
-    vec![
-        venv.map(str::to_owned).to_vec(),
-        install,
-        compile.map(str::to_owned).to_vec(),
-    ]
+fn steps(app: &App) -> Vec<Step> {
+    let python = app.release.python.as_ref();
+    let mut steps = python.map_or(Vec::new(), |python| python::steps(app, python));
+    steps.extend(app.release.build.iter().map(|argv| Step {
+        argv: argv.iter().map(ToString::to_string).collect(),
+        offline: false,
+        input: None,
+    }));
+    steps
 }
 
 /// One command in a transient service (systemd-run(1)).
-fn run(host: &Host, app: &App, staging: &str, argv: &[String], offline: bool) -> Result<()> {
+fn run(host: &Host, app: &App, staging: &str, step: &Step) -> Result<()> {
+    let head = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect"];
+    let mut command: Vec<String> = head.map(str::to_owned).to_vec();
+    for property in properties(host, app, staging, step.offline) {
+        command.extend(["--property".to_owned(), property]);
+    }
+    // systemd-run looks for the program on the host, where the release is not mounted.
+    command.extend(["--", "/usr/bin/env", "--"].map(str::to_owned));
+    // The manager expands what it takes for variables (systemd.service(5)).
+    command.extend(step.argv.iter().map(|word| word.replace('$', "$$")));
+    let mut command = Command::new(command);
+    if let Some(input) = step.input {
+        command = command.input(input);
+    }
+    let output = command.output()?;
+    if output.success() {
+        return Ok(());
+    }
+    let all = format!("{}{}", output.stdout, output.stderr);
+    let lines: Vec<&str> = all.trim().lines().collect();
+    let tail = lines.get(lines.len().saturating_sub(8)..).unwrap_or(&[]);
+    bail!(
+        "building the release: `{}` ended with exit code {}:\n{}",
+        step.argv.join(" "),
+        output.code,
+        tail.join("\n")
+    )
+}
+
+/// The sandbox of a command (systemd.exec(5)).
+fn properties(host: &Host, app: &App, staging: &str, offline: bool) -> Vec<String> {
     let current = app.layout.current();
     let real = host.root.path(staging);
-    let properties = [
+    vec![
         format!("User={BUILDER}"),
         format!("Group={BUILDER}"),
         // The mount point must not be made on the host: /opt is a tmpfs of this unit.
@@ -138,29 +128,7 @@ fn run(host: &Host, app: &App, staging: &str, argv: &[String], offline: bool) ->
         "InaccessiblePaths=-/var/lib/".to_owned() + app.name.as_str(),
         "Environment=HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1".into(),
         format!("RuntimeMaxSec={}", LONGEST.as_secs()),
-    ];
-    let head = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect"];
-    let mut command: Vec<String> = head.map(str::to_owned).to_vec();
-    for property in properties {
-        command.extend(["--property".to_owned(), property]);
-    }
-    // systemd-run looks for the program on the host, where the release is not mounted.
-    command.extend(["--", "/usr/bin/env", "--"].map(str::to_owned));
-    // The manager expands what it takes for variables (systemd.service(5)).
-    command.extend(argv.iter().map(|word| word.replace('$', "$$")));
-    let output = Command::new(command).output()?;
-    if output.success() {
-        return Ok(());
-    }
-    let all = format!("{}{}", output.stdout, output.stderr);
-    let lines: Vec<&str> = all.trim().lines().collect();
-    let tail = lines.get(lines.len().saturating_sub(8)..).unwrap_or(&[]);
-    bail!(
-        "building the release: `{}` ended with exit code {}:\n{}",
-        argv.join(" "),
-        output.code,
-        tail.join("\n")
-    )
+    ]
 }
 
 /// Plain modes below `dir`, no special files, and links that lead into the release, whose top is

@@ -9,6 +9,7 @@ mod fill;
 mod index;
 mod links;
 mod payload;
+mod python;
 mod scan;
 mod zstd;
 

@@ -72,3 +72,41 @@ pub fn what_was_built_is_nobody_else_s(machine: &Machine) {
         "nothing is left of them"
     );
 }
+
+/// Makes a wheel of two files, of which one is a template that is no Python.
+const WHEEL: &str = r"
+import zipfile
+with zipfile.ZipFile('/root/demo/wheels/paper-1.0-py3-none-any.whl', 'w') as wheel:
+    info = 'paper-1.0.dist-info/'
+    for name, text in [
+        ('paper/__init__.py', 'TEXT = 1'),
+        ('paper/template.py', 'import {{ module }}'),
+        (info + 'METADATA', 'Metadata-Version: 2.1\nName: paper\nVersion: 1.0\n'),
+        (info + 'WHEEL', 'Wheel-Version: 1.0\nGenerator: none\nRoot-Is-Purelib: true\nTag: py3-none-any\n'),
+        (info + 'RECORD', ''),
+    ]:
+        wheel.writestr(name, text)
+";
+
+pub fn a_package_with_a_file_that_does_not_compile_is_taken(machine: &Machine) {
+    let mut demo = crate::demo::demo("1.0");
+    demo.tables =
+        "[release]\npython = { requirements = [\"requirements.txt\"], wheels = \"wheels\" }\n";
+    demo.write(machine);
+    machine.write("/root/demo/requirements.txt", "paper\n", 0o644);
+    machine.write("/root/wheel.py", WHEEL, 0o644);
+    machine.ok("mkdir /root/demo/wheels; python3 /root/wheel.py");
+    let deploy = "--manifest /root/demo/robot.toml deploy --apply";
+    machine.robotctl(deploy).exits(0);
+    let venv = format!("/opt/demo/releases/{}/.venv", current(machine));
+    assert_eq!(
+        machine.ok(&format!(
+            "{venv}/bin/python -c 'import paper; print(paper.TEXT)'"
+        )),
+        "1"
+    );
+    let compiled = format!("find {venv}/lib/python3*/site-packages/paper -name '*.pyc'");
+    let compiled = machine.ok(&format!("{compiled} -printf '%f\n'"));
+    assert!(compiled.starts_with("__init__.cpython-"), "{compiled}");
+    assert_eq!(compiled.lines().count(), 1, "{compiled}");
+}
