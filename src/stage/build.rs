@@ -5,7 +5,7 @@ use super::links::inside;
 use super::python;
 use crate::host::files::Below;
 use crate::host::{Command, Host, Lock, files};
-use crate::model::App;
+use crate::model::{App, Name};
 use anyhow::{Context, Result, bail};
 use std::path::{Component, Path};
 use std::time::Duration;
@@ -16,6 +16,13 @@ const BUILDER: &str = "robotctl-build";
 const ALONE: &str = "/run/robotctl/build.lock";
 /// A build lasts no longer than this.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// The units of all builds. No app may be called `robotctl-…`, so that none is a service's own.
+const UNITS: &str = "robotctl-build-*.service";
+
+/// The unit that is there while an app is built, and without which no command of the build goes on.
+fn unit(app: &Name) -> String {
+    format!("robotctl-build-{app}.service")
+}
 
 /// One command of a build.
 #[derive(Debug)]
@@ -39,6 +46,7 @@ pub(super) fn build(host: &Host, app: &App, staging: &str) -> Result<()> {
     let _alone = Lock::take(&host.root, ALONE, "building", LONGEST)
         .map_err(anyhow::Error::new)
         .context("waiting for another app's build to end")?;
+    begin(host, app)?;
     let line = format!("u {BUILDER} - \"robotctl build sandbox\" / -\n");
     Command::new(["systemd-sysusers", "-"]).input(line).run()?;
     let (uid, gid) =
@@ -69,10 +77,33 @@ fn steps(app: &App) -> Vec<Step> {
     steps
 }
 
+/// Starts the unit of the build, which waits for the lock that this process holds: it ends when
+/// this process does, be it by a kill, and what is bound to it ends with it.
+fn begin(host: &Host, app: &App) -> Result<()> {
+    // Whoever still builds has lost the lock.
+    host.systemd.stop(&[UNITS.to_owned()])?;
+    let unit = unit(&app.name);
+    host.systemd.reset_failed(std::slice::from_ref(&unit));
+    let argv = [
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        "--property=Type=exec",
+        &format!("--unit={unit}"),
+        &format!("--description={}: building", app.name),
+        "flock",
+        "--shared",
+        ALONE,
+        "true",
+    ];
+    Command::new(argv).run().map(drop)
+}
+
 /// One command in a transient service (systemd-run(1)).
 fn run(host: &Host, app: &App, staging: &str, step: &Step) -> Result<()> {
     let head = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect"];
     let mut command: Vec<String> = head.map(str::to_owned).to_vec();
+    command.push(format!("--description={}: building", app.name));
     for property in properties(host, app, staging, step.offline) {
         command.extend(["--property".to_owned(), property]);
     }
@@ -99,11 +130,16 @@ fn run(host: &Host, app: &App, staging: &str, step: &Step) -> Result<()> {
     )
 }
 
-/// The sandbox of a command (systemd.exec(5)).
+/// The sandbox of a command (systemd.exec(5)), and what it ends with.
 fn properties(host: &Host, app: &App, staging: &str, offline: bool) -> Vec<String> {
     let current = app.layout.current();
     let real = host.root.path(staging);
+    let unit = unit(&app.name);
     vec![
+        format!("BindsTo={unit}"),
+        format!("After={unit}"),
+        // Nobody wants what a build that is given up would still do.
+        "KillSignal=SIGKILL".to_owned(),
         format!("User={BUILDER}"),
         format!("Group={BUILDER}"),
         // The mount point must not be made on the host: /opt is a tmpfs of this unit.

@@ -110,3 +110,67 @@ pub fn a_package_with_a_file_that_does_not_compile_is_taken(machine: &Machine) {
     assert!(compiled.starts_with("__init__.cpython-"), "{compiled}");
     assert_eq!(compiled.lines().count(), 1, "{compiled}");
 }
+
+/// However robotctl ends, and whatever the build does about its own end.
+pub fn a_build_ends_with_its_robotctl(machine: &Machine) {
+    const STUBBORN: &str = "[release]\nbuild = [[\"/bin/sh\", \"-c\", \
+                            \"trap '' INT TERM HUP; touch begun; sleep 1000; sleep 1000\"]]\n";
+    let building = || machine.sh("pgrep --count -u robotctl-build").code == 0;
+    let first = crate::demo::demo("1.0").deployed(machine);
+    let mut demo = crate::demo::demo("2.0");
+    demo.tables = STUBBORN;
+    demo.write(machine);
+    // Who starts the tests may ignore a signal, and hand that down.
+    let deploy = [
+        "env",
+        "--default-signal=INT,TERM",
+        "robotctl",
+        "--manifest",
+        "/root/demo/robot.toml",
+        "deploy",
+        "--apply",
+    ];
+    for signal in ["KILL", "INT", "TERM"] {
+        let mut child = machine.begin(&deploy);
+        until("the build begins", Duration::from_secs(20), || {
+            machine.sh("ls /opt/demo/releases/.staging-*/begun").code == 0
+        });
+        assert!(building());
+        machine.ok(&format!("pkill --signal {signal} --exact robotctl"));
+        child.wait().unwrap();
+        until(signal, Duration::from_secs(10), || !building());
+        machine.robotctl("--app demo recover").exits(0);
+        assert_eq!(machine.ok("ls -A /opt/demo/releases"), first, "{signal}");
+    }
+    let units =
+        "systemctl list-units --all --type=service --plain --no-legend 'robotctl-build-*' 'run-*'";
+    until("the units go", Duration::from_secs(10), || {
+        machine.ok(units).is_empty()
+    });
+    // Nobody is in the way of the next one.
+    demo.tables = "[release]\nbuild = [[\"/bin/touch\", \"built\"], [\"/bin/touch\", \"twice\"]]\n";
+    demo.deployed(machine);
+    "2.1".clone_into(&mut demo.version);
+    let release = demo.deployed(machine);
+    assert!(machine.exists(&format!("/opt/demo/releases/{release}/twice")));
+}
+
+/// What lost the lock by a kill is stopped by whoever has it now, before another build begins.
+pub fn a_build_that_was_left_is_stopped(machine: &Machine) {
+    let mut demo = crate::demo::demo("1.0");
+    demo.tables = "[release]\nbuild = [[\"/bin/touch\", \"built\"]]\n";
+    demo.deployed(machine);
+    // One that its lock cannot end.
+    machine.ok(
+        "systemd-run --quiet --unit=robotctl-build-other.service sleep 1000; \
+         systemd-run --quiet --uid=robotctl-build --property=Type=exec --property=BindsTo=robotctl-build-other.service \
+         --property=After=robotctl-build-other.service sleep 1000; \
+         pgrep --count -u robotctl-build",
+    );
+    "1.1".clone_into(&mut demo.version);
+    demo.deployed(machine);
+    assert_eq!(
+        machine.sh("pgrep --count -u robotctl-build").stdout.trim(),
+        "0"
+    );
+}

@@ -106,6 +106,8 @@ const TESTS: &[Test] = tests![
     shapes::hanging_service_is_ended_by_its_watchdog,
     builds::what_was_built_is_nobody_else_s,
     builds::a_package_with_a_file_that_does_not_compile_is_taken,
+    builds::a_build_ends_with_its_robotctl,
+    builds::a_build_that_was_left_is_stopped,
     remove::what_is_mounted_or_deep_is_dealt_with,
     rollback::rollback_brings_back_code_units_and_timers,
     rollback::rollback_by_name_and_twice,
