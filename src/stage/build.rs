@@ -1,13 +1,15 @@
 //! Build commands and the Python environment, run unprivileged in a sandbox where the staged
 //! tree is `/opt/<app>/current`, so that what they write down is right when it is live.
 
-use super::links::inside;
+use super::links::judge_built;
+use super::payload::Refused;
 use super::python;
 use crate::host::files::Below;
 use crate::host::{Command, Host, Lock, files};
 use crate::model::{App, Name};
 use anyhow::{Context, Result, bail};
-use std::path::{Component, Path};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 /// The system user that owns a staged tree while it is built.
@@ -122,12 +124,16 @@ fn run(host: &Host, app: &App, staging: &str, step: &Step) -> Result<()> {
     let all = format!("{}{}", output.stdout, output.stderr);
     let lines: Vec<&str> = all.trim().lines().collect();
     let tail = lines.get(lines.len().saturating_sub(8)..).unwrap_or(&[]);
-    bail!(
-        "building the release: `{}` ended with exit code {}:\n{}",
-        step.argv.join(" "),
-        output.code,
-        tail.join("\n")
-    )
+    let refused = Refused {
+        message: format!(
+            "building the release: `{}` ended with exit code {}:\n{}",
+            step.argv.join(" "),
+            output.code,
+            tail.join("\n")
+        ),
+        hint: "mend what it says and deploy again; it runs as an unprivileged user that writes only to the release and to /tmp",
+    };
+    Err(refused.into())
 }
 
 /// The sandbox of a command (systemd.exec(5)), and what it ends with.
@@ -167,34 +173,48 @@ fn properties(host: &Host, app: &App, staging: &str, offline: bool) -> Vec<Strin
     ]
 }
 
-/// Plain modes below `dir`, no special files, and links that lead into the release, whose top is
-/// `top`, or to `/usr`.
-fn normalise(dir: &Path, top: &Path, app: &App) -> Result<()> {
-    let current = app.layout.current();
-    let found: Vec<Below> = files::below(dir).collect::<Result<_>>()?;
+/// Plain modes below `own`, no special files, and links of the whole tree, whose top is `top`, that
+/// lead into it or to `/usr`.
+fn normalise(own: &Path, top: &Path, app: &App) -> Result<()> {
+    let found: Vec<Below> = files::below(top).collect::<Result<_>>()?;
+    let mut links = BTreeMap::new();
     for found in found {
         match found {
-            Below::Dir(path) => files::set_mode(&path, 0o755)?,
-            Below::File(path, mode) => {
+            Below::Dir(path) if path.starts_with(own) => files::set_mode(&path, 0o755)?,
+            Below::File(path, mode) if path.starts_with(own) => {
                 // A copy: who kept the file open can still write to the one that was built.
                 files::renew(&path, if mode & 0o111 != 0 { 0o755 } else { 0o644 })?;
             }
+            Below::Dir(_) | Below::File(..) => {}
             Below::Link(path, target) => {
-                let name = path.strip_prefix(top).unwrap_or(&path).to_string_lossy();
-                let known = ["/usr", &current].iter().any(|dir| target.starts_with(dir));
-                let straight = !target.components().any(|part| part == Component::ParentDir);
-                if inside(&name, &target.to_string_lossy()).is_err() && !(known && straight) {
-                    bail!(
-                        "the build made a link that leaves the release: `{}` -> `{}`",
-                        path.display(),
-                        target.display()
-                    );
-                }
+                let name = path.strip_prefix(top).unwrap_or(&path);
+                let (name, target) = plain_link(name, &target)?;
+                links.insert(name, target);
             }
             Below::Special(path) => {
-                bail!("the build made a special file: `{}`", path.display())
+                let name = path.strip_prefix(top).unwrap_or(&path).to_string_lossy();
+                let refused = Refused {
+                    message: format!("the build made a special file: `{}`", name.escape_debug()),
+                    hint: "let the build remove it: a release holds files, directories and links",
+                };
+                return Err(refused.into());
             }
         }
     }
-    Ok(())
+    Ok(judge_built(&links, &app.layout.current())?)
+}
+
+/// The name and the target of a link that was built, where each is text.
+fn plain_link(name: &Path, target: &Path) -> Result<(String, String), Refused> {
+    match (name.to_str(), target.to_str()) {
+        (Some(name), Some(target)) => Ok((name.to_owned(), target.to_owned())),
+        _ => Err(Refused {
+            message: format!(
+                "the build made a link whose name or target is not UTF-8: `{}` -> `{}`",
+                name.to_string_lossy().escape_debug(),
+                target.to_string_lossy().escape_debug()
+            ),
+            hint: "let the build remove or rename it",
+        }),
+    }
 }

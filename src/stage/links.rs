@@ -1,8 +1,8 @@
 //! Symbolic links of a release: each must lead to a place inside it.
 
 use super::payload::{Item, Kind, Payload, Refused};
-use std::collections::HashMap;
-use std::path::{Component, Path};
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Component, Components, Path};
 
 /// How many links a path may lead through (path_resolution(7)).
 const DEEPEST: usize = 40;
@@ -40,7 +40,7 @@ pub(super) fn judge(payload: &Payload) -> Result<(), Refused> {
             });
         }
         if let Kind::Link(target) = &item.kind
-            && !stays(&item.path, target, &links)
+            && !stays(&item.path, target, &links, None)
         {
             return Err(leaves(&item.path, target));
         }
@@ -48,8 +48,34 @@ pub(super) fn judge(payload: &Payload) -> Result<(), Refused> {
     Ok(())
 }
 
+/// Refuses a link of a tree that was built, with all its links, by path: each, by itself and by way
+/// of others, leads into the tree, which will be at `top`, or straight to `/usr`.
+///
+/// # Errors
+/// The first link that does not.
+pub(super) fn judge_built(links: &BTreeMap<String, String>, top: &str) -> Result<(), Refused> {
+    let none = HashMap::new();
+    let all = links.iter().map(|(path, target)| (&**path, &**target));
+    let all: HashMap<&str, &str> = all.collect();
+    for (path, target) in links {
+        let plain = !target.chars().any(char::is_control);
+        let known = |links: &HashMap<&str, &str>| stays(path, target, links, Some(top));
+        if !(plain && known(&none) && known(&all)) {
+            return Err(Refused {
+                message: format!(
+                    "the build made a link that leaves the release: `{path}` -> `{}`",
+                    target.escape_debug()
+                ),
+                hint: "let the build make it relative and inside the release, or copy what it leads to",
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Whether a link stays in the tree, at each step of the way (a target that is not there is fine).
-fn stays(path: &str, target: &str, links: &HashMap<&str, &str>) -> bool {
+/// Where it is known that the tree will be at `top`, a link may also lead there, and to `/usr`.
+fn stays(path: &str, target: &str, links: &HashMap<&str, &str>, top: Option<&str>) -> bool {
     let mut at: Vec<&str> = path.split('/').collect();
     at.pop();
     let mut ahead = vec![Path::new(target).components()];
@@ -63,7 +89,22 @@ fn stays(path: &str, target: &str, links: &HashMap<&str, &str>) -> bool {
                     return false;
                 }
             }
-            Some(Component::RootDir | Component::Prefix(_)) => return false,
+            Some(Component::Prefix(_)) => return false,
+            Some(Component::RootDir) => {
+                let below = Path::new("/").join(parts.as_path());
+                let Some(top) = top else { return false };
+                if !below.starts_with(top) {
+                    // The links of the host are not known here, nor is what lies above them.
+                    let climbs = |parts: &Components<'_>| {
+                        parts.clone().any(|part| part == Component::ParentDir)
+                    };
+                    return below.starts_with("/usr") && !ahead.iter().any(climbs);
+                }
+                at.clear();
+                // The names of the top itself.
+                let names = Path::new(top).components().skip(1).count();
+                parts.by_ref().take(names).for_each(drop);
+            }
             Some(Component::Normal(part)) => {
                 at.push(part.to_str().unwrap_or_default());
                 if let Some(next) = links.get(at.join("/").as_str()) {
@@ -96,9 +137,9 @@ pub(super) fn plain_target(path: &str, target: &Path) -> Result<String, Refused>
 }
 
 /// Refuses a link whose text alone leads out of the tree.
-pub(super) fn inside(path: &str, target: &str) -> Result<(), Refused> {
+fn inside(path: &str, target: &str) -> Result<(), Refused> {
     let plain = !target.is_empty() && !target.chars().any(char::is_control);
-    match plain && stays(path, target, &HashMap::new()) {
+    match plain && stays(path, target, &HashMap::new(), None) {
         true => Ok(()),
         false => Err(leaves(path, target)),
     }
@@ -116,7 +157,7 @@ fn leaves(path: &str, target: &str) -> Refused {
 
 #[cfg(test)]
 mod tests {
-    use super::{Item, Kind, Payload, inside, judge};
+    use super::{Item, Kind, Payload, inside, judge, judge_built};
 
     #[test]
     fn a_link_may_not_leave_the_tree() {
@@ -163,6 +204,38 @@ mod tests {
             ("a/b/c/l1", "../../../top"),
             ("a/b/c/l2", "l1/../../../.."),
         ]));
+    }
+
+    #[test]
+    fn links_that_were_built_lead_into_the_release_or_to_usr() {
+        let judged = |links: &[(&str, &str)]| {
+            let links = links.iter();
+            let owned = links.map(|(path, target)| ((*path).to_owned(), (*target).to_owned()));
+            judge_built(&owned.collect(), "/opt/demo/current").is_ok()
+        };
+        for links in [
+            &[("bin/python", "/usr/bin/python3"), ("lib64", "lib")][..],
+            &[("a/whole", "/opt/demo/current/a/b"), ("a/b", "../c")],
+            &[("up", "/opt/demo/current")],
+            &[("usr", "/usr"), ("env", "usr/bin/env")],
+            &[("a", "/opt/demo/current/b"), ("b", "a")],
+        ] {
+            assert!(judged(links), "{links:?}");
+        }
+        for links in [
+            &[("out", "/etc/shadow")][..],
+            &[("out", "/opt/demo")],
+            &[("out", "/opt/demo/currently")],
+            &[("out", "../x")],
+            &[("out", "/usr/../etc/shadow")],
+            &[("out", "/opt/demo/current/../../../etc")],
+            // Each alone stays.
+            &[("a/b/one", "../../x"), ("a/b/two", "one/../..")],
+            &[("usr", "/usr"), ("a/b/out", "../../usr/../etc")],
+            &[("a/b/up", "/opt/demo/current"), ("a/b/out", "up/..")],
+        ] {
+            assert!(!judged(links), "{links:?}");
+        }
     }
 
     #[test]

@@ -31,7 +31,8 @@ socket.send_fds(client, [b'x'], [os.open('VERSION', os.O_RDWR)])
 pub fn what_was_built_is_nobody_else_s(machine: &Machine) {
     let mut demo = crate::demo::demo("1.0");
     demo.tables = "[release]\nbuild = [[\"/usr/bin/python3\", \"build.py\"], \
-                   [\"/bin/sh\", \"-c\", \"x=1; echo $HOME ${x} $$ > words; ln -s VERSION link\"]]\n";
+                   [\"/bin/sh\", \"-c\", \"x=1; echo $HOME ${x} $$ > words; ln -s VERSION link; \
+                   ln -s /usr/bin/env env; ln -s /opt/demo/current/VERSION whole\"]]\n";
     demo.write(machine);
     machine.write("/root/demo/build.py", BUILD, 0o644);
     machine.write("/root/keeper.py", KEEPER, 0o644);
@@ -57,14 +58,29 @@ pub fn what_was_built_is_nobody_else_s(machine: &Machine) {
     let strange = machine.ok(&format!("{strange} | grep -v '^/dev/shm$' || true"));
     assert_eq!(strange, "");
 
-    // A link that leaves the release, and one that only seems to stay.
-    for target in ["../../../../etc/shadow", "/usr/../etc/shadow"] {
-        demo.version = format!("2.{}", target.len());
-        let build = format!("[release]\nbuild = [[\"/bin/ln\", \"-s\", \"{target}\", \"out\"]]\n");
+    // A link that leaves the release, one that only seems to stay, one that leaves it by way of
+    // another, and one that cannot be written down.
+    let leaves = "the build made a link that leaves the release: `out` -> ";
+    for (index, (script, said)) in [
+        ("ln -s ../../../../etc/shadow out", leaves),
+        ("ln -s /usr/../etc/shadow out", leaves),
+        (
+            "mkdir -p a/b; ln -s ../.. a/b/up; ln -s a/b/up/../x out",
+            leaves,
+        ),
+        (
+            r"ln -s $(printf 'gr\\374n') out",
+            "the build made a link whose name or target is not UTF-8: `out` -> ",
+        ),
+        ("mkfifo pipe", "the build made a special file: `pipe`"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        demo.version = format!("2.{index}");
+        let build = format!("[release]\nbuild = [[\"/bin/sh\", \"-ec\", \"{script}\"]]\n");
         demo.tables = build.leak();
-        demo.deploy(machine)
-            .exits(2)
-            .says("the build made a link that leaves the release");
+        demo.deploy(machine).exits(2).says(said).says("\n\nhint: ");
     }
     assert_eq!(
         machine.ok("ls -A /opt/demo/releases"),
