@@ -116,6 +116,8 @@ pub struct Plan {
     pub units: Vec<UnitPlan>,
     /// What to know although nothing is wrong.
     pub warnings: Vec<String>,
+    /// What was measured a moment ago and is another number the next: no part of the hash.
+    pub notes: Vec<String>,
 }
 
 /// A release that could go live, from whatever source.
@@ -157,6 +159,7 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
     let same = observed.is_live(new.id);
     let hits = crate::model::lint(new.app, None).into_iter();
     warnings.extend(hits.map(|hit| hit.message));
+    let units = units::units(new, observed, &files);
     Plan {
         app: new.app.name.to_string(),
         version: new.app.version.to_string(),
@@ -166,13 +169,22 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
             (Some(payload), false) => payload_plan(payload, old_payload, new.app),
             _ => PayloadPlan::default(),
         },
-        units: units::units(new, observed, &files),
+        notes: notes(&units, observed),
+        units,
         repair: observed.repair.clone(),
         files,
         commands: Vec::new(),
         accounts: observed.missing.clone(),
         warnings,
     }
+}
+
+/// Why units that change do so without a second copy, with the numbers; each text once.
+fn notes(units: &[UnitPlan], observed: &Observed) -> Vec<String> {
+    let changed = units.iter().filter(|unit| unit.action != Action::Keep);
+    let tight = changed.filter_map(|unit| observed.tight.get(&unit.unit));
+    let texts: BTreeSet<&String> = tight.collect();
+    texts.into_iter().cloned().collect()
 }
 
 impl Plan {
@@ -213,6 +225,7 @@ impl Plan {
             commands: _,
             accounts: _,
             warnings: _,
+            notes: _,
         } = self;
         from.as_ref() == Some(to)
             && files.is_empty()
@@ -222,9 +235,13 @@ impl Plan {
 
     /// A digest of all that the plan would do: the same plan, the same hash.
     pub fn hash(&self) -> String {
+        let lasting = Self {
+            notes: Vec::new(),
+            ..self.clone()
+        };
         let mut hasher = blake3::Hasher::new();
         // Neither a plan nor the hasher can fail.
-        let _ = serde_json::to_writer(&mut hasher, self);
+        let _ = serde_json::to_writer(&mut hasher, &lasting);
         hasher.finalize().to_hex().chars().take(16).collect()
     }
 }

@@ -92,6 +92,9 @@ impl fmt::Display for Plan {
         if self.units.iter().any(|unit| unit.action == Action::Rebind) {
             writeln!(f, "\nan address refuses connections while it is rebound")?;
         }
+        for note in &self.notes {
+            writeln!(f, "\nnote: {note}")?;
+        }
         for warning in &self.warnings {
             writeln!(f, "\nwarning: {warning}")?;
         }

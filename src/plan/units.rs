@@ -7,6 +7,9 @@ use crate::record::FileChange;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
+/// Why a service that could overlap is restarted.
+const NO_MEMORY: &str = "no overlap: second copies need more memory than can be spared";
+
 /// What happens to a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -264,13 +267,14 @@ impl Look<'_> {
                 .iter()
                 .all(|socket| self.observed.active.contains(socket) && !self.rewritten(socket));
             let overlaps = service.overlaps() && held && unit == app.unit(service);
-            match self.observed.tight.get(unit) {
-                Some(tight) if overlaps => {
-                    let why = format!("{why}; no overlap: {tight}");
-                    return Self::plan(unit, service, Action::Restart, &why);
-                }
-                _ if overlaps => (Action::Overlap, why),
-                _ => (Action::Restart, why),
+            if overlaps && self.observed.tight.contains_key(unit) {
+                // The numbers are in the plan's notes: they change from moment to moment.
+                let why = format!("{why}; {NO_MEMORY}");
+                return Self::plan(unit, service, Action::Restart, &why);
+            }
+            match overlaps {
+                true => (Action::Overlap, why),
+                false => (Action::Restart, why),
             }
         } else if active {
             (Action::Keep, "unchanged")

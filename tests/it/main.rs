@@ -22,6 +22,7 @@ mod layers;
 mod mistakes;
 mod offline;
 mod owners;
+mod plans;
 mod records;
 mod refused;
 mod remove;
