@@ -2,6 +2,7 @@
 
 use super::find::{Loaded, refuse};
 use super::permit::{permitted, willing};
+use super::rollback::with_way_back;
 use super::{Ctx, Exit, preview};
 use crate::apply::{
     About, Operation, Outcome, Work, accounts, apply, hooks, newcomer, observe, observe_payload,
@@ -68,7 +69,9 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
             prepared.draft.hash(&prepared.source)?;
         }
         let id = prepared.id(&loaded.app);
-        let plan = planned(&loaded, &prepared, &id, &observed);
+        let mut plan = planned(&loaded, &prepared, &id, &observed);
+        let (layout, deploy) = (&loaded.app.layout, &Operation::Deploy);
+        with_way_back(ctx, &book, layout, &mut plan, deploy)?;
         preview::show(ctx, &plan);
         if !plan.is_empty() {
             willing(args, &book, &plan)?;

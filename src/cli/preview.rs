@@ -23,16 +23,19 @@ pub(super) fn show(ctx: &Ctx, plan: &Plan) {
             let text = format!("nothing to do: {} {} is live\n", plan.app, plan.to);
             ctx.printer.data(&text);
         }
-        Format::Text => {
-            let mut text = plan.to_string();
-            if plan.from.is_some() {
-                for change in &plan.files {
-                    text.push_str(&format!("\n{}", crate::plan::Diff(change)));
-                }
-            }
-            ctx.printer.data(&text);
+        Format::Text => ctx.printer.data(&text(plan)),
+    }
+}
+
+/// The plan with what it changes in files that are there.
+pub(super) fn text(plan: &Plan) -> String {
+    let mut text = plan.to_string();
+    if plan.from.is_some() {
+        for change in &plan.files {
+            text.push_str(&format!("\n{}", crate::plan::Diff(change)));
         }
     }
+    text
 }
 
 /// Says how this plan and no other is done, once nothing is known that stands in its way.

@@ -1,14 +1,14 @@
 //! `robotctl rollback`
 
 use super::find::refuse;
-use super::{Ctx, Exit};
+use super::{Ctx, Exit, preview};
 use crate::apply::{About, Operation, Work, apply, observe, observe_payload, previous, strangers};
 use crate::model::layout::UNIT_DIR;
-use crate::model::{Layout, Name};
+use crate::model::{App, Layout, Name};
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
 use crate::record::{Book, FileChange, Mark, ReleaseRecord, Stored};
 use crate::render::{Mount, execstart};
-use crate::tree::Entry;
+use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result};
 use std::time::Duration;
 
@@ -28,58 +28,99 @@ pub(super) struct Args {
     wait: u64,
 }
 
+/// What a rollback would do, and what it says when that is nothing.
+struct Change {
+    app: App,
+    tree: FileTree,
+    plan: Plan,
+    operation: Operation,
+    idle: String,
+}
+
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let name = ctx.deployed()?;
+    let layout = Layout::new(&name);
+    let change = |book: &Book| {
+        let record = target(args, ctx, book, &layout)?;
+        match &args.service {
+            Some(service) => pin(ctx, book, &record, service),
+            None => whole(ctx, book, &record, args.dry_run),
+        }
+    };
     if args.dry_run {
         let book = ctx.book(&name)?;
-        let record = target(args, ctx, &book, &Layout::new(&name))?;
-        let (app, tree) = (record.app()?, record.tree()?);
-        let mut observed = observe(&ctx.host, &book, &app, &tree)?;
-        strangers(&ctx.host, &app, &tree, &observed)?;
-        observe_payload(&book, &mut observed)?;
-        let payload = book.payload(&record.id)?;
-        let candidate = Candidate {
-            id: &record.id,
-            app: &app,
-            tree: &tree,
-            payload: payload.as_ref(),
+        let mut change = change(&book)?;
+        with_way_back(ctx, &book, &layout, &mut change.plan, &change.operation)?;
+        let text = |plan: &Plan| match plan.is_empty() {
+            true => format!("{}\n", change.idle),
+            false => preview::text(plan),
         };
-        ctx.printer
-            .value(&plan(&candidate, &observed), ToString::to_string);
+        ctx.printer.value(&change.plan, text);
         return Ok(Exit::Done);
     }
     ctx.must_be_deployed(&name)?;
     let wait = Duration::from_secs(args.wait);
     ctx.change(&name, "rolling back", wait, |work| {
-        let record = target(args, ctx, work.book, &Layout::new(&name))?;
-        match &args.service {
-            Some(service) => pin(ctx, work, &record, service),
-            None => back(ctx, work, &record),
-        }
+        done(ctx, work, &change(work.book)?)
     })
 }
 
-fn back(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord) -> Result<Exit> {
+/// Adds to a plan what a rollback after it would put back, if anything.
+pub(super) fn with_way_back(
+    ctx: &Ctx,
+    book: &Book,
+    layout: &Layout,
+    plan: &mut Plan,
+    operation: &Operation,
+) -> Result<()> {
+    let state = plan.state_after(book.state()?, *operation == Operation::Rollback);
+    let back = previous(&ctx.host, book, layout, &state)?;
+    plan.back = back.map(|record| record.id);
+    Ok(())
+}
+
+/// Does it, unless there is nothing to do.
+fn done(ctx: &Ctx, work: &Work<'_>, change: &Change) -> Result<Exit> {
+    let Change {
+        app,
+        tree,
+        plan,
+        operation,
+        idle,
+    } = change;
+    if plan.is_empty() {
+        ctx.printer.say(idle);
+        return Ok(Exit::Done);
+    }
+    let outcome = super::deploy::guarded(|| apply(work, plan, app, tree, operation))?;
+    Ok(super::deploy::ended(ctx, plan, outcome))
+}
+
+/// The whole app goes to an earlier release. Only a plan that is shown tells of its content.
+fn whole(ctx: &Ctx, book: &Book, record: &ReleaseRecord, shown: bool) -> Result<Change> {
     let (app, tree) = (record.app()?, record.tree()?);
-    let observed = observe(&ctx.host, work.book, &app, &tree)?;
+    let mut observed = observe(&ctx.host, book, &app, &tree)?;
     strangers(&ctx.host, &app, &tree, &observed)?;
+    let payload = match shown {
+        true => {
+            observe_payload(book, &mut observed)?;
+            book.payload(&record.id)?
+        }
+        false => None,
+    };
     let candidate = Candidate {
         id: &record.id,
         app: &app,
         tree: &tree,
-        // Nobody is shown this plan.
-        payload: None,
+        payload: payload.as_ref(),
     };
-    let plan = plan(&candidate, &observed);
-    if plan.is_empty() {
-        ctx.printer.say(&format!(
-            "nothing to do: {} {} is live",
-            plan.app, record.id
-        ));
-        return Ok(Exit::Done);
-    }
-    let outcome = super::deploy::guarded(|| apply(work, &plan, &app, &tree, &Operation::Rollback))?;
-    Ok(super::deploy::ended(ctx, &plan, outcome))
+    Ok(Change {
+        plan: plan(&candidate, &observed),
+        idle: format!("nothing to do: {} {} is live", app.name, record.id),
+        operation: Operation::Rollback,
+        app,
+        tree,
+    })
 }
 
 /// Takes back a release that was live and gave itself away later: marks it and puts the one
@@ -101,7 +142,8 @@ pub(super) fn undo(ctx: &Ctx, name: &Name, bad: &str, why: &str) -> Result<Exit>
             wait: 0,
         };
         let record = target(&args, ctx, work.book, &Layout::new(name))?;
-        Ok(match back(ctx, work, &record)? {
+        let exit = done(ctx, work, &whole(ctx, work.book, &record, false)?)?;
+        Ok(match exit {
             Exit::Done => {
                 ctx.printer.always(&format!(
                     "error: {name} {bad} failed, {} is back and healthy: {why}\n\n\
@@ -115,12 +157,11 @@ pub(super) fn undo(ctx: &Ctx, name: &Name, bad: &str, why: &str) -> Result<Exit>
     })
 }
 
-/// Rewrites one service's `05-execstart.conf` so that it runs another release, alone.
-fn pin(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord, name: &str) -> Result<Exit> {
-    let state = work.book.state()?;
+/// One service's `05-execstart.conf` is rewritten so that it runs another release, alone.
+fn pin(ctx: &Ctx, book: &Book, record: &ReleaseRecord, name: &str) -> Result<Change> {
+    let state = book.state()?;
     let live = state.live.context("nothing is deployed")?;
-    let current = work
-        .book
+    let current = book
         .release(&live)?
         .context("the live release has no record")?;
     let (app, tree, old) = (current.app()?, current.tree()?, record.app()?);
@@ -138,15 +179,14 @@ fn pin(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord, name: &str) -> Result
     let text = execstart(&old, service, Mount::Pinned(&record.id))? + "\n";
     let before = ctx.host.root.entry(&path)?;
     let after = Entry::file(text);
-    if before.as_ref() == Some(&after) {
-        ctx.printer.say(&format!(
-            "nothing to do: `{unit}` is pinned to {}",
-            record.id
-        ));
-        return Ok(Exit::Done);
-    }
-    let observed = observe(&ctx.host, work.book, &app, &tree)?;
-    let runs = service.is_daemon() && observed.active.contains(&unit);
+    let changes = before.as_ref() != Some(&after);
+    let observed = observe(&ctx.host, book, &app, &tree)?;
+    let restarts = changes && service.is_daemon() && observed.active.contains(&unit);
+    let file = FileChange {
+        path,
+        before: before.as_ref().map(Stored::new),
+        after: Some(Stored::new(&after)),
+    };
     let plan = Plan {
         repair: None,
         app: app.name.to_string(),
@@ -154,27 +194,33 @@ fn pin(ctx: &Ctx, work: &Work<'_>, record: &ReleaseRecord, name: &str) -> Result
         from: Some(live.clone()),
         to: live,
         payload: PayloadPlan::default(),
-        files: vec![FileChange {
-            path,
-            before: before.as_ref().map(Stored::new),
-            after: Some(Stored::new(&after)),
-        }],
+        files: Some(file).filter(|_| changes).into_iter().collect(),
         units: vec![UnitPlan {
-            unit,
+            unit: unit.clone(),
             service: Some(name.to_owned()),
-            action: if runs { Action::Restart } else { Action::Keep },
+            action: if restarts {
+                Action::Restart
+            } else {
+                Action::Keep
+            },
             why: format!("pinned to {}", record.id),
         }],
         commands: Vec::new(),
-        accounts: observed.missing.clone(),
+        accounts: observed.missing,
         warnings: Vec::new(),
+        notes: Vec::new(),
+        back: None,
     };
-    let operation = Operation::Pin {
-        service: name.to_owned(),
-        release: record.id.clone(),
-    };
-    let outcome = super::deploy::guarded(|| apply(work, &plan, &app, &tree, &operation))?;
-    Ok(super::deploy::ended(ctx, &plan, outcome))
+    Ok(Change {
+        idle: format!("nothing to do: `{unit}` is pinned to {}", record.id),
+        operation: Operation::Pin {
+            service: name.to_owned(),
+            release: record.id.clone(),
+        },
+        plan,
+        app,
+        tree,
+    })
 }
 
 /// The named release, or the latest one before the live one that is there and not bad.

@@ -11,7 +11,7 @@ pub(crate) use show::bytes;
 pub use units::{Action, UnitPlan};
 
 use crate::model::{App, Text};
-use crate::record::{FileChange, Stored};
+use crate::record::{FileChange, State, Stored};
 use crate::render::made_for;
 use crate::stage::{Item, Kind, Payload};
 use crate::tree::{Entry, FileTree};
@@ -118,6 +118,9 @@ pub struct Plan {
     pub warnings: Vec<String>,
     /// What was measured a moment ago and is another number the next: no part of the hash.
     pub notes: Vec<String>,
+    /// The release that a rollback would put back afterwards, when there is one and it was
+    /// looked for: no part of the hash.
+    pub back: Option<String>,
 }
 
 /// A release that could go live, from whatever source.
@@ -176,6 +179,7 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         commands: Vec::new(),
         accounts: observed.missing.clone(),
         warnings,
+        back: None,
     }
 }
 
@@ -226,6 +230,7 @@ impl Plan {
             accounts: _,
             warnings: _,
             notes: _,
+            back: _,
         } = self;
         from.as_ref() == Some(to)
             && files.is_empty()
@@ -233,15 +238,30 @@ impl Plan {
             && units.iter().all(|unit| unit.action == Action::Keep)
     }
 
+    /// What is recorded as live once the plan is done, and in what order releases were before.
+    /// `back` when a rollback does it: going back again goes further back.
+    #[must_use]
+    pub fn state_after(&self, mut state: State, back: bool) -> State {
+        if state.live.as_deref() != Some(&self.to) {
+            match state.before.iter().rposition(|id| *id == self.to) {
+                Some(at) if back => state.before.truncate(at),
+                _ => state.before.extend(state.live.take()),
+            }
+        }
+        state.live = Some(self.to.clone());
+        state
+    }
+
     /// A digest of all that the plan would do: the same plan, the same hash.
     pub fn hash(&self) -> String {
-        let lasting = Self {
+        let done = Self {
             notes: Vec::new(),
+            back: None,
             ..self.clone()
         };
         let mut hasher = blake3::Hasher::new();
         // Neither a plan nor the hasher can fail.
-        let _ = serde_json::to_writer(&mut hasher, &lasting);
+        let _ = serde_json::to_writer(&mut hasher, &done);
         hasher.finalize().to_hex().chars().take(16).collect()
     }
 }

@@ -41,8 +41,11 @@ pub(crate) fn bytes(count: u64) -> String {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let from = self.from.as_deref().unwrap_or("nothing");
-        writeln!(f, "{} {}: {from} -> {}", self.app, self.version, self.to)?;
+        write!(f, "{} {}: ", self.app, self.version)?;
+        match self.from.as_deref() {
+            Some(from) if from == self.to => writeln!(f, "{from} stays")?,
+            from => writeln!(f, "{} -> {}", from.unwrap_or("nothing"), self.to)?,
+        }
         let payload = &self.payload;
         if payload.files > 0 {
             writeln!(
@@ -98,9 +101,9 @@ impl fmt::Display for Plan {
         for warning in &self.warnings {
             writeln!(f, "\nwarning: {warning}")?;
         }
-        match &self.from {
-            Some(from) => writeln!(f, "\nrollback would put back {from}"),
-            None => writeln!(f, "\nrollback would leave nothing of the app but its state"),
+        match &self.back {
+            Some(back) => writeln!(f, "\na rollback after this would put back {back}"),
+            None => Ok(()),
         }
     }
 }

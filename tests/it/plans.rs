@@ -1,6 +1,8 @@
 //! A plan is a promise: what it shows is what is done, and its hash names all of that.
 
-use crate::offline::MANIFEST;
+use crate::offline::{MANIFEST, app, deploy, host, live};
+use crate::test::Test;
+use crate::tree;
 use robotctl::manifest;
 use robotctl::model::{App, Target};
 use robotctl::plan::{Action, Candidate, Live, Observed, Plan, plan};
@@ -62,4 +64,116 @@ fn the_hash_of_a_plan_is_not_about_free_memory() {
     assert_eq!(web(&ample).action, Action::Overlap);
     assert_ne!(ample.hash(), one.hash());
     assert!(ample.notes.is_empty());
+}
+
+/// What a rollback would do, as the program says.
+#[track_caller]
+fn shown<const N: usize>(test: &Test, args: [&str; N]) -> String {
+    let before = test.state();
+    let shown = test.run(args).any_stdout().any_stderr().success().stdout;
+    tree::assert_same(&before, &test.state(), "a plan changed something");
+    shown
+}
+
+/// The release that the last line of a plan names, if it does.
+fn way_back(plan: &str) -> Option<&str> {
+    let line = plan.lines().find(|line| line.starts_with("a rollback "));
+    line.map(|line| {
+        let id = line.strip_prefix("a rollback after this would put back ");
+        id.unwrap_or_else(|| panic!("{line}"))
+    })
+}
+
+/// An app of which so many releases were live, one after the other: `0.1` and so on.
+fn releases(count: usize) -> Test {
+    let test = app();
+    for number in 1..=count {
+        version(&test, number);
+        deploy(&test);
+    }
+    test
+}
+
+fn version(test: &Test, number: usize) {
+    let version = format!("\"0.{number}\"");
+    test.write("robot.toml", &MANIFEST.replace("\"1.0\"", &version));
+}
+
+#[test]
+fn a_plan_says_what_a_rollback_after_it_would_put_back() {
+    let test = releases(0);
+    assert_eq!(way_back(&shown(&test, ["deploy"])), None, "a first deploy");
+    let test = releases(3);
+    version(&test, 4);
+    assert_eq!(way_back(&shown(&test, ["deploy"])), Some("0.3-[ID]"));
+    let dry_run = ["rollback", "--dry-run"];
+    let plan = shown(&test, dry_run);
+    assert!(
+        plan.starts_with("shop 0.2: 0.3-[ID] -> 0.2-[ID]\n"),
+        "{plan}"
+    );
+    assert_eq!(way_back(&plan), Some("0.1-[ID]"), "further back, not forth");
+    test.run(["rollback"]).any_stderr().success();
+    assert_eq!(way_back(&shown(&test, dry_run)), None, "the first one");
+    assert_eq!(way_back(&shown(&test, ["deploy"])), Some("0.2-[ID]"));
+    let forth = ["rollback", "0.3", "--dry-run"];
+    assert_eq!(way_back(&shown(&test, forth)), Some("0.2-[ID]"));
+    // The release stays, and so does what was before it.
+    std::fs::remove_file(test.root("opt/shop/current")).expect("lose the link");
+    version(&test, 2);
+    let plan = shown(&test, ["deploy"]);
+    assert!(plan.starts_with("shop 0.2: 0.2-[ID] stays\n"), "{plan}");
+    assert_eq!(way_back(&plan), Some("0.1-[ID]"));
+    // What is said is what is done.
+    deploy(&test);
+    test.run(["rollback"]).any_stderr().success();
+    assert!(live(&test).starts_with("0.1-"));
+}
+
+#[test]
+fn a_rollback_of_one_service_shows_the_plan_of_that_service() {
+    let test = releases(3);
+    let dry_run = ["rollback", "0.1", "--service", "web", "--dry-run"];
+    let conf = "/usr/local/lib/systemd/system/shop-web.service.d/05-execstart.conf";
+    let plan = shown(&test, dry_run);
+    let head = format!(
+        "shop 0.3: 0.3-[ID] stays\n\nfiles on the host:\n  ~ {conf}\n\n\
+         units:\n  keep     shop-web.service  pinned to 0.1-[ID]\n\n\
+         a rollback after this would put back 0.2-[ID]\n\n--- {conf}\n"
+    );
+    assert!(plan.starts_with(&head), "{plan}");
+    let json = [
+        "rollback",
+        "0.1",
+        "--service",
+        "web",
+        "--dry-run",
+        "--format",
+        "json",
+    ];
+    let json: serde_json::Value = serde_json::from_str(&shown(&test, json)).expect("JSON");
+    assert_eq!(json["files"].as_array().expect("files").len(), 1);
+    assert_eq!(json["back"], "0.2-[ID]");
+    let no_such = ["rollback", "--service", "wbe", "--dry-run"];
+    let said = "error: there is no service `wbe` in both 0.3-[ID] and 0.2-[ID]\n";
+    let refused = test.run(no_such).any_stderr().status(2).stderr;
+    assert!(refused.starts_with(said), "{refused}");
+    // Nothing but what was shown is done, and then there is nothing to show.
+    let before = host(&test);
+    let pin = test.run(["rollback", "0.1", "--service", "web"]);
+    pin.any_stderr().success();
+    let mut after = host(&test);
+    let conf = conf.trim_start_matches('/');
+    assert_ne!(before.get(conf), after.get(conf));
+    after.insert(conf.into(), before[conf].clone());
+    tree::assert_same(&before, &after, "a pin changed more");
+    let nothing = "nothing to do: `shop-web.service` is pinned to 0.1-[ID]\n";
+    assert_eq!(shown(&test, dry_run), nothing);
+    // All of the app goes back, and with it the pin.
+    let plan = shown(&test, ["rollback", "--dry-run"]);
+    assert!(
+        plan.starts_with("shop 0.2: 0.3-[ID] -> 0.2-[ID]\n"),
+        "{plan}"
+    );
+    assert!(plan.contains(&format!("  ~ /{conf}\n")), "{plan}");
 }
