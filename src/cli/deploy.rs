@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
             prepared.draft.hash(&prepared.source)?;
         }
         let id = prepared.id(&loaded.app);
-        let mut plan = planned(&loaded, &prepared, &id, &observed);
+        let mut plan = planned(ctx, &loaded, &prepared, &id, &observed)?;
         let (layout, deploy) = (&loaded.app.layout, &Operation::Deploy);
         with_way_back(ctx, &book, layout, &mut plan, deploy)?;
         preview::show(ctx, &plan);
@@ -148,14 +148,24 @@ impl Prepared {
     }
 }
 
-fn planned(loaded: &Loaded, prepared: &Prepared, id: &str, observed: &Observed) -> Plan {
+fn planned(
+    ctx: &Ctx,
+    loaded: &Loaded,
+    prepared: &Prepared,
+    id: &str,
+    observed: &Observed,
+) -> Result<Plan> {
     let candidate = Candidate {
         id,
         app: &loaded.app,
         tree: &prepared.tree,
         payload: Some(&prepared.draft.payload),
     };
-    plan(&candidate, observed).with_commands(&loaded.app)
+    let plan = plan(&candidate, observed).with_commands(&loaded.app);
+    Ok(match is_staged(&ctx.host, &loaded.app, id)? {
+        true => plan.of_what_is_there(),
+        false => plan,
+    })
 }
 
 fn deploy(
@@ -179,7 +189,7 @@ fn deploy(
         prepared.draft.hash(&prepared.source)?;
     }
     let id = prepared.id(app);
-    let plan = planned(loaded, prepared, &id, &observed);
+    let plan = planned(ctx, loaded, prepared, &id, &observed)?;
     if let Some(exit) = permitted(args, ctx, work, &plan)? {
         if unread {
             remember(work, &id, prepared, &observed)?;

@@ -115,7 +115,7 @@ fn whole(ctx: &Ctx, book: &Book, record: &ReleaseRecord, shown: bool) -> Result<
         payload: payload.as_ref(),
     };
     Ok(Change {
-        plan: plan(&candidate, &observed),
+        plan: plan(&candidate, &observed).of_what_is_there(),
         idle: format!("nothing to do: {} {} is live", app.name, record.id),
         operation: Operation::Rollback,
         app,

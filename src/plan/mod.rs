@@ -74,6 +74,10 @@ pub struct PayloadPlan {
     pub disk_bytes: u64,
     /// Inodes likewise.
     pub disk_inodes: u64,
+    /// Files that the live release has already, and that get a second name.
+    pub shared: usize,
+    /// Whether the release is on the disk already: then it takes nothing more.
+    pub there: bool,
     /// Paths that are new.
     pub added: Vec<String>,
     /// Paths with other content.
@@ -192,6 +196,17 @@ fn notes(units: &[UnitPlan], observed: &Observed) -> Vec<String> {
 }
 
 impl Plan {
+    /// The same for a release that is on the disk already, whole.
+    #[must_use]
+    pub fn of_what_is_there(mut self) -> Self {
+        let payload = &mut self.payload;
+        if payload.files > 0 {
+            (payload.disk_bytes, payload.disk_inodes, payload.shared) = (0, 0, 0);
+            payload.there = true;
+        }
+        self
+    }
+
     /// Adds what a deploy of the app runs besides: a rollback runs none of it.
     #[must_use]
     pub fn with_commands(mut self, app: &App) -> Self {
@@ -335,6 +350,8 @@ fn payload_plan(new: &Payload, old: Option<&Payload>, app: &App) -> PayloadPlan 
             let least = if is_dir { BLOCK } else { 0 };
             out.disk_bytes += item.len().div_ceil(BLOCK) * BLOCK + least;
             out.disk_inodes += 1;
+        } else if matches!(item.kind, Kind::File { .. }) {
+            out.shared += 1;
         }
         if is_dir || both.is_same() {
             continue;

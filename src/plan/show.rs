@@ -39,6 +39,22 @@ pub(crate) fn bytes(count: u64) -> String {
     indicatif::BinaryBytes(count).to_string()
 }
 
+impl Plan {
+    /// What the release takes on the disk.
+    fn disk(&self) -> String {
+        let payload = &self.payload;
+        if payload.there {
+            return "nothing, the release is there already".to_owned();
+        }
+        let shared = match (&self.from, payload.shared) {
+            (Some(from), count) if count > 0 => format!(", {count} files shared with {from}"),
+            _ => String::new(),
+        };
+        let (bytes, inodes) = (bytes(payload.disk_bytes), payload.disk_inodes);
+        format!("{bytes} in {inodes} new inodes{shared}")
+    }
+}
+
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}: ", self.app, self.version)?;
@@ -58,6 +74,7 @@ impl fmt::Display for Plan {
                 payload.changed.len(),
                 payload.removed.len()
             )?;
+            writeln!(f, "disk: {}", self.disk())?;
         }
         if let Some(wrong) = &self.repair {
             writeln!(f, "\nput right: {wrong}")?;

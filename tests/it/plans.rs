@@ -177,3 +177,25 @@ fn a_rollback_of_one_service_shows_the_plan_of_that_service() {
     );
     assert!(plan.contains(&format!("  ~ /{conf}\n")), "{plan}");
 }
+
+#[test]
+fn a_plan_says_what_the_release_takes_on_the_disk() {
+    let test = app();
+    let disk = |plan: &str| {
+        let line = plan.lines().find_map(|line| line.strip_prefix("disk: "));
+        line.unwrap_or_else(|| panic!("{plan}")).to_owned()
+    };
+    let plan = shown(&test, ["deploy"]);
+    assert_eq!(disk(&plan), "116.00 KiB in 6 new inodes");
+    deploy(&test);
+    test.write("src/data/pages.txt", "another\n");
+    let plan = shown(&test, ["deploy"]);
+    let shared = "12.00 KiB in 3 new inodes, 2 files shared with 1.0-[ID]";
+    assert_eq!(disk(&plan), shared);
+    deploy(&test);
+    // What was live before is there still.
+    let there = "nothing, the release is there already";
+    assert_eq!(disk(&shown(&test, ["rollback", "--dry-run"])), there);
+    test.write("src/data/pages.txt", "one\ntwo\n");
+    assert_eq!(disk(&shown(&test, ["deploy"])), there);
+}
