@@ -7,6 +7,7 @@ use robotctl::manifest;
 use robotctl::model::{App, Target};
 use robotctl::plan::{Action, Candidate, Live, Observed, Plan, plan};
 use robotctl::render::render;
+use std::process::Command;
 
 /// The plan of a new release of an app that runs, on a host that may lack the memory.
 fn upgrade(tight: Option<&str>) -> Plan {
@@ -198,4 +199,73 @@ fn a_plan_says_what_the_release_takes_on_the_disk() {
     assert_eq!(disk(&shown(&test, ["rollback", "--dry-run"])), there);
     test.write("src/data/pages.txt", "one\ntwo\n");
     assert_eq!(disk(&shown(&test, ["deploy"])), there);
+}
+
+/// The hash of the plan as a program gets it.
+fn hash(test: &Test) -> String {
+    let mut robotctl = Command::new(env!("CARGO_BIN_EXE_robotctl"));
+    robotctl.current_dir(test.app("")).arg("--root");
+    robotctl.arg(test.root(""));
+    robotctl.args(["deploy", "--format", "json"]);
+    let output = robotctl.output().expect("start robotctl");
+    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    plan["hash"].as_str().expect("a hash").to_owned()
+}
+
+/// Something that happens between a plan and its deploy.
+type Change<'a> = (&'a str, &'a dyn Fn(&Test));
+
+#[test]
+fn a_plan_is_done_as_it_was_shown_or_not_at_all() {
+    let unit = "usr/local/lib/systemd/system/shop-web.service";
+    let changes: [Change<'_>; 5] = [
+        ("a file of the host", &|test| {
+            std::fs::write(test.root(unit), "[Service]\n").expect("write");
+        }),
+        ("a file that is gone", &|test| {
+            std::fs::remove_file(test.root(unit)).expect("remove");
+        }),
+        ("the manifest", &|test| {
+            let more = format!("{MANIFEST}[env]\nMORE = \"1\"\n");
+            test.write("robot.toml", &more);
+        }),
+        ("the source", &|test| {
+            test.write("src/data/pages.txt", "four\n");
+        }),
+        ("what is live", &|test| {
+            test.run(["rollback"]).any_stderr().success();
+        }),
+    ];
+    for (what, change) in changes {
+        let test = releases(2);
+        version(&test, 3);
+        let promised = hash(&test);
+        assert_eq!(
+            promised,
+            hash(&test),
+            "{what}: another hash of the same plan"
+        );
+        change(&test);
+        let before = test.state();
+        test.run(["deploy", "--apply", "--plan", &promised])
+            .case(what)
+            .stderr(
+                "error: the plan is no longer `[HASH]`: the source or the host has changed\n\n\
+                 hint: look at the new plan: the same command without `--apply` and `--plan`\n",
+            )
+            .status(2);
+        tree::assert_same(&before, &test.state(), what);
+        let now = hash(&test);
+        assert_ne!(promised, now, "{what}");
+        let done = test.run(["deploy", "--apply", "--plan", &now]).case(what);
+        done.any_stderr().success();
+        let id = live(&test);
+        assert!(
+            id.starts_with("0.3-") || id.starts_with("1.0-"),
+            "{what}: {id}"
+        );
+        test.run(["deploy", "--apply", "--plan", &hash(&test)])
+            .stderr(&format!("nothing to do: shop {}-[ID] is live\n", &id[..3]))
+            .success();
+    }
 }
