@@ -4,9 +4,9 @@ use super::accounts::missing;
 use crate::host::{Host, memory_available, memory_of};
 use crate::model::{App, Layout, Service, Socket};
 use crate::plan::{Live, Observed, bytes};
-use crate::record::Book;
+use crate::record::{Book, Damaged};
 use crate::tree::FileTree;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Looks at everything that a plan from the live release to `app` depends on; changes nothing.
@@ -22,7 +22,7 @@ pub fn observe(host: &Host, book: &Book, app: &App, tree: &FileTree) -> Result<O
     }
     if let Some(id) = state.live {
         let record = book.release(&id)?;
-        let record = record.with_context(|| format!("release `{id}` has no record"))?;
+        let record = record.ok_or_else(|| unknown(host, &app.layout, &id))?;
         observed.live = Some(Live {
             app: record.app()?,
             tree: record.tree()?,
@@ -59,6 +59,17 @@ pub fn observe(host: &Host, book: &Book, app: &App, tree: &FileTree) -> Result<O
     observed.missing = missing(host, app)?;
     observed.tight = tight(host, app)?;
     Ok(observed)
+}
+
+/// Nothing is known of the release that is recorded as live.
+fn unknown(host: &Host, layout: &Layout, id: &str) -> anyhow::Error {
+    let state = host.root.path(&format!("{}/state.json", layout.book()));
+    let why = format!("the live release {id} has no record");
+    let state = Damaged {
+        path: state.display().to_string(),
+        why: why.clone(),
+    };
+    anyhow!("{why}\n\nhint: {}", state.way_out())
 }
 
 /// What is wrong with the place of the live release: the records alone do not tell.

@@ -18,6 +18,9 @@ pub(super) struct RecoverArgs {
     /// Nothing runs yet: files only
     #[arg(long, hide = true)]
     boot: bool,
+    /// Waits this many seconds for another robotctl
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    wait: u64,
 }
 
 pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
@@ -38,11 +41,12 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
                 .collect()
         }
     };
+    let wait = Duration::from_secs(args.wait);
     let mut found = false;
     let mut failed = None;
     for name in names {
         // One app that cannot be recovered is no reason to leave the others between.
-        match recover_one(ctx, &name, units) {
+        match recover_one(ctx, &name, units, wait) {
             Ok(ended) => found |= ended,
             Err(error) => {
                 if let Some(error) = failed.replace(error) {
@@ -60,8 +64,8 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn recover_one(ctx: &Ctx, name: &Name, units: RecoverUnits) -> Result<bool> {
-    ctx.locked(name, "recovering", Duration::from_secs(60), |work| {
+fn recover_one(ctx: &Ctx, name: &Name, units: RecoverUnits, wait: Duration) -> Result<bool> {
+    ctx.locked(name, "recovering", wait, |work| {
         let Settled { found, clean } = ctx.settle(work, name, units)?;
         let apps = Book::apps(&ctx.host.root)?;
         if clean && !apps.iter().any(|app| app == name.as_str()) {

@@ -30,14 +30,14 @@ pub(super) fn permitted(
             .say(&format!("nothing to do: {} {id} is live", plan.app));
         return Ok(Some(Exit::Done));
     }
-    unmarked(args, work.book, id)?;
+    unmarked(args.force, work.book, id)?;
     Ok(None)
 }
 
 /// Refuses what the records alone speak against.
 pub(super) fn willing(args: &Args, book: &Book, plan: &Plan) -> Result<()> {
     unpinned(args, book)?;
-    unmarked(args, book, &plan.to)
+    unmarked(args.force, book, &plan.to)
 }
 
 fn unpinned(args: &Args, book: &Book) -> Result<()> {
@@ -53,9 +53,10 @@ fn unpinned(args: &Args, book: &Book) -> Result<()> {
     Ok(())
 }
 
-fn unmarked(args: &Args, book: &Book, id: &str) -> Result<()> {
+/// Refuses a release that failed, unless it is wanted all the same.
+pub(super) fn unmarked(force: bool, book: &Book, id: &str) -> Result<()> {
     if let Some(Mark::Bad(why)) = book.release(id)?.map(|record| record.mark)
-        && !args.force
+        && !force
     {
         return refuse(
             format!("release {id} failed before: {why}"),

@@ -1,6 +1,7 @@
 //! `robotctl rollback`
 
 use super::find::refuse;
+use super::permit::unmarked;
 use super::{Ctx, Exit, preview};
 use crate::apply::{About, Operation, Work, apply, observe, observe_payload, previous, strangers};
 use crate::model::layout::UNIT_DIR;
@@ -9,7 +10,7 @@ use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
 use crate::record::{Book, FileChange, Mark, ReleaseRecord, Stored};
 use crate::render::{Mount, execstart};
 use crate::tree::{Entry, FileTree};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use std::time::Duration;
 
 /// Arguments of `rollback`.
@@ -23,6 +24,9 @@ pub(super) struct Args {
     /// Shows the plan
     #[arg(long)]
     dry_run: bool,
+    /// Takes a named release that failed before
+    #[arg(long)]
+    force: bool,
     /// Waits this many seconds for another robotctl
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -139,6 +143,7 @@ pub(super) fn undo(ctx: &Ctx, name: &Name, bad: &str, why: &str) -> Result<Exit>
             release: None,
             service: None,
             dry_run: false,
+            force: false,
             wait: 0,
         };
         let record = target(&args, ctx, work.book, &Layout::new(name))?;
@@ -159,11 +164,18 @@ pub(super) fn undo(ctx: &Ctx, name: &Name, bad: &str, why: &str) -> Result<Exit>
 
 /// One service's `05-execstart.conf` is rewritten so that it runs another release, alone.
 fn pin(ctx: &Ctx, book: &Book, record: &ReleaseRecord, name: &str) -> Result<Change> {
-    let state = book.state()?;
-    let live = state.live.context("nothing is deployed")?;
-    let current = book
-        .release(&live)?
-        .context("the live release has no record")?;
+    let Some(live) = book.state()?.live else {
+        return refuse(
+            "nothing is live, so no service can go to another release alone",
+            "put all of the app back: the same command without `--service`",
+        );
+    };
+    let Some(current) = book.release(&live)? else {
+        return refuse(
+            format!("the live release {live} has no record"),
+            "`sudo robotctl doctor` says what to do",
+        );
+    };
     let (app, tree, old) = (current.app()?, current.tree()?, record.app()?);
     let (Some(service), true) = (old.service(name), app.service(name).is_some()) else {
         return refuse(
@@ -256,7 +268,16 @@ fn target(args: &Args, ctx: &Ctx, book: &Book, layout: &Layout) -> Result<Releas
                 );
             }
         };
-        return usable(id)?.with_context(|| format!("release `{id}` is no longer on this host"));
+        let Some(record) = usable(id)? else {
+            return refuse(
+                format!("release {id} is no longer on this host"),
+                "deploy it again from its source, or name another: `sudo robotctl releases` lists them",
+            );
+        };
+        if state.live.as_ref() != Some(id) {
+            unmarked(args.force, book, id)?;
+        }
+        return Ok(record);
     }
     if let Some(record) = previous(&ctx.host, book, layout, &state)? {
         return Ok(record);

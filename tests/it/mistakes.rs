@@ -1,7 +1,10 @@
 //! What a person types wrongly, or finds broken: each answer says what to type.
 
 use crate::offline::{app, deploy, live};
-use crate::test::{SHOP, Test};
+use crate::plans::releases;
+use crate::test::{Run, SHOP, Test};
+use crate::tree;
+use robotctl::record::Mark;
 use std::process::Command;
 
 /// What the last line of a plan says to type.
@@ -325,13 +328,100 @@ fn a_missing_secret_and_a_held_lock_say_what_to_type() {
     assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
     let test = app();
     deploy(&test);
-    let name = robotctl::model::Name::parse("shop").expect("a name");
-    let layout = robotctl::model::Layout::new(&name);
-    let root = robotctl::host::Root::new(&test.root(""));
-    let book = robotctl::record::Book::new(&root, &layout);
+    let book = book(&test);
     let lock = book.lock("testing", std::time::Duration::ZERO).unwrap();
     let ended = test.run(["prune"]).any_stderr().status(5);
     let hint = "\n\nhint: type it again later, or with `--wait SECONDS`\n";
     assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
+    // A minute, where nothing else is said.
+    let run = test.run(["recover", "--wait", "0"]).any_stderr();
+    let ended = run.status(5);
+    assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
     drop(lock);
+}
+
+fn book(test: &Test) -> robotctl::record::Book {
+    let name = robotctl::model::Name::parse("shop").expect("a name");
+    let layout = robotctl::model::Layout::new(&name);
+    robotctl::record::Book::new(&robotctl::host::Root::new(&test.root("")), &layout)
+}
+
+/// Marks a release as a failed deploy does.
+fn mark_bad(test: &Test, id: &str) {
+    let book = book(test);
+    let mut record = book.release(id).unwrap().expect("a record");
+    record.mark = Mark::Bad("it did not start".into());
+    book.set_release(&record).unwrap();
+}
+
+#[test]
+fn a_release_that_failed_is_rolled_back_to_only_by_force() {
+    let test = releases(3);
+    let third = live(&test);
+    test.run(["rollback"]).any_stderr().success();
+    mark_bad(&test, &third);
+    let said = "error: release 0.3-[ID] failed before: it did not start\n\n\
+                hint: mend it and deploy again, or take it as it is with `--force`\n";
+    let before = test.state();
+    let refused = |run: Run<'_>| run.stderr(said).status(2);
+    refused(test.run(["rollback", "0.3"]));
+    refused(test.run(["rollback", &third]));
+    refused(test.run(["rollback", "0.3", "--dry-run"]));
+    refused(test.run(["rollback", "0.3", "--service", "web"]));
+    tree::assert_same(&before, &test.state(), "a refusal changed something");
+    let run = test.run(["rollback", "0.3", "--force"]);
+    run.any_stderr().success();
+    assert_eq!(live(&test), third);
+    let record = book(&test).release(&third).unwrap().expect("a record");
+    assert_eq!(record.mark, Mark::Good, "it is healthy now");
+    // The one that is live may be put right, whatever is known of it, and nothing else is asked of
+    // a rollback that names none.
+    mark_bad(&test, &third);
+    std::fs::remove_file(test.root("opt/shop/current")).unwrap();
+    test.run(["rollback", "0.3"]).any_stderr().success();
+    assert_eq!(live(&test), third);
+    mark_bad(&test, &third);
+    mark_bad(&test, &book(&test).state().unwrap().before[1]);
+    test.run(["rollback"]).any_stderr().success();
+    assert!(live(&test).starts_with("0.1-"));
+}
+
+#[test]
+fn a_rollback_that_cannot_be_says_what_to_type() {
+    let test = releases(3);
+    let first = book(&test).state().unwrap().before[0].clone();
+    std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{first}"))).unwrap();
+    // A rollback that is done sweeps its record away first.
+    test.run(["rollback", "0.1", "--dry-run"])
+        .stderr(
+            "error: release 0.1-[ID] is no longer on this host\n\n\
+             hint: deploy it again from its source, or name another: \
+             `robotctl --root [DIR]/root/ releases` lists them\n",
+        )
+        .status(2);
+    let third = live(&test);
+    let record = format!("var/lib/robotctl/shop/releases/{third}.json");
+    std::fs::remove_file(test.root(&record)).unwrap();
+    let why = "error: the live release 0.3-[ID] has no record\n\nhint: ";
+    let run = test.run(["rollback", "--service", "web"]);
+    run.stderr(&format!(
+        "{why}`robotctl --root [DIR]/root/ doctor` says what to do\n"
+    ))
+    .status(2);
+    let state = "[DIR]/root/var/lib/robotctl/shop/state.json";
+    let hint = WAY_OUT.replace("PATH", state);
+    let hint = hint.replace("ROBOTCTL", "robotctl --root [DIR]/root/");
+    test.run(["rollback"])
+        .stderr(&format!("{why}{hint}"))
+        .status(2);
+    std::fs::remove_file(test.root("var/lib/robotctl/shop/state.json")).unwrap();
+    let run = test.run(["rollback", "0.2", "--service", "web"]);
+    run.stderr(
+        "error: nothing is live, so no service can go to another release alone\n\n\
+         hint: put all of the app back: the same command without `--service`\n",
+    )
+    .status(2);
+    // The way out is one.
+    deploy(&test);
+    assert_eq!(live(&test), third);
 }

@@ -86,7 +86,7 @@ fn way_back(plan: &str) -> Option<&str> {
 }
 
 /// An app of which so many releases were live, one after the other: `0.1` and so on.
-fn releases(count: usize) -> Test {
+pub(crate) fn releases(count: usize) -> Test {
     let test = app();
     for number in 1..=count {
         version(&test, number);
