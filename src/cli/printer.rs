@@ -63,7 +63,7 @@ impl Printer {
         let _ = writeln!(std::io::stderr(), "{}", plain(text));
     }
 
-    /// A bar of bytes on a terminal, nothing elsewhere.
+    /// A bar of bytes on a terminal, nothing elsewhere; its message tells of files.
     pub fn progress(&self, bytes: u64) -> ProgressBar {
         let shown = !self.quiet && self.format == Format::Text && std::io::stderr().is_terminal();
         let target = if shown {
@@ -73,7 +73,7 @@ impl Printer {
         };
         let bar = ProgressBar::with_draw_target(Some(bytes), target);
         let style = ProgressStyle::with_template(
-            "staging {bar:30} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+            "staging {wide_bar} {msg} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
         );
         match style {
             Ok(style) => bar.with_style(style),

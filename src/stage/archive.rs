@@ -265,7 +265,7 @@ pub(super) fn unpack(
         };
         if let Some(placed) = live.as_ref().and_then(|live| live.link(at, item)) {
             draft.placed(at, placed);
-            watch.done(len, LINKED);
+            watch.done(1, len, LINKED);
         } else {
             missing.insert(item.path.clone(), at);
         }
@@ -302,7 +302,7 @@ pub(super) fn unpack(
             }
             draft.placed(at, placed);
             missing.remove(&name);
-            watch.done(len, COPIED + len);
+            watch.done(1, len, COPIED + len);
             Ok(())
         },
     )?;

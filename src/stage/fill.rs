@@ -64,10 +64,7 @@ pub fn fill<'a>(
     let dir = host.root.path(&filled.path);
     let frame = Frame::begin(&dir)?;
     let to = Dir::open(&dir)?;
-    let watch = Watch {
-        progress,
-        flush: &filled.flush,
-    };
+    let watch = Watch::begin(progress, &filled.flush, &draft.payload);
     // A build command may write to any file of the tree: it gets no shared ones.
     let base = base.filter(|_| app.release.build.is_empty());
     let share = |payload: &Payload| {
@@ -150,15 +147,42 @@ impl Frame {
 
 /// Who hears of files that are in place.
 pub(super) struct Watch<'a> {
+    /// Counts bytes; its message, files.
     progress: &'a ProgressBar,
     flush: &'a Flush,
+    /// How many files there are, when somebody looks on.
+    files: Option<usize>,
+    done: AtomicUsize,
 }
 
-impl Watch<'_> {
-    /// Files with so many bytes, for which the disk takes so many ([`LINKED`], [`COPIED`]).
-    pub(super) fn done(&self, bytes: u64, written: u64) {
+impl<'a> Watch<'a> {
+    fn begin(progress: &'a ProgressBar, flush: &'a Flush, payload: &Payload) -> Self {
+        let is_file = |item: &&Item| matches!(item.kind, Kind::File { .. });
+        let files = || payload.items.iter().filter(is_file).count();
+        let watch = Self {
+            progress,
+            flush,
+            files: (!progress.is_hidden()).then(files),
+            done: AtomicUsize::new(0),
+        };
+        watch.count(0);
+        watch
+    }
+
+    /// So many files with so many bytes, for which the disk takes so many ([`LINKED`],
+    /// [`COPIED`]).
+    pub(super) fn done(&self, files: usize, bytes: u64, written: u64) {
         self.progress.inc(bytes);
+        self.count(files);
         self.flush.wrote(written);
+    }
+
+    /// So many more files, for whoever looks on.
+    fn count(&self, files: usize) {
+        if let Some(all) = self.files {
+            let done = self.done.fetch_add(files, Ordering::Relaxed) + files;
+            self.progress.set_message(format!("{done}/{all} files"));
+        }
     }
 }
 
@@ -293,7 +317,8 @@ fn copy(
         for at in job {
             place(draft, *at, &from, live.as_ref(), to, done)?;
         }
-        watch.done(items().map(Item::len).sum(), done.written - before);
+        let bytes = items().map(Item::len).sum();
+        watch.done(job.len(), bytes, done.written - before);
         Ok(())
     };
     each(&by_directory(payload), Done::new, work).context("staging the release")

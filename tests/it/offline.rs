@@ -415,3 +415,31 @@ fn what_is_live_and_lost_is_put_back() {
         tree::assert_same(&before, &seen(), wrong);
     }
 }
+
+/// On a terminal, which `script` makes.
+#[test]
+fn staging_shows_files_bytes_and_rate() {
+    let test = app();
+    let robotctl = env!("CARGO_BIN_EXE_robotctl");
+    let root = test.root("").display().to_string();
+    let typed = format!("stty cols 120; {robotctl} --root {root} deploy --apply");
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", &typed, "/dev/null"])
+        .current_dir(test.app(""))
+        .env("TERM", "xterm")
+        .output()
+        .expect("start script");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    let lines = shown.split(['\r', '\n', '\x1b']);
+    let bar = lines.filter(|line| line.starts_with("staging ") || line.contains("Kstaging "));
+    let bar: Vec<&str> = bar.collect();
+    assert!(!bar.is_empty(), "{shown:?}");
+    for line in bar.iter().filter(|line| line.contains(" files ")) {
+        assert!(line.contains("/3 files ") && line.contains("/s "), "{line}");
+    }
+    assert!(
+        bar.iter().any(|line| line.contains("/3 files ")),
+        "{shown:?}"
+    );
+}
