@@ -269,3 +269,62 @@ fn a_plan_is_done_as_it_was_shown_or_not_at_all() {
             .success();
     }
 }
+
+#[test]
+fn a_pin_is_shown_and_lifted_only_when_that_is_said() {
+    let test = releases(2);
+    let status = || test.run(["status"]).any_stdout().success().stdout;
+    assert!(!status().contains("pinned"), "{}", status());
+    let unpinned = host(&test);
+    let pin = test.run(["rollback", "--service", "web"]);
+    pin.any_stderr().success();
+    let pinned = status();
+    let lines: Vec<&str> = pinned.lines().filter(|it| it.contains("pinned")).collect();
+    assert_eq!(lines.len(), 1, "{pinned}");
+    assert!(
+        lines[0].starts_with("  shop-web.service ") && lines[0].ends_with("  pinned to 0.1-[ID]"),
+        "{pinned}"
+    );
+    let json = test.run(["status", "--format", "json"]).any_stdout();
+    let json: serde_json::Value = serde_json::from_str(&json.success().stdout).expect("JSON");
+    let units = json[0]["units"].as_array().expect("units");
+    let web = units.iter().find(|unit| unit["unit"] == "shop-web.service");
+    assert_eq!(web.expect("the service")["note"], "pinned to 0.1-[ID]");
+    let (before, live_before) = (test.state(), live(&test));
+    let refused = "error: service `web` is pinned to 0.1-[ID]\n\n\
+                   hint: take it along with `--lift-pins`\n";
+    version(&test, 3);
+    test.run(["deploy"]).any_stdout().stderr(refused).status(2);
+    let run = test.run(["deploy", "--apply"]);
+    run.stderr(refused).status(2);
+    tree::assert_same(&before, &test.state(), "a refusal changed something");
+    // Lifted without another release: the service comes back to the live one.
+    version(&test, 2);
+    let run = test.run(["deploy", "--apply", "--lift-pins"]);
+    run.any_stderr().success();
+    assert_eq!(live(&test), live_before);
+    tree::assert_same(&unpinned, &host(&test), "something of the pin is left");
+    assert!(!status().contains("pinned"), "{}", status());
+    // And with another one, as the plan says that it is typed.
+    let pin = test.run(["rollback", "--service", "web"]);
+    pin.any_stderr().success();
+    version(&test, 3);
+    let run = test
+        .run(["deploy", "--lift-pins"])
+        .any_stdout()
+        .any_stderr();
+    let plan = run.success();
+    assert!(
+        plan.stderr
+            .contains(" deploy --lift-pins --apply --plan [HASH]\n"),
+        "{}",
+        plan.stderr
+    );
+    assert!(!plan.stdout.contains("changed by hand"), "{}", plan.stdout);
+    let run = test.run(["deploy", "--lift-pins", "--apply"]);
+    run.any_stderr().success();
+    assert!(live(&test).starts_with("0.3-"));
+    assert!(!status().contains("pinned"), "{}", status());
+    let conf = "usr/local/lib/systemd/system/shop-web.service.d/05-execstart.conf";
+    assert_eq!(host(&test)[conf], unpinned[conf]);
+}
