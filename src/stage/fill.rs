@@ -359,3 +359,34 @@ fn place(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ProgressBar, Source, fill};
+    use crate::host::{Command, Host};
+    use crate::manifest::parse;
+    use crate::model::App;
+    use crate::stage::scan;
+
+    #[test]
+    fn whoever_writes_meanwhile_is_told_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_str().unwrap();
+        let shell = |line: &str| Command::new(["sh", "-ec", line, "sh", path]).run();
+        shell("cd \"$1\"; mkdir root source; echo one > source/file").unwrap();
+        let text = "[app]\nname = \"shop\"\nversion = \"1\"\n\
+                    [service.web]\nexec = [\"/bin/w\"]\n";
+        let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
+        let source = Source::at(&dir.path().join("source")).unwrap();
+        let mut draft = scan(&source, &app.release).unwrap();
+        shell("echo two >> \"$1/source/file\"").unwrap();
+        let host = Host::new(Some(&dir.path().join("root")));
+        let bar = ProgressBar::hidden();
+        let error = fill(&host, &app, &source, &mut draft, None, &bar).unwrap_err();
+        let told = format!("{error:#}");
+        assert!(told.starts_with("staging the release: `"), "{told}");
+        assert!(told.contains("file` changed while it was copied\n\nhint: stop what writes there"));
+        // Nothing is left of it.
+        assert_eq!(host.root.list("/opt/shop/releases").unwrap(), [""; 0]);
+    }
+}
