@@ -4,6 +4,9 @@
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::unistd::Pid;
+use robotctl::host::copy::Placed;
+use robotctl::stage::Payload;
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -282,8 +285,15 @@ pub(crate) fn ended(command: &mut Command) -> Ran {
     }
 }
 
-/// Copies a tree with modes, owners and links; hard links become files.
+/// Copies a tree with modes, owners, links and hard links. Its records know its files again, so
+/// that a deploy shares them as it would have done in the first one.
 pub(crate) fn copy_tree(from: &Path, to: &Path) {
+    copy_below(from, to, &mut BTreeMap::new());
+    know_again(from, to);
+}
+
+/// `shared` holds where files with several names went, by device and inode.
+fn copy_below(from: &Path, to: &Path, shared: &mut BTreeMap<(u64, u64), PathBuf>) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let (source, target) = (entry.path(), to.join(entry.file_name()));
@@ -292,14 +302,50 @@ pub(crate) fn copy_tree(from: &Path, to: &Path) {
             symlink(fs::read_link(&source).unwrap(), &target).unwrap();
             continue;
         }
+        let meta = entry.metadata().unwrap();
         if kind.is_dir() {
             fs::create_dir(&target).unwrap();
-            copy_tree(&source, &target);
+            copy_below(&source, &target, shared);
+        } else if let Some(first) = shared.get(&(meta.dev(), meta.ino())) {
+            fs::hard_link(first, &target).unwrap();
+            continue;
         } else {
             fs::copy(&source, &target).unwrap();
+            if meta.nlink() > 1 {
+                shared.insert((meta.dev(), meta.ino()), target.clone());
+            }
         }
-        let meta = entry.metadata().unwrap();
         std::os::unix::fs::chown(&target, Some(meta.uid()), Some(meta.gid())).unwrap();
         fs::set_permissions(&target, meta.permissions()).unwrap();
     }
+}
+
+/// An index knows the files of its release by inode and time, which a copy has of its own. A file
+/// that was another one before is another one still.
+fn know_again(from: &Path, to: &Path) {
+    let records = to.join("var/lib/robotctl/demo/releases");
+    for name in super::seen::names(&records) {
+        let Some(id) = name.strip_suffix(".index") else {
+            continue;
+        };
+        let (index, release) = (records.join(&name), Path::new("opt/demo/releases").join(id));
+        let Some(mut payload) = Payload::from_index(&fs::read(&index).unwrap()) else {
+            continue;
+        };
+        for item in &mut payload.items {
+            let file = release.join(&item.path);
+            if item.traces.placed.is_some() && item.traces.placed == placed(&from.join(&file)) {
+                item.traces.placed = placed(&to.join(&file));
+            }
+        }
+        fs::write(&index, payload.to_index()).unwrap();
+    }
+}
+
+fn placed(file: &Path) -> Option<Placed> {
+    let meta = fs::symlink_metadata(file).ok()?;
+    Some(Placed {
+        ino: meta.ino(),
+        mtime: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
+    })
 }

@@ -102,6 +102,13 @@ pub(crate) fn operations(bench: &Bench) -> Result<Vec<Operation>, String> {
 
 pub(crate) fn each_call(bench: &Bench) -> Result<String, String> {
     let operations = operations(bench)?;
+    let shares = |one: &Operation| one.points.iter().any(|point| point.name == "linkat");
+    if !operations
+        .iter()
+        .any(|one| one.name == "upgrade" && shares(one))
+    {
+        return Err("the upgrade shares no file with the release before: no link is struck".into());
+    }
     let mut cases = Vec::new();
     for operation in &operations {
         for point in &operation.points {
