@@ -1,5 +1,5 @@
 //! A place to break things: memory-backed trees in a mount namespace of its own, an app in
-//! several versions, and `robotctl` on one processor.
+//! several versions, and `robotctl` on one processor, or on two.
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
@@ -14,6 +14,9 @@ use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// A version of which so much is copied that it is written to the disk before all of it is there.
+pub(crate) const LARGE: u32 = 6;
 
 /// What several workers share.
 pub(crate) struct Bench {
@@ -85,6 +88,12 @@ impl Bench {
         for version in 1..=5 {
             bench.write_version(version);
         }
+        bench.write_version(LARGE);
+        for part in 0..4 {
+            let dir = bench.dir.join(format!("v{LARGE}/part-{part}"));
+            fs::create_dir(&dir).unwrap();
+            fs::write(dir.join("data"), vec![part; 1 << 20]).unwrap();
+        }
         let text = fs::read_to_string(bench.manifest(5)).unwrap();
         fs::write(
             bench.broken(),
@@ -152,9 +161,21 @@ impl Bench {
     /// A tree for one worker, empty. From here on, its thread and what that starts have one
     /// processor, so that `robotctl` starts no thread and its calls are the same in every run.
     pub(crate) fn place(&self, name: &str, cpu: usize) -> Place<'_> {
+        self.place_on(name, &[self.processors[cpu % self.processors.len()]])
+    }
+
+    /// As [`Bench::place`], with two processors: there `robotctl` starts threads.
+    pub(crate) fn wide_place(&self, name: &str) -> Result<Place<'_>, String> {
+        let two = self.processors.first_chunk::<2>();
+        let two = two.ok_or("this needs two processors, or else there is no thread to strike")?;
+        Ok(self.place_on(name, two))
+    }
+
+    fn place_on(&self, name: &str, processors: &[usize]) -> Place<'_> {
         let mut set = CpuSet::new();
-        set.set(self.processors[cpu % self.processors.len()])
-            .unwrap();
+        for cpu in processors {
+            set.set(*cpu).unwrap();
+        }
         sched_setaffinity(Pid::from_raw(0), &set).unwrap();
         let place = Place {
             bench: self,

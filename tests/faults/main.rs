@@ -27,6 +27,7 @@ mod recovery;
 mod regressions;
 mod seen;
 mod syscalls;
+mod threads;
 
 use bench::Bench;
 use std::process::ExitCode;
@@ -35,9 +36,10 @@ use std::time::Instant;
 /// Works on a bench and tells what it did, or what went wrong.
 type Suite = fn(&Bench) -> Result<String, String>;
 
-const SUITES: [(&str, Suite); 8] = [
+const SUITES: [(&str, Suite); 9] = [
     ("named", regressions::named),
     ("calls", syscalls::each_call),
+    ("threads", threads::two_processors),
     ("recovery", recovery::each_call_of_recovery),
     ("full", full::going_back),
     ("power", power::cuts),

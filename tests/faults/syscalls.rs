@@ -1,6 +1,6 @@
 //! At each state-changing system call: a kill, a full disk, a broken disk, an interruption.
 
-use super::bench::{Bench, Place, words};
+use super::bench::{Bench, Place, Ran, words};
 use super::points::{FAULTS, Fault, Point, points, strike};
 use super::seen::{Seen, Side, leftovers};
 use std::path::PathBuf;
@@ -146,6 +146,22 @@ fn one(
 ) -> Result<(), String> {
     place.become_like(&operation.template);
     let ran = strike(place, &operation.arguments, point, fault)?;
+    if fault == Fault::Error("EINTR") && point.may_be_interrupted() && ran.code != Some(0) {
+        return Err(format!(
+            "an interrupted call was not made again: {}",
+            ran.said
+        ));
+    }
+    settles(place, operation, fault, &ran)
+}
+
+/// What a command says that was struck must be so, and all ends well after it.
+pub(crate) fn settles(
+    place: &Place<'_>,
+    operation: &Operation,
+    fault: Fault,
+    ran: &Ran,
+) -> Result<(), String> {
     let recover = words(&["recover"]);
     if fault == Fault::Kill {
         place.must(&recover)?;
@@ -171,12 +187,6 @@ fn one(
         }
     } else if !(ran.said.contains("hint: ") && ran.said.ends_with(" recover")) {
         return Err(format!("exit 4 does not say what to type: {}", ran.said));
-    }
-    if fault == Fault::Error("EINTR") && point.may_be_interrupted() && told != Some(0) {
-        return Err(format!(
-            "an interrupted call was not made again: {}",
-            ran.said
-        ));
     }
     place.must(&recover)?;
     operation.retry(place, operation.judge(place)?)
