@@ -3,7 +3,7 @@
 use super::bench::{Bench, Place, Ran, ended, words};
 use super::crowd::whole;
 use super::points::{Fault, points, strike};
-use super::seen::{Seen, leftovers, names};
+use super::seen::{Seen, leftovers, names, record};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -164,7 +164,7 @@ fn half_made(place: &Place<'_>) -> Result<(), String> {
     same(&inside.is_empty(), &false)
 }
 
-/// Whoever goes by what is there takes either for the other.
+/// Whoever goes by what is there takes either for the other. A proven one is marked as good, too.
 fn proof(place: &Place<'_>) -> Result<(), String> {
     let first = deployed(place, 1)?;
     let keep = place.root.with_extension("keep");
@@ -190,13 +190,26 @@ fn proof(place: &Place<'_>) -> Result<(), String> {
     // Who is killed at a call has not made it.
     let either = (link + 1..=state).map(|at| (at, &first));
     let or = (state + 1..=journal).map(|at| (at, &second));
+    let mark = || {
+        let path = format!("var/lib/robotctl/demo/releases/{second}.json");
+        let mark = &record(&place.root, &path)["mark"];
+        mark.as_str().unwrap_or_default().to_owned()
+    };
+    let mut unmarked = 0;
     for (at, should) in either.chain(or) {
         place.become_like(&keep);
         strike(place, &place.deploy(2), &found[at], Fault::Kill)?;
+        let is_proven = *should == second;
+        unmarked += usize::from(is_proven && mark() != "good");
         place.must(&words(&["recover"]))?;
-        same(&&live(place)?, &should).map_err(|error| format!("{}: {error}", found[at].line))?;
+        let blame = |error| format!("{}: {error}", found[at].line);
+        same(&&live(place)?, &should).map_err(blame)?;
+        let should = if is_proven { "good" } else { "staged" };
+        same(&mark().as_str(), &should).map_err(blame)?;
         leftovers(&place.root)?;
     }
+    // Or else recovery was never the one who marked it.
+    same(&(unmarked > 0), &true)?;
     fs::remove_dir_all(&keep).unwrap();
     Ok(())
 }

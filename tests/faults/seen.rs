@@ -225,7 +225,8 @@ fn is_proven(root: &Path) -> bool {
     journal["trace_id"].is_string() && journal["trace_id"] == state["change"]
 }
 
-fn record(root: &Path, path: &str) -> Value {
+/// A file of the app's records, or nothing.
+pub(crate) fn record(root: &Path, path: &str) -> Value {
     let text = fs::read_to_string(root.join(path)).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
 }
