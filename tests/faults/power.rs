@@ -6,16 +6,30 @@
 //! so that what is on the disk is there because it was synced.
 
 use super::bench::{Bench, Place, copy_tree, ended, words};
-use super::points::{Point, points};
-use super::seen::{Seen, Side, leftovers};
+use super::points::{Fault, Point, points, strike};
+use super::seen::{Seen, Side, leftovers, record};
 use super::syscalls::{Operation, operations};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const OPTIONS: &str = "loop,commit=300,noauto_da_alloc";
 /// Power cuts at instants that nothing chose.
 const RANDOM: usize = 200;
+/// So many of them in one run.
+const EACH: usize = 5;
+/// Calls that change a name.
+const RENAMES: [&str; 9] = [
+    "rename",
+    "unlink",
+    "mkdir",
+    "symlink",
+    "rmdir",
+    "linkat",
+    "unlinkat",
+    "renameat",
+    "renameat2",
+];
 /// What makes a program believe that it has synced.
 const UNSYNCED: &str = "inject=fsync,fdatasync,syncfs:retval=0";
 
@@ -184,6 +198,7 @@ impl<'a> Disk<'a> {
         let mut child = self
             .place
             .command(&operation.arguments, &wrapper)
+            .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let mut names = Vec::new();
@@ -231,12 +246,10 @@ impl Dice {
 }
 
 pub(crate) fn cuts(bench: &Bench) -> Result<String, String> {
-    let operations = operations(bench)?;
+    let mut chosen = operations(bench)?;
+    let recoveries = [going_back(bench, &chosen)?, going_on(bench, &chosen)?];
+    chosen.extend(recoveries);
     let disk = Disk::new(bench)?;
-    let chosen: Vec<&Operation> = operations
-        .iter()
-        .filter(|one| ["deploy", "upgrade", "rollback"].contains(&one.name))
-        .collect();
     for operation in &chosen {
         disk.template(operation.name, &operation.template)?;
     }
@@ -248,19 +261,9 @@ pub(crate) fn cuts(bench: &Bench) -> Result<String, String> {
         disk.eject();
         let (_, found) = found?;
         // Before each change of a name: between two of them the disk can hold nothing new.
-        let renames = found.iter().filter(|point| {
-            [
-                "rename",
-                "unlink",
-                "mkdir",
-                "symlink",
-                "rmdir",
-                "unlinkat",
-                "renameat",
-                "renameat2",
-            ]
-            .contains(&point.name.as_str())
-        });
+        let renames = found
+            .iter()
+            .filter(|point| RENAMES.contains(&point.name.as_str()));
         for point in renames.step_by(bench.every) {
             at_points += 1;
             if let Err(error) = disk.cut_at(operation, point, true) {
@@ -269,16 +272,15 @@ pub(crate) fn cuts(bench: &Bench) -> Result<String, String> {
         }
     }
     let mut dice = Dice(7);
-    let mut random = 0;
     let mut usual = Vec::new();
     for operation in &chosen {
         usual.push(disk.usual(operation)?);
     }
-    while random < RANDOM / bench.every {
-        let at = random / 6 % chosen.len();
-        let operation = chosen[at];
-        let found = disk.cut_anywhere(operation, true, &mut dice, 5, usual[at])?;
-        random += 6;
+    let runs = (RANDOM / EACH).div_ceil(bench.every);
+    for run in 0..runs {
+        let at = run % chosen.len();
+        let operation = &chosen[at];
+        let found = disk.cut_anywhere(operation, true, &mut dice, EACH, usual[at])?;
         wrong.extend(
             found
                 .into_iter()
@@ -291,19 +293,102 @@ pub(crate) fn cuts(bench: &Bench) -> Result<String, String> {
     }
     let bitten = unsynced(&disk, &chosen, &mut dice, &usual)?;
     Ok(format!(
-        "{at_points} power cuts before changes of names, {random} at random instants; {bitten}"
+        "{at_points} power cuts before changes of names, {} at random instants, {runs} right after \
+         the end; {bitten}",
+        runs * EACH
     ))
+}
+
+/// The recovery of a host on which an upgrade was going back.
+fn going_back(bench: &Bench, operations: &[Operation]) -> Result<Operation, String> {
+    let place = bench.place("halfway", 0);
+    let upgrade = named(operations, "upgrade")?;
+    let recover = words(&["recover"]);
+    place.become_like(&upgrade.template);
+    let switched = after(&upgrade.points, "/opt/demo/current\"")?;
+    strike(&place, &upgrade.arguments, switched, Fault::Kill)?;
+    let killed = kept(&place, "switched");
+    place.become_like(&killed);
+    let (_, found) = points(&place, &recover)?;
+    place.become_like(&killed);
+    strike(
+        &place,
+        &recover,
+        after(&found, "/demo/journal.json\"")?,
+        Fault::Kill,
+    )?;
+    let host = kept(&place, "going-back");
+    recovery(&place, upgrade, "going-back", &host, "reverting", Side::Old)
+}
+
+/// The recovery of a host on which all that a removal left to do is to go on.
+fn going_on(bench: &Bench, operations: &[Operation]) -> Result<Operation, String> {
+    let place = bench.place("halfway", 0);
+    let remove = named(operations, "remove")?;
+    place.become_like(&remove.template);
+    let removed = after(&remove.points, "/demo/journal.json\"")?;
+    strike(&place, &remove.arguments, removed, Fault::Kill)?;
+    let host = kept(&place, "going-on");
+    recovery(&place, remove, "going-on", &host, "removed", Side::New)
+}
+
+/// A recovery as an operation that has one end only, whenever the power goes.
+fn recovery(
+    place: &Place<'_>,
+    of: &Operation,
+    name: &'static str,
+    host: &Path,
+    step: &str,
+    side: Side,
+) -> Result<Operation, String> {
+    let journal = record(host, "var/lib/robotctl/demo/journal.json");
+    if journal["step"] != step {
+        return Err(format!("{name}: the journal says {}", journal["step"]));
+    }
+    let mut operation = Operation::new(place, name, name, words(&["recover"]))?;
+    match operation.new.side(&of.old, &of.new) {
+        Ok(ended) if ended == side => {}
+        other => return Err(format!("{name} ends in {other:?}")),
+    }
+    operation.old = operation.new.clone();
+    Ok(operation)
+}
+
+fn named<'a>(operations: &'a [Operation], name: &str) -> Result<&'a Operation, String> {
+    let found = operations.iter().find(|one| one.name == name);
+    found.ok_or_else(|| format!("there is no {name}"))
+}
+
+/// The point after the last at which a name came to be.
+fn after<'a>(points: &'a [Point], name: &str) -> Result<&'a Point, String> {
+    let is_it = |point: &Point| point.name.starts_with("rename") && point.line.contains(name);
+    let at = points.iter().rposition(is_it);
+    let next = at.and_then(|at| points.get(at + 1));
+    next.ok_or_else(|| format!("nothing comes after {name}"))
+}
+
+/// A copy of a host under a name.
+fn kept(place: &Place<'_>, name: &str) -> PathBuf {
+    let dir = place.bench.dir.join(name);
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir(&dir).unwrap();
+    copy_tree(&place.root, &dir);
+    dir
 }
 
 /// The same with every sync left out must go wrong, or else these tests prove nothing.
 fn unsynced(
     disk: &Disk<'_>,
-    chosen: &[&Operation],
+    chosen: &[Operation],
     dice: &mut Dice,
     usual: &[Duration],
 ) -> Result<String, String> {
     let (mut tried, mut lost) = (0, 0);
     for (operation, usual) in chosen.iter().zip(usual) {
+        // A prune or a recovery that was lost is only done again; these show whether it bites.
+        if !["deploy", "upgrade", "rollback"].contains(&operation.name) {
+            continue;
+        }
         for _ in 0..3 {
             tried += 3;
             lost += disk.cut_anywhere(operation, false, dice, 2, *usual)?.len();

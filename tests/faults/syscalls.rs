@@ -16,7 +16,7 @@ pub(crate) struct Operation {
 }
 
 impl Operation {
-    fn new(
+    pub(crate) fn new(
         place: &Place<'_>,
         name: &'static str,
         template: &str,
