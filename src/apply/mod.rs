@@ -264,22 +264,16 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Re
             .filter(|unit| wanted.contains(&unit.action));
         units.map(|unit| unit.unit.clone()).collect()
     };
-    let mut after = state.clone();
+    let mut after = plan.state_after(state.clone(), *operation == Operation::Rollback);
     match operation {
         Operation::Pin { service, release } => {
             after.pins.insert(service.clone(), release.clone());
         }
         Operation::Deploy | Operation::Rollback => after.pins.clear(),
     }
-    if state.live.as_deref() != Some(&plan.to) {
-        match state.before.iter().rposition(|id| *id == plan.to) {
-            // Going back again goes further back.
-            Some(at) if *operation == Operation::Rollback => after.before.truncate(at),
-            _ => after.before.extend(state.live.clone()),
-        }
+    if state.live != after.live {
         after.since = Some(host::now().to_string());
     }
-    after.live = Some(plan.to.clone());
     after.change = Some(work.trace.clone());
     Ok(Journal {
         format: FORMAT,
