@@ -18,6 +18,7 @@
 )]
 
 mod bench;
+mod clones;
 mod crowd;
 mod full;
 mod model;
@@ -36,13 +37,14 @@ use std::time::Instant;
 /// Works on a bench and tells what it did, or what went wrong.
 type Suite = fn(&Bench) -> Result<String, String>;
 
-const SUITES: [(&str, Suite); 9] = [
+const SUITES: [(&str, Suite); 10] = [
     ("named", regressions::named),
     ("calls", syscalls::each_call),
     ("threads", threads::two_processors),
     ("recovery", recovery::each_call_of_recovery),
     ("full", full::going_back),
     ("power", power::cuts),
+    ("clones", clones::cloned),
     ("crowd", crowd::at_once),
     ("signals", crowd::signals),
     ("model", model::sequences),

@@ -48,11 +48,11 @@ impl Drop for Disk<'_> {
     }
 }
 
-fn unmount(at: &Path) {
+pub(crate) fn unmount(at: &Path) {
     let _ = nix::mount::umount2(at, nix::mount::MntFlags::MNT_DETACH);
 }
 
-fn sh(line: &str) -> Result<(), String> {
+pub(crate) fn sh(line: &str) -> Result<(), String> {
     let ran = ended(Command::new("sh").args(["-c", line]));
     match ran.code {
         Some(0) => Ok(()),
