@@ -20,6 +20,7 @@
 mod bench;
 mod clones;
 mod crowd;
+mod ends;
 mod full;
 mod model;
 mod points;

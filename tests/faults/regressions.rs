@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-type Case = fn(&Place<'_>) -> Result<(), String>;
+pub(crate) type Case = fn(&Place<'_>) -> Result<(), String>;
 
 const CASES: [(&str, Case); 13] = [
     ("a stale temporary link is never published", stale_link),
@@ -53,19 +53,20 @@ const CASES: [(&str, Case); 13] = [
 pub(crate) fn named(bench: &Bench) -> Result<String, String> {
     let place = bench.place("regressions", 0);
     let mut wrong = Vec::new();
-    for (name, case) in CASES {
+    let count = CASES.len() + super::ends::CASES.len();
+    for (name, case) in CASES.into_iter().chain(super::ends::CASES) {
         place.clear();
         if let Err(error) = case(&place) {
             wrong.push(format!("{name}: {error}"));
         }
     }
     match wrong.is_empty() {
-        true => Ok(format!("{} bugs of others that are not ours", CASES.len())),
+        true => Ok(format!("{count} bugs of others that are not ours")),
         false => Err(wrong.join("\n  ")),
     }
 }
 
-fn live(place: &Place<'_>) -> Result<String, String> {
+pub(crate) fn live(place: &Place<'_>) -> Result<String, String> {
     whole(place)?;
     Ok(Seen::at(&place.root)
         .live()
@@ -73,12 +74,12 @@ fn live(place: &Place<'_>) -> Result<String, String> {
         .to_owned())
 }
 
-fn deployed(place: &Place<'_>, version: u32) -> Result<String, String> {
+pub(crate) fn deployed(place: &Place<'_>, version: u32) -> Result<String, String> {
     place.must(&place.deploy(version))?;
     live(place)
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(is: &T, should: &T) -> Result<(), String> {
+pub(crate) fn same<T: PartialEq + std::fmt::Debug>(is: &T, should: &T) -> Result<(), String> {
     if is == should {
         Ok(())
     } else {
@@ -86,7 +87,7 @@ fn same<T: PartialEq + std::fmt::Debug>(is: &T, should: &T) -> Result<(), String
     }
 }
 
-fn refused(ran: &Ran) -> Result<(), String> {
+pub(crate) fn refused(ran: &Ran) -> Result<(), String> {
     if ran.code == Some(2) {
         Ok(())
     } else {
