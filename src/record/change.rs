@@ -4,8 +4,8 @@ use super::{Book, FORMAT, Journal, Mark, State};
 use crate::host::Batch;
 use anyhow::Result;
 
-/// A change that has begun. What it needs to end well is on the disk: a disk that is full by then
-/// cannot take a healthy release back. Dropped, it is as if it had not been written.
+/// A change that has begun. What it needs to end well is written: a disk that has filled up by then
+/// is no reason to take a healthy release back. Dropped, it is as if it had not been written.
 #[derive(Debug)]
 #[must_use = "the state is not written before it is proven"]
 pub struct Change<'a> {
