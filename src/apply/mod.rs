@@ -6,6 +6,7 @@
 
 mod accounts;
 mod activate;
+mod adopt;
 mod commit;
 mod health;
 pub mod hooks;
@@ -22,6 +23,7 @@ mod switch;
 
 pub use accounts::accounts;
 pub use activate::wait_for;
+pub use adopt::{adopt, linked};
 pub use observe::{observe, observe_payload};
 pub use owners::{newcomer, strangers};
 pub use precheck::precheck;
@@ -281,6 +283,7 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Re
         operation: operation.word().to_owned(),
         step: Step::Switching,
         from: plan.from.clone(),
+        link: switch::link_before(host, &app.layout, plan)?,
         to: Some(plan.to.clone()),
         files: plan.files.clone(),
         units: Units {

@@ -89,7 +89,7 @@ fn repair(host: &Host, layout: &Layout, live: Option<&Live>) -> Result<Option<St
         Some(_) => host.root.read_link(&current)?,
         None => None,
     };
-    let wanted = format!("releases/{id}");
+    let wanted = Layout::target(id);
     Ok(match target {
         Some(target) if target == wanted => None,
         Some(target) => Some(format!("`{current}` points at `{target}`")),

@@ -1,7 +1,7 @@
-//! Old releases go: never the live one, the one before it, a pinned one, or one that a process
-//! still uses. What is remembered of the others is trimmed once it has grown long.
+//! Old releases go: never the live one, what `current` names, the one before it, a pinned one, or
+//! one that a process still uses. What is remembered of the others is trimmed once it has grown long.
 
-use super::{About, Refusal, Work};
+use super::{About, Refusal, Work, linked};
 use crate::host::{Host, Process, files, processes};
 use crate::model::Layout;
 use crate::record::{Book, Mark, ReleaseRecord, State};
@@ -61,9 +61,12 @@ fn old_releases(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
     }
     let previous = previous(work.host, work.book, layout, &state)?;
     let previous = previous.map(|record| record.id);
+    // The records may be older than the link, or somebody has set it by hand.
+    let linked = linked(work.host, layout)?;
     let protected: BTreeSet<&String> = state
         .live
         .iter()
+        .chain(&linked)
         .chain(&previous)
         .chain(state.before.last())
         .chain(state.pins.values())
@@ -93,6 +96,11 @@ fn old_releases(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
         if let Some(process) = user_of(&work.host.root.path(&dir), &running) {
             let uses = if process.seen { "uses" } else { "may use" };
             let why = format!("pid {} (`{}`) {uses} it", process.pid, process.command);
+            pruned.spared.push((id, why));
+            continue;
+        }
+        if let Some(mount) = work.host.root.mount_at(&dir)? {
+            let why = format!("`{}` is mounted in it", mount.display());
             pruned.spared.push((id, why));
             continue;
         }

@@ -123,7 +123,7 @@ pub(super) fn revert(work: &Work<'_>, journal: &Journal, units: Units) -> Result
         }
     }
     switch::files_back(host, journal)?;
-    switch::link(host, &layout, journal.from.as_deref())?;
+    switch::link_back(host, &layout, journal)?;
     sweep(host, journal)?;
     if host.is_offline() {
         return Ok(());
@@ -181,7 +181,7 @@ fn removed(journal: &Journal) -> Vec<String> {
 /// Brings units back to the old release: those that run another one, and those that are down.
 fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
     let systemd = &work.host.systemd;
-    if let Some(from) = &journal.from {
+    if let Some(from) = journal.ran() {
         let units = &journal.units;
         super::activate::free_addresses(systemd, &units.rebound)?;
         for unit in units.stopped.iter().chain(&units.restarted) {
@@ -200,7 +200,7 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
             let own = pins
                 .iter()
                 .find(|(name, _)| *unit == format!("{}-{name}.service", work.app));
-            let wanted = own.map_or(from, |(_, id)| id);
+            let wanted = own.map_or(from, |(_, id)| id.as_str());
             let right = state.is_active() && runs.as_deref().is_none_or(|runs| runs == wanted);
             if right && !rewritten {
                 continue;

@@ -128,6 +128,7 @@ fn journal(work: &Work<'_>, purge: bool) -> Result<(Journal, Vec<String>)> {
         operation: REMOVAL.to_owned(),
         step: Step::Switching,
         from: state.live.clone(),
+        link: None,
         to: None,
         files,
         units: Units {

@@ -88,12 +88,30 @@ fn is_stale(host: &Host, tree: &FileTree) -> Result<bool> {
         .any(|state| state.get("NeedDaemonReload") == "yes"))
 }
 
+/// What `current` says before a first deploy: going back puts it there again.
+pub(super) fn link_before(host: &Host, layout: &Layout, plan: &Plan) -> Result<Option<String>> {
+    let current = layout.current();
+    let is_link =
+        || -> Result<bool> { Ok(host.root.meta(&current)?.is_some_and(|it| it.is_symlink)) };
+    match plan.from.is_none() && is_link()? {
+        true => host.root.read_link(&current),
+        false => Ok(None),
+    }
+}
+
+/// Points `current` where it led before a change.
+pub(super) fn link_back(host: &Host, layout: &Layout, journal: &Journal) -> Result<()> {
+    match &journal.link {
+        Some(target) => point(host, layout, target),
+        None => link(host, layout, journal.from.as_deref()),
+    }
+}
+
 /// Points `current` at a release by one rename(2), or takes it away; durable, also when a killed run
 /// has done it.
 pub(super) fn link(host: &Host, layout: &Layout, id: Option<&str>) -> Result<()> {
-    let current = layout.current();
     let Some(id) = id else {
-        host.root.remove_file(&current)?;
+        host.root.remove_file(&layout.current())?;
         return match host.root.meta(&layout.opt())? {
             Some(_) => host.root.sync_dir(&layout.opt()),
             None => Ok(()),
@@ -102,10 +120,14 @@ pub(super) fn link(host: &Host, layout: &Layout, id: Option<&str>) -> Result<()>
     let meta = host.root.meta(&layout.release(id))?;
     meta.filter(|meta| meta.is_dir)
         .with_context(|| format!("release `{id}` is not at `{}`", layout.release(id)))?;
-    let target = format!("releases/{id}");
-    if host.root.read_link(&current)?.as_deref() == Some(&target) {
+    point(host, layout, &Layout::target(id))
+}
+
+fn point(host: &Host, layout: &Layout, target: &str) -> Result<()> {
+    let current = layout.current();
+    if host.root.read_link(&current)?.as_deref() == Some(target) {
         // A killed run may have put it there, and synced nothing.
         return host.root.sync_dir(&layout.opt());
     }
-    host.root.symlink_atomic(&current, &target)
+    host.root.symlink_atomic(&current, target)
 }

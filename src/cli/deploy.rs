@@ -196,12 +196,10 @@ fn deploy(
         }
         return Ok(exit);
     }
-    let there = match is_staged(&ctx.host, app, &id)? {
-        true => work.book.release(&id)?,
-        false => None,
-    };
+    let is_there = is_staged(&ctx.host, app, &id)?;
+    let known = work.book.release(&id)?.filter(|_| is_there);
     if filled.is_none() {
-        if there.is_none() {
+        if !is_there {
             space(&ctx.host, app, &plan.payload)?;
         }
         let live = observed.live.as_ref().map(|live| &live.app);
@@ -209,7 +207,7 @@ fn deploy(
     }
     let message = format!("staging {id}");
     work.tell("info", "staging", About::release(&id), &message);
-    if filled.is_none() && there.is_none() {
+    if filled.is_none() && !is_there {
         let live = observed.live.as_ref();
         let base = live.and_then(|live| Some((live.id.as_str(), live.payload.as_ref()?)));
         let base = match base {
@@ -231,10 +229,11 @@ fn deploy(
     };
     let ready = ready().and_then(|()| tried(ctx, work, &plan, app, &tight));
     if let Err(error) = ready {
-        let undone = match there {
-            // It was there before this command, and may be needed.
-            Some(record) => work.book.set_release(&record),
-            None => discard(ctx, work, app, &id),
+        // What was there before this command may be needed, whatever the records tell of it.
+        let undone = match (known, is_there) {
+            (Some(record), _) => work.book.set_release(&record),
+            (None, true) => Ok(()),
+            (None, false) => discard(ctx, work, app, &id),
         };
         if let Err(second) = undone {
             ctx.printer

@@ -238,8 +238,10 @@ impl Ctx {
                 true
             }
         };
+        let layout = Layout::new(name);
+        crate::apply::adopt(work, &layout)?;
         let swept = crate::apply::sweep(&self.host, name.as_str())
-            .and_then(|()| crate::stage::sweep(&self.host, work.book, &Layout::new(name)));
+            .and_then(|()| crate::stage::sweep(&self.host, work.book, &layout));
         let swept = swept.map_err(|error| {
             // In nobody's way: the next command tries again.
             let text = format!("leftovers of a killed run are still there: {error:#}");

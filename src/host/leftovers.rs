@@ -21,9 +21,7 @@ impl Root {
     /// The operating system's, with the path.
     pub fn remove_tree(&self, path: &str) -> Result<()> {
         let real = self.path(path);
-        if let Some(mount) = self.mount_at(path)? {
-            bail!("`{}` is mounted: unmount it first", mount.display());
-        }
+        self.refuse_mounts(path)?;
         match fs::remove_dir_all(&real) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             // One descriptor a level was not enough: fts(3) needs few, however deep it is.
@@ -33,6 +31,13 @@ impl Root {
                 rm.run().map(drop)
             }
             removed => removed.with_context(|| format!("removing `{}`", real.display())),
+        }
+    }
+
+    fn refuse_mounts(&self, path: &str) -> Result<()> {
+        match self.mount_at(path)? {
+            Some(mount) => bail!("`{}` is mounted: unmount it first", mount.display()),
+            None => Ok(()),
         }
     }
 
@@ -60,6 +65,7 @@ impl Root {
         if self.meta(path)?.is_none() {
             return Ok(());
         }
+        self.refuse_mounts(path)?;
         let real = self.path(path);
         let aside = beside(&real);
         let remove = || -> std::io::Result<()> {

@@ -53,6 +53,16 @@ impl Layout {
         format!("/opt/{}/current", self.app)
     }
 
+    /// What `current` says when a release is live: relative, so that it is right under any root.
+    pub fn target(id: &str) -> String {
+        format!("releases/{id}")
+    }
+
+    /// The release that such a text names.
+    pub fn targeted(target: &str) -> Option<&str> {
+        target.strip_prefix("releases/")
+    }
+
     /// `/var/lib/<app>`
     pub fn state(&self) -> String {
         format!("/var/lib/{}", self.app)

@@ -5,7 +5,7 @@
 
 use super::status::{App, Diagnosis, Status, judge};
 use crate::host::{Host, Root, Stopwatch, UnitState, now};
-use crate::model::Name;
+use crate::model::{Layout, Name};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -101,7 +101,7 @@ impl<'a> Facts<'a> {
         let target = self.opt.read_link(&current).ok()?;
         let releases = self.opt.list(&dir).ok()?.into_iter();
         Some(Deployed {
-            live: target.and_then(|target| target.strip_prefix("releases/").map(str::to_owned)),
+            live: target.and_then(|target| Layout::targeted(&target).map(str::to_owned)),
             // The switch makes the link: its time is the switch's.
             since: link.and_then(|link| Timestamp::from_second(link.modified).ok()),
             releases: releases.filter(|id| !id.starts_with('.')).collect(),

@@ -109,6 +109,7 @@ mod tests {
             operation: "deploy".to_owned(),
             step: Step::Switching,
             from: None,
+            link: None,
             to: Some("1-a".to_owned()),
             files: Vec::new(),
             units: Units::default(),

@@ -6,6 +6,7 @@
 //! tells whether the change was proven, `recover` needs nothing else.
 
 use super::State;
+use crate::model::Layout;
 use crate::tree::Entry;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -118,8 +119,12 @@ pub struct Journal {
     pub operation: String,
     /// How far it has come.
     pub step: Step,
-    /// The release that `current` names before; `None` on the first deploy.
+    /// The release that was live before; `None` on the first deploy.
     pub from: Option<String>,
+    /// What `current` said before, when nothing was recorded as live: records were lost, or another
+    /// tool had made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
     /// The release that `current` names after.
     pub to: Option<String>,
     /// Files outside the releases.
@@ -149,6 +154,12 @@ impl Journal {
         }
     }
 
+    /// The release that services run before, as far as anything tells.
+    pub fn ran(&self) -> Option<&str> {
+        let linked = || Layout::targeted(self.link.as_ref()?);
+        self.from.as_deref().or_else(linked)
+    }
+
     /// Whether this change wrote a state.
     pub fn made(&self, state: &State) -> bool {
         state.change.as_ref() == Some(&self.trace_id)
@@ -167,6 +178,7 @@ mod tests {
             operation: "deploy".to_owned(),
             step: Step::Switching,
             from: None,
+            link: None,
             to: None,
             files: Vec::new(),
             units: Units::default(),

@@ -69,6 +69,10 @@ impl std::error::Error for Newer {}
 /// Bytes that are kept for going back on a full disk: the journal and the units, once more.
 const RESERVE: usize = 1024 * 1024;
 
+/// Files that are kept for going back where no other can be made: the journal and the state, the one
+/// that is being replaced, and units that only the earlier release has.
+const SPARE_FILES: u64 = 8;
+
 /// How many steps back a prune leaves.
 const STEPS: usize = 100;
 
@@ -262,22 +266,36 @@ impl Book {
 
     /// Keeps space for going back on a full disk; it is fine when there is none.
     pub fn reserve(&self) {
-        let path = self.path("reserve");
-        if let Ok(None) = self.root.meta(&path) {
-            let _ = self.root.write_atomic(&path, &vec![0; RESERVE], 0o600);
+        let mut batch = Batch::new(&self.root);
+        for (at, path) in self.spares() {
+            let len = if at == 0 { RESERVE } else { 0 };
+            if let Ok(None) = self.root.meta(&path) {
+                let bytes = vec![0; len];
+                let _ = batch.prepare(&path, &Entry::File { mode: 0o600, bytes });
+            }
         }
+        let _ = batch.end();
     }
 
     /// Gives the kept space back when the disk is full.
     pub fn spend_reserve(&self) {
-        let needed = 2 * RESERVE as u64;
-        if self
-            .root
-            .free_space(&self.dir)
-            .is_ok_and(|(free, _)| free < needed)
-        {
-            let _ = self.root.remove_file(&self.path("reserve"));
+        let free = self.root.free_space(&self.dir);
+        if free.is_ok_and(|(bytes, files)| bytes < 2 * RESERVE as u64 || files < 2 * SPARE_FILES) {
+            let mut batch = Batch::new(&self.root);
+            for (_, path) in self.spares() {
+                let _ = batch.put(&path, None);
+            }
+            let _ = batch.end();
         }
+    }
+
+    /// The files that keep space: the first one bytes, the others their own places.
+    fn spares(&self) -> impl Iterator<Item = (u64, String)> + '_ {
+        let name = |at| match at {
+            0 => self.path("reserve"),
+            _ => self.path(&format!("reserve.{at}")),
+        };
+        (0..SPARE_FILES).map(move |at| (at, name(at)))
     }
 
     fn path(&self, name: &str) -> String {

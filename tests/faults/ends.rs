@@ -35,7 +35,7 @@ pub(crate) const CASES: [(&str, Case); 10] = [
 const LINK: &str = "/opt/demo/current";
 
 /// The calls of a deploy on the tree as it is, which is then as it was.
-fn calls(place: &Place<'_>, version: u32) -> Result<Vec<Point>, String> {
+pub(crate) fn calls(place: &Place<'_>, version: u32) -> Result<Vec<Point>, String> {
     let keep = place.root.with_extension("keep");
     let _ = fs::remove_dir_all(&keep);
     fs::create_dir(&keep).unwrap();
@@ -48,7 +48,7 @@ fn calls(place: &Place<'_>, version: u32) -> Result<Vec<Point>, String> {
 }
 
 /// Where a name is made.
-fn naming<'a>(found: &'a [Point], what: &str) -> Result<&'a Point, String> {
+pub(crate) fn naming<'a>(found: &'a [Point], what: &str) -> Result<&'a Point, String> {
     let mut renames = found.iter().filter(|one| one.name.starts_with("rename"));
     renames
         .find(|point| point.line.contains(what))

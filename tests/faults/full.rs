@@ -1,4 +1,4 @@
-//! A disk without a free byte: going back must work on it.
+//! A disk without a free byte, or without room for one more file: going back must work on it.
 
 use super::bench::{Bench, Place, words};
 use super::points::{Fault, strike};
@@ -18,14 +18,28 @@ impl<'a> Small<'a> {
             at,
             Some("tmpfs"),
             MsFlags::empty(),
-            Some("size=24m"),
+            Some("size=24m,nr_inodes=1000"),
         )
         .map_err(|errno| format!("mounting a small file system: {errno}"))?;
         Ok(Self(at))
     }
 
-    /// Not one more byte goes in.
-    fn fill(&self) {
+    /// Not one more byte goes in, or not one more file.
+    fn fill(&self, what: Full) {
+        match what {
+            Full::Bytes => self.fill_bytes(),
+            Full::Files => self.fill_files(),
+        }
+    }
+
+    fn fill_files(&self) {
+        let dir = self.0.join("ballast");
+        std::fs::create_dir(&dir).unwrap();
+        let made = (0..).take_while(|at| std::fs::File::create(dir.join(at.to_string())).is_ok());
+        assert!(made.count() > 0, "the disk was full already");
+    }
+
+    fn fill_bytes(&self) {
         let path = self.0.join("ballast");
         let file = std::fs::File::create(path).unwrap();
         let mut at = 0;
@@ -42,6 +56,13 @@ impl<'a> Small<'a> {
     }
 }
 
+/// Of what nothing is left.
+#[derive(Debug, Clone, Copy)]
+enum Full {
+    Bytes,
+    Files,
+}
+
 impl Drop for Small<'_> {
     fn drop(&mut self) {
         let _ = umount2(self.0, MntFlags::MNT_DETACH);
@@ -55,21 +76,26 @@ pub(crate) fn going_back(bench: &Bench) -> Result<String, String> {
         .iter()
         .filter(|one| ["upgrade", "rollback", "remove"].contains(&one.name))
     {
-        cases.extend(operation.points.iter().map(|point| (operation, point)));
+        // Taking a removal back makes every file again, which is more than can be kept free.
+        let files = (operation.name != "remove").then_some(Full::Files);
+        for point in &operation.points {
+            let of = [Full::Bytes].into_iter().chain(files);
+            cases.extend(of.map(|what| (operation, point, what)));
+        }
     }
-    bench.each(&cases, |place, (operation, point)| {
+    bench.each(&cases, |place, (operation, point, what)| {
         place.clear();
         let small = Small::new(&place.root)?;
         super::bench::copy_tree(&operation.template, &place.root);
         strike(place, &operation.arguments, point, Fault::Kill)?;
-        small.fill();
+        small.fill(*what);
         let ended = place
             .must(&words(&["recover"]))
             .and_then(|()| operation.judge(place));
         drop(small);
         ended.map(drop).map_err(|wrong| {
             format!(
-                "{}, killed at {}, disk full: {wrong}",
+                "{}, killed at {}, disk full of {what:?}: {wrong}",
                 operation.name,
                 point.shown()
             )
@@ -80,22 +106,29 @@ pub(crate) fn going_back(bench: &Bench) -> Result<String, String> {
         .filter(|one| ["rollback", "remove", "prune"].contains(&one.name))
     {
         let place = bench.place("full", 0);
-        let small = Small::new(&place.root)?;
-        whole(&place, &small, operation)?;
+        for what in [Full::Bytes, Full::Files] {
+            let small = Small::new(&place.root)?;
+            whole(&place, &small, operation, what)?;
+        }
     }
     Ok(format!(
-        "{} recoveries, a rollback, a prune and a removal on a full disk",
+        "{} recoveries, and a rollback, a prune and a removal, on a disk without room for a byte or a file",
         cases.len()
     ))
 }
 
 /// A whole command that makes room or goes back, on a full disk.
-fn whole(place: &Place<'_>, small: &Small<'_>, operation: &Operation) -> Result<(), String> {
+fn whole(
+    place: &Place<'_>,
+    small: &Small<'_>,
+    operation: &Operation,
+    what: Full,
+) -> Result<(), String> {
     super::bench::copy_tree(&operation.template, &place.root);
-    small.fill();
+    small.fill(what);
     place
         .must(&operation.arguments)
-        .map_err(|said| format!("on a full disk: {said}"))?;
+        .map_err(|said| format!("on a disk full of {what:?}: {said}"))?;
     let side = Seen::at(&place.root).side(&operation.old, &operation.new);
     side.map(drop)
         .map_err(|wrong| format!("{} on a full disk: {wrong}", operation.name))

@@ -53,8 +53,10 @@ const CASES: [(&str, Case); 13] = [
 pub(crate) fn named(bench: &Bench) -> Result<String, String> {
     let place = bench.place("regressions", 0);
     let mut wrong = Vec::new();
-    let count = CASES.len() + super::ends::CASES.len();
-    for (name, case) in CASES.into_iter().chain(super::ends::CASES) {
+    let others = super::ends::CASES.into_iter().chain(super::lost::CASES);
+    let cases: Vec<(&str, Case)> = CASES.into_iter().chain(others).collect();
+    let count = cases.len();
+    for (name, case) in cases {
         place.clear();
         if let Err(error) = case(&place) {
             wrong.push(format!("{name}: {error}"));

@@ -107,7 +107,7 @@ impl Disk {
         let files = tree.into_iter().filter(|(path, fact)| {
             fact.kind != crate::tree::Kind::Dir
                 && !path.ends_with("/lock")
-                && !path.ends_with("/reserve")
+                && !path.contains("/reserve")
         });
         files.map(|(path, _)| path).collect()
     }

@@ -3,7 +3,7 @@
 use super::{Findings, error, warning};
 use crate::doctor::Patient;
 use crate::host::{is_hidden, release_of};
-use crate::model::{Weight, lint};
+use crate::model::{Layout, Weight, lint};
 use crate::record::Book;
 use anyhow::bail;
 
@@ -40,7 +40,7 @@ pub(in crate::doctor) fn current(patient: &Patient<'_>) -> Findings {
         return Ok(Vec::new());
     };
     let again = "sudo robotctl deploy --apply";
-    let wanted = format!("releases/{live}");
+    let wanted = Layout::target(live);
     let root = &patient.host.root;
     let mut out = Vec::new();
     match root.meta(&path)? {

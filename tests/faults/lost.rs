@@ -1,0 +1,132 @@
+//! Records that are lost or older than the host: nothing that is live may be taken for anything else.
+
+use super::bench::{Place, words};
+use super::ends::{calls, naming};
+use super::points::{Fault, strike};
+use super::regressions::{Case, deployed, live, refused, same};
+use super::seen::Seen;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+pub(crate) const CASES: [(&str, Case); 5] = [
+    (
+        "prune keeps what the link names, whatever the records say",
+        linked,
+    ),
+    (
+        "prune leaves a file system that is mounted in a release",
+        mounted,
+    ),
+    (
+        "a lost state is told by the link, and a rollback knows the way",
+        state,
+    ),
+    (
+        "a deploy that fails keeps the live release of which no record tells",
+        refused_early,
+    ),
+    (
+        "a deploy that fails without records puts the link back",
+        put_back,
+    ),
+];
+
+fn release(place: &Place<'_>, id: &str) -> PathBuf {
+    place.root.join("opt/demo/releases").join(id)
+}
+
+/// Capistrano and Ansistrano prune by name or by age; the link alone tells what runs.
+fn linked(place: &Place<'_>) -> Result<(), String> {
+    let first = deployed(place, 1)?;
+    for version in 2..=4 {
+        deployed(place, version)?;
+    }
+    let link = place.root.join("opt/demo/current");
+    fs::remove_file(&link).unwrap();
+    symlink(format!("releases/{first}"), &link).unwrap();
+    place.must(&words(&["prune", "--keep", "1"]))?;
+    same(&link.join("bin/run").exists(), &true)?;
+    // That it prunes at all.
+    same(&Seen::at(&place.root).releases.len(), &3)
+}
+
+/// A recursive removal crosses into what is mounted.
+fn mounted(place: &Place<'_>) -> Result<(), String> {
+    struct Mounted<'a>(&'a Path);
+    impl Drop for Mounted<'_> {
+        fn drop(&mut self) {
+            let _ = umount2(self.0, MntFlags::MNT_DETACH);
+        }
+    }
+    let first = deployed(place, 1)?;
+    for version in 2..=4 {
+        deployed(place, version)?;
+    }
+    let dir = release(place, &first).join("app");
+    let kind = Some("tmpfs");
+    mount(kind, &dir, kind, MsFlags::empty(), None::<&str>).map_err(|errno| errno.to_string())?;
+    let own = Mounted(&dir);
+    fs::write(dir.join("own"), "not robotctl's").unwrap();
+    place.must(&words(&["prune", "--keep", "2"]))?;
+    same(&dir.join("own").exists(), &true)?;
+    same(&Seen::at(&place.root).releases.len(), &3)?;
+    drop(own);
+    place.must(&words(&["prune", "--keep", "2"]))?;
+    same(&Seen::at(&place.root).releases.len(), &2)
+}
+
+fn state(place: &Place<'_>) -> Result<(), String> {
+    let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
+    let state = place.root.join("var/lib/robotctl/demo/state.json");
+    fs::remove_file(&state).unwrap();
+    refused(&place.run(&words(&[
+        "--manifest",
+        &place.bench.broken(),
+        "deploy",
+        "--apply",
+    ])))?;
+    same(&live(place)?, &second)?;
+    fs::remove_file(&state).unwrap();
+    place.must(&words(&["rollback"]))?;
+    same(&live(place)?, &first)
+}
+
+/// What the deploy finds there already is not its own to take away.
+fn refused_early(place: &Place<'_>) -> Result<(), String> {
+    let first = deployed(place, 1)?;
+    fs::remove_dir_all(place.root.join("var/lib/robotctl/demo")).unwrap();
+    let program = release(place, &first).join("bin/run");
+    let mode = |mode| fs::set_permissions(&program, fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    refused(&place.run(&place.deploy(1)))?;
+    same(&place.root.join("opt/demo/current/bin/run").exists(), &true)?;
+    mode(0o755);
+    same(&deployed(place, 1)?, &first)
+}
+
+fn put_back(place: &Place<'_>) -> Result<(), String> {
+    let first = deployed(place, 1)?;
+    fs::remove_dir_all(place.root.join("var/lib/robotctl/demo")).unwrap();
+    let link = || fs::read_link(place.root.join("opt/demo/current")).ok();
+    let (before, text) = (Seen::at(&place.root), link());
+    same(&text.is_some(), &true)?;
+    let found = calls(place, 2)?;
+    let point = naming(&found, "/demo/state.json")?;
+    // Failed in this run, and killed: the next one goes back.
+    for fault in [Fault::Error("EIO"), Fault::Kill] {
+        let keep = place.root.with_extension("keep");
+        fs::create_dir(&keep).unwrap();
+        super::bench::copy_tree(&place.root, &keep);
+        let ran = strike(place, &place.deploy(2), point, fault)?;
+        same(&(ran.code == Some(0)), &false)?;
+        place.must(&words(&["recover"]))?;
+        same(&link(), &text)?;
+        same(&Seen::at(&place.root).files, &before.files)?;
+        same(&release(place, &first).join("bin/run").exists(), &true)?;
+        place.become_like(&keep);
+        fs::remove_dir_all(&keep).unwrap();
+    }
+    Ok(())
+}
