@@ -104,6 +104,7 @@ fn old_releases(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
             pruned.spared.push((id, why));
             continue;
         }
+        work.book.remember_mark(&id)?;
         // The record goes last: a release without one would be a stranger that nobody removes.
         work.host.root.discard(&dir)?;
         work.book.forget(&id)?;

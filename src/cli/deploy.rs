@@ -323,7 +323,10 @@ fn record<'a>(
             Source::Directory(path) | Source::Archive(path) => path.display().to_string(),
         },
         // One that failed has done so until it proves otherwise.
-        mark: known.map_or(Mark::Staged, |record| record.mark),
+        mark: match known {
+            Some(record) => record.mark,
+            None => work.book.failed(id)?.map_or(Mark::Staged, Mark::Bad),
+        },
     };
     let payload = is_read.then(|| prepared.draft.finish());
     work.book.release_begun(&record, payload)

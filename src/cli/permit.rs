@@ -5,7 +5,7 @@ use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::apply::Work;
 use crate::plan::Plan;
-use crate::record::{Book, Mark};
+use crate::record::Book;
 use anyhow::Result;
 
 /// Why the plan is not to be done, if so.
@@ -55,7 +55,7 @@ fn unpinned(args: &Args, book: &Book) -> Result<()> {
 
 /// Refuses a release that failed, unless it is wanted all the same.
 pub(super) fn unmarked(force: bool, book: &Book, id: &str) -> Result<()> {
-    if let Some(Mark::Bad(why)) = book.release(id)?.map(|record| record.mark)
+    if let Some(why) = book.failed(id)?
         && !force
     {
         return refuse(

@@ -38,7 +38,8 @@ impl fmt::Display for Damaged {
 impl std::error::Error for Damaged {}
 
 impl Book {
-    /// The records that are damaged: the state, the journal, and that of the live release.
+    /// The records that are damaged: the state, the journal, that of the live release, and
+    /// what is remembered of releases that failed.
     ///
     /// # Errors
     /// When one cannot be read for another reason.
@@ -50,7 +51,12 @@ impl Book {
             None => Ok(()),
         };
         let mut out = Vec::new();
-        for read in [state.map(drop), self.journal().map(drop), release] {
+        for read in [
+            state.map(drop),
+            self.journal().map(drop),
+            release,
+            self.failures().map(drop),
+        ] {
             if let Err(error) = read {
                 out.push(error.downcast::<Damaged>()?);
             }

@@ -5,7 +5,8 @@
 //! | `lock` | who works on the app now; the kernel's lock on it decides |
 //! | `state.json` | the live release, those before it, and pins |
 //! | `journal.json` | a change under way, with how to undo it; absent at rest |
-//! | `reserve` | space that is given back when the disk is full |
+//! | `reserve`, `reserve.N` | space and files that are given back when the disk is full |
+//! | `failed.json` | releases that failed and are gone, the last hundred, each with the reason |
 //! | `history.jsonl` | one line an event, the last thousand, for people and `robotctl history` |
 //! | `releases/<id>.json` | manifest, rendered files and mark of a release |
 //! | `releases/<id>.index` | the release's payload, and where each file was seen |
@@ -14,6 +15,7 @@
 
 mod change;
 mod damaged;
+mod failed;
 mod history;
 mod hold;
 mod journal;

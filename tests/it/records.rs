@@ -12,7 +12,7 @@ use std::path::PathBuf;
 const BOOK: &str = "var/lib/robotctl/shop";
 
 /// The records of one app as a version wrote them: kept for ever, never changed.
-fn kept(format: u32) -> [(&'static str, &'static [u8]); 5] {
+fn kept(format: u32) -> [(&'static str, &'static [u8]); 6] {
     assert_eq!(format, 1, "a new format needs its records here");
     [
         ("state.json", include_bytes!("formats/1/state.json")),
@@ -25,6 +25,7 @@ fn kept(format: u32) -> [(&'static str, &'static [u8]); 5] {
             "releases/1.0-0123456789ab.index",
             include_bytes!("formats/1/release.index"),
         ),
+        ("failed.json", include_bytes!("formats/1/failed.json")),
         ("history.jsonl", include_bytes!("formats/1/history.jsonl")),
     ]
 }
@@ -88,6 +89,8 @@ fn records_of_every_format_are_read() {
         let payload = book.payload(&id).unwrap().expect("a payload");
         let kinds = payload.beside(&payload).filter_map(|both| both.new);
         assert_eq!(kinds.filter(|item| item.kind != Kind::Dir).count(), 3);
+        let why = book.failed("0.8-fedcba987654").unwrap();
+        assert_eq!(why.as_deref(), Some("web ended with status 1"));
         let history = book.history().unwrap();
         assert_eq!(history[0].event, "deployed");
         assert_eq!(history[1].environment.as_deref(), Some("staging"));

@@ -59,6 +59,25 @@ fn failed_releases_never_use_up_keep() {
     assert_eq!(marks(&test), ["bad", "good", "good", "good"]);
     test.run(["prune", "--keep", "2"]).any_stderr().success();
     assert_eq!(marks(&test), ["bad", "good", "good"]);
+
+    // The one that is gone is remembered all the same, until it proves otherwise.
+    test.write("src/data/pages.txt", "2\n");
+    let again = ["deploy", "--apply"];
+    let refused = test.run(again).any_stdout().any_stderr().status(2);
+    assert!(
+        refused.stderr.contains("failed before: no"),
+        "{}",
+        refused.stderr
+    );
+    let forced = [again[0], again[1], "--force"];
+    test.run(forced).any_stdout().any_stderr().success();
+    for number in 5..8 {
+        test.write("src/data/pages.txt", &format!("{number}\n"));
+        deploy(&test);
+    }
+    test.run(["prune", "--keep", "1"]).any_stderr().success();
+    test.write("src/data/pages.txt", "2\n");
+    deploy(&test);
 }
 
 #[test]
