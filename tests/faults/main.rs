@@ -22,6 +22,7 @@ mod clones;
 mod crowd;
 mod ends;
 mod full;
+mod halfway;
 mod lost;
 mod model;
 mod points;
