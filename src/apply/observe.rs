@@ -2,7 +2,7 @@
 
 use super::accounts::missing;
 use crate::host::{Host, memory_available, memory_of};
-use crate::model::{App, Layout, Service, Socket};
+use crate::model::{App, Layout};
 use crate::plan::{Live, Observed, bytes};
 use crate::record::{Book, Damaged};
 use crate::tree::FileTree;
@@ -42,7 +42,7 @@ pub fn observe(host: &Host, book: &Book, app: &App, tree: &FileTree) -> Result<O
     for app in observed.live.iter().map(|live| &live.app).chain([app]) {
         units.insert(app.target_unit());
         for service in &app.services {
-            units.extend(units_of(app, service));
+            units.extend(app.units_of(service));
         }
     }
     let units: Vec<String> = units.into_iter().collect();
@@ -132,16 +132,4 @@ fn tight(host: &Host, app: &App) -> Result<BTreeMap<String, String>> {
         }
         _ => Ok(BTreeMap::new()),
     }
-}
-
-fn units_of(app: &App, service: &Service) -> Vec<String> {
-    let mut out = vec![app.unit(service)];
-    out.extend(app.socket_units(service));
-    if service.socket == Socket::Proxy {
-        out.push(app.proxy_unit(service));
-    }
-    if service.timer.is_some() {
-        out.push(app.timer_unit(service));
-    }
-    out
 }

@@ -4,7 +4,7 @@
 use super::{About, REMOVAL, Work, commit, finish_back, remove, switch};
 use crate::host::{Host, release_of};
 use crate::model::layout::{SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
-use crate::model::{Layout, Name};
+use crate::model::{Layout, Name, unit_type};
 use crate::record::{Damaged, Journal, Step};
 use anyhow::{Result, anyhow};
 
@@ -169,12 +169,7 @@ fn removed(journal: &Journal) -> Vec<String> {
     let gone = journal.files.iter();
     let gone = gone.filter(|change| change.before.is_none());
     let names = gone.filter_map(|change| change.path.strip_prefix(UNIT_DIR)?.strip_prefix('/'));
-    let unit = |name: &&str| {
-        [".service", ".socket", ".timer", ".target"]
-            .iter()
-            .any(|end| name.ends_with(end))
-            && !name.contains(['@', '/'])
-    };
+    let unit = |name: &&str| unit_type(name).is_some() && !name.contains(['@', '/']);
     names.filter(unit).map(str::to_owned).collect()
 }
 

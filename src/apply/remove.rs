@@ -3,7 +3,7 @@
 use super::{About, Refusal, Work, switch};
 use crate::host::Host;
 use crate::model::layout::{EMPTY_ROOT, UNIT_DIR};
-use crate::model::{Layout, Name};
+use crate::model::{Layout, Name, unit_type};
 use crate::record::{Book, FORMAT, FileChange, Journal, State, Step, Stored, Units};
 use crate::render::made_for;
 use crate::tree::FileTree;
@@ -174,8 +174,8 @@ fn doomed(host: &Host, book: &Book, app: &str) -> Result<(State, Vec<FileChange>
             after: None,
         });
     }
-    // Sockets and timers first: nothing may start a service again.
-    Ok((state, files, stopping_order(units)))
+    units.sort_by_key(|unit| unit_type(unit));
+    Ok((state, files, units))
 }
 
 /// Nothing of the app is visible any more: the rest goes, and the journal with it. Idempotent,
@@ -204,15 +204,4 @@ pub(super) fn finish(work: &Work<'_>, journal: &Journal) -> Result<()> {
     let text = format!("{name} was removed");
     work.tell("info", "removed", About::default(), &text);
     work.book.burn()
-}
-
-fn stopping_order(mut units: Vec<String>) -> Vec<String> {
-    let rank = |unit: &String| match unit.rsplit('.').next() {
-        Some("target") => 0,
-        Some("timer") => 1,
-        Some("socket") => 2,
-        _ => 3,
-    };
-    units.sort_by_key(rank);
-    units
 }

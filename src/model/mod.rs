@@ -99,6 +99,16 @@ impl Hooks {
     pub const SUFFIX: &'static str = "-hook";
 }
 
+/// The types of unit that an app may have (systemd.unit(5)), in the order in which they are
+/// stopped: nothing starts a service again that has just been stopped.
+pub const UNIT_TYPES: [&str; 4] = ["target", "timer", "socket", "service"];
+
+/// The type of a unit of an app, as an index into [`UNIT_TYPES`]; none for any other name.
+pub fn unit_type(unit: &str) -> Option<usize> {
+    let (_, end) = unit.rsplit_once('.')?;
+    UNIT_TYPES.iter().position(|one| *one == end)
+}
+
 /// A whole application.
 #[derive(Debug, Clone)]
 pub struct App {
@@ -215,6 +225,21 @@ impl App {
     /// The unit that starts and stops all of the app.
     pub fn target_unit(&self) -> String {
         format!("{}.target", self.name)
+    }
+
+    /// Every unit of a service that is there all the time, what triggers it first: in the order of
+    /// [`UNIT_TYPES`].
+    pub fn units_of(&self, service: &Service) -> Vec<String> {
+        let mut out = Vec::new();
+        if service.timer.is_some() {
+            out.push(self.timer_unit(service));
+        }
+        out.extend(self.socket_units(service));
+        if service.socket == Socket::Proxy {
+            out.push(self.proxy_unit(service));
+        }
+        out.push(self.unit(service));
+        out
     }
 
     /// A service by its short name.

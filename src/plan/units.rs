@@ -107,7 +107,7 @@ fn gone(new: &App, observed: &Observed) -> Vec<UnitPlan> {
     let has = all_units(new);
     let mut old: Vec<(String, String)> = Vec::new();
     for service in &live.app.services {
-        for unit in units_of(&live.app, service) {
+        for unit in live.app.units_of(service) {
             old.push((unit, service.name.to_string()));
         }
     }
@@ -121,25 +121,9 @@ fn gone(new: &App, observed: &Observed) -> Vec<UnitPlan> {
     .collect()
 }
 
-/// Every unit of a service, what triggers it first.
-fn units_of(app: &App, service: &Service) -> Vec<String> {
-    let mut out = Vec::new();
-    if service.timer.is_some() {
-        out.push(app.timer_unit(service));
-    }
-    out.extend(app.socket_units(service));
-    if service.socket == Socket::Proxy {
-        out.push(app.proxy_unit(service));
-    }
-    out.push(app.unit(service));
-    out
-}
-
 fn all_units(app: &App) -> BTreeSet<String> {
     let services = app.services.iter();
-    services
-        .flat_map(|service| units_of(app, service))
-        .collect()
+    services.flat_map(|service| app.units_of(service)).collect()
 }
 
 struct Look<'a> {

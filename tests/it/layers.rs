@@ -1,5 +1,8 @@
 //! Which module may know which, as `src` is laid out: a stage never looks at the one after it.
 
+use robotctl::manifest;
+use robotctl::model::{App, Target, unit_type};
+use robotctl::render::render;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
@@ -185,4 +188,40 @@ fn threads_are_made_where_the_architecture_says() {
         "page/mod.rs",
     ];
     assert_eq!(found, told);
+}
+
+/// The words of a list in the shell script that purges the package, without quotes.
+fn words<'a>(script: &'a str, begin: &str, end: &str) -> BTreeSet<&'a str> {
+    let (_, rest) = script.split_once(begin).expect("the list begins");
+    let (list, _) = rest.split_once(end).expect("the list ends");
+    let words = list.split(|c: char| c.is_whitespace() || matches!(c, '\'' | '\\'));
+    words.filter(|word| !word.is_empty()).collect()
+}
+
+/// The script cannot ask `robotctl`, which is gone by then.
+#[test]
+fn the_purge_of_the_package_knows_every_unit() {
+    let manifest = manifest::parse(&read("packaging/robot/robot.toml")).expect("a manifest");
+    let app = App::from_manifest(&manifest, None).expect("an app");
+    let tree = render(&app, Target::Portable).expect("a tree");
+    let (mut units, mut wants) = (BTreeSet::new(), BTreeSet::new());
+    for path in tree.paths() {
+        if let Some(name) = path.strip_prefix("/usr/local/lib/systemd/system/") {
+            units.insert(name.split(".d/").next().expect("a unit"));
+        } else if let Some(rest) = path.strip_prefix("/etc/systemd/system/") {
+            wants.insert(rest.split(".target.wants/").next().expect("a target"));
+        }
+    }
+    assert!(units.iter().all(|unit| unit_type(unit).is_some()));
+    let script = read("packaging/debian/postrm");
+    assert_eq!(words(&script, "units='", "'\n"), units);
+    let stopped = words(&script, "for name in robot.target", "; do").into_iter();
+    let stopped: BTreeSet<String> = stopped.map(|name| name.replace("@*", "@")).collect();
+    let others: BTreeSet<String> = units.iter().map(ToString::to_string).collect();
+    let target = BTreeSet::from([app.target_unit()]);
+    assert_eq!(&stopped | &target, others);
+    for rest in script.split("for wants in ").skip(1) {
+        let list = rest.split(';').next().unwrap_or_default();
+        assert_eq!(list.split(' ').collect::<BTreeSet<_>>(), wants);
+    }
 }
