@@ -142,11 +142,12 @@ impl<'a> Batch<'a> {
         self.publish()
     }
 
-    /// As [`Batch::end`], after a flush: what lies on its file system is on the disk by that.
+    /// As [`Batch::end`], after the flush of a tree, which ends with it: what lies on its file
+    /// system is on the disk by that.
     ///
     /// # Errors
     /// The operating system's, with the path.
-    pub fn end_with(mut self, flush: &mut Flush) -> Result<()> {
+    pub fn end_with(mut self, mut flush: Flush) -> Result<()> {
         flush.end()?;
         let mut ready = self.ready.iter_mut();
         ready.try_for_each(|one| match flush.covers(&one.temporary) {
@@ -254,8 +255,8 @@ mod tests {
             assert_eq!(root.entry(path).unwrap().as_ref(), Some(entry));
             root.remove_file(path).unwrap();
         }
-        let mut flush = Flush::begin(dir.path()).unwrap();
-        begun().end_with(&mut flush).unwrap();
+        let flush = Flush::begin(dir.path()).unwrap();
+        begun().end_with(flush).unwrap();
         assert_eq!(list(), ["f", "l"]);
     }
 

@@ -72,11 +72,11 @@ impl Flush {
         }
     }
 
-    /// Returns once everything is on the disk.
+    /// Returns once everything is on the disk ([`super::Batch::end_with`]).
     ///
     /// # Errors
     /// What could not be written, now or early.
-    pub fn end(&mut self) -> Result<()> {
+    pub(super) fn end(&mut self) -> Result<()> {
         let early = self.early.take();
         early
             .map_or(Ok(()), Early::end)

@@ -6,7 +6,7 @@ use super::scan::{Draft, Source, changed};
 use super::{BUFFER, Base, STAGING, archive};
 use crate::host::copy::{Content, Dir, Placed, Wanted};
 use crate::host::files::{self, PlainDirs};
-use crate::host::{Flush, Host, both, each};
+use crate::host::{Batch, Flush, Host, both, each};
 use crate::model::App;
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
@@ -25,18 +25,58 @@ pub(super) const LINKED: u64 = 512;
 /// Bytes that a copy takes beside its content: an inode, and an entry of a directory.
 pub(super) const COPIED: u64 = 4096;
 
-/// A staged tree that has no name yet: it is removed again unless it is published.
+/// A staged tree that is being filled: it is removed again unless it is published.
 #[derive(Debug)]
 pub struct Filled<'a> {
-    host: &'a Host,
-    pub(super) path: String,
-    pub(super) flush: Flush,
+    tree: Nameless<'a>,
+    flush: Flush,
 }
 
-impl Drop for Filled<'_> {
+/// A staged tree that is on the disk, whole: nobody learns where, so that nobody writes to it.
+#[derive(Debug)]
+#[must_use = "it is removed again unless it is published"]
+pub(super) struct Durable<'a>(Nameless<'a>);
+
+/// A tree that no release names yet. It is removed again unless it gets such a name.
+#[derive(Debug)]
+struct Nameless<'a> {
+    host: &'a Host,
+    path: String,
+}
+
+impl Drop for Nameless<'_> {
     fn drop(&mut self) {
         // What cannot be removed now, the next run sweeps away.
         let _ = self.host.root.remove_tree(&self.path);
+    }
+}
+
+impl<'a> Filled<'a> {
+    /// Where it lies.
+    pub(super) fn path(&self) -> &str {
+        &self.tree.path
+    }
+
+    /// Brings it to the disk, and names the records that tell of it. Nothing is written to it any
+    /// more.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub(super) fn end(self, records: Batch<'_>) -> Result<Durable<'a>> {
+        let Self { tree, flush } = self;
+        records.end_with(flush)?;
+        Ok(Durable(tree))
+    }
+}
+
+impl Durable<'_> {
+    /// Gives it the name of a release.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub(super) fn publish(self, release: &str) -> Result<()> {
+        let Nameless { host, path } = &self.0;
+        host.root.rename(path, release)
     }
 }
 
@@ -60,8 +100,11 @@ pub fn fill<'a>(
     );
     host.root.make_dir(&app.layout.releases(), 0o755)?;
     let flush = Flush::begin(&host.root.followed(&app.layout.releases()))?;
-    let filled = Filled { host, path, flush };
-    let dir = host.root.path(&filled.path);
+    let filled = Filled {
+        tree: Nameless { host, path },
+        flush,
+    };
+    let dir = host.root.path(filled.path());
     let frame = Frame::begin(&dir)?;
     let to = Dir::open(&dir)?;
     let watch = Watch::begin(progress, &filled.flush, &draft.payload);

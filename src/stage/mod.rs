@@ -78,16 +78,15 @@ pub fn publish(
         true => None,
         false => filled,
     };
-    let Some(mut filled) = new else {
+    let Some(filled) = new else {
         records.end()?;
         // Complete, or else it would not have its name; only that may not be on the disk yet.
         return host.root.sync_dir(&app.layout.releases());
     };
     if !app.release.build.is_empty() || app.release.python.is_some() {
-        build::build(host, app, &filled.path)?;
+        build::build(host, app, filled.path())?;
     }
-    records.end_with(&mut filled.flush)?;
-    host.root.rename(&filled.path, &app.layout.release(id))
+    filled.end(records)?.publish(&app.layout.release(id))
 }
 
 /// Removes what killed runs left: unfinished releases, and records of releases that never came.
