@@ -206,6 +206,7 @@ fn pin(ctx: &Ctx, book: &Book, record: &ReleaseRecord, name: &str) -> Result<Cha
         from: Some(live.clone()),
         to: live,
         payload: PayloadPlan::default(),
+        manifest: Vec::new(),
         files: Some(file).filter(|_| changes).into_iter().collect(),
         units: vec![UnitPlan {
             unit: unit.clone(),

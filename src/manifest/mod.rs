@@ -20,7 +20,10 @@ pub use tables::{
 /// # Errors
 /// A [`Problem`] with the line, the key and, for an unknown key, the nearest known one.
 pub fn parse(text: &str) -> Result<Manifest> {
-    toml::from_str(text).map_err(|error| problem::from_toml(&error, text))
+    let wrong = |error| problem::from_toml(&error, text);
+    let mut manifest: Manifest = toml::from_str(text).map_err(wrong)?;
+    manifest.written = toml::from_str(text).map_err(wrong)?;
+    Ok(manifest)
 }
 
 /// The app's name, of a manifest that may be wrong elsewhere.

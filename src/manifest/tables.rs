@@ -30,6 +30,9 @@ pub struct Manifest {
     /// Overlays by name: `--environment staging` deploys as `<app>-staging`.
     #[serde(default)]
     pub environment: Map<OverlayTable>,
+    /// All of it, as it is written: [`super::parse`] fills it in.
+    #[serde(skip)]
+    pub written: toml::Table,
 }
 
 /// `[app]`

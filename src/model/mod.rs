@@ -3,6 +3,7 @@
 //! [`App::from_manifest`] is the only way to one. It knows no host, so that the same manifest
 //! is the same app everywhere.
 
+mod canonical;
 pub mod layout;
 mod lines;
 mod lints;
@@ -14,6 +15,7 @@ mod sandbox;
 mod schema;
 mod service;
 
+pub use canonical::Canonical;
 pub use layout::Layout;
 pub use lines::{Calendar, Device, Line};
 pub use lints::{Hit, LINTS, Lint, UNENFORCED, Weight, lint};
@@ -136,6 +138,8 @@ pub struct App {
     pub hooks: Hooks,
     /// Where it lives.
     pub layout: Layout,
+    /// The manifest that it is of, without its layout.
+    pub manifest: Canonical,
 }
 
 impl App {

@@ -108,6 +108,8 @@ pub struct Plan {
     pub to: String,
     /// Content of the release.
     pub payload: PayloadPlan,
+    /// Keys of the manifest with other values than those of the live release, but for the version.
+    pub manifest: Vec<String>,
     /// What is put right although the release stays.
     pub repair: Option<String>,
     /// Files outside the release, by path.
@@ -176,6 +178,9 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
             (Some(payload), false) => payload_plan(payload, old_payload, new.app),
             _ => PayloadPlan::default(),
         },
+        manifest: observed.live.as_ref().map_or(Vec::new(), |live| {
+            new.app.manifest.differing(&live.app.manifest)
+        }),
         notes: notes(&units, observed),
         units,
         repair: observed.repair.clone(),
@@ -241,6 +246,7 @@ impl Plan {
             app: _,
             version: _,
             payload: _,
+            manifest: _, // Other values are another release.
             commands: _,
             accounts: _,
             warnings: _,

@@ -76,6 +76,9 @@ impl fmt::Display for Plan {
             )?;
             writeln!(f, "disk: {}", self.disk())?;
         }
+        if !self.manifest.is_empty() {
+            writeln!(f, "\nmanifest: {}", self.manifest.join(", "))?;
+        }
         if let Some(wrong) = &self.repair {
             writeln!(f, "\nput right: {wrong}")?;
         }

@@ -31,12 +31,14 @@ const BUFFER: usize = 256 * 1024;
 
 /// A release's id: version and content, so that the same content is the same release.
 ///
-/// The content is the payload, what is built from it and every file rendered for the host.
+/// The content is the payload, every file rendered for the host and what the manifest says beside
+/// these: what is built, tried, run and kept. Digested are the two digests, of 32 bytes each, and
+/// the manifest as JSON ([`crate::model::Canonical`]), which is all that is left.
 pub fn release_id(app: &App, payload: &blake3::Hash, rendered: &blake3::Hash) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(payload.as_bytes());
     hasher.update(rendered.as_bytes());
-    hasher.update(format!("{:?}{:?}", app.release.build, app.release.python).as_bytes());
+    hasher.update(app.manifest.json().as_bytes());
     let digest = hasher.finalize().to_hex();
     let short: String = digest.chars().take(12).collect();
     // An id is a template unit's instance (systemd.unit(5)): `+` and `~` may not be in it.
@@ -119,4 +121,36 @@ pub fn sweep(host: &Host, book: &Book, layout: &Layout) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Item, Kind, Payload, release_id};
+    use crate::manifest::parse;
+    use crate::model::App;
+
+    /// With another id, every app on every host is another release at the next deploy of the same:
+    /// all is staged anew, and every service restarts. That is never worth it for how something is
+    /// called or encoded here.
+    #[test]
+    fn an_id_is_the_same_for_ever() {
+        let text = "[app]\nname = \"shop\"\nversion = \"1.0+2\"\n[release]\nkeep = 3\n\
+                    build = [[\"make\"]]\npython = { requirements = [\"r.txt\"] }\n\
+                    [service.web]\nexec = [\"{current}/web\"]\nlisten = [\"127.0.0.1:80\"]\n\
+                    check = [{ http = \"/\", json = { \"/a\" = [1, 2.5, true] } }]\n";
+        let id = |text: &str| {
+            let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
+            let file = Kind::File {
+                hash: blake3::hash(b"web").into(),
+                exec: true,
+                len: 3,
+            };
+            let payload = Payload::new(vec![Item::new("web".to_owned(), file)]);
+            release_id(&app, &payload.digest(), &blake3::hash(b"rendered"))
+        };
+        assert_eq!(id(text), "1.0_2-f32052d504c2");
+        assert_eq!(id(&text.replace("\n[", "\n\n# Words.\n[")), id(text));
+        // Of one spelling, but not the same.
+        assert_ne!(id(&text.replace('+', "~")), id(text));
+    }
 }

@@ -443,3 +443,53 @@ fn staging_shows_files_bytes_and_rate() {
         "{shown:?}"
     );
 }
+
+/// The releases that are there.
+fn releases(test: &Test) -> usize {
+    let releases = std::fs::read_dir(test.root("opt/shop/releases"));
+    releases.expect("list").count()
+}
+
+#[test]
+fn a_key_that_no_file_shows_is_deployed_too() {
+    let test = app();
+    for content in ["one", "two", "three", "four", "five"] {
+        test.write("src/data/pages.txt", content);
+        deploy(&test);
+    }
+    assert_eq!(releases(&test), 5);
+    let written = |rest: &str| {
+        let keep = format!("{MANIFEST}{rest}{JOB}").replace("[release]\n", "[release]\nkeep = 2\n");
+        test.write("robot.toml", &keep);
+    };
+    written("");
+    let shown = test.run(["deploy"]).any_stdout().any_stderr().success();
+    let lines = shown.stdout.lines();
+    let lines: Vec<&str> = lines.filter(|it| it.starts_with("manifest: ")).collect();
+    assert_eq!(lines, ["manifest: release.keep"]);
+    assert!(
+        !shown.stdout.contains("files on the host"),
+        "{}",
+        shown.stdout
+    );
+    let before = live(&test);
+    deploy(&test);
+    assert_ne!(live(&test), before);
+    assert_eq!(releases(&test), 2);
+    test.run(["prune"])
+        .stderr("shop: nothing was removed\n")
+        .success();
+    assert_eq!(releases(&test), 2);
+    // What is tried and run is the release's too; words are not.
+    for (rest, is_new) in [
+        ("check = [{ http = \"/\" }]\n", true),
+        ("check = [{ http = \"/\" }] # The start page.\n", false),
+        ("pre-check = false\n", true),
+        ("[hooks]\nafter-switch = [[\"{current}/bin/web\"]]\n", true),
+    ] {
+        let before = live(&test);
+        written(rest);
+        test.run(["deploy", "--apply"]).any_stderr().success();
+        assert_eq!(live(&test) != before, is_new, "{rest}");
+    }
+}

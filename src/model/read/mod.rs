@@ -12,7 +12,7 @@ mod timer;
 
 use super::names::{AbsPath, Name, Text, Version};
 use super::reserved::reserved;
-use super::{App, Layout, Line, Target, colliding, ordered};
+use super::{App, Canonical, Layout, Line, Target, colliding, ordered};
 use crate::manifest::nearest;
 use crate::manifest::{Manifest, OverlayTable, Problem, Result};
 
@@ -155,6 +155,7 @@ impl<'a> Reader<'a> {
             secrets: self.secrets()?,
             services: ordered(services)?,
             hooks: self.hooks()?,
+            manifest: Canonical::new(self.manifest, self.environment.as_ref().map(Name::as_str))?,
             name: self.name,
             user: self.user,
             environment: self.environment,
