@@ -1,6 +1,7 @@
 //! Work on every processor.
 
 use anyhow::Result;
+use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -64,29 +65,18 @@ fn on_threads(count: usize, work: impl Fn() + Sync) {
 
 /// Does two things at once; with one processor, or where the system has no thread more, one after
 /// the other.
-pub(crate) fn both<A: Send, B>(
-    one: impl FnOnce() -> A + Send,
-    other: impl FnOnce() -> B,
-) -> (A, B) {
+pub(crate) fn both<A: Send, B>(one: impl Fn() -> A + Sync, other: impl FnOnce() -> B) -> (A, B) {
     if processors() == 1 {
         return (one(), other());
     }
-    let one = Mutex::new(Some(one));
-    let take = || one.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let elsewhere = || take().map(|one| one());
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().spawn_scoped(scope, elsewhere);
+        let thread = std::thread::Builder::new().spawn_scoped(scope, &one);
         let other = other();
         let done = match thread {
-            Ok(thread) => thread.join(),
-            Err(_) => Ok(elsewhere()),
+            Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+            Err(_) => one(),
         };
-        match done {
-            Ok(Some(done)) => (done, other),
-            // Only that thread takes it, or this one when there is none.
-            Ok(None) => unreachable!("done by nobody"),
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        (done, other)
     })
 }
 
