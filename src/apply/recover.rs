@@ -1,7 +1,7 @@
 //! Ending an interrupted change: back to the old state, or forward to the new one once it had
 //! passed its checks. Every step may be repeated; a second crash changes nothing.
 
-use super::{About, REMOVAL, Work, commit, finish_back, remove, switch};
+use super::{About, Work, commit, finish_back, remove, switch};
 use crate::host::{Host, release_of};
 use crate::model::layout::{SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::model::{Layout, Name, unit_type};
@@ -67,21 +67,26 @@ fn end(work: &Work<'_>, units: Units) -> Result<Recovered> {
     // What a killed run had written for its end takes room that going back may need.
     let _ = work.book.sweep();
     work.book.spend_reserve();
-    if journal.step == Step::Removed && journal.operation == REMOVAL {
-        remove::finish(work, &journal)?;
-        return Ok(Recovered::New(None));
+    match journal.step {
+        Step::Removed => {
+            remove::finish(work, &journal)?;
+            Ok(Recovered::New(None))
+        }
+        Step::Switching if journal.made(&work.book.state()?) => {
+            work.host.systemd.stop(&journal.units.standins)?;
+            // What was seen may not be on the disk yet, and the record of the release is not
+            // before it.
+            work.book.set_state(&journal.state_after)?;
+            commit(work, &journal)?;
+            Ok(Recovered::New(journal.to))
+        }
+        Step::Switching | Step::Reverting => {
+            turn_back(work, &mut journal)?;
+            revert(work, &journal, units)?;
+            finish_back(work, &journal)?;
+            Ok(Recovered::Old(journal.from))
+        }
     }
-    if journal.is_proven(|| work.book.state())? {
-        work.host.systemd.stop(&journal.units.standins)?;
-        // What was seen may not be on the disk yet, and the record of the release is not before it.
-        work.book.set_state(&journal.state_after)?;
-        commit(work, &journal)?;
-        return Ok(Recovered::New(journal.to));
-    }
-    turn_back(work, &mut journal)?;
-    revert(work, &journal, units)?;
-    finish_back(work, &journal)?;
-    Ok(Recovered::Old(journal.from))
 }
 
 /// From here on, whoever finds the journal goes back. When the disk takes no new journal, one that

@@ -95,7 +95,7 @@ pub struct State {
     /// When the live release went live.
     pub since: Option<String>,
     /// The trace id of the change that wrote this. A change under way is proven once it is its
-    /// own ([`Journal::is_proven`]).
+    /// own ([`Journal::made`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<String>,
 }
