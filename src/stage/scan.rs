@@ -210,34 +210,24 @@ pub fn scan(source: &Source, release: &Release) -> Result<Draft> {
     })
 }
 
-/// The manifest's `exclude` patterns, and `.git`.
+/// The manifest's `exclude` patterns; `.git` is left out whatever they say.
 #[derive(Debug)]
-pub(super) struct Exclude {
-    rules: Gitignore,
-    /// Whether `.git` is all.
-    only_git: bool,
-}
+pub(super) struct Exclude(Gitignore);
 
 impl Exclude {
     fn new(release: &Release) -> Result<Self> {
         let mut builder = GitignoreBuilder::new("");
-        let own = [".git/", ".git"].into_iter();
-        for pattern in own.chain(release.exclude.iter().map(crate::model::Text::as_str)) {
-            let add = builder.add_line(None, pattern);
+        for pattern in &release.exclude {
+            let add = builder.add_line(None, pattern.as_str());
             add.with_context(|| format!("reading `{pattern}` in `release.exclude`"))?;
         }
-        Ok(Self {
-            rules: builder.build().context("reading `release.exclude`")?,
-            only_git: release.exclude.is_empty(),
-        })
+        let rules = builder.build().context("reading `release.exclude`")?;
+        Ok(Self(rules))
     }
 
     /// Whether a path is left out, of which no parent is.
     fn names(&self, path: &Path, is_dir: bool) -> bool {
-        match self.only_git {
-            true => path.file_name() == Some(OsStr::new(".git")),
-            false => self.rules.matched(path, is_dir).is_ignore(),
-        }
+        path.file_name() == Some(OsStr::new(".git")) || self.0.matched(path, is_dir).is_ignore()
     }
 
     /// Whether a path or one of its parents is left out: nothing below a directory that is left
@@ -302,4 +292,32 @@ pub(super) fn no_setuid(path: &str, mode: u32) -> Result<(), Refused> {
         message: format!("the source holds a setuid or setgid file: `{path}`"),
         hint: "take the bit off with `chmod ug-s`; a service gets rights from its unit",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exclude;
+    use crate::manifest::parse;
+    use crate::model::App;
+    use std::path::Path;
+
+    #[test]
+    fn git_is_left_out_whatever_the_patterns_say() {
+        for patterns in ["", "\"*.log\"", "\"!.git\"", "\".*\", \"!.git\""] {
+            let text = format!(
+                "[app]\nname = \"shop\"\nversion = \"1\"\n[release]\nexclude = [{patterns}]\n\
+                 [service.web]\nexec = [\"/bin/w\"]\n"
+            );
+            let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
+            let exclude = Exclude::new(&app.release).unwrap();
+            let covers = |path: &str, is_dir| exclude.covers(Path::new(path), is_dir);
+            // Of a submodule, it is a file.
+            assert!(covers(".git", true) && covers("a/.git", false) && covers(".git/HEAD", false));
+            assert!(
+                !covers("git", false) && !covers("a.git", true),
+                "{patterns}"
+            );
+            assert_eq!(covers("a.log", false), patterns.contains("log"));
+        }
+    }
 }
