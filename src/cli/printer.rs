@@ -1,5 +1,6 @@
 //! The only file that prints. stdout is data, stderr is talk.
 
+use crate::stage::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
@@ -78,6 +79,15 @@ impl Printer {
         match style {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,
+        }
+    }
+}
+
+impl Progress for ProgressBar {
+    fn staged(&self, bytes: u64, files: usize, all: usize) {
+        if !self.is_hidden() {
+            self.inc(bytes);
+            self.set_message(format!("{files}/{all} files"));
         }
     }
 }

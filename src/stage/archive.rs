@@ -1,7 +1,8 @@
 //! Archives: `.tar`, alone or compressed. Members are judged as files of a directory are.
 
 use super::BUFFER;
-use super::fill::{COPIED, LINKED, Live, Watch};
+use super::base::BaseTree;
+use super::fill::{COPIED, LINKED, Watch};
 use super::links::plain_target;
 use super::payload::{Item, Kind, Payload, Refused, plain_name};
 use super::scan::{Draft, Exclude, changed, no_setuid, special};
@@ -250,11 +251,11 @@ fn parents(name: &str, found: &mut BTreeMap<String, Kind>) -> Result<()> {
 pub(super) fn unpack(
     path: &Path,
     draft: &mut Draft,
-    live: Option<&Live>,
+    base: Option<&BaseTree>,
     to: &Dir,
     watch: &Watch<'_>,
 ) -> Result<()> {
-    let live = live.and_then(|live| live.dir("", to));
+    let base = base.and_then(|base| base.dir("", to));
     let mut missing = BTreeMap::new();
     for at in 0..draft.payload.items.len() {
         let Some(item) = draft.payload.items.get(at) else {
@@ -263,7 +264,7 @@ pub(super) fn unpack(
         let Kind::File { len, .. } = item.kind else {
             continue;
         };
-        if let Some(placed) = live.as_ref().and_then(|live| live.link(at, item)) {
+        if let Some(placed) = base.as_ref().and_then(|base| base.link(at, item)) {
             draft.placed(at, placed);
             watch.done(1, len, LINKED);
         } else {

@@ -1,15 +1,15 @@
 //! Filling a staged tree from a scanned source: second names for what the live release has, and
 //! copies of the rest, on every processor.
 
+use super::base::{BaseDir, BaseTree};
 use super::payload::{Item, Kind, Payload};
 use super::scan::{Draft, Source, changed};
 use super::{BUFFER, Base, STAGING, archive};
-use crate::host::copy::{Content, Dir, Placed, Wanted};
+use crate::host::copy::{Content, Dir, Placed};
 use crate::host::files::{self, PlainDirs};
 use crate::host::{Batch, Flush, Host, both, each};
 use crate::model::App;
 use anyhow::{Context, Result};
-use indicatif::ProgressBar;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -90,7 +90,7 @@ pub fn fill<'a>(
     source: &Source,
     draft: &mut Draft,
     base: Option<&Base<'_>>,
-    progress: &ProgressBar,
+    progress: &dyn Progress,
 ) -> Result<Filled<'a>> {
     draft.hash_racy(source)?;
     let path = format!(
@@ -111,15 +111,15 @@ pub fn fill<'a>(
     // A build command may write to any file of the tree: it gets no shared ones.
     let base = base.filter(|_| app.release.build.is_empty());
     let share = |payload: &Payload| {
-        let live = base.map(|base| Live::new(host, app, base, payload));
-        live.transpose()
+        let base = base.map(|base| BaseTree::new(host, app, base, payload));
+        base.transpose()
     };
     let all = draft.payload.items.len();
     match source {
         Source::Directory(from) => {
             let copy = || {
-                let live = share(&draft.payload)?;
-                copy(from, draft, live.as_ref(), &frame, &to, &watch)
+                let base = share(&draft.payload)?;
+                copy(from, draft, base.as_ref(), &frame, &to, &watch)
             };
             let (framed, copied) = both(|| frame.until(all, &draft.payload), copy);
             let copied = framed.and(copied)?;
@@ -129,8 +129,8 @@ pub fn fill<'a>(
         }
         Source::Archive(file) => {
             frame.until(all, &draft.payload)?;
-            let live = share(&draft.payload)?;
-            archive::unpack(file, draft, live.as_ref(), &to, &watch)?;
+            let base = share(&draft.payload)?;
+            archive::unpack(file, draft, base.as_ref(), &to, &watch)?;
         }
     }
     filled.flush.hurry();
@@ -188,102 +188,41 @@ impl Frame {
     }
 }
 
+/// Who looks on while a tree is filled, from any thread.
+pub trait Progress: Sync {
+    /// So many more bytes are in place, and now so many files of all.
+    fn staged(&self, bytes: u64, files: usize, all: usize);
+}
+
 /// Who hears of files that are in place.
 pub(super) struct Watch<'a> {
-    /// Counts bytes; its message, files.
-    progress: &'a ProgressBar,
+    progress: &'a dyn Progress,
     flush: &'a Flush,
-    /// How many files there are, when somebody looks on.
-    files: Option<usize>,
+    /// How many files there are.
+    files: usize,
     done: AtomicUsize,
 }
 
 impl<'a> Watch<'a> {
-    fn begin(progress: &'a ProgressBar, flush: &'a Flush, payload: &Payload) -> Self {
+    fn begin(progress: &'a dyn Progress, flush: &'a Flush, payload: &Payload) -> Self {
         let is_file = |item: &&Item| matches!(item.kind, Kind::File { .. });
-        let files = || payload.items.iter().filter(is_file).count();
         let watch = Self {
             progress,
             flush,
-            files: (!progress.is_hidden()).then(files),
+            files: payload.items.iter().filter(is_file).count(),
             done: AtomicUsize::new(0),
         };
-        watch.count(0);
+        watch.done(0, 0, 0);
         watch
     }
 
     /// So many files with so many bytes, for which the disk takes so many ([`LINKED`],
     /// [`COPIED`]).
     pub(super) fn done(&self, files: usize, bytes: u64, written: u64) {
-        self.progress.inc(bytes);
-        self.count(files);
+        let done = self.done.fetch_add(files, Ordering::Relaxed) + files;
+        self.progress.staged(bytes, done, self.files);
         self.flush.wrote(written);
     }
-
-    /// So many more files, for whoever looks on.
-    fn count(&self, files: usize) {
-        if let Some(all) = self.files {
-            let done = self.done.fetch_add(files, Ordering::Relaxed) + files;
-            self.progress.set_message(format!("{done}/{all} files"));
-        }
-    }
-}
-
-/// The live release, and where it has files of the new one.
-pub(super) struct Live {
-    dir: Dir,
-    placed: Vec<Option<Placed>>,
-}
-
-impl Live {
-    fn new(host: &Host, app: &App, base: &Base<'_>, payload: &Payload) -> Result<Self> {
-        Ok(Self {
-            dir: Dir::open(&host.root.path(&app.layout.release(base.id)))?,
-            placed: shared(payload, base.payload),
-        })
-    }
-
-    /// One directory of both trees, so that it is looked up once for all its files; none when the
-    /// live release has no such directory.
-    pub(super) fn dir(&self, path: &str, to: &Dir) -> Option<LiveDir<'_>> {
-        Some(LiveDir {
-            placed: &self.placed,
-            name_at: if path.is_empty() { 0 } else { path.len() + 1 },
-            old: self.dir.below(path).ok()?,
-            new: to.below(path).ok()?,
-        })
-    }
-}
-
-/// One directory, in the live release and in the staged tree.
-pub(super) struct LiveDir<'a> {
-    placed: &'a [Option<Placed>],
-    /// Where the rest of a path that lies in it begins.
-    name_at: usize,
-    old: Dir,
-    new: Dir,
-}
-
-impl LiveDir<'_> {
-    /// Gives the file at `at` a second name, if it is still what was once placed.
-    pub(super) fn link(&self, at: usize, item: &Item) -> Option<Placed> {
-        let placed = self.placed.get(at).copied().flatten()?;
-        let wanted = Wanted {
-            path: item.path.get(self.name_at..)?,
-            ..item.wanted()
-        };
-        self.old.link(&wanted, &placed, &self.new).then_some(placed)
-    }
-}
-
-/// For each item of `new`: where the very same file lies in the release `old`.
-fn shared(new: &Payload, old: &Payload) -> Vec<Option<Placed>> {
-    let both = new.beside(old).filter(|both| both.new.is_some());
-    both.map(|both| match both.old {
-        Some(old) if both.is_same() => old.traces.placed,
-        _ => None,
-    })
-    .collect()
 }
 
 fn parent(path: &str) -> &str {
@@ -343,7 +282,7 @@ impl Done {
 fn copy(
     from: &Path,
     draft: &Draft,
-    live: Option<&Live>,
+    base: Option<&BaseTree>,
     frame: &Frame,
     to: &Dir,
     watch: &Watch<'_>,
@@ -356,9 +295,9 @@ fn copy(
         let first = job.first().map_or(0, |at| *at as usize);
         frame.until(first, payload)?;
         let dir = items().next().map_or("", |item| parent(&item.path));
-        let live = live.and_then(|live| live.dir(dir, to));
+        let base = base.and_then(|base| base.dir(dir, to));
         for at in job {
-            place(draft, *at, &from, live.as_ref(), to, done)?;
+            place(draft, *at, &from, base.as_ref(), to, done)?;
         }
         let bytes = items().map(Item::len).sum();
         watch.done(job.len(), bytes, done.written - before);
@@ -372,7 +311,7 @@ fn place(
     draft: &Draft,
     at: u32,
     from: &Dir,
-    live: Option<&LiveDir<'_>>,
+    base: Option<&BaseDir<'_>>,
     to: &Dir,
     done: &mut Done,
 ) -> Result<()> {
@@ -382,7 +321,7 @@ fn place(
     let (Kind::File { hash, .. }, Some(stamp)) = (&item.kind, &item.traces.source) else {
         return Ok(());
     };
-    if let Some(placed) = live.and_then(|live| live.link(at as usize, item)) {
+    if let Some(placed) = base.and_then(|base| base.link(at as usize, item)) {
         done.written += LINKED;
         done.placed.push((at, placed));
         return Ok(());
@@ -405,11 +344,17 @@ fn place(
 
 #[cfg(test)]
 mod tests {
-    use super::{ProgressBar, Source, fill};
+    use super::{Progress, Source, fill};
     use crate::host::{Command, Host};
     use crate::manifest::parse;
     use crate::model::App;
     use crate::stage::scan;
+
+    struct Nobody;
+
+    impl Progress for Nobody {
+        fn staged(&self, _: u64, _: usize, _: usize) {}
+    }
 
     #[test]
     fn whoever_writes_meanwhile_is_told_what_to_do() {
@@ -424,8 +369,7 @@ mod tests {
         let mut draft = scan(&source, &app.release).unwrap();
         shell("echo two >> \"$1/source/file\"").unwrap();
         let host = Host::new(Some(&dir.path().join("root")));
-        let bar = ProgressBar::hidden();
-        let error = fill(&host, &app, &source, &mut draft, None, &bar).unwrap_err();
+        let error = fill(&host, &app, &source, &mut draft, None, &Nobody).unwrap_err();
         let told = format!("{error:#}");
         assert!(told.starts_with("staging the release: `"), "{told}");
         assert!(told.contains("file` changed while it was copied\n\nhint: stop what writes there"));

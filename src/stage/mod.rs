@@ -4,6 +4,7 @@
 //! killed run left is removed by the next one.
 
 mod archive;
+mod base;
 mod build;
 mod fill;
 mod index;
@@ -13,7 +14,7 @@ mod python;
 mod scan;
 mod zstd;
 
-pub use fill::{Filled, fill};
+pub use fill::{Filled, Progress, fill};
 pub use index::Head;
 pub use payload::{Beside, Item, Kind, Payload, Refused, Traces};
 pub use scan::{Draft, Source, scan};
