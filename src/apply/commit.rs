@@ -62,7 +62,7 @@ pub(super) enum Back {
 pub(super) fn back(work: &Work<'_>, journal: &mut Journal, blame: Option<&str>) -> Back {
     let mut put_back = || -> Result<()> {
         recover::turn_back(work, journal)?;
-        recover::revert(work, journal, recover::Units::Restart)?;
+        recover::revert(work, journal, recover::RecoveryMode::Restart)?;
         if let Some(why) = blame {
             mark_bad(work, journal, why);
         }

@@ -29,7 +29,7 @@ pub use owners::{newcomer, strangers};
 pub use precheck::precheck;
 pub use preflight::{Refusal, foresee, future_programs, preflight, programs, space, verify_units};
 pub use prune::{Pruned, previous, prune};
-pub use recover::{Between, Recovered, Units as RecoverUnits, recover};
+pub use recover::{Between, Recovered, RecoveryMode, recover};
 pub use remove::{REMOVAL, Removal, left, removal, remove};
 pub use sweep::sweep;
 
@@ -37,7 +37,7 @@ use crate::host::{self, Host, UnitState};
 use crate::model::App;
 use crate::model::layout::UNIT_DIR;
 use crate::plan::{Action, Plan};
-use crate::record::{Book, Event, FORMAT, Journal, Step, Units};
+use crate::record::{Book, Event, FORMAT, Journal, Step, UnitChanges};
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow};
 use commit::{Back, back, close, commit, finish_back};
@@ -230,8 +230,8 @@ pub fn apply(
             })
         }),
     };
-    match outcome.and_then(|()| change.prove()) {
-        Ok(proven) => Ok(match proven.end().and_then(|()| close(work, &journal)) {
+    match outcome.and_then(|()| change.commit()) {
+        Ok(committed) => Ok(match committed.end().and_then(|()| close(work, &journal)) {
             Ok(()) => Outcome::Done,
             Err(error) => Outcome::Unrecorded(format!("{error:#}")),
         }),
@@ -286,7 +286,7 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Re
         link: switch::link_before(host, &app.layout, plan)?,
         to: Some(plan.to.clone()),
         files: plan.files.clone(),
-        units: Units {
+        units: UnitChanges {
             stopped: running(host, named(&[Action::Stop]))?,
             started: named(&[Action::Start]),
             restarted: named(&[Action::Restart, Action::Overlap, Action::Rebind]),

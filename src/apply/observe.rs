@@ -3,7 +3,7 @@
 use super::accounts::missing;
 use crate::host::{Host, memory_available, memory_of};
 use crate::model::{App, Layout};
-use crate::plan::{Live, Observed, bytes};
+use crate::plan::{LiveRelease, Observed, bytes};
 use crate::record::{Book, Damaged};
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow, bail};
@@ -23,7 +23,7 @@ pub fn observe(host: &Host, book: &Book, app: &App, tree: &FileTree) -> Result<O
     if let Some(id) = state.live {
         let record = book.release(&id)?;
         let record = record.ok_or_else(|| unknown(host, &app.layout, &id))?;
-        observed.live = Some(Live {
+        observed.live = Some(LiveRelease {
             app: record.app()?,
             tree: record.tree()?,
             payload: None,
@@ -73,13 +73,13 @@ fn unknown(host: &Host, layout: &Layout, id: &str) -> anyhow::Error {
 }
 
 /// What is wrong with the place of the live release: the records alone do not tell.
-fn repair(host: &Host, layout: &Layout, live: Option<&Live>) -> Result<Option<String>> {
+fn repair(host: &Host, layout: &Layout, live: Option<&LiveRelease>) -> Result<Option<String>> {
     let current = layout.current();
     let meta = host.root.meta(&current)?;
     if meta.as_ref().is_some_and(|meta| !meta.is_symlink) {
         bail!("`{current}` is no link\n\nhint: move it away, then try again");
     }
-    let Some(Live { id, .. }) = live else {
+    let Some(LiveRelease { id, .. }) = live else {
         return Ok(None);
     };
     if host.root.meta(&layout.release(id))?.is_none() {

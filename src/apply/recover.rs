@@ -21,7 +21,7 @@ pub enum Recovered {
 
 /// What to do with units while going back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Units {
+pub enum RecoveryMode {
     /// Restart what runs the wrong release.
     Restart,
     /// Nothing runs yet: the host is booting.
@@ -54,11 +54,11 @@ impl std::error::Error for Between {}
 /// # Errors
 /// [`Between`] when the host cannot be put into either state; the journal then stays for the
 /// next try.
-pub fn recover(work: &Work<'_>, units: Units) -> Result<Recovered> {
-    end(work, units).map_err(|error| anyhow::Error::new(Between(error)))
+pub fn recover(work: &Work<'_>, mode: RecoveryMode) -> Result<Recovered> {
+    end(work, mode).map_err(|error| anyhow::Error::new(Between(error)))
 }
 
-fn end(work: &Work<'_>, units: Units) -> Result<Recovered> {
+fn end(work: &Work<'_>, mode: RecoveryMode) -> Result<Recovered> {
     let Some(mut journal) = work.book.journal()? else {
         return Ok(Recovered::Nothing);
     };
@@ -82,7 +82,7 @@ fn end(work: &Work<'_>, units: Units) -> Result<Recovered> {
         }
         Step::Switching | Step::Reverting => {
             turn_back(work, &mut journal)?;
-            revert(work, &journal, units)?;
+            revert(work, &journal, mode)?;
             finish_back(work, &journal)?;
             Ok(Recovered::Old(journal.from))
         }
@@ -110,11 +110,11 @@ pub(super) fn turn_back(work: &Work<'_>, journal: &mut Journal) -> Result<()> {
 }
 
 /// Puts files, link and units back as the journal says.
-pub(super) fn revert(work: &Work<'_>, journal: &Journal, units: Units) -> Result<()> {
+pub(super) fn revert(work: &Work<'_>, journal: &Journal, mode: RecoveryMode) -> Result<()> {
     let host = work.host;
     let name = Name::parse(&work.app).map_err(|clause| anyhow!("`{}`: {clause}", work.app))?;
     let layout = Layout::new(&name);
-    let live = units == Units::Restart && !host.is_offline();
+    let live = mode == RecoveryMode::Restart && !host.is_offline();
     if live {
         // Before their files go: a unit without a file can only be killed.
         let fresh = journal
@@ -136,12 +136,12 @@ pub(super) fn revert(work: &Work<'_>, journal: &Journal, units: Units) -> Result
     for (dir, tool) in [(SYSUSERS_DIR, true), (TMPFILES_DIR, false)] {
         let file = format!("{dir}/{name}.conf");
         if host.root.meta(&file)?.is_some() {
-            let made = match tool {
+            let done = match tool {
                 true => host.systemd.sysusers(&host.root, &file),
                 false => host.systemd.tmpfiles(&host.root, &file),
             };
             // Services that were stopped must come back all the same: the checks tell the rest.
-            if let Err(error) = made {
+            if let Err(error) = done {
                 let text = format!("{error:#}");
                 work.tell("error", "configure-failed", About::default(), &text);
             }

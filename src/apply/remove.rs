@@ -4,7 +4,7 @@ use super::{About, Refusal, Work, switch};
 use crate::host::Host;
 use crate::model::layout::{EMPTY_ROOT, UNIT_DIR};
 use crate::model::{Layout, Name, unit_type};
-use crate::record::{Book, FORMAT, FileChange, Journal, State, Step, Stored, Units};
+use crate::record::{Book, FORMAT, FileChange, Journal, State, Step, Stored, UnitChanges};
 use crate::render::made_for;
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow};
@@ -131,9 +131,9 @@ fn journal(work: &Work<'_>, purge: bool) -> Result<(Journal, Vec<String>)> {
         link: None,
         to: None,
         files,
-        units: Units {
+        units: UnitChanges {
             stopped: super::running(work.host, units.clone())?,
-            ..Units::default()
+            ..UnitChanges::default()
         },
         purge,
         state_before: state,

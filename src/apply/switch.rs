@@ -29,7 +29,7 @@ fn put(host: &Host, changes: &[FileChange], back: bool) -> Result<()> {
         let entry = stored.as_ref().map(Stored::entry).transpose()?;
         if host.root.entry(&change.path).ok().as_ref() == Some(&entry) {
             // A killed run may have put it there, and synced nothing.
-            batch.name(&change.path);
+            batch.sync_name(&change.path);
         } else {
             batch.put(&change.path, entry.as_ref())?;
         }

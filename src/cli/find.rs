@@ -1,7 +1,7 @@
 //! Which app is meant, and what must hold before a command changes the host.
 
 use super::Ctx;
-use crate::apply::{About, RecoverUnits, Recovered, Refusal, Work, recover};
+use crate::apply::{About, Recovered, RecoveryMode, Refusal, Work, recover};
 use crate::host::files::{is_dir, is_file};
 use crate::host::{self, Lock, is_root};
 use crate::manifest::{self, Problem};
@@ -222,10 +222,10 @@ impl Ctx {
         &self,
         work: &Work<'_>,
         name: &Name,
-        units: RecoverUnits,
+        mode: RecoveryMode,
     ) -> Result<Settled> {
         work.book.readable()?;
-        let ended = recover(work, units)?;
+        let ended = recover(work, mode)?;
         let found = match ended {
             Recovered::Nothing => false,
             Recovered::Old(id) | Recovered::New(id) => {
@@ -264,7 +264,7 @@ impl Ctx {
         self.with_work(name, |work| {
             loop {
                 let lock: Lock = work.book.lock(doing, wait).map_err(anyhow::Error::new)?;
-                self.settle(work, name, RecoverUnits::Restart)?;
+                self.settle(work, name, RecoveryMode::Restart)?;
                 // Ending an interrupted removal takes the lock's file along.
                 if work.book.holds(&lock) {
                     return then(work);

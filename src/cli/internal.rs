@@ -3,7 +3,7 @@
 use super::find::{Settled, refuse};
 use super::{Ctx, Exit};
 use crate::apply::soak::{Watched, watch};
-use crate::apply::{RecoverUnits, wait_for};
+use crate::apply::{RecoveryMode, wait_for};
 use crate::host;
 use crate::model::Name;
 use crate::record::Book;
@@ -24,10 +24,10 @@ pub(super) struct RecoverArgs {
 }
 
 pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
-    let units = if args.boot {
-        RecoverUnits::Boot
+    let mode = if args.boot {
+        RecoveryMode::Boot
     } else {
-        RecoverUnits::Restart
+        RecoveryMode::Restart
     };
     // Of apps that are gone, so that nothing below would come across it.
     let _ = Book::sweep_burned(&ctx.host.root);
@@ -46,7 +46,7 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
     let mut failed = None;
     for name in names {
         // One app that cannot be recovered is no reason to leave the others between.
-        match recover_one(ctx, &name, units, wait) {
+        match recover_one(ctx, &name, mode, wait) {
             Ok(ended) => found |= ended,
             Err(error) => {
                 if let Some(error) = failed.replace(error) {
@@ -64,16 +64,16 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn recover_one(ctx: &Ctx, name: &Name, units: RecoverUnits, wait: Duration) -> Result<bool> {
+fn recover_one(ctx: &Ctx, name: &Name, mode: RecoveryMode, wait: Duration) -> Result<bool> {
     ctx.locked(name, "recovering", wait, |work| {
-        let Settled { found, clean } = ctx.settle(work, name, units)?;
+        let Settled { found, clean } = ctx.settle(work, name, mode)?;
         let apps = Book::apps(&ctx.host.root)?;
         if clean && !apps.iter().any(|app| app == name.as_str()) {
             // The first deploy was killed before it wrote anything down. While something of it
             // is left, its book tells the next command where to look.
             work.book.burn()?;
         }
-        if found && units == RecoverUnits::Boot && work.book.state()?.live.is_some() {
+        if found && mode == RecoveryMode::Boot && work.book.state()?.live.is_some() {
             let target = format!("{name}.target");
             ctx.host.systemd.start_later(&[target])?;
         }

@@ -18,13 +18,13 @@ use std::path::{Path, PathBuf};
 #[must_use = "nothing is durable before its end"]
 pub struct Batch<'a> {
     root: &'a Root,
-    ready: Vec<Ready>,
+    prepared: Vec<PreparedFile>,
     parents: BTreeSet<PathBuf>,
 }
 
 /// What is there under a name that nobody reads. It is removed again unless it gets its own.
 #[derive(Debug)]
-pub(super) struct Ready {
+pub(super) struct PreparedFile {
     temporary: PathBuf,
     real: PathBuf,
     /// What is not on the disk yet: a link's text comes there with its name.
@@ -32,7 +32,7 @@ pub(super) struct Ready {
     is_named: bool,
 }
 
-impl Drop for Ready {
+impl Drop for PreparedFile {
     fn drop(&mut self) {
         if !self.is_named {
             // What cannot be removed now, the next run sweeps away.
@@ -60,7 +60,7 @@ impl<'a> Batch<'a> {
     pub fn new(root: &'a Root) -> Self {
         Self {
             root,
-            ready: Vec::new(),
+            prepared: Vec::new(),
             parents: BTreeSet::new(),
         }
     }
@@ -83,7 +83,7 @@ impl<'a> Batch<'a> {
                 removed.with_context(|| format!("removing `{}`", real.display()))?;
             }
         }
-        self.name(path);
+        self.sync_name(path);
         Ok(())
     }
 
@@ -93,24 +93,24 @@ impl<'a> Batch<'a> {
     /// The operating system's, with the path.
     pub fn prepare(&mut self, path: &str, entry: &Entry) -> Result<()> {
         let ready = self.written(path, entry)?;
-        self.ready.push(ready);
-        self.name(path);
+        self.prepared.push(ready);
+        self.sync_name(path);
         Ok(())
     }
 
-    fn written(&self, path: &str, entry: &Entry) -> Result<Ready> {
+    fn written(&self, path: &str, entry: &Entry) -> Result<PreparedFile> {
         if let Some(parent) = Path::new(path).parent().and_then(Path::to_str) {
             self.root.make_dir(parent, 0o755)?;
         }
         let real = self.root.path(path);
         match entry {
-            Entry::File { mode, bytes } => Ready::file(real, bytes, *mode),
-            Entry::Symlink(target) => Ready::link(real, target),
+            Entry::File { mode, bytes } => PreparedFile::file(real, bytes, *mode),
+            Entry::Symlink(target) => PreparedFile::link(real, target),
         }
     }
 
     /// Counts a name that is as it should be among those that will be durable.
-    pub fn name(&mut self, path: &str) {
+    pub fn sync_name(&mut self, path: &str) {
         let real = self.root.path(path);
         self.parents.extend(real.parent().map(Path::to_owned));
     }
@@ -124,7 +124,7 @@ impl<'a> Batch<'a> {
     where
         'a: 'b,
     {
-        let ready = batches.into_iter().flat_map(|batch| &mut batch.ready);
+        let ready = batches.into_iter().flat_map(|batch| &mut batch.prepared);
         let unsynced = ready.filter_map(|one| Some((one.unsynced.take()?, one.doing())));
         let unsynced: Vec<(File, String)> = unsynced.collect();
         let sync = |(file, doing): &(File, String), (): &mut ()| {
@@ -149,7 +149,7 @@ impl<'a> Batch<'a> {
     /// The operating system's, with the path.
     pub fn end_with(mut self, mut flush: Flush) -> Result<()> {
         flush.end()?;
-        let mut ready = self.ready.iter_mut();
+        let mut ready = self.prepared.iter_mut();
         ready.try_for_each(|one| match flush.covers(&one.temporary) {
             true => Ok(()),
             false => one.sync(),
@@ -158,7 +158,9 @@ impl<'a> Batch<'a> {
     }
 
     fn publish(mut self) -> Result<()> {
-        self.ready.iter_mut().try_for_each(Ready::publish)?;
+        self.prepared
+            .iter_mut()
+            .try_for_each(PreparedFile::publish)?;
         // Of a directory that is gone, its own name is what has changed.
         let there = |dir: &PathBuf| dir.ancestors().find(|dir| dir.is_dir()).map(Path::to_owned);
         let dirs: BTreeSet<PathBuf> = self.parents.iter().filter_map(there).collect();
@@ -170,7 +172,7 @@ impl<'a> Batch<'a> {
     }
 }
 
-impl Ready {
+impl PreparedFile {
     /// The temporary name is unique: a leftover of a killed run can never be published or be in
     /// the way.
     fn new(real: PathBuf) -> Self {

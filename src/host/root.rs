@@ -4,7 +4,7 @@
 //! [`Root::symlink_atomic`]: a temporary file of a unique name in the same directory, fsync,
 //! rename(2), fsync of the directory. A reader sees the old file or the new one.
 
-use super::batch::Ready;
+use super::batch::PreparedFile;
 use super::resolve::resolve;
 use crate::tree::Entry;
 use anyhow::{Context, Result, bail};
@@ -207,7 +207,7 @@ impl Root {
     /// The operating system's, with the path; the old file is there then, or the new one, which may
     /// not be durable.
     pub fn write_atomic(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
-        self.replace(Ready::file(self.path(path), bytes, mode)?, path)
+        self.replace(PreparedFile::file(self.path(path), bytes, mode)?, path)
     }
 
     /// Replaces a symbolic link in one step, durably.
@@ -216,10 +216,10 @@ impl Root {
     /// The operating system's, with the path; the old link is there then, or the new one, which may
     /// not be durable.
     pub fn symlink_atomic(&self, path: &str, target: &str) -> Result<()> {
-        self.replace(Ready::link(self.path(path), target)?, path)
+        self.replace(PreparedFile::link(self.path(path), target)?, path)
     }
 
-    fn replace(&self, mut ready: Ready, path: &str) -> Result<()> {
+    fn replace(&self, mut ready: PreparedFile, path: &str) -> Result<()> {
         ready.sync()?;
         ready.publish()?;
         let real = self.path(path);

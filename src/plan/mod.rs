@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug, Default)]
 pub struct Observed {
     /// The live release, with its app, files and payload.
-    pub live: Option<Live>,
+    pub live: Option<LiveRelease>,
     /// What is wrong with the live release's own place, if anything is: its link or its directory.
     pub repair: Option<String>,
     /// What lies at each path that the new or the live release's files name.
@@ -50,7 +50,7 @@ impl Observed {
 
 /// The live release.
 #[derive(Debug)]
-pub struct Live {
+pub struct LiveRelease {
     /// Its id.
     pub id: String,
     /// Its app.

@@ -7,16 +7,16 @@ use anyhow::Result;
 /// A change that has begun. What it needs to end well is written: a disk that has filled up by then
 /// is no reason to take a healthy release back. Dropped, it is as if it had not been written.
 #[derive(Debug)]
-#[must_use = "the state is not written before it is proven"]
+#[must_use = "the state has no name before the commit"]
 pub struct Change<'a> {
     state: Batch<'a>,
-    proven: Proven<'a>,
+    committed: Committed<'a>,
 }
 
 /// A change of which the state tells: it goes forward.
 #[derive(Debug)]
 #[must_use = "the record of the release is not written before its end"]
-pub struct Proven<'a> {
+pub struct Committed<'a> {
     release: Option<Batch<'a>>,
 }
 
@@ -38,7 +38,7 @@ impl Book {
         };
         let mut change = Change {
             state: self.prepared("state.json", &state)?,
-            proven: Proven {
+            committed: Committed {
                 release: match &journal.to {
                     Some(id) => self.good(id)?,
                     None => None,
@@ -46,8 +46,8 @@ impl Book {
             },
         };
         let mut begun = self.prepared("journal.json", journal)?;
-        let Change { state, proven } = &mut change;
-        let all = [Some(state), proven.release.as_mut(), Some(&mut begun)];
+        let Change { state, committed } = &mut change;
+        let all = [Some(state), committed.release.as_mut(), Some(&mut begun)];
         Batch::sync(all.into_iter().flatten())?;
         begun.end()?;
         Ok(change)
@@ -65,7 +65,7 @@ impl Book {
         if record.mark == Mark::Good {
             // What was seen may not be on the disk yet.
             let mut batch = Batch::new(&self.root);
-            batch.name(&self.path(&name));
+            batch.sync_name(&self.path(&name));
             return Ok(Some(batch));
         }
         record.mark = Mark::Good;
@@ -78,13 +78,13 @@ impl<'a> Change<'a> {
     ///
     /// # Errors
     /// When it cannot be named or made durable.
-    pub fn prove(self) -> Result<Proven<'a>> {
+    pub fn commit(self) -> Result<Committed<'a>> {
         self.state.end()?;
-        Ok(self.proven)
+        Ok(self.committed)
     }
 }
 
-impl Proven<'_> {
+impl Committed<'_> {
     /// Marks the release as good.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl Proven<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Book, Journal, Mark, ReleaseRecord, State, Step, Units};
+    use super::super::{Book, Journal, Mark, ReleaseRecord, State, Step, UnitChanges};
     use crate::host::Root;
     use crate::model::{Layout, Name};
     use std::collections::BTreeMap;
@@ -112,7 +112,7 @@ mod tests {
             link: None,
             to: Some("1-a".to_owned()),
             files: Vec::new(),
-            units: Units::default(),
+            units: UnitChanges::default(),
             purge: false,
             state_before: State::default(),
             state_after: State {
@@ -157,14 +157,14 @@ mod tests {
         );
         assert!(!book.is_written().unwrap());
         drop(change);
-        assert_eq!(counts(), (3, 1), "what was not proven is gone");
+        assert_eq!(counts(), (3, 1), "what was not committed is gone");
 
         let change = book.begin(&journal()).unwrap();
-        let proven = change.prove().unwrap();
+        let committed = change.commit().unwrap();
         assert_eq!(book.state().unwrap().live.as_deref(), Some("1-a"));
         assert_eq!(mark(), Mark::Staged);
         assert_eq!(counts(), (4, 2));
-        proven.end().unwrap();
+        committed.end().unwrap();
         assert_eq!(mark(), Mark::Good);
         assert_eq!(counts(), (4, 1));
         // The state would prove a second change of the same command before it has begun.

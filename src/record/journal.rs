@@ -94,7 +94,7 @@ pub struct FileChange {
 
 /// Units that a change touches, by what has to be done to put them back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Units {
+pub struct UnitChanges {
     /// Stopped because the new release has them no more: start again.
     pub stopped: Vec<String>,
     /// Started: stop those of a first deploy; of a later one, those whose file goes again.
@@ -130,7 +130,7 @@ pub struct Journal {
     /// Files outside the releases.
     pub files: Vec<FileChange>,
     /// Units.
-    pub units: Units,
+    pub units: UnitChanges,
     /// A removal that takes state, environment and secrets along.
     #[serde(default)]
     pub purge: bool,
@@ -156,7 +156,7 @@ impl Journal {
 
 #[cfg(test)]
 mod tests {
-    use super::{Journal, State, Step, Units};
+    use super::{Journal, State, Step, UnitChanges};
 
     #[test]
     fn only_its_own_state_proves_a_change() {
@@ -169,7 +169,7 @@ mod tests {
             link: None,
             to: None,
             files: Vec::new(),
-            units: Units::default(),
+            units: UnitChanges::default(),
             purge: false,
             state_before: State::default(),
             state_after: State::default(),

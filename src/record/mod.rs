@@ -21,10 +21,10 @@ mod hold;
 mod journal;
 mod release;
 
-pub use change::{Change, Proven};
+pub use change::{Change, Committed};
 pub use damaged::Damaged;
 pub use history::Event;
-pub use journal::{FileChange, Journal, Step, Stored, Units};
+pub use journal::{FileChange, Journal, Step, Stored, UnitChanges};
 pub use release::{Mark, ReleaseRecord};
 
 use crate::host::{Batch, Root};

@@ -5,7 +5,7 @@ use crate::test::Test;
 use crate::tree;
 use robotctl::manifest;
 use robotctl::model::{App, Target};
-use robotctl::plan::{Action, Candidate, Live, Observed, Plan, plan};
+use robotctl::plan::{Action, Candidate, LiveRelease, Observed, Plan, plan};
 use robotctl::render::render;
 use std::process::Command;
 
@@ -19,7 +19,7 @@ fn upgrade(tight: Option<&str>) -> Plan {
     let files = before.iter();
     let observed = Observed {
         files: files.map(|(path, it)| (path.into(), it.clone())).collect(),
-        live: Some(Live {
+        live: Some(LiveRelease {
             id: "1.0-0123456789ab".into(),
             tree: before,
             app: old,
