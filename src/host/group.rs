@@ -1,6 +1,6 @@
 //! The processes of one unit, and how much memory they hold.
 
-use super::systemd::UnitState;
+use super::unit_state::UnitState;
 use std::fs;
 
 /// Where the tree of unified control groups is mounted, or what systemd keeps beside it.

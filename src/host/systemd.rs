@@ -1,8 +1,8 @@
 //! The service manager, in typed verbs. Offline there is none, and nothing is started.
 
 use super::runner::{Command, Output};
+use super::unit_state::UnitState;
 use anyhow::{Context, Result, anyhow, bail};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,54 +13,6 @@ const STOPS: &str = "10";
 #[derive(Debug, Clone)]
 pub struct Systemd {
     offline: bool,
-}
-
-/// What systemd says of a unit (org.freedesktop.systemd1(5)).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct UnitState {
-    properties: BTreeMap<String, String>,
-}
-
-impl UnitState {
-    /// A property as `systemctl show` prints it; empty when unknown.
-    pub fn get(&self, name: &str) -> &str {
-        self.properties.get(name).map_or("", String::as_str)
-    }
-
-    /// A state with these properties, for tests.
-    #[cfg(test)]
-    pub(crate) fn of(properties: &[(&str, &str)]) -> Self {
-        let properties = properties.iter();
-        let owned = properties.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Self {
-            properties: owned.collect(),
-        }
-    }
-
-    /// `ActiveState=active` or `reloading`.
-    pub fn is_active(&self) -> bool {
-        matches!(self.get("ActiveState"), "active" | "reloading")
-    }
-
-    /// `ActiveState=failed`.
-    pub fn is_failed(&self) -> bool {
-        self.get("ActiveState") == "failed"
-    }
-
-    /// `LoadState=masked`: the administrator forbids it to start.
-    pub fn is_masked(&self) -> bool {
-        self.get("LoadState") == "masked"
-    }
-
-    /// `LoadState=loaded`.
-    pub fn is_loaded(&self) -> bool {
-        self.get("LoadState") == "loaded"
-    }
-
-    /// The main process, when there is one.
-    pub fn main_pid(&self) -> Option<u32> {
-        self.get("MainPID").parse().ok().filter(|pid| *pid != 0)
-    }
 }
 
 /// The properties that the stages look at.
@@ -215,7 +167,7 @@ impl Systemd {
         let head = ["systemctl", "show", "--property", PROPERTIES, "--"];
         let argv = head.iter().map(|word| (*word).to_owned());
         let text = Command::new(argv.chain(units.iter().cloned())).run()?;
-        let mut states = parse_states(&text);
+        let mut states = UnitState::parse(&text);
         states.truncate(units.len());
         if states.len() < units.len() {
             bail!(
@@ -249,10 +201,10 @@ impl Systemd {
                 None => bail!("systemd did not answer in time"),
             }
         }
-        let states = parse_states(&output.stdout);
+        let states = UnitState::parse(&output.stdout);
         Ok(states
             .into_iter()
-            .filter(|state| !state.properties.is_empty())
+            .filter(|state| !state.is_empty())
             .collect())
     }
 
@@ -386,18 +338,4 @@ fn inside(root: &super::Root, line: &str) -> String {
         }
         _ => line.to_owned(),
     }
-}
-
-/// Reads what `systemctl show` prints: `Name=value` lines, an empty line after each unit.
-fn parse_states(text: &str) -> Vec<UnitState> {
-    let mut states = vec![UnitState::default()];
-    for line in text.lines() {
-        if line.is_empty() {
-            states.push(UnitState::default());
-        } else if let (Some((name, value)), Some(state)) = (line.split_once('='), states.last_mut())
-        {
-            state.properties.insert(name.to_owned(), value.to_owned());
-        }
-    }
-    states
 }

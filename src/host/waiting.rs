@@ -1,7 +1,7 @@
 //! Which processes of a unit wait for connections now, as the kernel shows it.
 
 use super::group::members;
-use super::systemd::UnitState;
+use super::unit_state::UnitState;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::{self, File};
