@@ -3,7 +3,7 @@
 use super::bench::{Place, words};
 use super::points::{Fault, Point, points, strike};
 use super::regressions::{Case, deployed, live, refused, same};
-use super::seen::{Seen, digest, leftovers, record};
+use super::seen::{Seen, digest, leftovers, names, record};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs;
 
@@ -36,12 +36,17 @@ const LINK: &str = "/opt/demo/current";
 
 /// The calls of a deploy on the tree as it is, which is then as it was.
 pub(crate) fn calls(place: &Place<'_>, version: u32) -> Result<Vec<Point>, String> {
+    calls_of(place, &place.deploy(version))
+}
+
+/// As [`calls`], of any command.
+pub(crate) fn calls_of(place: &Place<'_>, arguments: &[String]) -> Result<Vec<Point>, String> {
     let keep = place.root.with_extension("keep");
     let _ = fs::remove_dir_all(&keep);
     fs::create_dir(&keep).unwrap();
     super::bench::copy_tree(&place.root, &keep);
     place.become_like(&keep);
-    let found = points(place, &place.deploy(version)).map(|(_, found)| found);
+    let found = points(place, arguments).map(|(_, found)| found);
     place.become_like(&keep);
     fs::remove_dir_all(&keep).unwrap();
     found
@@ -140,7 +145,8 @@ fn only_names(place: &Place<'_>) -> Result<(), String> {
     same(&lines.is_empty(), &false)
 }
 
-/// Deployer: who failed at the lock took the lock of the other away.
+/// Deployer: who failed at the lock took the lock of the other away. Nor has who is refused it
+/// staged anything.
 fn lock_of_another(place: &Place<'_>) -> Result<(), String> {
     let first = deployed(place, 1)?;
     let path = place.root.join("var/lib/robotctl/demo/lock");
@@ -149,9 +155,14 @@ fn lock_of_another(place: &Place<'_>) -> Result<(), String> {
         FlockArg::LockExclusiveNonblock,
     );
     let held = held.map_err(|(_, errno)| errno.to_string())?;
+    let releases = || names(&place.root.join("opt/demo/releases"));
+    let (before, there) = (Seen::at(&place.root), releases());
     for _ in 0..3 {
         same(&place.run(&place.deploy(2)).code, &Some(5))?;
+        same(&Seen::at(&place.root), &before)?;
+        same(&releases(), &there)?;
     }
+    same(&there, &vec![first.clone()])?;
     same(&live(place)?, &first)?;
     drop(held);
     deployed(place, 2).map(drop)
