@@ -67,7 +67,7 @@ fn named<'a>(operations: &'a [Operation], name: &str) -> Result<&'a Operation, S
 }
 
 /// The point after the last at which a name came to be.
-fn after<'a>(points: &'a [Point], name: &str) -> Result<&'a Point, String> {
+pub(crate) fn after<'a>(points: &'a [Point], name: &str) -> Result<&'a Point, String> {
     let is_it = |point: &Point| point.name.starts_with("rename") && point.line.contains(name);
     let at = points.iter().rposition(is_it);
     let next = at.and_then(|at| points.get(at + 1));
@@ -75,7 +75,7 @@ fn after<'a>(points: &'a [Point], name: &str) -> Result<&'a Point, String> {
 }
 
 /// A copy of a host under a name.
-fn kept(place: &Place<'_>, name: &str) -> PathBuf {
+pub(crate) fn kept(place: &Place<'_>, name: &str) -> PathBuf {
     let dir = place.bench.dir.join(name);
     let _ = std::fs::remove_dir_all(&dir);
     std::fs::create_dir(&dir).unwrap();

@@ -23,6 +23,7 @@ mod crowd;
 mod ends;
 mod full;
 mod halfway;
+mod keeps;
 mod lost;
 mod model;
 mod points;
@@ -40,8 +41,9 @@ use std::time::Instant;
 /// Works on a bench and tells what it did, or what went wrong.
 type Suite = fn(&Bench) -> Result<String, String>;
 
-const SUITES: [(&str, Suite); 10] = [
+const SUITES: [(&str, Suite); 11] = [
     ("named", regressions::named),
+    ("keeps", keeps::releases),
     ("calls", syscalls::each_call),
     ("threads", threads::two_processors),
     ("recovery", recovery::each_call_of_recovery),
