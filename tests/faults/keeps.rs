@@ -1,4 +1,4 @@
-//! What is kept: whatever fails or is killed takes no release with it.
+//! What is kept: whatever fails or is killed takes no release with it, and nobody else's recovery.
 
 use super::bench::{Bench, Place, words};
 use super::ends::{calls, calls_of, naming};
@@ -8,10 +8,11 @@ use super::regressions::{Case, deployed, live, same};
 use super::seen::{Seen, leftovers, record};
 use std::fs;
 
-const CASES: [(&str, Case); 3] = [
+const CASES: [(&str, Case); 4] = [
     ("the live release, deployed again", live_again),
     ("an old release goes last", old_goes_last),
     ("releases that were only staged", only_staged),
+    ("an app beside one whose journal is damaged", beside_damage),
 ];
 
 const LINK: &str = "/opt/demo/current";
@@ -163,4 +164,27 @@ fn only_staged(place: &Place<'_>) -> Result<(), String> {
     same(&(staged.len() <= 1), &true)?;
     place.must(&words(&["rollback"]))?;
     same(&live(place)?, &first)
+}
+
+/// Who cannot be recovered is told of, and keeps nobody else between old and new.
+fn beside_damage(place: &Place<'_>) -> Result<(), String> {
+    let first = deployed(place, 1)?;
+    let before = Seen::at(&place.root).files;
+    for name in ["a", "z"] {
+        let found = calls(place, 2)?;
+        let book = place.root.join("var/lib/robotctl").join(name);
+        fs::create_dir(&book).unwrap();
+        fs::write(book.join("journal.json"), "{").unwrap();
+        strike(place, &place.deploy(2), naming(&found, STATE)?, Fault::Kill)?;
+        same(&(Seen::at(&place.root).files == before), &false)?;
+        let ran = place.run(&words(&["recover"]));
+        same(&ran.code, &Some(4))?;
+        let told = format!("/robotctl/{name}/journal.json` cannot be read");
+        same(&ran.said.contains(&told), &true)?;
+        same(&live(place)?, &first)?;
+        same(&Seen::at(&place.root).files, &before)?;
+        fs::remove_dir_all(&book).unwrap();
+        leftovers(&place.root)?;
+    }
+    Ok(())
 }
