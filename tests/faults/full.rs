@@ -9,10 +9,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// A small file system over a worker's tree.
-struct Small<'a>(&'a Path);
+pub(crate) struct Small<'a>(&'a Path);
 
 impl<'a> Small<'a> {
-    fn new(at: &'a Path) -> Result<Self, String> {
+    pub(crate) fn new(at: &'a Path) -> Result<Self, String> {
         mount(
             Some("tmpfs"),
             at,

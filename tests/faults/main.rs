@@ -26,6 +26,7 @@ mod halfway;
 mod keeps;
 mod lost;
 mod model;
+mod order;
 mod points;
 mod power;
 mod recovery;
@@ -41,9 +42,10 @@ use std::time::Instant;
 /// Works on a bench and tells what it did, or what went wrong.
 type Suite = fn(&Bench) -> Result<String, String>;
 
-const SUITES: [(&str, Suite); 11] = [
+const SUITES: [(&str, Suite); 12] = [
     ("named", regressions::named),
     ("keeps", keeps::releases),
+    ("order", order::of_calls),
     ("calls", syscalls::each_call),
     ("threads", threads::two_processors),
     ("recovery", recovery::each_call_of_recovery),

@@ -1,0 +1,101 @@
+//! Calls whose order is a promise: what must be on the disk before what.
+
+use super::bench::{Bench, Place, words};
+use super::ends::{calls, calls_of, naming};
+use super::full::Small;
+use super::halfway::after;
+use super::points::{Fault, Point, points, strike};
+use super::regressions::{deployed, same};
+use super::seen::leftovers;
+use std::fs;
+
+const BOOKS: &str = "var/lib/robotctl";
+const LINK: &str = "/opt/demo/current\"";
+
+pub(crate) fn of_calls(bench: &Bench) -> Result<String, String> {
+    let place = bench.place("order", 0);
+    let records = two_disks(&place).map_err(|wrong| format!("on two disks: {wrong}"))?;
+    place.clear();
+    link_is_right(&place).map_err(|wrong| format!("a link that is right: {wrong}"))?;
+    Ok(format!(
+        "{records} records on a disk of their own, links that were right already"
+    ))
+}
+
+/// Records may have a file system of their own: what writes the release to its disk writes none of
+/// them, and each is on the disk before it gets its name.
+fn two_disks(place: &Place<'_>) -> Result<usize, String> {
+    let books = place.root.join(BOOKS);
+    fs::create_dir_all(&books).unwrap();
+    let _disk = Small::new(&books)?;
+    let mut count = 0;
+    for version in [1, 2] {
+        let (ran, found) = points(place, &place.deploy(version))?;
+        same(&ran.code, &Some(0))?;
+        let named = found.iter().enumerate().filter_map(|(at, point)| {
+            let from = point.line.split('"').nth(1)?;
+            let is_record =
+                point.name.starts_with("rename") && from.starts_with(&format!("/{BOOKS}"));
+            is_record.then(|| (&found[..at], format!("<{from}>")))
+        });
+        for (before, file) in named {
+            let last = |is_it: &dyn Fn(&Point) -> bool| before.iter().rposition(is_it);
+            let written = last(&|one| one.name.contains("write") && one.line.contains(&file));
+            let synced = last(&|one| match one.name.as_str() {
+                "fsync" | "fdatasync" => one.line.contains(&file),
+                "syncfs" => one.line.contains(&format!("</{BOOKS}")),
+                _ => false,
+            });
+            if written.is_none() || synced < written {
+                return Err(format!("{file} got its name unsynced"));
+            }
+            count += 1;
+        }
+    }
+    // Of each deploy: the release, its index, the journal, the state, and the release once more.
+    same(&(count >= 10), &true)?;
+    Ok(count)
+}
+
+/// A link that points where it should may be there in memory alone: whoever finds it so brings it
+/// to the disk before a record relies on it.
+fn link_is_right(place: &Place<'_>) -> Result<(), String> {
+    deployed(place, 1)?;
+    deployed(place, 2)?;
+    let recover = words(&["recover"]);
+    let unit = place.root.join("usr/local/lib/systemd/system");
+    fs::remove_file(unit.join("demo-web.service")).unwrap();
+    synced_as_it_is(&calls(place, 2)?).map_err(|wrong| format!("deployed again: {wrong}"))?;
+    deployed(place, 2)?;
+
+    let found = calls(place, 3)?;
+    strike(place, &place.deploy(3), naming(&found, LINK)?, Fault::Kill)?;
+    synced_as_it_is(&calls_of(place, &recover)?)
+        .map_err(|wrong| format!("killed before the switch: {wrong}"))?;
+    place.must(&recover)?;
+
+    let found = calls(place, 3)?;
+    strike(place, &place.deploy(3), after(&found, LINK)?, Fault::Kill)?;
+    let found = calls_of(place, &recover)?;
+    strike(place, &recover, after(&found, LINK)?, Fault::Kill)?;
+    synced_as_it_is(&calls_of(place, &recover)?)
+        .map_err(|wrong| format!("killed once it was back: {wrong}"))?;
+    place.must(&recover)?;
+    leftovers(&place.root)
+}
+
+/// The link is not made, and its directory is synced before a record tells of the change's end.
+fn synced_as_it_is(found: &[Point]) -> Result<(), String> {
+    same(&naming(found, LINK).is_err(), &true)?;
+    let end = found.iter().position(|point| {
+        let named = point.name.starts_with("rename") && point.line.contains("/demo/state.json\"");
+        let gone = point.name.starts_with("unlink") && point.line.contains("/demo/journal.json\"");
+        named || gone
+    });
+    let before = &found[..end.ok_or("the change did not end")?];
+    let synced = |point: &Point| point.name == "fsync" && point.line.contains("</opt/demo>");
+    match before.iter().any(synced) {
+        true => Ok(()),
+        false => Err("nothing synced it".into()),
+    }
+}
