@@ -1,12 +1,12 @@
-//! Calls whose order is a promise: what must be on the disk before what.
+//! Calls whose order is a promise: what must be on the disk, or out of sight, before what.
 
 use super::bench::{Bench, Place, words};
 use super::ends::{calls, calls_of, naming};
 use super::full::Small;
-use super::halfway::after;
+use super::halfway::{after, kept};
 use super::points::{Fault, Point, points, strike};
 use super::regressions::{deployed, same};
-use super::seen::leftovers;
+use super::seen::{Seen, leftovers, record};
 use std::fs;
 
 const BOOKS: &str = "var/lib/robotctl";
@@ -17,8 +17,10 @@ pub(crate) fn of_calls(bench: &Bench) -> Result<String, String> {
     let records = two_disks(&place).map_err(|wrong| format!("on two disks: {wrong}"))?;
     place.clear();
     link_is_right(&place).map_err(|wrong| format!("a link that is right: {wrong}"))?;
+    let kills = names_go_first(bench).map_err(|wrong| format!("a removal: {wrong}"))?;
     Ok(format!(
-        "{records} records on a disk of their own, links that were right already"
+        "{records} records on a disk of their own, links that were right already, {kills} kills \
+         of removals"
     ))
 }
 
@@ -98,4 +100,37 @@ fn synced_as_it_is(found: &[Point]) -> Result<(), String> {
         true => Ok(()),
         false => Err("nothing synced it".into()),
     }
+}
+
+/// A removal that is killed while its releases go leaves no part of one under its name, and none
+/// that no record knows: the app can be deployed again.
+fn names_go_first(bench: &Bench) -> Result<usize, String> {
+    let place = bench.place("order", 0);
+    let (first, _) = (deployed(&place, 1)?, deployed(&place, 2)?);
+    let template = kept(&place, "doomed");
+    let before = Seen::at(&place.root).releases;
+    let removals = [&["remove"][..], &["remove", "--purge"]].map(words);
+    let mut cases = Vec::new();
+    for arguments in &removals {
+        place.become_like(&template);
+        let (_, found) = points(&place, arguments)?;
+        let begun = after(&found, "/demo/journal.json\"")?.line.clone();
+        let rest = found.into_iter().skip_while(|point| point.line != begun);
+        cases.extend(rest.map(|point| (arguments, point)));
+    }
+    bench.each(&cases, |place, (arguments, point)| {
+        place.become_like(&template);
+        strike(place, arguments, point, Fault::Kill)?;
+        let judge = || {
+            for (id, digest) in Seen::at(&place.root).releases {
+                same(&Some(&digest), &before.get(&id))?;
+                let path = format!("var/lib/robotctl/demo/releases/{id}.json");
+                same(&record(&place.root, &path)["id"].as_str(), &Some(&id))?;
+            }
+            same(&deployed(place, 1)?, &first)?;
+            leftovers(&place.root)
+        };
+        judge().map_err(|wrong| format!("killed at {}: {wrong}", point.shown()))
+    })?;
+    Ok(cases.len())
 }
