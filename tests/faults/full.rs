@@ -1,8 +1,10 @@
 //! A disk without a free byte, or without room for one more file: going back must work on it.
 
 use super::bench::{Bench, Place, words};
+use super::halfway::after;
 use super::points::{Fault, strike};
-use super::seen::Seen;
+use super::regressions::same;
+use super::seen::{Seen, Side};
 use super::syscalls::{Operation, operations};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::os::unix::fs::MetadataExt as _;
@@ -111,10 +113,33 @@ pub(crate) fn going_back(bench: &Bench) -> Result<String, String> {
             whole(&place, &small, operation, what)?;
         }
     }
+    for operation in operations.iter().filter(|one| one.name == "upgrade") {
+        let place = bench.place("full", 0);
+        let small = Small::new(&place.root)?;
+        no_reserve(&place, &small, operation)
+            .map_err(|wrong| format!("full, and without a reserve: {wrong}"))?;
+    }
     Ok(format!(
         "{} recoveries, and a rollback, a prune and a removal, on a disk without room for a byte or a file",
         cases.len()
     ))
+}
+
+/// Where there was no room for a reserve either, that of what a killed run had written for its end
+/// is all there is: a recovery frees it before it writes anything.
+fn no_reserve(place: &Place<'_>, small: &Small<'_>, operation: &Operation) -> Result<(), String> {
+    super::bench::copy_tree(&operation.template, &place.root);
+    let switched = after(&operation.points, "/opt/demo/current\"")?;
+    strike(place, &operation.arguments, switched, Fault::Kill)?;
+    let book = place.root.join("var/lib/robotctl/demo");
+    for name in super::seen::names(&book) {
+        if name.starts_with("reserve") {
+            std::fs::remove_file(book.join(name)).unwrap();
+        }
+    }
+    small.fill(Full::Bytes);
+    place.must(&words(&["recover"]))?;
+    same(&operation.judge(place)?, &Side::Old)
 }
 
 /// A whole command that makes room or goes back, on a full disk.
