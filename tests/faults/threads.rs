@@ -4,7 +4,7 @@
 //! But strace counts the calls of each thread alone: the first of every thread is struck, then the
 //! second, until none makes as many.
 
-use super::bench::{Bench, LARGE, Place, Ran};
+use super::bench::{Bench, LARGE, Place, Ran, words};
 use super::points::Fault;
 use super::seen::Seen;
 use super::syscalls::{Operation, settles};
@@ -19,6 +19,10 @@ const MOST: usize = 12;
 
 /// How often a deploy may begin until a thread beside the first does what is struck.
 const TRIES: usize = 10;
+
+/// What makes every thread but the first fail to start, and no process: its stack would be larger
+/// than all that a process can address.
+const NO_STACK: [&str; 2] = ["env", "RUST_MIN_STACK=4611686018427387904"];
 
 /// A command that was struck, and where.
 struct Struck {
@@ -50,6 +54,7 @@ pub(crate) fn two_processors(bench: &Bench) -> Result<String, String> {
         points: Vec::new(),
     };
     early(&place, &operation)?;
+    no_more(&place)?;
     let (mut cases, mut told) = (0, Vec::new());
     for (call, error) in CALLS {
         let mut beside = 0;
@@ -112,6 +117,33 @@ fn early(place: &Place<'_>, operation: &Operation) -> Result<(), String> {
     Ok(())
 }
 
+/// Where the system gives no thread more, the first one does all of it: a first deploy and an
+/// upgrade come to the same end.
+fn no_more(place: &Place<'_>) -> Result<(), String> {
+    for before in [None, Some(1)] {
+        let mut ends = Vec::new();
+        for wrapper in [words(&[]), words(&NO_STACK)] {
+            place.clear();
+            if let Some(version) = before {
+                place.must(&place.deploy(version))?;
+            }
+            let is_alone = !wrapper.is_empty();
+            let arguments = place.deploy(LARGE);
+            let (ran, log) = traced_in(&wrapper, place, &arguments, "?clone3,clone", None);
+            let fine = ran.code == Some(0) && log.contains("CLONE_THREAD") != is_alone;
+            if !fine {
+                let (code, said) = (ran.code, ran.said);
+                return Err(format!("alone: {is_alone}, exit {code:?}: {said}; {log}"));
+            }
+            ends.push(Seen::at(&place.root));
+        }
+        if ends[0] != ends[1] {
+            return Err("without threads it is another host".into());
+        }
+    }
+    Ok(())
+}
+
 /// Runs a first deploy with a fault at a call of each thread.
 fn strike(
     place: &Place<'_>,
@@ -150,13 +182,25 @@ fn traced(
     call: &str,
     inject: Option<&str>,
 ) -> (Ran, String) {
+    traced_in(&[], place, arguments, call, inject)
+}
+
+/// As [`traced`], through another command.
+fn traced_in(
+    through: &[String],
+    place: &Place<'_>,
+    arguments: &[String],
+    call: &str,
+    inject: Option<&str>,
+) -> (Ran, String) {
     let log = place.root.with_extension("strace").display().to_string();
     let trace = format!("trace=execve,{call}");
     let mut wrapper = vec!["strace", "-f", "-o", &log, "-e", &trace];
     if let Some(inject) = inject {
         wrapper.extend(["-e", inject]);
     }
-    let ran = place.under(&super::bench::words(&wrapper), arguments);
+    let wrapper = [through, &words(&wrapper)].concat();
+    let ran = place.under(&wrapper, arguments);
     let text = std::fs::read_to_string(&log).unwrap_or_default();
     (ran, text)
 }
