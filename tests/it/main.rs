@@ -17,6 +17,7 @@
 mod bad_manifests;
 mod bad_sources;
 mod docs;
+mod findings;
 mod golden;
 mod layers;
 mod mistakes;
