@@ -121,7 +121,7 @@ fn names_that_cannot_be_written_down_are_refused() {
 }
 
 /// An archive of the source, as the manual makes one.
-fn packed(test: &Test, name: &str) {
+pub(crate) fn packed(test: &Test, name: &str) {
     let mut tar = Command::new("tar");
     tar.arg("--create").arg("--file").arg(test.app(name));
     tar.arg("--directory").arg(test.app("src")).arg(".");

@@ -16,6 +16,7 @@
 
 mod bad_manifests;
 mod bad_sources;
+mod contents;
 mod docs;
 mod findings;
 mod golden;

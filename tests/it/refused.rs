@@ -1,5 +1,6 @@
 //! When the host is not one that can be changed: no root, no systemd, no room.
 
+use crate::bad_sources::packed;
 use crate::test::Test;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -163,9 +164,16 @@ fn a_full_disk_of_the_records_is_seen_too() {
     assert!(releases.is_err(), "the release was begun");
 }
 
-/// Another program fills the disk while a release is staged: what was begun is taken away.
+/// Another program fills the disk while a release is staged: what was begun is taken away,
+/// whatever it was made from.
 #[test]
 fn a_disk_that_fills_up_while_staging_is_left_clean() {
+    for source in ["src", "app.tar"] {
+        fills_up(source);
+    }
+}
+
+fn fills_up(source: &str) {
     let test = Test::shop();
     let Some(disk) = Disk::new(&test, "size=120m") else {
         return not_run("a full disk needs root, to mount a small one");
@@ -174,8 +182,10 @@ fn a_disk_that_fills_up_while_staging_is_left_clean() {
     for number in 0..60 {
         std::fs::write(test.app(&format!("src/{number}")), &bytes).expect("write a file");
     }
+    packed(&test, "app.tar");
     let mut command = Command::new(env!("CARGO_BIN_EXE_robotctl"));
-    command.args(["deploy", "--apply", "--root"]).arg(&disk.0);
+    command.args(["deploy", source, "--apply", "--root"]);
+    command.arg(&disk.0);
     command.current_dir(test.app("")).stderr(Stdio::piped());
     let child = command.spawn().expect("start robotctl");
     let releases = disk.0.join("opt/shop/releases");
