@@ -54,6 +54,11 @@ pub fn pause(time: Duration) {
     std::thread::sleep(time);
 }
 
+/// The current instant in nanoseconds since 1970, as the time stamps of files are told.
+pub fn nanoseconds() -> i64 {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
+}
+
 /// The current instant in microseconds, as text of one width: its order is that of time.
 pub fn stamp() -> String {
     format!("{:.6}", jiff::Timestamp::now())

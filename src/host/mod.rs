@@ -38,7 +38,7 @@ mod walk;
 
 pub use activation::{Inherited, Peer, notify_ready, notify_stopping};
 pub use batch::Batch;
-pub use clock::{Deadline, Stopwatch, now, pause, stamp, wait_until};
+pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};
 pub use dial::{Line, is_taken};
 pub use flush::Flush;
 pub use group::{members, memory_available, memory_of};

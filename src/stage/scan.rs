@@ -186,7 +186,7 @@ fn is_racy(item: &Item, started: i64) -> bool {
 /// [`Refused`] for a source that is empty or holds what a release may not.
 pub fn scan(source: &Source, release: &Release) -> Result<Draft> {
     let exclude = Exclude::new(release)?;
-    let started = i64::try_from(host::now().as_nanosecond()).unwrap_or(i64::MAX);
+    let started = host::nanoseconds();
     let (path, payload) = match source {
         Source::Directory(dir) => (dir, scan_directory(dir, &exclude)?),
         Source::Archive(file) => (file, archive::scan(file, &exclude)?),

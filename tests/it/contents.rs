@@ -2,8 +2,10 @@
 
 use crate::bad_sources::packed;
 use crate::offline::{app, deploy, live};
+use crate::records::book;
 use crate::test::Test;
 use std::fs::{File, read_to_string};
+use std::time::Duration;
 
 /// How many members of an archive have no content, but the name of one that has.
 fn links(test: &Test, name: &str) -> usize {
@@ -55,4 +57,32 @@ fn members_that_are_links_have_their_content() {
     test.run(["deploy", "--apply"])
         .stderr("nothing to do: shop 1.0-[ID] is live\n")
         .success();
+}
+
+/// A file that was changed without another length or time is read all the same: of a change, the
+/// kernel keeps a time of its own.
+#[test]
+fn a_change_that_hides_is_noticed() {
+    let test = app();
+    let path = test.app("src/data/pages.txt");
+    let time = || path.metadata().unwrap().modified().unwrap();
+    // A file this young is always read.
+    while time().elapsed().unwrap() < Duration::from_millis(2100) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    deploy(&test);
+    let (first, was) = (live(&test), time());
+    let known = book(&test).payload(&first).unwrap().expect("a payload");
+    let stamps = known.items.iter();
+    let kept = stamps.filter(|item| item.traces.source.is_some());
+    let kept: Vec<&str> = kept.map(|item| item.path.as_str()).collect();
+    assert!(kept.contains(&"data/pages.txt"), "{kept:?}");
+    test.write("src/data/pages.txt", "one\nTWO\n");
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_modified(was).unwrap();
+    assert_eq!(time(), was);
+    deploy(&test);
+    assert_ne!(live(&test), first);
+    let there = test.root("opt/shop/current/data/pages.txt");
+    assert_eq!(read_to_string(there).unwrap(), "one\nTWO\n");
 }

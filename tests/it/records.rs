@@ -30,7 +30,7 @@ fn kept(format: u32) -> [(&'static str, &'static [u8]); 6] {
     ]
 }
 
-fn book(test: &Test) -> Book {
+pub(crate) fn book(test: &Test) -> Book {
     let name = Name::parse("shop").expect("a name");
     Book::new(&Root::new(&test.root("")), &Layout::new(&name))
 }
