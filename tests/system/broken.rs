@@ -47,7 +47,7 @@ pub fn failing_upgrade_is_put_back_and_marked(machine: &Machine) {
 }
 
 /// The old release, whole: files, answers, processes, nothing beside it.
-fn is_untouched(machine: &Machine, first: &str, before: &str, when: &str) {
+pub fn is_untouched(machine: &Machine, first: &str, before: &str, when: &str) {
     assert_eq!(installed(machine), before, "{when}");
     assert_eq!(machine.get(WEB), "200 1.0", "{when}");
     assert_eq!(runs(machine, "demo-web.service"), first, "{when}");

@@ -34,6 +34,7 @@ mod hooks;
 mod load;
 mod lock;
 mod machine;
+mod manager;
 mod mistakes;
 mod overlap;
 mod package;
@@ -111,6 +112,8 @@ const TESTS: &[Test] = tests![
     remove::what_is_mounted_or_deep_is_dealt_with,
     rollback::rollback_brings_back_code_units_and_timers,
     rollback::rollback_by_name_and_twice,
+    manager::a_restart_that_did_nothing_is_no_success,
+    manager::a_service_on_another_release_is_named,
     hooks::a_release_that_loops_later_is_taken_back,
     hooks::hooks_run_once_and_stop_or_undo_a_deploy,
     hooks::jobs_headers_and_json_are_checked,

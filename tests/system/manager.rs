@@ -1,0 +1,65 @@
+//! A service manager that does not do what it is told, or fails.
+
+use crate::broken::is_untouched;
+use crate::demo::{UNITS, demo, installed, runs};
+use crate::machine::{Machine, Out};
+
+const SHIM: &str = "/root/shim/systemctl";
+/// How many calls there were since it was emptied: a line each.
+const CALLS: &str = "/root/shim/calls";
+
+/// Puts a `systemctl` of ours before the real one: a line of shell that may end it first.
+fn shim(machine: &Machine, line: &str) {
+    let text = format!("#!/bin/sh\n{line}\nexec /usr/bin/systemctl \"$@\"\n");
+    machine.write(SHIM, &text, 0o755);
+    machine.write(CALLS, "", 0o644);
+}
+
+/// Deploys what was written, with the `systemctl` of ours.
+fn deploy(machine: &Machine) -> Out {
+    machine.sh("PATH=/root/shim:$PATH robotctl --manifest /root/demo/robot.toml deploy --apply")
+}
+
+/// A restart that was reported and never happened is found out: what runs is asked of the kernel.
+pub fn a_restart_that_did_nothing_is_no_success(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    let before = installed(machine);
+    shim(
+        machine,
+        "[ \"$*\" = 'restart -- demo-worker.service' ] && echo >> /root/shim/calls && exit 0",
+    );
+    demo("2.0").write(machine);
+    deploy(machine)
+        .exits(3)
+        .says("`demo-worker.service`: it runs 1.0-")
+        .says(&format!("{first} is back and healthy"));
+    assert_eq!(machine.read(CALLS), "\n", "it was asked once");
+    is_untouched(machine, &first, &before, "after the restart that was none");
+}
+
+/// A service that came up on another release than the live one is told by name.
+pub fn a_service_on_another_release_is_named(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    let second = demo("2.0").deployed(machine);
+    let conf = format!("{UNITS}/demo-worker.service.d/05-execstart.conf");
+    let text = machine.read(&conf);
+    let current = "BindReadOnlyPaths=/opt/demo/current\n";
+    assert!(text.contains(current), "{text}");
+    let other = format!("BindReadOnlyPaths=/opt/demo/releases/{first}:/opt/demo/current\n");
+    machine.write(&conf, &text.replace(current, &other), 0o644);
+    let again = "systemctl daemon-reload && systemctl restart demo-worker.service";
+    machine.ok(again);
+    assert_eq!(runs(machine, "demo-worker.service"), first);
+    let status = machine.robotctl("status").exits(0);
+    status.says(&format!("{first}  runs another release than the live one"));
+    machine
+        .robotctl("doctor")
+        .exits(1)
+        .says(&format!(
+            "`demo-worker.service` runs {first}, it should run {second}"
+        ))
+        .says("hint: sudo systemctl restart demo-worker.service");
+    machine.write(&conf, &text, 0o644);
+    machine.ok(again);
+    machine.robotctl("doctor").exits(0);
+}
