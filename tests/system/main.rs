@@ -112,6 +112,7 @@ const TESTS: &[Test] = tests![
     remove::what_is_mounted_or_deep_is_dealt_with,
     rollback::rollback_brings_back_code_units_and_timers,
     rollback::rollback_by_name_and_twice,
+    rollback::a_rollback_that_fails_ends_where_it_began,
     manager::a_restart_that_did_nothing_is_no_success,
     manager::a_service_on_another_release_is_named,
     hooks::a_release_that_loops_later_is_taken_back,

@@ -122,3 +122,34 @@ pub fn rollback_by_name_and_twice(machine: &Machine) {
     machine.robotctl("history").exits(0).says("is live");
     machine.robotctl("doctor").exits(0);
 }
+
+/// A rollback to a release that no longer works ends where it began.
+pub fn a_rollback_that_fails_ends_where_it_began(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    let second = demo("2.0").deployed(machine);
+    let before = installed(machine);
+    // Seen after the switch, and before it. Other releases have the same files under their own names.
+    for (damage, why) in [
+        ("mv fault whole && printf sick > fault", "it answers 503"),
+        ("rm app.py", "did not start"),
+    ] {
+        machine.ok(&format!("cd /opt/demo/releases/{first} && {damage}"));
+        machine
+            .robotctl("rollback")
+            .exits(3)
+            .says(&format!(
+                "demo {first} failed, {second} is back and healthy"
+            ))
+            .says(why);
+        assert_eq!(current(machine), second, "{damage}");
+        assert_eq!(installed(machine), before, "{damage}");
+        assert_eq!(machine.get(WEB), "200 2.0", "{damage}");
+        for unit in ["demo-web.service", "demo-worker.service"] {
+            assert_eq!(runs(machine, unit), second, "{damage}");
+        }
+        let beside = "systemctl list-units --all --plain --no-legend --type=service '*standin*'";
+        assert_eq!(machine.ok(beside), "", "{damage}");
+        machine.robotctl("doctor").exits(0);
+    }
+    assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
+}
