@@ -1,6 +1,6 @@
 //! Releases that fail: refused before anything changes, or put back.
 
-use crate::demo::{UNITS, WEB, demo, installed, runs};
+use crate::demo::{UNITS, WEB, current, demo, installed, runs};
 use crate::machine::Machine;
 
 pub fn failing_upgrade_is_put_back_and_marked(machine: &Machine) {
@@ -235,4 +235,45 @@ pub fn units_of_others_are_not_held_against_it(machine: &Machine) {
     bad.web = "[service.web.sandbox]\ndirectives = { Colour = \"blue\" }";
     let out = bad.deploy(machine).exits(2);
     out.says("does not understand").says("Colour");
+}
+
+/// When neither the new release nor the one before it works, it is said, after one try of each.
+pub fn when_no_release_works_a_person_is_told(machine: &Machine) {
+    let tables = "[service.late]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\n\
+                  exec-start-pre = [[\"/usr/bin/printenv\", \"SWITCH\"]]\n";
+    machine.write("/etc/demo/env", "SWITCH=on\n", 0o600);
+    let mut first = demo("1.0");
+    first.tables = tables;
+    let first = first.deployed(machine);
+    let before = installed(machine);
+    machine.write("/etc/demo/env", "", 0o600);
+    let mut second = demo("2.0");
+    second.tables = tables;
+    second.web = "pre-check = false";
+    second
+        .deploy(machine)
+        .exits(4)
+        .says("what was put back is not healthy: `demo-late.service`")
+        .says("hint: look at `sudo robotctl status`")
+        .says("the cause was: `demo-late.service` did not start");
+    assert_eq!(current(machine), first);
+    assert_eq!(installed(machine), before);
+    assert_eq!(machine.get(WEB), "200 1.0");
+    assert_eq!(runs(machine, "demo-worker.service"), first);
+    let history = machine.robotctl("history").exits(0).stdout;
+    for (event, count) in [("  deployed  ", 1), ("  failed  ", 1), ("  put-back  ", 1)] {
+        assert_eq!(history.matches(event).count(), count, "{event}: {history}");
+    }
+    machine
+        .robotctl("recover")
+        .exits(0)
+        .says("nothing to recover");
+    machine
+        .robotctl("doctor")
+        .exits(1)
+        .says("demo-late.service");
+    machine.write("/etc/demo/env", "SWITCH=on\n", 0o600);
+    machine.ok("systemctl restart demo-late.service");
+    assert_eq!(runs(machine, "demo-late.service"), first);
+    machine.robotctl("doctor").exits(0);
 }

@@ -94,6 +94,7 @@ const TESTS: &[Test] = tests![
     overlap::who_says_ready_too_early_is_waited_for,
     doctor::each_fault_is_found_with_its_hint,
     broken::failing_upgrade_is_put_back_and_marked,
+    broken::when_no_release_works_a_person_is_told,
     broken::going_back_starts_nothing_that_did_not_run,
     broken::units_of_others_are_not_held_against_it,
     broken::failing_first_deploy_leaves_nothing,
