@@ -63,32 +63,40 @@ pub fn precheck(
     let lines = failed.and_then(|at| copies.get(at));
     let lines = lines.map(|one| work.host.systemd.last_lines(&one.unit, 8));
     let lines = lines.unwrap_or_default();
-    take_away(work.host, app, &copies)?;
-    match tried {
-        Ok(verdicts) => {
-            for verdict in &verdicts {
-                let about = About {
-                    release: Some(&plan.to),
-                    unit: Some(&verdict.unit),
-                };
-                let text = format!("pre-check: {}, {} ms", verdict.check, verdict.millis);
-                work.tell("info", "pre-checked", about, &text);
-            }
-            Ok(())
-        }
-        Err((at, error)) => Err(Refusal {
-            message: format!(
-                "{} failed its pre-check, nothing was changed: service `{}`: {}\n    {}",
-                plan.to,
-                copies.get(at).map_or("", |one| one.service.name.as_str()),
-                advised(format!("{error:#}"), &lines),
-                lines.join("\n    ")
+    let tried = tried.map_err(|(at, error)| {
+        format!(
+            "{} failed its pre-check, nothing was changed: service `{}`: {}\n    {}",
+            plan.to,
+            copies.get(at).map_or("", |one| one.service.name.as_str()),
+            advised(format!("{error:#}"), &lines),
+            lines.join("\n    ")
+        )
+    });
+    if let Err(error) = take_away(work.host, app, &copies) {
+        let cause = tried.err().map(|why| format!("; the cause was: {why}"));
+        return Err(Refusal {
+            message: format!("what tried {} is still there: {error:#}", plan.to),
+            hint: format!(
+                "once systemd does as it is told: sudo robotctl recover{}",
+                cause.unwrap_or_default()
             ),
-            hint: "mend it and deploy again; `pre-check = false` in the manifest skips the trial"
-                .to_owned(),
         }
-        .into()),
+        .into());
     }
+    let verdicts = tried.map_err(|message| Refusal {
+        message,
+        hint: "mend it and deploy again; `pre-check = false` in the manifest skips the trial"
+            .to_owned(),
+    })?;
+    for verdict in &verdicts {
+        let about = About {
+            release: Some(&plan.to),
+            unit: Some(&verdict.unit),
+        };
+        let text = format!("pre-check: {}, {} ms", verdict.check, verdict.millis);
+        work.tell("info", "pre-checked", about, &text);
+    }
+    Ok(())
 }
 
 /// The copies to try, and a word on each service that should be tried and is not.
@@ -312,13 +320,18 @@ fn started(host: &Host, app: &App, one: &Second<'_>) -> Result<()> {
     })
 }
 
+/// Stops the copies and removes them. What does not stop keeps its files: by them a sweep finds it.
 fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
     let mut units = Vec::new();
     for one in copies {
         units.push(one.unit.clone());
         units.extend(app.socket_units(&one.copy));
     }
-    host.systemd.stop(&units).ok();
+    if let Err(error) = host.systemd.stop(&units)
+        && !are_down(host, &units)
+    {
+        return Err(error);
+    }
     host.systemd.reset_failed(&units);
     for one in copies {
         remove_units(host, &one.tree)?;
@@ -335,6 +348,13 @@ fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
         }
     }
     host.systemd.daemon_reload()
+}
+
+/// Whether none of these runs any more, as far as anybody can tell.
+fn are_down(host: &Host, units: &[String]) -> bool {
+    let down = |state: &UnitState| matches!(state.get("ActiveState"), "inactive" | "failed");
+    let states = host.systemd.show(units);
+    states.is_ok_and(|states| states.iter().all(down))
 }
 
 /// The administrator's own drop-ins of a unit: a copy of it must obey them too.
