@@ -30,7 +30,7 @@ fn killed(machine: &Machine, call: &str, nth: usize, arguments: &str) -> bool {
 }
 
 /// The old release, exactly: its files and no others, its link, its processes.
-fn is_whole(machine: &Machine, release: &str, version: &str, files: &str, when: &str) {
+pub fn is_whole(machine: &Machine, release: &str, version: &str, files: &str, when: &str) {
     assert_eq!(current(machine), release, "{when}");
     assert_eq!(installed(machine), files, "{when}");
     assert_eq!(machine.get(WEB), format!("200 {version}"), "{when}");
@@ -47,7 +47,7 @@ fn is_whole(machine: &Machine, release: &str, version: &str, files: &str, when: 
 }
 
 /// The release of a try: with a unit more and one changed, so that files come, change and go.
-fn next(version: &str) -> crate::demo::Demo {
+pub fn next(version: &str) -> crate::demo::Demo {
     let mut next = demo(version);
     next.web = "limits = { tasks-max = 50 }";
     next.tables = "[service.extra]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\n";

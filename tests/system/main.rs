@@ -73,6 +73,7 @@ macro_rules! tests {
 /// Every test; the longest first, so that the two lanes end at about the same time.
 const TESTS: &[Test] = tests![
     crash::killed_anywhere_it_ends_in_the_old_release,
+    manager::a_manager_that_fails_leaves_no_release_half_live,
     package::it_is_installed_used_removed_and_purged,
     package::apt_waits_for_a_deploy,
     package::other_apps_outlive_the_package,

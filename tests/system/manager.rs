@@ -1,8 +1,10 @@
 //! A service manager that does not do what it is told, or fails.
 
 use crate::broken::is_untouched;
-use crate::demo::{UNITS, demo, installed, runs};
+use crate::crash::{is_whole, next};
+use crate::demo::{UNITS, current, demo, installed, runs};
 use crate::machine::{Machine, Out};
+use std::collections::BTreeMap;
 
 const SHIM: &str = "/root/shim/systemctl";
 /// How many calls there were since it was emptied: a line each.
@@ -62,4 +64,61 @@ pub fn a_service_on_another_release_is_named(machine: &Machine) {
     machine.write(&conf, &text, 0o644);
     machine.ok(again);
     machine.robotctl("doctor").exits(0);
+}
+
+/// Which calls are struck: a name, those that count, how long it fails, and every how many-th.
+const STRIKES: [(&str, &str, &str, usize); 3] = [
+    ("look", "[ \"$1\" = show ]", "-eq", 3),
+    ("verb", "[ \"$1\" != show ]", "-eq", 1),
+    // Nothing can be ended without it; then `recover` does, later.
+    ("ever", "true", "-ge", 6),
+];
+
+/// Whichever call of the service manager fails, a deploy ends in the old release or the new one.
+pub fn a_manager_that_fails_leaves_no_release_half_live(machine: &Machine) {
+    let old = demo("1.0").deployed(machine);
+    let files = installed(machine);
+    let mut ends = BTreeMap::new();
+    for (how, counts, test, stride) in STRIKES {
+        for nth in (1..).step_by(stride) {
+            let strike = format!(
+                "{counts} && echo \"$*\" >> {CALLS} && \
+                 [ $(wc -l < {CALLS}) {test} {nth} ] && echo struck >&2 && exit 1"
+            );
+            shim(machine, &strike);
+            next(&format!("2.{how}.{nth}")).write(machine);
+            let out = deploy(machine);
+            let calls = machine.read(CALLS);
+            let Some(call) = calls.lines().nth(nth - 1) else {
+                out.exits(0);
+                break;
+            };
+            let when = format!("{how} {nth}: {call}");
+            *ends.entry((how, out.code)).or_insert(0) += 1;
+            match out.code {
+                0 => {
+                    assert_ne!(current(machine), old, "{when}: {out}");
+                    machine.robotctl("doctor").exits(0);
+                    machine.robotctl("rollback").exits(0);
+                }
+                2 | 3 if !out.stderr.contains("sudo robotctl recover") => {}
+                2..=4 => drop(machine.robotctl("recover").exits(0)),
+                _ => panic!("{when}: {out}"),
+            }
+            is_whole(machine, &old, "1.0", &files, &when);
+            machine.robotctl("doctor").exits(0);
+        }
+        machine.robotctl("rollback").exits(0);
+        is_whole(machine, &old, "1.0", &files, how);
+    }
+    machine.note(&format!("ends of struck deploys: {ends:?}"));
+    for end in [
+        ("look", 2),
+        ("verb", 2),
+        ("verb", 3),
+        ("ever", 2),
+        ("ever", 4),
+    ] {
+        assert!(ends.contains_key(&end), "{end:?}: {ends:?}");
+    }
 }
