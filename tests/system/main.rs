@@ -112,6 +112,8 @@ const TESTS: &[Test] = tests![
     builds::a_build_ends_with_its_robotctl,
     builds::a_build_that_was_left_is_stopped,
     remove::what_is_mounted_or_deep_is_dealt_with,
+    remove::prune_that_sees_no_processes_removes_nothing,
+    remove::prune_leaves_the_release_of_a_job_under_way,
     rollback::rollback_brings_back_code_units_and_timers,
     rollback::rollback_by_name_and_twice,
     rollback::a_rollback_that_fails_ends_where_it_began,

@@ -1,7 +1,8 @@
 //! Taking the app away.
 
-use crate::demo::{WEB, demo};
-use crate::machine::Machine;
+use crate::demo::{WEB, current, demo, runs};
+use crate::machine::{Machine, until};
+use std::time::Duration;
 
 pub fn remove_and_purge_leave_nothing(machine: &Machine) {
     let nothing_runs = || {
@@ -90,4 +91,68 @@ pub fn prune_leaves_what_a_process_uses(machine: &Machine) {
     ));
     machine.robotctl("prune --keep 1").exits(0);
     assert_eq!(releases(), "3.0 4.0");
+}
+
+/// Who does not see every process cannot tell what is used, and removes nothing.
+pub fn prune_that_sees_no_processes_removes_nothing(machine: &Machine) {
+    for version in ["1.0", "2.0", "3.0"] {
+        demo(version).deployed(machine);
+    }
+    let releases = || machine.ok("ls /opt/demo/releases | cut -d - -f 1 | xargs");
+    let run =
+        "systemd-run --quiet --collect --wait --pipe -p CapabilityBoundingSet=~CAP_SYS_PTRACE";
+    // Root's group sees what is invisible to others, but not what it may not trace.
+    let hidden = format!("{run} -p ProtectProc=ptraceable");
+    let pids = machine.ok(&format!("{hidden} ls /proc"));
+    assert!(!pids.lines().any(|name| name == "1"), "{pids}");
+    machine
+        .sh(&format!("{hidden} robotctl prune --keep 2"))
+        .exits(2)
+        .says("the processes of this host are hidden from `robotctl`: nothing was removed");
+    // It sees that they are there, and not what they use.
+    machine
+        .sh(&format!("{run} robotctl prune --keep 2"))
+        .exits(0)
+        .says("may use it")
+        .says("demo: nothing was removed");
+    assert_eq!(releases(), "1.0 2.0 3.0");
+    machine.robotctl("releases").exits(0).says("demo 1.0-");
+    machine.robotctl("prune --keep 2").exits(0);
+    assert_eq!(releases(), "2.0 3.0");
+}
+
+/// A job that is under way goes on, on its release, which stays until it has ended.
+pub fn prune_leaves_the_release_of_a_job_under_way(machine: &Machine) {
+    let with_job = |version: &str| {
+        let mut demo = demo(version);
+        demo.tables = "[service.long]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"oneshot\"\n\
+                       timer = { calendar = \"yearly\" }\n";
+        demo.deployed(machine)
+    };
+    let first = with_job("1.0");
+    let unit = "demo-long.service";
+    machine.ok(&format!("systemctl start --no-block {unit}"));
+    // From its program on, it is the job, and no longer systemd on its way to it.
+    until("the job is under way", Duration::from_secs(20), || {
+        machine.property(unit, "MainPID") != "0"
+            && machine.sh("pgrep -f 'app.py worke[r]' | wc -l").stdout == "2\n"
+    });
+    let pid = machine.property(unit, "MainPID");
+    let (second, third) = (with_job("2.0"), with_job("3.0"));
+    assert_eq!(machine.property(unit, "MainPID"), pid, "it goes on");
+    assert_eq!(runs(machine, unit), first);
+    machine
+        .robotctl("prune --keep 2")
+        .exits(0)
+        .says(&format!("{first} stays: pid {pid} (`app.py`) uses it"));
+    assert!(machine.exists(&format!("/opt/demo/releases/{first}/app.py")));
+    machine.ok(&format!("systemctl stop {unit}"));
+    machine
+        .robotctl("prune --keep 2")
+        .exits(0)
+        .says("1 release removed");
+    assert!(!machine.exists(&format!("/opt/demo/releases/{first}")));
+    assert!(machine.exists(&format!("/opt/demo/releases/{second}")));
+    assert_eq!(current(machine), third);
+    machine.robotctl("doctor").exits(0);
 }
