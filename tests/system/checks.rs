@@ -69,6 +69,41 @@ pub fn a_check_that_hangs_is_over_in_time(machine: &Machine) {
     }
 }
 
+/// What accepts passes; what nobody answers at in time takes the release back, in its own words.
+pub fn addresses_that_nobody_accepts_at_are_told(machine: &Machine) {
+    let with = |version: &str, check: &'static str| {
+        let mut demo = demo(version);
+        demo.settle = check;
+        demo
+    };
+    let good = "200ms\" }, { tcp = \"127.0.0.1:8080\" }, { unix = \"/run/systemd/journal/stdout";
+    let first = with("1.0", good).deployed(machine);
+    let out = machine.robotctl("check").exits(0);
+    out.says("127.0.0.1:8080 accepts")
+        .says("/run/systemd/journal/stdout accepts");
+    let before = installed(machine);
+    for (check, said) in [
+        (
+            "200ms\" }, { within = \"1s\", tcp = \"127.0.0.1:9",
+            "`demo-web.service`: 127.0.0.1:9 accepts: Connection refused",
+        ),
+        (
+            "200ms\" }, { within = \"1s\", unix = \"/run/nobody.sock",
+            "`demo-web.service`: /run/nobody.sock accepts: No such file or directory",
+        ),
+    ] {
+        with("2.0", check)
+            .deploy(machine)
+            .exits(3)
+            .says(said)
+            .says(&format!("{first} is back and healthy"));
+        assert_eq!(current(machine), first);
+        assert_eq!(installed(machine), before);
+        is_tidy(machine);
+    }
+    machine.robotctl("doctor").exits(0);
+}
+
 /// A deploy that has begun, and whose words are read at its end.
 fn begin(machine: &Machine, demo: &crate::demo::Demo) -> Child {
     demo.write(machine);

@@ -124,6 +124,7 @@ const TESTS: &[Test] = tests![
     hooks::jobs_headers_and_json_are_checked,
     checks::a_check_that_hangs_is_over_in_time,
     checks::a_command_check_runs_as_its_service_in_its_sandbox,
+    checks::addresses_that_nobody_accepts_at_are_told,
     checks::who_does_not_want_to_wait_gets_the_release_before,
     traps::a_socket_that_a_crash_loop_killed_is_opened_again,
     traps::a_service_that_ignores_its_end_holds_nobody_up,
