@@ -1,6 +1,6 @@
 //! One robotctl an app.
 
-use crate::demo::{WEB, demo};
+use crate::demo::{WEB, current, demo};
 use crate::machine::{Machine, until};
 use std::time::Duration;
 
@@ -36,4 +36,34 @@ pub fn second_robotctl_is_told_who_works(machine: &Machine) {
     assert_eq!(machine.get(WEB), "200 1.0");
     machine.robotctl("history").exits(0).says("2.0-");
     machine.robotctl("doctor").exits(0);
+}
+
+/// The switch is not the end: while a hook after it runs, nobody else changes the app.
+pub fn nobody_works_beside_a_hook(machine: &Machine) {
+    demo("1.0").deployed(machine);
+    let gate = "/var/lib/demo/gate";
+    machine.ok(&format!("mkfifo --mode=666 {gate}"));
+    let mut second = demo("2.0");
+    second.tables = "[hooks]\nafter-switch = [[\"/bin/sh\", \"-c\", \
+                     \"touch /var/lib/demo/here && read go < /var/lib/demo/gate\"]]\n";
+    let mut first = second.begin(machine);
+    until("the hook runs", Duration::from_secs(20), || {
+        machine.exists("/var/lib/demo/here")
+    });
+    let switched = current(machine);
+    assert!(switched.starts_with("2.0-"), "{switched}");
+    let pid = machine.ok("pgrep --oldest --exact robotctl");
+    for command in ["rollback", "remove", "prune"] {
+        machine
+            .robotctl(command)
+            .exits(5)
+            .says("another `robotctl` works on this app")
+            .says(&format!("deploying (pid {pid})"));
+    }
+    assert_eq!(current(machine), switched);
+    machine.ok(&format!("echo > {gate}"));
+    assert!(first.wait().unwrap().success(), "the deploy");
+    assert_eq!(machine.get(WEB), "200 2.0");
+    machine.robotctl("rollback").exits(0);
+    assert_eq!(machine.get(WEB), "200 1.0");
 }

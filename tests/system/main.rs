@@ -145,6 +145,7 @@ const TESTS: &[Test] = tests![
     admin::masked_disabled_and_stopped_stay_so,
     admin::drop_in_of_the_administrator_wins,
     lock::second_robotctl_is_told_who_works,
+    lock::nobody_works_beside_a_hook,
     deploy::first_deploy_is_healthy_and_repeats_as_nothing,
     remove::remove_and_purge_leave_nothing,
 ];
