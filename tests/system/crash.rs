@@ -171,11 +171,16 @@ fn is_proven(machine: &Machine) -> bool {
     !journal.is_empty() && journal == field("state.json", "change")
 }
 
-pub fn power_cut_in_a_change_is_ended_before_services_start(machine: &Machine) {
+/// Has interrupted changes ended at boot, as the package does.
+fn with_recovery(machine: &Machine) {
     let unit =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd/robotctl-recover.service");
     machine.copy_in(&unit, "/usr/lib/systemd/system/");
     machine.ok("systemctl enable --quiet robotctl-recover.service");
+}
+
+pub fn power_cut_in_a_change_is_ended_before_services_start(machine: &Machine) {
+    with_recovery(machine);
     let old = demo("1.0").deployed(machine);
     let files = installed(machine);
     // An unrelated power cut: all is up again.
@@ -208,4 +213,48 @@ pub fn power_cut_in_a_change_is_ended_before_services_start(machine: &Machine) {
     machine.robotctl("doctor").exits(0);
     machine.robotctl("rollback").exits(0);
     is_whole(machine, &old, "1.0", &files, "rollback after all that");
+}
+
+/// Notes at the end of a boot how the recovery went, and forgets it: a machine on which a unit has
+/// failed does not count as up.
+const NOTES: &str = "[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'systemctl show --property=Result UNIT > /root/noted; systemctl reset-failed UNIT'
+[Install]
+WantedBy=multi-user.target
+";
+
+/// A change whose journal cannot be read is nobody's to end, and keeps nothing else down.
+pub fn a_recovery_that_fails_at_boot_holds_nobody_up(machine: &Machine) {
+    with_recovery(machine);
+    let first = demo("1.0").deployed(machine);
+    let (unit, note) = (
+        "robotctl-recover.service",
+        "/etc/systemd/system/note.service",
+    );
+    machine.write(note, &NOTES.replace("UNIT", unit), 0o644);
+    machine.ok("systemctl enable --quiet note.service");
+    let journal = "/var/lib/robotctl/demo/journal.json";
+    machine.write(journal, "{ \"step\": \"swit", 0o600);
+    machine.cut_power();
+    assert_eq!(machine.read("/root/noted"), "Result=exit-code\n");
+    assert_eq!(machine.get(WEB), "200 1.0");
+    assert_eq!(machine.property(unit, "WantedBy"), "sysinit.target");
+    for kind in ["RequiredBy", "RequisiteOf", "BoundBy"] {
+        assert_eq!(machine.property(unit, kind), "", "{kind}");
+    }
+    machine.sh(&format!("systemctl start {unit}")).exits(1);
+    assert_eq!(machine.property(unit, "ActiveState"), "failed");
+    machine.ok("systemctl restart demo.target demo-web.service");
+    assert_eq!(machine.get(WEB), "200 1.0");
+    assert_eq!(machine.property("demo.target", "ActiveState"), "active");
+    machine
+        .robotctl("doctor")
+        .exits(1)
+        .says(&format!("`{journal}` cannot be read"))
+        .says(&format!("hint: sudo mv {journal} {journal}.damaged"));
+    machine.ok(&format!("mv {journal} {journal}.damaged"));
+    machine.robotctl("doctor").exits(0);
+    assert_eq!(runs(machine, "demo-web.service"), first);
+    machine.ok(&format!("systemctl start {unit}"));
 }

@@ -114,6 +114,7 @@ const TESTS: &[Test] = tests![
     remove::what_is_mounted_or_deep_is_dealt_with,
     remove::prune_that_sees_no_processes_removes_nothing,
     remove::prune_leaves_the_release_of_a_job_under_way,
+    crash::a_recovery_that_fails_at_boot_holds_nobody_up,
     rollback::rollback_brings_back_code_units_and_timers,
     rollback::rollback_by_name_and_twice,
     rollback::a_rollback_that_fails_ends_where_it_began,
