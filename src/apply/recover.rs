@@ -243,3 +243,78 @@ fn reopen(systemd: &crate::host::Systemd, unit: &str) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::removed;
+    use crate::record::{FORMAT, FileChange, Journal, State, Step, Stored, UnitChanges};
+
+    /// What is stopped when a change goes back: the app's own units that came with it, and nothing
+    /// of others that it only enables or adds to.
+    #[test]
+    fn only_units_that_came_with_the_change_go() {
+        let file = || Some(Stored::Text(0o644, String::new()));
+        let link = || {
+            Some(Stored::Link(
+                "/usr/lib/systemd/system/own.service".to_owned(),
+            ))
+        };
+        let units = "/usr/local/lib/systemd/system";
+        let files = [
+            (format!("{units}/shop-web.service"), None, file()),
+            (format!("{units}/shop-web.socket"), None, file()),
+            (format!("{units}/shop-job.timer"), None, file()),
+            (format!("{units}/shop.target"), None, file()),
+            // It was there, it was taken away, and it is one of many.
+            (format!("{units}/shop-api.service"), file(), file()),
+            (format!("{units}/shop-old.service"), file(), None),
+            (format!("{units}/shop-web-standin@.service"), None, file()),
+            // Links that enable a unit, drop-ins, and what is no unit.
+            (
+                format!("{units}/shop.target.wants/own.service"),
+                None,
+                link(),
+            ),
+            (
+                "/etc/systemd/system/multi-user.target.wants/own.service".to_owned(),
+                None,
+                link(),
+            ),
+            (format!("{units}/own.service.d/50-shop.conf"), None, file()),
+            (format!("{units}/shop.slice"), None, file()),
+            (
+                "/usr/local/lib/tmpfiles.d/shop.conf".to_owned(),
+                None,
+                file(),
+            ),
+        ];
+        let files = files.map(|(path, before, after)| FileChange {
+            path,
+            before,
+            after,
+        });
+        let journal = Journal {
+            format: FORMAT,
+            trace_id: "t".to_owned(),
+            operation: "deploy".to_owned(),
+            step: Step::Switching,
+            from: None,
+            link: None,
+            to: None,
+            files: files.into(),
+            units: UnitChanges::default(),
+            purge: false,
+            state_before: State::default(),
+            state_after: State::default(),
+        };
+        assert_eq!(
+            removed(&journal),
+            [
+                "shop-web.service",
+                "shop-web.socket",
+                "shop-job.timer",
+                "shop.target"
+            ]
+        );
+    }
+}
