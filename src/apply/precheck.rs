@@ -327,11 +327,7 @@ fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
         units.push(one.unit.clone());
         units.extend(app.socket_units(&one.copy));
     }
-    if let Err(error) = host.systemd.stop(&units)
-        && !are_down(host, &units)
-    {
-        return Err(error);
-    }
+    host.systemd.bring_down(&units)?;
     host.systemd.reset_failed(&units);
     for one in copies {
         remove_units(host, &one.tree)?;
@@ -348,13 +344,6 @@ fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
         }
     }
     host.systemd.daemon_reload()
-}
-
-/// Whether none of these runs any more, as far as anybody can tell.
-fn are_down(host: &Host, units: &[String]) -> bool {
-    let down = |state: &UnitState| matches!(state.get("ActiveState"), "inactive" | "failed");
-    let states = host.systemd.show(units);
-    states.is_ok_and(|states| states.iter().all(down))
 }
 
 /// The administrator's own drop-ins of a unit: a copy of it must obey them too.

@@ -43,7 +43,8 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
         if name.ends_with(".d") {
             host.root.remove_tree(&path)?;
         } else {
-            host.systemd.stop(&[name]).ok();
+            // By its file the next sweep finds what did not stop.
+            host.systemd.bring_down(&[name])?;
             host.root.remove_file(&path)?;
         }
     }

@@ -129,6 +129,18 @@ impl Systemd {
         self.verb(&["stop"], units)
     }
 
+    /// Stops units whose files are about to go: what still runs would run on without a name.
+    ///
+    /// # Errors
+    /// As [`Command::run`], when one of them is not down as far as anybody can tell.
+    pub fn bring_down(&self, units: &[String]) -> Result<()> {
+        let down = |state: &UnitState| matches!(state.get("ActiveState"), "inactive" | "failed");
+        self.stop(units).or_else(|error| match self.show(units) {
+            Ok(states) if states.iter().all(down) => Ok(()),
+            _ => Err(error),
+        })
+    }
+
     /// Stops units and waits until they are down, but nothing that requires them.
     ///
     /// # Errors

@@ -63,7 +63,7 @@ impl<'a> Errand<'a> {
     /// When a file cannot be removed.
     pub fn end(self) -> Result<()> {
         let unit = std::slice::from_ref(&self.unit);
-        self.host.systemd.stop(unit).ok();
+        self.host.systemd.bring_down(unit)?;
         self.host.systemd.reset_failed(unit);
         remove_units(self.host, &self.tree)?;
         self.host.systemd.daemon_reload()

@@ -120,6 +120,7 @@ const TESTS: &[Test] = tests![
     rollback::a_rollback_that_fails_ends_where_it_began,
     manager::a_restart_that_did_nothing_is_no_success,
     manager::a_service_on_another_release_is_named,
+    manager::a_copy_that_does_not_stop_is_found_again,
     hooks::a_release_that_loops_later_is_taken_back,
     hooks::hooks_run_once_and_stop_or_undo_a_deploy,
     hooks::jobs_headers_and_json_are_checked,

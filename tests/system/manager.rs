@@ -3,8 +3,9 @@
 use crate::broken::is_untouched;
 use crate::crash::{is_whole, next};
 use crate::demo::{UNITS, current, demo, installed, runs};
-use crate::machine::{Machine, Out};
+use crate::machine::{Machine, Out, until};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const SHIM: &str = "/root/shim/systemctl";
 /// How many calls there were since it was emptied: a line each.
@@ -121,4 +122,28 @@ pub fn a_manager_that_fails_leaves_no_release_half_live(machine: &Machine) {
     ] {
         assert!(ends.contains_key(&end), "{end:?}: {ends:?}");
     }
+}
+
+/// What a killed run left is not forgotten when it cannot be stopped: the next command finds it.
+pub fn a_copy_that_does_not_stop_is_found_again(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    let mut slow = demo("2.0");
+    slow.settle = "60s";
+    let mut deploy = slow.begin(machine);
+    let runs = "systemctl is-active --quiet demo-web-precheck.service";
+    let is_running = || machine.sh(runs).code == 0;
+    until("the copy runs", Duration::from_secs(20), is_running);
+    machine.ok("pkill --oldest --signal KILL --exact robotctl");
+    deploy.wait().unwrap();
+    shim(machine, "[ \"$1\" = stop ] && exit 1");
+    let recover = "PATH=/root/shim:$PATH robotctl --app demo recover";
+    machine
+        .sh(recover)
+        .says("leftovers of a killed run are still there");
+    assert!(is_running(), "it was stopped all the same");
+    machine.robotctl("recover").exits(0);
+    assert!(!is_running(), "nothing found it");
+    assert_eq!(current(machine), first);
+    demo("2.0").deployed(machine);
+    machine.robotctl("doctor").exits(0);
 }
