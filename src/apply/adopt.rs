@@ -19,12 +19,17 @@ pub fn linked(host: &Host, layout: &Layout) -> Result<Option<String>> {
         true => host.root.read_link(&current)?,
         false => None,
     };
-    Ok(target.and_then(|target| Layout::targeted(&target).map(str::to_owned)))
+    // As a person may have written it.
+    let own = format!("{}/", layout.opt());
+    let target = target
+        .as_deref()
+        .map(|it| it.strip_prefix(&own).unwrap_or(it));
+    Ok(target.and_then(|target| Layout::targeted(target).map(str::to_owned)))
 }
 
 /// Writes down what is live when the record of that was lost, and that of the release was not: else
 /// the next deploy would take a running app for a new one, and a failure would take it away. What
-/// had been live before is then told by the time at which releases were staged.
+/// had been live before are then the good releases that were staged before; pins are not told.
 ///
 /// # Errors
 /// When a record cannot be read or written.
@@ -36,16 +41,20 @@ pub fn adopt(work: &Work<'_>, layout: &Layout) -> Result<()> {
         return Ok(());
     };
     let is_there = work.host.root.meta(&layout.release(&live))?.is_some();
-    if !is_there || work.book.release(&live)?.is_none() {
+    let Some(record) = work.book.release(&live)?.filter(|_| is_there) else {
         return Ok(());
+    };
+    if record.mark == Mark::Staged {
+        return Ok(()); // Its change was cut off: nothing was started, or nothing was proven.
     }
     let mut before = Vec::new();
     for id in work.book.releases()? {
-        if let Some(record) = work.book.release(&id)?
-            && record.mark == Mark::Good
-            && id != live
+        // A record that cannot be read is in nobody's way.
+        if let Ok(Some(other)) = work.book.release(&id)
+            && other.mark == Mark::Good
+            && other.staged < record.staged
         {
-            before.push((record.staged, id));
+            before.push((other.staged, id));
         }
     }
     before.sort();

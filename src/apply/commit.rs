@@ -3,7 +3,7 @@
 use super::{About, Sick, Work, daemons, recover};
 use crate::record::{Journal, Mark, State};
 use crate::verify::verify;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 /// The state says that the new release is healthy: so does its record now, and the change is over.
 /// For recovery, which may repeat it.
@@ -79,6 +79,9 @@ pub(super) fn back(work: &Work<'_>, journal: &mut Journal, blame: Option<&str>) 
 
 /// Whether what was put back answers as it did.
 fn healthy(work: &Work<'_>, journal: &Journal) -> Result<()> {
+    if let (None, Some(link)) = (&journal.from, &journal.link) {
+        bail!("`current` leads to `{link}` again, and nothing is recorded of it");
+    }
     let Some(from) = journal.from.as_ref().filter(|_| !work.host.is_offline()) else {
         return Ok(());
     };
@@ -143,9 +146,9 @@ pub(super) fn finish_back(work: &Work<'_>, journal: &Journal) -> Result<()> {
     let state: &State = &journal.state_before;
     work.book.set_state(state)?;
     work.book.clear_journal()?;
-    let id = state.live.as_deref().unwrap_or("nothing");
+    let id = journal.ran().unwrap_or("nothing");
     let about = About {
-        release: state.live.as_deref(),
+        release: journal.ran(),
         unit: None,
     };
     work.tell("warning", "put-back", about, &format!("{id} is live again"));

@@ -44,7 +44,8 @@ use commit::{Back, back, close, commit, finish_back};
 use health::{Sick, daemons};
 
 /// Events that the app's own history keeps; the systemd journal gets all of them.
-const KEPT: [&str; 8] = [
+const KEPT: [&str; 9] = [
+    "adopted",
     "deployed",
     "failed",
     "pinned",

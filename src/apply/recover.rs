@@ -84,7 +84,7 @@ fn end(work: &Work<'_>, mode: RecoveryMode) -> Result<Recovered> {
             turn_back(work, &mut journal)?;
             revert(work, &journal, mode)?;
             finish_back(work, &journal)?;
-            Ok(Recovered::Old(journal.from))
+            Ok(Recovered::Old(journal.ran().map(str::to_owned)))
         }
     }
 }

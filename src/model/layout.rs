@@ -60,7 +60,8 @@ impl Layout {
 
     /// The release that such a text names.
     pub fn targeted(target: &str) -> Option<&str> {
-        target.strip_prefix("releases/")
+        let id = target.strip_prefix("releases/")?.trim_end_matches('/');
+        (!matches!(id, "" | "." | "..") && !id.contains('/')).then_some(id)
     }
 
     /// `/var/lib/<app>`

@@ -1,7 +1,7 @@
 //! Marks that outlive their releases: what failed once is not tried again by itself, also when a
 //! prune has taken it.
 
-use super::{Book, FORMAT, Mark};
+use super::{Book, Damaged, FORMAT, Mark};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ impl Book {
                 Mark::Good | Mark::Staged => None,
             });
         }
-        let gone = self.failures()?.releases.into_iter();
+        let gone = self.legible()?.releases.into_iter();
         let mut gone = gone.filter(|(gone, _)| gone == id);
         Ok(gone.next().map(|(_, why)| why))
     }
@@ -45,7 +45,7 @@ impl Book {
         let Some(record) = self.release(id)? else {
             return Ok(());
         };
-        let mut all = self.failures()?;
+        let mut all = self.legible()?;
         let there = all.releases.len();
         all.releases.retain(|(gone, _)| gone != id);
         match record.mark {
@@ -62,5 +62,14 @@ impl Book {
 
     pub(super) fn failures(&self) -> Result<Failed> {
         Ok(self.read(FILE)?.unwrap_or_default())
+    }
+
+    /// What can be read of them: `doctor` tells of a file that is damaged, and it holds nobody up.
+    fn legible(&self) -> Result<Failed> {
+        self.failures()
+            .or_else(|error| match error.is::<Damaged>() {
+                true => Ok(Failed::default()),
+                false => Err(error),
+            })
     }
 }

@@ -162,7 +162,11 @@ impl Book {
     /// # Errors
     /// [`Newer`] names the file.
     pub fn readable(&self) -> Result<()> {
-        for read in [self.state().map(drop), self.journal().map(drop)] {
+        for read in [
+            self.state().map(drop),
+            self.journal().map(drop),
+            self.failures().map(drop),
+        ] {
             if let Err(error) = read
                 && error.is::<Newer>()
             {

@@ -118,6 +118,8 @@ pub fn sweep(host: &Host, book: &Book, layout: &Layout) -> Result<()> {
     }
     for id in book.begun()? {
         if !is_there(&id)? {
+            // Somebody has removed it by hand: that it failed still counts.
+            let _ = book.remember_mark(&id);
             book.forget(&id)?;
         }
     }

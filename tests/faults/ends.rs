@@ -32,7 +32,7 @@ pub(crate) const CASES: [(&str, Case); 10] = [
     ),
 ];
 
-const LINK: &str = "/opt/demo/current";
+pub(crate) const LINK: &str = "/opt/demo/current";
 
 /// The calls of a deploy on the tree as it is, which is then as it was.
 pub(crate) fn calls(place: &Place<'_>, version: u32) -> Result<Vec<Point>, String> {

@@ -1,16 +1,17 @@
 //! Records that are lost or older than the host: nothing that is live may be taken for anything else.
 
 use super::bench::{Place, words};
-use super::ends::{calls, naming};
+use super::ends::{LINK, calls, naming};
+use super::halfway::after;
 use super::points::{Fault, strike};
 use super::regressions::{Case, deployed, live, refused, same};
-use super::seen::Seen;
+use super::seen::{Seen, record};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-pub(crate) const CASES: [(&str, Case); 5] = [
+pub(crate) const CASES: [(&str, Case); 6] = [
     (
         "prune keeps what the link names, whatever the records say",
         linked,
@@ -22,6 +23,10 @@ pub(crate) const CASES: [(&str, Case); 5] = [
     (
         "a lost state is told by the link, and a rollback knows the way",
         state,
+    ),
+    (
+        "a first deploy that was cut off is not taken for live",
+        cut_off,
     ),
     (
         "a deploy that fails keeps the live release of which no record tells",
@@ -44,10 +49,18 @@ fn linked(place: &Place<'_>) -> Result<(), String> {
         deployed(place, version)?;
     }
     let link = place.root.join("opt/demo/current");
-    fs::remove_file(&link).unwrap();
-    symlink(format!("releases/{first}"), &link).unwrap();
-    place.must(&words(&["prune", "--keep", "1"]))?;
-    same(&link.join("bin/run").exists(), &true)?;
+    // As people write it.
+    for text in [
+        format!("releases/{first}"),
+        format!("releases/{first}/"),
+        format!("/opt/demo/releases/{first}"),
+    ] {
+        fs::remove_file(&link).unwrap();
+        symlink(&text, &link).unwrap();
+        place.must(&words(&["prune", "--keep", "1"]))?;
+        same(&release(place, &first).exists(), &true)
+            .map_err(|wrong| format!("{text}: {wrong}"))?;
+    }
     // That it prunes at all.
     same(&Seen::at(&place.root).releases.len(), &3)
 }
@@ -90,7 +103,29 @@ fn state(place: &Place<'_>) -> Result<(), String> {
     same(&live(place)?, &second)?;
     fs::remove_file(&state).unwrap();
     place.must(&words(&["rollback"]))?;
+    same(&live(place)?, &first)?;
+    // What was left behind is not what was there before.
+    fs::remove_file(&state).unwrap();
+    refused(&place.run(&words(&["rollback"])))?;
     same(&live(place)?, &first)
+}
+
+/// A first deploy that was cut off, and its journal is lost too: nothing of it was proven.
+fn cut_off(place: &Place<'_>) -> Result<(), String> {
+    let found = calls(place, 1)?;
+    strike(
+        place,
+        &place.deploy(1),
+        after(&found, &format!("{LINK}\""))?,
+        Fault::Kill,
+    )?;
+    fs::remove_file(place.root.join("var/lib/robotctl/demo/journal.json")).unwrap();
+    let first = deployed(place, 1)?;
+    let record = record(
+        &place.root,
+        &format!("var/lib/robotctl/demo/releases/{first}.json"),
+    );
+    same(&record["mark"].as_str(), &Some("good"))
 }
 
 /// What the deploy finds there already is not its own to take away.
@@ -121,6 +156,8 @@ fn put_back(place: &Place<'_>) -> Result<(), String> {
         super::bench::copy_tree(&place.root, &keep);
         let ran = strike(place, &place.deploy(2), point, fault)?;
         same(&(ran.code == Some(0)), &false)?;
+        // Or else nothing was to be put back.
+        same(&(link() == text), &(fault != Fault::Kill))?;
         place.must(&words(&["recover"]))?;
         same(&link(), &text)?;
         same(&Seen::at(&place.root).files, &before.files)?;

@@ -42,7 +42,10 @@ fn two_disks(place: &Place<'_>) -> Result<usize, String> {
         });
         for (before, file) in named {
             let last = |is_it: &dyn Fn(&Point) -> bool| before.iter().rposition(is_it);
-            let written = last(&|one| one.name.contains("write") && one.line.contains(&file));
+            // One that keeps a place alone is made, and never written.
+            let made = |one: &Point| one.name.starts_with("open") || one.name.contains("write");
+            let written =
+                last(&|one| made(one) && one.line.contains(file.trim_matches(['<', '>'])));
             let synced = last(&|one| match one.name.as_str() {
                 "fsync" | "fdatasync" => one.line.contains(&file),
                 "syncfs" => one.line.contains(&format!("</{BOOKS}")),
