@@ -33,7 +33,7 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
                 .iter()
                 .any(|end| stem.ends_with(end))
     };
-    let mut found = false;
+    let (mut found, mut failed) = (false, None);
     for name in host.root.list(RUNTIME_UNIT_DIR)? {
         let path = format!("{RUNTIME_UNIT_DIR}/{name}");
         if !copy(&name) || is_at_work(&name, app) || !made_for(host, &path, app)? {
@@ -43,16 +43,18 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
         if name.ends_with(".d") {
             host.root.remove_tree(&path)?;
         } else {
-            // By its file the next sweep finds what did not stop.
-            host.systemd.bring_down(&[name])?;
-            host.root.remove_file(&path)?;
+            let down = host.systemd.bring_down(&[name]);
+            if let Err(error) = down.and_then(|()| host.root.remove_file(&path)) {
+                // By its file the next sweep finds what did not stop; the others go all the same.
+                failed.get_or_insert(error);
+            }
         }
     }
-    if found {
-        host.systemd.daemon_reload()
-    } else {
-        Ok(())
-    }
+    let told = match found {
+        true => host.systemd.daemon_reload(),
+        false => Ok(()),
+    };
+    failed.map_or(told, Err)
 }
 
 /// Whether a unit, or a file in a directory of drop-ins, was rendered for the app: the name alone

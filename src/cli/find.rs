@@ -239,10 +239,14 @@ impl Ctx {
             }
         };
         let layout = Layout::new(name);
-        crate::apply::adopt(work, &layout)?;
-        let swept = crate::apply::sweep(&self.host, name.as_str())
-            .and_then(|()| crate::stage::sweep(&self.host, work.book, &layout));
-        let swept = swept.map_err(|error| {
+        if let Err(error) = crate::apply::adopt(work, &layout) {
+            let text = format!("what is live could not be written down again: {error:#}");
+            work.tell("warning", "not-adopted", About::default(), &text);
+        }
+        // What does not stop is no reason to keep what takes room.
+        let running = crate::apply::sweep(&self.host, name.as_str());
+        let lying = crate::stage::sweep(&self.host, work.book, &layout);
+        let swept = running.and(lying).map_err(|error| {
             // In nobody's way: the next command tries again.
             let text = format!("leftovers of a killed run are still there: {error:#}");
             work.tell("warning", "not-swept", About::default(), &text);

@@ -42,12 +42,15 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
         }
     };
     let wait = Duration::from_secs(args.wait);
-    let mut found = false;
+    let (mut found, mut clean) = (false, true);
     let mut failed = None;
     for name in names {
         // One app that cannot be recovered is no reason to leave the others between.
         match recover_one(ctx, &name, mode, wait) {
-            Ok(ended) => found |= ended,
+            Ok(settled) => {
+                found |= settled.found;
+                clean &= settled.clean;
+            }
             Err(error) => {
                 if let Some(error) = failed.replace(error) {
                     ctx.printer.always(&format!("error: {error:#}"));
@@ -58,26 +61,29 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
     if let Some(error) = failed {
         return Err(error);
     }
+    if !clean {
+        return Ok(Exit::Degraded); // What is still there was told of.
+    }
     if !found {
         ctx.printer.say("nothing to recover");
     }
     Ok(Exit::Done)
 }
 
-fn recover_one(ctx: &Ctx, name: &Name, mode: RecoveryMode, wait: Duration) -> Result<bool> {
+fn recover_one(ctx: &Ctx, name: &Name, mode: RecoveryMode, wait: Duration) -> Result<Settled> {
     ctx.locked(name, "recovering", wait, |work| {
-        let Settled { found, clean } = ctx.settle(work, name, mode)?;
+        let settled = ctx.settle(work, name, mode)?;
         let apps = Book::apps(&ctx.host.root)?;
-        if clean && !apps.iter().any(|app| app == name.as_str()) {
+        if settled.clean && !apps.iter().any(|app| app == name.as_str()) {
             // The first deploy was killed before it wrote anything down. While something of it
             // is left, its book tells the next command where to look.
             work.book.burn()?;
         }
-        if found && mode == RecoveryMode::Boot && work.book.state()?.live.is_some() {
+        if settled.found && mode == RecoveryMode::Boot && work.book.state()?.live.is_some() {
             let target = format!("{name}.target");
             ctx.host.systemd.start_later(&[target])?;
         }
-        Ok(found)
+        Ok(settled)
     })
 }
 

@@ -139,6 +139,7 @@ pub fn a_copy_that_does_not_stop_is_found_again(machine: &Machine) {
     let recover = "PATH=/root/shim:$PATH robotctl --app demo recover";
     machine
         .sh(recover)
+        .exits(4)
         .says("leftovers of a killed run are still there");
     assert!(is_running(), "it was stopped all the same");
     machine.robotctl("recover").exits(0);
