@@ -86,6 +86,6 @@ fn run(work: &Work<'_>, plan: &Plan, app: &App, job: &Service) -> Result<()> {
         let lines = errand.last_lines(8).join("\n    ");
         anyhow!("`hooks.{name}` failed: {what}\n    {lines}")
     });
-    errand.end()?;
-    ended
+    let away = errand.end();
+    ended.and(away)
 }

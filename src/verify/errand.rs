@@ -137,8 +137,8 @@ pub(super) fn command(
     let look = || errand.run(over.left().max(super::SHORTEST));
     let outcome = wait_until(within, look)
         .map_err(|what| format!("{what}: {}", errand.last_lines(3).join("; ")));
-    errand.end().map_err(say)?;
-    outcome
+    let away = errand.end().map_err(say);
+    outcome.and(away)
 }
 
 /// A command of a service as a job: it has the service's sandbox, and none of its sockets.
