@@ -18,7 +18,7 @@ pub struct Systemd {
 /// The properties that the stages look at.
 const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Result,MainPID,NRestarts,\
 NeedDaemonReload,FragmentPath,UnitFileState,ActiveEnterTimestamp,ExecMainStatus,ExecMainCode,\
-ExecMainStartTimestampMonotonic,InvocationID,DropInPaths,ControlGroup,MemoryCurrent,\
+ExecMainStartTimestampMonotonic,InactiveExitTimestamp,InvocationID,DropInPaths,ControlGroup,MemoryCurrent,\
 Triggers,TriggeredBy";
 
 impl Systemd {
@@ -329,6 +329,12 @@ impl Systemd {
         } else {
             let own = format!("_SYSTEMD_INVOCATION_ID={id}");
             argv.extend([own, "+".to_owned(), format!("INVOCATION_ID={id}")]);
+            // Of what ends at once, the systemd journal may no longer learn the invocation.
+            let since = state.get("InactiveExitTimestamp");
+            if !since.is_empty() {
+                argv.extend(["+".to_owned(), format!("_SYSTEMD_UNIT={unit}")]);
+                argv.insert(1, format!("--since={since}"));
+            }
         }
         let text = Command::new(argv)
             .output()
