@@ -161,6 +161,17 @@ fn headers(path: Path<'_>, table: &BTreeMap<String, String>) -> Result<Vec<(Text
     table.iter().map(pair).collect()
 }
 
+/// JSON knows no dates, and no numbers that are none (RFC 8259, 6).
+fn has_json(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::Datetime(_) => false,
+        toml::Value::Float(float) => float.is_finite(),
+        toml::Value::Array(values) => values.iter().all(has_json),
+        toml::Value::Table(values) => values.values().all(has_json),
+        toml::Value::String(_) | toml::Value::Integer(_) | toml::Value::Boolean(_) => true,
+    }
+}
+
 fn json(
     path: Path<'_>,
     table: &BTreeMap<String, toml::Value>,
@@ -171,12 +182,15 @@ fn json(
             return Err(Problem::new(path, message)
                 .hint("write it as in RFC 6901: `\"/status\"`, `\"/checks/0/name\"`"));
         }
-        let value = serde_json::to_value(value).map_err(|_| {
-            Problem::new(
-                path,
-                format!("the value of {} has no JSON", quoted(pointer)),
-            )
-        })?;
+        let no_json = || {
+            let message = format!("the value of {} has no JSON", quoted(pointer));
+            Problem::new(path, message)
+                .hint("write text, a whole or decimal number, true, false, an array or a table")
+        };
+        if !has_json(value) {
+            return Err(no_json());
+        }
+        let value = serde_json::to_value(value).map_err(|_| no_json())?;
         Ok((get(path, pointer, "usable text", Text::parse)?, value))
     };
     table.iter().map(pair).collect()
