@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_manifest_means_is_left() {
+    fn only_what_a_manifest_says_is_left() {
         let plain = of("[release]\nkeep = 3\nsoak = \"1min\"\n", None);
         let json = r#"{"app":{"name":"shop","version":"1"},"release":{"keep":3,"soak":"1min"}}"#;
         assert_eq!(plain.json(), json);
