@@ -1,7 +1,7 @@
 //! The proof: upgrades, rollbacks and broken releases under load, on real servers.
 //!
 //! Each server is at rest for a while, and then goes through rounds of four changes: two upgrades, a rollback and a release that
-//! is broken in one way. It is at rest again after each of them, so that there are about as many answers of either kind: the
+//! is broken in one way. It is at rest again after each of them, so that there are nearly as many answers of either kind: the
 //! slowest of many is slower than the slowest of a few. What is broken, by the file `fault` in the release:
 //!
 //! no-start  ends at once               sick    `/healthz` answers 503
@@ -195,7 +195,7 @@ fn go_through(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
         changes += 1;
         rest(1);
         load.phase("rest");
-        rest(if FULL.load(Ordering::Relaxed) { 4 } else { 1 });
+        rest(if FULL.load(Ordering::Relaxed) { 3 } else { 1 });
     };
     for (round, fault) in faults.iter().enumerate() {
         for step in ["a", "b"] {
