@@ -18,7 +18,7 @@ pub struct Systemd {
 /// The properties that the stages look at.
 const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,Result,MainPID,NRestarts,\
 NeedDaemonReload,FragmentPath,UnitFileState,ActiveEnterTimestamp,ExecMainStatus,ExecMainCode,\
-ExecMainStartTimestampMonotonic,InactiveExitTimestamp,InvocationID,DropInPaths,ControlGroup,MemoryCurrent,\
+ExecMainStartTimestampMonotonic,ExecMainPID,InvocationID,DropInPaths,ControlGroup,MemoryCurrent,\
 Triggers,TriggeredBy";
 
 impl Systemd {
@@ -330,10 +330,10 @@ impl Systemd {
             let own = format!("_SYSTEMD_INVOCATION_ID={id}");
             argv.extend([own, "+".to_owned(), format!("INVOCATION_ID={id}")]);
             // Of what ends at once, the systemd journal may no longer learn the invocation.
-            let since = state.get("InactiveExitTimestamp");
-            if !since.is_empty() {
-                argv.extend(["+".to_owned(), format!("_SYSTEMD_UNIT={unit}")]);
-                argv.insert(1, format!("--since={since}"));
+            let pid = state.get("ExecMainPID");
+            if !matches!(pid, "" | "0") {
+                argv.extend(["+".to_owned(), format!("_PID={pid}")]);
+                argv.push(format!("_SYSTEMD_UNIT={unit}"));
             }
         }
         let text = Command::new(argv)

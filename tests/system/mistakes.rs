@@ -169,6 +169,12 @@ pub fn a_program_that_crashes_is_said_to_have_ended(machine: &Machine) {
         .says("GET http://127.0.0.1:18091/ wanted 200: it ended");
     deploy_python(machine, "2.0", direct, OWN_PORT).exits(0);
     ended(deploy_python(machine, "2.1", direct, crash).exits(2)).says("failed its pre-check");
+    // The last words are told, however much was said before.
+    let wordy =
+        "for at in range(30): print('line', at)\nprint('last words')\nraise SystemExit(3)\n";
+    let out = deploy_python(machine, "2.15", direct, wordy);
+    let out = out.exits(2).says("last words");
+    assert!(!out.stderr.contains("line 1\n"), "{out}");
     let instant = "raise SystemExit(3)\n";
     deploy_python(machine, "2.2", direct, instant)
         .exits(2)
