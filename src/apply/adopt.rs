@@ -19,12 +19,25 @@ pub fn linked(host: &Host, layout: &Layout) -> Result<Option<String>> {
         true => host.root.read_link(&current)?,
         false => None,
     };
-    // As a person may have written it.
-    let own = format!("{}/", layout.opt());
-    let target = target
-        .as_deref()
-        .map(|it| it.strip_prefix(&own).unwrap_or(it));
-    Ok(target.and_then(|target| Layout::targeted(target).map(str::to_owned)))
+    if let Some(id) = target.as_deref().and_then(Layout::targeted) {
+        return Ok(Some(id.to_owned()));
+    }
+    // By a way of its own.
+    let Some(led) = led_to(host, &current)? else {
+        return Ok(None);
+    };
+    for id in host.root.list(&layout.releases())? {
+        if led_to(host, &layout.release(&id))? == Some(led) {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// Which directory a path leads to: its device and inode.
+fn led_to(host: &Host, path: &str) -> Result<Option<(u64, u64)>> {
+    let meta = host.root.meta_followed(path)?;
+    Ok(meta.filter(|meta| meta.is_dir).map(|meta| meta.id))
 }
 
 /// Writes down what is live when the record of that was lost, and that of the release was not: else
@@ -44,8 +57,8 @@ pub fn adopt(work: &Work<'_>, layout: &Layout) -> Result<()> {
     let Some(record) = work.book.release(&live)?.filter(|_| is_there) else {
         return Ok(());
     };
-    if record.mark == Mark::Staged {
-        return Ok(()); // Its change was cut off: nothing was started, or nothing was proven.
+    if record.mark != Mark::Good {
+        return Ok(()); // Its change was cut off: nothing was proven.
     }
     let mut before = Vec::new();
     for id in work.book.releases()? {

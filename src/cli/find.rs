@@ -8,7 +8,7 @@ use crate::manifest::{self, Problem};
 use crate::model::layout::VENDOR_DIR;
 use crate::model::{App, Layout, Name, Target};
 use crate::record::{Book, Event};
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -34,12 +34,14 @@ pub(super) fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> 
 }
 
 /// How an interrupted change was ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Settled {
     /// Whether there was one.
     pub(super) found: bool,
     /// Whether everything is gone that killed runs left.
     pub(super) clean: bool,
+    /// Why what is live is not known, when the record of it was lost and nothing else tells.
+    pub(super) adopted: Result<()>,
 }
 
 impl Ctx {
@@ -239,10 +241,8 @@ impl Ctx {
             }
         };
         let layout = Layout::new(name);
-        if let Err(error) = crate::apply::adopt(work, &layout) {
-            let text = format!("what is live could not be written down again: {error:#}");
-            work.tell("warning", "not-adopted", About::default(), &text);
-        }
+        let adopted = crate::apply::adopt(work, &layout)
+            .context("what is live could not be written down again");
         // What does not stop is no reason to keep what takes room.
         let running = crate::apply::sweep(&self.host, name.as_str());
         let lying = crate::stage::sweep(&self.host, work.book, &layout);
@@ -254,6 +254,7 @@ impl Ctx {
         Ok(Settled {
             found,
             clean: swept.is_ok(),
+            adopted,
         })
     }
 
@@ -268,7 +269,8 @@ impl Ctx {
         self.with_work(name, |work| {
             loop {
                 let lock: Lock = work.book.lock(doing, wait).map_err(anyhow::Error::new)?;
-                self.settle(work, name, RecoveryMode::Restart)?;
+                // Without it, a running app would be taken for a new one.
+                self.settle(work, name, RecoveryMode::Restart)?.adopted?;
                 // Ending an interrupted removal takes the lock's file along.
                 if work.book.holds(&lock) {
                     return then(work);

@@ -58,10 +58,16 @@ impl Layout {
         format!("releases/{id}")
     }
 
-    /// The release that such a text names.
+    /// The release that such a text names, or one that a person wrote: `./releases/ID/`,
+    /// `/opt/APP/releases/ID`.
     pub fn targeted(target: &str) -> Option<&str> {
-        let id = target.strip_prefix("releases/")?.trim_end_matches('/');
-        (!matches!(id, "" | "." | "..") && !id.contains('/')).then_some(id)
+        let parts = target.split('/').filter(|part| !matches!(*part, "" | "."));
+        let parts: Vec<&str> = parts.collect();
+        match (target.starts_with('/'), parts.as_slice()) {
+            (_, [.., ".."]) => None,
+            (false, ["releases", id]) | (true, ["opt", _, "releases", id]) => Some(id),
+            _ => None,
+        }
     }
 
     /// `/var/lib/<app>`

@@ -32,7 +32,7 @@ impl Book {
                 Mark::Good | Mark::Staged => None,
             });
         }
-        let gone = self.legible()?.releases.into_iter();
+        let gone = self.legible()?.unwrap_or_default().releases.into_iter();
         let mut gone = gone.filter(|(gone, _)| gone == id);
         Ok(gone.next().map(|(_, why)| why))
     }
@@ -45,7 +45,9 @@ impl Book {
         let Some(record) = self.release(id)? else {
             return Ok(());
         };
-        let mut all = self.legible()?;
+        let Some(mut all) = self.legible()? else {
+            return Ok(());
+        };
         let there = all.releases.len();
         all.releases.retain(|(gone, _)| gone != id);
         match record.mark {
@@ -64,12 +66,12 @@ impl Book {
         Ok(self.read(FILE)?.unwrap_or_default())
     }
 
-    /// What can be read of them: `doctor` tells of a file that is damaged, and it holds nobody up.
-    fn legible(&self) -> Result<Failed> {
-        self.failures()
-            .or_else(|error| match error.is::<Damaged>() {
-                true => Ok(Failed::default()),
-                false => Err(error),
-            })
+    /// What can be read of them: `doctor` tells of a file that is damaged, which holds nobody up
+    /// and is written over by nobody.
+    fn legible(&self) -> Result<Option<Failed>> {
+        match self.failures() {
+            Err(error) if error.is::<Damaged>() => Ok(None),
+            read => read.map(Some),
+        }
     }
 }

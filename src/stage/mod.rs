@@ -108,6 +108,9 @@ pub fn sweep(host: &Host, book: &Book, layout: &Layout) -> Result<()> {
     for dir in [layout.opt(), layout.releases(), layout.credentials()] {
         host.root.sweep_temporaries(&dir, |_| true)?;
     }
+    if !book.is_written()? && host.root.meta(&layout.releases())?.is_none() {
+        return Ok(()); // The state was lost, and what is live cannot be seen.
+    }
     let live = book.state()?.live;
     let is_there =
         |id: &str| Ok::<_, anyhow::Error>(host.root.meta(&layout.release(id))?.is_some());

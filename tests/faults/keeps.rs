@@ -7,6 +7,7 @@ use super::points::{Fault, points, strike};
 use super::regressions::{Case, deployed, live, same};
 use super::seen::{Seen, leftovers, record};
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const CASES: [(&str, Case); 4] = [
     ("the live release, deployed again", live_again),
@@ -47,9 +48,11 @@ fn there_already(bench: &Bench) -> Result<usize, String> {
         .iter()
         .flat_map(|point| faults.map(|one| (point, one)));
     let cases: Vec<_> = cases.collect();
+    let failed = AtomicUsize::new(0);
     bench.each(&cases, |place, (point, fault)| {
         place.become_like(&template);
         let ran = strike(place, &place.deploy(1), point, *fault)?;
+        failed.fetch_add(usize::from(ran.code != Some(0)), Ordering::Relaxed);
         let judge = || {
             same(&Seen::at(&place.root).releases, &before)?;
             match ran.code {
@@ -66,6 +69,8 @@ fn there_already(bench: &Bench) -> Result<usize, String> {
         let at = || format!("{} at {}", fault.name(), point.shown());
         judge().map_err(|wrong| format!("{}: {wrong}: {}", at(), ran.said))
     })?;
+    // Or else nothing was ever taken back.
+    same(&(failed.into_inner() > 0), &true)?;
     Ok(cases.len())
 }
 

@@ -54,6 +54,7 @@ fn linked(place: &Place<'_>) -> Result<(), String> {
         format!("releases/{first}"),
         format!("releases/{first}/"),
         format!("/opt/demo/releases/{first}"),
+        format!("../demo/releases/{first}"),
     ] {
         fs::remove_file(&link).unwrap();
         symlink(&text, &link).unwrap();
@@ -144,7 +145,11 @@ fn refused_early(place: &Place<'_>) -> Result<(), String> {
 fn put_back(place: &Place<'_>) -> Result<(), String> {
     let first = deployed(place, 1)?;
     fs::remove_dir_all(place.root.join("var/lib/robotctl/demo")).unwrap();
-    let link = || fs::read_link(place.root.join("opt/demo/current")).ok();
+    let current = place.root.join("opt/demo/current");
+    let link = || fs::read_link(&current).ok();
+    // As a person had set it.
+    fs::remove_file(&current).unwrap();
+    symlink(format!("./releases/{first}/"), &current).unwrap();
     let (before, text) = (Seen::at(&place.root), link());
     same(&text.is_some(), &true)?;
     let found = calls(place, 2)?;
