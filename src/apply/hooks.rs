@@ -86,6 +86,5 @@ fn run(work: &Work<'_>, plan: &Plan, app: &App, job: &Service) -> Result<()> {
         let lines = errand.last_lines(8).join("\n    ");
         anyhow!("`hooks.{name}` failed: {what}\n    {lines}")
     });
-    let away = errand.end();
-    ended.and(away)
+    errand.end_after(ended)
 }

@@ -35,19 +35,13 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
     };
     let (mut found, mut failed) = (false, None);
     for name in host.root.list(RUNTIME_UNIT_DIR)? {
-        let path = format!("{RUNTIME_UNIT_DIR}/{name}");
-        if !copy(&name) || is_at_work(&name, app) || !made_for(host, &path, app)? {
+        if !copy(&name) || is_at_work(&name, app) {
             continue;
         }
-        found = true;
-        if name.ends_with(".d") {
-            host.root.remove_tree(&path)?;
-        } else {
-            let down = host.systemd.bring_down(&[name]);
-            if let Err(error) = down.and_then(|()| host.root.remove_file(&path)) {
-                // By its file the next sweep finds what did not stop; the others go all the same.
-                failed.get_or_insert(error);
-            }
+        match take_away(host, app, name) {
+            Ok(taken) => found |= taken,
+            // The others go all the same.
+            Err(error) => drop(failed.get_or_insert(error)),
         }
     }
     let told = match found {
@@ -55,6 +49,24 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
         false => Ok(()),
     };
     failed.map_or(told, Err)
+}
+
+/// Takes away a unit or its drop-ins, if they were made for the app. By the file of a unit, the next
+/// sweep finds what did not stop, so it stays then.
+fn take_away(host: &Host, app: &str, name: String) -> Result<bool> {
+    let path = format!("{RUNTIME_UNIT_DIR}/{name}");
+    if !made_for(host, &path, app)? {
+        return Ok(false);
+    }
+    if let Some(unit) = path.strip_suffix(".d") {
+        if host.root.meta(unit)?.is_none() {
+            host.root.remove_tree(&path)?;
+        }
+    } else {
+        host.systemd.bring_down(&[name])?;
+        host.root.remove_file(&path)?;
+    }
+    Ok(true)
 }
 
 /// Whether a unit, or a file in a directory of drop-ins, was rendered for the app: the name alone

@@ -3,7 +3,7 @@
 use super::find::{Settled, refuse};
 use super::{Ctx, Exit};
 use crate::apply::soak::{Watched, watch};
-use crate::apply::{RecoveryMode, wait_for};
+use crate::apply::{About, RecoveryMode, wait_for};
 use crate::host;
 use crate::model::Name;
 use crate::record::Book;
@@ -58,11 +58,17 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
             }
         }
     }
+    if !clean {
+        ctx.printer.always(
+            "error: something of a killed run could not be taken away\n\n\
+             hint: mend what the warning tells of, then: sudo robotctl recover",
+        );
+    }
     if let Some(error) = failed {
         return Err(error);
     }
     if !clean {
-        return Ok(Exit::Degraded); // What is still there was told of.
+        return Ok(Exit::Degraded);
     }
     if !found {
         ctx.printer.say("nothing to recover");
@@ -73,6 +79,14 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
 fn recover_one(ctx: &Ctx, name: &Name, mode: RecoveryMode, wait: Duration) -> Result<Settled> {
     ctx.locked(name, "recovering", wait, |work| {
         let settled = ctx.settle(work, name, mode)?;
+        if let Err(error) = &settled.adopted {
+            work.tell(
+                "warning",
+                "not-adopted",
+                About::default(),
+                &format!("{error:#}"),
+            );
+        }
         let apps = Book::apps(&ctx.host.root)?;
         if settled.clean && !apps.iter().any(|app| app == name.as_str()) {
             // The first deploy was killed before it wrote anything down. While something of it

@@ -7,7 +7,7 @@ use crate::model::{
 };
 use crate::render::{Mount, RUNTIME_UNIT_DIR, job};
 use crate::tree::FileTree;
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use std::time::Duration;
 
 /// What the name of a check's unit begins with, after the app's; the pid of its `robotctl` follows,
@@ -57,10 +57,23 @@ impl<'a> Errand<'a> {
         self.host.systemd.last_lines(&self.unit, count)
     }
 
+    /// Takes the unit away, after a job that ended so; both may have gone wrong.
+    ///
+    /// # Errors
+    /// What became of the job, and why its unit is still there.
+    pub fn end_after(self, outcome: Result<()>) -> Result<()> {
+        let unit = self.unit.clone();
+        match (outcome, self.end()) {
+            (Ok(()), away) => away.with_context(|| format!("`{unit}` is still there")),
+            (Err(what), Err(away)) => Err(anyhow!("{what:#}; `{unit}` is still there: {away:#}")),
+            (failed, Ok(())) => failed,
+        }
+    }
+
     /// Takes the unit away.
     ///
     /// # Errors
-    /// When a file cannot be removed.
+    /// When it cannot be stopped or removed.
     pub fn end(self) -> Result<()> {
         let unit = std::slice::from_ref(&self.unit);
         self.host.systemd.bring_down(unit)?;
@@ -136,9 +149,8 @@ pub(super) fn command(
     let over = Deadline::after(within);
     let look = || errand.run(over.left().max(super::SHORTEST));
     let outcome = wait_until(within, look)
-        .map_err(|what| format!("{what}: {}", errand.last_lines(3).join("; ")));
-    let away = errand.end().map_err(say);
-    outcome.and(away)
+        .map_err(|what| anyhow!("{what}: {}", errand.last_lines(3).join("; ")));
+    errand.end_after(outcome).map_err(say)
 }
 
 /// A command of a service as a job: it has the service's sandbox, and none of its sockets.
