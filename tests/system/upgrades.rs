@@ -1,7 +1,7 @@
 //! The proof: upgrades, rollbacks and broken releases under load, on real servers.
 //!
 //! Each server is at rest for a while, and then goes through rounds of four changes: two upgrades, a rollback and a release that
-//! is broken in one way. It is at rest again after each of them, so that there are nearly as many answers of either kind: the
+//! is broken in one way. It is at rest again after each of them, so that there are many answers of either kind: the
 //! slowest of many is slower than the slowest of a few. What is broken, by the file `fault` in the release:
 //!
 //! no-start  ends at once               sick    `/healthz` answers 503
