@@ -75,7 +75,8 @@ fn obey_administrator(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
         return Ok(());
     }
     work.host.root.put_tree(&tree)?;
-    work.host.systemd.daemon_reload()
+    let files: Vec<&str> = tree.iter().map(|(path, _)| path).collect();
+    work.host.systemd.acquaint(&standins(plan, app), &files)
 }
 
 /// Starts, restarts and stops what the plan says, then the stand-ins go.

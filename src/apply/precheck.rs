@@ -275,10 +275,12 @@ fn attempt(
     let host = work.host;
     let trace = work.trace.as_str();
     let put = || -> Result<()> {
+        let mut files = Vec::new();
         for one in copies {
             host.root.put_tree(&one.tree)?;
+            files.extend(one.tree.iter().map(|(path, _)| path));
         }
-        host.systemd.daemon_reload()
+        host.systemd.acquaint(&units(app, copies), &files)
     };
     put().map_err(|error| (0, error))?;
     for (at, one) in copies.iter().enumerate() {
@@ -322,11 +324,7 @@ fn started(host: &Host, app: &App, one: &Second<'_>) -> Result<()> {
 
 /// Stops the copies and removes them. What does not stop keeps its files: by them a sweep finds it.
 fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
-    let mut units = Vec::new();
-    for one in copies {
-        units.push(one.unit.clone());
-        units.extend(app.socket_units(&one.copy));
-    }
+    let units = units(app, copies);
     host.systemd.bring_down(&units)?;
     host.systemd.reset_failed(&units);
     for one in copies {
@@ -343,7 +341,16 @@ fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
             }
         }
     }
-    host.systemd.daemon_reload()
+    host.systemd.acquaint(&units, &[])
+}
+
+/// The units of all copies.
+fn units(app: &App, copies: &[Second<'_>]) -> Vec<String> {
+    let units = copies.iter().map(|one| {
+        let sockets = app.socket_units(&one.copy);
+        std::iter::once(one.unit.clone()).chain(sockets)
+    });
+    units.flatten().collect()
 }
 
 /// The administrator's own drop-ins of a unit: a copy of it must obey them too.

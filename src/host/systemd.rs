@@ -58,6 +58,23 @@ impl Systemd {
         self.verb(&["daemon-reload"], &[])
     }
 
+    /// Sees to it that the manager knows units by the files of a tree, or no longer where these are
+    /// gone. It reads a unit's files when it first hears of it; reading all of them anew takes as
+    /// long as the start of a small service, with a dozen generators, so that is done only when it
+    /// shows others (systemctl(1), "daemon-reload").
+    ///
+    /// # Errors
+    /// As [`Command::run`].
+    pub fn acquaint(&self, units: &[String], files: &[&str]) -> Result<()> {
+        let states = self.show(units)?;
+        let stale = |state: &UnitState| state.get("NeedDaemonReload") == "yes";
+        let read = |path: &&str| states.iter().any(|state| state.is_made_of(path));
+        match states.iter().any(stale) || !files.iter().all(read) {
+            true => self.daemon_reload(),
+            false => Ok(()),
+        }
+    }
+
     /// Starts units and waits until they are up.
     ///
     /// # Errors

@@ -64,6 +64,12 @@ impl UnitState {
         self.get("LoadState") == "loaded"
     }
 
+    /// Whether a file, by its path, is one of those that the manager has read for it.
+    pub fn is_made_of(&self, path: &str) -> bool {
+        let mut drop_ins = self.get("DropInPaths").split(' ');
+        self.get("FragmentPath") == path || drop_ins.any(|one| one == path)
+    }
+
     /// The main process, when there is one.
     pub fn main_pid(&self) -> Option<u32> {
         self.get("MainPID").parse().ok().filter(|pid| *pid != 0)

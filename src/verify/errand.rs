@@ -37,7 +37,9 @@ impl<'a> Errand<'a> {
             tree,
         };
         host.root.put_tree(&errand.tree)?;
-        host.systemd.daemon_reload()?;
+        let files: Vec<&str> = errand.tree.iter().map(|(path, _)| path).collect();
+        let unit = std::slice::from_ref(&errand.unit);
+        host.systemd.acquaint(unit, &files)?;
         Ok(errand)
     }
 
@@ -79,7 +81,7 @@ impl<'a> Errand<'a> {
         self.host.systemd.bring_down(unit)?;
         self.host.systemd.reset_failed(unit);
         remove_units(self.host, &self.tree)?;
-        self.host.systemd.daemon_reload()
+        self.host.systemd.acquaint(unit, &[])
     }
 }
 

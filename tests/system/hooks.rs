@@ -11,6 +11,10 @@ after-switch = [[\"/bin/true\"], [\"/bin/sh\", \"-c\", \"echo after $(cat VERSIO
 PLACE = \"here\"
 ";
 
+const HAIL: &str = "[hooks]
+before-switch = [[\"/bin/sh\", \"-c\", \"echo hail $(cat VERSION) >> /var/lib/demo/hooks\"]]
+";
+
 pub fn hooks_run_once_and_stop_or_undo_a_deploy(machine: &Machine) {
     let with = |version: &str, tables: &'static str| {
         let mut demo = demo(version);
@@ -62,6 +66,39 @@ pub fn hooks_run_once_and_stop_or_undo_a_deploy(machine: &Machine) {
     machine.robotctl("rollback").exits(0);
     assert_eq!(noted(), expected, "a rollback is no deploy");
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
+}
+
+/// All unit files are read once a deploy, for those in `/etc`. What is in `/run` for a moment systemd
+/// reads by itself, unless it remembers other files by that name.
+pub fn what_systemd_remembers_is_read_anew(machine: &Machine) {
+    let noted = |version: &str, tables: &'static str| {
+        let mut demo = demo(version);
+        demo.tables = tables;
+        demo.deployed(machine)
+    };
+    let reloads = || {
+        let lines =
+            "journalctl --sync; journalctl --no-pager -o cat _PID=1 | grep -c '^Reloading[.]'";
+        machine.sh(lines).stdout.trim().parse::<u32>().unwrap()
+    };
+    noted("1.0", "");
+    let before = reloads();
+    noted("1.1", NOTE);
+    assert_eq!(reloads(), before + 1);
+    machine.robotctl("check").exits(0);
+    assert_eq!(reloads(), before + 1);
+
+    // It is referred to, and so it is not forgotten when its file goes.
+    let unit = "[Unit]\nAfter=demo-before-switch-hook.service\n\
+                [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n";
+    machine.write("/run/systemd/system/keeper.service", unit, 0o644);
+    machine.ok("systemctl start keeper.service");
+    for (version, tables) in [("2.0", HAIL), ("3.0", NOTE)] {
+        noted(version, tables);
+    }
+    let expected = "before 1.1 demo here\nafter 1.1\nhail 2.0\nbefore 3.0 demo here\nafter 3.0\n";
+    assert_eq!(machine.read("/var/lib/demo/hooks"), expected);
+    assert!(reloads() > before + 3);
 }
 
 pub fn a_release_that_loops_later_is_taken_back(machine: &Machine) {

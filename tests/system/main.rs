@@ -124,6 +124,7 @@ const TESTS: &[Test] = tests![
     hooks::a_release_that_loops_later_is_taken_back,
     hooks::hooks_run_once_and_stop_or_undo_a_deploy,
     hooks::jobs_headers_and_json_are_checked,
+    hooks::what_systemd_remembers_is_read_anew,
     checks::a_check_that_hangs_is_over_in_time,
     checks::a_command_check_runs_as_its_service_in_its_sandbox,
     checks::addresses_that_nobody_accepts_at_are_told,
