@@ -41,6 +41,7 @@ mod package;
 mod remove;
 mod rollback;
 mod serve;
+mod servers;
 mod shapes;
 mod targets;
 mod traps;
@@ -90,7 +91,11 @@ const TESTS: &[Test] = tests![
     upgrades::node_on_a_blocking_socket_for_comparison,
     upgrades::uvicorn_on_its_own_for_comparison,
     upgrades::a_plain_restart_for_comparison,
-    upgrades::a_server_at_its_limit,
+    upgrades::gunicorn_at_its_limit,
+    upgrades::uvicorn_at_its_limit,
+    upgrades::node_at_its_limit,
+    upgrades::rust_at_its_limit,
+    upgrades::a_server_behind_the_proxy_at_its_limit,
     overlap::no_request_is_lost_in_upgrades_and_rollbacks,
     overlap::who_says_ready_too_early_is_waited_for,
     doctor::each_fault_is_found_with_its_hint,

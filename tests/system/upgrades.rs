@@ -1,15 +1,15 @@
 //! The proof: upgrades, rollbacks and broken releases under load, on real servers.
 //!
-//! Each server is at rest for a while, and then goes through rounds of four changes: two upgrades, a rollback and a release that
-//! is broken in one way. It is at rest again after each of them, so that there are many answers of either kind: the
-//! slowest of many is slower than the slowest of a few. What is broken, by the file `fault` in the release:
-//!
-//! no-start  ends at once               sick    `/healthz` answers 503
-//! crash     ends 2 s after its start   hang    never answers
-//! memory    is killed as by the kernel when memory runs out
+//! Each server is at rest for a while, and then goes through rounds of four changes: two upgrades, a rollback and a
+//! release that is broken in one way. It is at rest again after each of them, so that there are many answers of
+//! either kind: the slowest of many is slower than the slowest of a few.
 
 use crate::load::{Load, Tally};
 use crate::machine::{Machine, until};
+use crate::servers::{
+    ADDRESS, FAULTS, GUNICORN, GUNICORN_20, NODE, NODE_BLOCKING, PLAIN, RUST, Server, UVICORN,
+    UVICORN_ITSELF,
+};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,148 +17,72 @@ use std::time::{Duration, Instant};
 /// Every kind of broken release on every server, in place of one or two.
 pub static FULL: AtomicBool = AtomicBool::new(false);
 
-const FAULTS: [&str; 5] = ["no-start", "crash", "sick", "hang", "memory"];
 const CLIENTS: &str = "fresh=4,kept=2,idle=2,slow=2";
-const ADDRESS: &str = "127.0.0.1:8080";
 
 /// An answer may take twice what it does at rest, or so many milliseconds, on a machine that others
 /// may be using too. A plain restart with the socket held takes several hundred.
 const FELT: u128 = 200;
 
-/// A server that is upgraded.
-struct Server {
-    name: &'static str,
-    /// Keys of `[service.web]` but those that all have.
-    keys: String,
-    files: &'static [(&'static str, &'static str)],
-    /// The faults of a short run: all servers together have every kind.
-    faults: &'static [&'static str],
-}
-
-pub fn gunicorn_loses_nothing(machine: &Machine) {
-    prove(machine, &gunicorn(machine, "Gunicorn", &["crash", "hang"]));
-}
-
-fn gunicorn(machine: &Machine, name: &'static str, faults: &'static [&'static str]) -> Server {
-    let runtime = match machine.suite.as_str() {
-        "bookworm" => "runtime = \"gunicorn-20\"",
-        _ => "",
-    };
-    Server {
-        name,
-        keys: format!(
-            "exec = [\"/usr/bin/gunicorn\", \"--workers\", \"6\", \"wsgi:application\"]\n\
-             type = \"notify\"\n{runtime}"
-        ),
-        files: &[("wsgi.py", include_str!("servers/wsgi.py"))],
-        faults,
+fn gunicorn(machine: &Machine) -> &'static Server {
+    match machine.suite.as_str() {
+        "bookworm" => &GUNICORN_20,
+        _ => &GUNICORN,
     }
 }
 
+pub fn gunicorn_loses_nothing(machine: &Machine) {
+    prove(machine, gunicorn(machine));
+}
+
 pub fn uvicorn_loses_nothing(machine: &Machine) {
-    prove(
-        machine,
-        &Server {
-            name: "Uvicorn behind the proxy",
-            keys: "exec = [\"/usr/bin/python3\", \"-m\", \"uvicorn\", \"--port\", \"8080\", \
-                   \"--no-access-log\", \"asgi:application\"]\nsocket = \"proxy\""
-                .to_owned(),
-            files: &[("asgi.py", include_str!("servers/asgi.py"))],
-            faults: &["no-start"],
-        },
-    );
+    prove(machine, &UVICORN);
+}
+
+pub fn node_loses_nothing(machine: &Machine) {
+    prove(machine, &NODE);
+}
+
+pub fn rust_loses_nothing(machine: &Machine) {
+    prove(machine, &RUST);
+}
+
+pub fn a_server_behind_the_proxy_loses_nothing(machine: &Machine) {
+    prove(machine, &PLAIN);
 }
 
 /// Stopped, Uvicorn closes what it has accepted and not read from yet (`H11Protocol.shutdown`):
 /// with the socket handed over, a few requests a stop are reset.
 pub fn uvicorn_on_its_own_for_comparison(machine: &Machine) {
-    let server = Server {
-        name: "Uvicorn with `--fd 3`",
-        keys: "exec = [\"/usr/bin/python3\", \"-m\", \"uvicorn\", \"--fd\", \"3\", \
-               \"--no-access-log\", \"asgi:application\"]"
-            .to_owned(),
-        files: &[("asgi.py", include_str!("servers/asgi.py"))],
-        faults: &["no-start"],
-    };
-    server.deploy(machine, "0.0", "").exits(0);
-    let account = go_through(machine, &server, server.faults);
-    let all = tell(machine, &server, &account);
+    let account = go_through(machine, &UVICORN_ITSELF, UVICORN_ITSELF.faults);
+    let all = tell(machine, &UVICORN_ITSELF, &account);
     assert_eq!(never(&account, &all), 0, "{:?}", all.bodies);
-}
-
-pub fn node_loses_nothing(machine: &Machine) {
-    prove(
-        machine,
-        &Server {
-            name: "Node",
-            keys: "exec = [\"/usr/bin/node\", \"server.js\"]\nruntime = \"node\"".to_owned(),
-            files: &[("server.js", include_str!("servers/server.js"))],
-            faults: &["memory"],
-        },
-    );
 }
 
 /// Accept(2) blocks in whoever loses the race for a connection while another process of the same
 /// socket starts: see `docs/decisions/0006-non-blocking-sockets.md`.
 pub fn node_on_a_blocking_socket_for_comparison(machine: &Machine) {
-    let server = Server {
-        name: "Node on a socket that blocks",
-        keys: "exec = [\"/usr/bin/node\", \"server.js\"]\nruntime = \"node\"\n\
-               sandbox = { directives = { NonBlocking = \"no\" } }"
-            .to_owned(),
-        files: &[("server.js", include_str!("servers/server.js"))],
-        faults: &["memory"],
-    };
-    server.deploy(machine, "0.0", "").exits(0);
-    let account = go_through(machine, &server, server.faults);
-    tell(machine, &server, &account);
+    let account = go_through(machine, &NODE_BLOCKING, NODE_BLOCKING.faults);
+    tell(machine, &NODE_BLOCKING, &account);
 }
 
-pub fn rust_loses_nothing(machine: &Machine) {
-    prove(
-        machine,
-        &Server {
-            name: "Rust",
-            keys: "exec = [\"/usr/local/bin/system\", \"serve\"]\ntype = \"notify\"".to_owned(),
-            files: &[],
-            faults: &["sick"],
-        },
-    );
+pub fn gunicorn_at_its_limit(machine: &Machine) {
+    at_its_limit(machine, gunicorn(machine));
 }
 
-pub fn a_server_behind_the_proxy_loses_nothing(machine: &Machine) {
-    prove(
-        machine,
-        &Server {
-            name: "http.server behind the proxy",
-            keys: "exec = [\"{current}/plain.py\", \"8080\"]\nsocket = \"proxy\"".to_owned(),
-            files: &[("plain.py", include_str!("servers/plain.py"))],
-            faults: &["hang"],
-        },
-    );
+pub fn uvicorn_at_its_limit(machine: &Machine) {
+    at_its_limit(machine, &UVICORN);
 }
 
-impl Server {
-    /// Puts a version on the machine and deploys it; gives the exit code and what was said.
-    fn deploy(&self, machine: &Machine, version: &str, fault: &str) -> crate::machine::Out {
-        // What crashes after two seconds must be watched for longer than that.
-        let settle = if fault == "crash" { "3s" } else { "300ms" };
-        let manifest = format!(
-            "[app]\nname = \"proof\"\nversion = \"{version}\"\n\n[service.web]\n{}\n\
-             listen = [\"{ADDRESS}\"]\n\
-             check = [{{ http = \"/healthz\", contains = \"{version}\", within = \"4s\" }}, \
-             {{ settle = \"{settle}\" }}]\n",
-            self.keys
-        );
-        machine.ok("rm -rf /root/proof");
-        machine.write("/root/proof/robot.toml", &manifest, 0o644);
-        machine.write("/root/proof/VERSION", version, 0o644);
-        machine.write("/root/proof/fault", fault, 0o644);
-        for (name, text) in self.files {
-            machine.write(&format!("/root/proof/{name}"), text, 0o755);
-        }
-        machine.robotctl("--manifest /root/proof/robot.toml deploy --apply")
-    }
+pub fn node_at_its_limit(machine: &Machine) {
+    at_its_limit(machine, &NODE);
+}
+
+pub fn rust_at_its_limit(machine: &Machine) {
+    at_its_limit(machine, &RUST);
+}
+
+pub fn a_server_behind_the_proxy_at_its_limit(machine: &Machine) {
+    at_its_limit(machine, &PLAIN);
 }
 
 /// What a server went through.
@@ -173,7 +97,6 @@ struct Account {
 }
 
 fn prove(machine: &Machine, server: &Server) {
-    server.deploy(machine, "0.0", "").exits(0);
     let faults: Vec<&str> = match FULL.load(Ordering::Relaxed) {
         true => FAULTS.to_vec(),
         false => server.faults.to_vec(),
@@ -184,6 +107,7 @@ fn prove(machine: &Machine, server: &Server) {
 }
 
 fn go_through(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
+    server.deploy(machine, "0.0", "").exits(0);
     let mut load = Load::start(machine, ADDRESS, CLIENTS);
     rest(5);
     let (mut changes, mut refused, mut never) = (0, Vec::new(), Vec::new());
@@ -226,7 +150,7 @@ fn go_through(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
         refused,
         tallies: load.stop(),
         never,
-        upgrade: upgrades.iter().sum::<Duration>() / u32::try_from(upgrades.len()).unwrap(),
+        upgrade: mean(&upgrades),
     }
 }
 
@@ -237,31 +161,38 @@ fn rest(seconds: u64) {
 
 /// Clients that ask again at once, so that no processor is ever idle: what starts can only take its
 /// time from what answers. Nothing is lost all the same.
-pub fn a_server_at_its_limit(machine: &Machine) {
-    let server = gunicorn(machine, "Gunicorn, 8 clients without a pause", &[]);
+fn at_its_limit(machine: &Machine, server: &Server) {
     server.deploy(machine, "0.0", "").exits(0);
     let mut load = Load::start(machine, ADDRESS, "hard=8");
-    rest(20);
-    let start = Instant::now();
-    let mut changes = 0;
-    while start.elapsed() < Duration::from_secs(20) {
-        load.phase("upgrade");
-        changes += 1;
-        let out = server.deploy(machine, &format!("{changes}.0"), "");
-        out.exits(0);
+    rest(5);
+    let mut upgrades = Vec::new();
+    for version in ["1.0", "2.0", ""] {
+        let start = Instant::now();
+        if version.is_empty() {
+            load.phase("rollback");
+            machine.robotctl("rollback").exits(0);
+        } else {
+            load.phase("upgrade");
+            server.deploy(machine, version, "").exits(0);
+            upgrades.push(start.elapsed());
+        }
+        // What went before is still felt.
+        rest(1);
+        load.phase("rest");
+        rest(5);
     }
-    let upgrade = start.elapsed() / u32::try_from(changes).unwrap();
-    load.phase("rollback");
-    machine.robotctl("rollback").exits(0);
     let account = Account {
-        changes: changes + 1,
+        changes: 3,
         refused: Vec::new(),
         tallies: load.stop(),
         never: Vec::new(),
-        upgrade,
+        upgrade: mean(&upgrades),
     };
-    let all = tell(machine, &server, &account);
-    assert_eq!(all.lost(), 0, "{:?}", failures(&account));
+    judge(machine, server, &account);
+}
+
+fn mean(times: &[Duration]) -> Duration {
+    times.iter().sum::<Duration>() / u32::try_from(times.len()).unwrap()
 }
 
 /// Three times down and up: no process and no held port is left behind.
