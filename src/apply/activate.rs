@@ -125,7 +125,12 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
     }
     let units = standins(plan, app);
     systemd.stop(&units)?;
-    sweep(work.host, &work.app)
+    if let Err(error) = sweep(work.host, &work.app) {
+        // No fault of the release, and in nobody's way: the next command tries again.
+        let text = format!("leftovers are still there: {error:#}");
+        work.tell("warning", "not-swept", About::default(), &text);
+    }
+    Ok(())
 }
 
 /// Stops units whose addresses change hands: what one of them is to bind, another may hold.

@@ -11,6 +11,10 @@ pub const SOURCE: &str = "/root/demo";
 pub const UNITS: &str = "/usr/local/lib/systemd/system";
 pub const WEB: &str = "http://127.0.0.1:8080";
 
+/// A further table: a service that is tried, and that has no socket.
+pub const SECOND: &str = "[service.second]\nexec = [\"{current}/app.py\", \"worker\"]\n\
+                          type = \"notify\"\npre-check = true\n";
+
 /// One version of the fixture.
 #[derive(Debug, Clone)]
 pub struct Demo {

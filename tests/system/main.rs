@@ -31,6 +31,7 @@ mod demo;
 mod deploy;
 mod doctor;
 mod hooks;
+mod leftovers;
 mod load;
 mod lock;
 mod machine;
@@ -126,6 +127,7 @@ const TESTS: &[Test] = tests![
     manager::a_restart_that_did_nothing_is_no_success,
     manager::a_service_on_another_release_is_named,
     manager::a_copy_that_does_not_stop_is_found_again,
+    leftovers::what_does_not_stop_takes_no_release_back,
     hooks::a_release_that_loops_later_is_taken_back,
     hooks::hooks_run_once_and_stop_or_undo_a_deploy,
     hooks::jobs_headers_and_json_are_checked,

@@ -7,20 +7,24 @@ use crate::machine::{Machine, Out, until};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// Where commands of ours lie.
+pub const PATH: &str = "PATH=/root/shim:$PATH";
 const SHIM: &str = "/root/shim/systemctl";
 /// How many calls there were since it was emptied: a line each.
 const CALLS: &str = "/root/shim/calls";
 
 /// Puts a `systemctl` of ours before the real one: a line of shell that may end it first.
-fn shim(machine: &Machine, line: &str) {
+pub fn shim(machine: &Machine, line: &str) {
     let text = format!("#!/bin/sh\n{line}\nexec /usr/bin/systemctl \"$@\"\n");
     machine.write(SHIM, &text, 0o755);
     machine.write(CALLS, "", 0o644);
 }
 
 /// Deploys what was written, with the `systemctl` of ours.
-fn deploy(machine: &Machine) -> Out {
-    machine.sh("PATH=/root/shim:$PATH robotctl --manifest /root/demo/robot.toml deploy --apply")
+pub fn deploy(machine: &Machine) -> Out {
+    machine.sh(&format!(
+        "{PATH} robotctl --manifest /root/demo/robot.toml deploy --apply"
+    ))
 }
 
 /// A restart that was reported and never happened is found out: what runs is asked of the kernel.
