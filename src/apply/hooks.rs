@@ -1,5 +1,6 @@
 //! The app's own jobs of a deploy: once, as its user, in its sandbox, on the new release.
 
+use super::sweep::nobody_left;
 use super::{About, Refusal, Work};
 use crate::host;
 use crate::model::{App, Service};
@@ -18,8 +19,11 @@ const SLACK: Duration = Duration::from_secs(60);
 /// runs with [`first`].
 ///
 /// # Errors
-/// [`Refusal`] with the job's last lines.
+/// [`Refusal`] with the job's last lines, or when a job of an earlier run is still there.
 pub fn before(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+    let jobs = [&app.hooks.before_switch, &app.hooks.after_switch];
+    let units = jobs.into_iter().flatten().map(|job| app.unit(job));
+    nobody_left(work.host, &units.collect::<Vec<_>>())?;
     let Some(job) = &app.hooks.before_switch else {
         return Ok(());
     };

@@ -7,7 +7,7 @@
 //! Its units lie in `/run` and are removed; a killed run leaves them to [`super::sweep`].
 
 use super::health::{stopped, unlooked};
-use super::sweep::{SUFFIX, made_line};
+use super::sweep::{SUFFIX, made_line, nobody_left};
 use super::{About, Refusal, Work};
 use crate::host::{self, Host, Stopwatch, UnitState, in_network_of};
 use crate::model::{AbsPath, App, Listen, Name, Probe, STOPS, Service, Socket, Span, Target};
@@ -58,6 +58,8 @@ pub fn precheck(
     if copies.is_empty() {
         return Ok(());
     }
+    let units = copies.iter().flat_map(|one| one.units(app));
+    nobody_left(work.host, &units.collect::<Vec<_>>())?;
     let tried = attempt(work, app, &copies);
     let failed = tried.as_ref().err().map(|(at, _)| *at);
     let lines = failed.and_then(|at| copies.get(at));
@@ -191,6 +193,13 @@ impl<'a> Second<'a> {
             unit,
             tree,
         })
+    }
+
+    /// All units of the copy.
+    fn units(&self, app: &App) -> Vec<String> {
+        let mut units = app.socket_units(&self.copy);
+        units.push(self.unit.clone());
+        units
     }
 
     /// Runs `look` where the copy answers: it may be alone in its network.

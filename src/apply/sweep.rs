@@ -1,5 +1,6 @@
 //! What killed runs left in `/run`: second copies, stand-ins' drop-ins, jobs.
 
+use super::Refusal;
 use crate::host::{self, Host};
 use crate::model::Hooks;
 use crate::render::RUNTIME_UNIT_DIR;
@@ -12,6 +13,24 @@ pub(super) const SUFFIX: &str = "-precheck";
 /// What is in the first line of every file that is made for an app.
 pub(super) fn made_line(app: &str) -> String {
     format!("from the manifest of {app};")
+}
+
+/// Refuses to go on while a unit of an earlier run is still there: to start it would do nothing, and
+/// what it did then would be held for the new release's.
+pub(super) fn nobody_left(host: &Host, units: &[String]) -> Result<()> {
+    if host.is_offline() {
+        return Ok(());
+    }
+    let states = host.systemd.show(units)?;
+    let mut both = units.iter().zip(states);
+    let Some((unit, _)) = both.find(|(_, state)| !state.is_down()) else {
+        return Ok(());
+    };
+    Err(Refusal {
+        message: format!("`{unit}` of an earlier run is still there, nothing was changed"),
+        hint: format!("sudo systemctl stop {unit}, then try again"),
+    }
+    .into())
 }
 
 /// Stops and removes second copies that a killed run left.

@@ -151,9 +151,8 @@ impl Systemd {
     /// # Errors
     /// As [`Command::run`], when one of them is not down as far as anybody can tell.
     pub fn bring_down(&self, units: &[String]) -> Result<()> {
-        let down = |state: &UnitState| matches!(state.get("ActiveState"), "inactive" | "failed");
         self.stop(units).or_else(|error| match self.show(units) {
-            Ok(states) if states.iter().all(down) => Ok(()),
+            Ok(states) if states.iter().all(UnitState::is_down) => Ok(()),
             _ => Err(error),
         })
     }

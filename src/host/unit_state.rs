@@ -54,6 +54,11 @@ impl UnitState {
         self.get("ActiveState") == "failed"
     }
 
+    /// `ActiveState=inactive` or `failed`: nothing of it runs.
+    pub fn is_down(&self) -> bool {
+        matches!(self.get("ActiveState"), "inactive" | "failed")
+    }
+
     /// `LoadState=masked`: the administrator forbids it to start.
     pub fn is_masked(&self) -> bool {
         self.get("LoadState") == "masked"

@@ -54,3 +54,67 @@ pub fn what_does_not_stop_takes_no_release_back(machine: &Machine) {
     assert!(!is_running(machine, COPY), "nothing found it");
     machine.robotctl("doctor").exits(0);
 }
+
+/// Who is told to start what runs does nothing, and would look at another release.
+pub fn what_an_earlier_trial_left_is_not_tried(machine: &Machine) {
+    let first = two("1.0").deployed(machine);
+    killed(machine, "2.0");
+    // Once: what is still there when it is swept can be taken away after the trial.
+    shim(
+        machine,
+        &format!(
+            "[ \"$*\" = 'stop -- {COPY}' ] && [ ! -s /root/shim/calls ] && \
+             echo >> /root/shim/calls && exit 1"
+        ),
+    );
+    let mut bad = two("3.0");
+    bad.fault = "no-start";
+    bad.web = "pre-check = false";
+    bad.write(machine);
+    deploy(machine)
+        .exits(2)
+        .says(&format!("`{COPY}` of an earlier run is still there"))
+        .says(&format!("hint: sudo systemctl stop {COPY}"));
+    assert_eq!(current(machine), first);
+    let said = machine.robotctl("releases").exits(0);
+    assert!(!said.stdout.contains("bad"), "{said}");
+    bad.deploy(machine)
+        .exits(2)
+        .says("failed its pre-check, nothing was changed: service `second`");
+    assert!(!is_running(machine, COPY), "it is still there");
+}
+
+/// Nor is a job that a killed run began taken for one of this run.
+pub fn a_job_of_an_earlier_run_is_not_waited_for(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    let job = "demo-before-switch-hook.service";
+    let hooked = |version: &str, tables: &'static str| {
+        let mut hooked = demo(version);
+        hooked.tables = tables;
+        hooked
+    };
+    let wait = "[hooks]\nbefore-switch = [[\"/bin/sh\", \"-c\", \
+                \"until [ -e /var/lib/demo/go ]; do sleep 0.1; done\"]]\n";
+    let mut begun = hooked("2.0", wait).begin(machine);
+    until("the hook runs", Duration::from_secs(20), || {
+        machine.property(job, "ExecMainPID") != "0"
+    });
+    machine.ok("pkill --oldest --signal KILL --exact robotctl");
+    begun.wait().unwrap();
+    shim(
+        machine,
+        &format!(
+            "[ \"$*\" = 'stop -- {job}' ] && [ ! -s /root/shim/calls ] && \
+             echo >> /root/shim/calls && exit 1\n\
+             [ \"$*\" = 'start -- {job}' ] && touch /var/lib/demo/go"
+        ),
+    );
+    let fails = "[hooks]\nbefore-switch = [[\"/bin/sh\", \"-c\", \"exit 7\"]]\n";
+    hooked("3.0", fails).write(machine);
+    deploy(machine)
+        .exits(2)
+        .says(&format!("`{job}` of an earlier run is still there"));
+    assert_eq!(current(machine), first);
+    deploy(machine).exits(2).says("exit status 7");
+    assert_eq!(current(machine), first);
+}

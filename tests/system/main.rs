@@ -128,6 +128,8 @@ const TESTS: &[Test] = tests![
     manager::a_service_on_another_release_is_named,
     manager::a_copy_that_does_not_stop_is_found_again,
     leftovers::what_does_not_stop_takes_no_release_back,
+    leftovers::what_an_earlier_trial_left_is_not_tried,
+    leftovers::a_job_of_an_earlier_run_is_not_waited_for,
     hooks::a_release_that_loops_later_is_taken_back,
     hooks::hooks_run_once_and_stop_or_undo_a_deploy,
     hooks::jobs_headers_and_json_are_checked,
