@@ -278,6 +278,10 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Re
         after.since = Some(host::now().to_string());
     }
     after.change = Some(work.trace.clone());
+    // To start what runs does nothing: to stop it would not undo that.
+    let mut started = named(&[Action::Start]);
+    let ran = running(host, started.clone())?;
+    started.retain(|unit| !ran.contains(unit));
     Ok(Journal {
         format: FORMAT,
         trace_id: work.trace.clone(),
@@ -289,7 +293,7 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Re
         files: plan.files.clone(),
         units: UnitChanges {
             stopped: running(host, named(&[Action::Stop]))?,
-            started: named(&[Action::Start]),
+            started,
             restarted: named(&[Action::Restart, Action::Overlap, Action::Rebind]),
             rebound: named(&[Action::Rebind]),
             standins: activate::standins(plan, app),

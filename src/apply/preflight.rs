@@ -132,12 +132,13 @@ pub fn preflight(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
     Ok(())
 }
 
-/// A port that a stranger holds, for sockets that this deploy would open.
+/// A port that a stranger holds, for sockets that this deploy would open. Where nothing is recorded
+/// as live, the app's own units may run all the same.
 fn ports(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
     if host.is_offline() {
         return Ok(());
     }
-    let own = held(host, live)?;
+    let own = held(host, live.unwrap_or(app))?;
     for service in &app.services {
         for listen in &service.listen {
             let Some(address) = listen.local_address() else {
@@ -158,20 +159,18 @@ fn ports(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
     Ok(())
 }
 
-/// The addresses that the live release's own units hold.
-fn held(host: &Host, live: Option<&App>) -> Result<Vec<SocketAddr>> {
+/// The addresses that an app's own units hold.
+fn held(host: &Host, app: &App) -> Result<Vec<SocketAddr>> {
     let mut out = Vec::new();
-    if let Some(app) = live {
-        for service in &app.services {
-            let units = if service.has_socket_unit() {
-                app.sockets_by_address(service)
-            } else {
-                vec![app.unit(service); service.listen.len()]
-            };
-            for (listen, unit) in service.listen.iter().zip(units) {
-                if host.systemd.show_one(&unit)?.is_active() {
-                    out.extend(listen.local_address());
-                }
+    for service in &app.services {
+        let units = if service.has_socket_unit() {
+            app.sockets_by_address(service)
+        } else {
+            vec![app.unit(service); service.listen.len()]
+        };
+        for (listen, unit) in service.listen.iter().zip(units) {
+            if host.systemd.show_one(&unit)?.is_active() {
+                out.extend(listen.local_address());
             }
         }
     }

@@ -97,7 +97,7 @@ pub struct FileChange {
 pub struct UnitChanges {
     /// Stopped because the new release has them no more: start again.
     pub stopped: Vec<String>,
-    /// Started: stop those of a first deploy; of a later one, those whose file goes again.
+    /// Started, and down before: stop those of a first deploy; of a later one, those whose file goes again.
     pub started: Vec<String>,
     /// Restarted on the new release: restart on the old one.
     pub restarted: Vec<String>,

@@ -34,6 +34,7 @@ mod hooks;
 mod leftovers;
 mod load;
 mod lock;
+mod lost;
 mod machine;
 mod manager;
 mod mistakes;
@@ -130,6 +131,7 @@ const TESTS: &[Test] = tests![
     leftovers::what_does_not_stop_takes_no_release_back,
     leftovers::what_an_earlier_trial_left_is_not_tried,
     leftovers::a_job_of_an_earlier_run_is_not_waited_for,
+    lost::nothing_that_ran_is_stopped,
     hooks::a_release_that_loops_later_is_taken_back,
     hooks::hooks_run_once_and_stop_or_undo_a_deploy,
     hooks::jobs_headers_and_json_are_checked,
