@@ -62,7 +62,7 @@ pub fn observe(host: &Host, book: &Book, app: &App, tree: &FileTree) -> Result<O
 }
 
 /// Nothing is known of the release that is recorded as live.
-fn unknown(host: &Host, layout: &Layout, id: &str) -> anyhow::Error {
+pub(super) fn unknown(host: &Host, layout: &Layout, id: &str) -> anyhow::Error {
     let state = host.root.path(&format!("{}/state.json", layout.book()));
     let why = format!("the live release {id} has no record");
     let state = Damaged {

@@ -1,6 +1,7 @@
 //! Taking an app away: units, files, releases; state and settings only when asked.
 
-use super::{About, Refusal, Work, switch};
+use super::observe::unknown;
+use super::{About, Refusal, Work, linked, switch};
 use crate::host::Host;
 use crate::model::layout::{EMPTY_ROOT, UNIT_DIR};
 use crate::model::{Layout, Name, unit_type};
@@ -33,7 +34,7 @@ pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
         }
     }
     work.book.spend_reserve();
-    let (mut journal, all) = journal(work, purge)?;
+    let (mut journal, all) = journal(work, name, purge)?;
     let begun = work.book.set_journal(&journal);
     begun.inspect_err(|_| drop(work.book.clear_journal()))?;
     let mut taken = || -> Result<()> {
@@ -73,7 +74,7 @@ pub struct Removal {
 /// # Errors
 /// When records or files cannot be read.
 pub fn removal(host: &Host, book: &Book, name: &Name, purge: bool) -> Result<Removal> {
-    let (_, files, units) = doomed(host, book, name.as_str())?;
+    let (_, files, units) = doomed(host, book, name)?;
     let mut directories = trees(&Layout::new(name), purge);
     let mut failed = Ok(());
     directories.retain(|path| match host.root.meta(path) {
@@ -120,8 +121,8 @@ fn trees(layout: &Layout, purge: bool) -> Vec<String> {
 }
 
 /// What goes, with how to undo it; and all units, in the order in which they are stopped.
-fn journal(work: &Work<'_>, purge: bool) -> Result<(Journal, Vec<String>)> {
-    let (state, files, units) = doomed(work.host, work.book, &work.app)?;
+fn journal(work: &Work<'_>, name: &Name, purge: bool) -> Result<(Journal, Vec<String>)> {
+    let (state, files, units) = doomed(work.host, work.book, name)?;
     let journal = Journal {
         format: FORMAT,
         trace_id: work.trace.clone(),
@@ -143,15 +144,17 @@ fn journal(work: &Work<'_>, purge: bool) -> Result<(Journal, Vec<String>)> {
 }
 
 /// What is live, the app's files on the host, and its units in the order in which they stop.
-fn doomed(host: &Host, book: &Book, app: &str) -> Result<(State, Vec<FileChange>, Vec<String>)> {
-    let state = book.state()?;
-    let record = match &state.live {
-        Some(live) => book.release(live)?,
-        None => None,
-    };
-    let tree = match &record {
-        Some(record) => record.tree()?,
-        None => FileTree::default(),
+fn doomed(host: &Host, book: &Book, name: &Name) -> Result<(State, Vec<FileChange>, Vec<String>)> {
+    let (state, layout) = (book.state()?, Layout::new(name));
+    let tree = match &state.live {
+        Some(live) => match book.release(live)? {
+            Some(record) => record.tree()?,
+            None => return Err(unknown(host, &layout, live)),
+        },
+        None => match linked(host, &layout)? {
+            Some(id) => return Err(unrecorded(&layout, &id).into()),
+            None => FileTree::default(),
+        },
     };
     let mut files = Vec::new();
     let mut units = Vec::new();
@@ -159,7 +162,7 @@ fn doomed(host: &Host, book: &Book, app: &str) -> Result<(State, Vec<FileChange>
         let Some(entry) = host.root.entry(path)? else {
             continue;
         };
-        if made_for(&entry).is_some_and(|owner| owner != app) {
+        if made_for(&entry).is_some_and(|owner| owner != name.as_str()) {
             continue; // Another app's by now.
         }
         if let Some(unit) = path.strip_prefix(&format!("{UNIT_DIR}/"))
@@ -176,6 +179,17 @@ fn doomed(host: &Host, book: &Book, app: &str) -> Result<(State, Vec<FileChange>
     }
     units.sort_by_key(|unit| unit_type(unit));
     Ok((state, files, units))
+}
+
+/// Something is live, and nothing tells which units and files are its own.
+fn unrecorded(layout: &Layout, id: &str) -> Refusal {
+    Refusal {
+        message: format!(
+            "`{}` leads to {id}, and nothing is recorded of what that installed",
+            layout.current()
+        ),
+        hint: "deploy it again, then remove it".to_owned(),
+    }
 }
 
 /// Nothing of the app is visible any more: the rest goes, and the journal with it. Idempotent,

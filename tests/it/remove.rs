@@ -133,6 +133,44 @@ fn remove_leaves_state_and_settings_unless_purged() {
         .status(2);
 }
 
+/// What nobody knows the units of cannot be stopped: it is not said to be gone.
+#[test]
+fn what_is_live_and_unknown_is_not_removed() {
+    let test = app();
+    deploy(&test);
+    let first = live(&test);
+    test.write("src/data/pages.txt", "another");
+    deploy(&test);
+    let book = "var/lib/robotctl/shop";
+    let record = test.root(&format!("{book}/releases/{}.json", live(&test)));
+    std::fs::remove_file(&record).unwrap();
+    let refused = |why: &str| {
+        let before = test.state();
+        for args in [["remove", "--dry-run"], ["remove", "--purge"]] {
+            let case = format!("{args:?}");
+            test.run(args).case(&case).stderr(why).status(2);
+            crate::tree::assert_same(&before, &test.state(), &case);
+        }
+    };
+    let state = format!("[DIR]/root/{book}/state.json");
+    let robotctl = "robotctl --root [DIR]/root/";
+    refused(&format!(
+        "error: the live release 1.0-[ID] has no record\n\n\
+         hint: sudo mv {state} {state}.damaged, then `{robotctl} doctor` and, where the app's \
+         robot.toml lies, `{robotctl} deploy --apply`\n"
+    ));
+    std::fs::remove_file(test.root(&format!("{book}/state.json"))).unwrap();
+    refused(
+        "error: `/opt/shop/current` leads to 1.0-[ID], and nothing is recorded of what that \
+         installed\n\n\
+         hint: deploy it again, then remove it\n",
+    );
+    assert_ne!(live(&test), first);
+    deploy(&test);
+    test.run(["remove"]).any_stderr().success();
+    assert!(!test.root("opt/shop").exists());
+}
+
 #[test]
 fn a_removal_can_be_looked_at_and_purged_later() {
     let test = app();
