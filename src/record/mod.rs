@@ -310,18 +310,18 @@ impl Book {
 
     fn read<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>> {
         let path = self.path(name);
-        let Some(text) = self.root.read_text(&path)? else {
+        let Some(bytes) = self.root.read(&path)? else {
             return Ok(None);
         };
         let damaged = |error: serde_json::Error| Damaged {
             path: self.root.path(&path).display().to_string(),
             why: error.to_string(),
         };
-        let Version { format } = serde_json::from_str(&text).map_err(damaged)?;
+        let Version { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
         if format > FORMAT {
             return Err(Newer { path, format }.into());
         }
-        Ok(serde_json::from_str(&text).map(Some).map_err(damaged)?)
+        Ok(serde_json::from_slice(&bytes).map(Some).map_err(damaged)?)
     }
 
     /// A record that gets its name at the end of the batch.

@@ -164,6 +164,34 @@ fn records_of_a_newer_version_are_refused() {
     test.run(["deploy", "--apply"]).any_stderr().success();
 }
 
+/// A disk that loses a record leaves any bytes.
+#[test]
+fn bytes_that_are_no_text_are_damage() {
+    let lost = b"\xff\xfe";
+    for name in ["state.json", "journal.json", "failed.json"] {
+        let test = app();
+        deploy(&test);
+        std::fs::write(file(&test, name), lost).unwrap();
+        let path = format!("[DIR]/root/{BOOK}/{name}");
+        let said = test.run(["doctor"]).case(name).any_stdout().status(1);
+        let hint = format!("  hint: sudo mv {path} {path}.damaged, then ");
+        for part in [&format!("error: `{path}` cannot be read: "), &hint] {
+            assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
+        }
+        test.write("src/data/pages.txt", "another");
+        let run = test.run(["deploy", "--apply"]).case(name).any_stderr();
+        if name == "failed.json" {
+            run.success(); // It holds nobody up.
+            continue;
+        }
+        let said = run
+            .status(if name == "journal.json" { 4 } else { 2 })
+            .stderr;
+        assert!(said.contains(&format!("hint: sudo mv {path} ")), "{said}");
+        assert_eq!(std::fs::read(file(&test, name)).unwrap(), lost);
+    }
+}
+
 #[test]
 fn what_is_remembered_does_not_grow_for_ever() {
     let test = app();
