@@ -13,7 +13,8 @@ pub fn has_stderr() -> bool {
     stream.is_some() && stream == own && std::path::Path::new(SOCKET).exists()
 }
 
-/// Sends one entry by the native protocol; a host without a systemd journal takes none.
+/// Sends one entry by the native protocol; a host without a systemd journal takes none. One that
+/// hangs is not waited for: better a line lost than a deploy held up.
 pub fn send(fields: &[(&str, &str)]) {
     let mut datagram = String::new();
     for (name, value) in fields {
@@ -24,5 +25,8 @@ pub fn send(fields: &[(&str, &str)]) {
     let Ok(socket) = UnixDatagram::unbound() else {
         return;
     };
+    if socket.set_nonblocking(true).is_err() {
+        return;
+    }
     let _ = socket.send_to(datagram.as_bytes(), SOCKET);
 }

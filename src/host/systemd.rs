@@ -9,6 +9,9 @@ use std::time::Duration;
 /// How many seconds a unit that was given up is waited for.
 const STOPS: &str = "10";
 
+/// How many seconds the systemd journal may take to answer.
+const WORDS: &str = "5";
+
 /// The service manager of the host.
 #[derive(Debug, Clone)]
 pub struct Systemd {
@@ -325,31 +328,38 @@ impl Systemd {
     }
 
     /// The last lines that a unit wrote to the systemd journal since it was last started, its
-    /// manager's own about it included.
+    /// manager's own about it included; none of one that was not. A journal that hangs is given up.
     pub fn last_lines(&self, unit: &str, count: usize) -> Vec<String> {
         let state = self.show_one(unit).unwrap_or_default();
         let id = state.get("InvocationID");
+        if id.is_empty() {
+            return Vec::new();
+        }
         // A busy journal takes a moment to write down what was just said.
-        let _ = Command::new(["journalctl", "--sync"]).output();
+        let _ = Command::new(["timeout", WORDS, "journalctl", "--sync"]).output();
         let count = format!("--lines={count}");
         let head = [
+            "timeout",
+            WORDS,
             "journalctl",
             "--quiet",
             "--no-pager",
             "--output=cat",
+            "--boot",
             &count,
         ];
         let mut argv: Vec<String> = head.map(str::to_owned).to_vec();
-        if id.is_empty() {
-            argv.push(format!("--unit={unit}"));
-        } else {
-            let own = format!("_SYSTEMD_INVOCATION_ID={id}");
-            argv.extend([own, "+".to_owned(), format!("INVOCATION_ID={id}")]);
-            // Of what ends at once, the systemd journal may no longer learn the invocation.
-            let pid = state.get("ExecMainPID");
-            if !matches!(pid, "" | "0") {
-                argv.extend(["+".to_owned(), format!("_PID={pid}")]);
-                argv.push(format!("_SYSTEMD_UNIT={unit}"));
+        // Anybody can name the invocation of any unit; a field with `_` is the journal's own word.
+        let (own, told) = (
+            format!("_SYSTEMD_INVOCATION_ID={id}"),
+            format!("INVOCATION_ID={id}"),
+        );
+        argv.extend([own, "+".to_owned(), told.clone(), "_UID=0".to_owned()]);
+        // Of what ends at once, the systemd journal may no longer learn the invocation.
+        let pid = state.get("ExecMainPID");
+        if !matches!(pid, "" | "0") {
+            for more in [format!("_SYSTEMD_UNIT={unit}"), told] {
+                argv.extend(["+".to_owned(), format!("_PID={pid}"), more]);
             }
         }
         let text = Command::new(argv)

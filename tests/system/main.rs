@@ -50,6 +50,7 @@ mod traps;
 mod upgrades;
 mod values;
 mod wiki;
+mod words;
 
 use machine::Machine;
 use std::cell::RefCell;
@@ -132,6 +133,8 @@ const TESTS: &[Test] = tests![
     leftovers::what_an_earlier_trial_left_is_not_tried,
     leftovers::a_job_of_an_earlier_run_is_not_waited_for,
     lost::nothing_that_ran_is_stopped,
+    words::only_a_unit_s_own_words_are_shown,
+    words::a_journal_that_hangs_holds_no_deploy_up,
     hooks::a_release_that_loops_later_is_taken_back,
     hooks::hooks_run_once_and_stop_or_undo_a_deploy,
     hooks::jobs_headers_and_json_are_checked,
