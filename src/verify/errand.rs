@@ -59,13 +59,20 @@ impl<'a> Errand<'a> {
         self.host.systemd.last_lines(&self.unit, count)
     }
 
-    /// Takes the unit away, after a job that ended so; both may have gone wrong.
+    /// Takes the unit away, after a job that ended so; both may have gone wrong. That the manager
+    /// was not told of a unit that has gone is no harm.
     ///
     /// # Errors
     /// What became of the job, and why its unit is still there.
     pub fn end_after(self, outcome: Result<()>) -> Result<()> {
-        let unit = self.unit.clone();
-        match (outcome, self.end()) {
+        let (root, unit) = (&self.host.root, self.unit.clone());
+        let paths: Vec<String> = self.tree.paths().map(str::to_owned).collect();
+        let is_gone = |path: &String| matches!(root.meta(path), Ok(None));
+        let ended = self.end().or_else(|error| match paths.iter().all(is_gone) {
+            true => Ok(()),
+            false => Err(error),
+        });
+        match (outcome, ended) {
             (Ok(()), away) => away.with_context(|| format!("`{unit}` is still there")),
             (Err(what), Err(away)) => Err(anyhow!("{what:#}; `{unit}` is still there: {away:#}")),
             (failed, Ok(())) => failed,

@@ -118,3 +118,20 @@ pub fn a_job_of_an_earlier_run_is_not_waited_for(machine: &Machine) {
     deploy(machine).exits(2).says("exit status 7");
     assert_eq!(current(machine), first);
 }
+
+/// That the manager was not told of it afterwards is no fault of the release.
+pub fn a_job_that_was_taken_away_is_not_said_to_be_there(machine: &Machine) {
+    demo("1.0").deployed(machine);
+    let mut second = demo("2.0");
+    second.tables =
+        "[hooks]\nafter-switch = [[\"/bin/sh\", \"-c\", \"echo > /var/lib/demo/ran\"]]\n";
+    second.write(machine);
+    shim(
+        machine,
+        "[ \"$1\" = daemon-reload ] && [ -e /var/lib/demo/ran ] && \
+         [ ! -e /run/systemd/system/demo-after-switch-hook.service ] && exit 1",
+    );
+    deploy(machine).exits(0);
+    assert!(current(machine).starts_with("2.0-"), "{}", current(machine));
+    machine.ok("test -e /var/lib/demo/ran");
+}

@@ -135,6 +135,7 @@ const TESTS: &[Test] = tests![
     lost::nothing_that_ran_is_stopped,
     words::only_a_unit_s_own_words_are_shown,
     words::a_journal_that_hangs_holds_no_deploy_up,
+    leftovers::a_job_that_was_taken_away_is_not_said_to_be_there,
     hooks::a_release_that_loops_later_is_taken_back,
     hooks::hooks_run_once_and_stop_or_undo_a_deploy,
     hooks::jobs_headers_and_json_are_checked,
