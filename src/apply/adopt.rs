@@ -19,7 +19,7 @@ pub fn linked(host: &Host, layout: &Layout) -> Result<Option<String>> {
         true => host.root.read_link(&current)?,
         false => None,
     };
-    if let Some(id) = target.as_deref().and_then(Layout::targeted) {
+    if let Some(id) = target.as_deref().and_then(|target| layout.targeted(target)) {
         return Ok(Some(id.to_owned()));
     }
     // By a way of its own.

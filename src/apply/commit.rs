@@ -146,11 +146,13 @@ pub(super) fn finish_back(work: &Work<'_>, journal: &Journal) -> Result<()> {
     let state: &State = &journal.state_before;
     work.book.set_state(state)?;
     work.book.clear_journal()?;
-    let id = journal.ran().unwrap_or("nothing");
+    let ran = recover::ran(work, journal);
     let about = About {
-        release: journal.ran(),
+        release: ran.as_deref(),
         unit: None,
     };
+    let id = about.release.or(journal.link.as_deref());
+    let id = id.unwrap_or("nothing");
     work.tell("warning", "put-back", about, &format!("{id} is live again"));
     Ok(())
 }

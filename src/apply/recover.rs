@@ -1,7 +1,7 @@
 //! Ending an interrupted change: back to the old state, or forward to the new one once it had
 //! passed its checks. Every step may be repeated; a second crash changes nothing.
 
-use super::{About, Work, commit, finish_back, remove, switch};
+use super::{About, Work, commit, finish_back, linked, remove, switch};
 use crate::host::{Host, release_of};
 use crate::model::layout::{SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::model::{Layout, Name, unit_type};
@@ -84,7 +84,7 @@ fn end(work: &Work<'_>, mode: RecoveryMode) -> Result<Recovered> {
             turn_back(work, &mut journal)?;
             revert(work, &journal, mode)?;
             finish_back(work, &journal)?;
-            Ok(Recovered::Old(journal.ran().map(str::to_owned)))
+            Ok(Recovered::Old(ran(work, &journal)))
         }
     }
 }
@@ -109,10 +109,24 @@ pub(super) fn turn_back(work: &Work<'_>, journal: &mut Journal) -> Result<()> {
     if is_enough { Ok(()) } else { Err(error) }
 }
 
+fn name(work: &Work<'_>) -> Result<Name> {
+    Name::parse(&work.app).map_err(|clause| anyhow!("`{}`: {clause}", work.app))
+}
+
+/// The release that ran before a change, once the link is back: as recorded, or where the link
+/// leads. `None` when nobody knows, and when nothing ran.
+pub(super) fn ran(work: &Work<'_>, journal: &Journal) -> Option<String> {
+    match (&journal.from, &journal.link) {
+        (Some(id), _) => Some(id.clone()),
+        (None, Some(_)) => linked(work.host, &Layout::new(&name(work).ok()?)).ok()?,
+        (None, None) => None,
+    }
+}
+
 /// Puts files, link and units back as the journal says.
 pub(super) fn revert(work: &Work<'_>, journal: &Journal, mode: RecoveryMode) -> Result<()> {
     let host = work.host;
-    let name = Name::parse(&work.app).map_err(|clause| anyhow!("`{}`: {clause}", work.app))?;
+    let name = name(work)?;
     let layout = Layout::new(&name);
     let live = mode == RecoveryMode::Restart && !host.is_offline();
     if live {
@@ -178,10 +192,12 @@ fn removed(journal: &Journal) -> Vec<String> {
     names.filter(unit).map(str::to_owned).collect()
 }
 
-/// Brings units back to the old release: those that run another one, and those that are down.
+/// Brings units back to the old release: those that run another one, and those that are down. Where
+/// nobody knows which one that was, all that was touched starts anew.
 fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
     let systemd = &work.host.systemd;
-    if let Some(from) = journal.ran() {
+    let from = ran(work, journal);
+    if from.is_some() || journal.link.is_some() {
         let units = &journal.units;
         super::activate::free_addresses(systemd, &units.rebound)?;
         for unit in units.stopped.iter().chain(&units.restarted) {
@@ -200,8 +216,8 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
             let own = pins
                 .iter()
                 .find(|(name, _)| *unit == format!("{}-{name}.service", work.app));
-            let wanted = own.map_or(from, |(_, id)| id.as_str());
-            let right = state.is_active() && runs.as_deref().is_none_or(|runs| runs == wanted);
+            let wanted = own.map_or(from.as_ref(), |(_, id)| Some(id));
+            let right = state.is_active() && (runs.is_none() || runs.as_ref() == wanted);
             if right && !rewritten {
                 continue;
             }
@@ -214,7 +230,7 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
             } else if let Err(error) = systemd.restart(std::slice::from_ref(unit)) {
                 // The others come back all the same; the checks that follow tell of this one.
                 let about = About {
-                    release: Some(from),
+                    release: from.as_deref(),
                     unit: Some(unit),
                 };
                 work.tell("error", "restart-failed", about, &format!("{error:#}"));

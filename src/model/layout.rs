@@ -59,13 +59,14 @@ impl Layout {
     }
 
     /// The release that such a text names, or one that a person wrote: `./releases/ID/`,
-    /// `/opt/APP/releases/ID`.
-    pub fn targeted(target: &str) -> Option<&str> {
+    /// `/opt/<app>/releases/ID`.
+    pub fn targeted<'a>(&self, target: &'a str) -> Option<&'a str> {
         let parts = target.split('/').filter(|part| !matches!(*part, "" | "."));
         let parts: Vec<&str> = parts.collect();
         match (target.starts_with('/'), parts.as_slice()) {
             (_, [.., ".."]) => None,
-            (false, ["releases", id]) | (true, ["opt", _, "releases", id]) => Some(id),
+            (false, ["releases", id]) => Some(id),
+            (true, ["opt", app, "releases", id]) if *app == self.app => Some(id),
             _ => None,
         }
     }
@@ -150,6 +151,23 @@ impl Layout {
 mod tests {
     use super::Layout;
     use crate::model::names::Name;
+
+    #[test]
+    fn a_link_into_another_app_s_releases_names_none() {
+        let layout = Layout::new(&Name::parse("robot").unwrap());
+        for own in ["releases/1", "./releases//1/", "/opt/robot/releases/1"] {
+            assert_eq!(layout.targeted(own), Some("1"), "{own}");
+        }
+        for other in [
+            "/opt/other/releases/1",
+            "opt/robot/releases/1",
+            "releases/..",
+            "releases",
+            "",
+        ] {
+            assert_eq!(layout.targeted(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn placeholders_are_replaced_once_and_the_rest_is_literal() {

@@ -100,8 +100,10 @@ impl<'a> Facts<'a> {
         let link = self.opt.meta(&current).ok()?;
         let target = self.opt.read_link(&current).ok()?;
         let releases = self.opt.list(&dir).ok()?.into_iter();
+        let layout = Name::parse(&name).map(|name| Layout::new(&name)).ok();
+        let named = || layout?.targeted(target.as_deref()?).map(str::to_owned);
         Some(Deployed {
-            live: target.and_then(|target| Layout::targeted(&target).map(str::to_owned)),
+            live: named(),
             // The switch makes the link: its time is the switch's.
             since: link.and_then(|link| Timestamp::from_second(link.modified).ok()),
             releases: releases.filter(|id| !id.starts_with('.')).collect(),

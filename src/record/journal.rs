@@ -6,7 +6,6 @@
 //! tells whether the change was proven, `recover` needs nothing else.
 
 use super::State;
-use crate::model::Layout;
 use crate::tree::Entry;
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -141,12 +140,6 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// The release that services run before, as far as anything tells.
-    pub fn ran(&self) -> Option<&str> {
-        let linked = || Layout::targeted(self.link.as_ref()?);
-        self.from.as_deref().or_else(linked)
-    }
-
     /// Whether this change wrote a state. One that was switching goes forward then: the state that
     /// it leads to is written down, which is the last thing before its end.
     pub fn made(&self, state: &State) -> bool {

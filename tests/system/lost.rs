@@ -44,3 +44,21 @@ pub fn nothing_that_ran_is_stopped(machine: &Machine) {
     fail_without_records(machine, "2.0");
     runs_all(machine, "1.0", "without records");
 }
+
+pub fn what_ran_runs_again_however_the_link_is_written(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    machine.ok(&format!(
+        "mkdir -p /srv && ln -s /opt/demo /srv/demo && cp -a /opt/demo/releases/{first} /srv/"
+    ));
+    let dirs = ["releases", "../demo/releases", "/srv/demo/releases", "/srv"];
+    for (at, dir) in dirs.iter().enumerate() {
+        machine.ok(&format!("ln -sfn {dir}/{first} /opt/demo/current"));
+        fail_without_records(machine, &format!("2.{at}"));
+        assert_eq!(
+            machine.link("/opt/demo/current"),
+            format!("{dir}/{first}"),
+            "it was put back"
+        );
+        runs_all(machine, "1.0", dir);
+    }
+}
