@@ -35,16 +35,7 @@ pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
 
 fn old_releases(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
     let state = work.book.state()?;
-    if let Some(live) = &state.live
-        && work.host.root.meta(&layout.release(live))?.is_none()
-    {
-        // They may all be there, and be forgotten for a file system that is not mounted.
-        let refusal = Refusal {
-            message: format!("the live release `{live}` is not there, nothing was pruned"),
-            hint: format!("mount the file system of {}, or deploy again", layout.opt()),
-        };
-        return Err(refusal.into());
-    }
+    seen_releases(work, layout, &state)?;
     let mut good = Vec::new();
     let mut bad = Vec::new();
     for id in work.book.releases()? {
@@ -117,6 +108,27 @@ fn old_releases(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
         pruned.removed.push(id);
     }
     Ok(pruned)
+}
+
+/// Refuses to go by releases that are not there: they may all be, and be forgotten for a file system
+/// that is not mounted.
+fn seen_releases(work: &Work<'_>, layout: &Layout, state: &State) -> Result<()> {
+    let is_there = |path: String| anyhow::Ok(work.host.root.meta(&path)?.is_some());
+    let missing = match &state.live {
+        Some(live) if !is_there(layout.release(live))? => format!("the live release `{live}`"),
+        None if !work.book.is_written()? && !is_there(layout.releases())? => {
+            format!("`{}`", layout.releases())
+        }
+        _ => String::new(),
+    };
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Refusal {
+        message: format!("{missing} is not there, nothing was pruned"),
+        hint: format!("mount the file system of {}, or deploy again", layout.opt()),
+    }
+    .into())
 }
 
 /// The release that a rollback puts back: the latest one before the live one, by recorded

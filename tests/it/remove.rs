@@ -91,6 +91,17 @@ fn what_is_known_outlives_a_file_system_that_is_not_mounted() {
     std::fs::rename(&there, &away).unwrap();
     test.run(["rollback"]).any_stderr().status(2);
     test.run(["prune", "--keep", "1"]).any_stderr().status(2);
+    // Nor when the state was lost too, and the link cannot be seen.
+    let state = test.root("var/lib/robotctl/shop/state.json");
+    let was = std::fs::read(&state).unwrap();
+    std::fs::remove_file(&state).unwrap();
+    test.run(["prune", "--keep", "1"])
+        .stderr(
+            "error: `/opt/shop/releases` is not there, nothing was pruned\n\n\
+             hint: mount the file system of /opt/shop, or deploy again\n",
+        )
+        .status(2);
+    std::fs::write(&state, was).unwrap();
     std::fs::rename(&away, &there).unwrap();
     assert_eq!(marks(&test), ["good", "good", "good"]);
     test.run(["rollback"]).any_stderr().success();
