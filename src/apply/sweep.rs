@@ -5,7 +5,7 @@ use crate::host::{self, Host};
 use crate::model::Hooks;
 use crate::render::RUNTIME_UNIT_DIR;
 use crate::verify::is_at_work;
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 /// What the names of second copies end in.
 pub(super) const SUFFIX: &str = "-precheck";
@@ -36,7 +36,7 @@ pub(super) fn nobody_left(host: &Host, units: &[String]) -> Result<()> {
 /// Stops and removes second copies that a killed run left.
 ///
 /// # Errors
-/// When a file cannot be removed.
+/// All that could not be stopped or removed.
 pub fn sweep(host: &Host, app: &str) -> Result<()> {
     if host.is_offline() {
         return Ok(());
@@ -52,7 +52,7 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
                 .iter()
                 .any(|end| stem.ends_with(end))
     };
-    let (mut found, mut failed) = (false, None);
+    let (mut found, mut failed) = (false, Vec::new());
     for name in host.root.list(RUNTIME_UNIT_DIR)? {
         if !copy(&name) || is_at_work(&name, app) {
             continue;
@@ -60,14 +60,16 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
         match take_away(host, app, name) {
             Ok(taken) => found |= taken,
             // The others go all the same.
-            Err(error) => drop(failed.get_or_insert(error)),
+            Err(error) => failed.push(format!("{error:#}")),
         }
     }
-    let told = match found {
-        true => host.systemd.daemon_reload(),
-        false => Ok(()),
-    };
-    failed.map_or(told, Err)
+    if found && let Err(error) = host.systemd.daemon_reload() {
+        failed.push(format!("{error:#}"));
+    }
+    match failed.is_empty() {
+        true => Ok(()),
+        false => bail!("{}", failed.join("; ")),
+    }
 }
 
 /// Takes away a unit or its drop-ins, if they were made for the app. By the file of a unit, the next

@@ -246,7 +246,11 @@ impl Ctx {
         // What does not stop is no reason to keep what takes room.
         let running = crate::apply::sweep(&self.host, name.as_str());
         let lying = crate::stage::sweep(&self.host, work.book, &layout);
-        let swept = running.and(lying).map_err(|error| {
+        let swept = match (running, lying) {
+            (Err(one), Err(two)) => Err(anyhow!("{one:#}; {two:#}")),
+            (running, lying) => running.and(lying),
+        };
+        let swept = swept.map_err(|error| {
             // In nobody's way: the next command tries again.
             let text = format!("leftovers of a killed run are still there: {error:#}");
             work.tell("warning", "not-swept", About::default(), &text);

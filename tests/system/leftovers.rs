@@ -119,6 +119,28 @@ pub fn a_job_of_an_earlier_run_is_not_waited_for(machine: &Machine) {
     assert_eq!(current(machine), first);
 }
 
+pub fn all_that_does_not_stop_is_told(machine: &Machine) {
+    two("1.0").deployed(machine);
+    killed(machine, "2.0");
+    let staging = "/opt/demo/releases/.staging-old";
+    machine.ok(&format!(
+        "mkdir -p {staging}/m && mount -t tmpfs none {staging}/m"
+    ));
+    shim(
+        machine,
+        "[ \"$1\" = stop ] && echo \"no: $3\" >&2 && exit 1",
+    );
+    machine
+        .sh(&format!("{PATH} robotctl --app demo recover"))
+        .exits(4)
+        .says("no: demo-web-precheck.service")
+        .says(&format!("no: {COPY}"))
+        .says(&format!("{staging}/m"));
+    machine.ok(&format!("umount {staging}/m"));
+    machine.robotctl("recover").exits(0);
+    machine.robotctl("doctor").exits(0);
+}
+
 /// That the manager was not told of it afterwards is no fault of the release.
 pub fn a_job_that_was_taken_away_is_not_said_to_be_there(machine: &Machine) {
     demo("1.0").deployed(machine);
