@@ -23,7 +23,7 @@ mod switch;
 
 pub use accounts::accounts;
 pub use activate::wait_for;
-pub use adopt::{adopt, linked};
+pub use adopt::adopt;
 pub use observe::{observe, observe_payload};
 pub use owners::{newcomer, strangers};
 pub use precheck::precheck;
@@ -288,7 +288,11 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Re
         operation: operation.word().to_owned(),
         step: Step::Switching,
         from: plan.from.clone(),
-        link: switch::link_before(host, &app.layout, plan)?,
+        // What it says before a first deploy: going back puts it there again.
+        link: match &plan.from {
+            Some(_) => None,
+            None => work.book.link()?,
+        },
         to: Some(plan.to.clone()),
         files: plan.files.clone(),
         units: UnitChanges {

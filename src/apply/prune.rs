@@ -1,7 +1,7 @@
 //! Old releases go: never the live one, what `current` names, the one before it, a pinned one, or
 //! one that a process still uses. What is remembered of the others is trimmed once it has grown long.
 
-use super::{About, Refusal, Work, linked};
+use super::{About, Refusal, Work};
 use crate::host::{Host, Process, files, processes};
 use crate::model::Layout;
 use crate::record::{Book, Mark, ReleaseRecord, State};
@@ -53,7 +53,7 @@ fn old_releases(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
     let previous = previous(work.host, work.book, layout, &state)?;
     let previous = previous.map(|record| record.id);
     // The records may be older than the link, or somebody has set it by hand.
-    let linked = linked(work.host, layout)?;
+    let linked = work.book.linked()?;
     let protected: BTreeSet<&String> = state
         .live
         .iter()

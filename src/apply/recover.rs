@@ -1,11 +1,11 @@
 //! Ending an interrupted change: back to the old state, or forward to the new one once it had
 //! passed its checks. Every step may be repeated; a second crash changes nothing.
 
-use super::{About, Work, commit, finish_back, linked, remove, switch};
+use super::{About, Work, commit, finish_back, remove, switch};
 use crate::host::{Host, release_of};
 use crate::model::layout::{SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::model::{Layout, Name, unit_type};
-use crate::record::{Damaged, Journal, Step};
+use crate::record::{Book, Damaged, Journal, Step};
 use anyhow::{Result, anyhow};
 
 /// How an interrupted change was ended.
@@ -72,7 +72,7 @@ fn end(work: &Work<'_>, mode: RecoveryMode) -> Result<Recovered> {
             remove::finish(work, &journal)?;
             Ok(Recovered::New(None))
         }
-        Step::Switching if journal.made(&work.book.state()?) => {
+        Step::Switching if proven(work.book, &journal)? => {
             work.host.systemd.stop(&journal.units.standins)?;
             // What was seen may not be on the disk yet, and the record of the release is not
             // before it.
@@ -89,6 +89,12 @@ fn end(work: &Work<'_>, mode: RecoveryMode) -> Result<Recovered> {
     }
 }
 
+/// Whether the state that was written is that of this change; one that was lost proves nothing.
+fn proven(book: &Book, journal: &Journal) -> Result<bool> {
+    let state = book.recorded()?;
+    Ok(state.is_some_and(|state| journal.made(&state)))
+}
+
 /// From here on, whoever finds the journal goes back. When the disk takes no new journal, one that
 /// says so already is enough, as is one that no state of this change contradicts: of two that do,
 /// nobody knows which is on the disk.
@@ -103,7 +109,7 @@ pub(super) fn turn_back(work: &Work<'_>, journal: &mut Journal) -> Result<()> {
     };
     let is_enough = match there.step {
         Step::Reverting => work.book.sync().is_ok(),
-        Step::Switching => work.book.state().is_ok_and(|state| !there.made(&state)),
+        Step::Switching => proven(work.book, &there).is_ok_and(|proven| !proven),
         Step::Removed => false,
     };
     if is_enough { Ok(()) } else { Err(error) }
@@ -118,7 +124,7 @@ fn name(work: &Work<'_>) -> Result<Name> {
 pub(super) fn ran(work: &Work<'_>, journal: &Journal) -> Option<String> {
     match (&journal.from, &journal.link) {
         (Some(id), _) => Some(id.clone()),
-        (None, Some(_)) => linked(work.host, &Layout::new(&name(work).ok()?)).ok()?,
+        (None, Some(_)) => work.book.linked().ok()?,
         (None, None) => None,
     }
 }

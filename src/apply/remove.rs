@@ -1,7 +1,7 @@
 //! Taking an app away: units, files, releases; state and settings only when asked.
 
 use super::observe::unknown;
-use super::{About, Refusal, Work, linked, switch};
+use super::{About, Refusal, Work, switch};
 use crate::host::Host;
 use crate::model::layout::{EMPTY_ROOT, UNIT_DIR};
 use crate::model::{Layout, Name, unit_type};
@@ -151,7 +151,7 @@ fn doomed(host: &Host, book: &Book, name: &Name) -> Result<(State, Vec<FileChang
             Some(record) => record.tree()?,
             None => return Err(unknown(host, &layout, live)),
         },
-        None => match linked(host, &layout)? {
+        None => match book.linked()? {
             Some(id) => return Err(unrecorded(&layout, &id).into()),
             None => FileTree::default(),
         },

@@ -88,17 +88,6 @@ fn is_stale(host: &Host, tree: &FileTree) -> Result<bool> {
         .any(|state| state.get("NeedDaemonReload") == "yes"))
 }
 
-/// What `current` says before a first deploy: going back puts it there again.
-pub(super) fn link_before(host: &Host, layout: &Layout, plan: &Plan) -> Result<Option<String>> {
-    let current = layout.current();
-    let is_link =
-        || -> Result<bool> { Ok(host.root.meta(&current)?.is_some_and(|it| it.is_symlink)) };
-    match plan.from.is_none() && is_link()? {
-        true => host.root.read_link(&current),
-        false => Ok(None),
-    }
-}
-
 /// Points `current` where it led before a change.
 pub(super) fn link_back(host: &Host, layout: &Layout, journal: &Journal) -> Result<()> {
     match &journal.link {

@@ -116,7 +116,7 @@ fn report(ctx: &Ctx, name: &Name, wait: Duration) -> Result<Report> {
         return Ok(records);
     };
     let Some(live) = &state.live else {
-        let current = ctx.host.root.read_link(&layout.current()).unwrap_or(None);
+        let current = book.link().unwrap_or(None);
         return Ok(match current {
             _ if !records.findings.is_empty() => records,
             Some(current) => lost(format!(

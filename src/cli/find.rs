@@ -8,7 +8,7 @@ use crate::manifest::{self, Problem};
 use crate::model::layout::VENDOR_DIR;
 use crate::model::{App, Layout, Name, Target};
 use crate::record::{Book, Event};
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -40,8 +40,6 @@ pub(super) struct Settled {
     pub(super) found: bool,
     /// Whether everything is gone that killed runs left.
     pub(super) clean: bool,
-    /// Why what is live is not known, when the record of it was lost and nothing else tells.
-    pub(super) adopted: Result<()>,
 }
 
 impl Ctx {
@@ -241,8 +239,7 @@ impl Ctx {
             }
         };
         let layout = Layout::new(name);
-        let adopted = crate::apply::adopt(work, &layout)
-            .context("what is live could not be written down again");
+        crate::apply::adopt(work, &layout);
         // What does not stop is no reason to keep what takes room.
         let running = crate::apply::sweep(&self.host, name.as_str());
         let lying = crate::stage::sweep(&self.host, work.book, &layout);
@@ -258,7 +255,6 @@ impl Ctx {
         Ok(Settled {
             found,
             clean: swept.is_ok(),
-            adopted,
         })
     }
 
@@ -273,8 +269,7 @@ impl Ctx {
         self.with_work(name, |work| {
             loop {
                 let lock: Lock = work.book.lock(doing, wait).map_err(anyhow::Error::new)?;
-                // Without it, a running app would be taken for a new one.
-                self.settle(work, name, RecoveryMode::Restart)?.adopted?;
+                self.settle(work, name, RecoveryMode::Restart)?;
                 // Ending an interrupted removal takes the lock's file along.
                 if work.book.holds(&lock) {
                     return then(work);

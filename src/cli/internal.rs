@@ -3,7 +3,7 @@
 use super::find::{Settled, refuse};
 use super::{Ctx, Exit};
 use crate::apply::soak::{Watched, watch};
-use crate::apply::{About, RecoveryMode, wait_for};
+use crate::apply::{RecoveryMode, wait_for};
 use crate::host;
 use crate::model::Name;
 use crate::record::Book;
@@ -79,14 +79,6 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
 fn recover_one(ctx: &Ctx, name: &Name, mode: RecoveryMode, wait: Duration) -> Result<Settled> {
     ctx.locked(name, "recovering", wait, |work| {
         let settled = ctx.settle(work, name, mode)?;
-        if let Err(error) = &settled.adopted {
-            work.tell(
-                "warning",
-                "not-adopted",
-                About::default(),
-                &format!("{error:#}"),
-            );
-        }
         let apps = Book::apps(&ctx.host.root)?;
         if settled.clean && !apps.iter().any(|app| app == name.as_str()) {
             // The first deploy was killed before it wrote anything down. While something of it

@@ -3,7 +3,7 @@
 use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::host::release_of;
-use crate::model::{App, Layout, Name};
+use crate::model::{App, Name};
 use crate::record::{Book, Event, Mark};
 use anyhow::Result;
 use serde::Serialize;
@@ -59,7 +59,6 @@ fn ended(read: bool) -> Exit {
 fn now(ctx: &Ctx, name: &Name) -> Result<Now> {
     let book = ctx.book(name)?;
     let state = book.state()?;
-    let layout = Layout::new(name);
     let record = match &state.live {
         Some(id) => book.release(id)?,
         None => None,
@@ -70,7 +69,7 @@ fn now(ctx: &Ctx, name: &Name) -> Result<Now> {
     let under_way = book.worker();
     Ok(Now {
         app: name.to_string(),
-        current: ctx.host.root.read_link(&layout.current())?,
+        current: book.link()?,
         interrupted: journal.filter(|_| under_way.is_none()),
         under_way,
         units: match &app {

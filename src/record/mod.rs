@@ -19,6 +19,7 @@ mod failed;
 mod history;
 mod hold;
 mod journal;
+mod live;
 mod release;
 
 pub use change::{Change, Committed};
@@ -28,8 +29,8 @@ pub use journal::{FileChange, Journal, Step, Stored, UnitChanges};
 pub use release::{Mark, ReleaseRecord};
 
 use crate::host::{Batch, Root};
-use crate::model::Layout;
 use crate::model::layout::BOOKS_DIR;
+use crate::model::{Layout, Name};
 use crate::tree::Entry;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
@@ -104,6 +105,7 @@ pub struct State {
 #[derive(Debug, Clone)]
 pub struct Book {
     root: Root,
+    layout: Layout,
     dir: String,
 }
 
@@ -112,6 +114,7 @@ impl Book {
     pub fn new(root: &Root, layout: &Layout) -> Self {
         Self {
             root: root.clone(),
+            layout: layout.clone(),
             dir: layout.book(),
         }
     }
@@ -124,10 +127,11 @@ impl Book {
         let mut names = Self::all(root)?;
         let mut failed = Ok(());
         names.retain(|name| {
-            let book = Self {
-                root: root.clone(),
-                dir: format!("{BOOKS_DIR}/{name}"),
+            // Nobody has a book by what is no name.
+            let Ok(name) = Name::parse(name) else {
+                return false;
             };
+            let book = Self::new(root, &Layout::new(&name));
             let blank = book.is_blank().unwrap_or_else(|error| {
                 failed = Err(error);
                 false
@@ -184,12 +188,13 @@ impl Book {
         Ok(self.root.meta(&self.path("state.json"))?.is_some())
     }
 
-    /// What is live; nothing when the app was never deployed.
+    /// The state as it was last written: what a change has proven. What is live is
+    /// [`Book::state`].
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub fn state(&self) -> Result<State> {
-        Ok(self.read("state.json")?.unwrap_or_default())
+    pub fn recorded(&self) -> Result<Option<State>> {
+        self.read("state.json")
     }
 
     /// Replaces the state; one that is there already is made durable and not written anew, since
@@ -200,12 +205,11 @@ impl Book {
     pub fn set_state(&self, state: &State) -> Result<()> {
         let mut state = state.clone();
         state.format = FORMAT;
-        if self.state().is_ok_and(|there| {
-            State {
-                format: FORMAT,
-                ..there
-            } == state
-        }) {
+        let there = self.recorded().ok().flatten().map(|there| State {
+            format: FORMAT,
+            ..there
+        });
+        if there.as_ref() == Some(&state) {
             return self.sync();
         }
         self.write("state.json", &state)
@@ -225,18 +229,15 @@ impl Book {
     /// # Errors
     /// When it cannot be read or written.
     pub fn forget_the_gone(&self) -> Result<()> {
-        let mut state = self.state()?;
-        if state.before.len() <= STEPS {
+        let state = self.recorded()?;
+        let Some(mut state) = state.filter(|state| state.before.len() > STEPS) else {
             return Ok(());
-        }
+        };
         let known = self.releases()?;
         state.before.retain(|id| known.contains(id));
         let excess = state.before.len().saturating_sub(STEPS);
         state.before.drain(..excess);
-        match self.is_written()? {
-            true => self.set_state(&state),
-            false => Ok(()),
-        }
+        self.set_state(&state)
     }
 
     /// The environment that the app was deployed with, as its live release says.

@@ -11,7 +11,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-pub(crate) const CASES: [(&str, Case); 6] = [
+pub(crate) const CASES: [(&str, Case); 7] = [
     (
         "prune keeps what the link names, whatever the records say",
         linked,
@@ -23,6 +23,10 @@ pub(crate) const CASES: [(&str, Case); 6] = [
     (
         "a lost state is told by the link, and a rollback knows the way",
         state,
+    ),
+    (
+        "a lost state that cannot be written down again is known all the same",
+        unwritten,
     ),
     (
         "a first deploy that was cut off is not taken for live",
@@ -109,6 +113,47 @@ fn state(place: &Place<'_>) -> Result<(), String> {
     fs::remove_file(&state).unwrap();
     refused(&place.run(&words(&["rollback"])))?;
     same(&live(place)?, &first)
+}
+
+/// A full disk, or a kill: what the link tells needs no record, be it for a change or its way back.
+fn unwritten(place: &Place<'_>) -> Result<(), String> {
+    let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
+    let state = place.root.join("var/lib/robotctl/demo/state.json");
+    fs::remove_file(&state).unwrap();
+    let keep = place.root.with_extension("lost");
+    fs::create_dir(&keep).unwrap();
+    super::bench::copy_tree(&place.root, &keep);
+    let found = calls(place, 3)?;
+    let states = found.iter().filter(|one| one.name.starts_with("rename"));
+    let states: Vec<_> = states
+        .filter(|point| point.line.contains("/demo/state.json"))
+        .collect();
+    let [told, proven] = states[..] else {
+        return Err(format!("the state was named {} times", states.len()));
+    };
+    for (fault, ends) in [
+        (Fault::Error("ENOSPC"), Some(0)),
+        (Fault::Error("EIO"), Some(0)),
+        (Fault::Kill, None),
+    ] {
+        place.become_like(&keep);
+        let ran = strike(place, &place.deploy(3), told, fault)?;
+        same(&ran.code, &ends).map_err(|wrong| format!("{wrong}: {}", ran.said))?;
+        if ends.is_some() {
+            place.must(&words(&["rollback"]))?;
+            same(&live(place)?, &second)?;
+        }
+        same(&state.exists(), &ends.is_some())?;
+        place.must(&words(&["rollback"]))?;
+        same(&live(place)?, &first)?;
+    }
+    // The same, and the change is taken back.
+    place.become_like(&keep);
+    let ran = strike(place, &place.deploy(3), proven, Fault::Error("EIO"))?;
+    same(&ran.code, &Some(3)).map_err(|wrong| format!("{wrong}: {}", ran.said))?;
+    same(&live(place)?, &second)?;
+    fs::remove_dir_all(&keep).unwrap();
+    Ok(())
 }
 
 /// A first deploy that was cut off, and its journal is lost too: nothing of it was proven.

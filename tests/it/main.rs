@@ -21,6 +21,7 @@ mod docs;
 mod findings;
 mod golden;
 mod layers;
+mod lost;
 mod mistakes;
 mod offline;
 mod owners;

@@ -95,7 +95,7 @@ pub(crate) fn releases(count: usize) -> Test {
     test
 }
 
-fn version(test: &Test, number: usize) {
+pub(crate) fn version(test: &Test, number: usize) {
     let version = format!("\"0.{number}\"");
     test.write("robot.toml", &MANIFEST.replace("\"1.0\"", &version));
 }
@@ -202,7 +202,7 @@ fn a_plan_says_what_the_release_takes_on_the_disk() {
 }
 
 /// The hash of the plan as a program gets it.
-fn hash(test: &Test) -> String {
+pub(crate) fn hash(test: &Test) -> String {
     let mut robotctl = Command::new(env!("CARGO_BIN_EXE_robotctl"));
     robotctl.current_dir(test.app("")).arg("--root");
     robotctl.arg(test.root(""));

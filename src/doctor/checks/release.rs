@@ -8,10 +8,18 @@ use crate::record::Book;
 use anyhow::bail;
 
 pub(in crate::doctor) fn records(patient: &Patient<'_>) -> Findings {
-    damaged(patient.book)
+    let mut found = damaged(patient.book)?;
+    if let (false, Some(live)) = (patient.book.is_written()?, &patient.state.live) {
+        let current = patient.layout.current();
+        found.push(error(
+            format!("no release is recorded as live, and `{current}` points at {live}"),
+            "sudo robotctl recover",
+        ));
+    }
+    Ok(found)
 }
 
-/// Records that cannot be read, or say less than the host shows.
+/// Records that cannot be read.
 pub(in crate::doctor) fn damaged(book: &Book) -> Findings {
     let damaged = book.damaged()?;
     let found = damaged.iter().map(|it| error(it.message(), it.way_out()));
