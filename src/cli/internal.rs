@@ -58,22 +58,21 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
             }
         }
     }
-    if !clean {
-        ctx.printer.always(
-            "error: something of a killed run could not be taken away\n\n\
-             hint: mend what the warning tells of, then: sudo robotctl recover",
-        );
-    }
-    if let Some(error) = failed {
-        return Err(error);
-    }
-    if !clean {
-        return Ok(Exit::Degraded);
-    }
-    if !found {
-        ctx.printer.say("nothing to recover");
-    }
-    Ok(Exit::Done)
+    let exit = match (clean, found || failed.is_some()) {
+        (false, _) => {
+            ctx.printer.always(
+                "error: something of a killed run could not be taken away\n\n\
+                 hint: mend what the warning tells of, then: sudo robotctl recover",
+            );
+            Exit::Degraded
+        }
+        (true, false) => {
+            ctx.printer.say("nothing to recover");
+            Exit::Done
+        }
+        (true, true) => Exit::Done,
+    };
+    failed.map_or(Ok(exit), Err)
 }
 
 fn recover_one(ctx: &Ctx, name: &Name, mode: RecoveryMode, wait: Duration) -> Result<Settled> {
