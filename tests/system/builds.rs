@@ -152,7 +152,7 @@ pub fn a_build_ends_with_its_robotctl(machine: &Machine) {
             machine.sh("ls /opt/demo/releases/.staging-*/begun").code == 0
         });
         assert!(building());
-        machine.ok(&format!("pkill --signal {signal} --exact robotctl"));
+        machine.ok(&format!("kill -s {signal} {}", machine.begun()));
         child.wait().unwrap();
         until(signal, Duration::from_secs(10), || !building());
         machine.robotctl("--app demo recover").exits(0);

@@ -108,14 +108,14 @@ pub fn addresses_that_nobody_accepts_at_are_told(machine: &Machine) {
 fn begin(machine: &Machine, demo: &crate::demo::Demo) -> Child {
     demo.write(machine);
     let deploy = ["--manifest", "/root/demo/robot.toml", "deploy", "--apply"];
-    let mut command = machine.command(&[&["robotctl"], &deploy[..]].concat());
+    let mut command = machine.beginning(&[&["robotctl"], &deploy[..]].concat());
     let piped = command.stdin(Stdio::null()).stdout(Stdio::piped());
     piped.stderr(Stdio::piped()).spawn().unwrap()
 }
 
 /// Sends a signal, and tells how the deploy ended and how soon after.
 fn struck(machine: &Machine, child: Child, signal: &str) -> (Out, Duration) {
-    machine.ok(&format!("pkill --signal {signal} --exact robotctl"));
+    machine.ok(&format!("kill -s {signal} {}", machine.begun()));
     let start = Instant::now();
     let output = child.wait_with_output().unwrap();
     (Out::new(signal.to_owned(), &output), start.elapsed())

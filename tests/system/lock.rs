@@ -13,7 +13,7 @@ pub fn second_robotctl_is_told_who_works(machine: &Machine) {
     until("the deploy begins", Duration::from_secs(20), || {
         machine.exists("/var/lib/robotctl/demo/journal.json")
     });
-    let pid = machine.ok("pgrep --oldest --exact robotctl");
+    let pid = machine.begun();
     let out = machine.robotctl("rollback").exits(5);
     out.says("another `robotctl` works on this app")
         .says(&format!("deploying (pid {pid})"));
@@ -52,7 +52,7 @@ pub fn nobody_works_beside_a_hook(machine: &Machine) {
     });
     let switched = current(machine);
     assert!(switched.starts_with("2.0-"), "{switched}");
-    let pid = machine.ok("pgrep --oldest --exact robotctl");
+    let pid = machine.begun();
     for command in ["rollback", "remove", "prune"] {
         machine
             .robotctl(command)

@@ -14,6 +14,9 @@ const HANGS_AFTER: &str = "240";
 /// Machines of all runs begin with this; the run's pid follows.
 const PREFIX: &str = "sys-";
 
+/// Where a command that was begun leaves its pid.
+const BEGUN: &str = "/root/begun";
+
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
 /// The script that boots machines.
@@ -215,9 +218,20 @@ impl Machine {
 
     /// Starts a command whose words nobody reads.
     pub fn begin(&self, argv: &[&str]) -> Child {
-        let mut command = self.command(argv);
+        let mut command = self.beginning(argv);
         let silent = command.stdin(Stdio::null()).stdout(Stdio::null());
         silent.stderr(Stdio::null()).spawn().unwrap()
+    }
+
+    /// A command as [`Machine::begin`] starts it.
+    pub fn beginning(&self, argv: &[&str]) -> Command {
+        let noted = format!("echo $$ > {BEGUN} && exec \"$@\"");
+        self.command(&[&["sh", "-c", &noted, "sh"], argv].concat())
+    }
+
+    /// The pid, inside, of what was begun last, once it shows that it runs.
+    pub fn begun(&self) -> String {
+        self.read(BEGUN).trim().to_owned()
     }
 
     /// Runs a command to its end.

@@ -137,7 +137,7 @@ pub fn a_copy_that_does_not_stop_is_found_again(machine: &Machine) {
     let runs = "systemctl is-active --quiet demo-web-precheck.service";
     let is_running = || machine.sh(runs).code == 0;
     until("the copy runs", Duration::from_secs(20), is_running);
-    machine.ok("pkill --oldest --signal KILL --exact robotctl");
+    machine.ok(&format!("kill -s KILL {}", machine.begun()));
     deploy.wait().unwrap();
     shim(machine, "[ \"$1\" = stop ] && exit 1");
     let recover = "PATH=/root/shim:$PATH robotctl --app demo recover";

@@ -236,7 +236,7 @@ pub fn a_trial_that_was_killed_leaves_nothing(machine: &Machine) {
     until("the copy runs", Duration::from_secs(20), || {
         machine.sh(copy).code == 0
     });
-    machine.ok("pkill --signal KILL --exact robotctl");
+    machine.ok(&format!("kill -s KILL {}", machine.begun()));
     child.wait().unwrap();
     machine.ok(copy);
     machine.robotctl("recover").exits(0);
