@@ -138,6 +138,7 @@ const TESTS: &[Test] = tests![
     leftovers::a_job_that_was_taken_away_is_not_said_to_be_there,
     lost::what_ran_runs_again_however_the_link_is_written,
     leftovers::all_that_does_not_stop_is_told,
+    manager::a_job_that_fails_and_does_not_stop_tells_both,
     hooks::a_release_that_loops_later_is_taken_back,
     hooks::hooks_run_once_and_stop_or_undo_a_deploy,
     hooks::jobs_headers_and_json_are_checked,

@@ -128,27 +128,91 @@ pub fn a_manager_that_fails_leaves_no_release_half_live(machine: &Machine) {
     }
 }
 
-/// What a killed run left is not forgotten when it cannot be stopped: the next command finds it.
+/// What a killed run left is not forgotten when it cannot be stopped: the next command finds it. What
+/// can be stopped goes at once.
 pub fn a_copy_that_does_not_stop_is_found_again(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
-    let mut slow = demo("2.0");
+    let with = |version: &str| {
+        let mut two = demo(version);
+        two.tables = "[service.zoo]\nexec = [\"{current}/app.py\", \"web\"]\ntype = \"notify\"\n\
+                      listen = [\"127.0.0.1:8081\"]\n";
+        two
+    };
+    let first = with("1.0").deployed(machine);
+    let mut slow = with("2.0");
     slow.settle = "60s";
     let mut deploy = slow.begin(machine);
-    let runs = "systemctl is-active --quiet demo-web-precheck.service";
-    let is_running = || machine.sh(runs).code == 0;
-    until("the copy runs", Duration::from_secs(20), is_running);
+    let is_running = |unit: &str| machine.sh(&format!("systemctl is-active {unit}")).code == 0;
+    let (stays, goes) = ("demo-web-precheck.service", "demo-zoo-precheck.service");
+    until("the copies run", Duration::from_secs(20), || {
+        is_running(stays) && is_running(goes)
+    });
     machine.ok(&format!("kill -s KILL {}", machine.begun()));
     deploy.wait().unwrap();
-    shim(machine, "[ \"$1\" = stop ] && exit 1");
+    // Of its socket, too: a service goes with the one that it requires.
+    shim(
+        machine,
+        "case \"$*\" in 'stop -- demo-web-precheck.'*) exit 1;; esac",
+    );
+    let left = "ls /run/systemd/system | grep -e -precheck";
+    assert!(machine.ok(left).starts_with(stays), "it comes first");
     let recover = "PATH=/root/shim:$PATH robotctl --app demo recover";
     machine
         .sh(recover)
         .exits(4)
         .says("leftovers of a killed run are still there");
-    assert!(is_running(), "it was stopped all the same");
+    assert!(is_running(stays), "it was stopped all the same");
+    assert!(!is_running(goes), "it was left for the other's sake");
+    let left = machine.ok(left);
+    assert!(
+        left.lines()
+            .all(|name| name.starts_with("demo-web-precheck.")),
+        "{left}"
+    );
     machine.robotctl("recover").exits(0);
-    assert!(!is_running(), "nothing found it");
+    assert!(!is_running(stays), "nothing found it");
     assert_eq!(current(machine), first);
-    demo("2.0").deployed(machine);
+    with("2.0").deployed(machine);
     machine.robotctl("doctor").exits(0);
+}
+
+/// A job that fails, and whose unit then does not stop: both are told, whatever came first.
+pub fn a_job_that_fails_and_does_not_stop_tells_both(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
+    // From its stop on, nobody can tell what became of it.
+    shim(
+        machine,
+        &format!(
+            "case \"$*\" in \
+             'stop -- demo-'*-hook.service) echo >> {CALLS}; echo will not >&2; exit 1;; \
+             show*-hook.service) [ -s {CALLS} ] && exit 1;; esac"
+        ),
+    );
+    for (tables, code, job) in [
+        (
+            "[hooks]\nbefore-switch = [[\"/bin/sh\", \"-c\", \"echo oh dear >&2; exit 7\"]]\n",
+            2,
+            "`demo-before-switch-hook.service`",
+        ),
+        (
+            "[service.other]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\n\
+             check = [{ command = [\"/bin/sh\", \"-c\", \"echo oh dear >&2; exit 7\"], within = \"1s\" }]\n",
+            3,
+            "-hook.service`",
+        ),
+    ] {
+        machine.write(CALLS, "", 0o644);
+        let mut second = demo("2.0");
+        second.tables = tables;
+        second.write(machine);
+        deploy(machine)
+            .exits(code)
+            .says("exit status 7")
+            .says("oh dear")
+            .says(&format!("{job} is still there: "))
+            .says("will not");
+        assert_eq!(current(machine), first);
+        machine.robotctl("recover").exits(0);
+        let left = "ls /run/systemd/system | grep -e -hook || true";
+        assert_eq!(machine.ok(left), "", "nothing found it");
+    }
 }
