@@ -4,9 +4,9 @@ use super::files::open_beneath;
 use super::on_every_processor;
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, FileType, OFlags, RawDir, Stat, readlinkat, statat};
-use std::cmp::Ordering;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CStr, OsStr, OsString};
 use std::fs::File;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
@@ -69,15 +69,15 @@ struct Queue {
 }
 
 /// Everything below `dir` that `keep` (a relative path, and whether it is a directory) lets
-/// through, as `make` makes it: one run a thread, each in `order`.
+/// through, as `make` makes it, in the order of the paths, which `path` gives.
 ///
 /// # Errors
 /// The operating system's, with the path, or those of `make`.
-pub fn walk<T: Send>(
+pub fn walk<T: Default + Send>(
     dir: &Path,
     keep: impl Fn(&Path, bool) -> bool + Sync,
     make: impl Fn(&Path, Found) -> Result<T> + Sync,
-    order: impl Fn(&T, &T) -> Ordering + Sync,
+    path: impl Fn(&T) -> &str,
 ) -> Result<Vec<T>> {
     let root = File::open(dir).with_context(|| format!("reading `{}`", dir.display()))?;
     let queue = Mutex::new(Queue {
@@ -88,10 +88,11 @@ pub fn walk<T: Send>(
     let changed = Condvar::new();
     let found = Mutex::new(Vec::new());
     on_every_processor(|| {
-        let (mut own, mut below) = (Vec::new(), Vec::new());
-        let mut buffer = Vec::with_capacity(32 * 1024);
+        let (mut own, mut runs, mut below) = (Vec::new(), Vec::new(), Vec::new());
+        let mut scratch = Scratch::new();
         let mut done = None;
         while let Some(next) = next(&queue, &changed, &mut below, done.take()) {
+            let begin = own.len();
             let mut refused = None;
             let mut each = |path: &Path, found: Found| -> Result<()> {
                 if matches!(found, Found::Dir) {
@@ -106,26 +107,124 @@ pub fn walk<T: Send>(
                 }
                 Ok(())
             };
-            let listed = list(&root, &next, &mut buffer, &keep, &mut each)
+            let listed = list(&root, &next, &mut scratch, &keep, &mut each)
                 .with_context(|| format!("reading `{}`", dir.join(&next).display()));
+            let mut from = begin;
+            for cut in scratch.cuts().into_iter().map(|cut| begin + cut) {
+                runs.push(from..cut);
+                from = cut;
+            }
+            runs.push(from..own.len());
             // What `make` says is a whole sentence, and no failure to read.
             done = Some(refused.map_or(listed, Err));
         }
-        own.sort_unstable_by(&order);
         if let Ok(mut found) = found.lock() {
-            match found.is_empty() {
-                true => *found = own,
-                false => found.append(&mut own),
-            }
+            found.push((own, runs));
         }
     });
     match queue.into_inner() {
-        Ok(Queue { failure: None, .. }) => Ok(found.into_inner().unwrap_or_default()),
+        Ok(Queue { failure: None, .. }) => Ok(joined(found.into_inner().unwrap_or_default(), path)),
         Ok(Queue {
             failure: Some(error),
             ..
         }) => Err(error),
         Err(_) => anyhow::bail!("reading `{}`: a thread died", dir.display()),
+    }
+}
+
+/// What each thread found, and which runs of it belong together.
+type Runs<T> = (Vec<T>, Vec<Range<usize>>);
+
+/// Puts whole runs in order: nothing comes between the first and the last of one.
+fn joined<T: Default>(mut threads: Vec<Runs<T>>, path: impl Fn(&T) -> &str) -> Vec<T> {
+    let mut order = Vec::new();
+    for (thread, (own, runs)) in threads.iter().enumerate() {
+        for run in runs {
+            if let Some(first) = own.get(run.clone()).and_then(<[T]>::first) {
+                order.push((path(first), thread, run.clone()));
+            }
+        }
+    }
+    order.sort_unstable_by_key(|(first, ..)| *first);
+    let order = order.into_iter().map(|(_, thread, run)| (thread, run));
+    let order: Vec<_> = order.collect();
+    let mut all = Vec::with_capacity(threads.iter().map(|(own, _)| own.len()).sum());
+    for (thread, run) in order {
+        let own = threads.get_mut(thread);
+        if let Some(run) = own.and_then(|(own, _)| own.get_mut(run)) {
+            all.extend(run.iter_mut().map(std::mem::take));
+        }
+    }
+    all
+}
+
+/// The names in one directory, and where they are read to.
+struct Scratch {
+    buffer: Vec<u8>,
+    /// One after the other, each with the zero byte at its end.
+    names: Vec<u8>,
+    entries: Vec<(Range<usize>, FileType)>,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        Self {
+            buffer: Vec::with_capacity(32 * 1024),
+            names: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// Reads the names that `keep` lets through, and sorts them.
+    fn read(&mut self, dir: &File, mut keep: impl FnMut(&CStr, bool) -> bool) -> Result<()> {
+        self.names.clear();
+        self.entries.clear();
+        let mut entries = RawDir::new(dir.as_fd(), self.buffer.spare_capacity_mut());
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let mut kind = entry.file_type();
+            if kind == FileType::Unknown {
+                let stat = statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                kind = FileType::from_raw_mode(stat.st_mode);
+            }
+            if keep(name, kind == FileType::Directory) {
+                let begin = self.names.len();
+                self.names.extend_from_slice(name.to_bytes_with_nul());
+                self.entries.push((begin..self.names.len(), kind));
+            }
+        }
+        let names = &self.names;
+        // The zero byte comes before every other.
+        self.entries
+            .sort_unstable_by_key(|(at, _)| names.get(at.clone()));
+        Ok(())
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&CStr, FileType)> {
+        let name = |at: &Range<usize>| CStr::from_bytes_with_nul(self.names.get(at.clone())?).ok();
+        let entries = self.entries.iter();
+        entries.filter_map(move |(at, kind)| Some((name(at)?, *kind)))
+    }
+
+    /// Before which names the content of a directory comes: `a`, `a-b`, `a/c`, `a0`.
+    fn cuts(&self) -> Vec<usize> {
+        let dirs = self
+            .entries()
+            .filter(|(_, kind)| *kind == FileType::Directory);
+        let cut = |(dir, _): (&CStr, FileType)| {
+            let before = |(at, _): &(Range<usize>, FileType)| {
+                let name = self.names.get(at.clone()).unwrap_or_default();
+                name.iter().lt(dir.to_bytes().iter().chain(b"/"))
+            };
+            self.entries.partition_point(before)
+        };
+        let mut cuts: Vec<usize> = dirs.map(cut).collect();
+        cuts.sort_unstable();
+        cuts
     }
 }
 
@@ -160,10 +259,11 @@ fn next(
     }
 }
 
+/// Calls `each` for what a directory holds, in the order of the names.
 fn list(
     root: &File,
     relative: &Path,
-    buffer: &mut Vec<u8>,
+    scratch: &mut Scratch,
     keep: &impl Fn(&Path, bool) -> bool,
     each: &mut impl FnMut(&Path, Found) -> Result<()>,
 ) -> Result<()> {
@@ -171,25 +271,10 @@ fn list(
         true => root.try_clone()?,
         false => open_beneath(root, relative, OFlags::RDONLY | OFlags::DIRECTORY)?,
     };
-    let mut entries = RawDir::new(dir.as_fd(), buffer.spare_capacity_mut());
-    let mut path = PathBuf::new();
-    while let Some(entry) = entries.next() {
-        let entry = entry?;
-        let name = entry.file_name();
-        if matches!(name.to_bytes(), b"." | b"..") {
-            continue;
-        }
-        path.clear();
-        path.push(relative);
-        path.push(OsStr::from_bytes(name.to_bytes()));
-        let mut kind = entry.file_type();
-        if kind == FileType::Unknown {
-            let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            kind = FileType::from_raw_mode(stat.st_mode);
-        }
-        if !keep(&path, kind == FileType::Directory) {
-            continue;
-        }
+    let mut path = Growing::below(relative);
+    scratch.read(&dir, |name, is_dir| keep(path.with(name), is_dir))?;
+    for (name, kind) in scratch.entries() {
+        let path = path.with(name);
         let found = match kind {
             FileType::Directory => Found::Dir,
             FileType::Symlink => {
@@ -214,9 +299,32 @@ fn list(
             FileType::Fifo | FileType::Socket => Found::Pipe,
             _ => Found::Device,
         };
-        each(&path, found)?;
+        each(path, found)?;
     }
     Ok(())
+}
+
+/// Paths in one directory, one at a time.
+struct Growing {
+    bytes: Vec<u8>,
+    dir: usize,
+}
+
+impl Growing {
+    fn below(dir: &Path) -> Self {
+        let mut bytes = dir.as_os_str().as_bytes().to_owned();
+        if !bytes.is_empty() {
+            bytes.push(b'/');
+        }
+        let dir = bytes.len();
+        Self { bytes, dir }
+    }
+
+    fn with(&mut self, name: &CStr) -> &Path {
+        self.bytes.truncate(self.dir);
+        self.bytes.extend_from_slice(name.to_bytes());
+        Path::new(OsStr::from_bytes(&self.bytes))
+    }
 }
 
 #[cfg(test)]
@@ -236,9 +344,7 @@ mod tests {
             };
             Ok(format!("{} {kind}", path.display()))
         };
-        let mut names = walk(dir, keep, make, Ord::cmp)?;
-        names.sort();
-        Ok(names)
+        walk(dir, keep, make, |name: &String| name)
     }
 
     #[test]
@@ -253,6 +359,27 @@ mod tests {
         nix::unistd::mkfifo(&at("a/p"), nix::sys::stat::Mode::S_IRUSR)?;
         let error = names(dir.path()).unwrap_err();
         assert!(format!("{error:#}").ends_with("special"));
+        Ok(())
+    }
+
+    #[test]
+    fn all_is_in_the_order_of_the_paths() -> Result<()> {
+        let dir = tempfile::tempdir()?;
+        let dirs = [
+            "a", "a!", "a!/b", "a-b", "a.b", "a/a", "a/a-", "a0", "b/c/d", "é",
+        ];
+        let dirs = dirs.map(|below| dir.path().join(below));
+        dirs.iter().try_for_each(std::fs::create_dir_all)?;
+        for below in &dirs {
+            for name in ["!", "a.", "a.c", "a0", "b", "ab", "z"] {
+                // Where a directory has the name, it keeps it.
+                let _ = std::fs::write(below.join(name), "");
+            }
+        }
+        let make = |path: &Path, _: Found| Ok(path.display().to_string());
+        let paths = walk(dir.path(), |_, _| true, make, |path: &String| path)?;
+        assert!(paths.is_sorted(), "{paths:#?}");
+        assert!(paths.len() > 70, "{}", paths.len());
         Ok(())
     }
 

@@ -25,9 +25,10 @@ impl fmt::Display for Refused {
 impl std::error::Error for Refused {}
 
 /// What an item is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Kind {
     /// A directory, 0755.
+    #[default]
     Dir,
     /// A file: 0755 when anyone may execute it, else 0644.
     File {
@@ -52,7 +53,7 @@ pub struct Traces {
 }
 
 /// One item, by its path relative to the release.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Item {
     /// Relative, `/`-separated.
     pub path: String,
@@ -139,7 +140,7 @@ impl Payload {
         })
     }
 
-    /// Sorts items; runs that are in order already are only merged.
+    /// Sorts items, which takes next to nothing when they are in order already.
     pub fn new(mut items: Vec<Item>) -> Self {
         items.sort_by(|a, b| a.path.cmp(&b.path));
         items.shrink_to_fit();

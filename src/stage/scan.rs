@@ -265,7 +265,7 @@ fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<Payload> {
         item.traces.source = source;
         Ok(item)
     };
-    let items = walk(dir, keep, make, |a, b| a.path.cmp(&b.path))?;
+    let items = walk(dir, keep, make, |item: &Item| &item.path)?;
     Ok(Payload::new(items))
 }
 
