@@ -24,7 +24,7 @@ mod switch;
 pub use accounts::accounts;
 pub use activate::wait_for;
 pub use adopt::adopt;
-pub use observe::{observe, observe_payload};
+pub use observe::observe;
 pub use owners::{newcomer, strangers};
 pub use precheck::precheck;
 pub use preflight::{Refusal, foresee, future_programs, preflight, programs, space, verify_units};

@@ -97,17 +97,6 @@ fn repair(host: &Host, layout: &Layout, live: Option<&LiveRelease>) -> Result<Op
     })
 }
 
-/// Looks at what the live release holds, for a plan that may change it.
-///
-/// # Errors
-/// When it is there and cannot be read.
-pub fn observe_payload(book: &Book, observed: &mut Observed) -> Result<()> {
-    if let Some(live) = &mut observed.live {
-        live.payload = book.payload(&live.id)?;
-    }
-    Ok(())
-}
-
 /// What stays free for everything else when a second copy runs.
 const RESERVE: u64 = 32 * 1024 * 1024;
 

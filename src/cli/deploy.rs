@@ -5,15 +5,17 @@ use super::permit::{permitted, willing};
 use super::rollback::with_way_back;
 use super::{Ctx, Exit, preview};
 use crate::apply::{
-    About, Operation, Outcome, Work, accounts, apply, hooks, newcomer, observe, observe_payload,
-    precheck, preflight, programs, prune, soak, space, strangers,
+    About, Operation, Outcome, Work, accounts, apply, hooks, newcomer, observe, precheck,
+    preflight, programs, prune, soak, space, strangers,
 };
 use crate::host::{self, Batch};
 use crate::model::App;
 use crate::plan::{Candidate, Observed, PayloadPlan, Plan, plan};
 use crate::record::{Book, FORMAT, Mark, ReleaseRecord, Stored};
 use crate::render::render;
-use crate::stage::{Base, Draft, Filled, Source, fill, is_staged, publish, release_id, scan};
+use crate::stage::{
+    Base, Draft, Filled, Head, Older, Source, fill, is_staged, publish, release_id, scan,
+};
 use crate::tree::FileTree;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -118,18 +120,20 @@ impl Prepared {
     fn look(&mut self, ctx: &Ctx, book: &Book, app: &App) -> Result<(Observed, bool)> {
         let mut observed = observe(&ctx.host, book, app, &self.tree)?;
         strangers(&ctx.host, app, &self.tree, &observed)?;
-        if let Some(live) = &observed.live
-            && observed.repair.is_none()
-            && let Some(head) = book.payload_head(&live.id)?
-            && self.draft.recognise(&head)
-            && self.id(app) == live.id
+        if let Some(live) = &mut observed.live
+            && let Some(index) = book.payload_index(&live.id)?
         {
-            return Ok((observed, false));
-        }
-        observe_payload(book, &mut observed)?;
-        let known = observed.live.as_ref();
-        if let Some(known) = known.and_then(|live| live.payload.as_ref()) {
-            self.draft.recall(known);
+            if observed.repair.is_none()
+                && let Some(head) = Head::read(&index)
+                && self.draft.recognise(&head)
+                && self.id(app) == live.id
+            {
+                return Ok((observed, false));
+            }
+            live.payload = Older::read(&index, &self.draft.payload);
+            live.payload
+                .iter()
+                .for_each(|older| self.draft.recall(older));
         }
         let unread = !self.draft.is_hashed();
         Ok((observed, unread))
@@ -215,7 +219,7 @@ fn deploy(
             Some((id, _)) if !is_staged(&ctx.host, app, id)? => None,
             base => base,
         };
-        let base = base.map(|(id, payload)| Base { id, payload });
+        let base = base.map(|(id, older)| Base { id, older });
         filled = Some(prepared.fill(ctx, app, base.as_ref())?);
     }
     let tight = std::mem::take(&mut observed.tight);
@@ -303,8 +307,8 @@ fn record<'a>(
     // The live release from a source that nobody touched: what is written down is right.
     let is_read = prepared.draft.is_hashed();
     if is_read
-        && let Some(known) = work.book.payload(id)?
         && is_staged(&ctx.host, &loaded.app, id)?
+        && let Some(known) = work.book.older(id, &prepared.draft.payload)?
     {
         prepared.draft.payload.placed_as(&known);
     }

@@ -3,7 +3,7 @@
 use super::find::refuse;
 use super::permit::unmarked;
 use super::{Ctx, Exit, preview};
-use crate::apply::{About, Operation, Work, apply, observe, observe_payload, previous, strangers};
+use crate::apply::{About, Operation, Work, apply, observe, previous, strangers};
 use crate::model::layout::UNIT_DIR;
 use crate::model::{App, Layout, Name};
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
@@ -107,8 +107,11 @@ fn whole(ctx: &Ctx, book: &Book, record: &ReleaseRecord, shown: bool) -> Result<
     strangers(&ctx.host, &app, &tree, &observed)?;
     let payload = match shown {
         true => {
-            observe_payload(book, &mut observed)?;
-            book.payload(&record.id)?
+            let payload = book.payload(&record.id)?;
+            if let (Some(live), Some(new)) = (&mut observed.live, &payload) {
+                live.payload = book.older(&live.id, new)?;
+            }
+            payload
         }
         false => None,
     };

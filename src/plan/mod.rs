@@ -13,7 +13,7 @@ pub use units::{Action, UnitPlan};
 use crate::model::{App, Text};
 use crate::record::{FileChange, State, Stored};
 use crate::render::made_for;
-use crate::stage::{Item, Kind, Payload};
+use crate::stage::{Item, Kind, Older, Payload};
 use crate::tree::{Entry, FileTree};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -57,8 +57,8 @@ pub struct LiveRelease {
     pub app: App,
     /// The files that it put on the host.
     pub tree: FileTree,
-    /// Its payload, when it was looked at and the index was kept.
-    pub payload: Option<Payload>,
+    /// What it has of the new payload, when it was looked at and the index was kept.
+    pub payload: Option<Older>,
 }
 
 /// How the new payload differs from the live one.
@@ -336,34 +336,31 @@ fn file_changes(
 /// The unit in which file systems give space to files.
 const BLOCK: u64 = 4096;
 
-fn payload_plan(new: &Payload, old: Option<&Payload>, app: &App) -> PayloadPlan {
-    let empty = Payload::default();
+fn payload_plan(new: &Payload, old: Option<&Older>, app: &App) -> PayloadPlan {
     let mut out = PayloadPlan {
         files: new.files(),
         bytes: new.bytes(),
+        removed: old.map_or_else(Vec::new, |old| old.gone().to_vec()),
         ..PayloadPlan::default()
     };
     // What a build command may write to is never shared.
     let shares = app.release.build.is_empty();
-    for both in new.beside(old.unwrap_or(&empty)) {
-        let Some(item) = both.new else {
-            out.removed
-                .extend(both.old.filter(|item| item.kind != Kind::Dir).map(path));
-            continue;
-        };
+    for (at, item) in new.items.iter().enumerate() {
+        let was = old.and_then(|old| old.kind(at));
+        let is_same = was == Some(&item.kind);
         let is_dir = item.kind == Kind::Dir;
-        if !(shares && both.is_same()) || is_dir {
+        if !(shares && is_same) || is_dir {
             let least = if is_dir { BLOCK } else { 0 };
             out.disk_bytes += item.len().div_ceil(BLOCK) * BLOCK + least;
             out.disk_inodes += 1;
         } else if matches!(item.kind, Kind::File { .. }) {
             out.shared += 1;
         }
-        if is_dir || both.is_same() {
+        if is_dir || is_same {
             continue;
         }
         out.new_bytes += item.len();
-        match both.old {
+        match was {
             Some(_) => out.changed.push(path(item)),
             None => out.added.push(path(item)),
         }

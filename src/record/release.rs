@@ -5,7 +5,7 @@ use super::{Book, text};
 use crate::host::Batch;
 use crate::manifest::parse;
 use crate::model::App;
-use crate::stage::{Head, Payload};
+use crate::stage::{Older, Payload};
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
@@ -92,17 +92,25 @@ impl Book {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn payload(&self, id: &str) -> Result<Option<Payload>> {
-        let bytes = self.root.read(&self.index(id))?;
-        Ok(bytes.and_then(|bytes| Payload::from_index(&bytes)))
+        let index = self.payload_index(id)?;
+        Ok(index.and_then(|index| Payload::from_index(&index)))
     }
 
-    /// What is known of the payload of a release as a whole; `None` when it was not kept.
+    /// What a release has at the paths of a payload; `None` when its own was not kept.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub fn payload_head(&self, id: &str) -> Result<Option<Head>> {
-        let bytes = self.root.read(&self.index(id))?;
-        Ok(bytes.and_then(|bytes| Head::read(&bytes)))
+    pub fn older(&self, id: &str, new: &Payload) -> Result<Option<Older>> {
+        let index = self.payload_index(id)?;
+        Ok(index.and_then(|index| Older::read(&index, new)))
+    }
+
+    /// What was kept of the payload of a release, as [`crate::stage::Head`] and [`Older`] read it.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn payload_index(&self, id: &str) -> Result<Option<Vec<u8>>> {
+        self.root.read(&self.index(id))
     }
 
     /// Keeps the payload of a release.

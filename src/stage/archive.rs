@@ -251,7 +251,7 @@ fn parents(name: &str, found: &mut BTreeMap<String, Kind>) -> Result<()> {
 pub(super) fn unpack(
     path: &Path,
     draft: &mut Draft,
-    base: Option<&BaseTree>,
+    base: Option<&BaseTree<'_>>,
     to: &Dir,
     watch: &Watch<'_>,
 ) -> Result<()> {

@@ -110,17 +110,13 @@ pub fn fill<'a>(
     let watch = Watch::begin(progress, &filled.flush, &draft.payload);
     // A build command may write to any file of the tree: it gets no shared ones.
     let base = base.filter(|_| app.release.build.is_empty());
-    let share = |payload: &Payload| {
-        let base = base.map(|base| BaseTree::new(host, app, base, payload));
-        base.transpose()
-    };
+    let base = base
+        .map(|base| BaseTree::new(host, app, base))
+        .transpose()?;
     let all = draft.payload.items.len();
     match source {
         Source::Directory(from) => {
-            let copy = || {
-                let base = share(&draft.payload)?;
-                copy(from, draft, base.as_ref(), &frame, &to, &watch)
-            };
+            let copy = || copy(from, draft, base.as_ref(), &frame, &to, &watch);
             let (framed, copied) = both(|| frame.until(all, &draft.payload), copy);
             let copied = framed.and(copied)?;
             for done in copied {
@@ -129,7 +125,6 @@ pub fn fill<'a>(
         }
         Source::Archive(file) => {
             frame.until(all, &draft.payload)?;
-            let base = share(&draft.payload)?;
             archive::unpack(file, draft, base.as_ref(), &to, &watch)?;
         }
     }
@@ -282,7 +277,7 @@ impl Done {
 fn copy(
     from: &Path,
     draft: &Draft,
-    base: Option<&BaseTree>,
+    base: Option<&BaseTree<'_>>,
     frame: &Frame,
     to: &Dir,
     watch: &Watch<'_>,

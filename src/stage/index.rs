@@ -53,9 +53,9 @@ impl Head {
         })
     }
 
-    /// Whether this is what was seen of a source then.
-    pub(super) fn is_of(&self, payload: &Payload) -> bool {
-        self.seen.is_some() && self.seen == payload.seen()
+    /// Whether this is what was seen of a source then ([`Payload::seen`]).
+    pub(super) fn is_of(&self, seen: Option<blake3::Hash>) -> bool {
+        self.seen.is_some() && self.seen == seen
     }
 }
 
@@ -138,13 +138,44 @@ fn put_item(item: &Item, before: &mut Before, out: &mut Vec<u8>) {
 
 /// Reads [`write`]; none when the bytes are no index of this format, which costs a copy.
 pub(super) fn read(bytes: &[u8]) -> Option<Payload> {
-    let mut reader = Reader::new(bytes.strip_prefix(MAGIC)?.get(2 * HASH..)?);
-    let mut before = Before::default();
+    let mut entries = Entries::of(bytes)?;
     let mut items = Vec::with_capacity(bytes.len() / 48);
-    while !reader.rest.is_empty() {
-        items.push(reader.item(&mut before)?);
+    while !entries.is_over() {
+        let (kind, traces) = entries.next()?;
+        let path = text(entries.path())?;
+        items.push(Item { path, kind, traces });
     }
     Some(Payload::new(items))
+}
+
+/// What an index says, item after item.
+pub(super) struct Entries<'a> {
+    reader: Reader<'a>,
+    before: Before,
+}
+
+impl<'a> Entries<'a> {
+    /// None when the bytes are no index of this format.
+    pub(super) fn of(bytes: &'a [u8]) -> Option<Self> {
+        Some(Self {
+            reader: Reader::new(bytes.strip_prefix(MAGIC)?.get(2 * HASH..)?),
+            before: Before::default(),
+        })
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.reader.rest.is_empty()
+    }
+
+    /// Goes on to the next item; none when there is no such item.
+    pub(super) fn next(&mut self) -> Option<(Kind, Traces)> {
+        self.reader.item(&mut self.before)
+    }
+
+    /// The path of the item.
+    pub(super) fn path(&self) -> &[u8] {
+        &self.before.path
+    }
 }
 
 struct Reader<'a> {
@@ -186,12 +217,15 @@ impl<'a> Reader<'a> {
         Some(self.after(before.cast_unsigned())?.cast_signed())
     }
 
-    fn item(&mut self, before: &mut Before) -> Option<Item> {
+    fn item(&mut self, before: &mut Before) -> Option<(Kind, Traces)> {
         let [first] = *self.take(1)? else { return None };
         let shared = self.number()?;
+        let rest = self.bytes()?;
+        if before.path.get(shared..)? >= rest {
+            return None; // Of whatever order it is, nobody wrote it.
+        }
         before.path.truncate(shared);
-        before.path.extend_from_slice(self.bytes()?);
-        let text = |bytes: &[u8]| Some(std::str::from_utf8(bytes).ok()?.to_owned());
+        before.path.extend_from_slice(rest);
         let kind = match first & KIND {
             DIR => Kind::Dir,
             LINK => Kind::Link(text(self.bytes()?)?),
@@ -202,7 +236,7 @@ impl<'a> Reader<'a> {
             },
             _ => return None,
         };
-        let mut item = Item::new(text(&before.path)?, kind);
+        let mut traces = Traces::default();
         if first & SOURCE != 0 {
             let was = before.source;
             let dev = match first & SAME_DEV {
@@ -221,17 +255,21 @@ impl<'a> Reader<'a> {
                 mtime,
                 ctime,
             };
-            item.traces.source = Some(before.source);
+            traces.source = Some(before.source);
         }
         if first & PLACED != 0 {
             before.placed = Placed {
                 ino: self.after(before.placed.ino)?,
                 mtime: self.time(before.placed.mtime)?,
             };
-            item.traces.placed = Some(before.placed);
+            traces.placed = Some(before.placed);
         }
-        Some(item)
+        Some((kind, traces))
     }
+}
+
+pub(super) fn text(bytes: &[u8]) -> Option<String> {
+    Some(std::str::from_utf8(bytes).ok()?.to_owned())
 }
 
 fn put(number: impl VarInt, out: &mut Vec<u8>) {
@@ -334,14 +372,14 @@ mod tests {
         ]);
         let head = of(&whole);
         assert_eq!(head.digest, whole.digest());
-        assert!(head.is_of(&whole));
+        assert!(head.is_of(whole.seen()));
         let touched = Payload::new(vec![
             seen("a", [1, 2, 3, 5], None),
             Item::new("d".into(), Kind::Dir),
         ]);
-        assert!(!head.is_of(&touched));
+        assert!(!head.is_of(touched.seen()));
         let unsure = payload();
-        assert!(!of(&unsure).is_of(&unsure));
+        assert!(!of(&unsure).is_of(unsure.seen()));
     }
 
     #[test]

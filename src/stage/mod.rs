@@ -9,6 +9,7 @@ mod build;
 mod fill;
 mod index;
 mod links;
+mod older;
 mod payload;
 mod python;
 mod scan;
@@ -16,7 +17,8 @@ mod zstd;
 
 pub use fill::{Filled, Progress, fill};
 pub use index::Head;
-pub use payload::{Beside, Item, Kind, Payload, Refused, Traces};
+pub use older::Older;
+pub use payload::{Item, Kind, Payload, Refused, Traces};
 pub use scan::{Draft, Source, scan};
 
 use crate::host::{Batch, Host};
@@ -52,8 +54,8 @@ pub fn release_id(app: &App, payload: &blake3::Hash, rendered: &blake3::Hash) ->
 pub struct Base<'a> {
     /// Its id.
     pub id: &'a str,
-    /// Its payload as it was staged.
-    pub payload: &'a Payload,
+    /// What it has of the new payload.
+    pub older: &'a Older,
 }
 
 /// Whether a release is there, complete.

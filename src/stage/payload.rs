@@ -1,10 +1,10 @@
 //! What a release holds: names, kinds and digests; and what it may not hold.
 
 use super::index;
+use super::older::Older;
 use crate::host::Stamp;
 use crate::host::copy::{Content, Placed, Wanted};
 use std::fmt;
-use std::iter::Peekable;
 use std::path::Path;
 
 /// Why a source cannot become a release.
@@ -155,14 +155,6 @@ impl Payload {
         self.items.get(found.ok()?)
     }
 
-    /// Every path of this payload or of an older one, with what each has there, in order.
-    pub fn beside<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = Beside<'a>> {
-        Both {
-            new: self.items.iter().peekable(),
-            old: old.items.iter().peekable(),
-        }
-    }
-
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.items.iter().map(Item::len).sum()
@@ -244,64 +236,12 @@ impl Payload {
     }
 
     /// Takes over where the files of the release lie, from what was known of it.
-    pub fn placed_as(&mut self, known: &Self) {
-        for item in &mut self.items {
-            if let Some(was) = known.get(&item.path) {
-                item.traces.placed = was.traces.placed;
+    pub fn placed_as(&mut self, known: &Older) {
+        for (at, item) in self.items.iter_mut().enumerate() {
+            if known.kind(at).is_some() {
+                item.traces.placed = known.placed(at);
             }
         }
-    }
-}
-
-/// What a new and an old payload have at one path.
-#[derive(Debug, Clone, Copy)]
-pub struct Beside<'a> {
-    /// In the new one.
-    pub new: Option<&'a Item>,
-    /// In the old one.
-    pub old: Option<&'a Item>,
-}
-
-impl Beside<'_> {
-    /// Whether both have the very same.
-    pub fn is_same(&self) -> bool {
-        match (self.new, self.old) {
-            (Some(new), Some(old)) => new.kind == old.kind,
-            _ => false,
-        }
-    }
-}
-
-struct Both<'a, I: Iterator<Item = &'a Item>> {
-    new: Peekable<I>,
-    old: Peekable<I>,
-}
-
-impl<'a, I: Iterator<Item = &'a Item>> Iterator for Both<'a, I> {
-    type Item = Beside<'a>;
-
-    fn next(&mut self) -> Option<Beside<'a>> {
-        use std::cmp::Ordering::{Equal, Greater, Less};
-        let order = match (self.new.peek(), self.old.peek()) {
-            (None, None) => return None,
-            (Some(_), None) => Less,
-            (None, Some(_)) => Greater,
-            (Some(new), Some(old)) => new.path.cmp(&old.path),
-        };
-        Some(match order {
-            Less => Beside {
-                new: self.new.next(),
-                old: None,
-            },
-            Greater => Beside {
-                new: None,
-                old: self.old.next(),
-            },
-            Equal => Beside {
-                new: self.new.next(),
-                old: self.old.next(),
-            },
-        })
     }
 }
 
@@ -339,7 +279,7 @@ mod tests {
         let mut seen = plain.clone();
         seen.items[1].traces.placed = Some(Placed { ino: 1, mtime: 1 });
         assert_eq!(seen.digest(), plain.digest());
-        assert!(seen.beside(&plain).all(|both| both.is_same()));
+        assert_eq!(seen.items[1].kind, plain.items[1].kind);
     }
 
     #[test]
@@ -366,24 +306,5 @@ mod tests {
         digests.sort_by_key(|digest| *digest.as_bytes());
         digests.dedup();
         assert_eq!(digests.len(), count);
-    }
-
-    #[test]
-    fn two_payloads_are_walked_side_by_side() {
-        let of = |paths: &[&str]| {
-            let items = paths
-                .iter()
-                .map(|path| Item::new((*path).into(), Kind::Dir));
-            Payload::new(items.collect())
-        };
-        let (new, old) = (of(&["a", "c", "d"]), of(&["b", "c"]));
-        let seen: Vec<_> = new
-            .beside(&old)
-            .map(|both| {
-                let path = |item: Option<&Item>| item.map_or("-".into(), |item| item.path.clone());
-                format!("{}{}", path(both.new), path(both.old))
-            })
-            .collect();
-        assert_eq!(seen, ["a-", "-b", "cc", "d-"]);
     }
 }

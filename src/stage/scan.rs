@@ -2,10 +2,11 @@
 
 use super::index::Head;
 use super::links::plain_target;
+use super::older::Older;
 use super::payload::{Item, Kind, Payload, Refused, plain_name};
 use super::{BUFFER, archive, links};
 use crate::host::copy::{Content, Dir, Placed};
-use crate::host::{self, Found, each, files, walk};
+use crate::host::{self, Found, both, each, files, walk};
 use crate::model::Release;
 use anyhow::{Context, Result};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
@@ -56,6 +57,8 @@ pub struct Draft {
     /// The items; a digest that is missing is all zero.
     pub payload: Payload,
     hashed: Vec<bool>,
+    /// [`Payload::seen`].
+    seen: Option<blake3::Hash>,
     /// The digest of the whole, when it was known without those of the files.
     digest: Option<blake3::Hash>,
     /// When the source was looked at, in nanoseconds since 1970.
@@ -80,24 +83,22 @@ impl Draft {
     /// Whether nobody touched the source since it was that of an index: then the digest of the
     /// whole is known at once.
     pub fn recognise(&mut self, head: &Head) -> bool {
-        self.digest = head.is_of(&self.payload).then_some(head.digest);
+        self.digest = head.is_of(self.seen).then_some(head.digest);
         self.digest.is_some()
     }
 
-    /// Takes digests over from a payload: of files that nobody touched since they were read.
-    pub fn recall(&mut self, known: &Payload) {
-        let mut known = known.items.iter().peekable();
-        for (item, hashed) in self.payload.items.iter_mut().zip(&mut self.hashed) {
-            while known.next_if(|was| was.path < item.path).is_some() {}
-            let Some(was) = known.next_if(|was| was.path == item.path) else {
-                continue;
-            };
+    /// Takes digests over from an older release: of files that nobody touched since they were read.
+    pub fn recall(&mut self, older: &Older) {
+        let items = self.payload.items.iter_mut().zip(&mut self.hashed);
+        for (at, (item, hashed)) in items.enumerate() {
             if let Kind::File { hash, len, .. } = &mut item.kind
                 && !*hashed
-                && was.len() == *len
-                && was.traces.source.is_some()
-                && was.traces.source == item.traces.source
-                && let Kind::File { hash: old, .. } = &was.kind
+                && let Some(Kind::File {
+                    hash: old,
+                    len: was,
+                    ..
+                }) = older.untouched(at)
+                && was == len
             {
                 (*hash, *hashed) = (*old, true);
             }
@@ -198,12 +199,14 @@ pub fn scan(source: &Source, release: &Release) -> Result<Draft> {
         };
         return Err(refused.into());
     }
-    links::judge(&payload)?;
+    let (seen, judged) = both(|| payload.seen(), || links::judge(&payload));
+    judged?;
     let read = matches!(source, Source::Archive(_));
     let hashed = payload.items.iter();
     let hashed = hashed.map(|item| read || !matches!(item.kind, Kind::File { .. }));
     Ok(Draft {
         hashed: hashed.collect(),
+        seen,
         digest: None,
         payload,
         started,

@@ -6,7 +6,6 @@ use crate::tree;
 use robotctl::host::Root;
 use robotctl::model::{Layout, Name};
 use robotctl::record::{Book, FORMAT, Mark, Step};
-use robotctl::stage::Kind;
 use std::path::PathBuf;
 
 const BOOK: &str = "var/lib/robotctl/shop";
@@ -87,8 +86,7 @@ fn records_of_every_format_are_read() {
         assert_eq!(release.app().unwrap().name.as_str(), "shop");
         assert_eq!(release.tree().unwrap().len(), 2);
         let payload = book.payload(&id).unwrap().expect("a payload");
-        let kinds = payload.beside(&payload).filter_map(|both| both.new);
-        assert_eq!(kinds.filter(|item| item.kind != Kind::Dir).count(), 3);
+        assert_eq!(payload.files(), 3);
         let why = book.failed("0.8-fedcba987654").unwrap();
         assert_eq!(why.as_deref(), Some("web ended with status 1"));
         let history = book.history().unwrap();
