@@ -90,9 +90,12 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let book = Book::new(&ctx.host.root, &loaded.app.layout);
     newcomer(&ctx.host, &book, &loaded.app, &prepared.tree)?;
     let wait = Duration::from_secs(args.wait);
-    ctx.change(&loaded.app.name, "deploying", wait, |work| {
+    let exit = ctx.change(&loaded.app.name, "deploying", wait, |work| {
         deploy(args, ctx, work, &loaded, &mut prepared)
-    })
+    });
+    // The command ends: a hundred thousand paths are not given back one by one.
+    std::mem::forget(prepared);
+    exit
 }
 
 fn prepare(args: &Args, ctx: &Ctx, loaded: &Loaded) -> Result<Prepared> {

@@ -228,19 +228,27 @@ fn parent(path: &str) -> &str {
 fn by_directory(payload: &Payload) -> Vec<Vec<u32>> {
     let mut jobs: Vec<Vec<u32>> = Vec::new();
     let mut open: HashMap<&str, usize> = HashMap::new();
+    // Most files lie beside the one before.
+    let mut last = None;
     for (at, item) in (0..).zip(&payload.items) {
         if !matches!(item.kind, Kind::File { .. }) {
             continue;
         }
         let dir = parent(&item.path);
-        let job = open.get(dir).and_then(|job| jobs.get_mut(*job));
-        match job.filter(|job| job.len() < CHUNK) {
-            Some(job) => job.push(at),
-            None => {
-                open.insert(dir, jobs.len());
-                jobs.push(vec![at]);
-            }
+        let known = match last {
+            Some((beside, job)) if beside == dir => Some(job),
+            _ => open.get(dir).copied(),
+        };
+        let job = known.filter(|job| jobs.get(*job).is_some_and(|job| job.len() < CHUNK));
+        let job = job.unwrap_or_else(|| {
+            open.insert(dir, jobs.len());
+            jobs.push(Vec::new());
+            jobs.len() - 1
+        });
+        if let Some(job) = jobs.get_mut(job) {
+            job.push(at);
         }
+        last = Some((dir, job));
     }
     jobs
 }
