@@ -19,8 +19,9 @@ use std::sync::{Mutex, PoisonError};
 /// same one wait for each other.
 const CHUNK: usize = 256;
 
-/// Bytes that a second name takes on the disk: an entry of a directory, and the inode once more.
-pub(super) const LINKED: u64 = 512;
+/// Bytes that a second name counts for. More is written, an entry of a directory and the inode once
+/// more; but all who link wait for a file system that commits its journal.
+pub(super) const LINKED: u64 = 64;
 
 /// Bytes that a copy takes beside its content: an inode, and an entry of a directory.
 pub(super) const COPIED: u64 = 4096;
