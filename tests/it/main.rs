@@ -17,6 +17,7 @@
 mod bad_manifests;
 mod bad_sources;
 mod contents;
+mod damaged;
 mod docs;
 mod findings;
 mod golden;

@@ -2,6 +2,7 @@
 
 use crate::offline::{app, deploy, live};
 use crate::plans::releases;
+use crate::records::book;
 use crate::test::{Run, SHOP, Test};
 use crate::tree;
 use robotctl::record::Mark;
@@ -149,78 +150,6 @@ fn a_broken_manifest_keeps_nobody_from_the_app() {
     run.any_stdout().success();
 }
 
-const WAY_OUT: &str = "sudo mv PATH PATH.damaged, then `ROBOTCTL doctor` and, where the \
-                       app's robot.toml lies, `ROBOTCTL deploy --apply`\n";
-
-#[test]
-fn damaged_records_are_told_of_with_a_way_out() {
-    for name in ["state.json", "journal.json"] {
-        let test = app();
-        deploy(&test);
-        let path = format!("[DIR]/root/var/lib/robotctl/shop/{name}");
-        let hint = WAY_OUT.replace("PATH", &path);
-        let hint = hint.replace("ROBOTCTL", "robotctl --root [DIR]/root/");
-        let file = test.root(&format!("var/lib/robotctl/shop/{name}"));
-        std::fs::write(&file, "").unwrap();
-        let why = "EOF while parsing a value at line 1 column 0";
-        let ended = test.run(["doctor"]).any_stdout().status(1);
-        let said = format!("error: `{path}` cannot be read: {why} [records]\n  hint: {hint}");
-        assert!(ended.stdout.contains(&said), "{}", ended.stdout);
-        if name == "journal.json" {
-            let ended = test.run(["recover"]).any_stderr().status(4);
-            let said = format!("error: `{path}` cannot be read: {why}\n\nhint: {hint}");
-            assert_eq!(ended.stderr, said);
-        }
-        // The way out is one.
-        std::fs::rename(&file, format!("{}.damaged", file.display())).unwrap();
-        if name == "state.json" {
-            let ended = test.run(["doctor"]).any_stdout().status(1);
-            let said = "error: no release is recorded as live, and `/opt/shop/current` points at";
-            assert!(ended.stdout.starts_with(said), "{}", ended.stdout);
-        }
-        deploy(&test);
-        let run = test.run(["status"]).any_stdout().success();
-        assert!(run.stdout.starts_with("shop: 1.0-[ID] is live since 2"));
-        test.run(["recover"])
-            .stderr("nothing to recover\n")
-            .success();
-    }
-}
-
-#[test]
-fn one_unreadable_book_hides_no_other() {
-    let test = app();
-    deploy(&test);
-    std::fs::create_dir(test.root("var/lib/robotctl/zz")).unwrap();
-    std::fs::write(test.root("var/lib/robotctl/zz/state.json"), "").unwrap();
-    let elsewhere = test.outside("elsewhere");
-    std::fs::create_dir(&elsewhere).unwrap();
-    for command in ["status", "releases", "history"] {
-        let run = test.run([command]).from(&elsewhere).case(command);
-        let ended = run.any_stdout().any_stderr().status(2);
-        assert!(ended.stdout.contains("shop"), "{command}: {}", ended.stdout);
-        let said = "error: zz: `[DIR]/root/var/lib/robotctl/zz/state.json` cannot be read: ";
-        assert!(
-            ended.stderr.starts_with(said),
-            "{command}: {}",
-            ended.stderr
-        );
-        assert!(
-            ended.stderr.contains("\nhint: sudo mv "),
-            "{}",
-            ended.stderr
-        );
-    }
-    let run = test.run(["doctor"]).from(&elsewhere);
-    let ended = run.any_stdout().status(1);
-    assert!(ended.stdout.contains("shop: healthy"), "{}", ended.stdout);
-    assert!(
-        ended.stdout.ends_with("zz: 1 finding, 1 checks\n"),
-        "{}",
-        ended.stdout
-    );
-}
-
 #[test]
 fn what_is_asked_of_a_tree_stays_in_the_tree() {
     let test = app();
@@ -340,12 +269,6 @@ fn a_missing_secret_and_a_held_lock_say_what_to_type() {
     drop(lock);
 }
 
-fn book(test: &Test) -> robotctl::record::Book {
-    let name = robotctl::model::Name::parse("shop").expect("a name");
-    let layout = robotctl::model::Layout::new(&name);
-    robotctl::record::Book::new(&robotctl::host::Root::new(&test.root("")), &layout)
-}
-
 /// Marks a release as a failed deploy does.
 fn mark_bad(test: &Test, id: &str) {
     let book = book(test);
@@ -384,44 +307,4 @@ fn a_release_that_failed_is_rolled_back_to_only_by_force() {
     mark_bad(&test, &book(&test).state().unwrap().before[1]);
     test.run(["rollback"]).any_stderr().success();
     assert!(live(&test).starts_with("0.1-"));
-}
-
-#[test]
-fn a_rollback_that_cannot_be_says_what_to_type() {
-    let test = releases(3);
-    let first = book(&test).state().unwrap().before[0].clone();
-    std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{first}"))).unwrap();
-    // A rollback that is done sweeps its record away first.
-    test.run(["rollback", "0.1", "--dry-run"])
-        .stderr(
-            "error: release 0.1-[ID] is no longer on this host\n\n\
-             hint: deploy it again from its source, or name another: \
-             `robotctl --root [DIR]/root/ releases` lists them\n",
-        )
-        .status(2);
-    let third = live(&test);
-    let record = format!("var/lib/robotctl/shop/releases/{third}.json");
-    std::fs::remove_file(test.root(&record)).unwrap();
-    let why = "error: the live release 0.3-[ID] has no record\n\nhint: ";
-    let run = test.run(["rollback", "--service", "web"]);
-    run.stderr(&format!(
-        "{why}`robotctl --root [DIR]/root/ doctor` says what to do\n"
-    ))
-    .status(2);
-    let state = "[DIR]/root/var/lib/robotctl/shop/state.json";
-    let hint = WAY_OUT.replace("PATH", state);
-    let hint = hint.replace("ROBOTCTL", "robotctl --root [DIR]/root/");
-    test.run(["rollback"])
-        .stderr(&format!("{why}{hint}"))
-        .status(2);
-    std::fs::remove_file(test.root("var/lib/robotctl/shop/state.json")).unwrap();
-    let run = test.run(["rollback", "0.2", "--service", "web"]);
-    run.stderr(
-        "error: nothing is live, so no service can go to another release alone\n\n\
-         hint: put all of the app back: the same command without `--service`\n",
-    )
-    .status(2);
-    // The way out is one.
-    deploy(&test);
-    assert_eq!(live(&test), third);
 }
