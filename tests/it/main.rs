@@ -14,6 +14,7 @@
     reason = "a test that cannot go on should stop where it is"
 )]
 
+mod bad_archives;
 mod bad_manifests;
 mod bad_sources;
 mod contents;
@@ -31,6 +32,7 @@ mod records;
 mod refused;
 mod remove;
 mod scorer_parity;
+mod staging;
 mod test;
 mod tree;
 mod values;

@@ -1,0 +1,180 @@
+//! What staging makes of a source: the same release, whatever its form, and what it shares.
+
+use crate::offline::{app, deploy, live};
+use crate::test::Test;
+use crate::tree::{self, Kind};
+use std::os::unix::fs::MetadataExt as _;
+use std::process::Command;
+
+fn inode(test: &Test, id: &str, path: &str) -> u64 {
+    let path = test.root(&format!("opt/shop/releases/{id}/{path}"));
+    path.metadata().expect("look").ino()
+}
+
+#[test]
+fn modes_and_time_stamps_of_the_source_do_not_matter() {
+    let test = app();
+    deploy(&test);
+    let id = live(&test);
+    for (path, mode) in [
+        ("src/bin/web", 0o700),
+        ("src/data/pages.txt", 0o666),
+        ("src/data", 0o777),
+    ] {
+        test.mode(path, mode);
+    }
+    let mut touch = Command::new("touch");
+    touch.args(["-d", "2001-01-01"]);
+    let touched = touch.arg(test.app("src/data/pages.txt")).status();
+    assert!(touched.expect("start touch").success());
+    test.run(["deploy", "--apply"])
+        .stderr("nothing to do: shop 1.0-[ID] is live\n")
+        .success();
+    let release = tree::read(&test.root(&format!("opt/shop/releases/{id}")));
+    for (path, fact) in release {
+        let mode = match (&fact.kind, path.as_str()) {
+            (Kind::Link(_), _) => 0,
+            (Kind::Dir, _) | (_, "bin/web") => 0o755,
+            _ => 0o644,
+        };
+        assert_eq!(fact.mode, mode, "{path}");
+    }
+    // Whether it can be executed is content.
+    test.mode("src/data/pages.txt", 0o744);
+    deploy(&test);
+    assert_ne!(live(&test), id);
+}
+
+#[test]
+fn files_that_did_not_change_are_shared_between_releases() {
+    let test = app();
+    deploy(&test);
+    let first = live(&test);
+    test.write("src/data/pages.txt", "one\nTWO\n");
+    deploy(&test);
+    let second = live(&test);
+    assert_ne!(first, second);
+    for (path, shared) in [
+        ("data/big.bin", true),
+        ("bin/web", true),
+        ("data/pages.txt", false),
+    ] {
+        let same = inode(&test, &first, path) == inode(&test, &second, path);
+        assert_eq!(same, shared, "{path}");
+    }
+    let source = test.app("src/data/big.bin").metadata().unwrap().ino();
+    assert_ne!(
+        inode(&test, &second, "data/big.bin"),
+        source,
+        "never with the source"
+    );
+    let old = test.root(&format!("opt/shop/releases/{first}/data/pages.txt"));
+    assert_eq!(std::fs::read_to_string(old).unwrap(), "one\ntwo\n");
+}
+
+/// A release is nobody's to change; when root did so all the same, the next one has none of it.
+#[test]
+fn what_was_done_to_the_live_release_is_not_in_the_next_one() {
+    let test = app();
+    for name in ["a", "b", "c", "d", "e"] {
+        test.write(&format!("src/data/{name}"), "true\n");
+    }
+    deploy(&test);
+    let first = test.root(&format!("opt/shop/releases/{}/data", live(&test)));
+    // In place, and of the same length; a mode; a link; another file; nothing.
+    std::fs::write(first.join("a"), "lies\n").expect("write");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
+    std::fs::set_permissions(first.join("b"), mode).expect("open");
+    std::fs::remove_file(first.join("c")).expect("remove");
+    std::os::unix::fs::symlink("/etc/shadow", first.join("c")).expect("link");
+    std::fs::remove_file(first.join("d")).expect("remove");
+    std::fs::write(first.join("d"), "true\n").expect("write");
+    std::fs::remove_file(first.join("e")).expect("remove");
+    test.write("src/data/pages.txt", "one\nTWO\n");
+    deploy(&test);
+    let second = test.root(&format!("opt/shop/releases/{}/data", live(&test)));
+    for name in ["a", "b", "c", "d", "e"] {
+        let (was, is) = (first.join(name), second.join(name));
+        let meta = is.symlink_metadata().expect("look");
+        assert!(meta.is_file(), "{name}");
+        assert_eq!(meta.mode() & 0o7777, 0o644, "{name}");
+        assert_eq!(std::fs::read_to_string(&is).expect("read"), "true\n");
+        if name != "e" {
+            let was = was.symlink_metadata().expect("look").ino();
+            assert_ne!(was, meta.ino(), "{name}");
+        }
+    }
+    // What lies where is known of the second: the third shares all of it.
+    let second = live(&test);
+    test.write("src/data/pages.txt", "ONE\nTWO\n");
+    deploy(&test);
+    for name in ["a", "b", "c", "d", "e"] {
+        let path = format!("data/{name}");
+        let (was, is) = (
+            inode(&test, &second, &path),
+            inode(&test, &live(&test), &path),
+        );
+        assert_eq!(was, is, "{name}");
+    }
+}
+
+#[test]
+fn archives_make_the_same_release_as_their_directory() {
+    let test = app();
+    deploy(&test);
+    for (end, flag) in [
+        ("tar", "--format=gnu"),
+        ("tar.gz", "--gzip"),
+        ("tar.zst", "--zstd"),
+        ("tar.xz", "--xz"),
+    ] {
+        let name = format!("app.{end}");
+        let mut tar = Command::new("tar");
+        tar.args(["--create", flag, "--owner=nobody", "--mtime=2001-01-01"])
+            .arg("--file")
+            .arg(test.app(&name))
+            .arg("--directory")
+            .arg(test.app("src"))
+            .arg(".");
+        assert!(tar.status().expect("start tar").success(), "{end}");
+        test.run(["deploy", &name, "--apply"])
+            .case(end)
+            .stderr("nothing to do: shop 1.0-[ID] is live\n")
+            .success();
+        // On a host of its own it unpacks to the very same tree.
+        let other = test.outside(end);
+        std::fs::create_dir(&other).unwrap();
+        let run = test.run(["deploy", &name, "--apply"]);
+        run.on(&other).any_stderr().success();
+        let releases = |root: &std::path::Path| tree::read(&root.join("opt/shop"));
+        tree::assert_same(&releases(&test.root("")), &releases(&other), end);
+    }
+}
+
+/// On a terminal, which `script` makes.
+#[test]
+fn staging_shows_files_bytes_and_rate() {
+    let test = app();
+    let robotctl = env!("CARGO_BIN_EXE_robotctl");
+    let root = test.root("").display().to_string();
+    let typed = format!("stty cols 120; {robotctl} --root {root} deploy --apply");
+    let output = Command::new("script")
+        .args(["--quiet", "--return", "--command", &typed, "/dev/null"])
+        .current_dir(test.app(""))
+        .env("TERM", "xterm")
+        .output()
+        .expect("start script");
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{shown}");
+    let lines = shown.split(['\r', '\n', '\x1b']);
+    let bar = lines.filter(|line| line.starts_with("staging ") || line.contains("Kstaging "));
+    let bar: Vec<&str> = bar.collect();
+    assert!(!bar.is_empty(), "{shown:?}");
+    for line in bar.iter().filter(|line| line.contains(" files ")) {
+        assert!(line.contains("/3 files ") && line.contains("/s "), "{line}");
+    }
+    assert!(
+        bar.iter().any(|line| line.contains("/3 files ")),
+        "{shown:?}"
+    );
+}
