@@ -217,21 +217,29 @@ impl Ctx {
         )
     }
 
-    /// Ends an interrupted change and sweeps what killed runs left.
+    /// Ends an interrupted change and sweeps what killed runs left. The end of a removal takes the
+    /// lock along: what is there from then on may be somebody else's.
     pub(super) fn settle(
         &self,
         work: &Work<'_>,
         name: &Name,
         mode: RecoveryMode,
+        lock: &Lock,
     ) -> Result<Settled> {
         work.book.readable()?;
         let ended = recover(work, mode)?;
+        if !work.book.holds(lock) {
+            return Ok(Settled {
+                found: true,
+                clean: true,
+            });
+        }
         let found = match ended {
             Recovered::Nothing => false,
             Recovered::Old(id) | Recovered::New(id) => {
                 let id = id.unwrap_or_else(|| "nothing".to_owned());
                 let told = format!("an interrupted change was ended: {id} is live");
-                // Of an app that was removed there is no book left to write into.
+                // Of an app that never was live there is no book to write into.
                 if work.book.is_written()? {
                     work.tell("warning", "recovered", About::default(), &told);
                 }
@@ -269,7 +277,7 @@ impl Ctx {
         self.with_work(name, |work| {
             loop {
                 let lock: Lock = work.book.lock(doing, wait).map_err(anyhow::Error::new)?;
-                self.settle(work, name, RecoveryMode::Restart)?;
+                self.settle(work, name, RecoveryMode::Restart, &lock)?;
                 // Ending an interrupted removal takes the lock's file along.
                 if work.book.holds(&lock) {
                     return then(work);
@@ -284,11 +292,11 @@ impl Ctx {
         name: &Name,
         doing: &str,
         wait: Duration,
-        then: impl FnOnce(&Work<'_>) -> Result<T>,
+        then: impl FnOnce(&Work<'_>, &Lock) -> Result<T>,
     ) -> Result<T> {
         self.with_work(name, |work| {
-            let _lock: Lock = work.book.lock(doing, wait).map_err(anyhow::Error::new)?;
-            then(work)
+            let lock: Lock = work.book.lock(doing, wait).map_err(anyhow::Error::new)?;
+            then(work, &lock)
         })
     }
 

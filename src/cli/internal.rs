@@ -76,8 +76,11 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
 }
 
 fn recover_one(ctx: &Ctx, name: &Name, mode: RecoveryMode, wait: Duration) -> Result<Settled> {
-    ctx.locked(name, "recovering", wait, |work| {
-        let settled = ctx.settle(work, name, mode)?;
+    ctx.locked(name, "recovering", wait, |work, lock| {
+        let settled = ctx.settle(work, name, mode, lock)?;
+        if !work.book.holds(lock) {
+            return Ok(settled);
+        }
         let apps = Book::apps(&ctx.host.root)?;
         if settled.clean && !apps.iter().any(|app| app == name.as_str()) {
             // The first deploy was killed before it wrote anything down. While something of it

@@ -29,9 +29,11 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     };
     let mut failed = None;
     for name in names {
-        let pruned = ctx
-            .must_be_deployed(&name)
-            .and_then(|()| ctx.locked(&name, "pruning", wait, |work| app(args, ctx, work, &name)));
+        let pruned = ctx.must_be_deployed(&name).and_then(|()| {
+            ctx.locked(&name, "pruning", wait, |work, _| {
+                app(args, ctx, work, &name)
+            })
+        });
         // One app that cannot be pruned is no reason to leave the others.
         if let Err(error) = pruned
             && let Some(error) = failed.replace(error)

@@ -2,6 +2,7 @@
 
 use crate::offline::{app, deploy, live};
 use crate::tree::Kind;
+use std::process::{Command, Stdio};
 
 #[test]
 fn prune_keeps_the_live_one_and_the_one_before() {
@@ -180,6 +181,51 @@ fn what_is_live_and_unknown_is_not_removed() {
     deploy(&test);
     test.run(["remove"]).any_stderr().success();
     assert!(!test.root("opt/shop").exists());
+}
+
+/// The last step of a removal lets go of the name: whoever comes then begins anew, and nothing of
+/// that is swept or burned by the end of the removal.
+#[test]
+fn the_end_of_a_removal_touches_nothing_of_the_next_app() {
+    let test = app();
+    deploy(&test);
+    let book = test.root("var/lib/robotctl/shop");
+    // Until the book loses its name: that is where the signal comes.
+    let until = |signal: &str, command: &str| {
+        let inject = format!("inject=/^rename:signal={signal}");
+        let mut strace = Command::new("strace");
+        strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &inject, "-P"]);
+        strace.arg(&book).arg(env!("CARGO_BIN_EXE_robotctl"));
+        strace.arg(command).arg("--root").arg(test.root(""));
+        let quiet = strace.current_dir(test.app("")).stderr(Stdio::null());
+        quiet.spawn().expect("start strace")
+    };
+    let killed = until("KILL", "remove").wait().unwrap();
+    assert!(!killed.success() && book.join("journal.json").exists());
+    let mut stopped = until("STOP", "recover");
+    while book.exists() {
+        assert_eq!(stopped.try_wait().unwrap(), None, "it went on");
+        std::thread::yield_now();
+    }
+    // As a deploy that has come as far as staging.
+    let staging = test.root("opt/shop/releases/.staging-1");
+    for dir in [&book, &staging] {
+        std::fs::create_dir_all(dir).unwrap();
+    }
+    std::fs::write(book.join("lock"), "deploying").unwrap();
+    let parent = stopped.id().to_string();
+    // It is stopped again if it burns another.
+    let ended = loop {
+        let mut go_on = Command::new("pkill");
+        go_on.args(["--signal", "CONT", "--parent", &parent]);
+        go_on.status().expect("start pkill");
+        if let Some(status) = stopped.try_wait().unwrap() {
+            break status;
+        }
+    };
+    assert!(ended.success());
+    assert!(staging.exists(), "its staging was swept");
+    assert!(book.join("lock").exists(), "its book was burned");
 }
 
 #[test]
