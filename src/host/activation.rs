@@ -8,7 +8,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::time::Duration;
 
@@ -67,17 +67,6 @@ impl Peer {
                 stream.set_read_timeout(Some(patience))?;
                 stream.set_write_timeout(Some(patience))
             }
-        }
-    }
-
-    /// A second handle on the same connection, so that one thread reads and another writes.
-    ///
-    /// # Errors
-    /// When there are too many open files.
-    pub fn twin(&self) -> std::io::Result<Self> {
-        match self {
-            Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
-            Self::Unix(stream) => stream.try_clone().map(Self::Unix),
         }
     }
 
@@ -157,6 +146,17 @@ impl Inherited {
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .context("watching for signals")?;
         Ok(Some(Self { listeners, signals }))
+    }
+
+    /// The listeners, and what becomes readable once the process is told to end, for one who waits
+    /// for more than connections.
+    pub(super) fn into_parts(self) -> (Vec<OwnedFd>, OwnedFd) {
+        let owned = |listener| match listener {
+            Listener::Tcp(listener) => listener.into(),
+            Listener::Unix(listener) => listener.into(),
+        };
+        let listeners = self.listeners.into_iter().map(owned).collect();
+        (listeners, self.signals.into())
     }
 
     /// The next connection; `None` once the process was told to end.

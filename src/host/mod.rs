@@ -9,7 +9,6 @@
 )]
 
 mod activation;
-mod answers;
 mod batch;
 mod clock;
 pub mod copy;
