@@ -13,6 +13,9 @@ enum At {
     /// Before or in the head of an answer.
     #[default]
     Head,
+    /// The same after an interim head, such as `103 Early Hints`: its answer is yet to come
+    /// (RFC 9110, 15.2).
+    Interim,
     /// So many bytes of a body are left.
     Body(usize),
     /// In the line that tells a chunk's size (RFC 9112, 7.1).
@@ -24,6 +27,9 @@ enum At {
     /// It is no HTTP, or its end is the connection's.
     Unknown,
 }
+
+/// What every head begins with.
+const HTTP: &[u8] = b"HTTP/";
 
 /// A longer head is nobody's.
 const LONGEST: usize = 64 * 1024;
@@ -44,7 +50,7 @@ impl Answers {
                     };
                     used
                 }
-                At::Head | At::Size | At::Trailer => self.line(bytes),
+                At::Head | At::Interim | At::Size | At::Trailer => self.line(bytes),
             };
             bytes = bytes.get(used..).unwrap_or_default();
         }
@@ -67,12 +73,17 @@ impl Answers {
 
     /// Takes bytes up to the end of what is collected: a head or a line.
     fn line(&mut self, bytes: &[u8]) -> usize {
-        let end: &[u8] = match self.at {
-            At::Head => b"\r\n\r\n",
-            _ => b"\r\n",
+        let in_head = matches!(self.at, At::Head | At::Interim);
+        let end: &[u8] = match in_head {
+            true => b"\r\n\r\n",
+            false => b"\r\n",
         };
         for (index, byte) in bytes.iter().enumerate() {
             self.part.push(*byte);
+            if in_head && self.part.iter().zip(HTTP).any(|(said, word)| said != word) {
+                self.give_up();
+                return bytes.len();
+            }
             if self.part.ends_with(end) {
                 self.next();
                 return index + 1;
@@ -88,7 +99,7 @@ impl Answers {
     fn next(&mut self) {
         let part = std::mem::take(&mut self.part);
         self.at = match self.at {
-            At::Head => after_head(&part),
+            At::Head | At::Interim => after_head(&part),
             At::Size => {
                 let text = String::from_utf8_lossy(&part);
                 let digits = text.split(';').next().unwrap_or_default().trim();
@@ -112,7 +123,8 @@ fn after_head(head: &[u8]) -> At {
     }
     match response.code {
         Some(101) | None => return At::Unknown,
-        Some(100..200 | 204 | 304) => return At::Head,
+        Some(100..200) => return At::Interim,
+        Some(204 | 304) => return At::Head,
         Some(_) => {}
     }
     let value = |name: &str| {
@@ -163,7 +175,14 @@ mod tests {
         assert_eq!(ends_with(b"HTTP/1.1 200 OK\r\nContent-Len"), Some(false));
         assert_eq!(ends_with(b"HTTP/1.0 200 OK\r\n\r\n"), None);
         assert_eq!(ends_with(b"HTTP/1.1 101 Switching\r\n\r\n"), None);
-        assert_eq!(ends_with(b"SSH-2.0-x\r\n\r\n"), None);
+        for other in ["SSH-2.0-x\r\n", "+PONG\r\n", "HTTQ", "\r\n"] {
+            assert_eq!(ends_with(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(ends_with(b"HTTP/1.1 100 Continue\r\n\r\n"), Some(false));
+        assert_eq!(
+            ends_with(b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n"),
+            Some(false)
+        );
         let mut two = Answers::default();
         two.feed(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No\r\n\r\n");
         assert_eq!(two.are_whole(), Some(true));

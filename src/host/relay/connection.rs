@@ -173,6 +173,9 @@ pub(super) struct Connection {
 impl Connection {
     /// Of a client that was just accepted; the first turn calls the server.
     pub(super) fn new(client: OwnedFd, now: Instant) -> Self {
+        // An answer that is written in two parts would wait for the client's acknowledgement;
+        // a unix socket has no such delay to turn off.
+        let _ = set_tcp_nodelay(&client, true);
         Self {
             client: End::new(client),
             server: Server::Away(now),
@@ -195,7 +198,7 @@ impl Connection {
         match &self.server {
             Server::Away(until) if *until > turn.now => true,
             Server::Away(_) => self.call(turn),
-            Server::Called(_) if ready.is_none() => true,
+            Server::Called(_) if ready.is_none() => turn.now < self.since + PATIENCE,
             Server::Called(end) => match socket_error(&end.socket) {
                 Ok(Ok(())) => self.begin(turn),
                 _ => self.wait(turn.now),
@@ -214,7 +217,9 @@ impl Connection {
         match &self.server {
             Server::Away(until) | Server::Gone(until) => Some(*until),
             Server::Here(_) if ending && !self.down.writes() => self.talk.ends_at(),
-            Server::Here(_) | Server::Called(_) => None,
+            // One that is too busy to accept may not even refuse.
+            Server::Called(_) => Some(self.since + PATIENCE),
+            Server::Here(_) => None,
         }
     }
 

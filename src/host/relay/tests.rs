@@ -212,6 +212,29 @@ fn the_end_waits_for_answers_and_for_nothing_else() {
     relay.ends();
 }
 
+/// What announces an answer is none.
+#[test]
+fn an_answer_that_was_only_announced_is_waited_for() {
+    let (listener, address) = server();
+    let mut relay = Running::before(address, MOST);
+    let mut client = relay.dial();
+    let mut far = accept(&listener);
+    let (ask, hint) = (
+        b"GET / HTTP/1.1\r\n\r\n",
+        b"HTTP/1.1 103 Early Hints\r\n\r\n",
+    );
+    let answer = b"HTTP/1.1 204 No Content\r\n\r\n";
+    client.write_all(ask).unwrap();
+    hear(&mut far, ask);
+    far.write_all(hint).unwrap();
+    hear(&mut client, hint);
+    relay.tell();
+    far.write_all(answer).unwrap();
+    hear(&mut client, answer);
+    hear_end(&mut client);
+    relay.ends();
+}
+
 /// Its bytes do not tell whether an answer is owed: a second of silence does.
 #[test]
 fn at_the_end_silence_ends_what_is_no_http() {
@@ -221,8 +244,8 @@ fn at_the_end_silence_ends_what_is_no_http() {
     let mut far = accept(&listener);
     client.write_all(b"hello\n").unwrap();
     hear(&mut far, b"hello\n");
-    far.write_all(b"SSH-2.0-x\r\n\r\n").unwrap();
-    hear(&mut client, b"SSH-2.0-x\r\n\r\n");
+    far.write_all(b"+PONG\r\n").unwrap();
+    hear(&mut client, b"+PONG\r\n");
     let start = Instant::now();
     relay.tell();
     hear_end(&mut client);
