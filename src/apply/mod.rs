@@ -23,7 +23,7 @@ mod switch;
 
 pub use accounts::accounts;
 pub use activate::wait_for;
-pub use adopt::adopt;
+pub use adopt::{Adopted, adopt};
 pub use observe::observe;
 pub use owners::{newcomer, strangers};
 pub use precheck::precheck;

@@ -1,13 +1,13 @@
 //! Which app is meant, and what must hold before a command changes the host.
 
 use super::Ctx;
-use crate::apply::{About, Recovered, RecoveryMode, Refusal, Work, recover};
+use crate::apply::{About, Adopted, Recovered, RecoveryMode, Refusal, Work, adopt, recover};
 use crate::host::files::{is_dir, is_file};
 use crate::host::{self, Lock, is_root};
 use crate::manifest::{self, Problem};
 use crate::model::layout::VENDOR_DIR;
 use crate::model::{App, Layout, Name, Target};
-use crate::record::{Book, Event};
+use crate::record::{Book, Damaged, Event};
 use anyhow::{Result, anyhow};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub(super) fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> 
 pub(super) struct Settled {
     /// Whether there was one.
     pub(super) found: bool,
+    /// What became of a state that was lost.
+    pub(super) adopted: Adopted,
     /// Whether everything is gone that killed runs left.
     pub(super) clean: bool,
 }
@@ -231,12 +233,15 @@ impl Ctx {
         if !work.book.holds(lock) {
             return Ok(Settled {
                 found: true,
+                adopted: Adopted::Nothing,
                 clean: true,
             });
         }
         let found = match ended {
             Recovered::Nothing => false,
             Recovered::Old(id) | Recovered::New(id) => {
+                // What was no release of this app is back as well.
+                let id = id.or_else(|| work.book.link().ok().flatten());
                 let id = id.unwrap_or_else(|| "nothing".to_owned());
                 let told = format!("an interrupted change was ended: {id} is live");
                 // Of an app that never was live there is no book to write into.
@@ -247,7 +252,7 @@ impl Ctx {
             }
         };
         let layout = Layout::new(name);
-        crate::apply::adopt(work, &layout);
+        let adopted = adopt(work, &layout);
         // What does not stop is no reason to keep what takes room.
         let running = crate::apply::sweep(&self.host, name.as_str());
         let lying = crate::stage::sweep(&self.host, work.book, &layout);
@@ -257,11 +262,15 @@ impl Ctx {
         };
         let swept = swept.map_err(|error| {
             // In nobody's way: the next command tries again.
-            let text = format!("leftovers of a killed run are still there: {error:#}");
+            let text = match error.is::<Damaged>() {
+                true => format!("no leftovers of a killed run were looked for: {error:#}"),
+                false => format!("leftovers of a killed run are still there: {error:#}"),
+            };
             work.tell("warning", "not-swept", About::default(), &text);
         });
         Ok(Settled {
             found,
+            adopted,
             clean: swept.is_ok(),
         })
     }

@@ -3,7 +3,7 @@
 use super::find::{Settled, refuse};
 use super::{Ctx, Exit};
 use crate::apply::soak::{Watched, watch};
-use crate::apply::{RecoveryMode, wait_for};
+use crate::apply::{Adopted, RecoveryMode, wait_for};
 use crate::host;
 use crate::model::Name;
 use crate::record::Book;
@@ -48,8 +48,8 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
         // One app that cannot be recovered is no reason to leave the others between.
         match recover_one(ctx, &name, mode, wait) {
             Ok(settled) => {
-                found |= settled.found;
-                clean &= settled.clean;
+                found |= settled.found || settled.adopted == Adopted::Written;
+                clean &= settled.clean && settled.adopted != Adopted::Failed;
             }
             Err(error) => {
                 if let Some(error) = failed.replace(error) {
@@ -61,7 +61,7 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
     let exit = match (clean, found || failed.is_some()) {
         (false, _) => {
             ctx.printer.always(
-                "error: something of a killed run could not be taken away\n\n\
+                "error: not everything is in order yet\n\n\
                  hint: mend what the warning tells of, then: sudo robotctl recover",
             );
             Exit::Degraded
