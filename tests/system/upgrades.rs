@@ -21,7 +21,7 @@ const CLIENTS: &str = "fresh=4,kept=2,idle=2,slow=2";
 
 /// An answer may take twice what it does at rest, or so many milliseconds, on a machine that others
 /// may be using too. A plain restart with the socket held takes several hundred.
-const FELT: u128 = 200;
+const FELT: u128 = 100;
 
 fn gunicorn(machine: &Machine) -> &'static Server {
     match machine.suite.as_str() {
@@ -160,7 +160,8 @@ fn rest(seconds: u64) {
 }
 
 /// Clients that ask again at once, so that no processor is ever idle: what starts can only take its
-/// time from what answers. Nothing is lost all the same.
+/// time from what answers. Nothing is lost all the same; how long answers take is told and not
+/// judged, since at rest as well they wait for each other, a tenth of a second at times.
 fn at_its_limit(machine: &Machine, server: &Server) {
     server.deploy(machine, "0.0", "").exits(0);
     let mut load = Load::start(machine, ADDRESS, "hard=8");
@@ -188,7 +189,8 @@ fn at_its_limit(machine: &Machine, server: &Server) {
         never: Vec::new(),
         upgrade: mean(&upgrades),
     };
-    judge(machine, server, &account);
+    let all = tell(machine, server, &account);
+    assert_eq!(all.lost(), 0, "{:?}", failures(&account));
 }
 
 fn mean(times: &[Duration]) -> Duration {
