@@ -34,18 +34,9 @@ fn text(stored: Option<&Stored>) -> String {
         .map_or(String::new(), |entry| entry.text())
 }
 
-/// The units of sizes, each 1024 of the one before.
-const SIZES: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-
 /// Bytes as people read them.
 pub(crate) fn bytes(count: u64) -> String {
-    let steps = count.max(1).ilog2() / 10;
-    let Some(unit) = steps.checked_sub(1).and_then(|at| SIZES.get(at as usize)) else {
-        return format!("{count} B");
-    };
-    // In whole hundredths, so that no size is too large.
-    let hundredths = (u128::from(count) * 100 + (1 << (steps * 10 - 1))) >> (steps * 10);
-    format!("{}.{:02} {unit}", hundredths / 100, hundredths % 100)
+    indicatif::BinaryBytes(count).to_string()
 }
 
 impl Plan {
@@ -133,32 +124,6 @@ impl fmt::Display for Plan {
         match &self.back {
             Some(back) => writeln!(f, "\na rollback after this would put back {back}"),
             None => Ok(()),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bytes;
-
-    #[test]
-    fn sizes_are_read_by_people() {
-        for (count, text) in [
-            (0, "0 B"),
-            (1, "1 B"),
-            (1023, "1023 B"),
-            (1024, "1.00 KiB"),
-            (1536, "1.50 KiB"),
-            (12 << 10, "12.00 KiB"),
-            (1_234_567, "1.18 MiB"),
-            ((1 << 20) - 1, "1024.00 KiB"),
-            (1 << 20, "1.00 MiB"),
-            (5 << 30, "5.00 GiB"),
-            (3 << 40, "3.00 TiB"),
-            (1 << 50, "1.00 PiB"),
-            (u64::MAX, "16.00 EiB"),
-        ] {
-            assert_eq!(bytes(count), text, "{count}");
         }
     }
 }
