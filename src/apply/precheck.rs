@@ -58,8 +58,7 @@ pub fn precheck(
     if copies.is_empty() {
         return Ok(());
     }
-    let units = copies.iter().flat_map(|one| one.units(app));
-    nobody_left(work.host, &units.collect::<Vec<_>>())?;
+    nobody_left(work.host, &units(app, &copies))?;
     let tried = attempt(work, app, &copies);
     let failed = tried.as_ref().err().map(|(at, _)| *at);
     let lines = failed.and_then(|at| copies.get(at));
@@ -355,11 +354,7 @@ fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
 
 /// The units of all copies.
 fn units(app: &App, copies: &[Second<'_>]) -> Vec<String> {
-    let units = copies.iter().map(|one| {
-        let sockets = app.socket_units(&one.copy);
-        std::iter::once(one.unit.clone()).chain(sockets)
-    });
-    units.flatten().collect()
+    copies.iter().flat_map(|one| one.units(app)).collect()
 }
 
 /// The administrator's own drop-ins of a unit: a copy of it must obey them too.
