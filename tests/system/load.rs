@@ -226,11 +226,17 @@ fn ask(address: SocketAddr, kind: Kind, kept: &mut Option<TcpStream>) -> Seen {
             }
         }
     }
-    let answer = match TcpStream::connect_timeout(&address, PATIENCE) {
-        Ok(stream) => exchange(stream, kind, kept).map_err(|failure| failure.said()),
+    seen.answer = match TcpStream::connect_timeout(&address, PATIENCE) {
+        Ok(stream) => {
+            let from = stream.local_addr();
+            exchange(stream, kind, kept).map_err(|failure| {
+                // With the port, what the server wrote of it can be found.
+                eprintln!("load: {from:?}: {}", failure.said());
+                failure.said()
+            })
+        }
         Err(error) => Err(format!("connecting: {}", word(&error))),
     };
-    seen.answer = answer;
     seen
 }
 
@@ -357,10 +363,10 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts it; `clients` is as on the command line.
+    /// Starts it, in a session of its own; `clients` is as on the command line.
     pub fn start(machine: &Machine, address: &str, clients: &str) -> Self {
         let mut child = machine
-            .lasting(&["system", "load", address, clients])
+            .lasting(&["setsid", "system", "load", address, clients])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

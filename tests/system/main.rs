@@ -3,7 +3,7 @@
 //! `cargo test --test system -- [NAME]... [--suite SUITE]... [--jobs N] [--full] [--list]`
 //!
 //! `--full` proves upgrades with every kind of broken release on every server: twenty changes
-//! each, in place of four or eight.
+//! each, in place of four or eight. `latency` wants `--jobs 1`.
 //!
 //! A test runs once a suite; it is skipped nowhere: without root or the container's tools the
 //! whole run fails. `scripts/container` boots the machines.
@@ -31,6 +31,7 @@ mod demo;
 mod deploy;
 mod doctor;
 mod hooks;
+mod latency;
 mod leftovers;
 mod load;
 mod lock;
@@ -74,7 +75,7 @@ macro_rules! tests {
     };
 }
 
-/// Every test; the longest first, so that the two lanes end at about the same time.
+/// Every test; the longest first, so that the lanes end at about the same time.
 const TESTS: &[Test] = tests![
     crash::killed_anywhere_it_ends_in_the_old_release,
     manager::a_manager_that_fails_leaves_no_release_half_live,
@@ -99,6 +100,12 @@ const TESTS: &[Test] = tests![
     upgrades::node_at_its_limit,
     upgrades::rust_at_its_limit,
     upgrades::a_server_behind_the_proxy_at_its_limit,
+    latency::gunicorn_is_not_felt,
+    latency::uvicorn_is_not_felt,
+    latency::node_is_not_felt,
+    latency::rust_is_not_felt,
+    latency::a_server_behind_the_proxy_is_not_felt,
+    latency::a_plain_restart_is_felt,
     overlap::no_request_is_lost_in_upgrades_and_rollbacks,
     overlap::who_says_ready_too_early_is_waited_for,
     doctor::each_fault_is_found_with_its_hint,
@@ -171,9 +178,9 @@ const TESTS: &[Test] = tests![
     remove::remove_and_purge_leave_nothing,
 ];
 
-/// Proofs that compare latencies, on a machine that does nothing else; only when asked for by
-/// name: `-- --full upgrades`.
-const LONG: [&str; 1] = ["upgrades"];
+/// Proofs under load, on a machine that does nothing else; only when asked for by name:
+/// `-- --full upgrades`, and `-- --jobs 1 latency`.
+const LONG: [&str; 2] = ["upgrades", "latency"];
 
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
 
@@ -181,7 +188,7 @@ impl Test {
     /// What the machine's root file system must have besides.
     fn variant(&self) -> &'static str {
         match self.module {
-            "upgrades" => "+servers",
+            "upgrades" | "latency" => "+servers",
             _ => "",
         }
     }

@@ -47,7 +47,7 @@ pub fn run() {
                     scope.spawn(move || answer(stream, version, fault));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => wait(&listener),
-                Err(_) => {}
+                Err(error) => eprintln!("a connection was not accepted: {error}"),
             }
         }
     });
@@ -63,6 +63,11 @@ fn wait(listener: &std::net::TcpListener) {
     let _ = nix::poll::poll(&mut watched, 20_u8);
 }
 
+/// Tells in the systemd journal why a connection ends without an answer.
+fn unanswered(stream: &TcpStream, why: &dyn std::fmt::Display) {
+    eprintln!("{:?} got no answer: {why}", stream.peer_addr());
+}
+
 /// Answers on one connection until it ends, or this process does.
 fn answer(mut stream: TcpStream, version: &str, fault: &str) {
     stream.set_nonblocking(false).unwrap();
@@ -73,8 +78,10 @@ fn answer(mut stream: TcpStream, version: &str, fault: &str) {
     let mut part = [0; 4096];
     loop {
         match stream.read(&mut part) {
-            Ok(0) => return,
+            Ok(0) if kept && text.is_empty() => return,
+            Ok(0) => return unanswered(&stream, &"the client closed first"),
             Ok(count) => text.extend_from_slice(&part[..count]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             // A connection on which nothing was ever asked carries a request soon.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if ENDING.load(Ordering::SeqCst) && kept && text.is_empty() {
@@ -82,7 +89,7 @@ fn answer(mut stream: TcpStream, version: &str, fault: &str) {
                 }
                 continue;
             }
-            Err(_) => return,
+            Err(error) => return unanswered(&stream, &error),
         }
         if !text.ends_with(b"\r\n\r\n") {
             continue;
@@ -105,7 +112,10 @@ fn answer(mut stream: TcpStream, version: &str, fault: &str) {
         let answer = format!(
             "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: {connection}\r\n\r\n{version}"
         );
-        if stream.write_all(answer.as_bytes()).is_err() || ends {
+        if let Err(error) = stream.write_all(answer.as_bytes()) {
+            return unanswered(&stream, &error);
+        }
+        if ends {
             return;
         }
         text.clear();

@@ -11,6 +11,9 @@ use crate::machine::{Machine, Out};
 /// Where all of them listen.
 pub const ADDRESS: &str = "127.0.0.1:8080";
 
+/// Who asks them.
+pub const CLIENTS: &str = "fresh=4,kept=2,idle=2,slow=2";
+
 /// Every kind of broken release.
 pub const FAULTS: [&str; 5] = ["no-start", "crash", "sick", "hang", "memory"];
 
@@ -19,29 +22,41 @@ pub struct Server {
     pub name: &'static str,
     /// Keys of `[service.web]` but those that all have.
     keys: &'static str,
+    /// More of them.
+    more: &'static str,
     files: &'static [(&'static str, &'static str)],
     /// The faults of a short run: all servers together have every kind.
     pub faults: &'static [&'static str],
 }
 
-pub const GUNICORN_20: Server = Server {
+const GUNICORN_20: Server = Server {
     keys: "exec = [\"/usr/bin/gunicorn\", \"--workers\", \"6\", \"wsgi:application\"]\n\
            type = \"notify\"\nruntime = \"gunicorn-20\"",
     ..GUNICORN
 };
 
-pub const GUNICORN: Server = Server {
+const GUNICORN: Server = Server {
     name: "Gunicorn",
     keys: "exec = [\"/usr/bin/gunicorn\", \"--workers\", \"6\", \"wsgi:application\"]\n\
            type = \"notify\"",
+    more: "",
     files: &[("wsgi.py", include_str!("servers/wsgi.py"))],
     faults: &["crash", "hang"],
 };
+
+/// The Gunicorn that a suite has.
+pub fn gunicorn(machine: &Machine) -> &'static Server {
+    match machine.suite.as_str() {
+        "bookworm" => &GUNICORN_20,
+        _ => &GUNICORN,
+    }
+}
 
 pub const UVICORN: Server = Server {
     name: "Uvicorn behind the proxy",
     keys: "exec = [\"/usr/bin/python3\", \"-m\", \"uvicorn\", \"--port\", \"8080\", \
            \"--no-access-log\", \"asgi:application\"]\nsocket = \"proxy\"",
+    more: "",
     files: &[("asgi.py", include_str!("servers/asgi.py"))],
     faults: &["no-start"],
 };
@@ -56,6 +71,7 @@ pub const UVICORN_ITSELF: Server = Server {
 pub const NODE: Server = Server {
     name: "Node",
     keys: "exec = [\"/usr/bin/node\", \"server.js\"]\nruntime = \"node\"",
+    more: "",
     files: &[("server.js", include_str!("servers/server.js"))],
     faults: &["memory"],
 };
@@ -70,6 +86,7 @@ pub const NODE_BLOCKING: Server = Server {
 pub const RUST: Server = Server {
     name: "Rust",
     keys: "exec = [\"/usr/local/bin/system\", \"serve\"]\ntype = \"notify\"",
+    more: "",
     files: &[],
     faults: &["sick"],
 };
@@ -77,21 +94,31 @@ pub const RUST: Server = Server {
 pub const PLAIN: Server = Server {
     name: "http.server behind the proxy",
     keys: "exec = [\"{current}/plain.py\", \"8080\"]\nsocket = \"proxy\"",
+    more: "",
     files: &[("plain.py", include_str!("servers/plain.py"))],
     faults: &["hang"],
 };
 
 impl Server {
+    /// The same, without the overlap.
+    pub fn restarted(&self) -> Self {
+        Self {
+            name: "without overlap",
+            more: "upgrade = \"restart\"\n",
+            ..*self
+        }
+    }
+
     /// Puts a version on the machine and deploys it; gives the exit code and what was said.
     pub fn deploy(&self, machine: &Machine, version: &str, fault: &str) -> Out {
         // What crashes after two seconds must be watched for longer than that.
         let settle = if fault == "crash" { "3s" } else { "300ms" };
         let manifest = format!(
-            "[app]\nname = \"proof\"\nversion = \"{version}\"\n\n[service.web]\n{}\n\
+            "[app]\nname = \"proof\"\nversion = \"{version}\"\n\n[service.web]\n{}\n{}\
              listen = [\"{ADDRESS}\"]\n\
              check = [{{ http = \"/healthz\", contains = \"{version}\", within = \"4s\" }}, \
              {{ settle = \"{settle}\" }}]\n",
-            self.keys
+            self.keys, self.more
         );
         machine.ok("rm -rf /root/proof");
         machine.write("/root/proof/robot.toml", &manifest, 0o644);

@@ -1,14 +1,14 @@
 //! The proof: upgrades, rollbacks and broken releases under load, on real servers.
 //!
-//! Each server is at rest for a while, and then goes through rounds of four changes: two upgrades, a rollback and a
-//! release that is broken in one way. It is at rest again after each of them, so that there are many answers of
-//! either kind: the slowest of many is slower than the slowest of a few.
+//! Each server goes through rounds of four changes: two upgrades, a rollback and a release that is
+//! broken in one way. Two machines run at a time: what is judged here is who gets an answer, and
+//! `latency.rs` judges when.
 
 use crate::load::{Load, Tally};
 use crate::machine::{Machine, until};
 use crate::servers::{
-    ADDRESS, FAULTS, GUNICORN, GUNICORN_20, NODE, NODE_BLOCKING, PLAIN, RUST, Server, UVICORN,
-    UVICORN_ITSELF,
+    ADDRESS, CLIENTS, FAULTS, NODE, NODE_BLOCKING, PLAIN, RUST, Server, UVICORN, UVICORN_ITSELF,
+    gunicorn,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,19 +16,6 @@ use std::time::{Duration, Instant};
 
 /// Every kind of broken release on every server, in place of one or two.
 pub static FULL: AtomicBool = AtomicBool::new(false);
-
-const CLIENTS: &str = "fresh=4,kept=2,idle=2,slow=2";
-
-/// An answer may take twice what it does at rest, or so many milliseconds, on a machine that others
-/// may be using too. A plain restart with the socket held takes several hundred.
-const FELT: u128 = 100;
-
-fn gunicorn(machine: &Machine) -> &'static Server {
-    match machine.suite.as_str() {
-        "bookworm" => &GUNICORN_20,
-        _ => &GUNICORN,
-    }
-}
 
 pub fn gunicorn_loses_nothing(machine: &Machine) {
     prove(machine, gunicorn(machine));
@@ -109,7 +96,7 @@ fn prove(machine: &Machine, server: &Server) {
 fn go_through(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
     server.deploy(machine, "0.0", "").exits(0);
     let mut load = Load::start(machine, ADDRESS, CLIENTS);
-    rest(5);
+    rest(2);
     let (mut changes, mut refused, mut never) = (0, Vec::new(), Vec::new());
     let mut upgrades = Vec::new();
     let mut change = |load: &mut Load, phase: &str, then: &mut dyn FnMut()| {
@@ -119,7 +106,7 @@ fn go_through(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
         changes += 1;
         rest(1);
         load.phase("rest");
-        rest(if FULL.load(Ordering::Relaxed) { 3 } else { 1 });
+        rest(1);
     };
     for (round, fault) in faults.iter().enumerate() {
         for step in ["a", "b"] {
@@ -161,12 +148,11 @@ fn rest(seconds: u64) {
 
 /// Clients that ask again at once, so that no processor is ever idle: what starts can only take its
 /// time from what answers. How long that takes is told and not judged, since at rest as well they
-/// wait for each other, a tenth of a second at times. One answer in six millions was lost, once, by
-/// the server in Rust, and it is not known why; a restart loses thousands.
+/// wait for each other, a tenth of a second at times.
 fn at_its_limit(machine: &Machine, server: &Server) {
     server.deploy(machine, "0.0", "").exits(0);
     let mut load = Load::start(machine, ADDRESS, "hard=8");
-    rest(5);
+    rest(2);
     let mut upgrades = Vec::new();
     for version in ["1.0", "2.0", ""] {
         let start = Instant::now();
@@ -181,7 +167,7 @@ fn at_its_limit(machine: &Machine, server: &Server) {
         // What went before is still felt.
         rest(1);
         load.phase("rest");
-        rest(5);
+        rest(2);
     }
     let account = Account {
         changes: 3,
@@ -191,7 +177,7 @@ fn at_its_limit(machine: &Machine, server: &Server) {
         upgrade: mean(&upgrades),
     };
     let all = tell(machine, server, &account);
-    assert!(all.lost() <= 1, "{:?}", failures(&account));
+    assert_eq!(all.lost(), 0, "{}", losses(machine, &account));
 }
 
 fn mean(times: &[Duration]) -> Duration {
@@ -220,15 +206,8 @@ fn cycles(machine: &Machine) {
 
 fn judge(machine: &Machine, server: &Server, account: &Account) {
     let all = tell(machine, server, account);
-    assert_eq!(all.lost(), 0, "{:?}", failures(account));
+    assert_eq!(all.lost(), 0, "{}", losses(machine, account));
     assert_eq!(never(account, &all), 0, "{:?}", all.bodies);
-    let rest = account.tallies["rest"].slowest_ms;
-    let bound = FELT.max(2 * rest);
-    assert!(
-        all.slowest_ms <= bound,
-        "slowest {} ms, {rest} ms at rest",
-        all.slowest_ms
-    );
 }
 
 /// Notes a line of the table.
@@ -278,11 +257,16 @@ fn never(account: &Account, all: &Tally) -> usize {
     counts.filter_map(|version| all.bodies.get(version)).sum()
 }
 
-fn failures(account: &Account) -> Vec<(&String, &BTreeMap<String, usize>)> {
+/// What was lost in each phase, and all that the app's units have to say of it.
+fn losses(machine: &Machine, account: &Account) -> String {
     let tallies = account.tallies.iter();
-    tallies
-        .map(|(phase, tally)| (phase, &tally.failed))
-        .collect()
+    let failed = tallies.map(|(phase, tally)| format!("{phase}: {:?}", tally.failed));
+    let words = machine.sh("journalctl --no-pager -o short-precise -u 'proof-*'");
+    format!(
+        "{}\n{}",
+        failed.collect::<Vec<_>>().join("\n"),
+        words.stdout
+    )
 }
 
 /// The same load on `systemctl restart` of a service that binds its own address.
