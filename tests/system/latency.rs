@@ -5,9 +5,10 @@
 //! than the slowest of a few. The clients are a session of their own, as they would be on another
 //! host: the kernel gives them no less time for what `robotctl` takes (sched(7), autogroups).
 //!
-//! Which minute meets the worst moment of a virtual machine is chance. As long as a change looks
-//! worse than [`TWICE`] the rest, both go on, up to [`ROUNDS`] times; what is slower by its nature
-//! stays so, which [`a_plain_restart_is_felt`] shows.
+//! Which minute meets the worst moment of a virtual machine is chance. While what changes looks worse
+//! than it may, both go on, for up to [`ROUNDS`] rounds, all of which count. That favours a pass: it
+//! tells what clients feel, as a restart without overlap is ([`a_plain_restart_is_felt`]), and not a
+//! third more or less. Why it is so: `docs/decisions/0012-how-waiting-is-judged.md`.
 
 use crate::load::{Load, Tally};
 use crate::machine::Machine;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 const TWICE: u128 = 2;
 
 /// Rest is taken to be no quieter than this many milliseconds: on the same server the slowest
-/// answer of a minute is 3 ms or 30, and it is others on the same host who decide that.
+/// answer of a minute is 3 ms or 30, as the host of a virtual machine has time for it.
 const QUIET: u128 = 10;
 
 /// Upgrades and rollbacks of one round: an empty version is a rollback.
@@ -80,6 +81,7 @@ fn compared(machine: &Machine, server: &Server, most: usize) -> (u128, u128) {
         }
     }
     let (all_moving, all_rest) = (sum(&moving), sum(&rest));
+    let (longest, longest_rest) = (slowest(&moving), slowest(&rest));
     machine.note(&format!(
         "| {} | {} | {} | {} / {} | {} / {} | {} / {} | {} / {} |",
         machine.suite,
@@ -87,8 +89,8 @@ fn compared(machine: &Machine, server: &Server, most: usize) -> (u128, u128) {
         moving.len(),
         all_moving.answered,
         all_rest.answered,
-        all_moving.slowest_ms,
-        all_rest.slowest_ms,
+        longest,
+        longest_rest,
         median(&moving),
         median(&rest),
         all_moving.p99(),
@@ -96,7 +98,7 @@ fn compared(machine: &Machine, server: &Server, most: usize) -> (u128, u128) {
     ));
     let lost = all_moving.lost() + all_rest.lost();
     assert_eq!(lost, 0, "{:?} {:?}", all_moving.failed, all_rest.failed);
-    (all_moving.slowest_ms, all_rest.slowest_ms)
+    (longest, longest_rest)
 }
 
 /// One round: for each change what was seen until a second after it, and in as long a rest.
@@ -119,6 +121,7 @@ fn round(machine: &Machine, server: &Server, number: usize) -> Vec<(Tally, Tally
         std::thread::sleep(took);
     }
     let mut tallies = load.stop();
+    assert_eq!(tallies["rest"].lost(), 0, "{:?}", tallies["rest"].failed);
     let pairs = (0..ROUND.len()).map(|at| {
         let mut seen = |phase: &str| tallies.remove(&format!("{phase} {at}")).unwrap();
         (seen("moving"), seen("rest"))
@@ -134,13 +137,23 @@ fn sum(tallies: &[Tally]) -> Tally {
     all
 }
 
+/// The longest that anybody waited, in milliseconds: what takes two seconds by itself may take no
+/// longer either.
 fn slowest(tallies: &[Tally]) -> u128 {
-    sum(tallies).slowest_ms
+    let waited = |tally: &Tally| {
+        tally
+            .slowest_ms
+            .max(tally.slowest_slow_ms.saturating_sub(2000))
+    };
+    tallies.iter().map(waited).max().unwrap_or(0)
 }
 
 /// The slowest answer of a change, or of a rest, half of the time.
 fn median(tallies: &[Tally]) -> u128 {
-    let mut each: Vec<u128> = tallies.iter().map(|tally| tally.slowest_ms).collect();
+    let mut each: Vec<u128> = tallies
+        .iter()
+        .map(|tally| slowest(std::slice::from_ref(tally)))
+        .collect();
     each.sort_unstable();
     each[each.len() / 2]
 }

@@ -152,6 +152,11 @@ pub fn generate(address: &str, clients: &str) {
             let start = Instant::now();
             let seen = ask(address, kind, &mut connection);
             let (took, after) = (start.elapsed(), start - begun);
+            // What begins at rest and ends while something moves was held up by that.
+            let name = match name.starts_with("rest") {
+                true => phase.read().unwrap().0.clone(),
+                false => name,
+            };
             let mut tallies = tallies.lock().unwrap();
             seen.count(tallies.entry(name).or_default(), kind, took, after);
         }
@@ -228,10 +233,11 @@ fn ask(address: SocketAddr, kind: Kind, kept: &mut Option<TcpStream>) -> Seen {
     }
     seen.answer = match TcpStream::connect_timeout(&address, PATIENCE) {
         Ok(stream) => {
-            let from = stream.local_addr();
+            let from = stream.local_addr().map(|from| from.to_string());
+            let from = from.unwrap_or_default();
             exchange(stream, kind, kept).map_err(|failure| {
                 // With the port, what the server wrote of it can be found.
-                eprintln!("load: {from:?}: {}", failure.said());
+                eprintln!("load: {from}: {}", failure.said());
                 failure.said()
             })
         }
@@ -366,7 +372,7 @@ impl Load {
     /// Starts it, in a session of its own; `clients` is as on the command line.
     pub fn start(machine: &Machine, address: &str, clients: &str) -> Self {
         let mut child = machine
-            .lasting(&["setsid", "system", "load", address, clients])
+            .lasting(&["setsid", "--wait", "system", "load", address, clients])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -3,7 +3,7 @@
 //! `cargo test --test system -- [NAME]... [--suite SUITE]... [--jobs N] [--full] [--list]`
 //!
 //! `--full` proves upgrades with every kind of broken release on every server: twenty changes
-//! each, in place of four or eight. `latency` wants `--jobs 1`.
+//! each, in place of four or eight. Of `latency`, one machine runs at a time.
 //!
 //! A test runs once a suite; it is skipped nowhere: without root or the container's tools the
 //! whole run fails. `scripts/container` boots the machines.
@@ -178,8 +178,8 @@ const TESTS: &[Test] = tests![
     remove::remove_and_purge_leave_nothing,
 ];
 
-/// Proofs under load, on a machine that does nothing else; only when asked for by name:
-/// `-- --full upgrades`, and `-- --jobs 1 latency`.
+/// Proofs under load, in stages of their own; only when asked for by name: `-- --full upgrades`, and
+/// `-- latency`.
 const LONG: [&str; 2] = ["upgrades", "latency"];
 
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
@@ -243,7 +243,10 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     if asked.names.is_empty() {
-        println!("left out, as they are measured alone: {}", LONG.join(", "));
+        println!(
+            "left out, as they have stages of their own: {}",
+            LONG.join(", ")
+        );
     }
     run(&asked)
 }
@@ -292,6 +295,14 @@ fn run(asked: &Asked) -> ExitCode {
         .flat_map(|test| asked.suites.iter().map(move |suite| (test, suite.as_str())))
         .collect();
     let queue = Mutex::new(queue);
+    let alone = TESTS.iter().filter(|test| asked.wants(test));
+    let lanes = match alone
+        .map(|test| test.module)
+        .any(|module| module == "latency")
+    {
+        true => 1,
+        false => asked.jobs.max(1),
+    };
     let counts = Mutex::new((0_usize, 0_usize));
     let lane = || {
         while let Some((test, suite)) = { queue.lock().unwrap().pop_front() } {
@@ -305,7 +316,7 @@ fn run(asked: &Asked) -> ExitCode {
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..asked.jobs.max(1) {
+        for _ in 0..lanes {
             scope.spawn(lane);
         }
     });

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -42,9 +42,9 @@ pub fn run() {
     std::thread::scope(|scope| {
         while !ENDING.load(Ordering::SeqCst) {
             match listener.accept() {
-                Ok((stream, _)) => {
+                Ok((stream, from)) => {
                     let (version, fault) = (&version, &fault);
-                    scope.spawn(move || answer(stream, version, fault));
+                    scope.spawn(move || answer(stream, from, version, fault));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => wait(&listener),
                 Err(error) => eprintln!("a connection was not accepted: {error}"),
@@ -64,12 +64,12 @@ fn wait(listener: &std::net::TcpListener) {
 }
 
 /// Tells in the systemd journal why a connection ends without an answer.
-fn unanswered(stream: &TcpStream, why: &dyn std::fmt::Display) {
-    eprintln!("{:?} got no answer: {why}", stream.peer_addr());
+fn unanswered(from: SocketAddr, why: &dyn std::fmt::Display) {
+    eprintln!("{from} got no answer: {why}");
 }
 
 /// Answers on one connection until it ends, or this process does.
-fn answer(mut stream: TcpStream, version: &str, fault: &str) {
+fn answer(mut stream: TcpStream, from: SocketAddr, version: &str, fault: &str) {
     stream.set_nonblocking(false).unwrap();
     let moment = Some(Duration::from_millis(50));
     stream.set_read_timeout(moment).unwrap();
@@ -79,8 +79,11 @@ fn answer(mut stream: TcpStream, version: &str, fault: &str) {
     loop {
         match stream.read(&mut part) {
             Ok(0) if kept && text.is_empty() => return,
-            Ok(0) => return unanswered(&stream, &"the client closed first"),
+            Ok(0) => return unanswered(from, &"the client closed first"),
             Ok(count) => text.extend_from_slice(&part[..count]),
+            // Systemd sends SIGCONT after SIGTERM (systemd.kill(5)). A thread that starts another
+            // holds signals back for that moment, so that one may reach whoever reads with a
+            // timeout; such a call is never restarted (signal(7)).
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             // A connection on which nothing was ever asked carries a request soon.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -89,7 +92,7 @@ fn answer(mut stream: TcpStream, version: &str, fault: &str) {
                 }
                 continue;
             }
-            Err(error) => return unanswered(&stream, &error),
+            Err(error) => return unanswered(from, &error),
         }
         if !text.ends_with(b"\r\n\r\n") {
             continue;
@@ -113,7 +116,7 @@ fn answer(mut stream: TcpStream, version: &str, fault: &str) {
             "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: {connection}\r\n\r\n{version}"
         );
         if let Err(error) = stream.write_all(answer.as_bytes()) {
-            return unanswered(&stream, &error);
+            return unanswered(from, &error);
         }
         if ends {
             return;

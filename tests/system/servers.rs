@@ -100,10 +100,10 @@ pub const PLAIN: Server = Server {
 };
 
 impl Server {
-    /// The same, without the overlap.
+    /// Gunicorn, without the overlap.
     pub fn restarted(&self) -> Self {
         Self {
-            name: "without overlap",
+            name: "Gunicorn without overlap",
             more: "upgrade = \"restart\"\n",
             ..*self
         }
