@@ -19,7 +19,7 @@
 //! an error for clients that do not ask again. Anything else is a failure, by what happened.
 
 use crate::machine::Machine;
-use serde::{Deserialize, Serialize};
+use crate::tally::Tally;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -27,71 +27,6 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
-
-/// What the clients saw in one phase.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Tally {
-    pub answered: usize,
-    /// Failures by what happened.
-    pub failed: BTreeMap<String, usize>,
-    /// Kept connections that were found closed before the next request.
-    pub closed: usize,
-    /// Requests that crossed the close of a kept connection, and were asked again.
-    pub crossed: usize,
-    /// The slowest answer but those of `slow` clients.
-    pub slowest_ms: u128,
-    /// How long after the phase had begun it was asked for.
-    pub slowest_after_ms: u128,
-    /// The slowest answer of a `slow` client.
-    pub slowest_slow_ms: u128,
-    /// How long each answer took, by tenths of a millisecond, without `slow` clients.
-    pub times: BTreeMap<u64, usize>,
-    /// Answers by body.
-    pub bodies: BTreeMap<String, usize>,
-}
-
-impl Tally {
-    pub fn lost(&self) -> usize {
-        self.failed.values().sum()
-    }
-
-    /// The time within which 99 of 100 answers came, in milliseconds.
-    pub fn p99(&self) -> String {
-        let all: usize = self.times.values().sum();
-        let mut left = (all * 99).div_ceil(100);
-        for (tenths, count) in &self.times {
-            left = left.saturating_sub(*count);
-            if left == 0 {
-                return format!("{}.{}", tenths / 10, tenths % 10);
-            }
-        }
-        "-".to_owned()
-    }
-
-    fn slower(&mut self, millis: u128, after: u128) {
-        if millis > self.slowest_ms {
-            (self.slowest_ms, self.slowest_after_ms) = (millis, after);
-        }
-    }
-
-    /// Adds what was seen in another phase.
-    pub fn add(&mut self, other: &Self) {
-        self.answered += other.answered;
-        self.closed += other.closed;
-        self.crossed += other.crossed;
-        self.slower(other.slowest_ms, other.slowest_after_ms);
-        self.slowest_slow_ms = self.slowest_slow_ms.max(other.slowest_slow_ms);
-        for (what, count) in &other.failed {
-            *self.failed.entry(what.clone()).or_default() += count;
-        }
-        for (tenths, count) in &other.times {
-            *self.times.entry(*tenths).or_default() += count;
-        }
-        for (body, count) in &other.bodies {
-            *self.bodies.entry(body.clone()).or_default() += count;
-        }
-    }
-}
 
 /// A client gives up after this long: a hang is a failure.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -138,25 +73,50 @@ fn kinds(text: &str) -> Vec<Kind> {
     out
 }
 
+/// The phases so far, and when each began.
+struct Phases(Vec<(String, Instant)>);
+
+impl Phases {
+    fn begin(&mut self, name: &str) {
+        self.0.push((name.to_owned(), Instant::now()));
+    }
+
+    /// The phase that is under way.
+    fn now(&self) -> usize {
+        self.0.len() - 1
+    }
+
+    /// A phase's name without its number is `rest` when nothing moves in it.
+    fn is_rest(&self, at: usize) -> bool {
+        self.0[at].0.split(' ').next() == Some("rest")
+    }
+
+    /// Whose a request is that was made in one phase and ends now: what begins at rest and is
+    /// still under way when something moves was held up by that, however much later it ends.
+    fn whose(&self, asked: usize) -> &(String, Instant) {
+        let mut after = asked..self.0.len();
+        &self.0[after.find(|at| !self.is_rest(*at)).unwrap_or(asked)]
+    }
+}
+
 /// Runs the load until standard input ends, then prints the tally of every phase as JSON.
 pub fn generate(address: &str, clients: &str) {
     let address: SocketAddr = address.parse().expect("an address");
     let stopped = AtomicBool::new(false);
-    let phase = RwLock::new(("rest".to_owned(), Instant::now()));
+    let mut first = Phases(Vec::new());
+    first.begin("rest");
+    let phases = RwLock::new(first);
     let tallies: Mutex<BTreeMap<String, Tally>> = Mutex::default();
     let client = |kind: Kind| {
         let mut connection = None;
         while !stopped.load(Ordering::Relaxed) {
             std::thread::sleep(kind.pause());
-            let (name, begun) = phase.read().unwrap().clone();
+            let asked = phases.read().unwrap().now();
             let start = Instant::now();
             let seen = ask(address, kind, &mut connection);
-            let (took, after) = (start.elapsed(), start - begun);
-            // What begins at rest and ends while something moves was held up by that.
-            let name = match name.starts_with("rest") {
-                true => phase.read().unwrap().0.clone(),
-                false => name,
-            };
+            let took = start.elapsed();
+            let (name, begun) = phases.read().unwrap().whose(asked).clone();
+            let after = start.saturating_duration_since(begun);
             let mut tallies = tallies.lock().unwrap();
             seen.count(tallies.entry(name).or_default(), kind, took, after);
         }
@@ -166,7 +126,7 @@ pub fn generate(address: &str, clients: &str) {
             scope.spawn(move || client(kind));
         }
         for line in std::io::stdin().lock().lines() {
-            *phase.write().unwrap() = (line.unwrap(), Instant::now());
+            phases.write().unwrap().begin(&line.unwrap());
         }
         stopped.store(true, Ordering::Relaxed);
     });
@@ -215,13 +175,14 @@ fn ask(address: SocketAddr, kind: Kind, kept: &mut Option<TcpStream>) -> Seen {
         if is_closed(&stream) {
             seen.closed = true;
         } else {
+            let from = port(&stream);
             match exchange(stream, kind, kept) {
                 Err(Failure {
                     got: 0,
                     what: "reset" | "closed",
                 }) => seen.crossed = true,
                 Err(failure) => {
-                    seen.answer = Err(failure.said());
+                    seen.answer = Err(failure.told(from));
                     return seen;
                 }
                 Ok(body) => {
@@ -233,17 +194,17 @@ fn ask(address: SocketAddr, kind: Kind, kept: &mut Option<TcpStream>) -> Seen {
     }
     seen.answer = match TcpStream::connect_timeout(&address, PATIENCE) {
         Ok(stream) => {
-            let from = stream.local_addr().map(|from| from.to_string());
-            let from = from.unwrap_or_default();
-            exchange(stream, kind, kept).map_err(|failure| {
-                // With the port, what the server wrote of it can be found.
-                eprintln!("load: {from}: {}", failure.said());
-                failure.said()
-            })
+            let from = port(&stream);
+            exchange(stream, kind, kept).map_err(|failure| failure.told(from))
         }
         Err(error) => Err(format!("connecting: {}", word(&error))),
     };
     seen
+}
+
+/// The port that a request comes from.
+fn port(stream: &TcpStream) -> u16 {
+    stream.local_addr().map_or(0, |from| from.port())
 }
 
 /// Whether the other side has closed a connection on which nothing is under way.
@@ -262,6 +223,12 @@ struct Failure {
 }
 
 impl Failure {
+    /// With the port, what the server wrote of it can be found.
+    fn told(&self, port: u16) -> String {
+        eprintln!("load: from port {port}: {}", self.said());
+        self.said()
+    }
+
     fn said(&self) -> String {
         match self.got {
             0 => self.what.to_owned(),
@@ -381,7 +348,8 @@ impl Load {
         Self { child, stdin }
     }
 
-    /// What is asked from now on counts for another phase.
+    /// What is asked from now on counts for another phase: `rest`, or what moves; either may
+    /// have a number after a space. What was asked in a rest and is under way is what moves'.
     pub fn phase(&mut self, name: &str) {
         writeln!(self.stdin, "{name}").unwrap();
     }

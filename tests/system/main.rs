@@ -46,6 +46,7 @@ mod rollback;
 mod serve;
 mod servers;
 mod shapes;
+mod tally;
 mod targets;
 mod traps;
 mod upgrades;
@@ -198,15 +199,32 @@ impl Test {
 struct Asked {
     names: Vec<String>,
     suites: Vec<String>,
-    jobs: usize,
+    jobs: Option<usize>,
 }
 
 impl Asked {
     /// Whether a test is among those that were named.
     fn wants(&self, test: &Test) -> bool {
-        let named = |name: &String| test.name.contains(name) || test.module == name;
+        // The name of a module stands for the tests in it, and not for others that have the word.
+        let named = |name: &String| match TESTS.iter().any(|other| other.module == name) {
+            true => test.module == name,
+            false => test.name.contains(name),
+        };
         let proof = LONG.contains(&test.module);
         (self.names.is_empty() && !proof) || self.names.iter().any(named)
+    }
+
+    /// How many machines run at a time: one where how long clients wait is compared.
+    fn lanes(&self) -> Result<usize, String> {
+        let alone = |test: &&Test| test.module == "latency" && self.wants(test);
+        match (TESTS.iter().find(alone), self.jobs) {
+            (Some(test), Some(jobs)) if jobs > 1 => Err(format!(
+                "`{}` needs the host for itself: `--jobs 1`",
+                test.name
+            )),
+            (Some(_), _) => Ok(1),
+            (None, jobs) => Ok(jobs.unwrap_or(2).max(1)),
+        }
     }
 }
 
@@ -222,13 +240,18 @@ fn main() -> ExitCode {
         serve::run();
         return ExitCode::SUCCESS;
     }
+    let refused = |message: String| {
+        eprintln!("system: {message}");
+        ExitCode::from(2)
+    };
     let asked = match parse(&arguments) {
         Ok(Some(asked)) => asked,
         Ok(None) => return ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("system: {message}");
-            return ExitCode::from(2);
-        }
+        Err(message) => return refused(message),
+    };
+    let lanes = match asked.lanes() {
+        Ok(lanes) => lanes,
+        Err(message) => return refused(message),
     };
     let roots: BTreeSet<String> = TESTS
         .iter()
@@ -248,14 +271,14 @@ fn main() -> ExitCode {
             LONG.join(", ")
         );
     }
-    run(&asked)
+    run(&asked, lanes)
 }
 
 fn parse(arguments: &[String]) -> Result<Option<Asked>, String> {
     let mut asked = Asked {
         names: Vec::new(),
         suites: Vec::new(),
-        jobs: 2,
+        jobs: None,
     };
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
@@ -269,7 +292,10 @@ fn parse(arguments: &[String]) -> Result<Option<Asked>, String> {
             }
             "--full" => upgrades::FULL.store(true, Ordering::Relaxed),
             "--suite" => asked.suites.push(value()?.clone()),
-            "--jobs" => asked.jobs = value()?.parse().map_err(|_| "`--jobs` needs a number")?,
+            "--jobs" => {
+                let jobs = value()?.parse().map_err(|_| "`--jobs` needs a number")?;
+                asked.jobs = Some(jobs);
+            }
             flag if flag.starts_with('-') => return Err(format!("unknown option `{flag}`")),
             name => asked.names.push(name.to_owned()),
         }
@@ -285,7 +311,7 @@ thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-fn run(asked: &Asked) -> ExitCode {
+fn run(asked: &Asked, lanes: usize) -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         PANIC.with_borrow_mut(|text| *text = info.to_string());
     }));
@@ -295,14 +321,6 @@ fn run(asked: &Asked) -> ExitCode {
         .flat_map(|test| asked.suites.iter().map(move |suite| (test, suite.as_str())))
         .collect();
     let queue = Mutex::new(queue);
-    let alone = TESTS.iter().filter(|test| asked.wants(test));
-    let lanes = match alone
-        .map(|test| test.module)
-        .any(|module| module == "latency")
-    {
-        true => 1,
-        false => asked.jobs.max(1),
-    };
     let counts = Mutex::new((0_usize, 0_usize));
     let lane = || {
         while let Some((test, suite)) = { queue.lock().unwrap().pop_front() } {
@@ -341,7 +359,7 @@ fn one(test: &Test, suite: &str) -> bool {
         let outcome = catch_unwind(AssertUnwindSafe(|| (test.run)(&machine)));
         match outcome {
             Ok(()) => tail = machine.notes(),
-            Err(_) => tail = machine.last_words(),
+            Err(_) => tail = machine.notes() + &machine.last_words(),
         }
         outcome.is_ok()
     }));

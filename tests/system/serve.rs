@@ -1,6 +1,6 @@
 //! A small HTTP server in Rust that takes its listener over from systemd: `system serve`.
 //!
-//! `fault` in its release says how it fails: see `upgrades.rs`.
+//! `fault` in its release says how it fails: see `servers.rs`.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};

@@ -14,6 +14,22 @@ pub const ADDRESS: &str = "127.0.0.1:8080";
 /// Who asks them.
 pub const CLIENTS: &str = "fresh=4,kept=2,idle=2,slow=2";
 
+/// Nobody waits so many milliseconds, whatever the release and whoever else uses the machine. A plain
+/// restart with the socket held takes two seconds.
+pub const HELD_UP: u128 = 1000;
+
+/// How many requests may cross the close of a kept connection in so many changes: one of each of the
+/// four clients that keep theirs, for each process that serves and ends, main service and stand-in.
+pub fn crossed_at_most(changes: usize) -> usize {
+    4 * 2 * changes
+}
+
+/// All that the units of the app wrote.
+pub fn journal(machine: &Machine) -> String {
+    let words = machine.sh("journalctl --no-pager -o short-precise -u 'proof-*'");
+    words.stdout
+}
+
 /// Every kind of broken release.
 pub const FAULTS: [&str; 5] = ["no-start", "crash", "sick", "hang", "memory"];
 
@@ -99,16 +115,16 @@ pub const PLAIN: Server = Server {
     faults: &["hang"],
 };
 
-impl Server {
-    /// Gunicorn, without the overlap.
-    pub fn restarted(&self) -> Self {
-        Self {
-            name: "Gunicorn without overlap",
-            more: "upgrade = \"restart\"\n",
-            ..*self
-        }
+/// The Gunicorn that a suite has, without the overlap.
+pub fn gunicorn_restarted(machine: &Machine) -> Server {
+    Server {
+        name: "Gunicorn without overlap",
+        more: "upgrade = \"restart\"\n",
+        ..*gunicorn(machine)
     }
+}
 
+impl Server {
     /// Puts a version on the machine and deploys it; gives the exit code and what was said.
     pub fn deploy(&self, machine: &Machine, version: &str, fault: &str) -> Out {
         // What crashes after two seconds must be watched for longer than that.

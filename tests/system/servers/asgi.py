@@ -1,4 +1,4 @@
-"""For Uvicorn. `fault` in its release says how it fails: see upgrades.rs."""
+"""For Uvicorn. `fault` in its release says how it fails: see servers.rs."""
 import asyncio
 import os
 import signal

@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -B
-"""Binds its own address and knows nothing of systemd. `fault` says how it fails: see upgrades.rs."""
+"""Binds its own address and knows nothing of systemd. `fault` says how it fails: see servers.rs."""
 import os
 import signal
 import sys

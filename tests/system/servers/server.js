@@ -1,4 +1,4 @@
-// For Node. `fault` in its release says how it fails: see upgrades.rs.
+// For Node. `fault` in its release says how it fails: see servers.rs.
 const fs = require("node:fs");
 const http = require("node:http");
 
@@ -14,7 +14,7 @@ if (fault === "crash") setTimeout(() => process.exit(1), 2000);
 if (fault === "memory") process.kill(process.pid, "SIGKILL");
 
 let ending = false;
-const server = http.createServer((request, response) => {
+const handle = (request, response) => {
   if (fault === "hang") return;
   const answer = () => {
     if (ending) response.setHeader("Connection", "close");
@@ -24,10 +24,21 @@ const server = http.createServer((request, response) => {
   };
   if (request.url === "/slow") setTimeout(answer, 2000);
   else answer();
-});
+};
+const server = http.createServer(handle);
 process.on("SIGTERM", () => {
   ending = true;
   server.close(() => process.exit(0));
   server.closeIdleConnections();
 });
-server.listen({ fd: 3 });
+
+// The first answers of a process are slow, whoever starts it: it gives them to itself.
+const serve = () => server.listen({ fd: 3 });
+const warm = http.createServer(handle);
+const socketPath = `\0warm-${process.pid}`;
+const ask = (left) => {
+  if (left === 0) return warm.close(serve);
+  http.get({ socketPath, agent: false }, (answer) => answer.resume().on("end", () => ask(left - 1)));
+};
+if (fault === "hang") serve();
+else warm.listen(socketPath, () => ask(20));

@@ -1,4 +1,4 @@
-"""For Gunicorn. `fault` in its release says how it fails: see upgrades.rs."""
+"""For Gunicorn. `fault` in its release says how it fails: see servers.rs."""
 import os
 import signal
 import sys
