@@ -223,9 +223,10 @@ struct Failure {
 }
 
 impl Failure {
-    /// With the port, what the server wrote of it can be found.
+    /// With the machine and the port, what the server wrote of it can be found.
     fn told(&self, port: u16) -> String {
-        eprintln!("load: from port {port}: {}", self.said());
+        let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        eprintln!("load: {} port {port}: {}", machine.trim(), self.said());
         self.said()
     }
 

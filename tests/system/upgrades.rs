@@ -8,7 +8,7 @@ use crate::load::Load;
 use crate::machine::{Machine, until};
 use crate::servers::{
     ADDRESS, CLIENTS, FAULTS, HELD_UP, NODE, NODE_BLOCKING, PLAIN, RUST, Server, UVICORN,
-    UVICORN_ITSELF, crossed_at_most, gunicorn, journal,
+    UVICORN_ITSELF, crossed_at_most, gunicorn, losses,
 };
 use crate::tally::Tally;
 use std::collections::BTreeMap;
@@ -147,7 +147,7 @@ fn rest(seconds: u64) {
 
 /// Clients that ask again at once, so that no processor is ever idle: what starts can only take its
 /// time from what answers. How long that takes is told and not judged, since at rest as well they
-/// wait for each other, a tenth of a second at times.
+/// wait for each other, a fifth of a second at times.
 fn at_its_limit(machine: &Machine, server: &Server) {
     server.deploy(machine, "0.0", "").exits(0);
     let mut load = Load::start(machine, ADDRESS, "hard=8");
@@ -176,7 +176,7 @@ fn at_its_limit(machine: &Machine, server: &Server) {
         upgrade: mean(&upgrades),
     };
     let all = tell(machine, server, &account);
-    assert_eq!(all.lost(), 0, "{}", losses(machine, &account));
+    assert_eq!(all.lost(), 0, "{}", losses(machine, &account.tallies));
 }
 
 fn mean(times: &[Duration]) -> Duration {
@@ -205,7 +205,7 @@ fn cycles(machine: &Machine) {
 
 fn judge(machine: &Machine, server: &Server, account: &Account) {
     let all = tell(machine, server, account);
-    assert_eq!(all.lost(), 0, "{}", losses(machine, account));
+    assert_eq!(all.lost(), 0, "{}", losses(machine, &account.tallies));
     assert_eq!(never(account, &all), 0, "{:?}", all.bodies);
     assert!(all.waited_ms() < HELD_UP, "{} ms", all.waited_ms());
     let most = crossed_at_most(account.changes);
@@ -257,14 +257,6 @@ fn tell(machine: &Machine, server: &Server, account: &Account) -> Tally {
 fn never(account: &Account, all: &Tally) -> usize {
     let counts = account.never.iter();
     counts.filter_map(|version| all.bodies.get(version)).sum()
-}
-
-/// What was lost in each phase, and all that the units have to say of it.
-fn losses(machine: &Machine, account: &Account) -> String {
-    let tallies = account.tallies.iter();
-    let failed = tallies.map(|(phase, tally)| format!("{phase}: {:?}", tally.failed));
-    let failed = failed.collect::<Vec<_>>().join("\n");
-    format!("{failed}\n{}", journal(machine))
 }
 
 /// The same load on `systemctl restart` of a service that binds its own address.

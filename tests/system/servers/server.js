@@ -35,7 +35,7 @@ process.on("SIGTERM", () => {
 // The first answers of a process are slow, whoever starts it: it gives them to itself.
 const serve = () => server.listen({ fd: 3 });
 const warm = http.createServer(handle);
-const socketPath = `\0warm-${process.pid}`;
+const socketPath = `/tmp/warm-${process.pid}`;
 const ask = (left) => {
   if (left === 0) return warm.close(serve);
   http.get({ socketPath, agent: false }, (answer) => answer.resume().on("end", () => ask(left - 1)));
