@@ -22,7 +22,7 @@ pub const HELD_UP: u128 = 500;
 
 /// How many requests may cross the close of a kept connection in so many changes. Each of the four
 /// clients that keep theirs may have one for each process that serves and ends, main service and
-/// stand-in, so eight a change if all were cut. One in four changes is what was seen.
+/// stand-in, so eight a change if all were cut. At most one in two changes is what was seen.
 pub fn crossed_at_most(changes: usize) -> usize {
     4 + changes
 }
