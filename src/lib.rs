@@ -10,13 +10,13 @@
 //! | module | from | to |
 //! |---|---|---|
 //! | [`manifest`] | text | tables, as written |
-//! | [`model`] | tables | an app that cannot hold a bad value |
+//! | [`app`] | tables | an app that cannot hold a bad value |
 //! | [`render`] | an app | the files that should exist: a [`tree`] |
 //! | [`stage`] | a source | a release in place, invisible |
 //! | [`plan`] | a tree and what the host looks like | what would change, as data |
-//! | [`apply`] | a plan | a changed host, or the host as before |
-//! | [`verify`] | a running app | healthy or not |
-//! | [`record`] | | what is remembered of an app, the crash journal included |
+//! | [`transaction`] | a plan | a changed host, or the host as before |
+//! | [`health`] | a running app | healthy or not |
+//! | [`store`] | | what is remembered of an app, the crash journal included |
 //! | [`doctor`] | a host | findings, with what to type |
 //! | [`exposure`] | a unit | its score, and why it is not lower |
 //! | [`page`] | a host | the reference application's status page |
@@ -24,17 +24,17 @@
 //! | [`cli`] | arguments | one stage called, text and exit code |
 #![warn(missing_docs)]
 
-pub mod apply;
+pub mod transaction;
 pub mod cli;
 pub mod doctor;
 pub mod exposure;
 pub mod host;
 pub mod manifest;
-pub mod model;
+pub mod app;
 pub mod page;
 pub mod plan;
-pub mod record;
+pub mod store;
 pub mod render;
 pub mod stage;
 pub mod tree;
-pub mod verify;
+pub mod health;

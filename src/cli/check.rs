@@ -2,8 +2,8 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::model::Service;
-use crate::verify::{Verdict, check_service};
+use crate::app::Service;
+use crate::health::{Verdict, check_service};
 use anyhow::{Context, Result};
 
 pub(super) fn run(ctx: &Ctx) -> Result<Exit> {

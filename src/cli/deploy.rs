@@ -4,14 +4,14 @@ use super::find::{Loaded, refuse};
 use super::permit::{permitted, willing};
 use super::rollback::with_way_back;
 use super::{Ctx, Exit, preview};
-use crate::apply::{
-    About, Operation, Outcome, Work, accounts, apply, hooks, newcomer, observe, precheck,
+use crate::transaction::{
+    Subject, Operation, Outcome, Work, accounts, apply, hooks, newcomer, observe, precheck,
     preflight, programs, prune, soak, space, strangers,
 };
 use crate::host::{self, Batch};
-use crate::model::App;
+use crate::app::App;
 use crate::plan::{Candidate, Observed, PayloadPlan, Plan, plan};
-use crate::record::{Book, FORMAT, Mark, ReleaseRecord, Stored};
+use crate::store::{Store, FORMAT, Mark, ReleaseRecord, Stored};
 use crate::render::render;
 use crate::stage::{
     Base, Draft, Filled, Head, Older, Source, fill, is_staged, publish, release_id, scan,
@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     ctx.may_change()?;
     // Before the lock, which makes directories: what is refused here changes nothing.
     let mut prepared = prepare(args, ctx, &loaded)?;
-    let book = Book::new(&ctx.host.root, &loaded.app.layout);
+    let book = Store::new(&ctx.host.root, &loaded.app.layout);
     newcomer(&ctx.host, &book, &loaded.app, &prepared.tree)?;
     let wait = Duration::from_secs(args.wait);
     let exit = ctx.change(&loaded.app.name, "deploying", wait, |work| {
@@ -120,7 +120,7 @@ fn prepare(args: &Args, ctx: &Ctx, loaded: &Loaded) -> Result<Prepared> {
 impl Prepared {
     /// Looks at the host, and takes over what is known since the live release was staged: of the
     /// whole when nobody touched the source, else of files. True when some are still to be read.
-    fn look(&mut self, ctx: &Ctx, book: &Book, app: &App) -> Result<(Observed, bool)> {
+    fn look(&mut self, ctx: &Ctx, book: &Store, app: &App) -> Result<(Observed, bool)> {
         let mut observed = observe(&ctx.host, book, app, &self.tree)?;
         strangers(&ctx.host, app, &self.tree, &observed)?;
         if let Some(live) = &mut observed.live
@@ -213,7 +213,7 @@ fn deploy(
         preflight(&ctx.host, app, live)?;
     }
     let message = format!("staging {id}");
-    work.tell("info", "staging", About::release(&id), &message);
+    work.tell("info", "staging", Subject::release(&id), &message);
     if filled.is_none() && !is_there {
         let live = observed.live.as_ref();
         let base = live.and_then(|live| Some((live.id.as_str(), live.payload.as_ref()?)));

@@ -4,8 +4,8 @@ use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::doctor::{Blind, CHECKS, Finding, Patient, Report, Severity, examine, unreadable};
 use crate::host::{self, Root, is_root};
-use crate::model::{Layout, Name};
-use crate::record::Book;
+use crate::app::{Layout, Name};
+use crate::store::Store;
 use anyhow::{Context, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ fn write(file: &Path, reports: &[Report]) -> Result<()> {
 
 fn report(ctx: &Ctx, name: &Name, wait: Duration) -> Result<Report> {
     let layout = Layout::new(name);
-    let book = Book::new(&ctx.host.root, &layout);
+    let book = Store::new(&ctx.host.root, &layout);
     if !is_root() {
         // What is wrong cannot be told from what may not be read.
         ctx.book(name)?;

@@ -1,6 +1,6 @@
 //! What the exit code says. Scripts rely on it: it is part of the contract.
 
-use crate::apply::Between;
+use crate::transaction::Between;
 use crate::host::LockError;
 use std::process::ExitCode;
 

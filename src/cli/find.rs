@@ -1,13 +1,13 @@
 //! Which app is meant, and what must hold before a command changes the host.
 
 use super::Ctx;
-use crate::apply::{About, Adopted, Recovered, RecoveryMode, Refusal, Work, adopt, recover};
+use crate::transaction::{Subject, Adopted, Recovered, RecoveryMode, Refusal, Work, adopt, recover};
 use crate::host::files::{is_dir, is_file};
 use crate::host::{self, Lock, is_root};
 use crate::manifest::{self, Problem};
-use crate::model::layout::VENDOR_DIR;
-use crate::model::{App, Layout, Name, Target};
-use crate::record::{Book, Damaged, Event};
+use crate::app::layout::VENDOR_DIR;
+use crate::app::{App, Layout, Name, Target};
+use crate::store::{Store, Damaged, Event};
 use anyhow::{Result, anyhow};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -207,7 +207,7 @@ impl Ctx {
     /// Refuses an app that this host does not know, before a lock makes a book for it.
     pub(super) fn must_be_deployed(&self, name: &Name) -> Result<()> {
         self.may_change()?;
-        if Book::apps(&self.host.root)?
+        if Store::apps(&self.host.root)?
             .iter()
             .any(|app| app == name.as_str())
         {
@@ -246,7 +246,7 @@ impl Ctx {
                 let told = format!("an interrupted change was ended: {id} is live");
                 // Of an app that never was live there is no book to write into.
                 if work.book.is_written()? {
-                    work.tell("warning", "recovered", About::default(), &told);
+                    work.tell("warning", "recovered", Subject::default(), &told);
                 }
                 true
             }
@@ -254,7 +254,7 @@ impl Ctx {
         let layout = Layout::new(name);
         let adopted = adopt(work, &layout);
         // What does not stop is no reason to keep what takes room.
-        let running = crate::apply::sweep(&self.host, name.as_str());
+        let running = crate::transaction::sweep(&self.host, name.as_str());
         let lying = crate::stage::sweep(&self.host, work.book, &layout);
         let swept = match (running, lying) {
             (Err(one), Err(two)) => Err(anyhow!("{one:#}; {two:#}")),
@@ -266,7 +266,7 @@ impl Ctx {
                 true => format!("no leftovers of a killed run were looked for: {error:#}"),
                 false => format!("leftovers of a killed run are still there: {error:#}"),
             };
-            work.tell("warning", "not-swept", About::default(), &text);
+            work.tell("warning", "not-swept", Subject::default(), &text);
         });
         Ok(Settled {
             found,
@@ -311,9 +311,9 @@ impl Ctx {
 
     fn with_work<T>(&self, name: &Name, then: impl FnOnce(&Work<'_>) -> Result<T>) -> Result<T> {
         self.may_change()?;
-        let book = Book::new(&self.host.root, &Layout::new(name));
+        let book = Store::new(&self.host.root, &Layout::new(name));
         // In nobody's way: the next command tries again.
-        let _ = Book::sweep_burned(&self.host.root);
+        let _ = Store::sweep_burned(&self.host.root);
         let show = |event: &Event| self.event(event);
         then(&Work {
             host: &self.host,

@@ -3,7 +3,7 @@
 use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::host::files::is_dir;
-use crate::model::{Hit, Weight, lint};
+use crate::app::{Hit, Weight, lint};
 use crate::render::render;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
@@ -78,10 +78,10 @@ fn check(ctx: &Ctx, root: &crate::host::Root, tree: &FileTree) -> Result<Exit> {
             continue;
         }
         exit = Exit::No;
-        let change = crate::record::FileChange {
+        let change = crate::store::FileChange {
             path: path.to_owned(),
-            before: found.as_ref().map(crate::record::Stored::new),
-            after: Some(crate::record::Stored::new(entry)),
+            before: found.as_ref().map(crate::store::Stored::new),
+            after: Some(crate::store::Stored::new(entry)),
         };
         match (&found, entry) {
             (

@@ -2,12 +2,12 @@
 
 use super::find::{Settled, refuse};
 use super::{Ctx, Exit};
-use crate::apply::soak::{Watched, watch};
-use crate::apply::{Adopted, RecoveryMode, wait_for};
+use crate::transaction::soak::{Watched, watch};
+use crate::transaction::{Adopted, RecoveryMode, wait_for};
 use crate::host;
-use crate::model::Name;
-use crate::record::Book;
-use crate::verify::Address;
+use crate::app::Name;
+use crate::store::Store;
+use crate::health::Address;
 use anyhow::Result;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,11 +30,11 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
         RecoveryMode::Restart
     };
     // Of apps that are gone, so that nothing below would come across it.
-    let _ = Book::sweep_burned(&ctx.host.root);
+    let _ = Store::sweep_burned(&ctx.host.root);
     let names = match &ctx.app {
         Some(_) => vec![ctx.deployed()?],
         None => {
-            let names = Book::all(&ctx.host.root)?;
+            let names = Store::all(&ctx.host.root)?;
             names
                 .iter()
                 .filter_map(|name| Name::parse(name).ok())
@@ -81,7 +81,7 @@ fn recover_one(ctx: &Ctx, name: &Name, mode: RecoveryMode, wait: Duration) -> Re
         if !work.book.holds(lock) {
             return Ok(settled);
         }
-        let apps = Book::apps(&ctx.host.root)?;
+        let apps = Store::apps(&ctx.host.root)?;
         if settled.clean && !apps.iter().any(|app| app == name.as_str()) {
             // The first deploy was killed before it wrote anything down. While something of it
             // is left, its book tells the next command where to look.

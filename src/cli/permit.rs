@@ -3,9 +3,9 @@
 use super::deploy::Args;
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::apply::Work;
+use crate::transaction::Work;
 use crate::plan::Plan;
-use crate::record::Book;
+use crate::store::Store;
 use anyhow::Result;
 
 /// Why the plan is not to be done, if so.
@@ -35,12 +35,12 @@ pub(super) fn permitted(
 }
 
 /// Refuses what the records alone speak against.
-pub(super) fn willing(args: &Args, book: &Book, plan: &Plan) -> Result<()> {
+pub(super) fn willing(args: &Args, book: &Store, plan: &Plan) -> Result<()> {
     unpinned(args, book)?;
     unmarked(args.force, book, &plan.to)
 }
 
-fn unpinned(args: &Args, book: &Book) -> Result<()> {
+fn unpinned(args: &Args, book: &Store) -> Result<()> {
     let pins = book.state()?.pins;
     if let Some((service, release)) = pins.first_key_value()
         && !args.lift_pins
@@ -54,7 +54,7 @@ fn unpinned(args: &Args, book: &Book) -> Result<()> {
 }
 
 /// Refuses a release that failed, unless it is wanted all the same.
-pub(super) fn unmarked(force: bool, book: &Book, id: &str) -> Result<()> {
+pub(super) fn unmarked(force: bool, book: &Store, id: &str) -> Result<()> {
     if let Some(why) = book.failed(id)?
         && !force
     {

@@ -3,10 +3,10 @@
 use super::deploy::Args;
 use super::find::Loaded;
 use super::{Ctx, Format, typed};
-use crate::apply::{self, Refusal, future_programs, space, verify_units};
+use crate::transaction::{self, Refusal, future_programs, space, verify_units};
 use crate::host;
 use crate::manifest::Problem;
-use crate::model::App;
+use crate::app::App;
 use crate::plan::Plan;
 use crate::stage::{Payload, is_staged};
 use crate::tree::FileTree;
@@ -61,7 +61,7 @@ pub(super) fn foresee(
     if !is_staged(host, app, &plan.to).unwrap_or(true) {
         space(host, app, &plan.payload)?;
     }
-    apply::foresee(host, app, live)?;
+    transaction::foresee(host, app, live)?;
     future_programs(host, app, payload)?;
     // The units are laid out below /run to be looked at.
     match host::is_root() && host.systemd.is_booted() {

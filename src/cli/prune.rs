@@ -1,8 +1,8 @@
 //! `robotctl prune`
 
 use super::{Ctx, Exit};
-use crate::apply::Work;
-use crate::model::{Layout, Name};
+use crate::transaction::Work;
+use crate::app::{Layout, Name};
 use anyhow::Result;
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ fn app(args: &Args, ctx: &Ctx, work: &Work<'_>, name: &Name) -> Result<()> {
         None => 5,
     };
     let keep = args.keep.unwrap_or(kept).max(2);
-    let pruned = crate::apply::prune(work, &Layout::new(name), keep)?;
+    let pruned = crate::transaction::prune(work, &Layout::new(name), keep)?;
     for (id, why) in &pruned.spared {
         ctx.printer.say(&format!("{id} stays: {why}"));
     }

@@ -7,7 +7,7 @@ use crate::doctor::CHECKS;
 use crate::exposure;
 use crate::host::{self, Root};
 use crate::manifest;
-use crate::model::{App, EXCEPTIONS, LINTS, PRESETS, Shape, Target, Weight, schema};
+use crate::app::{App, EXCEPTIONS, LINTS, PRESETS, Shape, Target, Weight, schema};
 use crate::render::DIRECTIVES;
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result, anyhow};

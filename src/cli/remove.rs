@@ -2,9 +2,9 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::apply::{REMOVAL, Removal, left, removal};
-use crate::model::{Layout, Name};
-use crate::record::Book;
+use crate::transaction::{REMOVAL, Removal, left, removal};
+use crate::app::{Layout, Name};
+use crate::store::Store;
 use anyhow::Result;
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let name = ctx.meant()?;
     let purge = args.purge;
-    let book = Book::new(&ctx.host.root, &Layout::new(&name));
+    let book = Store::new(&ctx.host.root, &Layout::new(&name));
     // What an earlier removal left is still there to be purged.
     if !purge || !book.is_blank()? || !left(&ctx.host, &name)? {
         match args.dry_run {
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
                 ),
             };
         }
-        super::deploy::guarded(|| crate::apply::remove(work, &name, purge))?;
+        super::deploy::guarded(|| crate::transaction::remove(work, &name, purge))?;
         ctx.printer.say(&stays(&name, purge));
         Ok(Exit::Done)
     })

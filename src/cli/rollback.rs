@@ -3,11 +3,11 @@
 use super::find::refuse;
 use super::permit::unmarked;
 use super::{Ctx, Exit, preview};
-use crate::apply::{About, Operation, Work, apply, observe, previous, strangers};
-use crate::model::layout::UNIT_DIR;
-use crate::model::{App, Layout, Name};
+use crate::transaction::{Subject, Operation, Work, apply, observe, previous, strangers};
+use crate::app::layout::UNIT_DIR;
+use crate::app::{App, Layout, Name};
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
-use crate::record::{Book, FileChange, Mark, ReleaseRecord, Stored};
+use crate::store::{Store, FileChange, Mark, ReleaseRecord, Stored};
 use crate::render::{Mount, execstart};
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
@@ -44,7 +44,7 @@ struct Change {
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let name = ctx.deployed()?;
     let layout = Layout::new(&name);
-    let change = |book: &Book| {
+    let change = |book: &Store| {
         let record = target(args, ctx, book, &layout)?;
         match &args.service {
             Some(service) => pin(ctx, book, &record, service),
@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
 /// Adds to a plan what a rollback after it would put back, if anything.
 pub(super) fn with_way_back(
     ctx: &Ctx,
-    book: &Book,
+    book: &Store,
     layout: &Layout,
     plan: &mut Plan,
     operation: &Operation,
@@ -101,7 +101,7 @@ fn done(ctx: &Ctx, work: &Work<'_>, change: &Change) -> Result<Exit> {
 }
 
 /// The whole app goes to an earlier release. Only a plan that is shown tells of its content.
-fn whole(ctx: &Ctx, book: &Book, record: &ReleaseRecord, shown: bool) -> Result<Change> {
+fn whole(ctx: &Ctx, book: &Store, record: &ReleaseRecord, shown: bool) -> Result<Change> {
     let (app, tree) = (record.app()?, record.tree()?);
     let mut observed = observe(&ctx.host, book, &app, &tree)?;
     strangers(&ctx.host, &app, &tree, &observed)?;
@@ -137,7 +137,7 @@ pub(super) fn undo(ctx: &Ctx, name: &Name, bad: &str, why: &str) -> Result<Exit>
         if work.book.state()?.live.as_deref() != Some(bad) {
             return Ok(Exit::Done);
         }
-        work.tell("error", "failed", About::release(bad), why);
+        work.tell("error", "failed", Subject::release(bad), why);
         if let Some(mut record) = work.book.release(bad)? {
             record.mark = Mark::Bad(why.lines().next().unwrap_or_default().to_owned());
             work.book.set_release(&record)?;
@@ -166,7 +166,7 @@ pub(super) fn undo(ctx: &Ctx, name: &Name, bad: &str, why: &str) -> Result<Exit>
 }
 
 /// One service's `05-execstart.conf` is rewritten so that it runs another release, alone.
-fn pin(ctx: &Ctx, book: &Book, record: &ReleaseRecord, name: &str) -> Result<Change> {
+fn pin(ctx: &Ctx, book: &Store, record: &ReleaseRecord, name: &str) -> Result<Change> {
     let Some(live) = book.state()?.live else {
         return refuse(
             "nothing is live, so no service can go to another release alone",
@@ -240,7 +240,7 @@ fn pin(ctx: &Ctx, book: &Book, record: &ReleaseRecord, name: &str) -> Result<Cha
 }
 
 /// The named release, or the latest one before the live one that is there and not bad.
-fn target(args: &Args, ctx: &Ctx, book: &Book, layout: &Layout) -> Result<ReleaseRecord> {
+fn target(args: &Args, ctx: &Ctx, book: &Store, layout: &Layout) -> Result<ReleaseRecord> {
     let state = book.state()?;
     let usable = |id: &str| -> Result<Option<ReleaseRecord>> {
         let there = ctx

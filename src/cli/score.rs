@@ -4,7 +4,7 @@ use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::exposure::{Account, Change, account, accounts};
 use crate::host::{Root, read_user_file};
-use crate::model::Target;
+use crate::app::Target;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 

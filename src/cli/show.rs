@@ -3,8 +3,8 @@
 use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::host::release_of;
-use crate::model::{App, Name};
-use crate::record::{Book, Event, Mark};
+use crate::app::{App, Name};
+use crate::store::{Store, Event, Mark};
 use anyhow::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -185,7 +185,7 @@ struct Listed {
 
 pub(super) fn releases(ctx: &Ctx) -> Result<Exit> {
     let (all, read) = ctx.of_each(|name| {
-        let book: Book = ctx.book(name)?;
+        let book: Store = ctx.book(name)?;
         let live = book.state()?.live;
         let mut list = Vec::new();
         for id in book.releases()? {

@@ -5,8 +5,8 @@ use super::find::{HERE, refuse};
 use crate::host::files::is_file;
 use crate::host::{is_root, read_user_file};
 use crate::manifest::{app_name, nearest};
-use crate::model::{Layout, Name};
-use crate::record::Book;
+use crate::app::{Layout, Name};
+use crate::store::Store;
 use anyhow::{Context, Result, anyhow};
 use std::path::Path;
 
@@ -32,7 +32,7 @@ impl Ctx {
         if is_file(Path::new(HERE)) {
             return self.named_here();
         }
-        match Book::apps(&self.host.root)?.as_slice() {
+        match Store::apps(&self.host.root)?.as_slice() {
             [name] => parse(name),
             [] => refuse(
                 "no app is deployed on this host",
@@ -59,7 +59,7 @@ impl Ctx {
             Some(environment) => format!("{name}-{environment}"),
             None => name,
         });
-        let known = Book::all(&self.host.root)?;
+        let known = Store::all(&self.host.root)?;
         if let Some(name) = name.filter(|name| known.contains(name))
             && let Ok(name) = Name::parse(&name)
         {
@@ -85,7 +85,7 @@ impl Ctx {
 
     /// All apps of this host.
     pub(super) fn every_app(&self) -> Result<Vec<Name>> {
-        let names = Book::apps(&self.host.root)?;
+        let names = Store::apps(&self.host.root)?;
         Ok(names
             .iter()
             .filter_map(|name| Name::parse(name).ok())
@@ -94,7 +94,7 @@ impl Ctx {
 
     /// Refuses an app of which nothing is known, with the one that was most likely meant.
     pub(super) fn must_be_known(&self, name: &Name) -> Result<()> {
-        let known = Book::all(&self.host.root)?;
+        let known = Store::all(&self.host.root)?;
         if known.iter().any(|known| known == name.as_str()) {
             return Ok(());
         }
@@ -109,8 +109,8 @@ impl Ctx {
     }
 
     /// The book of an app, for reading.
-    pub(super) fn book(&self, name: &Name) -> Result<Book> {
-        let book = Book::new(&self.host.root, &Layout::new(name));
+    pub(super) fn book(&self, name: &Name) -> Result<Store> {
+        let book = Store::new(&self.host.root, &Layout::new(name));
         match book.state() {
             Ok(_) => Ok(book),
             Err(_) if !is_root() => refuse(

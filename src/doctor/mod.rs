@@ -5,8 +5,8 @@
 mod checks;
 
 use crate::host::Host;
-use crate::model::{App, Layout};
-use crate::record::{Book, State};
+use crate::app::{App, Layout};
+use crate::store::{Store, State};
 use crate::tree::FileTree;
 use anyhow::Result;
 use serde::Serialize;
@@ -62,7 +62,7 @@ pub struct Patient<'a> {
     /// The host.
     pub host: &'a Host,
     /// The app's records.
-    pub book: &'a Book,
+    pub book: &'a Store,
     /// Where the app lives.
     pub layout: &'a Layout,
     /// What is live.
@@ -157,7 +157,7 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// What is wrong with records, of which nothing else can be looked at.
-pub fn unreadable(app: &str, book: &Book) -> Result<Report> {
+pub fn unreadable(app: &str, book: &Store) -> Result<Report> {
     let found = checks::damaged(book)?;
     Ok(Report {
         app: Some(app.to_owned()),

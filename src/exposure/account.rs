@@ -4,7 +4,7 @@
 //! without it.
 
 use super::{Exposure, Floor, Role, Unit, score_as};
-use crate::model::{App, EXCEPTIONS, Service, Shape, Socket, Target};
+use crate::app::{App, EXCEPTIONS, Service, Shape, Socket, Target};
 use crate::render;
 use anyhow::Result;
 use serde::Serialize;
@@ -268,7 +268,7 @@ pub fn shown(tenths: u32) -> String {
 mod tests {
     use super::accounts;
     use crate::manifest::parse;
-    use crate::model::{App, Target};
+    use crate::app::{App, Target};
 
     #[test]
     fn costs_add_up_to_what_is_above_the_floor() {

@@ -4,7 +4,7 @@
 //! `ProtectClock=yes` makes the manager list the clock's device, and without it 1000 are lost.
 
 use super::tenths;
-use crate::model::{Network, Shape};
+use crate::app::{Network, Shape};
 
 /// What a service needs of its host, as far as the score can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

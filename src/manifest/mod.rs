@@ -2,7 +2,7 @@
 //!
 //! `parse` takes text, so that it is the same for a file, a package and a test.
 //! Unknown keys are errors: a typo in a hardening key must never be silence.
-//! Meaning is checked in [`crate::model`], which reports with [`Problem`] and lets
+//! Meaning is checked in [`crate::app`], which reports with [`Problem`] and lets
 //! [`Problem::at`] find the line.
 
 mod problem;

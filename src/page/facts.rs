@@ -5,7 +5,7 @@
 
 use super::status::{App, Diagnosis, Status, judge};
 use crate::host::{Host, Root, Stopwatch, UnitState, now};
-use crate::model::{Layout, Name};
+use crate::app::{Layout, Name};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -113,7 +113,7 @@ fn answer(facts: &Facts, request: &Request) -> Response {
 
 #[cfg(test)]
 mod tests {
-    use crate::model::App;
+    use crate::app::App;
 
     #[test]
     fn the_reference_application_is_of_this_version_and_has_no_finding() {
@@ -121,8 +121,8 @@ mod tests {
         let app = crate::manifest::parse(text).and_then(|read| App::from_manifest(&read, None));
         let app = app.unwrap();
         assert_eq!(app.version.as_str(), env!("CARGO_PKG_VERSION"));
-        let hits = crate::model::lint(&app, None).into_iter();
-        let hits = hits.filter(|hit| hit.weight != crate::model::Weight::Notice);
+        let hits = crate::app::lint(&app, None).into_iter();
+        let hits = hits.filter(|hit| hit.weight != crate::app::Weight::Notice);
         assert_eq!(hits.map(|hit| hit.message).collect::<Vec<_>>(), [""; 0]);
         let shown = include_str!("../../packaging/robot/payload/VERSION");
         assert_eq!(shown.trim(), env!("CARGO_PKG_VERSION"));

@@ -10,8 +10,8 @@ pub use show::Diff;
 pub(crate) use show::bytes;
 pub use units::{Action, UnitPlan};
 
-use crate::model::{App, Text};
-use crate::record::{FileChange, State, Stored};
+use crate::app::{App, Text};
+use crate::store::{FileChange, State, Stored};
 use crate::render::made_for;
 use crate::stage::{Item, Kind, Older, Payload};
 use crate::tree::{Entry, FileTree};
@@ -166,7 +166,7 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         .filter(|_| observed.repair.is_none())
         .and_then(|live| live.payload.as_ref());
     let same = observed.is_live(new.id);
-    let hits = crate::model::lint(new.app, None).into_iter();
+    let hits = crate::app::lint(new.app, None).into_iter();
     warnings.extend(hits.map(|hit| hit.message));
     let units = units::units(new, observed, &files);
     Plan {

@@ -1,7 +1,7 @@
 //! The plan as a person reads it.
 
 use super::{Action, Plan};
-use crate::record::{FileChange, Stored};
+use crate::store::{FileChange, Stored};
 use similar::TextDiff;
 use std::fmt;
 

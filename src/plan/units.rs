@@ -1,9 +1,9 @@
 //! What happens to each unit, and in which order.
 
 use super::{Candidate, Observed};
-use crate::model::layout::UNIT_DIR;
-use crate::model::{App, Service, Socket};
-use crate::record::FileChange;
+use crate::app::layout::UNIT_DIR;
+use crate::app::{App, Service, Socket};
+use crate::store::FileChange;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -236,7 +236,7 @@ impl Look<'_> {
                 "not enabled"
             };
             (Action::Keep, why)
-        } else if service.timer.is_some() || service.kind == crate::model::Type::Oneshot {
+        } else if service.timer.is_some() || service.kind == crate::app::Type::Oneshot {
             (Action::Keep, "a job under way ends on its release")
         } else if failed {
             (Action::Restart, "it has failed")

@@ -3,7 +3,7 @@
 use super::directives;
 use super::escape::{reload, words};
 use super::units::gate;
-use crate::model::{
+use crate::app::{
     AbsPath, App, Line, Name, Sandbox, Service, Shape, Target, Text, Type, Upgrade,
 };
 use anyhow::{Result, anyhow};
@@ -257,7 +257,7 @@ pub(super) fn proxy(service: &Service) -> Result<Service> {
     let address = service
         .listen
         .iter()
-        .find_map(crate::model::Listen::local_address);
+        .find_map(crate::app::Listen::local_address);
     let address = address.ok_or_else(|| anyhow!("a proxy needs an address"))?;
     let mut proxy = service.clone();
     proxy.name = Name::parse(&format!("{}-proxy", service.name))
@@ -287,7 +287,7 @@ pub(super) fn proxy(service: &Service) -> Result<Service> {
     proxy.watchdog = None;
     // What was opened for the service is not opened for what stands before it.
     proxy.sandbox = Sandbox::default();
-    proxy.limits = crate::model::Limits::default();
+    proxy.limits = crate::app::Limits::default();
     proxy.working_directory = AbsPath::parse("/").map_err(|clause| anyhow!("`/`: {clause}"))?;
     Ok(proxy)
 }
@@ -296,7 +296,7 @@ pub(super) fn proxy(service: &Service) -> Result<Service> {
 mod tests {
     use super::tmpfiles;
     use crate::manifest::parse;
-    use crate::model::App;
+    use crate::app::App;
 
     /// From 262 on, systemd-tmpfiles refuses an argument that the type of a line has no use for.
     #[test]

@@ -6,7 +6,7 @@
 //! template interpolates, so that a specifier can only come from template text. Words are
 //! quoted by [`words`] and [`assignment`], whose results templates mark as `safe`.
 
-use crate::model::{EnvName, Text};
+use crate::app::{EnvName, Text};
 use std::fmt;
 
 /// The main process, in `ExecReload=`.
@@ -76,7 +76,7 @@ fn quote(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{UnitEscaper, assignment, reload, words};
-    use crate::model::{EnvName, Text};
+    use crate::app::{EnvName, Text};
     use askama::filters::Escaper;
 
     fn text(text: &str) -> Text {

@@ -11,8 +11,8 @@ mod units;
 pub use confs::{Mount, execstart};
 pub use directives::{DIRECTIVES, Directive};
 
-use crate::model::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
-use crate::model::{App, Service, Socket, Target};
+use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
+use crate::app::{App, Service, Socket, Target};
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result};
 
@@ -264,7 +264,7 @@ fn drop_ins(
 mod tests {
     use super::{made_for, render};
     use crate::manifest::parse;
-    use crate::model::{App, Target};
+    use crate::app::{App, Target};
     use crate::tree::Entry;
 
     /// What tells a file of this app from any other, so that it may be written over.

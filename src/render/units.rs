@@ -1,7 +1,7 @@
 //! The base units: service, socket, timer, target.
 
 use super::escape::{assignment, reload, words};
-use crate::model::{App, Listen, Service, Socket, Timer, Type, UnitRef};
+use crate::app::{App, Listen, Service, Socket, Timer, Type, UnitRef};
 use anyhow::Result;
 use askama::Template;
 
@@ -59,7 +59,7 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
     let groups: Vec<&str> = service
         .groups
         .iter()
-        .map(crate::model::Name::as_str)
+        .map(crate::app::Name::as_str)
         .collect();
     let unit = ServiceUnit {
         app: app.name.as_str(),
@@ -237,7 +237,7 @@ pub(super) fn socket(app: &App, service: &Service, unit: &str) -> Result<String>
         description: service.description.as_str(),
         target_unit: app.target_unit(),
         listen: listen.iter().map(ToString::to_string).collect(),
-        fd_name: name.map_or("", crate::model::Name::as_str),
+        fd_name: name.map_or("", crate::app::Name::as_str),
         service: match service.socket {
             Socket::Proxy => app.proxy_unit(service),
             Socket::Activate | Socket::Direct => app.unit(service),

@@ -5,7 +5,7 @@ use super::older::Older;
 use super::payload::Item;
 use crate::host::Host;
 use crate::host::copy::{Dir, Placed, Wanted};
-use crate::model::App;
+use crate::app::App;
 use anyhow::Result;
 
 /// The live release, and where it has files of the new one.

@@ -6,7 +6,7 @@ use super::payload::Refused;
 use super::python;
 use crate::host::files::Below;
 use crate::host::{Command, Host, Lock, files};
-use crate::model::{App, Name};
+use crate::app::{App, Name};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::Path;

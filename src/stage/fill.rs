@@ -8,7 +8,7 @@ use super::{BUFFER, Base, STAGING, archive};
 use crate::host::copy::{Content, Dir, Placed};
 use crate::host::files::{self, PlainDirs};
 use crate::host::{Batch, Flush, Host, both, each};
-use crate::model::App;
+use crate::app::App;
 use anyhow::{Context, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -351,7 +351,7 @@ mod tests {
     use super::{Progress, Source, fill};
     use crate::host::{Command, Host};
     use crate::manifest::parse;
-    use crate::model::App;
+    use crate::app::App;
     use crate::stage::scan;
 
     struct Nobody;

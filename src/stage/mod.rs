@@ -22,8 +22,8 @@ pub use payload::{Item, Kind, Payload, Refused, Traces};
 pub use scan::{Draft, Source, scan};
 
 use crate::host::{Batch, Host};
-use crate::model::{App, Layout};
-use crate::record::Book;
+use crate::app::{App, Layout};
+use crate::store::Store;
 use anyhow::Result;
 
 /// Prefix of the names of unfinished releases.
@@ -36,7 +36,7 @@ const BUFFER: usize = 256 * 1024;
 ///
 /// The content is the payload, every file rendered for the host and what the manifest says beside
 /// these: what is built, tried, run and kept. Digested are the two digests, of 32 bytes each, and
-/// the manifest as JSON ([`crate::model::Canonical`]), which is all that is left.
+/// the manifest as JSON ([`crate::app::Canonical`]), which is all that is left.
 pub fn release_id(app: &App, payload: &blake3::Hash, rendered: &blake3::Hash) -> String {
     let mut hasher = blake3::Hasher::new();
     hasher.update(payload.as_bytes());
@@ -99,7 +99,7 @@ pub fn publish(
 ///
 /// # Errors
 /// When it cannot be listed or removed.
-pub fn sweep(host: &Host, book: &Book, layout: &Layout) -> Result<()> {
+pub fn sweep(host: &Host, book: &Store, layout: &Layout) -> Result<()> {
     for name in host.root.list(&layout.releases())? {
         if name.starts_with(STAGING) {
             host.root
@@ -135,7 +135,7 @@ pub fn sweep(host: &Host, book: &Book, layout: &Layout) -> Result<()> {
 mod tests {
     use super::{Item, Kind, Payload, release_id};
     use crate::manifest::parse;
-    use crate::model::App;
+    use crate::app::App;
 
     /// With another id, every app on every host is another release at the next deploy of the same:
     /// all is staged anew, and every service restarts. That is never worth it for how something is

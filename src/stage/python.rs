@@ -1,7 +1,7 @@
 //! The Python environment of a release, in `.venv`: what makes it, command by command.
 
 use super::build::Step;
-use crate::model::{App, Python};
+use crate::app::{App, Python};
 
 /// Byte code that no clamped time stamp can make stale. What does not compile (a template, test
 /// data, another version's syntax) stays source, as for pip; what cannot be read or written is a

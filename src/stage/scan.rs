@@ -7,7 +7,7 @@ use super::payload::{Item, Kind, Payload, Refused, plain_name};
 use super::{BUFFER, archive, links};
 use crate::host::copy::{Content, Dir, Placed};
 use crate::host::{self, Found, both, each, files, walk};
-use crate::model::Release;
+use crate::app::Release;
 use anyhow::{Context, Result};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::ffi::OsStr;
@@ -301,7 +301,7 @@ pub(super) fn no_setuid(path: &str, mode: u32) -> Result<(), Refused> {
 mod tests {
     use super::Exclude;
     use crate::manifest::parse;
-    use crate::model::App;
+    use crate::app::App;
     use std::path::Path;
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::offline::{app, deploy, live};
 use crate::plans::releases;
 use crate::records::book;
-use robotctl::record::Mark;
+use robotctl::store::Mark;
 
 /// What to type when a record cannot be read.
 fn way_out(path: &str) -> String {

@@ -1,7 +1,7 @@
 //! What the documents show must be true: manifests are valid, links lead somewhere.
 
 use robotctl::manifest;
-use robotctl::model::App;
+use robotctl::app::App;
 use std::path::{Path, PathBuf};
 
 fn documents() -> Vec<PathBuf> {

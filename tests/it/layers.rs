@@ -1,7 +1,7 @@
 //! Which module may know which, as `src` is laid out: a stage never looks at the one after it.
 
 use robotctl::manifest;
-use robotctl::model::{App, Target, unit_type};
+use robotctl::app::{App, Target, unit_type};
 use robotctl::render::render;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -120,7 +120,7 @@ fn dependencies_point_one_way() {
 
 #[test]
 fn modules_are_found_in_code_and_not_in_comments_or_tests() {
-    let text = "//! As [`crate::apply`]\nuse crate::model::{App, Name};\n\
+    let text = "//! As [`crate::transaction`]\nuse crate::app::{App, Name};\n\
                 fn a() { crate::host::now() }\n#[cfg(test)]\nmod tests { use crate::cli::X; }\n";
     let found: Vec<String> = named(text).into_iter().collect();
     assert_eq!(found, ["host", "model"]);

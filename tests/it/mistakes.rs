@@ -5,7 +5,7 @@ use crate::plans::releases;
 use crate::records::book;
 use crate::test::{Run, SHOP, Test};
 use crate::tree;
-use robotctl::record::Mark;
+use robotctl::store::Mark;
 use std::process::Command;
 
 /// What the last line of a plan says to type.

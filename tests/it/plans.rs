@@ -4,7 +4,7 @@ use crate::offline::{MANIFEST, app, deploy, host, live};
 use crate::test::Test;
 use crate::tree;
 use robotctl::manifest;
-use robotctl::model::{App, Target};
+use robotctl::app::{App, Target};
 use robotctl::plan::{Action, Candidate, LiveRelease, Observed, Plan, plan};
 use robotctl::render::render;
 use std::process::Command;

@@ -4,8 +4,8 @@ use crate::offline::{MANIFEST, app, deploy, live};
 use crate::test::Test;
 use crate::tree;
 use robotctl::host::Root;
-use robotctl::model::{Layout, Name};
-use robotctl::record::{Book, FORMAT, Mark, Step};
+use robotctl::app::{Layout, Name};
+use robotctl::store::{Store, FORMAT, Mark, Step};
 use std::path::PathBuf;
 
 const BOOK: &str = "var/lib/robotctl/shop";
@@ -29,9 +29,9 @@ fn kept(format: u32) -> [(&'static str, &'static [u8]); 6] {
     ]
 }
 
-pub(crate) fn book(test: &Test) -> Book {
+pub(crate) fn book(test: &Test) -> Store {
     let name = Name::parse("shop").expect("a name");
-    Book::new(&Root::new(&test.root("")), &Layout::new(&name))
+    Store::new(&Root::new(&test.root("")), &Layout::new(&name))
 }
 
 fn file(test: &Test, name: &str) -> PathBuf {

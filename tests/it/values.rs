@@ -5,7 +5,7 @@
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 use robotctl::manifest::Manifest;
-use robotctl::model::{App, Target};
+use robotctl::app::{App, Target};
 use robotctl::render::render;
 use robotctl::tree::Entry;
 

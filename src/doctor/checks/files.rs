@@ -3,7 +3,7 @@
 use super::{Findings, error, warning};
 use crate::doctor::Patient;
 use crate::host::{Unlike, files as on_disk};
-use crate::model::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
+use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::tree::Entry;
 
 pub(in crate::doctor) fn files(patient: &Patient<'_>) -> Findings {

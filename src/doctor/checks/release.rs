@@ -3,8 +3,8 @@
 use super::{Findings, error, warning};
 use crate::doctor::Patient;
 use crate::host::{is_hidden, release_of};
-use crate::model::{Layout, Weight, lint};
-use crate::record::Book;
+use crate::app::{Layout, Weight, lint};
+use crate::store::Store;
 use anyhow::bail;
 
 pub(in crate::doctor) fn records(patient: &Patient<'_>) -> Findings {
@@ -20,7 +20,7 @@ pub(in crate::doctor) fn records(patient: &Patient<'_>) -> Findings {
 }
 
 /// Records that cannot be read.
-pub(in crate::doctor) fn damaged(book: &Book) -> Findings {
+pub(in crate::doctor) fn damaged(book: &Store) -> Findings {
     let damaged = book.damaged()?;
     let found = damaged.iter().map(|it| error(it.message(), it.way_out()));
     Ok(found.collect())
@@ -155,7 +155,7 @@ pub(in crate::doctor) fn running(patient: &Patient<'_>) -> Findings {
 /// Notices are choices: a healthy host has them too.
 #[expect(clippy::unnecessary_wraps, reason = "every check may fail to look")]
 pub(in crate::doctor) fn manifest(patient: &Patient<'_>) -> Findings {
-    let found = |hit: crate::model::Hit| match hit.weight {
+    let found = |hit: crate::app::Hit| match hit.weight {
         Weight::Notice => None,
         Weight::Warning => Some(warning(hit.message, hit.hint)),
         Weight::Error => Some(error(hit.message, hit.hint)),

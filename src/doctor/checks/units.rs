@@ -3,7 +3,7 @@
 use super::{Findings, error, warning};
 use crate::doctor::{Found, Patient};
 use crate::host::files;
-use crate::model::Listen;
+use crate::app::Listen;
 use anyhow::Result;
 
 /// Units that should be up: sockets, timers and daemons that are enabled.

@@ -6,7 +6,7 @@ mod table;
 
 pub use table::DIRECTIVES;
 
-use crate::model::{Shape, Target};
+use crate::app::{Shape, Target};
 
 /// One directive of `10-hardening.conf`.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +69,7 @@ pub(super) fn lines(shape: &Shape, target: Target) -> Vec<(&'static str, String)
 #[cfg(test)]
 mod tests {
     use super::DIRECTIVES;
-    use crate::model::UNENFORCED;
+    use crate::app::UNENFORCED;
 
     #[test]
     fn the_lint_knows_what_is_not_enforced() {

@@ -1,7 +1,7 @@
 //! The table of hardening directives, and the values that depend on a service's shape.
 
 use super::{Directive, PLAIN};
-use crate::model::{Network, Shape};
+use crate::app::{Network, Shape};
 
 fn yes(_: &Shape) -> Vec<String> {
     vec!["yes".into()]
@@ -30,7 +30,7 @@ pub const DIRECTIVES: &[Directive] = &[
         keeps_from: "seeing any file that is not listed",
         value: |shape| {
             if shape.rooted {
-                is(crate::model::layout::EMPTY_ROOT)
+                is(crate::app::layout::EMPTY_ROOT)
             } else {
                 Vec::new()
             }

@@ -1,0 +1,181 @@
+//! Where things live on a host. Every path of the contract is written here and nowhere else.
+
+use super::names::Name;
+
+/// Where units and their drop-ins go when `deploy` writes them.
+///
+/// Not `/etc`: that is the administrator's, and a unit there cannot be masked (systemctl(1)).
+pub const UNIT_DIR: &str = "/usr/local/lib/systemd/system";
+/// Where `deploy` writes tmpfiles.d(5).
+pub const TMPFILES_DIR: &str = "/usr/local/lib/tmpfiles.d";
+/// Where `deploy` writes sysusers.d(5).
+pub const SYSUSERS_DIR: &str = "/usr/local/lib/sysusers.d";
+/// Where enablement links lie: `systemctl enable` makes the same ones.
+pub const ENABLE_DIR: &str = "/etc/systemd/system";
+/// Where `robotctl` keeps its own records, one directory an app.
+pub const BOOKS_DIR: &str = "/var/lib/robotctl";
+/// The empty directory that is `/` of every allow-list root.
+pub const EMPTY_ROOT: &str = "/run/robotctl/root";
+/// Where a package puts its manifest and payload: `/usr/lib/<app>/robot.toml`.
+pub const VENDOR_DIR: &str = "/usr/lib";
+
+/// The paths of one app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    app: String,
+}
+
+impl Layout {
+    /// The layout of the app called `name` (with its environment, such as `wiki-staging`).
+    pub fn new(name: &Name) -> Self {
+        Self {
+            app: name.to_string(),
+        }
+    }
+
+    /// `/opt/<app>`
+    pub fn opt(&self) -> String {
+        format!("/opt/{}", self.app)
+    }
+
+    /// `/opt/<app>/releases`
+    pub fn releases(&self) -> String {
+        format!("/opt/{}/releases", self.app)
+    }
+
+    /// `/opt/<app>/releases/<id>`
+    pub fn release(&self, id: &str) -> String {
+        format!("/opt/{}/releases/{id}", self.app)
+    }
+
+    /// `/opt/<app>/current`
+    pub fn current(&self) -> String {
+        format!("/opt/{}/current", self.app)
+    }
+
+    /// What `current` says when a release is live: relative, so that it is right under any root.
+    pub fn target(id: &str) -> String {
+        format!("releases/{id}")
+    }
+
+    /// The release that such a text names, or one that a person wrote: `./releases/ID/`,
+    /// `/opt/<app>/releases/ID`.
+    pub fn targeted<'a>(&self, target: &'a str) -> Option<&'a str> {
+        let parts = target.split('/').filter(|part| !matches!(*part, "" | "."));
+        let parts: Vec<&str> = parts.collect();
+        match (target.starts_with('/'), parts.as_slice()) {
+            (_, [.., ".."]) => None,
+            (false, ["releases", id]) => Some(id),
+            (true, ["opt", app, "releases", id]) if *app == self.app => Some(id),
+            _ => None,
+        }
+    }
+
+    /// `/var/lib/<app>`
+    pub fn state(&self) -> String {
+        format!("/var/lib/{}", self.app)
+    }
+
+    /// `/var/cache/<app>`
+    pub fn cache(&self) -> String {
+        format!("/var/cache/{}", self.app)
+    }
+
+    /// `/var/log/<app>`
+    pub fn logs(&self) -> String {
+        format!("/var/log/{}", self.app)
+    }
+
+    /// `/run/<app>`
+    pub fn run(&self) -> String {
+        format!("/run/{}", self.app)
+    }
+
+    /// `/etc/<app>`
+    pub fn etc(&self) -> String {
+        format!("/etc/{}", self.app)
+    }
+
+    /// `/etc/<app>/env`
+    pub fn env_file(&self) -> String {
+        format!("/etc/{}/env", self.app)
+    }
+
+    /// `/etc/<app>/credentials`
+    pub fn credentials(&self) -> String {
+        format!("/etc/{}/credentials", self.app)
+    }
+
+    /// `/etc/<app>/credentials/<name>`
+    pub fn credential(&self, name: &str) -> String {
+        format!("{}/{name}", self.credentials())
+    }
+
+    /// `/var/lib/robotctl/<app>`
+    pub fn book(&self) -> String {
+        format!("{BOOKS_DIR}/{}", self.app)
+    }
+
+    /// Replaces `{current}`, `{state}`, `{run}`, `{cache}`, `{logs}` and `{etc}`; anything else
+    /// is literal.
+    pub fn expand(&self, text: &str) -> String {
+        let known: [(&str, String); 6] = [
+            ("{current}", self.current()),
+            ("{state}", self.state()),
+            ("{run}", self.run()),
+            ("{cache}", self.cache()),
+            ("{logs}", self.logs()),
+            ("{etc}", self.etc()),
+        ];
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        'next: while let Some(brace) = rest.find('{') {
+            let (before, from) = rest.split_at(brace);
+            out.push_str(before);
+            for (placeholder, path) in &known {
+                if let Some(after) = from.strip_prefix(placeholder) {
+                    out.push_str(path);
+                    rest = after;
+                    continue 'next;
+                }
+            }
+            out.push('{');
+            rest = from.get(1..).unwrap_or_default();
+        }
+        out.push_str(rest);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Layout;
+    use crate::app::names::Name;
+
+    #[test]
+    fn a_link_into_another_app_s_releases_names_none() {
+        let layout = Layout::new(&Name::parse("robot").unwrap());
+        for own in ["releases/1", "./releases//1/", "/opt/robot/releases/1"] {
+            assert_eq!(layout.targeted(own), Some("1"), "{own}");
+        }
+        for other in [
+            "/opt/other/releases/1",
+            "opt/robot/releases/1",
+            "releases/..",
+            "releases",
+            "",
+        ] {
+            assert_eq!(layout.targeted(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn placeholders_are_replaced_once_and_the_rest_is_literal() {
+        let layout = Layout::new(&Name::parse("robot").unwrap());
+        assert_eq!(
+            layout.expand("{current}/a:{state}"),
+            "/opt/robot/current/a:/var/lib/robot"
+        );
+        assert_eq!(layout.expand("{x} {{state} {"), "{x} {/var/lib/robot {");
+    }
+}

@@ -1,0 +1,104 @@
+use super::{LINTS, lint};
+use crate::manifest::parse;
+use crate::app::{App, Target};
+
+fn hits(service: &str) -> Vec<&'static str> {
+    let text = format!(
+        "[app]\nname = \"a\"\nversion = \"1\"\n[service.w]\nexec = [\"/usr/bin/w\"]\n{service}"
+    );
+    let text = match service.contains("exec =") {
+        true => text.replace("exec = [\"/usr/bin/w\"]\n", ""),
+        false => text,
+    };
+    let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
+    let hits = lint(&app, Some(Target::Version(252)));
+    hits.iter().map(|hit| hit.lint).collect()
+}
+
+#[test]
+fn each_lint_hits_what_it_is_for() {
+    let listen = "listen = [\"127.0.0.1:1\"]\n";
+    for (service, expected) in [
+        (
+            format!("exec = [\"/bin/sh\", \"-c\", \"x\"]\n{listen}"),
+            "wrapped-socket",
+        ),
+        ("exec = [\"/usr/bin/npm\", \"start\"]\n".into(), "wrapper"),
+        (
+            format!(
+                "exec = [\"/usr/bin/python3\", \"-m\", \"uvicorn\", \"--fd\", \"3\"]\n{listen}"
+            ),
+            "uvicorn-stops",
+        ),
+        (
+            "type = \"notify\"\nsandbox.directives.RestrictAddressFamilies = \"none\"".into(),
+            "families-notify",
+        ),
+        (
+            "sandbox.directives.DynamicUser = \"yes\"".into(),
+            "dynamic-user",
+        ),
+        (
+            "sandbox = { allow = [\"net-admin\"], directives = { PrivateUsers = \"yes\" } }".into(),
+            "private-capabilities",
+        ),
+        (
+            "sandbox.read-write = [\"/opt/a/releases\"]".into(),
+            "writable-code",
+        ),
+        (
+            "sandbox.directives.ReadWritePaths = \"-/opt\"".into(),
+            "writable-code",
+        ),
+        ("exec = [\"/home/me/venv/bin/w\"]".into(), "home-path"),
+        (
+            "exec = [\"/usr/bin/w\", \"--port=$PORT\"]".into(),
+            "unexpanded",
+        ),
+        ("env = { DB_PASSWORD = \"x\" }".into(), "secret-in-env"),
+        ("listen = [\":80\"]".into(), "public-address"),
+        ("user = \"root\"".into(), "root"),
+        (
+            "sandbox.directives.RestrictFileSystems = \"ext4\"".into(),
+            "unenforced",
+        ),
+    ] {
+        assert_eq!(hits(&service), [expected], "{service}");
+    }
+}
+
+/// Told once for an app, and never of the package's own, which runs `robotctl` alone.
+#[test]
+fn the_packages_own_name_is_no_other_apps() {
+    let hits = |name: &str, program: &str| -> Vec<String> {
+        let text = format!(
+            "[app]\nname = \"{name}\"\nversion = \"1\"\n\
+             [service.v]\nexec = [\"{program}\"]\n[service.w]\nexec = [\"{program}\"]\n"
+        );
+        let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
+        let hits = lint(&app, None).into_iter();
+        hits.map(|hit| format!("{}: {}", hit.lint, hit.message))
+            .collect()
+    };
+    let [hit] = hits("robot", "/usr/bin/w").try_into().unwrap();
+    assert!(hit.starts_with("package-name: service `v` "), "{hit}");
+    assert_eq!(hits("rover", "/usr/bin/w"), [""; 0]);
+    assert_eq!(hits("robot", "{current}/bin/robotctl"), [""; 0]);
+}
+
+#[test]
+fn what_is_sound_is_left_alone() {
+    for service in [
+        "listen = [\"127.0.0.1:1\"]\nenv = { TOKENS = \"1\", A = \"$B\" }",
+        "exec = [\"/bin/sh\", \"-c\", \"cd x && exec w $PORT\"]",
+        "exec = [\"/bin/sh\", \"-c\", \"x\"]\ntype = \"oneshot\"",
+        "sandbox.read-write = [\"/srv/a\"]",
+        "exec = [\"/home/me/w\"]\nsandbox.allow = [\"home\"]",
+    ] {
+        assert_eq!(hits(service), [""; 0], "{service}");
+    }
+    let mut ids: Vec<&str> = LINTS.iter().map(|lint| lint.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), LINTS.len());
+}

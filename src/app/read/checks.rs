@@ -1,0 +1,197 @@
+//! `service.NAME.check`.
+
+use super::{Path, Reader, get, quoted};
+use crate::manifest::{CheckTable, Problem, Result, ServiceTable};
+use crate::app::names::{Span, Text};
+use crate::app::{Check, Listen, Probe};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// How long a check is tried when nothing else is said, in seconds.
+const WITHIN: u64 = 30;
+/// How long a job may take, likewise: it is run once.
+const JOB: u64 = 300;
+
+impl Reader<'_> {
+    pub(super) fn checks(
+        &self,
+        key: &str,
+        table: &ServiceTable,
+        listen: &[Listen],
+    ) -> Result<Vec<Check>> {
+        let mut out = Vec::new();
+        for (index, check) in table.check.iter().enumerate() {
+            let index = index.to_string();
+            let path = ["service", key, "check", &index];
+            out.push(Check {
+                probe: self.probe(&path, check, listen, table.timer.is_some())?,
+                within: match &check.within {
+                    Some(text) => {
+                        let path = ["service", key, "check", &index, "within"];
+                        get(&path, text, "a time span", Span::parse)?
+                    }
+                    None if check.job == Some(true) => Span::seconds(JOB),
+                    None => Span::seconds(WITHIN),
+                },
+            });
+        }
+        Ok(out)
+    }
+
+    fn probe(
+        &self,
+        path: Path<'_>,
+        check: &CheckTable,
+        listen: &[Listen],
+        timer: bool,
+    ) -> Result<Probe> {
+        let CheckTable {
+            http,
+            status,
+            contains,
+            tcp,
+            unix,
+            command,
+            settle,
+            header,
+            json,
+            job,
+            within: _,
+        } = check;
+        let kinds = [
+            http.is_some(),
+            tcp.is_some(),
+            unix.is_some(),
+            command.is_some(),
+            settle.is_some(),
+            *job == Some(true),
+        ];
+        if kinds.iter().filter(|given| **given).count() != 1 {
+            return Err(Problem::new(path, "a check looks at exactly one thing")
+                .hint("give one of `http`, `tcp`, `unix`, `command`, `job`, `settle`"));
+        }
+        let answer = status.is_some() || contains.is_some();
+        if http.is_none() && (answer || !header.is_empty() || !json.is_empty()) {
+            let message = "`status`, `contains`, `header` and `json` belong to `http`";
+            let problem = Problem::new(path, message);
+            return Err(problem.hint("add `http = \"/healthz\"`, or take them out"));
+        }
+        let at = |last: &'static str| -> Vec<&str> { [path, &[last]].concat() };
+        if *job == Some(true) {
+            return match timer {
+                true => Ok(Probe::Job),
+                false => Err(
+                    Problem::new(&at("job"), "`job` belongs to a service with a `timer`")
+                        .hint("a service that stays up is checked by `http`, `tcp` or `settle`"),
+                ),
+            };
+        }
+        if let Some(text) = http {
+            return http_probe(&at, text, check, listen);
+        }
+        if let Some(text) = tcp {
+            return get(&at("tcp"), text, "an address", address).map(Probe::Tcp);
+        }
+        if let Some(text) = unix {
+            return self.path(&at("unix"), text).map(Probe::Unix);
+        }
+        if let Some(argv) = command {
+            return self.command(&at("command"), argv).map(Probe::Command);
+        }
+        let text = settle.as_deref().unwrap_or_default();
+        get(&at("settle"), text, "a time span", Span::parse).map(Probe::Settle)
+    }
+}
+
+fn address(text: &str) -> std::result::Result<SocketAddr, &'static str> {
+    text.parse()
+        .map_err(|_| "write address and port: `127.0.0.1:8080`")
+}
+
+fn http_probe<'a>(
+    at: &dyn Fn(&'static str) -> Vec<&'a str>,
+    text: &str,
+    check: &CheckTable,
+    listen: &[Listen],
+) -> Result<Probe> {
+    let path = at("http");
+    let (address, rest) = match text.strip_prefix("http://") {
+        Some(rest) => {
+            let (host, page) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            (Some(get(&path, host, "an address", address)?), page)
+        }
+        None if listen.is_empty() => {
+            return Err(Problem::new(&path, "the service has no address to check")
+                .hint("write the whole address: `http = \"http://127.0.0.1:8080/healthz\"`"));
+        }
+        None => (None, text),
+    };
+    let page = if rest.is_empty() { "/" } else { rest };
+    if !page.starts_with('/') || !page.chars().all(|c| c.is_ascii_graphic()) {
+        return Err(
+            Problem::new(&path, format!("{} is not a path to GET", quoted(page)))
+                .hint("begin with `/` and write other characters as `%20`"),
+        );
+    }
+    Ok(Probe::Http {
+        address,
+        path: get(&path, page, "usable text", Text::parse)?,
+        status: check.status.unwrap_or(200),
+        contains: match &check.contains {
+            Some(text) => Some(get(&at("contains"), text, "usable text", Text::parse)?),
+            None => None,
+        },
+        headers: headers(&at("header"), &check.header)?,
+        json: json(&at("json"), &check.json)?,
+    })
+}
+
+fn headers(path: Path<'_>, table: &BTreeMap<String, String>) -> Result<Vec<(Text, Text)>> {
+    let pair = |(name, value): (&String, &String)| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if name.is_empty() || !name.chars().all(fits) {
+            let message = format!("{} is not a header's name", quoted(name));
+            return Err(Problem::new(path, message));
+        }
+        Ok((
+            get(path, name, "usable text", Text::parse)?,
+            get(path, value, "usable text", Text::parse)?,
+        ))
+    };
+    table.iter().map(pair).collect()
+}
+
+/// JSON knows no dates, and no numbers that are none (RFC 8259, 6).
+fn has_json(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::Datetime(_) => false,
+        toml::Value::Float(float) => float.is_finite(),
+        toml::Value::Array(values) => values.iter().all(has_json),
+        toml::Value::Table(values) => values.values().all(has_json),
+        toml::Value::String(_) | toml::Value::Integer(_) | toml::Value::Boolean(_) => true,
+    }
+}
+
+fn json(
+    path: Path<'_>,
+    table: &BTreeMap<String, toml::Value>,
+) -> Result<Vec<(Text, serde_json::Value)>> {
+    let pair = |(pointer, value): (&String, &toml::Value)| {
+        if !pointer.is_empty() && !pointer.starts_with('/') {
+            let message = format!("{} is not a JSON pointer", quoted(pointer));
+            return Err(Problem::new(path, message)
+                .hint("write it as in RFC 6901: `\"/status\"`, `\"/checks/0/name\"`"));
+        }
+        let no_json = || {
+            let message = format!("the value of {} has no JSON", quoted(pointer));
+            Problem::new(path, message)
+                .hint("write text, a whole or decimal number, true, false, an array or a table")
+        };
+        if !has_json(value) {
+            return Err(no_json());
+        }
+        let value = serde_json::to_value(value).map_err(|_| no_json())?;
+        Ok((get(path, pointer, "usable text", Text::parse)?, value))
+    };
+    table.iter().map(pair).collect()
+}

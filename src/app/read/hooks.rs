@@ -1,0 +1,50 @@
+//! `[hooks]`: commands of a deploy, as jobs of the app.
+
+use super::{Reader, get};
+use crate::manifest::{Result, ServiceTable};
+use crate::app::names::{EnvName, Span};
+use crate::app::{Hooks, Service};
+
+/// How long all commands of one hook may take together, when nothing else is said.
+const TIMEOUT: u64 = 300;
+
+impl Reader<'_> {
+    pub(super) fn hooks(&self) -> Result<Hooks> {
+        let hooks = &self.manifest.hooks;
+        Ok(Hooks {
+            before_switch: self.hook("before-switch", &hooks.before_switch)?,
+            after_switch: self.hook("after-switch", &hooks.after_switch)?,
+        })
+    }
+
+    /// A oneshot that runs the commands in their order, in the app's environment, with all of
+    /// its secrets.
+    fn hook(&self, name: &str, commands: &[Vec<String>]) -> Result<Option<Service>> {
+        let hooks = &self.manifest.hooks;
+        // Said here, where the key is known by its own name.
+        self.commands(&["hooks", name], commands)?;
+        let Some((last, before)) = commands.split_last() else {
+            return Ok(None);
+        };
+        let timeout = match &hooks.timeout {
+            Some(text) => get(&["hooks", "timeout"], text, "a time span", Span::parse)?,
+            None => Span::seconds(TIMEOUT),
+        };
+        let table = ServiceTable {
+            exec: last.clone(),
+            exec_start_pre: before.to_vec(),
+            r#type: Some("oneshot".to_owned()),
+            enable: Some(false),
+            runtime: hooks.runtime.clone(),
+            sandbox: hooks.sandbox.clone(),
+            ..ServiceTable::default()
+        };
+        let mut hook = self.any_service(&format!("{name}{}", Hooks::SUFFIX), &table)?;
+        hook.timeout_start = timeout;
+        let secrets = self.manifest.secret.iter();
+        let secrets =
+            secrets.map(|secret| get(&["secret"], &secret.name, "a secret's name", EnvName::parse));
+        hook.secrets = secrets.collect::<Result<_>>()?;
+        Ok(Some(hook))
+    }
+}

@@ -1,0 +1,352 @@
+//! `[service.NAME]`.
+
+use super::timer::timer;
+use super::{Path, Reader, get, one_of, quoted};
+use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
+use crate::app::names::{EnvName, Name, Span, Text, UnitName};
+use crate::app::{
+    Hooks, Limits, Listen, STOPS, Sandbox, Service, Socket, Type, UnitRef, Upgrade,
+};
+use std::collections::BTreeMap;
+
+impl Reader<'_> {
+    pub(super) fn service(&self, key: &str, table: &ServiceTable) -> Result<Service> {
+        for reserved in ["-standin", "-proxy", "-precheck", Hooks::SUFFIX] {
+            if key.ends_with(reserved) {
+                let message = format!("a service's name may not end with `{reserved}`");
+                return Err(Problem::new(&["service", key], message)
+                    .hint("units of that name are made beside a service: choose another name"));
+            }
+        }
+        // Of a shorter app they are units in /run, which come before those of any app: the second
+        // copies of `demo` and its service `web`, the hooks of `demo`.
+        if ["precheck", "hook"].contains(&key) {
+            let message = format!("no service may be called `{key}`");
+            return Err(Problem::new(&["service", key], message)
+                .hint("another app may make a unit of that name: choose another name"));
+        }
+        self.any_service(key, table)
+    }
+
+    /// A service of the manifest, or one of ours whose name nobody else may have.
+    pub(super) fn any_service(&self, key: &str, table: &ServiceTable) -> Result<Service> {
+        let at = |last: &'static str| ["service", key, last];
+        let name = get(&["service", key], key, "a name for a service", Name::parse)?;
+        let description = match &table.description {
+            Some(text) => self.line(&at("description"), text)?,
+            None => self.line(&at("description"), &format!("{} {key}", self.name))?,
+        };
+        let kind = match &table.r#type {
+            Some(text) => one_of(&at("type"), text, &Type::WORDS)?,
+            None if table.timer.is_some() => Type::Oneshot,
+            None => Type::Exec,
+        };
+        let (listen, listen_names) = self.listen(key, table)?;
+        let (socket, upgrade) = modes(key, table, kind, &listen)?;
+        if socket != Socket::Activate && !listen_names.is_empty() {
+            let message = "only sockets that are handed over have names";
+            return Err(Problem::new(&at("listen"), message)
+                .hint("write the addresses alone, or `socket = \"activate\"`"));
+        }
+        let user = match &table.user {
+            Some(user) => get(&at("user"), user, "a user name", Name::parse)?,
+            None => self.user.clone(),
+        };
+        let groups = table.groups.iter();
+        let groups = groups.map(|text| get(&at("groups"), text, "a group name", Name::parse));
+        let working = table.working_directory.as_deref().unwrap_or("{current}");
+        let span = |last: &'static str, text: &Option<String>| match text {
+            Some(text) => get(&at(last), text, "a time span", Span::parse).map(Some),
+            None => Ok(None),
+        };
+        Ok(Service {
+            description,
+            exec: self.command(&at("exec"), &table.exec)?,
+            exec_start_pre: self.commands(&at("exec-start-pre"), &table.exec_start_pre)?,
+            exec_reload: match table.exec_reload.is_empty() {
+                true => Vec::new(),
+                false => self.command(&at("exec-reload"), &table.exec_reload)?,
+            },
+            kind,
+            socket,
+            upgrade,
+            after: self.units(&at("after"), key, &table.after)?,
+            requires: self.units(&at("requires"), key, &table.requires)?,
+            wants: self.units(&at("wants"), key, &table.wants)?,
+            conflicts: self.units(&at("conflicts"), key, &table.conflicts)?,
+            enable: table.enable.unwrap_or(true),
+            user,
+            groups: groups.collect::<Result<_>>()?,
+            working_directory: self.path(&at("working-directory"), working)?,
+            restart: restart(&at("restart"), table.restart.as_deref(), kind)?,
+            timeout_start: match (span("timeout-start", &table.timeout_start)?, kind) {
+                (Some(span), _) => span,
+                // A job is done when it has ended (systemd.service(5), "TimeoutStartSec=").
+                (None, Type::Oneshot) => Span::forever(),
+                (None, _) => Span::seconds(90),
+            },
+            timeout_stop: span("timeout-stop", &table.timeout_stop)?
+                .unwrap_or(Span::seconds(STOPS)),
+            watchdog: span("watchdog", &table.watchdog)?,
+            limits: limits(key, table.limits.as_ref())?,
+            env: self.env(key, table)?,
+            secrets: self.secrets_of(key)?,
+            pre_check: pre_check(key, table, socket, upgrade, &listen)?,
+            checks: self.checks(key, table, &listen)?,
+            timer: timer(key, table.timer.as_ref(), kind)?,
+            sandbox: {
+                let sandbox = self.sandbox(key, table.runtime.as_deref(), &table.sandbox)?;
+                proxied(key, socket, &sandbox)?;
+                sandbox
+            },
+            name,
+            listen,
+            listen_names,
+        })
+    }
+
+    /// Addresses, and the name of each where they have names.
+    fn listen(&self, key: &str, table: &ServiceTable) -> Result<(Vec<Listen>, Vec<Name>)> {
+        let mut texts = &table.listen;
+        let mut path = vec!["service", key, "listen"];
+        if let (Some(overlay), Some(environment)) = (self.overlay, &self.environment)
+            && let Some(other) = overlay.listen.get(key)
+        {
+            texts = other;
+            path = vec!["environment", environment.as_str(), "listen", key];
+        }
+        let mut out = Vec::new();
+        let mut names = Vec::new();
+        for (index, text) in texts.iter().enumerate() {
+            let index = index.to_string();
+            let path: Vec<&str> = path.iter().copied().chain([index.as_str()]).collect();
+            let text = self.layout.expand(text);
+            let address = match text.split_once('=') {
+                Some((name, address)) if !name.contains([':', '/']) => {
+                    names.push(get(&path, name, "a name for a socket", Name::parse)?);
+                    address
+                }
+                _ => &text,
+            };
+            let listen = Listen::parse(address).map_err(|clause| {
+                let message = format!("{} is not an address to listen on", quoted(address));
+                Problem::new(&path, message).hint(clause)
+            })?;
+            if let Listen::Unix(socket) = &listen
+                && socket
+                    .as_str()
+                    .starts_with(&format!("{}/", self.layout.run()))
+            {
+                let message = format!("`{socket}` lies in the services' own runtime directory");
+                return Err(Problem::new(&path, message)
+                    .hint(format!("use `unix:/run/{}-{key}.sock`", self.name)));
+            }
+            out.push(listen);
+        }
+        if !names.is_empty() && names.len() != out.len() {
+            return Err(
+                Problem::new(&path, "some addresses have a name and some have none")
+                    .hint("name each: `[\"web=127.0.0.1:8080\", \"admin=unix:/run/app.sock\"]`"),
+            );
+        }
+        Ok((out, names))
+    }
+
+    fn env(&self, service: &str, table: &ServiceTable) -> Result<Vec<(EnvName, Text)>> {
+        let mut merged: BTreeMap<&str, (Vec<&str>, &String)> = BTreeMap::new();
+        for (key, value) in &self.manifest.env {
+            merged.insert(key, (vec!["env", key], value));
+        }
+        if let (Some(overlay), Some(environment)) = (self.overlay, &self.environment) {
+            for (key, value) in &overlay.env {
+                let path = vec!["environment", environment.as_str(), "env", key];
+                merged.insert(key, (path, value));
+            }
+        }
+        for (key, value) in &table.env {
+            merged.insert(key, (vec!["service", service, "env", key], value));
+        }
+        let mut out = Vec::new();
+        for (key, (path, value)) in merged {
+            let name = get(&path, key, "a variable name", EnvName::parse)?;
+            out.push((name, self.text(&path, value)?));
+        }
+        Ok(out)
+    }
+
+    fn units(&self, path: Path<'_>, own: &str, list: &[String]) -> Result<Vec<UnitRef>> {
+        let mut out = Vec::new();
+        for text in list {
+            if text == own {
+                let message = format!("service `{own}` names itself");
+                return Err(Problem::new(path, message).hint("take the name out"));
+            }
+            if self.manifest.service.contains_key(text) {
+                out.push(UnitRef::Own(get(path, text, "a name", Name::parse)?));
+            } else if text.contains('.') {
+                out.push(UnitRef::Other(get(path, text, "a unit", UnitName::parse)?));
+            } else {
+                return Err(self.no_service(path, text));
+            }
+        }
+        Ok(out)
+    }
+}
+
+fn modes(
+    key: &str,
+    table: &ServiceTable,
+    kind: Type,
+    listen: &[Listen],
+) -> Result<(Socket, Upgrade)> {
+    const SOCKETS: [(&str, Socket); 3] = [
+        ("activate", Socket::Activate),
+        ("proxy", Socket::Proxy),
+        ("direct", Socket::Direct),
+    ];
+    const UPGRADES: [(&str, Upgrade); 2] =
+        [("overlap", Upgrade::Overlap), ("restart", Upgrade::Restart)];
+    let path = ["service", key, "socket"];
+    let socket = match &table.socket {
+        Some(text) => one_of(&path, text, &SOCKETS)?,
+        None => Socket::Activate,
+    };
+    if table.socket.is_some() && listen.is_empty() {
+        return Err(Problem::new(&path, "`socket` is there and `listen` is not")
+            .hint("add `listen = [\"127.0.0.1:8080\"]`"));
+    }
+    if kind == Type::Oneshot && !listen.is_empty() {
+        let path = ["service", key, "listen"];
+        return Err(Problem::new(&path, "a `oneshot` service cannot listen")
+            .hint("leave `listen` out, or choose another `type`"));
+    }
+    if socket == Socket::Proxy && listen.iter().any(|one| one.local_address().is_none()) {
+        return Err(
+            Problem::new(&path, "`socket = \"proxy\"` needs TCP addresses")
+                .hint("a service that can bind a unix socket needs no proxy: use `direct`"),
+        );
+    }
+    let path = ["service", key, "upgrade"];
+    let can = socket != Socket::Direct && !listen.is_empty() && kind != Type::Forking;
+    let upgrade = match &table.upgrade {
+        Some(text) => one_of(&path, text, &UPGRADES)?,
+        None if can => Upgrade::Overlap,
+        None => Upgrade::Restart,
+    };
+    if upgrade == Upgrade::Overlap && !can {
+        return Err(
+            Problem::new(&path, format!("service `{key}` cannot overlap"))
+                .hint("only a service whose socket systemd holds can: use `upgrade = \"restart\"`"),
+        );
+    }
+    Ok((socket, upgrade))
+}
+
+fn restart(path: Path<'_>, text: Option<&str>, kind: Type) -> Result<&'static str> {
+    const WORDS: [(&str, &str); 7] = [
+        ("no", "no"),
+        ("always", "always"),
+        ("on-success", "on-success"),
+        ("on-failure", "on-failure"),
+        ("on-abnormal", "on-abnormal"),
+        ("on-abort", "on-abort"),
+        ("on-watchdog", "on-watchdog"),
+    ];
+    match text {
+        None if kind == Type::Oneshot => Ok("no"),
+        None => Ok("on-failure"),
+        Some(text) => match one_of(path, text, &WORDS)? {
+            word @ ("always" | "on-success") if kind == Type::Oneshot => Err(Problem::new(
+                path,
+                format!("systemd refuses `restart = \"{word}\"` for a `oneshot` service"),
+            )
+            .hint("leave `restart` out, or write `restart = \"on-failure\"`")),
+            word => Ok(word),
+        },
+    }
+}
+
+/// A proxy and its server share a network namespace: with the host's network both would bind one
+/// address.
+fn proxied(key: &str, socket: Socket, sandbox: &Sandbox) -> Result<()> {
+    let mut open = ["net-admin", "outbound", "raw-net"].into_iter();
+    match open.find(|name| socket == Socket::Proxy && sandbox.allows(name)) {
+        None => Ok(()),
+        Some(name) => Err(Problem::new(
+            &["service", key, "socket"],
+            format!("service `{key}` cannot have `{name}` behind a proxy"),
+        )
+        .hint("use `socket = \"direct\"`: a proxied server has no network but the proxy's")),
+    }
+}
+
+/// A number without sign, above zero.
+fn positive(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_digit()) && text.parse::<u64>().is_ok_and(|number| number > 0)
+}
+
+fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
+    let Some(table) = table else {
+        return Ok(Limits::default());
+    };
+    let LimitsTable {
+        memory_max,
+        cpu_quota,
+        tasks_max,
+        nofile,
+    } = table.clone();
+    if let Some(text) = &memory_max {
+        let number = text.trim_end_matches(['K', 'M', 'G', 'T']);
+        if !positive(number) || text.len() - number.len() > 1 {
+            let path = ["service", key, "limits", "memory-max"];
+            return Err(
+                Problem::new(&path, format!("{} is not a size", quoted(text)))
+                    .hint("write bytes, or a number with `K`, `M`, `G` or `T`: `350M`"),
+            );
+        }
+    }
+    if let Some(text) = &cpu_quota
+        && !text.strip_suffix('%').is_some_and(positive)
+    {
+        let path = ["service", key, "limits", "cpu-quota"];
+        return Err(
+            Problem::new(&path, format!("{} is not a share", quoted(text)))
+                .hint("write per cent of one processor: `70%`, `200%`"),
+        );
+    }
+    for (key_of, value) in [("tasks-max", tasks_max), ("nofile", nofile)] {
+        if value == Some(0) {
+            let path = ["service", key, "limits", key_of];
+            return Err(Problem::new(&path, format!("`{key_of}` must be 1 or more"))
+                .hint("leave it out for systemd's own limit"));
+        }
+    }
+    Ok(Limits {
+        memory_max,
+        cpu_quota,
+        tasks_max,
+        nofile,
+    })
+}
+
+/// Whether a second copy may run for a moment: by itself where that disturbs nobody.
+fn pre_check(
+    key: &str,
+    table: &ServiceTable,
+    socket: Socket,
+    upgrade: Upgrade,
+    listen: &[Listen],
+) -> Result<bool> {
+    let own_path = socket == Socket::Direct && listen.iter().any(|one| one.port().is_none());
+    match table.pre_check {
+        Some(true) if own_path => {
+            let message = "a second copy would take over the socket file of the one that is live";
+            Err(Problem::new(&["service", key, "pre-check"], message)
+                .hint("leave it out, or let systemd open the socket: `socket = \"activate\"`"))
+        }
+        Some(wish) => Ok(wish),
+        None => Ok(!listen.is_empty()
+            && !own_path
+            && (upgrade == Upgrade::Overlap || table.upgrade.is_none())),
+    }
+}

@@ -1,0 +1,77 @@
+//! Marks that outlive their releases: what failed once is not tried again by itself, also when a
+//! prune has taken it.
+
+use super::{Store, Damaged, FORMAT, Mark};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+
+/// How many are remembered.
+const MARKS: usize = 100;
+
+/// Where they are kept.
+const FILE: &str = "failed.json";
+
+/// Releases that failed and are gone.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Failed {
+    #[serde(default)]
+    format: u32,
+    /// Id and reason, the latest last.
+    releases: Vec<(String, String)>,
+}
+
+impl Store {
+    /// Why a release failed when it was last tried; `None` when it did not, or never was.
+    ///
+    /// # Errors
+    /// When a record is there and cannot be read.
+    pub fn failed(&self, id: &str) -> Result<Option<String>> {
+        if let Some(record) = self.release(id)? {
+            return Ok(match record.mark {
+                Mark::Bad(why) => Some(why),
+                Mark::Good | Mark::Staged => None,
+            });
+        }
+        let gone = self.legible()?.unwrap_or_default().releases.into_iter();
+        let mut gone = gone.filter(|(gone, _)| gone == id);
+        Ok(gone.next().map(|(_, why)| why))
+    }
+
+    /// Remembers how a release has done beyond its record, which is about to go.
+    ///
+    /// # Errors
+    /// When it cannot be read or written.
+    pub fn remember_mark(&self, id: &str) -> Result<()> {
+        let Some(record) = self.release(id)? else {
+            return Ok(());
+        };
+        let Some(mut all) = self.legible()? else {
+            return Ok(());
+        };
+        let there = all.releases.len();
+        all.releases.retain(|(gone, _)| gone != id);
+        match record.mark {
+            Mark::Bad(why) => all.releases.push((id.to_owned(), why)),
+            // It has failed before, and not since.
+            Mark::Good | Mark::Staged if all.releases.len() < there => {}
+            Mark::Good | Mark::Staged => return Ok(()),
+        }
+        let excess = all.releases.len().saturating_sub(MARKS);
+        all.releases.drain(..excess);
+        all.format = FORMAT;
+        self.write(FILE, &all)
+    }
+
+    pub(super) fn failures(&self) -> Result<Failed> {
+        Ok(self.read(FILE)?.unwrap_or_default())
+    }
+
+    /// What can be read of them: `doctor` tells of a file that is damaged, which holds nobody up
+    /// and is written over by nobody.
+    fn legible(&self) -> Result<Option<Failed>> {
+        match self.failures() {
+            Err(error) if error.is::<Damaged>() => Ok(None),
+            read => read.map(Some),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Accounts that a new release needs before it can be tried.
+
+use super::{Subject, Work};
+use crate::host::Host;
+use crate::app::App;
+use crate::app::layout::SYSUSERS_DIR;
+use crate::plan::Plan;
+use anyhow::{Context, Result};
+
+/// The users and groups that an app names and the host lacks: `user nobody`.
+///
+/// # Errors
+/// When the user database cannot be read.
+pub(super) fn missing(host: &Host, app: &App) -> Result<Vec<String>> {
+    let mut out = Vec::new();
+    let users = app.services.iter().map(|service| &service.user);
+    for user in users.chain([&app.user]) {
+        if host.root.user(user.as_str())?.is_none() {
+            out.push(format!("user {user}"));
+        }
+    }
+    for group in app.services.iter().flat_map(|service| &service.groups) {
+        // A user's own group comes with it.
+        if !host.root.has_group(group.as_str())? && !out.contains(&format!("user {group}")) {
+            out.push(format!("group {group}"));
+        }
+    }
+    out.sort();
+    out.dedup();
+    Ok(out)
+}
+
+/// Makes the accounts that an upgrade brings along, so that it can be tried like any other. An
+/// account that runs nothing harms nobody; should the release be refused, it stays.
+///
+/// # Errors
+/// When systemd-sysusers(8) does not make them.
+pub fn accounts(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+    if work.host.is_offline() || plan.from.is_none() {
+        return Ok(());
+    }
+    let missing = missing(work.host, app)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let path = format!("{SYSUSERS_DIR}/{}.conf", app.name);
+    let change = plan.files.iter().find(|change| change.path == path);
+    let text = match change.and_then(|change| change.after.as_ref()) {
+        Some(stored) => stored.entry()?.text(),
+        None => work.host.root.read_text(&path)?.unwrap_or_default(),
+    };
+    let make = work.host.systemd.sysusers_of(&text);
+    make.with_context(|| format!("making the {}", missing.join(", ")))?;
+    for account in missing {
+        let message = format!("made the {account}");
+        work.tell("info", "account-made", Subject::release(&plan.to), &message);
+    }
+    Ok(())
+}

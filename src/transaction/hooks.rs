@@ -1,0 +1,94 @@
+//! The app's own jobs of a deploy: once, as its user, in its sandbox, on the new release.
+
+use super::sweep::nobody_left;
+use super::{Subject, Refusal, Work};
+use crate::host;
+use crate::app::{App, Service};
+use crate::plan::Plan;
+use crate::render::Mount;
+use crate::health::Errand;
+use anyhow::{Result, anyhow};
+use std::time::Duration;
+
+/// How much longer than its own timeout a job may take to be gone.
+const SLACK: Duration = Duration::from_secs(60);
+
+/// Runs `hooks.before-switch` while the earlier release is live and nothing has changed.
+///
+/// On the first deploy nothing is live, and neither user nor directories are there yet: it then
+/// runs with [`first`].
+///
+/// # Errors
+/// [`Refusal`] with the job's last lines, or when a job of an earlier run is still there.
+pub fn before(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+    let jobs = [&app.hooks.before_switch, &app.hooks.after_switch];
+    let units = jobs.into_iter().flatten().map(|job| app.unit(job));
+    nobody_left(work.host, &units.collect::<Vec<_>>())?;
+    let Some(job) = &app.hooks.before_switch else {
+        return Ok(());
+    };
+    if work.host.is_offline() {
+        let message = "hooks need a running host: `before-switch` was not run";
+        work.tell("warning", "hook-skipped", Subject::release(&plan.to), message);
+        return Ok(());
+    }
+    let there = host::files::user_ids(job.user.as_str())?.is_some();
+    if plan.from.as_ref() == Some(&plan.to) || plan.from.is_none() || !there {
+        return Ok(());
+    }
+    run(work, plan, app, job).map_err(|error| {
+        Refusal {
+            message: format!(
+                "{} did not go live, nothing was changed: {error:#}",
+                plan.to
+            ),
+            hint: "mend `hooks.before-switch` and deploy again".to_owned(),
+        }
+        .into()
+    })
+}
+
+/// Runs `hooks.before-switch` of a first deploy, once the app's user and directories are there.
+///
+/// # Errors
+/// What became of the job, with its last lines.
+pub(super) fn first(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+    match &app.hooks.before_switch {
+        Some(job) if plan.from.is_none() && !work.host.is_offline() => run(work, plan, app, job),
+        _ => Ok(()),
+    }
+}
+
+/// Runs `hooks.after-switch`, once the new release runs.
+///
+/// # Errors
+/// What became of the job, with its last lines.
+pub(super) fn after(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+    match &app.hooks.after_switch {
+        Some(job) if plan.from.as_ref() != Some(&plan.to) && !work.host.is_offline() => {
+            run(work, plan, app, job)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn run(work: &Work<'_>, plan: &Plan, app: &App, job: &Service) -> Result<()> {
+    let errand = Errand::put(work.host, app, job, Mount::Pinned(&plan.to))?;
+    let name = job.name.as_str();
+    let name = name
+        .strip_suffix(crate::app::Hooks::SUFFIX)
+        .unwrap_or(name);
+    let unit = app.unit(job);
+    let about = Subject {
+        release: Some(&plan.to),
+        unit: Some(&unit),
+    };
+    work.tell("info", "hook", about, &format!("running `{name}`"));
+    // Its own `timeout` ends it: this is for a systemd that does not.
+    let ended = errand.run(job.timeout_start.duration.saturating_add(SLACK));
+    let ended = ended.map_err(|what| {
+        let lines = errand.last_lines(8).join("\n    ");
+        anyhow!("`hooks.{name}` failed: {what}\n    {lines}")
+    });
+    errand.end_after(ended)
+}

@@ -1,0 +1,372 @@
+//! The installer: the only stage that changes a host.
+//!
+//! Every change follows one order. The journal is written before the first visible change and
+//! names, for each of them, how to undo it; the state gets its name after the last, and is the
+//! commit. A killed run is ended by [`recover`], in the old state or the new one, never between.
+
+mod accounts;
+mod activate;
+mod adopt;
+mod commit;
+mod health;
+pub mod hooks;
+mod observe;
+mod owners;
+mod precheck;
+mod preflight;
+mod prune;
+mod recover;
+mod remove;
+pub mod soak;
+mod sweep;
+mod switch;
+
+pub use accounts::accounts;
+pub use activate::wait_for;
+pub use adopt::{Adopted, adopt};
+pub use observe::observe;
+pub use owners::{newcomer, strangers};
+pub use precheck::precheck;
+pub use preflight::{Refusal, foresee, future_programs, preflight, programs, space, verify_units};
+pub use prune::{Pruned, previous, prune};
+pub use recover::{Between, Recovered, RecoveryMode, recover};
+pub use remove::{REMOVAL, Removal, left, removal, remove};
+pub use sweep::sweep;
+
+use crate::host::{self, Host, UnitState};
+use crate::app::App;
+use crate::app::layout::UNIT_DIR;
+use crate::plan::{Action, Plan};
+use crate::store::{Store, Event, FORMAT, Journal, Step, UnitChanges};
+use crate::tree::FileTree;
+use anyhow::{Result, anyhow};
+use commit::{Back, back, close, commit, finish_back};
+use health::{Sick, daemons};
+
+/// Events that the app's own history keeps; the systemd journal gets all of them.
+const KEPT: [&str; 9] = [
+    "adopted",
+    "deployed",
+    "failed",
+    "pinned",
+    "pruned",
+    "put-back",
+    "recovered",
+    "removed",
+    "rolled-back",
+];
+
+/// What every step needs: the host, the app's records, and somebody to tell.
+pub struct Work<'a> {
+    /// The host.
+    pub host: &'a Host,
+    /// The app's records.
+    pub book: &'a Store,
+    /// The app's name, with its environment.
+    pub app: String,
+    /// The environment in that name, when there is one.
+    pub environment: Option<String>,
+    /// The same for every event of one command, and sent with every check.
+    pub trace: String,
+    /// Shows an event to the user.
+    pub show: &'a dyn Fn(&Event),
+}
+
+impl std::fmt::Debug for Work<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Work")
+            .field("app", &self.app)
+            .field("trace", &self.trace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Work<'_> {
+    /// Makes one event known: to the user, the history and the systemd journal.
+    pub fn tell(&self, level: &str, event: &str, about: Subject<'_>, message: &str) {
+        let event = Event {
+            ts: host::now().to_string(),
+            trace_id: self.trace.clone(),
+            app: self.app.clone(),
+            environment: self.environment.clone(),
+            release: about.release.map(str::to_owned),
+            service: about.unit.map(str::to_owned),
+            event: event.to_owned(),
+            level: level.to_owned(),
+            message: message.to_owned(),
+        };
+        (self.show)(&event);
+        if KEPT.contains(&event.event.as_str()) {
+            self.book.tell(&event);
+        }
+        let priority = match level {
+            "error" => "3",
+            "warning" => "4",
+            "debug" => "7",
+            _ => "6",
+        };
+        host::journald::send(&[
+            ("MESSAGE", message),
+            ("PRIORITY", priority),
+            ("SYSLOG_IDENTIFIER", "robotctl"),
+            ("ROBOTCTL_APP", &self.app),
+            (
+                "ROBOTCTL_ENVIRONMENT",
+                self.environment.as_deref().unwrap_or_default(),
+            ),
+            ("ROBOTCTL_EVENT", &event.event),
+            ("ROBOTCTL_TRACE_ID", &self.trace),
+            ("ROBOTCTL_RELEASE", about.release.unwrap_or_default()),
+            ("ROBOTCTL_UNIT", about.unit.unwrap_or_default()),
+        ]);
+    }
+}
+
+/// What an event is about.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Subject<'a> {
+    /// A release's id.
+    pub release: Option<&'a str>,
+    /// A unit's name.
+    pub unit: Option<&'a str>,
+}
+
+impl<'a> Subject<'a> {
+    /// About a release.
+    pub fn release(id: &'a str) -> Self {
+        Self {
+            release: Some(id),
+            unit: None,
+        }
+    }
+}
+
+/// How a change ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The new release is live and healthy.
+    Done,
+    /// It was not healthy: the host is as before.
+    Back {
+        /// What was wrong with it.
+        why: String,
+        /// What is wrong with what is back, if anything is: a person is needed.
+        degraded: Option<String>,
+    },
+    /// It was not healthy and could not be put back: the journal is still there, and `recover`
+    /// goes on.
+    Stuck {
+        /// What was wrong with it.
+        why: String,
+        /// Why it could not be put back.
+        wrong: String,
+    },
+    /// The new release is live and healthy, and that could not be written down: the journal is
+    /// still there, and `recover` goes forward.
+    Unrecorded(String),
+}
+
+/// Which command makes the change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Operation {
+    /// A release goes live on top of the one before.
+    Deploy,
+    /// An earlier release comes back: those after it are left behind.
+    Rollback,
+    /// One service alone goes to a release and stays there until the next deploy.
+    Pin {
+        /// Its short name.
+        service: String,
+        /// The release.
+        release: String,
+    },
+}
+
+impl Operation {
+    /// As the journal and messages name it.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Rollback | Self::Pin { .. } => "rollback",
+        }
+    }
+}
+
+/// Takes the host to the plan's release: journal, switch, activate, verify, commit.
+///
+/// # Errors
+/// When nothing was changed. Once the journal is there, every failure is put back and comes as
+/// [`Outcome::Back`].
+pub fn apply(
+    work: &Work<'_>,
+    plan: &Plan,
+    app: &App,
+    tree: &FileTree,
+    operation: &Operation,
+) -> Result<Outcome> {
+    for path in [&app.layout.opt(), UNIT_DIR] {
+        if work.host.root.is_read_only(path)? {
+            return Err(Refusal {
+                message: format!("the file system of `{path}` is read-only"),
+                hint: "mount it for writing: mount -o remount,rw".to_owned(),
+            }
+            .into());
+        }
+    }
+    let mut journal = journal(work, plan, app, operation)?;
+    if *operation != Operation::Deploy {
+        work.book.spend_reserve();
+    }
+    // It may be there although it failed; nothing has changed, so there is nothing to undo.
+    let change = work.book.begin(&journal);
+    let change = change.inspect_err(|_| drop(work.book.clear_journal()))?;
+    let forward = || forward(work, plan, app, tree, &journal, operation);
+    let outcome = match operation {
+        // Whoever leaves a release behind wants to be away from it, not back.
+        Operation::Rollback | Operation::Pin { .. } => forward(),
+        Operation::Deploy => host::heeding_signals(|| {
+            forward().map_err(|error| match host::interrupted() {
+                true => anyhow!("it was interrupted"),
+                false => error,
+            })
+        }),
+    };
+    match outcome.and_then(|()| change.commit()) {
+        Ok(committed) => Ok(match committed.end().and_then(|()| close(work, &journal)) {
+            Ok(()) => Outcome::Done,
+            Err(error) => Outcome::Unrecorded(format!("{error:#}")),
+        }),
+        Err(failure) => {
+            let why = format!("{failure:#}");
+            work.tell("error", "failed", Subject::release(&plan.to), &why);
+            let blamed = failure.is::<Blamed>();
+            Ok(
+                match back(work, &mut journal, blamed.then_some(why.as_str())) {
+                    Back::Healthy => Outcome::Back {
+                        why,
+                        degraded: None,
+                    },
+                    Back::Sick(wrong) => Outcome::Back {
+                        why,
+                        degraded: Some(wrong),
+                    },
+                    Back::Stuck(wrong) => Outcome::Stuck { why, wrong },
+                },
+            )
+        }
+    }
+}
+
+/// Everything that the change will do, with how to undo it.
+fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Result<Journal> {
+    let (host, state) = (work.host, work.book.state()?);
+    let named = |wanted: &[Action]| -> Vec<String> {
+        let units = plan
+            .units
+            .iter()
+            .filter(|unit| wanted.contains(&unit.action));
+        units.map(|unit| unit.unit.clone()).collect()
+    };
+    let mut after = plan.state_after(state.clone(), *operation == Operation::Rollback);
+    match operation {
+        Operation::Pin { service, release } => {
+            after.pins.insert(service.clone(), release.clone());
+        }
+        Operation::Deploy | Operation::Rollback => after.pins.clear(),
+    }
+    if state.live != after.live {
+        after.since = Some(host::now().to_string());
+    }
+    after.change = Some(work.trace.clone());
+    // To start what runs does nothing: to stop it would not undo that.
+    let mut started = named(&[Action::Start]);
+    let ran = running(host, started.clone())?;
+    started.retain(|unit| !ran.contains(unit));
+    Ok(Journal {
+        format: FORMAT,
+        trace_id: work.trace.clone(),
+        operation: operation.word().to_owned(),
+        step: Step::Switching,
+        from: plan.from.clone(),
+        // What it says before a first deploy: going back puts it there again.
+        link: match &plan.from {
+            Some(_) => None,
+            None => work.book.link()?,
+        },
+        to: Some(plan.to.clone()),
+        files: plan.files.clone(),
+        units: UnitChanges {
+            stopped: running(host, named(&[Action::Stop]))?,
+            started,
+            restarted: named(&[Action::Restart, Action::Overlap, Action::Rebind]),
+            rebound: named(&[Action::Rebind]),
+            standins: activate::standins(plan, app),
+        },
+        purge: false,
+        state_before: state,
+        state_after: after,
+    })
+}
+
+/// Those of the units that run, and so are to run again if the change is taken back: never a job
+/// that waits for its timer, or is under way, nor what the administrator has stopped.
+fn running(host: &Host, mut units: Vec<String>) -> Result<Vec<String>> {
+    let states = host.systemd.show(&units)?;
+    let mut active = states.iter().map(UnitState::is_active);
+    units.retain(|_| active.next().unwrap_or(false));
+    Ok(units)
+}
+
+/// From the journal to a healthy new release.
+fn forward(
+    work: &Work<'_>,
+    plan: &Plan,
+    app: &App,
+    tree: &FileTree,
+    journal: &Journal,
+    operation: &Operation,
+) -> Result<()> {
+    let host = work.host;
+    let stops = plan.units.iter().filter(|one| one.action == Action::Stop);
+    let stops: Vec<String> = stops.map(|one| one.unit.clone()).collect();
+    host.systemd.stop(&stops)?;
+    switch::files_forward(host, journal)?;
+    switch::configure(host, app, tree, plan)?;
+    // One that failed while it was stopped would be listed for ever, without a file.
+    host.systemd.reset_failed(&stops);
+    if *operation == Operation::Deploy {
+        hooks::first(work, plan, app).map_err(blame)?;
+    }
+    activate::before_switch(work, plan, app).map_err(blame)?;
+    switch::link(host, &app.layout, Some(&plan.to))?;
+    work.tell(
+        "info",
+        "switched",
+        Subject::release(&plan.to),
+        &format!("`current` points at {}", plan.to),
+    );
+    activate::after_switch(work, plan, app).map_err(blame)?;
+    if *operation == Operation::Deploy {
+        hooks::after(work, plan, app).map_err(blame)?;
+    }
+    if host.is_offline() {
+        return Ok(());
+    }
+    health::judge(work, plan, app, &journal.state_after.pins, operation)
+}
+
+/// A failure that is the release's fault and not the host's: only such a one marks it as bad.
+#[derive(Debug)]
+struct Blamed(anyhow::Error);
+
+impl std::fmt::Display for Blamed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for Blamed {}
+
+fn blame(error: anyhow::Error) -> anyhow::Error {
+    anyhow::Error::new(Blamed(error))
+}

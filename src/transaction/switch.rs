@@ -1,0 +1,122 @@
+//! Files outside the release, and the link: forward and back, each durable and repeatable.
+
+use crate::host::{Batch, Host};
+use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
+use crate::app::{App, Layout};
+use crate::plan::Plan;
+use crate::store::{FileChange, Journal, Stored};
+use crate::tree::FileTree;
+use anyhow::{Context, Result};
+
+/// Puts every file in its new state.
+pub(super) fn files_forward(host: &Host, journal: &Journal) -> Result<()> {
+    put(host, &journal.files, false)
+}
+
+/// Puts every file in its earlier state, last first.
+pub(super) fn files_back(host: &Host, journal: &Journal) -> Result<()> {
+    put(host, &journal.files, true)
+}
+
+fn put(host: &Host, changes: &[FileChange], back: bool) -> Result<()> {
+    let mut batch = Batch::new(&host.root);
+    let mut order: Vec<&FileChange> = changes.iter().collect();
+    if back {
+        order.reverse();
+    }
+    for change in order {
+        let stored = if back { &change.before } else { &change.after };
+        let entry = stored.as_ref().map(Stored::entry).transpose()?;
+        if host.root.entry(&change.path).ok().as_ref() == Some(&entry) {
+            // A killed run may have put it there, and synced nothing.
+            batch.sync_name(&change.path);
+        } else {
+            batch.put(&change.path, entry.as_ref())?;
+        }
+        if entry.is_none()
+            && let Some((dir, _)) = change.path.rsplit_once('/')
+        {
+            drop_if_empty(host, dir)?;
+        }
+    }
+    batch.end()
+}
+
+/// Drop-ins and enablement links have directories of their own, which go with them.
+pub(super) fn drop_if_empty(host: &Host, dir: &str) -> Result<()> {
+    if dir.ends_with(".d") || dir.ends_with(".wants") {
+        host.root.remove_dir_if_empty(dir)?;
+    }
+    Ok(())
+}
+
+/// Makes users, directories and the manager's view of the units as the new files say. What these
+/// tools do takes longer than the rest of a switch: it is done when there is something to do.
+pub(super) fn configure(host: &Host, app: &App, tree: &FileTree, plan: &Plan) -> Result<()> {
+    let changes = |of: &dyn Fn(&str) -> bool| plan.files.iter().any(|one| of(&one.path));
+    let sysusers = format!("{SYSUSERS_DIR}/{}.conf", app.name);
+    let users = !plan.accounts.is_empty() || changes(&|path| path == sysusers);
+    if tree.get(&sysusers).is_some() && users {
+        host.systemd.sysusers(&host.root, &sysusers)?;
+    }
+    let tmpfiles = format!("{TMPFILES_DIR}/{}.conf", app.name);
+    if let Some(entry) = tree.get(&tmpfiles)
+        && (users
+            || changes(&|path| path == tmpfiles)
+            || !host.root.unlike_tmpfiles(&entry.text())?.is_empty())
+    {
+        host.systemd.tmpfiles(&host.root, &tmpfiles)?;
+    }
+    let of_a_unit = |path: &str| path.starts_with(UNIT_DIR) || path.starts_with(ENABLE_DIR);
+    if changes(&of_a_unit) || is_stale(host, tree)? {
+        host.systemd.daemon_reload()
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether the manager knows a unit by other files than those that are there now.
+fn is_stale(host: &Host, tree: &FileTree) -> Result<bool> {
+    let names = tree.iter().filter_map(|(path, _)| {
+        let name = path.strip_prefix(UNIT_DIR)?.strip_prefix('/')?;
+        (!name.contains(['/', '@'])).then(|| name.to_owned())
+    });
+    let names: Vec<String> = names.collect();
+    let states = host.systemd.show(&names)?;
+    Ok(states
+        .iter()
+        .any(|state| state.get("NeedDaemonReload") == "yes"))
+}
+
+/// Points `current` where it led before a change.
+pub(super) fn link_back(host: &Host, layout: &Layout, journal: &Journal) -> Result<()> {
+    match &journal.link {
+        Some(target) => point(host, layout, target),
+        None => link(host, layout, journal.from.as_deref()),
+    }
+}
+
+/// Points `current` at a release by one rename(2), or takes it away; durable, also when a killed run
+/// has done it.
+pub(super) fn link(host: &Host, layout: &Layout, id: Option<&str>) -> Result<()> {
+    let Some(id) = id else {
+        host.root.remove_file(&layout.current())?;
+        return match host.root.meta(&layout.opt())? {
+            Some(_) => host.root.sync_dir(&layout.opt()),
+            None => Ok(()),
+        };
+    };
+    let meta = host.root.meta(&layout.release(id))?;
+    meta.filter(|meta| meta.is_dir)
+        .with_context(|| format!("release `{id}` is not at `{}`", layout.release(id)))?;
+    point(host, layout, &Layout::target(id))
+}
+
+fn point(host: &Host, layout: &Layout, target: &str) -> Result<()> {
+    let current = layout.current();
+    if host.root.read_link(&current)?.as_deref() == Some(target) {
+        // A killed run may have put it there, and synced nothing.
+        return host.root.sync_dir(&layout.opt());
+    }
+    host.root.symlink_atomic(&current, target)
+}
