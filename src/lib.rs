@@ -24,17 +24,17 @@
 //! | [`cli`] | arguments | one stage called, text and exit code |
 #![warn(missing_docs)]
 
-pub mod transaction;
+pub mod app;
 pub mod cli;
 pub mod doctor;
 pub mod exposure;
+pub mod health;
 pub mod host;
 pub mod manifest;
-pub mod app;
 pub mod page;
 pub mod plan;
-pub mod store;
 pub mod render;
 pub mod stage;
+pub mod store;
+pub mod transaction;
 pub mod tree;
-pub mod health;

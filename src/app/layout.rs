@@ -13,7 +13,7 @@ pub const SYSUSERS_DIR: &str = "/usr/local/lib/sysusers.d";
 /// Where enablement links lie: `systemctl enable` makes the same ones.
 pub const ENABLE_DIR: &str = "/etc/systemd/system";
 /// Where `robotctl` keeps its own records, one directory an app.
-pub const BOOKS_DIR: &str = "/var/lib/robotctl";
+pub const STORES_DIR: &str = "/var/lib/robotctl";
 /// The empty directory that is `/` of every allow-list root.
 pub const EMPTY_ROOT: &str = "/run/robotctl/root";
 /// Where a package puts its manifest and payload: `/usr/lib/<app>/robot.toml`.
@@ -112,8 +112,8 @@ impl Layout {
     }
 
     /// `/var/lib/robotctl/<app>`
-    pub fn book(&self) -> String {
-        format!("{BOOKS_DIR}/{}", self.app)
+    pub fn store(&self) -> String {
+        format!("{STORES_DIR}/{}", self.app)
     }
 
     /// Replaces `{current}`, `{state}`, `{run}`, `{cache}`, `{logs}` and `{etc}`; anything else

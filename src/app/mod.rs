@@ -18,12 +18,14 @@ mod service;
 pub use canonical::Canonical;
 pub use layout::Layout;
 pub use lines::{Calendar, Device, Line};
-pub use lints::{Hit, LINTS, Lint, UNENFORCED, Weight, lint};
+pub use lints::{LINTS, Lint, LintFinding, Severity, UNENFORCED, lint};
 pub use listen::Listen;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
 pub use sandbox::{CAPABILITIES, EXCEPTIONS, Exception, Network, PRESETS, Sandbox, Shape};
 pub use schema::schema;
-pub use service::{Check, Limits, Probe, STOPS, Service, Socket, Timer, Type, UnitRef, Upgrade};
+pub use service::{
+    Check, DEFAULT_STOP_SECONDS, Limits, Probe, Service, Socket, Timer, Type, UnitRef, Upgrade,
+};
 
 use crate::manifest::{Manifest, Problem, Result};
 use read::Reader;

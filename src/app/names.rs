@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Longest value that reaches a unit file, in bytes. systemd's own limit for a line is 1 MiB.
-const LONGEST: usize = 64 * 1024;
+const MAX_NAME: usize = 64 * 1024;
 
 macro_rules! newtype {
     ($(#[$doc:meta])* $name:ident) => {
@@ -101,7 +101,7 @@ impl Text {
         if text.chars().any(nonchar) {
             return Err("write it without Unicode noncharacters: systemd refuses them");
         }
-        if text.len() > LONGEST {
+        if text.len() > MAX_NAME {
             return Err("it may be 64 KiB long at most");
         }
         Ok(Self(text.to_owned()))

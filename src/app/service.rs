@@ -157,7 +157,7 @@ pub enum UnitRef {
 }
 
 /// How long a service has to end when it is told to, in seconds, unless its manifest says so.
-pub const STOPS: u64 = 30;
+pub const DEFAULT_STOP_SECONDS: u64 = 30;
 
 /// One service of an app.
 #[derive(Debug, Clone)]
@@ -202,7 +202,7 @@ pub struct Service {
     pub restart: &'static str,
     /// `TimeoutStartSec=`
     pub timeout_start: Span,
-    /// `TimeoutStopSec=`; [`STOPS`] when the manifest says nothing.
+    /// `TimeoutStopSec=`; [`DEFAULT_STOP_SECONDS`] when the manifest says nothing.
     pub timeout_stop: Span,
     /// `WatchdogSec=`
     pub watchdog: Option<Span>,

@@ -15,14 +15,14 @@ pub(super) fn run(ctx: &Ctx) -> Result<Exit> {
         );
     }
     let name = ctx.deployed()?;
-    let book = ctx.book(&name)?;
-    let Some(live) = book.state()?.live else {
+    let store = ctx.store(&name)?;
+    let Some(live) = store.state()?.live else {
         return refuse(
             format!("`{name}` is not deployed"),
             "deploy it: `sudo robotctl deploy`",
         );
     };
-    let record = book
+    let record = store
         .release(&live)?
         .context("the live release has no record")?;
     let app = record.app()?;

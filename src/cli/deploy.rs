@@ -1,20 +1,21 @@
 //! `robotctl deploy`
 
 use super::find::{Loaded, refuse};
-use super::permit::{permitted, willing};
+use super::permit::{check_plan, check_refusals};
 use super::rollback::with_way_back;
 use super::{Ctx, Exit, preview};
-use crate::transaction::{
-    Subject, Operation, Outcome, Work, accounts, apply, hooks, newcomer, observe, precheck,
-    preflight, programs, prune, soak, space, strangers,
-};
-use crate::host::{self, Batch};
 use crate::app::App;
+use crate::host::{self, Batch};
 use crate::plan::{Candidate, Observed, PayloadPlan, Plan, plan};
-use crate::store::{Store, FORMAT, Mark, ReleaseRecord, Stored};
 use crate::render::render;
 use crate::stage::{
-    Base, Draft, Filled, Head, Older, Source, fill, is_staged, publish, release_id, scan,
+    Base, IndexHeader, PreviousIndex, ScannedSource, Source, Stage, fill, is_staged, publish,
+    release_id, scan,
+};
+use crate::store::{FORMAT, Mark, ReleaseRecord, Store, Stored};
+use crate::transaction::{
+    Operation, Outcome, Session, Subject, accounts, apply, check_new_app_ownership,
+    check_ownership, hooks, observe, precheck, prepare_secrets, programs, prune, soak, space,
 };
 use crate::tree::FileTree;
 use anyhow::Result;
@@ -56,42 +57,42 @@ impl Args {
 /// A release that is ready to be planned, but for the digests that its draft lacks.
 struct Prepared {
     source: Source,
-    draft: Draft,
+    scanned: ScannedSource,
     tree: FileTree,
 }
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let loaded = ctx.load_for(args.source.as_deref())?;
     if !args.apply {
-        let book = ctx.book(&loaded.app.name)?;
+        let store = ctx.store(&loaded.app.name)?;
         let mut prepared = prepare(args, ctx, &loaded)?;
-        newcomer(&ctx.host, &book, &loaded.app, &prepared.tree)?;
-        let (observed, unread) = prepared.look(ctx, &book, &loaded.app)?;
+        check_new_app_ownership(&ctx.host, &store, &loaded.app, &prepared.tree)?;
+        let (observed, unread) = prepared.look(ctx, &store, &loaded.app)?;
         if unread {
-            prepared.draft.hash(&prepared.source)?;
+            prepared.scanned.hash(&prepared.source)?;
         }
         let id = prepared.id(&loaded.app);
         let mut plan = planned(ctx, &loaded, &prepared, &id, &observed)?;
         let (layout, deploy) = (&loaded.app.layout, &Operation::Deploy);
-        with_way_back(ctx, &book, layout, &mut plan, deploy)?;
+        with_way_back(ctx, &store, layout, &mut plan, deploy)?;
         preview::show(ctx, &plan);
         if !plan.is_empty() {
-            willing(args, &book, &plan)?;
+            check_refusals(args, &store, &plan)?;
             let live = observed.live.as_ref().map(|live| &live.app);
-            let Prepared { draft, tree, .. } = &prepared;
-            preview::foresee(ctx, &loaded, &plan, live, &draft.payload, tree)?;
-            preview::invite(args, ctx, &plan);
+            let Prepared { scanned, tree, .. } = &prepared;
+            preview::preflight(ctx, &loaded, &plan, live, &scanned.payload, tree)?;
+            preview::print_apply_command(args, ctx, &plan);
         }
         return Ok(Exit::Done);
     }
-    ctx.may_change()?;
+    ctx.check_privileges()?;
     // Before the lock, which makes directories: what is refused here changes nothing.
     let mut prepared = prepare(args, ctx, &loaded)?;
-    let book = Store::new(&ctx.host.root, &loaded.app.layout);
-    newcomer(&ctx.host, &book, &loaded.app, &prepared.tree)?;
+    let store = Store::new(&ctx.host.root, &loaded.app.layout);
+    check_new_app_ownership(&ctx.host, &store, &loaded.app, &prepared.tree)?;
     let wait = Duration::from_secs(args.wait);
-    let exit = ctx.change(&loaded.app.name, "deploying", wait, |work| {
-        deploy(args, ctx, work, &loaded, &mut prepared)
+    let exit = ctx.change(&loaded.app.name, "deploying", wait, |session| {
+        deploy(args, ctx, session, &loaded, &mut prepared)
     });
     // The command ends: a hundred thousand paths are not given back one by one.
     std::mem::forget(prepared);
@@ -108,11 +109,11 @@ fn prepare(args: &Args, ctx: &Ctx, loaded: &Loaded) -> Result<Prepared> {
         }
     };
     let source = Source::at(&path)?;
-    let draft = scan(&source, &app.release)?;
+    let scanned = scan(&source, &app.release)?;
     let tree = render(app, ctx.target(app))?;
     Ok(Prepared {
         source,
-        draft,
+        scanned,
         tree,
     })
 }
@@ -120,38 +121,38 @@ fn prepare(args: &Args, ctx: &Ctx, loaded: &Loaded) -> Result<Prepared> {
 impl Prepared {
     /// Looks at the host, and takes over what is known since the live release was staged: of the
     /// whole when nobody touched the source, else of files. True when some are still to be read.
-    fn look(&mut self, ctx: &Ctx, book: &Store, app: &App) -> Result<(Observed, bool)> {
-        let mut observed = observe(&ctx.host, book, app, &self.tree)?;
-        strangers(&ctx.host, app, &self.tree, &observed)?;
+    fn look(&mut self, ctx: &Ctx, store: &Store, app: &App) -> Result<(Observed, bool)> {
+        let mut observed = observe(&ctx.host, store, app, &self.tree)?;
+        check_ownership(&ctx.host, app, &self.tree, &observed)?;
         if let Some(live) = &mut observed.live
-            && let Some(index) = book.payload_index(&live.id)?
+            && let Some(index) = store.payload_index(&live.id)?
         {
             if observed.repair.is_none()
-                && let Some(head) = Head::read(&index)
-                && self.draft.recognise(&head)
+                && let Some(head) = IndexHeader::read(&index)
+                && self.scanned.is_unchanged(&head)
                 && self.id(app) == live.id
             {
                 return Ok((observed, false));
             }
-            live.payload = Older::read(&index, &self.draft.payload);
+            live.payload = PreviousIndex::read(&index, &self.scanned.payload);
             live.payload
                 .iter()
-                .for_each(|older| self.draft.recall(older));
+                .for_each(|previous| self.scanned.reuse_hashes(previous));
         }
-        let unread = !self.draft.is_hashed();
+        let unread = !self.scanned.is_hashed();
         Ok((observed, unread))
     }
 
     /// Copies the source to a staged tree.
-    fn fill<'a>(&mut self, ctx: &'a Ctx, app: &App, base: Option<&Base<'_>>) -> Result<Filled<'a>> {
-        let bar = ctx.printer.progress(self.draft.payload.bytes());
-        let filled = fill(&ctx.host, app, &self.source, &mut self.draft, base, &bar)?;
+    fn fill<'a>(&mut self, ctx: &'a Ctx, app: &App, base: Option<&Base<'_>>) -> Result<Stage<'a>> {
+        let bar = ctx.printer.progress(self.scanned.payload.bytes());
+        let stage = fill(&ctx.host, app, &self.source, &mut self.scanned, base, &bar)?;
         bar.finish_and_clear();
-        Ok(filled)
+        Ok(stage)
     }
 
     fn id(&self, app: &App) -> String {
-        release_id(app, &self.draft.digest(), &self.tree.digest())
+        release_id(app, &self.scanned.digest(), &self.tree.digest())
     }
 }
 
@@ -166,7 +167,7 @@ fn planned(
         id,
         app: &loaded.app,
         tree: &prepared.tree,
-        payload: Some(&prepared.draft.payload),
+        payload: Some(&prepared.scanned.payload),
     };
     let plan = plan(&candidate, observed).with_commands(&loaded.app);
     Ok(match is_staged(&ctx.host, &loaded.app, id)? {
@@ -178,43 +179,43 @@ fn planned(
 fn deploy(
     args: &Args,
     ctx: &Ctx,
-    work: &Work<'_>,
+    session: &Session<'_>,
     loaded: &Loaded,
     prepared: &mut Prepared,
 ) -> Result<Exit> {
     let app = &loaded.app;
-    let (mut observed, unread) = prepared.look(ctx, work.book, app)?;
-    let mut filled = None;
+    let (mut observed, unread) = prepared.look(ctx, session.store, app)?;
+    let mut stage = None;
     if unread && observed.live.is_none() && args.plan.is_none() {
         // Nothing can turn out to be there already: the files are read once, while copied.
-        let need = PayloadPlan::first(&prepared.draft.payload, app);
+        let need = PayloadPlan::first(&prepared.scanned.payload, app);
         space(&ctx.host, app, &need)?;
-        preflight(&ctx.host, app, None)?;
-        work.book.reserve();
-        filled = Some(prepared.fill(ctx, app, None)?);
+        prepare_secrets(&ctx.host, app, None)?;
+        session.store.reserve();
+        stage = Some(prepared.fill(ctx, app, None)?);
     } else if unread {
-        prepared.draft.hash(&prepared.source)?;
+        prepared.scanned.hash(&prepared.source)?;
     }
     let id = prepared.id(app);
     let plan = planned(ctx, loaded, prepared, &id, &observed)?;
-    if let Some(exit) = permitted(args, ctx, work, &plan)? {
+    if let Some(exit) = check_plan(args, ctx, session, &plan)? {
         if unread {
-            remember(work, &id, prepared, &observed)?;
+            remember(session, &id, prepared, &observed)?;
         }
         return Ok(exit);
     }
     let is_there = is_staged(&ctx.host, app, &id)?;
-    let known = work.book.release(&id)?.filter(|_| is_there);
-    if filled.is_none() {
+    let known = session.store.release(&id)?.filter(|_| is_there);
+    if stage.is_none() {
         if !is_there {
             space(&ctx.host, app, &plan.payload)?;
         }
         let live = observed.live.as_ref().map(|live| &live.app);
-        preflight(&ctx.host, app, live)?;
+        prepare_secrets(&ctx.host, app, live)?;
     }
     let message = format!("staging {id}");
-    work.tell("info", "staging", Subject::release(&id), &message);
-    if filled.is_none() && !is_there {
+    session.emit("info", "staging", Subject::release(&id), &message);
+    if stage.is_none() && !is_there {
         let live = observed.live.as_ref();
         let base = live.and_then(|live| Some((live.id.as_str(), live.payload.as_ref()?)));
         let base = match base {
@@ -222,25 +223,25 @@ fn deploy(
             Some((id, _)) if !is_staged(&ctx.host, app, id)? => None,
             base => base,
         };
-        let base = base.map(|(id, older)| Base { id, older });
-        filled = Some(prepared.fill(ctx, app, base.as_ref())?);
+        let base = base.map(|(id, previous)| Base { id, previous });
+        stage = Some(prepared.fill(ctx, app, base.as_ref())?);
     }
-    let tight = std::mem::take(&mut observed.tight);
+    let low_memory = std::mem::take(&mut observed.low_memory);
     drop(observed);
-    let records = record(ctx, work, loaded, prepared, &id)?;
-    work.book.reserve();
+    let records = record(ctx, session, loaded, prepared, &id)?;
+    session.store.reserve();
     let ready = || -> Result<()> {
-        publish(&ctx.host, app, filled, &id, records)?;
+        publish(&ctx.host, app, stage, &id, records)?;
         programs(&ctx.host, app, &id)?;
-        preview::understood(ctx, loaded, &prepared.tree)
+        preview::verify_rendered_units(ctx, loaded, &prepared.tree)
     };
-    let ready = ready().and_then(|()| tried(ctx, work, &plan, app, &tight));
+    let ready = ready().and_then(|()| tried(ctx, session, &plan, app, &low_memory));
     if let Err(error) = ready {
         // What was there before this command may be needed, whatever the records tell of it.
         let undone = match (known, is_there) {
-            (Some(record), _) => work.book.set_release(&record),
+            (Some(record), _) => session.store.set_release(&record),
             (None, true) => Ok(()),
-            (None, false) => discard(ctx, work, app, &id),
+            (None, false) => discard(ctx, session, app, &id),
         };
         if let Err(second) = undone {
             ctx.printer
@@ -251,14 +252,14 @@ fn deploy(
     for warning in &plan.warnings {
         ctx.printer.say(&format!("warning: {warning}"));
     }
-    let outcome = guarded(|| apply(work, &plan, app, &prepared.tree, &Operation::Deploy))?;
+    let outcome = defer_signals(|| apply(session, &plan, app, &prepared.tree, &Operation::Deploy))?;
     let exit = ended(ctx, &plan, outcome);
     if exit == Exit::Done {
         if let Some(span) = &app.release.soak {
-            soak::start(work, app, &id, span);
+            soak::start(session, app, &id, span);
         }
         // The deploy stands; what could not be pruned waits for the next time.
-        if let Err(error) = prune(work, &app.layout, app.release.keep) {
+        if let Err(error) = prune(session, &app.layout, app.release.keep) {
             ctx.printer
                 .say(&format!("warning: old releases were not pruned: {error:#}"));
         }
@@ -269,15 +270,15 @@ fn deploy(
 /// Tries the new release while nothing live has changed; Ctrl-C ends the trial.
 fn tried(
     ctx: &Ctx,
-    work: &Work<'_>,
+    session: &Session<'_>,
     plan: &Plan,
     app: &App,
-    tight: &BTreeMap<String, String>,
+    low_memory: &BTreeMap<String, String>,
 ) -> Result<()> {
     let trial = || {
-        let outcome = accounts(work, plan, app)
-            .and_then(|()| hooks::before(work, plan, app))
-            .and_then(|()| precheck(work, plan, app, ctx.target(app), tight));
+        let outcome = accounts(session, plan, app)
+            .and_then(|()| hooks::before(session, plan, app))
+            .and_then(|()| precheck(session, plan, app, ctx.target(app), low_memory));
         match host::interrupted() {
             true => refuse(
                 "the deploy was interrupted, nothing was changed",
@@ -286,36 +287,43 @@ fn tried(
             false => outcome,
         }
     };
-    guarded(|| host::heeding_signals(trial))
+    defer_signals(|| host::interruptible(trial))
 }
 
 /// Keeps what was just read of the source, so that the next look at it is quick.
-fn remember(work: &Work<'_>, id: &str, prepared: &mut Prepared, observed: &Observed) -> Result<()> {
+fn remember(
+    session: &Session<'_>,
+    id: &str,
+    prepared: &mut Prepared,
+    observed: &Observed,
+) -> Result<()> {
     let known = observed.live.as_ref();
     if let Some(known) = known.and_then(|live| live.payload.as_ref()) {
-        prepared.draft.payload.placed_as(known);
+        prepared.scanned.payload.keep_stats_of(known);
     }
-    work.book.set_payload(id, prepared.draft.finish())
+    session.store.set_payload(id, prepared.scanned.finish())
 }
 
 /// What the release is, to be written down before it is there: a record without a release is swept,
 /// a release without a record would be a stranger that nobody removes.
 fn record<'a>(
     ctx: &Ctx,
-    work: &Work<'a>,
+    session: &Session<'a>,
     loaded: &Loaded,
     prepared: &mut Prepared,
     id: &str,
 ) -> Result<Batch<'a>> {
     // The live release from a source that nobody touched: what is written down is right.
-    let is_read = prepared.draft.is_hashed();
+    let is_read = prepared.scanned.is_hashed();
     if is_read
         && is_staged(&ctx.host, &loaded.app, id)?
-        && let Some(known) = work.book.older(id, &prepared.draft.payload)?
+        && let Some(known) = session
+            .store
+            .previous_index(id, &prepared.scanned.payload)?
     {
-        prepared.draft.payload.placed_as(&known);
+        prepared.scanned.payload.keep_stats_of(&known);
     }
-    let known = work.book.release(id)?;
+    let known = session.store.release(id)?;
     let files = prepared.tree.iter();
     let record = ReleaseRecord {
         format: FORMAT,
@@ -332,21 +340,21 @@ fn record<'a>(
         // One that failed has done so until it proves otherwise.
         mark: match known {
             Some(record) => record.mark,
-            None => work.book.failed(id)?.map_or(Mark::Staged, Mark::Bad),
+            None => session.store.failed(id)?.map_or(Mark::Staged, Mark::Bad),
         },
     };
-    let payload = is_read.then(|| prepared.draft.finish());
-    work.book.release_begun(&record, payload)
+    let payload = is_read.then(|| prepared.scanned.finish());
+    session.store.prepare_release(&record, payload)
 }
 
 /// Takes away a release that this command staged and that never became live.
-fn discard(ctx: &Ctx, work: &Work<'_>, app: &App, id: &str) -> Result<()> {
+fn discard(ctx: &Ctx, session: &Session<'_>, app: &App, id: &str) -> Result<()> {
     ctx.host.root.discard(&app.layout.release(id))?;
-    work.book.forget(id)
+    session.store.forget(id)
 }
 
 /// Runs what must not be torn: a lost terminal or Ctrl-C does not end it where it stands.
-pub(super) fn guarded<T>(then: impl FnOnce() -> T) -> T {
+pub(super) fn defer_signals<T>(then: impl FnOnce() -> T) -> T {
     let held = host::hold_signals();
     let out = then();
     drop(held);
@@ -373,7 +381,7 @@ pub(super) fn ended(ctx: &Ctx, plan: &Plan, outcome: Outcome) -> Exit {
             ));
             Exit::Degraded
         }
-        Outcome::Back { why, degraded } => {
+        Outcome::RevertOutcome { why, degraded } => {
             let from = plan.from.as_deref();
             if let Some(wrong) = degraded {
                 ctx.printer.always(&format!(

@@ -2,9 +2,11 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::doctor::{Blind, CHECKS, Finding, Patient, Report, Severity, examine, unreadable};
-use crate::host::{self, Root, is_root};
 use crate::app::{Layout, Name};
+use crate::doctor::{
+    CHECKS, CheckContext, Finding, Report, Severity, Skipped, run_checks, unreadable,
+};
+use crate::host::{self, Root, is_root};
 use crate::store::Store;
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -81,28 +83,28 @@ fn write(file: &Path, reports: &[Report]) -> Result<()> {
 
 fn report(ctx: &Ctx, name: &Name, wait: Duration) -> Result<Report> {
     let layout = Layout::new(name);
-    let book = Store::new(&ctx.host.root, &layout);
+    let store = Store::new(&ctx.host.root, &layout);
     if !is_root() {
         // What is wrong cannot be told from what may not be read.
-        ctx.book(name)?;
+        ctx.store(name)?;
     }
-    let blind = |why: &str| Report {
+    let skipped = |why: &str| Report {
         app: Some(name.to_string()),
-        blind: vec![Blind {
+        skipped: vec![Skipped {
             check: "all",
             why: why.to_owned(),
         }],
         ..Report::default()
     };
     // A journal that somebody is still writing is no interrupted change.
-    let settled = host::wait_until(wait, || match book.journal() {
-        Ok(Some(_)) if book.worker().is_some() => Err(()),
+    let settled = host::wait_until(wait, || match store.journal() {
+        Ok(Some(_)) if store.lock_holder().is_some() => Err(()),
         _ => Ok(()),
     });
     if settled.is_err() {
-        return Ok(blind("another `robotctl` changes the app right now"));
+        return Ok(skipped("another `robotctl` changes the app right now"));
     }
-    let records = unreadable(name.as_str(), &book)?;
+    let records = unreadable(name.as_str(), &store)?;
     let lost = |message: String| Report {
         findings: vec![Finding {
             check: "records",
@@ -112,29 +114,29 @@ fn report(ctx: &Ctx, name: &Name, wait: Duration) -> Result<Report> {
         }],
         ..records.clone()
     };
-    let Ok(state) = book.state() else {
+    let Ok(state) = store.state() else {
         return Ok(records);
     };
     let Some(live) = &state.live else {
-        let current = book.link().unwrap_or(None);
+        let current = store.link().unwrap_or(None);
         return Ok(match current {
             _ if !records.findings.is_empty() => records,
             Some(current) => lost(format!(
                 "no release is recorded as live, and `{}` points at {current}",
                 layout.current()
             )),
-            None => blind("no release is live"),
+            None => skipped("no release is live"),
         });
     };
-    let record = match book.release(live) {
+    let record = match store.release(live) {
         Ok(Some(record)) => record,
         Ok(None) => return Ok(lost(format!("the live release {live} has no record"))),
         Err(_) => return Ok(records),
     };
     let (app, tree) = (record.app()?, record.tree()?);
-    Ok(examine(&Patient {
+    Ok(run_checks(&CheckContext {
         host: &ctx.host,
-        book: &book,
+        store: &store,
         layout: &layout,
         state: &state,
         app: &app,
@@ -155,16 +157,16 @@ fn shown(report: &Report) -> String {
             finding.message, finding.check, finding.hint
         ));
     }
-    for blind in &report.blind {
-        text.push_str(&format!("not looked: {}: {}\n", blind.check, blind.why));
+    for skipped in &report.skipped {
+        text.push_str(&format!("not looked: {}: {}\n", skipped.check, skipped.why));
     }
     let count = report.findings.len();
     let verdict = match count {
-        0 if report.blind.is_empty() => "healthy".to_owned(),
+        0 if report.skipped.is_empty() => "healthy".to_owned(),
         0 => "nothing found".to_owned(),
         1 => "1 finding".to_owned(),
         _ => format!("{count} findings"),
     };
-    text.push_str(&format!("{app}: {verdict}, {} checks\n", report.looked));
+    text.push_str(&format!("{app}: {verdict}, {} checks\n", report.checked));
     text
 }

@@ -1,7 +1,7 @@
 //! What the exit code says. Scripts rely on it: it is part of the contract.
 
-use crate::transaction::Between;
 use crate::host::LockError;
+use crate::transaction::Interrupted;
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -53,8 +53,8 @@ impl Exit {
     /// The exit for an error that came all the way up.
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<LockError>() {
-            Some(LockError::Held(_)) => Self::Locked,
-            _ if error.is::<Between>() => Self::Degraded,
+            Some(LockError::SignalGuard(_)) => Self::Locked,
+            _ if error.is::<Interrupted>() => Self::Degraded,
             _ => Self::Refused,
         }
     }

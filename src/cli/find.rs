@@ -1,13 +1,15 @@
 //! Which app is meant, and what must hold before a command changes the host.
 
 use super::Ctx;
-use crate::transaction::{Subject, Adopted, Recovered, RecoveryMode, Refusal, Work, adopt, recover};
+use crate::app::layout::VENDOR_DIR;
+use crate::app::{App, Layout, Name, Target};
 use crate::host::files::{is_dir, is_file};
 use crate::host::{self, Lock, is_root};
 use crate::manifest::{self, Problem};
-use crate::app::layout::VENDOR_DIR;
-use crate::app::{App, Layout, Name, Target};
-use crate::store::{Store, Damaged, Event};
+use crate::store::{Damaged, Event, Store};
+use crate::transaction::{
+    Recovered, RecoveryMode, Refusal, Session, StateRebuild, Subject, rebuild_state, recover,
+};
 use anyhow::{Result, anyhow};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,11 +37,11 @@ pub(super) fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> 
 
 /// How an interrupted change was ended.
 #[derive(Debug)]
-pub(super) struct Settled {
+pub(super) struct RecoveryReport {
     /// Whether there was one.
     pub(super) found: bool,
     /// What became of a state that was lost.
-    pub(super) adopted: Adopted,
+    pub(super) adopted: StateRebuild,
     /// Whether everything is gone that killed runs left.
     pub(super) clean: bool,
 }
@@ -70,7 +72,7 @@ impl Ctx {
                 );
             }
         };
-        let app = self.judge(&path, &text)?;
+        let app = self.check_health(&path, &text)?;
         Ok(Loaded {
             path,
             text,
@@ -79,7 +81,7 @@ impl Ctx {
         })
     }
 
-    fn judge(&self, path: &Path, text: &str) -> Result<App> {
+    fn check_health(&self, path: &Path, text: &str) -> Result<App> {
         let read = || App::from_manifest(&manifest::parse(text)?, self.environment.as_deref());
         let app = read().map_err(|problem| {
             let problem = problem.at(text);
@@ -172,7 +174,7 @@ impl Ctx {
     }
 
     /// Refuses what only root on a systemd host can do.
-    pub(super) fn may_change(&self) -> Result<()> {
+    pub(super) fn check_privileges(&self) -> Result<()> {
         if !is_root() && !self.host.is_offline() {
             return refuse(
                 "changing this host needs root",
@@ -205,8 +207,8 @@ impl Ctx {
     }
 
     /// Refuses an app that this host does not know, before a lock makes a book for it.
-    pub(super) fn must_be_deployed(&self, name: &Name) -> Result<()> {
-        self.may_change()?;
+    pub(super) fn check_deployed(&self, name: &Name) -> Result<()> {
+        self.check_privileges()?;
         if Store::apps(&self.host.root)?
             .iter()
             .any(|app| app == name.as_str())
@@ -221,19 +223,19 @@ impl Ctx {
 
     /// Ends an interrupted change and sweeps what killed runs left. The end of a removal takes the
     /// lock along: what is there from then on may be somebody else's.
-    pub(super) fn settle(
+    pub(super) fn recover_and_clean(
         &self,
-        work: &Work<'_>,
+        session: &Session<'_>,
         name: &Name,
         mode: RecoveryMode,
         lock: &Lock,
-    ) -> Result<Settled> {
-        work.book.readable()?;
-        let ended = recover(work, mode)?;
-        if !work.book.holds(lock) {
-            return Ok(Settled {
+    ) -> Result<RecoveryReport> {
+        session.store.check_format()?;
+        let ended = recover(session, mode)?;
+        if !session.store.is_lock_current(lock) {
+            return Ok(RecoveryReport {
                 found: true,
-                adopted: Adopted::Nothing,
+                adopted: StateRebuild::Nothing,
                 clean: true,
             });
         }
@@ -241,21 +243,21 @@ impl Ctx {
             Recovered::Nothing => false,
             Recovered::Old(id) | Recovered::New(id) => {
                 // What was no release of this app is back as well.
-                let id = id.or_else(|| work.book.link().ok().flatten());
+                let id = id.or_else(|| session.store.link().ok().flatten());
                 let id = id.unwrap_or_else(|| "nothing".to_owned());
                 let told = format!("an interrupted change was ended: {id} is live");
                 // Of an app that never was live there is no book to write into.
-                if work.book.is_written()? {
-                    work.tell("warning", "recovered", Subject::default(), &told);
+                if session.store.has_saved_state()? {
+                    session.emit("warning", "recovered", Subject::default(), &told);
                 }
                 true
             }
         };
         let layout = Layout::new(name);
-        let adopted = adopt(work, &layout);
+        let adopted = rebuild_state(session, &layout);
         // What does not stop is no reason to keep what takes room.
-        let running = crate::transaction::sweep(&self.host, name.as_str());
-        let lying = crate::stage::sweep(&self.host, work.book, &layout);
+        let running = crate::transaction::clean_up(&self.host, name.as_str());
+        let lying = crate::stage::clean_up(&self.host, session.store, &layout);
         let swept = match (running, lying) {
             (Err(one), Err(two)) => Err(anyhow!("{one:#}; {two:#}")),
             (running, lying) => running.and(lying),
@@ -266,9 +268,9 @@ impl Ctx {
                 true => format!("no leftovers of a killed run were looked for: {error:#}"),
                 false => format!("leftovers of a killed run are still there: {error:#}"),
             };
-            work.tell("warning", "not-swept", Subject::default(), &text);
+            session.emit("warning", "not-swept", Subject::default(), &text);
         });
-        Ok(Settled {
+        Ok(RecoveryReport {
             found,
             adopted,
             clean: swept.is_ok(),
@@ -281,15 +283,18 @@ impl Ctx {
         name: &Name,
         doing: &str,
         wait: Duration,
-        then: impl FnOnce(&Work<'_>) -> Result<T>,
+        then: impl FnOnce(&Session<'_>) -> Result<T>,
     ) -> Result<T> {
-        self.with_work(name, |work| {
+        self.with_session(name, |session| {
             loop {
-                let lock: Lock = work.book.lock(doing, wait).map_err(anyhow::Error::new)?;
-                self.settle(work, name, RecoveryMode::Restart, &lock)?;
+                let lock: Lock = session
+                    .store
+                    .lock(doing, wait)
+                    .map_err(anyhow::Error::new)?;
+                self.recover_and_clean(session, name, RecoveryMode::Restart, &lock)?;
                 // Ending an interrupted removal takes the lock's file along.
-                if work.book.holds(&lock) {
-                    return then(work);
+                if session.store.is_lock_current(&lock) {
+                    return then(session);
                 }
             }
         })
@@ -301,25 +306,32 @@ impl Ctx {
         name: &Name,
         doing: &str,
         wait: Duration,
-        then: impl FnOnce(&Work<'_>, &Lock) -> Result<T>,
+        then: impl FnOnce(&Session<'_>, &Lock) -> Result<T>,
     ) -> Result<T> {
-        self.with_work(name, |work| {
-            let lock: Lock = work.book.lock(doing, wait).map_err(anyhow::Error::new)?;
-            then(work, &lock)
+        self.with_session(name, |session| {
+            let lock: Lock = session
+                .store
+                .lock(doing, wait)
+                .map_err(anyhow::Error::new)?;
+            then(session, &lock)
         })
     }
 
-    fn with_work<T>(&self, name: &Name, then: impl FnOnce(&Work<'_>) -> Result<T>) -> Result<T> {
-        self.may_change()?;
-        let book = Store::new(&self.host.root, &Layout::new(name));
+    fn with_session<T>(
+        &self,
+        name: &Name,
+        then: impl FnOnce(&Session<'_>) -> Result<T>,
+    ) -> Result<T> {
+        self.check_privileges()?;
+        let store = Store::new(&self.host.root, &Layout::new(name));
         // In nobody's way: the next command tries again.
-        let _ = Store::sweep_burned(&self.host.root);
+        let _ = Store::remove_deleted(&self.host.root);
         let show = |event: &Event| self.event(event);
-        then(&Work {
+        then(&Session {
             host: &self.host,
-            book: &book,
+            store: &store,
             app: name.to_string(),
-            environment: self.environment.clone().or_else(|| book.environment()),
+            environment: self.environment.clone().or_else(|| store.environment()),
             trace: host::random_hex(8)?,
             show: &show,
         })

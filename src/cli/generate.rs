@@ -2,8 +2,8 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
+use crate::app::{LintFinding, Severity, lint};
 use crate::host::files::is_dir;
-use crate::app::{Hit, Weight, lint};
 use crate::render::render;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
@@ -25,12 +25,12 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let target = ctx.target(&loaded.app);
     let tree = render(&loaded.app, target)?;
     for hit in lint(&loaded.app, Some(target)) {
-        let word = match hit.weight {
-            Weight::Error => "error",
-            Weight::Warning => "warning",
-            Weight::Notice => "note",
+        let word = match hit.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
         };
-        let Hit {
+        let LintFinding {
             message,
             hint,
             lint,

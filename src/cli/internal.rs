@@ -1,13 +1,13 @@
 //! Commands that units call: `recover`, `await`, `page`.
 
-use super::find::{Settled, refuse};
+use super::find::{RecoveryReport, refuse};
 use super::{Ctx, Exit};
-use crate::transaction::soak::{Watched, watch};
-use crate::transaction::{Adopted, RecoveryMode, wait_for};
-use crate::host;
 use crate::app::Name;
-use crate::store::Store;
 use crate::health::Address;
+use crate::host;
+use crate::store::Store;
+use crate::transaction::soak::{Watched, watch};
+use crate::transaction::{RecoveryMode, StateRebuild, wait_for};
 use anyhow::Result;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
         RecoveryMode::Restart
     };
     // Of apps that are gone, so that nothing below would come across it.
-    let _ = Store::sweep_burned(&ctx.host.root);
+    let _ = Store::remove_deleted(&ctx.host.root);
     let names = match &ctx.app {
         Some(_) => vec![ctx.deployed()?],
         None => {
@@ -48,8 +48,8 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
         // One app that cannot be recovered is no reason to leave the others between.
         match recover_one(ctx, &name, mode, wait) {
             Ok(settled) => {
-                found |= settled.found || settled.adopted == Adopted::Written;
-                clean &= settled.clean && settled.adopted != Adopted::Failed;
+                found |= settled.found || settled.adopted == StateRebuild::Written;
+                clean &= settled.clean && settled.adopted != StateRebuild::Failed;
             }
             Err(error) => {
                 if let Some(error) = failed.replace(error) {
@@ -75,19 +75,24 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
     failed.map_or(Ok(exit), Err)
 }
 
-fn recover_one(ctx: &Ctx, name: &Name, mode: RecoveryMode, wait: Duration) -> Result<Settled> {
-    ctx.locked(name, "recovering", wait, |work, lock| {
-        let settled = ctx.settle(work, name, mode, lock)?;
-        if !work.book.holds(lock) {
+fn recover_one(
+    ctx: &Ctx,
+    name: &Name,
+    mode: RecoveryMode,
+    wait: Duration,
+) -> Result<RecoveryReport> {
+    ctx.locked(name, "recovering", wait, |session, lock| {
+        let settled = ctx.recover_and_clean(session, name, mode, lock)?;
+        if !session.store.is_lock_current(lock) {
             return Ok(settled);
         }
         let apps = Store::apps(&ctx.host.root)?;
         if settled.clean && !apps.iter().any(|app| app == name.as_str()) {
             // The first deploy was killed before it wrote anything down. While something of it
             // is left, its book tells the next command where to look.
-            work.book.burn()?;
+            session.store.delete()?;
         }
-        if settled.found && mode == RecoveryMode::Boot && work.book.state()?.live.is_some() {
+        if settled.found && mode == RecoveryMode::Boot && session.store.state()?.live.is_some() {
             let target = format!("{name}.target");
             ctx.host.systemd.start_later(&[target])?;
         }
@@ -136,12 +141,12 @@ pub(super) struct SoakArgs {
 
 pub(super) fn soak(args: &SoakArgs, ctx: &Ctx) -> Result<Exit> {
     let name = ctx.deployed()?;
-    let book = ctx.book(&name)?;
-    let Some(record) = book.release(&args.release)? else {
+    let store = ctx.store(&name)?;
+    let Some(record) = store.release(&args.release)? else {
         return Ok(Exit::Done);
     };
     let time = Duration::from_secs(args.seconds);
-    match watch(&ctx.host, &book, &record.app()?, &args.release, time)? {
+    match watch(&ctx.host, &store, &record.app()?, &args.release, time)? {
         Watched::Well => {
             ctx.printer.say(&format!("{} did well", args.release));
             Ok(Exit::Done)

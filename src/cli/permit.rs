@@ -3,16 +3,16 @@
 use super::deploy::Args;
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::transaction::Work;
 use crate::plan::Plan;
 use crate::store::Store;
+use crate::transaction::Session;
 use anyhow::Result;
 
 /// Why the plan is not to be done, if so.
-pub(super) fn permitted(
+pub(super) fn check_plan(
     args: &Args,
     ctx: &Ctx,
-    work: &Work<'_>,
+    session: &Session<'_>,
     plan: &Plan,
 ) -> Result<Option<Exit>> {
     let id = &plan.to;
@@ -24,24 +24,24 @@ pub(super) fn permitted(
             "look at the new plan: the same command without `--apply` and `--plan`",
         );
     }
-    unpinned(args, work.book)?;
+    check_pins(args, session.store)?;
     if plan.is_empty() {
         ctx.printer
             .say(&format!("nothing to do: {} {id} is live", plan.app));
         return Ok(Some(Exit::Done));
     }
-    unmarked(args.force, work.book, id)?;
+    check_failed(args.force, session.store, id)?;
     Ok(None)
 }
 
 /// Refuses what the records alone speak against.
-pub(super) fn willing(args: &Args, book: &Store, plan: &Plan) -> Result<()> {
-    unpinned(args, book)?;
-    unmarked(args.force, book, &plan.to)
+pub(super) fn check_refusals(args: &Args, store: &Store, plan: &Plan) -> Result<()> {
+    check_pins(args, store)?;
+    check_failed(args.force, store, &plan.to)
 }
 
-fn unpinned(args: &Args, book: &Store) -> Result<()> {
-    let pins = book.state()?.pins;
+fn check_pins(args: &Args, store: &Store) -> Result<()> {
+    let pins = store.state()?.pins;
     if let Some((service, release)) = pins.first_key_value()
         && !args.lift_pins
     {
@@ -54,8 +54,8 @@ fn unpinned(args: &Args, book: &Store) -> Result<()> {
 }
 
 /// Refuses a release that failed, unless it is wanted all the same.
-pub(super) fn unmarked(force: bool, book: &Store, id: &str) -> Result<()> {
-    if let Some(why) = book.failed(id)?
+pub(super) fn check_failed(force: bool, store: &Store, id: &str) -> Result<()> {
+    if let Some(why) = store.failed(id)?
         && !force
     {
         return refuse(

@@ -3,12 +3,12 @@
 use super::deploy::Args;
 use super::find::Loaded;
 use super::{Ctx, Format, typed};
-use crate::transaction::{self, Refusal, future_programs, space, verify_units};
+use crate::app::App;
 use crate::host;
 use crate::manifest::Problem;
-use crate::app::App;
 use crate::plan::Plan;
 use crate::stage::{Payload, is_staged};
+use crate::transaction::{self, Refusal, future_programs, space, verify_units};
 use crate::tree::FileTree;
 use anyhow::Result;
 
@@ -39,7 +39,7 @@ pub(super) fn text(plan: &Plan) -> String {
 }
 
 /// Says how this plan and no other is done, once nothing is known that stands in its way.
-pub(super) fn invite(args: &Args, ctx: &Ctx, plan: &Plan) {
+pub(super) fn print_apply_command(args: &Args, ctx: &Ctx, plan: &Plan) {
     if ctx.printer.format == Format::Text {
         ctx.printer.say(&format!(
             "\nthis was the plan; to do it: {}",
@@ -49,7 +49,7 @@ pub(super) fn invite(args: &Args, ctx: &Ctx, plan: &Plan) {
 }
 
 /// Refuses what `--apply` would refuse, in the same words; makes nothing.
-pub(super) fn foresee(
+pub(super) fn preflight(
     ctx: &Ctx,
     loaded: &Loaded,
     plan: &Plan,
@@ -61,17 +61,17 @@ pub(super) fn foresee(
     if !is_staged(host, app, &plan.to).unwrap_or(true) {
         space(host, app, &plan.payload)?;
     }
-    transaction::foresee(host, app, live)?;
+    transaction::preflight(host, app, live)?;
     future_programs(host, app, payload)?;
     // The units are laid out below /run to be looked at.
     match host::is_root() && host.systemd.is_booted() {
-        true => understood(ctx, loaded, tree),
+        true => verify_rendered_units(ctx, loaded, tree),
         false => Ok(()),
     }
 }
 
 /// Asks systemd whether it understands the units; names the line of the manifest that it does not.
-pub(super) fn understood(ctx: &Ctx, loaded: &Loaded, tree: &FileTree) -> Result<()> {
+pub(super) fn verify_rendered_units(ctx: &Ctx, loaded: &Loaded, tree: &FileTree) -> Result<()> {
     let app = &loaded.app;
     verify_units(&ctx.host, app, tree).map_err(|error| match error.downcast::<Refusal>() {
         Ok(mut refusal) => {

@@ -1,8 +1,8 @@
 //! `robotctl prune`
 
 use super::{Ctx, Exit};
-use crate::transaction::Work;
 use crate::app::{Layout, Name};
+use crate::transaction::Session;
 use anyhow::Result;
 use std::time::Duration;
 
@@ -22,16 +22,16 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let wait = Duration::from_secs(args.wait);
-    ctx.may_change()?;
+    ctx.check_privileges()?;
     let names = match args.all {
         true => ctx.every_app()?,
         false => vec![ctx.deployed()?],
     };
     let mut failed = None;
     for name in names {
-        let pruned = ctx.must_be_deployed(&name).and_then(|()| {
-            ctx.locked(&name, "pruning", wait, |work, _| {
-                app(args, ctx, work, &name)
+        let pruned = ctx.check_deployed(&name).and_then(|()| {
+            ctx.locked(&name, "pruning", wait, |session, _| {
+                app(args, ctx, session, &name)
             })
         });
         // One app that cannot be pruned is no reason to leave the others.
@@ -49,8 +49,8 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
 /// Recovery is left to `recover`, to the next deploy and to the next boot: this may run in a
 /// sandbox that could end the change only in part, and what it names must not be pruned. That is
 /// no failure: there will be another day, and `robotctl doctor` tells of the interruption.
-fn app(args: &Args, ctx: &Ctx, work: &Work<'_>, name: &Name) -> Result<()> {
-    if let Some(journal) = work.book.journal()? {
+fn app(args: &Args, ctx: &Ctx, session: &Session<'_>, name: &Name) -> Result<()> {
+    if let Some(journal) = session.store.journal()? {
         ctx.printer.always(&format!(
             "warning: a {} of `{name}` was interrupted: nothing was removed\n\n\
              hint: sudo robotctl recover",
@@ -58,17 +58,17 @@ fn app(args: &Args, ctx: &Ctx, work: &Work<'_>, name: &Name) -> Result<()> {
         ));
         return Ok(());
     }
-    let live = work.book.state()?.live;
+    let live = session.store.state()?.live;
     let record = match live {
-        Some(id) => work.book.release(&id)?,
+        Some(id) => session.store.release(&id)?,
         None => None,
     };
-    let kept = match &record {
+    let is_unchanged = match &record {
         Some(record) => record.app()?.release.keep,
         None => 5,
     };
-    let keep = args.keep.unwrap_or(kept).max(2);
-    let pruned = crate::transaction::prune(work, &Layout::new(name), keep)?;
+    let keep = args.keep.unwrap_or(is_unchanged).max(2);
+    let pruned = crate::transaction::prune(session, &Layout::new(name), keep)?;
     for (id, why) in &pruned.spared {
         ctx.printer.say(&format!("{id} stays: {why}"));
     }

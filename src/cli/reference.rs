@@ -3,11 +3,11 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit, manual};
+use crate::app::{App, EXCEPTIONS, LINTS, PRESETS, Severity, Shape, Target, schema};
 use crate::doctor::CHECKS;
 use crate::exposure;
 use crate::host::{self, Root};
 use crate::manifest;
-use crate::app::{App, EXCEPTIONS, LINTS, PRESETS, Shape, Target, Weight, schema};
 use crate::render::DIRECTIVES;
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result, anyhow};
@@ -207,12 +207,12 @@ fn lints() -> String {
          | lint | weight | what is looked for |\n|---|---|---|\n"
     );
     for lint in LINTS {
-        let weight = match lint.weight {
-            Weight::Error => "error",
-            Weight::Warning => "warning",
-            Weight::Notice => "note",
+        let severity = match lint.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
         };
-        text.push_str(&row(&[&format!("`{}`", lint.id), weight, lint.summary]));
+        text.push_str(&row(&[&format!("`{}`", lint.id), severity, lint.summary]));
     }
     text
 }

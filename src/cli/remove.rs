@@ -2,9 +2,9 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::transaction::{REMOVAL, Removal, left, removal};
 use crate::app::{Layout, Name};
 use crate::store::Store;
+use crate::transaction::{REMOVAL, Removal, left, removal};
 use anyhow::Result;
 use std::time::Duration;
 
@@ -23,29 +23,29 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
-    let name = ctx.meant()?;
+    let name = ctx.resolve_app()?;
     let purge = args.purge;
-    let book = Store::new(&ctx.host.root, &Layout::new(&name));
+    let store = Store::new(&ctx.host.root, &Layout::new(&name));
     // What an earlier removal left is still there to be purged.
-    if !purge || !book.is_blank()? || !left(&ctx.host, &name)? {
+    if !purge || !store.is_empty()? || !left(&ctx.host, &name)? {
         match args.dry_run {
-            true => ctx.must_be_known(&name)?,
-            false => ctx.must_be_deployed(&name)?,
+            true => ctx.check_known(&name)?,
+            false => ctx.check_deployed(&name)?,
         }
     }
-    let book = ctx.book(&name)?;
+    let store = ctx.store(&name)?;
     if args.dry_run {
-        let removal = removal(&ctx.host, &book, &name, purge)?;
+        let removal = removal(&ctx.host, &store, &name, purge)?;
         ctx.printer.value(&removal, |it| shown(it, &name, purge));
         return Ok(Exit::Done);
     }
-    let journal = book.journal()?;
+    let journal = store.journal()?;
     let begun = journal.is_some_and(|journal| journal.operation == REMOVAL);
     let wait = Duration::from_secs(args.wait);
-    ctx.change(&name, "removing", wait, |work| {
-        if work.book.state()?.live.is_none() && work.book.releases()?.is_empty() && !purge {
+    ctx.change(&name, "removing", wait, |session| {
+        if session.store.state()?.live.is_none() && session.store.releases()?.is_empty() && !purge {
             // A removal that was interrupted has just been ended.
-            work.book.burn()?;
+            session.store.delete()?;
             return match begun {
                 true => Ok(Exit::Done),
                 false => refuse(
@@ -54,7 +54,7 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
                 ),
             };
         }
-        super::deploy::guarded(|| crate::transaction::remove(work, &name, purge))?;
+        super::deploy::defer_signals(|| crate::transaction::remove(session, &name, purge))?;
         ctx.printer.say(&stays(&name, purge));
         Ok(Exit::Done)
     })

@@ -1,14 +1,14 @@
 //! `robotctl rollback`
 
 use super::find::refuse;
-use super::permit::unmarked;
+use super::permit::check_failed;
 use super::{Ctx, Exit, preview};
-use crate::transaction::{Subject, Operation, Work, apply, observe, previous, strangers};
 use crate::app::layout::UNIT_DIR;
 use crate::app::{App, Layout, Name};
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
-use crate::store::{Store, FileChange, Mark, ReleaseRecord, Stored};
-use crate::render::{Mount, execstart};
+use crate::render::{ReleaseMount, execstart};
+use crate::store::{FileChange, Mark, ReleaseRecord, Store, Stored};
+use crate::transaction::{Operation, Session, Subject, apply, check_ownership, observe, previous};
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
 use std::time::Duration;
@@ -44,17 +44,17 @@ struct Change {
 pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
     let name = ctx.deployed()?;
     let layout = Layout::new(&name);
-    let change = |book: &Store| {
-        let record = target(args, ctx, book, &layout)?;
+    let change = |store: &Store| {
+        let record = target(args, ctx, store, &layout)?;
         match &args.service {
-            Some(service) => pin(ctx, book, &record, service),
-            None => whole(ctx, book, &record, args.dry_run),
+            Some(service) => pin(ctx, store, &record, service),
+            None => whole(ctx, store, &record, args.dry_run),
         }
     };
     if args.dry_run {
-        let book = ctx.book(&name)?;
-        let mut change = change(&book)?;
-        with_way_back(ctx, &book, &layout, &mut change.plan, &change.operation)?;
+        let store = ctx.store(&name)?;
+        let mut change = change(&store)?;
+        with_way_back(ctx, &store, &layout, &mut change.plan, &change.operation)?;
         let text = |plan: &Plan| match plan.is_empty() {
             true => format!("{}\n", change.idle),
             false => preview::text(plan),
@@ -62,29 +62,29 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         ctx.printer.value(&change.plan, text);
         return Ok(Exit::Done);
     }
-    ctx.must_be_deployed(&name)?;
+    ctx.check_deployed(&name)?;
     let wait = Duration::from_secs(args.wait);
-    ctx.change(&name, "rolling back", wait, |work| {
-        done(ctx, work, &change(work.book)?)
+    ctx.change(&name, "rolling back", wait, |session| {
+        done(ctx, session, &change(session.store)?)
     })
 }
 
 /// Adds to a plan what a rollback after it would put back, if anything.
 pub(super) fn with_way_back(
     ctx: &Ctx,
-    book: &Store,
+    store: &Store,
     layout: &Layout,
     plan: &mut Plan,
     operation: &Operation,
 ) -> Result<()> {
-    let state = plan.state_after(book.state()?, *operation == Operation::Rollback);
-    let back = previous(&ctx.host, book, layout, &state)?;
+    let state = plan.state_after(store.state()?, *operation == Operation::Rollback);
+    let back = previous(&ctx.host, store, layout, &state)?;
     plan.back = back.map(|record| record.id);
     Ok(())
 }
 
 /// Does it, unless there is nothing to do.
-fn done(ctx: &Ctx, work: &Work<'_>, change: &Change) -> Result<Exit> {
+fn done(ctx: &Ctx, session: &Session<'_>, change: &Change) -> Result<Exit> {
     let Change {
         app,
         tree,
@@ -96,20 +96,20 @@ fn done(ctx: &Ctx, work: &Work<'_>, change: &Change) -> Result<Exit> {
         ctx.printer.say(idle);
         return Ok(Exit::Done);
     }
-    let outcome = super::deploy::guarded(|| apply(work, plan, app, tree, operation))?;
+    let outcome = super::deploy::defer_signals(|| apply(session, plan, app, tree, operation))?;
     Ok(super::deploy::ended(ctx, plan, outcome))
 }
 
 /// The whole app goes to an earlier release. Only a plan that is shown tells of its content.
-fn whole(ctx: &Ctx, book: &Store, record: &ReleaseRecord, shown: bool) -> Result<Change> {
+fn whole(ctx: &Ctx, store: &Store, record: &ReleaseRecord, shown: bool) -> Result<Change> {
     let (app, tree) = (record.app()?, record.tree()?);
-    let mut observed = observe(&ctx.host, book, &app, &tree)?;
-    strangers(&ctx.host, &app, &tree, &observed)?;
+    let mut observed = observe(&ctx.host, store, &app, &tree)?;
+    check_ownership(&ctx.host, &app, &tree, &observed)?;
     let payload = match shown {
         true => {
-            let payload = book.payload(&record.id)?;
+            let payload = store.payload(&record.id)?;
             if let (Some(live), Some(new)) = (&mut observed.live, &payload) {
-                live.payload = book.older(&live.id, new)?;
+                live.payload = store.previous_index(&live.id, new)?;
             }
             payload
         }
@@ -133,14 +133,14 @@ fn whole(ctx: &Ctx, book: &Store, record: &ReleaseRecord, shown: bool) -> Result
 /// Takes back a release that was live and gave itself away later: marks it and puts the one
 /// before it back, unless somebody has been faster.
 pub(super) fn undo(ctx: &Ctx, name: &Name, bad: &str, why: &str) -> Result<Exit> {
-    ctx.change(name, "rolling back", Duration::from_secs(600), |work| {
-        if work.book.state()?.live.as_deref() != Some(bad) {
+    ctx.change(name, "rolling back", Duration::from_secs(600), |session| {
+        if session.store.state()?.live.as_deref() != Some(bad) {
             return Ok(Exit::Done);
         }
-        work.tell("error", "failed", Subject::release(bad), why);
-        if let Some(mut record) = work.book.release(bad)? {
+        session.emit("error", "failed", Subject::release(bad), why);
+        if let Some(mut record) = session.store.release(bad)? {
             record.mark = Mark::Bad(why.lines().next().unwrap_or_default().to_owned());
-            work.book.set_release(&record)?;
+            session.store.set_release(&record)?;
         }
         let args = Args {
             release: None,
@@ -149,8 +149,8 @@ pub(super) fn undo(ctx: &Ctx, name: &Name, bad: &str, why: &str) -> Result<Exit>
             force: false,
             wait: 0,
         };
-        let record = target(&args, ctx, work.book, &Layout::new(name))?;
-        let exit = done(ctx, work, &whole(ctx, work.book, &record, false)?)?;
+        let record = target(&args, ctx, session.store, &Layout::new(name))?;
+        let exit = done(ctx, session, &whole(ctx, session.store, &record, false)?)?;
         Ok(match exit {
             Exit::Done => {
                 ctx.printer.always(&format!(
@@ -166,14 +166,14 @@ pub(super) fn undo(ctx: &Ctx, name: &Name, bad: &str, why: &str) -> Result<Exit>
 }
 
 /// One service's `05-execstart.conf` is rewritten so that it runs another release, alone.
-fn pin(ctx: &Ctx, book: &Store, record: &ReleaseRecord, name: &str) -> Result<Change> {
-    let Some(live) = book.state()?.live else {
+fn pin(ctx: &Ctx, store: &Store, record: &ReleaseRecord, name: &str) -> Result<Change> {
+    let Some(live) = store.state()?.live else {
         return refuse(
             "nothing is live, so no service can go to another release alone",
             "put all of the app back: the same command without `--service`",
         );
     };
-    let Some(current) = book.release(&live)? else {
+    let Some(current) = store.release(&live)? else {
         return refuse(
             format!("the live release {live} has no record"),
             "`sudo robotctl doctor` says what to do",
@@ -191,11 +191,11 @@ fn pin(ctx: &Ctx, book: &Store, record: &ReleaseRecord, name: &str) -> Result<Ch
     };
     let unit = app.unit(service);
     let path = format!("{UNIT_DIR}/{unit}.d/05-execstart.conf");
-    let text = execstart(&old, service, Mount::Pinned(&record.id))? + "\n";
+    let text = execstart(&old, service, ReleaseMount::Pinned(&record.id))? + "\n";
     let before = ctx.host.root.entry(&path)?;
     let after = Entry::file(text);
     let changes = before.as_ref() != Some(&after);
-    let observed = observe(&ctx.host, book, &app, &tree)?;
+    let observed = observe(&ctx.host, store, &app, &tree)?;
     let restarts = changes && service.is_daemon() && observed.active.contains(&unit);
     let file = FileChange {
         path,
@@ -240,18 +240,18 @@ fn pin(ctx: &Ctx, book: &Store, record: &ReleaseRecord, name: &str) -> Result<Ch
 }
 
 /// The named release, or the latest one before the live one that is there and not bad.
-fn target(args: &Args, ctx: &Ctx, book: &Store, layout: &Layout) -> Result<ReleaseRecord> {
-    let state = book.state()?;
+fn target(args: &Args, ctx: &Ctx, store: &Store, layout: &Layout) -> Result<ReleaseRecord> {
+    let state = store.state()?;
     let usable = |id: &str| -> Result<Option<ReleaseRecord>> {
         let there = ctx
             .host
             .root
             .meta(&layout.release(id))?
             .is_some_and(|meta| meta.is_dir);
-        Ok(if there { book.release(id)? } else { None })
+        Ok(if there { store.release(id)? } else { None })
     };
     if let Some(wanted) = &args.release {
-        let ids = book.releases()?;
+        let ids = store.releases()?;
         let matching: Vec<&String> = ids
             .iter()
             .filter(|id| *id == wanted || id.starts_with(wanted.as_str()))
@@ -279,11 +279,11 @@ fn target(args: &Args, ctx: &Ctx, book: &Store, layout: &Layout) -> Result<Relea
             );
         };
         if state.live.as_ref() != Some(id) {
-            unmarked(args.force, book, id)?;
+            check_failed(args.force, store, id)?;
         }
         return Ok(record);
     }
-    if let Some(record) = previous(&ctx.host, book, layout, &state)? {
+    if let Some(record) = previous(&ctx.host, store, layout, &state)? {
         return Ok(record);
     }
     refuse(

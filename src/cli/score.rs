@@ -2,9 +2,9 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
+use crate::app::Target;
 use crate::exposure::{Account, Change, account, accounts};
 use crate::host::{Root, read_user_file};
-use crate::app::Target;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 

@@ -2,9 +2,9 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit};
-use crate::host::release_of;
 use crate::app::{App, Name};
-use crate::store::{Store, Event, Mark};
+use crate::host::release_of;
+use crate::store::{Event, Mark, Store};
 use anyhow::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -57,19 +57,19 @@ fn ended(read: bool) -> Exit {
 }
 
 fn now(ctx: &Ctx, name: &Name) -> Result<Now> {
-    let book = ctx.book(name)?;
-    let state = book.state()?;
+    let store = ctx.store(name)?;
+    let state = store.state()?;
     let record = match &state.live {
-        Some(id) => book.release(id)?,
+        Some(id) => store.release(id)?,
         None => None,
     };
     let app = record.map(|record| record.app()).transpose()?;
     let live = state.live.clone();
-    let journal = book.journal()?.map(|journal| journal.operation);
-    let under_way = book.worker();
+    let journal = store.journal()?.map(|journal| journal.operation);
+    let under_way = store.lock_holder();
     Ok(Now {
         app: name.to_string(),
-        current: book.link()?,
+        current: store.link()?,
         interrupted: journal.filter(|_| under_way.is_none()),
         under_way,
         units: match &app {
@@ -185,11 +185,11 @@ struct Listed {
 
 pub(super) fn releases(ctx: &Ctx) -> Result<Exit> {
     let (all, read) = ctx.of_each(|name| {
-        let book: Store = ctx.book(name)?;
-        let live = book.state()?.live;
+        let store: Store = ctx.store(name)?;
+        let live = store.state()?.live;
         let mut list = Vec::new();
-        for id in book.releases()? {
-            if let Some(record) = book.release(&id)? {
+        for id in store.releases()? {
+            if let Some(record) = store.release(&id)? {
                 list.push(Listed {
                     app: name.to_string(),
                     live: live.as_deref() == Some(&id),
@@ -226,7 +226,7 @@ pub(super) fn releases(ctx: &Ctx) -> Result<Exit> {
 }
 
 pub(super) fn history(ctx: &Ctx) -> Result<Exit> {
-    let (all, read) = ctx.of_each(|name| ctx.book(name)?.history())?;
+    let (all, read) = ctx.of_each(|name| ctx.store(name)?.history())?;
     let mut all: Vec<Event> = all.into_iter().flatten().collect();
     all.sort_by(|a, b| a.ts.cmp(&b.ts));
     ctx.printer

@@ -2,10 +2,10 @@
 
 use super::Ctx;
 use super::find::{HERE, refuse};
+use crate::app::{Layout, Name};
 use crate::host::files::is_file;
 use crate::host::{is_root, read_user_file};
 use crate::manifest::{app_name, nearest};
-use crate::app::{Layout, Name};
 use crate::store::Store;
 use anyhow::{Context, Result, anyhow};
 use std::path::Path;
@@ -13,15 +13,15 @@ use std::path::Path;
 impl Ctx {
     /// The app that a command on this host means: `--app`, the manifest here, the only one.
     pub(super) fn deployed(&self) -> Result<Name> {
-        let name = self.meant()?;
+        let name = self.resolve_app()?;
         if self.app.is_some() {
-            self.must_be_known(&name)?;
+            self.check_known(&name)?;
         }
         Ok(name)
     }
 
     /// The same, of which nothing may be known any more.
-    pub(super) fn meant(&self) -> Result<Name> {
+    pub(super) fn resolve_app(&self) -> Result<Name> {
         let parse = |name: &str| Name::parse(name).map_err(|clause| anyhow!("`{name}`: {clause}"));
         if let Some(name) = &self.app {
             return parse(name).with_context(|| "reading `--app`");
@@ -93,7 +93,7 @@ impl Ctx {
     }
 
     /// Refuses an app of which nothing is known, with the one that was most likely meant.
-    pub(super) fn must_be_known(&self, name: &Name) -> Result<()> {
+    pub(super) fn check_known(&self, name: &Name) -> Result<()> {
         let known = Store::all(&self.host.root)?;
         if known.iter().any(|known| known == name.as_str()) {
             return Ok(());
@@ -109,10 +109,10 @@ impl Ctx {
     }
 
     /// The book of an app, for reading.
-    pub(super) fn book(&self, name: &Name) -> Result<Store> {
-        let book = Store::new(&self.host.root, &Layout::new(name));
-        match book.state() {
-            Ok(_) => Ok(book),
+    pub(super) fn store(&self, name: &Name) -> Result<Store> {
+        let store = Store::new(&self.host.root, &Layout::new(name));
+        match store.state() {
+            Ok(_) => Ok(store),
             Err(_) if !is_root() => refuse(
                 format!("reading what is live of `{name}` needs root"),
                 "type `sudo` before the command",

@@ -4,9 +4,9 @@
 
 mod checks;
 
-use crate::host::Host;
 use crate::app::{App, Layout};
-use crate::store::{Store, State};
+use crate::host::Host;
+use crate::store::{State, Store};
 use crate::tree::FileTree;
 use anyhow::Result;
 use serde::Serialize;
@@ -36,7 +36,7 @@ pub struct Finding {
 
 /// A check that could not look.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Blind {
+pub struct Skipped {
     /// The check's id.
     pub check: &'static str,
     /// Why.
@@ -49,20 +49,20 @@ pub struct Report {
     /// The app; none for the host alone.
     pub app: Option<String>,
     /// How many checks looked.
-    pub looked: usize,
+    pub checked: usize,
     /// What is wrong.
     pub findings: Vec<Finding>,
     /// Checks that could not look.
-    pub blind: Vec<Blind>,
+    pub skipped: Vec<Skipped>,
 }
 
 /// What a check gets to look at.
 #[derive(Debug)]
-pub struct Patient<'a> {
+pub struct CheckContext<'a> {
     /// The host.
     pub host: &'a Host,
     /// The app's records.
-    pub book: &'a Store,
+    pub store: &'a Store,
     /// Where the app lives.
     pub layout: &'a Layout,
     /// What is live.
@@ -81,7 +81,7 @@ pub struct Check {
     /// What must hold.
     pub summary: &'static str,
     /// Looks, and gives what is wrong: severity, sentence, what to type.
-    pub run: fn(&Patient<'_>) -> Result<Vec<Found>>,
+    pub run: fn(&CheckContext<'_>) -> Result<Vec<Found>>,
 }
 
 /// What a check found: severity, sentence, what to type.
@@ -157,13 +157,13 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// What is wrong with records, of which nothing else can be looked at.
-pub fn unreadable(app: &str, book: &Store) -> Result<Report> {
-    let found = checks::damaged(book)?;
+pub fn unreadable(app: &str, store: &Store) -> Result<Report> {
+    let found = checks::damaged(store)?;
     Ok(Report {
         app: Some(app.to_owned()),
-        looked: 1,
+        checked: 1,
         findings: found.into_iter().map(|it| finding("records", it)).collect(),
-        blind: Vec::new(),
+        skipped: Vec::new(),
     })
 }
 
@@ -177,19 +177,19 @@ fn finding(check: &'static str, (severity, message, hint): Found) -> Finding {
 }
 
 /// Runs every check.
-pub fn examine(patient: &Patient<'_>) -> Report {
+pub fn run_checks(context: &CheckContext<'_>) -> Report {
     let mut report = Report {
-        app: Some(patient.app.name.to_string()),
+        app: Some(context.app.name.to_string()),
         ..Report::default()
     };
     for check in CHECKS {
-        match (check.run)(patient) {
+        match (check.run)(context) {
             Ok(found) => {
-                report.looked += 1;
+                report.checked += 1;
                 let found = found.into_iter().map(|it| finding(check.id, it));
                 report.findings.extend(found);
             }
-            Err(error) => report.blind.push(Blind {
+            Err(error) => report.skipped.push(Skipped {
                 check: check.id,
                 why: format!("{error:#}"),
             }),

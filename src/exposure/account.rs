@@ -44,7 +44,7 @@ pub struct Account {
 }
 
 /// How many ways to lower the score are told.
-const WAYS: usize = 3;
+const MAX_SUGGESTIONS: usize = 3;
 
 /// The accounts of every unit of an app that runs something.
 ///
@@ -118,7 +118,7 @@ fn of_service(app: &App, service: &Service, target: Target) -> Result<Account> {
     }
     exceptions.sort_by_key(|change| std::cmp::Reverse(change.points));
     lower.sort_by_key(|change| std::cmp::Reverse(change.points));
-    lower.truncate(WAYS);
+    lower.truncate(MAX_SUGGESTIONS);
     Ok(Account {
         unit: app.unit(service),
         score: exposure.to_string(),
@@ -246,7 +246,7 @@ fn variants(app: &App, service: &Service) -> Vec<Variant> {
 
 /// What the directives of a plain unit would be worth.
 fn remedies(exposure: &Exposure) -> Vec<Change> {
-    let remedies = exposure.cheapest(WAYS);
+    let remedies = exposure.cheapest(MAX_SUGGESTIONS);
     let change = |remedy: &super::Remedy| Change {
         what: format!("with `{}=`", remedy.directive.trim_end_matches('=')),
         points: i64::from(remedy.points),
@@ -267,8 +267,8 @@ pub fn shown(tenths: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::accounts;
-    use crate::manifest::parse;
     use crate::app::{App, Target};
+    use crate::manifest::parse;
 
     #[test]
     fn costs_add_up_to_what_is_above_the_floor() {

@@ -28,7 +28,7 @@ const ADVICE: &[(&[&str], &str)] = &[
 ];
 
 /// What happened, and what the last lines of the program say about how to mend it.
-pub fn advised(what: String, lines: &[String]) -> String {
+pub fn with_advice(what: String, lines: &[String]) -> String {
     let said = |words: &[&str]| {
         let mut pairs = lines
             .iter()
@@ -43,7 +43,7 @@ pub fn advised(what: String, lines: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::advised;
+    use super::with_advice;
 
     #[test]
     fn the_program_s_words_lead_to_the_key() {
@@ -63,14 +63,14 @@ mod tests {
                 "exceptions.md",
             ),
         ] {
-            let text = advised("it ended".to_owned(), &["x".to_owned(), line.to_owned()]);
+            let text = with_advice("it ended".to_owned(), &["x".to_owned(), line.to_owned()]);
             assert!(
                 text.starts_with("it ended; ") && text.contains(key),
                 "{text}"
             );
         }
         assert_eq!(
-            advised("it ended".to_owned(), &["[Errno 13]".to_owned()]),
+            with_advice("it ended".to_owned(), &["[Errno 13]".to_owned()]),
             "it ended"
         );
     }

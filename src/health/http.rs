@@ -1,16 +1,16 @@
 //! One GET, over TCP or a unix socket: enough of HTTP/1.1 for a health check.
 
-use crate::host::{Deadline, Line};
+use crate::host::{Connection, Deadline};
 use std::fmt;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 
 /// The longest head that is read.
-const LONGEST_HEAD: usize = 64 * 1024;
+const MAX_HEAD: usize = 64 * 1024;
 /// The longest body that is read.
-const LONGEST: usize = 1024 * 1024;
-const CUT_SHORT: &str = "the answer is cut short";
+const MAX_BODY: usize = 1024 * 1024;
+const TRUNCATED: &str = "the answer is cut short";
 
 /// Where to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +26,10 @@ impl Address {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn dial(&self, deadline: Deadline) -> io::Result<Line> {
+    pub fn dial(&self, deadline: Deadline) -> io::Result<Connection> {
         match self {
-            Self::Tcp(address) => Line::tcp(*address, deadline),
-            Self::Unix(path) => Line::unix(Path::new(path), deadline),
+            Self::Tcp(address) => Connection::tcp(*address, deadline),
+            Self::Unix(path) => Connection::unix(Path::new(path), deadline),
         }
     }
 }
@@ -114,9 +114,9 @@ fn parse(bytes: &[u8], ended: bool) -> Result<Option<Answer>, String> {
     let httparse::Status::Complete(head) = response.parse(bytes).map_err(broken)? else {
         return match (ended, bytes.len()) {
             (true, 0) => Err("the connection was closed without an answer".to_owned()),
-            (true, _) => Err(CUT_SHORT.to_owned()),
-            (false, 0..LONGEST_HEAD) => Ok(None),
-            (false, _) => Err(format!("its head is longer than {LONGEST_HEAD} bytes")),
+            (true, _) => Err(TRUNCATED.to_owned()),
+            (false, 0..MAX_HEAD) => Ok(None),
+            (false, _) => Err(format!("its head is longer than {MAX_HEAD} bytes")),
         };
     };
     let header = |name: &str| {
@@ -135,9 +135,9 @@ fn parse(bytes: &[u8], ended: bool) -> Result<Option<Answer>, String> {
     };
     let Some(body) = body else {
         return match (ended, rest.len()) {
-            (true, _) => Err(CUT_SHORT.to_owned()),
-            (false, 0..LONGEST) => Ok(None),
-            (false, _) => Err(format!("its body is longer than {LONGEST} bytes")),
+            (true, _) => Err(TRUNCATED.to_owned()),
+            (false, 0..MAX_BODY) => Ok(None),
+            (false, _) => Err(format!("its body is longer than {MAX_BODY} bytes")),
         };
     };
     Ok(Some(Answer {

@@ -6,18 +6,18 @@
 
 mod advice;
 mod cause;
-mod errand;
 mod http;
+mod job_unit;
 mod probe;
 
-pub use advice::advised;
+pub use advice::with_advice;
 pub use cause::{cause, cause_text};
-pub use errand::{Errand, is_at_work, remove_units};
 pub use http::{Address, Answer, get};
+pub use job_unit::{TransientJob, is_at_work, remove_units};
 
-use crate::host::{Deadline, Host, Stopwatch, UnitState, interrupted, release_of, wait_until};
 use crate::app::{App, Check, Probe, Service, Socket};
-use errand::{command, run_job};
+use crate::host::{Deadline, Host, Stopwatch, UnitState, interrupted, release_of, wait_until};
+use job_unit::{command, run_job};
 use probe::{describe, probe};
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -25,11 +25,11 @@ use std::fmt;
 use std::time::Duration;
 
 /// How long a service must stay up without a restart when no check says otherwise.
-pub const SETTLE: Duration = Duration::from_secs(3);
+pub const DEFAULT_SETTLE: Duration = Duration::from_secs(3);
 /// Less time than this is no look at all.
-const SHORTEST: Duration = Duration::from_secs(1);
+const MIN_PROBE_TIME: Duration = Duration::from_secs(1);
 /// A broken service behind a socket lets clients hang: one look is no longer than this.
-const LOOK: Duration = Duration::from_secs(5);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// One check's or unit's verdict.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -168,7 +168,7 @@ fn unhealthy(host: &Host, unit: &str, what: String) -> Unhealthy {
     let lines = host.systemd.last_lines(unit, 8);
     Unhealthy {
         unit: unit.to_owned(),
-        what: advised(what, &lines),
+        what: with_advice(what, &lines),
         lines,
     }
 }
@@ -201,7 +201,7 @@ pub fn settle_time(services: &[&Service]) -> Duration {
         Probe::Settle(span) => Some(span.duration),
         _ => None,
     });
-    longest.max().unwrap_or(SETTLE)
+    longest.max().unwrap_or(DEFAULT_SETTLE)
 }
 
 /// Watches for a while: no unit may restart or go down meanwhile. `counts` holds units as they
@@ -253,7 +253,7 @@ pub fn still_answers(host: &Host, app: &App, service: &Service, trace: &str) -> 
     if checks.peek().is_none() {
         return Ok(());
     }
-    let who = Who::of(host, app, service);
+    let who = CheckedService::of(host, app, service);
     for check in checks {
         look(host, &who, check, trace).map_err(|what| {
             let check = wanted(&describe(service, &check.probe));
@@ -264,13 +264,13 @@ pub fn still_answers(host: &Host, app: &App, service: &Service, trace: &str) -> 
 }
 
 /// A service that is looked at, and how it was at first.
-struct Who<'a> {
+struct CheckedService<'a> {
     service: &'a Service,
     unit: String,
     first: UnitState,
 }
 
-impl<'a> Who<'a> {
+impl<'a> CheckedService<'a> {
     fn of(host: &Host, app: &App, service: &'a Service) -> Self {
         let unit = app.unit(service);
         Self {
@@ -298,12 +298,12 @@ impl<'a> Who<'a> {
 
 /// Looks until what is looked at passes or the check's time is over, or the service has ended. No
 /// look goes on after that, whatever is looked at.
-fn look(host: &Host, who: &Who<'_>, check: &Check, trace: &str) -> Result<(), String> {
+fn look(host: &Host, who: &CheckedService<'_>, check: &Check, trace: &str) -> Result<(), String> {
     let within = check.within.duration;
     let over = Deadline::after(within);
     let mut gone = None;
     let seen = wait_until(within, || {
-        let patience = over.left().clamp(SHORTEST, LOOK);
+        let patience = over.left().clamp(MIN_PROBE_TIME, PROBE_TIMEOUT);
         let end = Deadline::after(patience);
         let seen = probe(host, who.service, &check.probe, trace, end);
         gone = seen.as_ref().err().and_then(|_| who.gone(host));
@@ -327,7 +327,7 @@ fn look(host: &Host, who: &Who<'_>, check: &Check, trace: &str) -> Result<(), St
 pub fn check_service(host: &Host, app: &App, service: &Service, trace: &str) -> Vec<Verdict> {
     let unit = app.unit(service);
     let who = OnceCell::new();
-    let who = || who.get_or_init(|| Who::of(host, app, service));
+    let who = || who.get_or_init(|| CheckedService::of(host, app, service));
     let verdict = |check: &Check| {
         let start = Stopwatch::start();
         let result = match &check.probe {

@@ -1,8 +1,8 @@
 //! One check: looked at once.
 
 use super::http::{Address, Answer, get};
-use crate::host::{Deadline, Host, Line};
 use crate::app::{Listen, Probe, Service};
+use crate::host::{Connection, Deadline, Host};
 use std::io::{self, ErrorKind};
 
 /// A check in words.
@@ -56,8 +56,10 @@ pub(super) fn probe(
             let answer = get(&address, path.as_str(), trace, deadline)?;
             judge(probe, &answer)
         }
-        Probe::Tcp(address) => Line::tcp(*address, deadline).map(drop).map_err(refused),
-        Probe::Unix(path) => Line::unix(&host.root.path(path.as_str()), deadline)
+        Probe::Tcp(address) => Connection::tcp(*address, deadline)
+            .map(drop)
+            .map_err(refused),
+        Probe::Unix(path) => Connection::unix(&host.root.path(path.as_str()), deadline)
             .map(drop)
             .map_err(refused),
         // These take their own time.

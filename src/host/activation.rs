@@ -27,17 +27,17 @@ impl Listener {
         }
     }
 
-    fn accept(&self) -> std::io::Result<Peer> {
+    fn accept(&self) -> std::io::Result<Stream> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept()?;
                 stream.set_nonblocking(false)?;
-                Ok(Peer::Tcp(stream))
+                Ok(Stream::Tcp(stream))
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept()?;
                 stream.set_nonblocking(false)?;
-                Ok(Peer::Unix(stream))
+                Ok(Stream::Unix(stream))
             }
         }
     }
@@ -45,14 +45,14 @@ impl Listener {
 
 /// One connection.
 #[derive(Debug)]
-pub enum Peer {
+pub enum Stream {
     /// Over TCP.
     Tcp(TcpStream),
     /// Over a unix socket.
     Unix(UnixStream),
 }
 
-impl Peer {
+impl Stream {
     /// How long one read or write may take.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Peer {
     }
 }
 
-impl Read for Peer {
+impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
@@ -89,7 +89,7 @@ impl Read for Peer {
     }
 }
 
-impl Write for Peer {
+impl Write for Stream {
     fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(buffer),
@@ -104,14 +104,14 @@ impl Write for Peer {
 
 /// The sockets of this process, and the signals that end it.
 #[derive(Debug)]
-pub struct Inherited {
+pub struct ActivatedSockets {
     listeners: Vec<Listener>,
     signals: SignalFd,
 }
 
-impl Inherited {
+impl ActivatedSockets {
     /// Takes the sockets over; `None` when there are none. SIGTERM and SIGINT are from now on
-    /// told by [`Inherited::accept`]: call this before the first thread is made, since each
+    /// told by [`ActivatedSockets::accept`]: call this before the first thread is made, since each
     /// thread takes the mask of the one that made it.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ impl Inherited {
     ///
     /// # Errors
     /// The operating system's, when waiting itself fails.
-    pub fn accept(&self) -> Result<Option<Peer>> {
+    pub fn accept(&self) -> Result<Option<Stream>> {
         loop {
             let mut watched = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
             let sockets = self.listeners.iter();

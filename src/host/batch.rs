@@ -1,8 +1,8 @@
 //! Files and links that are replaced in one step; several of them, durable together.
 
-use super::leftovers::beside;
+use super::parallel::par_map;
 use super::root::absent;
-use super::threads::each;
+use super::temp::temp_path;
 use super::{Flush, Root};
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result};
@@ -130,7 +130,7 @@ impl<'a> Batch<'a> {
         let sync = |(file, doing): &(File, String), (): &mut ()| {
             file.sync_all().with_context(|| doing.clone())
         };
-        each(&unsynced, || (), sync).map(drop)
+        par_map(&unsynced, || (), sync).map(drop)
     }
 
     /// Makes all of it durable, and names what is prepared: its content is on the disk before.
@@ -177,7 +177,7 @@ impl PreparedFile {
     /// the way.
     fn new(real: PathBuf) -> Self {
         Self {
-            temporary: beside(&real),
+            temporary: temp_path(&real),
             real,
             unsynced: None,
             is_named: false,

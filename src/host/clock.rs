@@ -4,7 +4,7 @@ use super::signals::interrupted;
 use std::time::{Duration, Instant};
 
 /// A year: longer than anything here waits.
-const ENDLESS: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const FAR_FUTURE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// A point in time by which something must have ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,7 +13,7 @@ pub struct Deadline(Instant);
 impl Deadline {
     /// In a while from now.
     pub fn after(time: Duration) -> Self {
-        Self(Instant::now() + time.min(ENDLESS))
+        Self(Instant::now() + time.min(FAR_FUTURE))
     }
 
     /// How long it is until then; zero once it is over.

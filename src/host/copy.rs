@@ -4,7 +4,7 @@
 //! (openat2(2)); the trees that are written to are nobody else's.
 
 use super::files::open_beneath;
-use super::walk::Stamp;
+use super::walk::FileStat;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, linkat, statat};
 use std::fs::{File, Permissions};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// How a placed file is known again: a change of its content, or another file in its place,
 /// shows here. (Its ctime changes with every further name.)
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Placed {
+pub struct InstalledStat {
     /// Inode.
     pub ino: u64,
     /// Last change of the content, in nanoseconds since 1970.
@@ -127,11 +127,11 @@ impl Dir {
     pub fn copy(
         &self,
         wanted: &Wanted<'_>,
-        stamp: &Stamp,
+        stamp: &FileStat,
         to: &Self,
         buffer: &mut [u8],
-    ) -> Result<(Content, Placed)> {
-        let mut copy = || -> std::io::Result<Option<(Content, Placed)>> {
+    ) -> Result<(Content, InstalledStat)> {
+        let mut copy = || -> std::io::Result<Option<(Content, InstalledStat)>> {
             let source = self.read(wanted.path)?;
             let target = to.create(wanted.path, wanted.mode)?;
             let (hash, len) = if to.clone_from(&target, &source) {
@@ -141,7 +141,7 @@ impl Dir {
             };
             let after = fstat(&source)?;
             let grown = u64::try_from(after.st_size) != Ok(len);
-            if grown || len != wanted.len || Stamp::of(&after) != *stamp {
+            if grown || len != wanted.len || FileStat::of(&after) != *stamp {
                 return Ok(None);
             }
             Ok(Some((hash, placed(&target, wanted.mode)?)))
@@ -166,7 +166,7 @@ impl Dir {
         path: &str,
         mode: u32,
         buffer: &mut [u8],
-    ) -> Result<(Content, u64, Placed)> {
+    ) -> Result<(Content, u64, InstalledStat)> {
         let write = || -> std::io::Result<_> {
             let target = self.create(path, mode)?;
             let (hash, len) = digest(from, Some(&target), u64::MAX, buffer)?;
@@ -177,13 +177,13 @@ impl Dir {
 
     /// Gives a file another name, at the same path below `to`; false when it is not what it was
     /// when it was placed, or when the file system refuses, so that the caller copies.
-    pub fn link(&self, wanted: &Wanted<'_>, placed: &Placed, to: &Self) -> bool {
+    pub fn link(&self, wanted: &Wanted<'_>, placed: &InstalledStat, to: &Self) -> bool {
         let Ok(stat) = statat(&self.file, wanted.path, AtFlags::SYMLINK_NOFOLLOW) else {
             return false;
         };
-        let there = Placed {
+        let there = InstalledStat {
             ino: stat.st_ino,
-            mtime: Stamp::of(&stat).mtime,
+            mtime: FileStat::of(&stat).mtime,
         };
         FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile
             && there == *placed
@@ -222,14 +222,14 @@ impl Dir {
 }
 
 /// The facts of a file just written, with exactly `mode`: umask(2) and default ACLs take bits off.
-fn placed(file: &File, mode: u32) -> std::io::Result<Placed> {
+fn placed(file: &File, mode: u32) -> std::io::Result<InstalledStat> {
     let stat = fstat(file)?;
     if stat.st_mode & 0o7777 != mode {
         file.set_permissions(Permissions::from_mode(mode))?;
     }
-    Ok(Placed {
+    Ok(InstalledStat {
         ino: stat.st_ino,
-        mtime: Stamp::of(&stat).mtime,
+        mtime: FileStat::of(&stat).mtime,
     })
 }
 
@@ -259,8 +259,8 @@ fn digest(
 
 #[cfg(test)]
 mod tests {
-    use super::{Dir, Placed, Wanted};
-    use crate::host::walk::Stamp;
+    use super::{Dir, InstalledStat, Wanted};
+    use crate::host::walk::FileStat;
     use anyhow::Result;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
     use std::path::Path;
@@ -271,8 +271,8 @@ mod tests {
         len: 3,
     };
 
-    fn stamp(path: &Path) -> Result<Stamp> {
-        Ok(Stamp::of(&rustix::fs::lstat(path)?))
+    fn stamp(path: &Path) -> Result<FileStat> {
+        Ok(FileStat::of(&rustix::fs::lstat(path)?))
     }
 
     fn pair(content: &str) -> Result<(tempfile::TempDir, Dir, Dir)> {
@@ -343,7 +343,7 @@ mod tests {
         let (dir, a, b) = pair("xyz")?;
         let file = dir.path().join("a/f");
         let is = stamp(&file)?;
-        let placed = Placed {
+        let placed = InstalledStat {
             ino: is.ino,
             mtime: is.mtime,
         };
@@ -353,11 +353,11 @@ mod tests {
             mode: 0o755,
             ..WANTED
         };
-        let other_file = Placed {
+        let other_file = InstalledStat {
             ino: is.ino + 1,
             ..placed
         };
-        let changed = Placed {
+        let changed = InstalledStat {
             mtime: is.mtime - 1,
             ..placed
         };

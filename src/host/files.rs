@@ -135,7 +135,7 @@ pub fn own_inodes(dir: &Path) -> impl Iterator<Item = (u64, u64)> {
 
 /// What lies at a path, the path, and a link's text or a file's permissions.
 #[derive(Debug)]
-pub enum Below {
+pub enum WalkEntry {
     /// A directory.
     Dir(PathBuf),
     /// A regular file, with its permission bits.
@@ -147,7 +147,7 @@ pub enum Below {
 }
 
 /// Everything at and below a path; links are not followed.
-pub fn below(dir: &Path) -> impl Iterator<Item = Result<Below>> {
+pub fn below(dir: &Path) -> impl Iterator<Item = Result<WalkEntry>> {
     walkdir::WalkDir::new(dir).into_iter().map(|entry| {
         let entry = entry.context("listing a directory")?;
         let kind = entry.file_type();
@@ -155,14 +155,14 @@ pub fn below(dir: &Path) -> impl Iterator<Item = Result<Below>> {
         let context = || format!("looking at `{}`", path.display());
         Ok(if kind.is_symlink() {
             let target = fs::read_link(&path).with_context(context)?;
-            Below::Link(path, target)
+            WalkEntry::Link(path, target)
         } else if kind.is_dir() {
-            Below::Dir(path)
+            WalkEntry::Dir(path)
         } else if kind.is_file() {
             let mode = entry.metadata().with_context(context)?.permissions().mode();
-            Below::File(path, mode)
+            WalkEntry::File(path, mode)
         } else {
-            Below::Special(path)
+            WalkEntry::Special(path)
         })
     })
 }
@@ -182,7 +182,7 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
 /// # Errors
 /// The operating system's, with the path.
 pub fn renew(path: &Path, mode: u32) -> Result<()> {
-    let copy = super::leftovers::beside(path);
+    let copy = super::temp::temp_path(path);
     let renew = || -> std::io::Result<()> {
         fs::copy(path, &copy)?;
         fs::set_permissions(&copy, Permissions::from_mode(mode))?;

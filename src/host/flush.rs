@@ -3,7 +3,7 @@
 //! A disk that waits until the last file is copied has nothing to do meanwhile, and the copying
 //! nothing to do afterwards.
 
-use super::threads::processors;
+use super::parallel::processors;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -13,7 +13,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 /// Bytes after which what is there is written.
-const STRIDE: u64 = 2 * 1024 * 1024;
+const SYNC_BYTES: u64 = 2 * 1024 * 1024;
 
 /// Writes the file system that holds a tree to the disk. It is opened before the first file is
 /// made: what cannot be written then shows here, whoever else hears of it first (syncfs(2)).
@@ -59,13 +59,13 @@ impl Flush {
     /// Makes known that something was written, and how many bytes the disk takes for it.
     pub fn wrote(&self, bytes: u64) {
         let before = self.written.fetch_add(bytes, Ordering::Relaxed);
-        if before / STRIDE != (before + bytes) / STRIDE {
-            self.hurry();
+        if before / SYNC_BYTES != (before + bytes) / SYNC_BYTES {
+            self.request_sync();
         }
     }
 
     /// Begins to write what is there now.
-    pub fn hurry(&self) {
+    pub fn request_sync(&self) {
         if let Some(early) = &self.early {
             // When it is woken already, or has failed, there is nothing to add.
             let _ = early.wake.try_send(());
@@ -118,7 +118,7 @@ fn sync(dir: &File) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Flush, STRIDE};
+    use super::{Flush, SYNC_BYTES};
     use anyhow::Result;
 
     #[test]
@@ -127,8 +127,8 @@ mod tests {
         for count in [0, 1, 3] {
             let mut flush = Flush::begin(dir.path())?;
             std::fs::write(dir.path().join("f"), "x")?;
-            (0..count).for_each(|_| flush.wrote(STRIDE));
-            flush.hurry();
+            (0..count).for_each(|_| flush.wrote(SYNC_BYTES));
+            flush.request_sync();
             flush.end()?;
             flush.end()?;
         }

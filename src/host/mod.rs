@@ -8,19 +8,20 @@
     reason = "this module is the door that the lint sends everybody to"
 )]
 
+mod acceptors;
 mod activation;
 mod batch;
+mod cgroup;
 mod clock;
+mod connect;
 pub mod copy;
-mod dial;
 mod disk;
 pub mod files;
 mod flush;
-mod group;
 pub mod journald;
-mod leftovers;
 mod lock;
 mod network;
+mod parallel;
 mod process;
 mod relay;
 mod resolve;
@@ -28,34 +29,33 @@ mod root;
 mod runner;
 mod signals;
 mod systemd;
-mod threads;
+mod temp;
 mod tmpfiles;
 mod unit_state;
 mod users;
-mod waiting;
 mod walk;
 
-pub use activation::{Inherited, Peer, notify_ready, notify_stopping};
+pub use acceptors::acceptors;
+pub use activation::{ActivatedSockets, Stream, notify_ready, notify_stopping};
 pub use batch::Batch;
+pub use cgroup::{members, memory_available, memory_of};
 pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};
-pub use dial::{Line, is_taken};
+pub use connect::{Connection, is_taken};
 pub use flush::Flush;
-pub use group::{members, memory_available, memory_of};
-pub use leftovers::temporary_for;
 pub use lock::{Holder, Lock, LockError};
 pub use network::{free_port, in_network_of};
+pub(crate) use parallel::{join, par_map, par_run};
 pub use process::{Process, has_ended, is_hidden, is_running, pid, processes, release_of};
 pub use relay::relay;
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};
-pub use signals::{Held, heeding_signals, hold_signals, interrupted};
+pub use signals::{SignalGuard, hold_signals, interrupted, interruptible};
 pub use systemd::Systemd;
-pub(crate) use threads::{both, each, on_every_processor};
-pub use tmpfiles::Unlike;
+pub use temp::temp_target;
+pub use tmpfiles::Mismatch;
 pub use unit_state::UnitState;
 pub use users::User;
-pub use waiting::waiting;
-pub use walk::{Found, Stamp, walk};
+pub use walk::{FileStat, WalkedEntry, walk};
 
 use anyhow::Result;
 use std::path::{Path, PathBuf};

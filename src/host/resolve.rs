@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
 /// As many links as the kernel follows in one path (path_resolution(7)).
-const LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// The real path of `path` in the tree at `base`; a link in its last place is followed or not.
 pub(super) fn resolve(base: &Path, path: &Path, last: bool) -> PathBuf {
@@ -33,7 +33,7 @@ pub(super) fn resolve(base: &Path, path: &Path, last: bool) -> PathBuf {
             continue;
         };
         links += 1;
-        if links > LINKS {
+        if links > MAX_LINKS {
             // A path that nothing can be at: following the loop would lead out of the tree.
             return Path::new("/dev/null/too many links")
                 .join(path.strip_prefix("/").unwrap_or(path));

@@ -10,7 +10,7 @@ use std::process::{Child, Command as Process, Stdio};
 use std::time::Duration;
 
 /// How often a wait for a program looks whether anybody still wants it.
-const TICK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A command to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl Command {
                 child.wait().ok();
                 return Ok(None);
             }
-            let left = PollTimeout::try_from(deadline.left().min(TICK));
+            let left = PollTimeout::try_from(deadline.left().min(POLL_INTERVAL));
             let mut watched = [PollFd::new(stderr.as_fd(), PollFlags::POLLIN)];
             let ready = poll(&mut watched, left.unwrap_or(PollTimeout::ZERO));
             let mut buffer = [0; 4096];

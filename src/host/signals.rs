@@ -39,17 +39,17 @@ fn signals() -> &'static Signals {
 /// While this lives, a lost terminal, Ctrl-C and a polite kill end nothing by themselves.
 #[derive(Debug)]
 #[must_use = "the next signal ends the process once it is dropped"]
-pub struct Held(());
+pub struct SignalGuard(());
 
 /// Holds back SIGHUP, SIGINT and SIGTERM. A kill that cannot wait is what the journal is for.
-pub fn hold_signals() -> Held {
+pub fn hold_signals() -> SignalGuard {
     let signals = signals();
     signals.came.store(false, Ordering::SeqCst);
     signals.free.store(false, Ordering::SeqCst);
-    Held(())
+    SignalGuard(())
 }
 
-impl Drop for Held {
+impl Drop for SignalGuard {
     fn drop(&mut self) {
         signals().free.store(true, Ordering::SeqCst);
     }
@@ -57,7 +57,7 @@ impl Drop for Held {
 
 /// While `then` runs, a signal that is held back ends the wait that is under way, and all that
 /// follow.
-pub fn heeding_signals<T>(then: impl FnOnce() -> T) -> T {
+pub fn interruptible<T>(then: impl FnOnce() -> T) -> T {
     HEEDED.store(true, Ordering::SeqCst);
     let out = then();
     HEEDED.store(false, Ordering::SeqCst);

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// How many seconds a unit that was given up is waited for.
-const STOPS: &str = "10";
+const STOP_TIMEOUT: &str = "10";
 
 /// How many seconds the systemd journal may take to answer.
 const WORDS: &str = "5";
@@ -68,7 +68,7 @@ impl Systemd {
     ///
     /// # Errors
     /// As [`Command::run`].
-    pub fn acquaint(&self, units: &[String], files: &[&str]) -> Result<()> {
+    pub fn reload_if_needed(&self, units: &[String], files: &[&str]) -> Result<()> {
         let states = self.show(units)?;
         let stale = |state: &UnitState| state.get("NeedDaemonReload") == "yes";
         let read = |path: &&str| states.iter().any(|state| state.is_made_of(path));
@@ -100,7 +100,7 @@ impl Systemd {
             return start.judged(output).map(|_| true);
         }
         // One that does not end when it is told to is not waited for.
-        let stop = ["timeout", STOPS, "systemctl", "stop", "--", unit];
+        let stop = ["timeout", STOP_TIMEOUT, "systemctl", "stop", "--", unit];
         Command::new(stop).output().map(|_| false)
     }
 
@@ -153,7 +153,7 @@ impl Systemd {
     ///
     /// # Errors
     /// As [`Command::run`], when one of them is not down as far as anybody can tell.
-    pub fn bring_down(&self, units: &[String]) -> Result<()> {
+    pub fn stop_and_confirm(&self, units: &[String]) -> Result<()> {
         self.stop(units).or_else(|error| match self.show(units) {
             Ok(states) if states.iter().all(UnitState::is_down) => Ok(()),
             _ => Err(error),

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 
 /// How a path is not as its line says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unlike {
+pub enum Mismatch {
     /// Nothing is there.
     Missing,
     /// A directory where a file should be, or the other way about.
@@ -29,7 +29,7 @@ impl Root {
     ///
     /// # Errors
     /// When that cannot be seen, or the file is damaged.
-    pub fn unlike_tmpfiles(&self, text: &str) -> Result<Vec<(String, Unlike)>> {
+    pub fn unlike_tmpfiles(&self, text: &str) -> Result<Vec<(String, Mismatch)>> {
         let mut out = Vec::new();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let words: Vec<&str> = line.split_whitespace().collect();
@@ -38,17 +38,17 @@ impl Root {
             };
             let mut unlike = |how| out.push(((*path).to_owned(), how));
             let Some(meta) = self.meta(path)? else {
-                unlike(Unlike::Missing);
+                unlike(Mismatch::Missing);
                 continue;
             };
             if meta.is_symlink || meta.is_dir != (*kind == "d") {
-                unlike(Unlike::Kind);
+                unlike(Mismatch::Kind);
                 continue;
             }
             let wanted = u32::from_str_radix(mode, 8).context("reading tmpfiles.d")?;
             if meta.mode != wanted {
                 let is = meta.mode;
-                unlike(Unlike::Mode { is, wanted });
+                unlike(Mismatch::Mode { is, wanted });
             }
             let uid = match *user {
                 // A tree need not have a user database to have a root.
@@ -56,8 +56,8 @@ impl Root {
                 user => self.user(user)?.map(|user| user.uid),
             };
             match uid {
-                None => unlike(Unlike::NoUser((*user).to_owned())),
-                Some(uid) if uid != meta.uid => unlike(Unlike::Owner((*user).to_owned())),
+                None => unlike(Mismatch::NoUser((*user).to_owned())),
+                Some(uid) if uid != meta.uid => unlike(Mismatch::Owner((*user).to_owned())),
                 Some(_) => {}
             }
         }
@@ -67,7 +67,7 @@ impl Root {
 
 #[cfg(test)]
 mod tests {
-    use super::{Root, Unlike};
+    use super::{Mismatch, Root};
     use std::fs::{create_dir_all, set_permissions, write};
     use std::os::unix::fs::PermissionsExt;
 
@@ -87,8 +87,8 @@ mod tests {
         let one = |path: &str, how| vec![(path.to_owned(), how)];
         let uid = std::os::unix::fs::MetadataExt::uid(&dir.path().metadata().unwrap());
         let (is, wanted) = (0o755, 0o750);
-        let mine = |how: Vec<(String, Unlike)>| -> Vec<(String, Unlike)> {
-            let owner = Unlike::Owner("root".to_owned());
+        let mine = |how: Vec<(String, Mismatch)>| -> Vec<(String, Mismatch)> {
+            let owner = Mismatch::Owner("root".to_owned());
             how.into_iter()
                 .filter(|(_, how)| uid == 0 || *how != owner)
                 .collect()
@@ -96,23 +96,23 @@ mod tests {
         assert_eq!(mine(seen("# d /x\nd /opt 0755 root root -\n")), []);
         assert_eq!(
             mine(seen("d /opt 0750 root root -")),
-            one("/opt", Unlike::Mode { is, wanted })
+            one("/opt", Mismatch::Mode { is, wanted })
         );
         assert_eq!(
             seen("d /run/shop 0750 root root -"),
-            one("/run/shop", Unlike::Missing)
+            one("/run/shop", Mismatch::Missing)
         );
         assert_eq!(
             seen("f /etc/env 0600 root root -"),
-            one("/etc/env", Unlike::Kind)
+            one("/etc/env", Mismatch::Kind)
         );
         assert_eq!(
             seen("d /opt 0755 shop shop -"),
-            one("/opt", Unlike::Owner("shop".to_owned()))
+            one("/opt", Mismatch::Owner("shop".to_owned()))
         );
         assert_eq!(
             seen("d /opt 0755 nobody-here x -"),
-            one("/opt", Unlike::NoUser("nobody-here".to_owned()))
+            one("/opt", Mismatch::NoUser("nobody-here".to_owned()))
         );
     }
 }

@@ -1,7 +1,7 @@
 //! Walking a directory of the user's, on every processor, without following a link.
 
 use super::files::open_beneath;
-use super::on_every_processor;
+use super::par_run;
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, FileType, OFlags, RawDir, Stat, readlinkat, statat};
 use std::ffi::{CStr, OsStr, OsString};
@@ -14,7 +14,7 @@ use std::sync::{Condvar, Mutex};
 
 /// What changes whenever a file's content may have changed (as git's index has it).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Stamp {
+pub struct FileStat {
     /// Device.
     pub dev: u64,
     /// Inode.
@@ -25,7 +25,7 @@ pub struct Stamp {
     pub ctime: i64,
 }
 
-impl Stamp {
+impl FileStat {
     pub(super) fn of(stat: &Stat) -> Self {
         let nanoseconds = |seconds: i64, rest: u64| {
             let rest = i64::try_from(rest).unwrap_or_default();
@@ -42,7 +42,7 @@ impl Stamp {
 
 /// What lies at a path.
 #[derive(Debug)]
-pub enum Found {
+pub enum WalkedEntry {
     /// A directory.
     Dir,
     /// A regular file.
@@ -52,7 +52,7 @@ pub enum Found {
         /// Bytes.
         len: u64,
         /// Its state.
-        stamp: Stamp,
+        stamp: FileStat,
     },
     /// A symbolic link, with its text, whatever bytes that is.
     Link(PathBuf),
@@ -76,7 +76,7 @@ struct Queue {
 pub fn walk<T: Default + Send>(
     dir: &Path,
     keep: impl Fn(&Path, bool) -> bool + Sync,
-    make: impl Fn(&Path, Found) -> Result<T> + Sync,
+    make: impl Fn(&Path, WalkedEntry) -> Result<T> + Sync,
     path: impl Fn(&T) -> &str,
 ) -> Result<Vec<T>> {
     let root = File::open(dir).with_context(|| format!("reading `{}`", dir.display()))?;
@@ -87,15 +87,15 @@ pub fn walk<T: Default + Send>(
     });
     let changed = Condvar::new();
     let found = Mutex::new(Vec::new());
-    on_every_processor(|| {
+    par_run(|| {
         let (mut own, mut runs, mut below) = (Vec::new(), Vec::new(), Vec::new());
         let mut scratch = Scratch::new();
         let mut done = None;
         while let Some(next) = next(&queue, &changed, &mut below, done.take()) {
             let begin = own.len();
             let mut refused = None;
-            let mut each = |path: &Path, found: Found| -> Result<()> {
-                if matches!(found, Found::Dir) {
+            let mut par_map = |path: &Path, found: WalkedEntry| -> Result<()> {
+                if matches!(found, WalkedEntry::Dir) {
                     below.push(path.to_owned());
                 }
                 match make(path, found) {
@@ -107,7 +107,7 @@ pub fn walk<T: Default + Send>(
                 }
                 Ok(())
             };
-            let listed = list(&root, &next, &mut scratch, &keep, &mut each)
+            let listed = list(&root, &next, &mut scratch, &keep, &mut par_map)
                 .with_context(|| format!("reading `{}`", dir.join(&next).display()));
             let mut from = begin;
             for cut in scratch.cuts().into_iter().map(|cut| begin + cut) {
@@ -259,13 +259,13 @@ fn next(
     }
 }
 
-/// Calls `each` for what a directory holds, in the order of the names.
+/// Calls `par_map` for what a directory holds, in the order of the names.
 fn list(
     root: &File,
     relative: &Path,
     scratch: &mut Scratch,
     keep: &impl Fn(&Path, bool) -> bool,
-    each: &mut impl FnMut(&Path, Found) -> Result<()>,
+    par_map: &mut impl FnMut(&Path, WalkedEntry) -> Result<()>,
 ) -> Result<()> {
     let dir = match relative.as_os_str().is_empty() {
         true => root.try_clone()?,
@@ -276,10 +276,10 @@ fn list(
     for (name, kind) in scratch.entries() {
         let path = path.with(name);
         let found = match kind {
-            FileType::Directory => Found::Dir,
+            FileType::Directory => WalkedEntry::Dir,
             FileType::Symlink => {
                 let target = readlinkat(&dir, name, Vec::new())?;
-                Found::Link(OsString::from_vec(target.into_bytes()).into())
+                WalkedEntry::Link(OsString::from_vec(target.into_bytes()).into())
             }
             FileType::RegularFile => {
                 let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -290,16 +290,16 @@ fn list(
                         path.display()
                     );
                 }
-                Found::File {
+                WalkedEntry::File {
                     mode: stat.st_mode & 0o7777,
                     len: u64::try_from(stat.st_size).unwrap_or_default(),
-                    stamp: Stamp::of(&stat),
+                    stamp: FileStat::of(&stat),
                 }
             }
-            FileType::Fifo | FileType::Socket => Found::Pipe,
-            _ => Found::Device,
+            FileType::Fifo | FileType::Socket => WalkedEntry::Pipe,
+            _ => WalkedEntry::Device,
         };
-        each(path, found)?;
+        par_map(path, found)?;
     }
     Ok(())
 }
@@ -329,18 +329,18 @@ impl Growing {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, walk};
+    use super::{WalkedEntry, walk};
     use anyhow::Result;
     use std::path::Path;
 
     fn names(dir: &Path) -> Result<Vec<String>> {
         let keep = |path: &Path, is_dir: bool| !(is_dir && path.ends_with("skip"));
-        let make = |path: &Path, found: Found| {
+        let make = |path: &Path, found: WalkedEntry| {
             let kind = match found {
-                Found::Dir => "d".to_owned(),
-                Found::File { len, .. } => len.to_string(),
-                Found::Link(target) => format!("-> {}", target.display()),
-                Found::Pipe | Found::Device => anyhow::bail!("special"),
+                WalkedEntry::Dir => "d".to_owned(),
+                WalkedEntry::File { len, .. } => len.to_string(),
+                WalkedEntry::Link(target) => format!("-> {}", target.display()),
+                WalkedEntry::Pipe | WalkedEntry::Device => anyhow::bail!("special"),
             };
             Ok(format!("{} {kind}", path.display()))
         };
@@ -376,7 +376,7 @@ mod tests {
                 let _ = std::fs::write(below.join(name), "");
             }
         }
-        let make = |path: &Path, _: Found| Ok(path.display().to_string());
+        let make = |path: &Path, _: WalkedEntry| Ok(path.display().to_string());
         let paths = walk(dir.path(), |_, _| true, make, |path: &String| path)?;
         assert!(paths.is_sorted(), "{paths:#?}");
         assert!(paths.len() > 70, "{}", paths.len());

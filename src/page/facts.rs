@@ -4,8 +4,8 @@
 //! as unknown.
 
 use super::status::{App, Diagnosis, Status, judge};
-use crate::host::{Host, Root, Stopwatch, UnitState, now};
 use crate::app::{Layout, Name};
+use crate::host::{Host, Root, Stopwatch, UnitState, now};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// How long unit states are served again before systemd is asked anew, so that load on the page
 /// is no load on the host.
-const FRESH: Duration = Duration::from_secs(2);
+const CACHE_TIME: Duration = Duration::from_secs(2);
 /// What a row needs.
 const PROPERTIES: &str = "Id,Description,LoadState,ActiveState,SubState,Result,MainPID,\
 ExecMainStartTimestamp,ExecMainExitTimestamp,ActiveEnterTimestamp,NextElapseUSecRealtime";
@@ -114,7 +114,7 @@ impl<'a> Facts<'a> {
     fn units(&self, apps: &[Deployed]) -> Arc<Units> {
         let mut cached = self.units.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, units)) = cached.as_ref()
-            && at.elapsed() < FRESH
+            && at.elapsed() < CACHE_TIME
         {
             return Arc::clone(units);
         }

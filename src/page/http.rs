@@ -4,11 +4,11 @@ use serde::Serialize;
 use std::io::{ErrorKind, Read, Write};
 
 /// Longest request line with headers.
-const LONGEST: usize = 8 * 1024;
+const MAX_REQUEST: usize = 8 * 1024;
 /// Most headers.
-const HEADERS: usize = 64;
+const MAX_HEADERS: usize = 64;
 /// How many reads of a body are thrown away; each may take a while.
-const DISCARDED: usize = 16;
+const MAX_DISCARDED: usize = 16;
 
 /// A request that can be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) enum Problem {
     Method,
     /// It did not arrive in time.
     Slow,
-    /// More than [`LONGEST`] or [`HEADERS`].
+    /// More than [`MAX_REQUEST`] or [`MAX_HEADERS`].
     Large,
     /// A page could not be made.
     Broken,
@@ -115,7 +115,7 @@ pub(super) fn read<R: Read>(
         if let Some(request) = parse(&bytes)? {
             return Ok(request);
         }
-        if bytes.len() > LONGEST {
+        if bytes.len() > MAX_REQUEST {
             return Err(Problem::Large);
         }
     }
@@ -123,7 +123,7 @@ pub(super) fn read<R: Read>(
 
 /// `None` while the head is not whole yet.
 fn parse(bytes: &[u8]) -> Result<Option<Request>, Problem> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     match request.parse(bytes) {
         Ok(httparse::Status::Complete(_)) => {}
@@ -191,7 +191,7 @@ pub(super) fn write(
 /// Reads what is left until the other side has finished, or has sent too much, or is too slow.
 pub(super) fn discard(from: &mut impl Read) {
     let mut part = [0; 4096];
-    for _ in 0..DISCARDED {
+    for _ in 0..MAX_DISCARDED {
         if !from.read(&mut part).is_ok_and(|count| count > 0) {
             return;
         }

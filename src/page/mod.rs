@@ -11,7 +11,7 @@ mod status;
 
 pub use facts::Places;
 
-use crate::host::{self, Deadline, Host, Inherited, Peer};
+use crate::host::{self, ActivatedSockets, Deadline, Host, Stream};
 use anyhow::{Context, Result, anyhow};
 use askama::Template as _;
 use facts::Facts;
@@ -24,11 +24,11 @@ use std::time::Duration;
 /// Threads that answer.
 const WORKERS: usize = 16;
 /// Connections that wait for one of them; more wait in the kernel.
-const WAITING: usize = 16;
+const MAX_QUEUED: usize = 16;
 /// How long a request may take to arrive: one who sends it in drops holds no thread for longer.
-const ARRIVES: Duration = Duration::from_secs(1);
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long an answer may take to leave.
-const PATIENCE: Duration = Duration::from_secs(5);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves until SIGTERM; requests in hand are answered first.
 ///
@@ -38,17 +38,17 @@ pub fn serve(host: &Host, version_file: &Path, places: Places) -> Result<()> {
     let version = host::read_user_file(version_file)
         .with_context(|| format!("reading the version in `{}`", version_file.display()))?;
     let facts = Facts::new(host, version.trim(), places);
-    let Some(inherited) = Inherited::take()? else {
+    let Some(inherited) = ActivatedSockets::take()? else {
         return Err(anyhow!(
             "systemd handed no socket over\n\n\
              hint: to try it by hand: systemd-socket-activate -l 127.0.0.1:8080 robotctl page"
         ));
     };
-    let (sender, receiver) = sync_channel::<Peer>(WAITING);
+    let (sender, receiver) = sync_channel::<Stream>(MAX_QUEUED);
     let receiver = Mutex::new(receiver);
     std::thread::scope(|scope| -> Result<()> {
         for _ in 0..WORKERS {
-            scope.spawn(|| work(&facts, &receiver));
+            scope.spawn(|| serve_connections(&facts, &receiver));
         }
         // Dropped at the end of this block: the workers answer what waits, then end.
         let sender = sender;
@@ -63,7 +63,7 @@ pub fn serve(host: &Host, version_file: &Path, places: Places) -> Result<()> {
     })
 }
 
-fn work(facts: &Facts, receiver: &Mutex<Receiver<Peer>>) {
+fn serve_connections(facts: &Facts, receiver: &Mutex<Receiver<Stream>>) {
     loop {
         let next = match receiver.lock() {
             Ok(receiver) => receiver.recv(),
@@ -75,9 +75,9 @@ fn work(facts: &Facts, receiver: &Mutex<Receiver<Peer>>) {
     }
 }
 
-fn converse(facts: &Facts, mut peer: Peer) -> std::io::Result<()> {
-    let deadline = Deadline::after(ARRIVES);
-    let request = http::read(&mut peer, &|peer: &Peer| {
+fn converse(facts: &Facts, mut peer: Stream) -> std::io::Result<()> {
+    let deadline = Deadline::after(READ_TIMEOUT);
+    let request = http::read(&mut peer, &|peer: &Stream| {
         peer.set_patience(deadline.left().max(Duration::from_millis(1)))
     });
     let response = match &request {
@@ -86,7 +86,7 @@ fn converse(facts: &Facts, mut peer: Peer) -> std::io::Result<()> {
         Err(Problem::Gone) => return Ok(()),
         Err(problem) => Response::problem(*problem),
     };
-    peer.set_patience(PATIENCE)?;
+    peer.set_patience(WRITE_TIMEOUT)?;
     let head_only = request.is_ok_and(|request| request.head_only);
     http::write(&mut peer, &response, head_only)?;
     peer.finish();
@@ -122,7 +122,7 @@ mod tests {
         let app = app.unwrap();
         assert_eq!(app.version.as_str(), env!("CARGO_PKG_VERSION"));
         let hits = crate::app::lint(&app, None).into_iter();
-        let hits = hits.filter(|hit| hit.weight != crate::app::Weight::Notice);
+        let hits = hits.filter(|hit| hit.severity != crate::app::Severity::Note);
         assert_eq!(hits.map(|hit| hit.message).collect::<Vec<_>>(), [""; 0]);
         let shown = include_str!("../../packaging/robot/payload/VERSION");
         assert_eq!(shown.trim(), env!("CARGO_PKG_VERSION"));

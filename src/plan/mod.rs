@@ -11,9 +11,9 @@ pub(crate) use show::bytes;
 pub use units::{Action, UnitPlan};
 
 use crate::app::{App, Text};
-use crate::store::{FileChange, State, Stored};
 use crate::render::made_for;
-use crate::stage::{Item, Kind, Older, Payload};
+use crate::stage::{Item, Kind, Payload, PreviousIndex};
+use crate::store::{FileChange, State, Stored};
 use crate::tree::{Entry, FileTree};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ pub struct Observed {
     /// Accounts that the new release names and the host lacks, such as `user shop`.
     pub missing: Vec<String>,
     /// Units that this host has no memory for twice, each with what is needed and what is there.
-    pub tight: BTreeMap<String, String>,
+    pub low_memory: BTreeMap<String, String>,
 }
 
 impl Observed {
@@ -58,7 +58,7 @@ pub struct LiveRelease {
     /// The files that it put on the host.
     pub tree: FileTree,
     /// What it has of the new payload, when it was looked at and the index was kept.
-    pub payload: Option<Older>,
+    pub payload: Option<PreviousIndex>,
 }
 
 /// How the new payload differs from the live one.
@@ -195,8 +195,8 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
 /// Why units that change do so without a second copy, with the numbers; each text once.
 fn notes(units: &[UnitPlan], observed: &Observed) -> Vec<String> {
     let changed = units.iter().filter(|unit| unit.action != Action::Keep);
-    let tight = changed.filter_map(|unit| observed.tight.get(&unit.unit));
-    let texts: BTreeSet<&String> = tight.collect();
+    let low_memory = changed.filter_map(|unit| observed.low_memory.get(&unit.unit));
+    let texts: BTreeSet<&String> = low_memory.collect();
     texts.into_iter().cloned().collect()
 }
 
@@ -336,7 +336,7 @@ fn file_changes(
 /// The unit in which file systems give space to files.
 const BLOCK: u64 = 4096;
 
-fn payload_plan(new: &Payload, old: Option<&Older>, app: &App) -> PayloadPlan {
+fn payload_plan(new: &Payload, old: Option<&PreviousIndex>, app: &App) -> PayloadPlan {
     let mut out = PayloadPlan {
         files: new.files(),
         bytes: new.bytes(),

@@ -67,7 +67,7 @@ pub(super) fn units(
     observed: &Observed,
     files: &[FileChange],
 ) -> Vec<UnitPlan> {
-    let look = Look {
+    let look = UnitPlanner {
         observed,
         same: observed.is_live(new.id),
         changed: files.iter().map(|change| change.path.as_str()).collect(),
@@ -126,7 +126,7 @@ fn all_units(app: &App) -> BTreeSet<String> {
     services.flat_map(|service| app.units_of(service)).collect()
 }
 
-struct Look<'a> {
+struct UnitPlanner<'a> {
     observed: &'a Observed,
     /// The release that is live is the one that goes live.
     same: bool,
@@ -134,7 +134,7 @@ struct Look<'a> {
     first: bool,
 }
 
-impl Look<'_> {
+impl UnitPlanner<'_> {
     /// Whether the unit's file or one of its drop-ins changes.
     fn rewritten(&self, unit: &str) -> bool {
         let file = format!("{UNIT_DIR}/{unit}");
@@ -251,7 +251,7 @@ impl Look<'_> {
                 .iter()
                 .all(|socket| self.observed.active.contains(socket) && !self.rewritten(socket));
             let overlaps = service.overlaps() && held && unit == app.unit(service);
-            if overlaps && self.observed.tight.contains_key(unit) {
+            if overlaps && self.observed.low_memory.contains_key(unit) {
                 // The numbers are in the plan's notes: they change from moment to moment.
                 let why = format!("{why}; {NO_MEMORY}");
                 return Self::plan(unit, service, Action::Restart, &why);

@@ -3,16 +3,14 @@
 use super::directives;
 use super::escape::{reload, words};
 use super::units::gate;
-use crate::app::{
-    AbsPath, App, Line, Name, Sandbox, Service, Shape, Target, Text, Type, Upgrade,
-};
+use crate::app::{AbsPath, App, Line, Name, Sandbox, Service, Shape, Target, Text, Type, Upgrade};
 use anyhow::{Result, anyhow};
 use askama::Template;
 use std::collections::BTreeSet;
 
 /// Where the release that a service sees at `/opt/<app>/current` comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mount<'a> {
+pub enum ReleaseMount<'a> {
     /// Whatever `current` names when the service starts.
     Current,
     /// The instance of a template unit.
@@ -32,7 +30,7 @@ struct ExecStart<'a> {
     exec_start: String,
     exec_start_post: String,
     exec_reload: String,
-    mount: Mount<'a>,
+    mount: ReleaseMount<'a>,
     /// Hides the app's directory on a host whose files are visible: a mount at `current` itself
     /// would follow the link, and the process would see the next swap.
     cover: String,
@@ -44,7 +42,7 @@ struct ExecStart<'a> {
 ///
 /// # Errors
 /// Only when a value slipped past the model's rules.
-pub fn execstart(app: &App, service: &Service, mount: Mount<'_>) -> Result<String> {
+pub fn execstart(app: &App, service: &Service, mount: ReleaseMount<'_>) -> Result<String> {
     let conf = ExecStart {
         app: app.name.as_str(),
         working_directory: service.working_directory.as_str(),
@@ -57,7 +55,7 @@ pub fn execstart(app: &App, service: &Service, mount: Mount<'_>) -> Result<Strin
         exec_start_post: gate(service),
         exec_reload: reload(&service.exec_reload),
         mount,
-        cover: match mount != Mount::None && service.sandbox.allows("host-files") {
+        cover: match mount != ReleaseMount::None && service.sandbox.allows("host-files") {
             true => app.layout.opt(),
             false => String::new(),
         },
@@ -295,8 +293,8 @@ pub(super) fn proxy(service: &Service) -> Result<Service> {
 #[cfg(test)]
 mod tests {
     use super::tmpfiles;
-    use crate::manifest::parse;
     use crate::app::App;
+    use crate::manifest::parse;
 
     /// From 262 on, systemd-tmpfiles refuses an argument that the type of a line has no use for.
     #[test]

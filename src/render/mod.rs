@@ -8,7 +8,7 @@ mod directives;
 mod escape;
 mod units;
 
-pub use confs::{Mount, execstart};
+pub use confs::{ReleaseMount, execstart};
 pub use directives::{DIRECTIVES, Directive};
 
 use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
@@ -83,7 +83,7 @@ fn render_service(app: &App, service: &Service, target: Target, out: &mut FileTr
         &unit,
         units::service(app, service, units::Role::Main)?,
     );
-    drop_ins(app, service, target, &unit, Mount::Current, out)?;
+    drop_ins(app, service, target, &unit, ReleaseMount::Current, out)?;
     if started {
         enable(out, &unit, &[&app_target]);
     }
@@ -102,7 +102,7 @@ fn render_service(app: &App, service: &Service, target: Target, out: &mut FileTr
             &template,
             units::service(app, service, units::Role::StandIn)?,
         );
-        drop_ins(app, service, target, &template, Mount::Instance, out)?;
+        drop_ins(app, service, target, &template, ReleaseMount::Instance, out)?;
     }
     if service.socket == Socket::Proxy {
         render_proxy(app, service, target, out)?;
@@ -127,7 +127,7 @@ fn render_proxy(app: &App, service: &Service, target: Target, out: &mut FileTree
         &unit,
         units::service(app, &proxy, units::Role::Proxy)?,
     );
-    drop_ins(app, &proxy, target, &unit, Mount::None, out)?;
+    drop_ins(app, &proxy, target, &unit, ReleaseMount::None, out)?;
     if service.enable && service.timer.is_none() {
         enable(out, &unit, &[&app.target_unit()]);
     }
@@ -139,7 +139,7 @@ fn render_proxy(app: &App, service: &Service, target: Target, out: &mut FileTree
             &template,
             units::service(app, &proxy, units::Role::ProxyStandIn)?,
         );
-        drop_ins(app, &proxy, target, &template, Mount::None, out)?;
+        drop_ins(app, &proxy, target, &template, ReleaseMount::None, out)?;
     }
     Ok(())
 }
@@ -161,7 +161,14 @@ pub fn precheck(app: &App, copy: &Service, target: Target, id: &str) -> Result<F
         &unit,
         units::service(app, copy, units::Role::Main)?,
     );
-    drop_ins(app, copy, target, &unit, Mount::Pinned(id), &mut tree)?;
+    drop_ins(
+        app,
+        copy,
+        target,
+        &unit,
+        ReleaseMount::Pinned(id),
+        &mut tree,
+    )?;
     for socket in app.socket_units(copy) {
         let text = units::socket(app, copy, &socket)?;
         put(&mut tree, UNIT_DIR, &socket, text);
@@ -182,7 +189,7 @@ pub fn precheck(app: &App, copy: &Service, target: Target, id: &str) -> Result<F
 ///
 /// # Errors
 /// As [`render`].
-pub fn job(app: &App, job: &Service, target: Target, mount: Mount<'_>) -> Result<FileTree> {
+pub fn job(app: &App, job: &Service, target: Target, mount: ReleaseMount<'_>) -> Result<FileTree> {
     let mut tree = FileTree::default();
     let unit = app.unit(job);
     put(
@@ -214,7 +221,14 @@ pub fn service_texts(app: &App, service: &Service, target: Target) -> Result<Vec
     let mut tree = FileTree::default();
     let main = units::service(app, service, units::Role::Main)?;
     put(&mut tree, UNIT_DIR, &unit, main);
-    drop_ins(app, service, target, &unit, Mount::Current, &mut tree)?;
+    drop_ins(
+        app,
+        service,
+        target,
+        &unit,
+        ReleaseMount::Current,
+        &mut tree,
+    )?;
     Ok(tree.iter().map(|(_, entry)| entry.text()).collect())
 }
 
@@ -231,7 +245,7 @@ fn drop_ins(
     service: &Service,
     target: Target,
     unit: &str,
-    mount: Mount<'_>,
+    mount: ReleaseMount<'_>,
     out: &mut FileTree,
 ) -> Result<()> {
     let dir = format!("{UNIT_DIR}/{unit}.d");
@@ -244,7 +258,7 @@ fn drop_ins(
         (
             "15-runtime-dirs.conf",
             match mount {
-                Mount::None => None,
+                ReleaseMount::None => None,
                 _ => confs::runtime_dirs(app, service)?,
             },
         ),
@@ -263,8 +277,8 @@ fn drop_ins(
 #[cfg(test)]
 mod tests {
     use super::{made_for, render};
-    use crate::manifest::parse;
     use crate::app::{App, Target};
+    use crate::manifest::parse;
     use crate::tree::Entry;
 
     /// What tells a file of this app from any other, so that it may be written over.

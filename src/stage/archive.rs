@@ -5,7 +5,7 @@ use super::base::BaseTree;
 use super::fill::{COPIED, LINKED, Watch};
 use super::links::plain_target;
 use super::payload::{Item, Kind, Payload, Refused, plain_name};
-use super::scan::{Draft, Exclude, changed, no_setuid, special};
+use super::scan::{Exclude, ScannedSource, changed, no_setuid, special};
 use crate::host::copy::Dir;
 use crate::host::files;
 use anyhow::Result;
@@ -70,12 +70,12 @@ fn open(path: &Path) -> Result<Box<dyn Read>> {
 }
 
 /// A stream of which only so much may be read until somebody allows more.
-struct Rationed {
+struct LimitedReader {
     stream: Box<dyn Read>,
     left: Rc<Cell<u64>>,
 }
 
-impl Read for Rationed {
+impl Read for LimitedReader {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let left = self.left.get();
         if left == 0 {
@@ -90,18 +90,18 @@ impl Read for Rationed {
     }
 }
 
-/// Calls `each` for every member that is not excluded, with its plain path.
+/// Calls `par_map` for every member that is not excluded, with its plain path.
 fn members(
     path: &Path,
     mut keep: impl FnMut(&Path, bool) -> bool,
-    mut each: impl FnMut(String, EntryType, &mut tar::Entry<'_, Rationed>) -> Result<()>,
+    mut par_map: impl FnMut(String, EntryType, &mut tar::Entry<'_, LimitedReader>) -> Result<()>,
 ) -> Result<()> {
     let left = Rc::new(Cell::new(u64::MAX));
     let torn = |_: std::io::Error| match left.get() {
         0 => too_long(path),
         _ => broken(path),
     };
-    let mut archive = tar::Archive::new(Rationed {
+    let mut archive = tar::Archive::new(LimitedReader {
         stream: open(path)?,
         left: Rc::clone(&left),
     });
@@ -144,7 +144,7 @@ fn members(
         if plain.as_os_str().is_empty() || !keep(&plain, kind.is_dir()) {
             continue;
         }
-        each(plain_name(&plain)?, kind, &mut entry)?;
+        par_map(plain_name(&plain)?, kind, &mut entry)?;
     }
     left.set(u64::MAX);
     // To the very end, where the checksum of a compressed archive is.
@@ -250,22 +250,22 @@ fn parents(name: &str, found: &mut BTreeMap<String, Kind>) -> Result<()> {
 /// Writes the members that are not in the live release below `to`.
 pub(super) fn unpack(
     path: &Path,
-    draft: &mut Draft,
+    scanned: &mut ScannedSource,
     base: Option<&BaseTree<'_>>,
     to: &Dir,
     watch: &Watch<'_>,
 ) -> Result<()> {
     let base = base.and_then(|base| base.dir("", to));
     let mut missing = BTreeMap::new();
-    for at in 0..draft.payload.items.len() {
-        let Some(item) = draft.payload.items.get(at) else {
+    for at in 0..scanned.payload.items.len() {
+        let Some(item) = scanned.payload.items.get(at) else {
             continue;
         };
         let Kind::File { len, .. } = item.kind else {
             continue;
         };
         if let Some(placed) = base.as_ref().and_then(|base| base.link(at, item)) {
-            draft.placed(at, placed);
+            scanned.placed(at, placed);
             watch.done(1, len, LINKED);
         } else {
             missing.insert(item.path.clone(), at);
@@ -285,7 +285,7 @@ pub(super) fn unpack(
         |path, _| path.to_str().is_some_and(|path| wanted.contains_key(path)),
         |name, kind, entry| {
             let at = *wanted.get(&name).ok_or_else(changed)?;
-            let item = draft.payload.items.get(at).ok_or_else(changed)?;
+            let item = scanned.payload.items.get(at).ok_or_else(changed)?;
             let Kind::File { hash, len, .. } = item.kind else {
                 return Ok(());
             };
@@ -301,7 +301,7 @@ pub(super) fn unpack(
             if digest != hash {
                 return Err(changed());
             }
-            draft.placed(at, placed);
+            scanned.placed(at, placed);
             missing.remove(&name);
             watch.done(1, len, COPIED + len);
             Ok(())

@@ -1,24 +1,24 @@
 //! What a new tree shares with the live release: second names for files that are the same.
 
 use super::Base;
-use super::older::Older;
 use super::payload::Item;
-use crate::host::Host;
-use crate::host::copy::{Dir, Placed, Wanted};
+use super::previous::PreviousIndex;
 use crate::app::App;
+use crate::host::Host;
+use crate::host::copy::{Dir, InstalledStat, Wanted};
 use anyhow::Result;
 
 /// The live release, and where it has files of the new one.
 pub(super) struct BaseTree<'a> {
     dir: Dir,
-    older: &'a Older,
+    previous: &'a PreviousIndex,
 }
 
 impl<'a> BaseTree<'a> {
     pub(super) fn new(host: &Host, app: &App, base: &Base<'a>) -> Result<Self> {
         Ok(Self {
             dir: Dir::open(&host.root.path(&app.layout.release(base.id)))?,
-            older: base.older,
+            previous: base.previous,
         })
     }
 
@@ -26,7 +26,7 @@ impl<'a> BaseTree<'a> {
     /// live release has no such directory.
     pub(super) fn dir(&self, path: &str, to: &Dir) -> Option<BaseDir<'a>> {
         Some(BaseDir {
-            older: self.older,
+            previous: self.previous,
             name_at: if path.is_empty() { 0 } else { path.len() + 1 },
             old: self.dir.below(path).ok()?,
             new: to.below(path).ok()?,
@@ -36,7 +36,7 @@ impl<'a> BaseTree<'a> {
 
 /// One directory, in the live release and in the staged tree.
 pub(super) struct BaseDir<'a> {
-    older: &'a Older,
+    previous: &'a PreviousIndex,
     /// Where the rest of a path that lies in it begins.
     name_at: usize,
     old: Dir,
@@ -45,9 +45,9 @@ pub(super) struct BaseDir<'a> {
 
 impl BaseDir<'_> {
     /// Gives the file at `at` a second name, if it is still what was once placed.
-    pub(super) fn link(&self, at: usize, item: &Item) -> Option<Placed> {
-        let kind = self.older.kind(at).filter(|kind| **kind == item.kind);
-        let placed = self.older.placed(at).filter(|_| kind.is_some())?;
+    pub(super) fn link(&self, at: usize, item: &Item) -> Option<InstalledStat> {
+        let kind = self.previous.kind(at).filter(|kind| **kind == item.kind);
+        let placed = self.previous.placed(at).filter(|_| kind.is_some())?;
         let wanted = Wanted {
             path: item.path.get(self.name_at..)?,
             ..item.wanted()

@@ -4,22 +4,22 @@
 use super::links::judge_built;
 use super::payload::Refused;
 use super::python;
-use crate::host::files::Below;
-use crate::host::{Command, Host, Lock, files};
 use crate::app::{App, Name};
+use crate::host::files::WalkEntry;
+use crate::host::{Command, Host, Lock, files};
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 /// The system user that owns a staged tree while it is built.
-const BUILDER: &str = "robotctl-build";
+const BUILD_USER: &str = "robotctl-build";
 /// The lock of whoever builds on this host.
-const ALONE: &str = "/run/robotctl/build.lock";
+const OWN_NAMESPACES: &str = "/run/robotctl/build.lock";
 /// A build lasts no longer than this.
-const LONGEST: Duration = Duration::from_secs(3600);
+const MAX_BUILD_TIME: Duration = Duration::from_secs(3600);
 /// The units of all builds. No app may be called `robotctl-…`, so that none is a service's own.
-const UNITS: &str = "robotctl-build-*.service";
+const UNIT_PREFIX: &str = "robotctl-build-*.service";
 
 /// The unit that is there while an app is built, and without which no command of the build goes on.
 fn unit(app: &Name) -> String {
@@ -45,14 +45,14 @@ pub(super) fn build(host: &Host, app: &App, staging: &str) -> Result<()> {
     }
     // All builds have one user, and may look at each other through /proc.
     host.root.make_dir("/run/robotctl", 0o755)?;
-    let _alone = Lock::take(&host.root, ALONE, "building", LONGEST)
+    let _alone = Lock::take(&host.root, OWN_NAMESPACES, "building", MAX_BUILD_TIME)
         .map_err(anyhow::Error::new)
         .context("waiting for another app's build to end")?;
     begin(host, app)?;
-    let line = format!("u {BUILDER} - \"robotctl build sandbox\" / -\n");
+    let line = format!("u {BUILD_USER} - \"robotctl build sandbox\" / -\n");
     Command::new(["systemd-sysusers", "-"]).input(line).run()?;
-    let (uid, gid) =
-        files::user_ids(BUILDER)?.with_context(|| format!("looking up the user `{BUILDER}`"))?;
+    let (uid, gid) = files::user_ids(BUILD_USER)?
+        .with_context(|| format!("looking up the user `{BUILD_USER}`"))?;
     let dir = host.root.path(staging);
     let mut own = dir.clone();
     if app.release.build.is_empty() {
@@ -83,7 +83,7 @@ fn steps(app: &App) -> Vec<Step> {
 /// this process does, be it by a kill, and what is bound to it ends with it.
 fn begin(host: &Host, app: &App) -> Result<()> {
     // Whoever still builds has lost the lock.
-    host.systemd.stop(&[UNITS.to_owned()])?;
+    host.systemd.stop(&[UNIT_PREFIX.to_owned()])?;
     let unit = unit(&app.name);
     host.systemd.reset_failed(std::slice::from_ref(&unit));
     let argv = [
@@ -95,7 +95,7 @@ fn begin(host: &Host, app: &App) -> Result<()> {
         &format!("--description={}: building", app.name),
         "flock",
         "--shared",
-        ALONE,
+        OWN_NAMESPACES,
         "true",
     ];
     Command::new(argv).run().map(drop)
@@ -146,8 +146,8 @@ fn properties(host: &Host, app: &App, staging: &str, offline: bool) -> Vec<Strin
         format!("After={unit}"),
         // Nobody wants what a build that is given up would still do.
         "KillSignal=SIGKILL".to_owned(),
-        format!("User={BUILDER}"),
-        format!("Group={BUILDER}"),
+        format!("User={BUILD_USER}"),
+        format!("Group={BUILD_USER}"),
         // The mount point must not be made on the host: /opt is a tmpfs of this unit.
         "TemporaryFileSystem=/opt:mode=0755".to_owned(),
         format!("BindPaths={}:{current}", real.display()),
@@ -169,29 +169,29 @@ fn properties(host: &Host, app: &App, staging: &str, offline: bool) -> Vec<Strin
         "InaccessiblePaths=-/etc/".to_owned() + app.name.as_str(),
         "InaccessiblePaths=-/var/lib/".to_owned() + app.name.as_str(),
         "Environment=HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1".into(),
-        format!("RuntimeMaxSec={}", LONGEST.as_secs()),
+        format!("RuntimeMaxSec={}", MAX_BUILD_TIME.as_secs()),
     ]
 }
 
 /// Plain modes below `own`, no special files, and links of the whole tree, whose top is `top`, that
 /// lead into it or to `/usr`.
 fn normalise(own: &Path, top: &Path, app: &App) -> Result<()> {
-    let found: Vec<Below> = files::below(top).collect::<Result<_>>()?;
+    let found: Vec<WalkEntry> = files::below(top).collect::<Result<_>>()?;
     let mut links = BTreeMap::new();
     for found in found {
         match found {
-            Below::Dir(path) if path.starts_with(own) => files::set_mode(&path, 0o755)?,
-            Below::File(path, mode) if path.starts_with(own) => {
+            WalkEntry::Dir(path) if path.starts_with(own) => files::set_mode(&path, 0o755)?,
+            WalkEntry::File(path, mode) if path.starts_with(own) => {
                 // A copy: who kept the file open can still write to the one that was built.
                 files::renew(&path, if mode & 0o111 != 0 { 0o755 } else { 0o644 })?;
             }
-            Below::Dir(_) | Below::File(..) => {}
-            Below::Link(path, target) => {
+            WalkEntry::Dir(_) | WalkEntry::File(..) => {}
+            WalkEntry::Link(path, target) => {
                 let name = path.strip_prefix(top).unwrap_or(&path);
                 let (name, target) = plain_link(name, &target)?;
                 links.insert(name, target);
             }
-            Below::Special(path) => {
+            WalkEntry::Special(path) => {
                 let name = path.strip_prefix(top).unwrap_or(&path).to_string_lossy();
                 let refused = Refused {
                     message: format!("the build made a special file: `{}`", name.escape_debug()),

@@ -3,12 +3,12 @@
 
 use super::base::{BaseDir, BaseTree};
 use super::payload::{Item, Kind, Payload};
-use super::scan::{Draft, Source, changed};
+use super::scan::{ScannedSource, Source, changed};
 use super::{BUFFER, Base, STAGING, archive};
-use crate::host::copy::{Content, Dir, Placed};
-use crate::host::files::{self, PlainDirs};
-use crate::host::{Batch, Flush, Host, both, each};
 use crate::app::App;
+use crate::host::copy::{Content, Dir, InstalledStat};
+use crate::host::files::{self, PlainDirs};
+use crate::host::{Batch, Flush, Host, join, par_map};
 use anyhow::{Context, Result};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -28,31 +28,31 @@ pub(super) const COPIED: u64 = 4096;
 
 /// A staged tree that is being filled: it is removed again unless it is published.
 #[derive(Debug)]
-pub struct Filled<'a> {
-    tree: Nameless<'a>,
+pub struct Stage<'a> {
+    tree: StagingDir<'a>,
     flush: Flush,
 }
 
 /// A staged tree that is on the disk, whole: nobody learns where, so that nobody writes to it.
 #[derive(Debug)]
 #[must_use = "it is removed again unless it is published"]
-pub(super) struct Durable<'a>(Nameless<'a>);
+pub(super) struct Durable<'a>(StagingDir<'a>);
 
 /// A tree that no release names yet. It is removed again unless it gets such a name.
 #[derive(Debug)]
-struct Nameless<'a> {
+struct StagingDir<'a> {
     host: &'a Host,
     path: String,
 }
 
-impl Drop for Nameless<'_> {
+impl Drop for StagingDir<'_> {
     fn drop(&mut self) {
         // What cannot be removed now, the next run sweeps away.
         let _ = self.host.root.remove_tree(&self.path);
     }
 }
 
-impl<'a> Filled<'a> {
+impl<'a> Stage<'a> {
     /// Where it lies.
     pub(super) fn path(&self) -> &str {
         &self.tree.path
@@ -76,7 +76,7 @@ impl Durable<'_> {
     /// # Errors
     /// The operating system's, with the path.
     pub(super) fn publish(self, release: &str) -> Result<()> {
-        let Nameless { host, path } = &self.0;
+        let StagingDir { host, path } = &self.0;
         host.root.rename(path, release)
     }
 }
@@ -89,11 +89,11 @@ pub fn fill<'a>(
     host: &'a Host,
     app: &App,
     source: &Source,
-    draft: &mut Draft,
+    scanned: &mut ScannedSource,
     base: Option<&Base<'_>>,
     progress: &dyn Progress,
-) -> Result<Filled<'a>> {
-    draft.hash_racy(source)?;
+) -> Result<Stage<'a>> {
+    scanned.hash_racy(source)?;
     let path = format!(
         "{}/{STAGING}{}",
         app.layout.releases(),
@@ -101,45 +101,45 @@ pub fn fill<'a>(
     );
     host.root.make_dir(&app.layout.releases(), 0o755)?;
     let flush = Flush::begin(&host.root.followed(&app.layout.releases()))?;
-    let filled = Filled {
-        tree: Nameless { host, path },
+    let stage = Stage {
+        tree: StagingDir { host, path },
         flush,
     };
-    let dir = host.root.path(filled.path());
-    let frame = Frame::begin(&dir)?;
+    let dir = host.root.path(stage.path());
+    let frame = DirCreator::begin(&dir)?;
     let to = Dir::open(&dir)?;
-    let watch = Watch::begin(progress, &filled.flush, &draft.payload);
+    let watch = Watch::begin(progress, &stage.flush, &scanned.payload);
     // A build command may write to any file of the tree: it gets no shared ones.
     let base = base.filter(|_| app.release.build.is_empty());
     let base = base
         .map(|base| BaseTree::new(host, app, base))
         .transpose()?;
-    let all = draft.payload.items.len();
+    let all = scanned.payload.items.len();
     match source {
         Source::Directory(from) => {
-            let copy = || copy(from, draft, base.as_ref(), &frame, &to, &watch);
-            let (framed, copied) = both(|| frame.until(all, &draft.payload), copy);
+            let copy = || copy(from, scanned, base.as_ref(), &frame, &to, &watch);
+            let (framed, copied) = join(|| frame.until(all, &scanned.payload), copy);
             let copied = framed.and(copied)?;
             for done in copied {
-                done.tell(draft);
+                done.emit(scanned);
             }
         }
         Source::Archive(file) => {
-            frame.until(all, &draft.payload)?;
-            archive::unpack(file, draft, base.as_ref(), &to, &watch)?;
+            frame.until(all, &scanned.payload)?;
+            archive::unpack(file, scanned, base.as_ref(), &to, &watch)?;
         }
     }
-    filled.flush.hurry();
+    stage.flush.request_sync();
     if !app.release.build.is_empty() {
-        for item in &mut draft.payload.items {
+        for item in &mut scanned.payload.items {
             item.traces.placed = None;
         }
     }
-    Ok(filled)
+    Ok(stage)
 }
 
 /// The directories and links of a new tree: whoever needs one makes those before it as well.
-struct Frame {
+struct DirCreator {
     dir: PathBuf,
     plain: PlainDirs,
     /// How many items were seen to; it grows under `failed`.
@@ -148,7 +148,7 @@ struct Frame {
     failed: Mutex<Option<String>>,
 }
 
-impl Frame {
+impl DirCreator {
     fn begin(dir: &Path) -> Result<Self> {
         Ok(Self {
             dir: dir.to_owned(),
@@ -237,7 +237,7 @@ fn by_directory(payload: &Payload) -> Vec<Vec<u32>> {
         }
         let dir = parent(&item.path);
         let known = match last {
-            Some((beside, job)) if beside == dir => Some(job),
+            Some((temp_path, job)) if temp_path == dir => Some(job),
             _ => open.get(dir).copied(),
         };
         let job = known.filter(|job| jobs.get(*job).is_some_and(|job| job.len() < CHUNK));
@@ -256,7 +256,7 @@ fn by_directory(payload: &Payload) -> Vec<Vec<u32>> {
 
 /// What one thread did: where files lie now, and digests that were not known.
 struct Done {
-    placed: Vec<(u32, Placed)>,
+    placed: Vec<(u32, InstalledStat)>,
     digests: Vec<(u32, Content)>,
     /// Bytes that the disk takes.
     written: u64,
@@ -273,27 +273,27 @@ impl Done {
         }
     }
 
-    fn tell(self, draft: &mut Draft) {
+    fn emit(self, scanned: &mut ScannedSource) {
         for (at, placed) in self.placed {
-            draft.placed(at as usize, placed);
+            scanned.placed(at as usize, placed);
         }
         for (at, digest) in self.digests {
-            draft.set(at as usize, digest);
+            scanned.set(at as usize, digest);
         }
     }
 }
 
 fn copy(
     from: &Path,
-    draft: &Draft,
+    scanned: &ScannedSource,
     base: Option<&BaseTree<'_>>,
-    frame: &Frame,
+    frame: &DirCreator,
     to: &Dir,
     watch: &Watch<'_>,
 ) -> Result<Vec<Done>> {
     let from = Dir::open(from)?;
-    let payload = &draft.payload;
-    let work = |job: &Vec<u32>, done: &mut Done| {
+    let payload = &scanned.payload;
+    let session = |job: &Vec<u32>, done: &mut Done| {
         let before = done.written;
         let items = || job.iter().filter_map(|at| payload.items.get(*at as usize));
         let first = job.first().map_or(0, |at| *at as usize);
@@ -301,25 +301,25 @@ fn copy(
         let dir = items().next().map_or("", |item| parent(&item.path));
         let base = base.and_then(|base| base.dir(dir, to));
         for at in job {
-            place(draft, *at, &from, base.as_ref(), to, done)?;
+            place(scanned, *at, &from, base.as_ref(), to, done)?;
         }
         let bytes = items().map(Item::len).sum();
         watch.done(job.len(), bytes, done.written - before);
         Ok(())
     };
-    each(&by_directory(payload), Done::new, work).context("staging the release")
+    par_map(&by_directory(payload), Done::new, session).context("staging the release")
 }
 
 /// Brings one file to the staged tree.
 fn place(
-    draft: &Draft,
+    scanned: &ScannedSource,
     at: u32,
     from: &Dir,
     base: Option<&BaseDir<'_>>,
     to: &Dir,
     done: &mut Done,
 ) -> Result<()> {
-    let Some(item) = draft.payload.items.get(at as usize) else {
+    let Some(item) = scanned.payload.items.get(at as usize) else {
         return Ok(());
     };
     let (Kind::File { hash, .. }, Some(stamp)) = (&item.kind, &item.traces.source) else {
@@ -338,7 +338,7 @@ fn place(
     })?;
     done.written += COPIED + item.len();
     done.placed.push((at, placed));
-    if !draft.knows(at as usize) {
+    if !scanned.knows(at as usize) {
         done.digests.push((at, copied));
     } else if copied != *hash {
         return Err(changed(format!("`{}` changed while it was copied", item.path)).into());
@@ -349,9 +349,9 @@ fn place(
 #[cfg(test)]
 mod tests {
     use super::{Progress, Source, fill};
+    use crate::app::App;
     use crate::host::{Command, Host};
     use crate::manifest::parse;
-    use crate::app::App;
     use crate::stage::scan;
 
     struct Nobody;
@@ -370,10 +370,10 @@ mod tests {
                     [service.web]\nexec = [\"/bin/w\"]\n";
         let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
         let source = Source::at(&dir.path().join("source")).unwrap();
-        let mut draft = scan(&source, &app.release).unwrap();
+        let mut scanned = scan(&source, &app.release).unwrap();
         shell("echo two >> \"$1/source/file\"").unwrap();
         let host = Host::new(Some(&dir.path().join("root")));
-        let error = fill(&host, &app, &source, &mut draft, None, &Nobody).unwrap_err();
+        let error = fill(&host, &app, &source, &mut scanned, None, &Nobody).unwrap_err();
         let told = format!("{error:#}");
         assert!(told.starts_with("staging the release: `"), "{told}");
         assert!(told.contains("file` changed while it was copied\n\nhint: stop what writes there"));

@@ -3,9 +3,9 @@
 //! A head, then item after item in the order of their paths. Each is written as what differs from
 //! the one before it: an index counts among what a release takes on the disk.
 
-use super::payload::{Item, Kind, Payload, Traces};
-use crate::host::copy::{Content, Placed};
-use crate::host::{Stamp, both};
+use super::payload::{Fingerprints, Item, Kind, Payload};
+use crate::host::copy::{Content, InstalledStat};
+use crate::host::{FileStat, join};
 use integer_encoding::VarInt;
 
 /// The first bytes of the file; the number changes with the format.
@@ -14,10 +14,10 @@ const MAGIC: &[u8] = b"robotctl index 2\n";
 const HASH: usize = blake3::OUT_LEN;
 
 /// Bytes before the items.
-const HEAD: usize = MAGIC.len() + 2 * HASH;
+const HEADER_LEN: usize = MAGIC.len() + 2 * HASH;
 
 /// Bytes that a number of 64 bits takes, seven bits in each.
-const LONGEST: usize = 10;
+const MAX_PATH: usize = 10;
 
 // What the first byte of an item says.
 const DIR: u8 = 0;
@@ -34,14 +34,14 @@ const UNTOUCHED: u8 = 1 << 6;
 
 /// What an index says before its items.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Head {
+pub struct IndexHeader {
     /// [`Payload::seen`] of the source, when nothing in it was too new to be known again.
     seen: Option<blake3::Hash>,
     /// [`Payload::digest`].
     pub(super) digest: blake3::Hash,
 }
 
-impl Head {
+impl IndexHeader {
     /// The head of an index; none when the bytes are no index of this format.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(bytes.strip_prefix(MAGIC)?);
@@ -63,8 +63,8 @@ impl Head {
 #[derive(Default)]
 struct Before {
     path: Vec<u8>,
-    source: Stamp,
-    placed: Placed,
+    source: FileStat,
+    placed: InstalledStat,
 }
 
 /// The bytes of an index.
@@ -74,7 +74,7 @@ pub(super) fn write(payload: &Payload) -> Vec<u8> {
         [seen, payload.digest().into()].concat()
     };
     let items = || {
-        let mut out = vec![0; HEAD];
+        let mut out = vec![0; HEADER_LEN];
         out.reserve(48 * payload.items.len());
         let mut before = Before::default();
         for item in &payload.items {
@@ -82,13 +82,13 @@ pub(super) fn write(payload: &Payload) -> Vec<u8> {
         }
         out
     };
-    let (digests, mut out) = both(digests, items);
-    out.splice(..HEAD, MAGIC.iter().copied().chain(digests));
+    let (digests, mut out) = join(digests, items);
+    out.splice(..HEADER_LEN, MAGIC.iter().copied().chain(digests));
     out
 }
 
 fn put_item(item: &Item, before: &mut Before, out: &mut Vec<u8>) {
-    let Traces { source, placed } = item.traces;
+    let Fingerprints { source, placed } = item.traces;
     let stamp = source.unwrap_or(before.source);
     out.push(match &item.kind {
         Kind::Dir => DIR,
@@ -168,7 +168,7 @@ impl<'a> Entries<'a> {
     }
 
     /// Goes on to the next item; none when there is no such item.
-    pub(super) fn next(&mut self) -> Option<(Kind, Traces)> {
+    pub(super) fn next(&mut self) -> Option<(Kind, Fingerprints)> {
         self.reader.item(&mut self.before)
     }
 
@@ -217,7 +217,7 @@ impl<'a> Reader<'a> {
         Some(self.after(before.cast_unsigned())?.cast_signed())
     }
 
-    fn item(&mut self, before: &mut Before) -> Option<(Kind, Traces)> {
+    fn item(&mut self, before: &mut Before) -> Option<(Kind, Fingerprints)> {
         let [first] = *self.take(1)? else { return None };
         let shared = self.number()?;
         let rest = self.bytes()?;
@@ -236,7 +236,7 @@ impl<'a> Reader<'a> {
             },
             _ => return None,
         };
-        let mut traces = Traces::default();
+        let mut traces = Fingerprints::default();
         if first & SOURCE != 0 {
             let was = before.source;
             let dev = match first & SAME_DEV {
@@ -249,7 +249,7 @@ impl<'a> Reader<'a> {
                 0 => self.time(was.ctime)?,
                 _ => mtime,
             };
-            before.source = Stamp {
+            before.source = FileStat {
                 dev,
                 ino,
                 mtime,
@@ -258,7 +258,7 @@ impl<'a> Reader<'a> {
             traces.source = Some(before.source);
         }
         if first & PLACED != 0 {
-            before.placed = Placed {
+            before.placed = InstalledStat {
                 ino: self.after(before.placed.ino)?,
                 mtime: self.time(before.placed.mtime)?,
             };
@@ -273,7 +273,7 @@ pub(super) fn text(bytes: &[u8]) -> Option<String> {
 }
 
 fn put(number: impl VarInt, out: &mut Vec<u8>) {
-    let mut bytes = [0; LONGEST];
+    let mut bytes = [0; MAX_PATH];
     let length = number.encode_var(&mut bytes);
     out.extend(bytes.iter().take(length));
 }
@@ -294,9 +294,9 @@ fn put_time(time: i64, before: i64, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Head, LONGEST, Reader, put, put_way, read, write};
-    use crate::host::Stamp;
-    use crate::host::copy::Placed;
+    use super::{IndexHeader, MAX_PATH, Reader, put, put_way, read, write};
+    use crate::host::FileStat;
+    use crate::host::copy::InstalledStat;
     use crate::stage::{Item, Kind, Payload};
 
     fn file(text: &str, exec: bool) -> Kind {
@@ -307,10 +307,10 @@ mod tests {
         }
     }
 
-    fn seen(path: &str, stamp: [i64; 4], placed: Option<Placed>) -> Item {
+    fn seen(path: &str, stamp: [i64; 4], placed: Option<InstalledStat>) -> Item {
         let mut item = Item::new(path.into(), file(path, false));
         let [dev, ino, mtime, ctime] = stamp;
-        item.traces.source = Some(Stamp {
+        item.traces.source = Some(FileStat {
             dev: dev.cast_unsigned(),
             ino: ino.cast_unsigned(),
             mtime,
@@ -321,7 +321,7 @@ mod tests {
     }
 
     fn payload() -> Payload {
-        let placed = |ino, mtime| Some(Placed { ino, mtime });
+        let placed = |ino, mtime| Some(InstalledStat { ino, mtime });
         let mut only_placed = Item::new("x".into(), file("", true));
         only_placed.traces.placed = placed(7, -1);
         Payload::new(vec![
@@ -350,14 +350,14 @@ mod tests {
     #[test]
     fn an_index_that_was_cut_off_or_is_something_else_is_none() {
         let bytes = write(&payload());
-        let whole = Head::read(&bytes).unwrap().digest;
+        let whole = IndexHeader::read(&bytes).unwrap().digest;
         for end in 0..bytes.len() {
             // At the end of an item nothing shows that the rest is missing, but in the digest.
             let part = read(&bytes[..end]);
             assert!(part.is_none_or(|part| part.digest() != whole), "{end}");
         }
         assert!(read(b"d a\nf 00 1 b\n").is_none());
-        assert!(Head::read(b"").is_none());
+        assert!(IndexHeader::read(b"").is_none());
         let mut wrong = bytes;
         wrong.extend([0xff; 30]);
         assert!(read(&wrong).is_none());
@@ -365,7 +365,7 @@ mod tests {
 
     #[test]
     fn the_head_knows_a_source_in_which_no_stamp_is_missing() {
-        let of = |payload: &Payload| Head::read(&write(payload)).unwrap();
+        let of = |payload: &Payload| IndexHeader::read(&write(payload)).unwrap();
         let whole = Payload::new(vec![
             seen("a", [1, 2, 3, 4], None),
             Item::new("d".into(), Kind::Dir),
@@ -388,7 +388,7 @@ mod tests {
         for number in some {
             let mut out = Vec::new();
             put(number, &mut out);
-            assert!(out.len() <= LONGEST);
+            assert!(out.len() <= MAX_PATH);
             assert_eq!(Reader::new(&out).number::<u64>(), Some(number));
             for before in some {
                 out.clear();

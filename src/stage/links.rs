@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Components, Path};
 
 /// How many links a path may lead through (path_resolution(7)).
-const DEEPEST: usize = 40;
+const MAX_LINK_DEPTH: usize = 40;
 
 /// Refuses a payload in which something lies below what is no directory, or in which a link, by
 /// itself or by way of others, leads out of the tree.
@@ -109,7 +109,7 @@ fn stays(path: &str, target: &str, links: &HashMap<&str, &str>, top: Option<&str
                 at.push(part.to_str().unwrap_or_default());
                 if let Some(next) = links.get(at.join("/").as_str()) {
                     followed += 1;
-                    if followed > DEEPEST {
+                    if followed > MAX_LINK_DEPTH {
                         return true; // A loop leads nowhere.
                     }
                     at.pop();

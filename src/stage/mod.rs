@@ -9,20 +9,20 @@ mod build;
 mod fill;
 mod index;
 mod links;
-mod older;
 mod payload;
+mod previous;
 mod python;
 mod scan;
 mod zstd;
 
-pub use fill::{Filled, Progress, fill};
-pub use index::Head;
-pub use older::Older;
-pub use payload::{Item, Kind, Payload, Refused, Traces};
-pub use scan::{Draft, Source, scan};
+pub use fill::{Progress, Stage, fill};
+pub use index::IndexHeader;
+pub use payload::{Fingerprints, Item, Kind, Payload, Refused};
+pub use previous::PreviousIndex;
+pub use scan::{ScannedSource, Source, scan};
 
-use crate::host::{Batch, Host};
 use crate::app::{App, Layout};
+use crate::host::{Batch, Host};
 use crate::store::Store;
 use anyhow::Result;
 
@@ -55,7 +55,7 @@ pub struct Base<'a> {
     /// Its id.
     pub id: &'a str,
     /// What it has of the new payload.
-    pub older: &'a Older,
+    pub previous: &'a PreviousIndex,
 }
 
 /// Whether a release is there, complete.
@@ -75,23 +75,23 @@ pub fn is_staged(host: &Host, app: &App, id: &str) -> Result<bool> {
 pub fn publish(
     host: &Host,
     app: &App,
-    filled: Option<Filled<'_>>,
+    stage: Option<Stage<'_>>,
     id: &str,
     records: Batch<'_>,
 ) -> Result<()> {
     let new = match is_staged(host, app, id)? {
         true => None,
-        false => filled,
+        false => stage,
     };
-    let Some(filled) = new else {
+    let Some(stage) = new else {
         records.end()?;
         // Complete, or else it would not have its name; only that may not be on the disk yet.
         return host.root.sync_dir(&app.layout.releases());
     };
     if !app.release.build.is_empty() || app.release.python.is_some() {
-        build::build(host, app, filled.path())?;
+        build::build(host, app, stage.path())?;
     }
-    filled.end(records)?.publish(&app.layout.release(id))
+    stage.end(records)?.publish(&app.layout.release(id))
 }
 
 /// Removes what killed runs left: unfinished releases, and records of releases that never came.
@@ -99,21 +99,21 @@ pub fn publish(
 ///
 /// # Errors
 /// When it cannot be listed or removed.
-pub fn sweep(host: &Host, book: &Store, layout: &Layout) -> Result<()> {
+pub fn clean_up(host: &Host, store: &Store, layout: &Layout) -> Result<()> {
     for name in host.root.list(&layout.releases())? {
         if name.starts_with(STAGING) {
             host.root
                 .remove_tree(&format!("{}/{name}", layout.releases()))?;
         }
     }
-    book.sweep()?;
+    store.clean_up()?;
     for dir in [layout.opt(), layout.releases(), layout.credentials()] {
         host.root.sweep_temporaries(&dir, |_| true)?;
     }
-    if !book.is_written()? && host.root.meta(&layout.releases())?.is_none() {
+    if !store.has_saved_state()? && host.root.meta(&layout.releases())?.is_none() {
         return Ok(()); // The state was lost, and what is live cannot be seen.
     }
-    let live = book.state()?.live;
+    let live = store.state()?.live;
     let is_there =
         |id: &str| Ok::<_, anyhow::Error>(host.root.meta(&layout.release(id))?.is_some());
     if let Some(live) = &live
@@ -121,11 +121,11 @@ pub fn sweep(host: &Host, book: &Store, layout: &Layout) -> Result<()> {
     {
         return Ok(());
     }
-    for id in book.begun()? {
+    for id in store.partly_recorded()? {
         if !is_there(&id)? {
             // Somebody has removed it by hand: that it failed still counts.
-            let _ = book.remember_mark(&id);
-            book.forget(&id)?;
+            let _ = store.keep_failure(&id);
+            store.forget(&id)?;
         }
     }
     Ok(())
@@ -134,8 +134,8 @@ pub fn sweep(host: &Host, book: &Store, layout: &Layout) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::{Item, Kind, Payload, release_id};
-    use crate::manifest::parse;
     use crate::app::App;
+    use crate::manifest::parse;
 
     /// With another id, every app on every host is another release at the next deploy of the same:
     /// all is staged anew, and every service restarts. That is never worth it for how something is

@@ -1,9 +1,9 @@
 //! What a release holds: names, kinds and digests; and what it may not hold.
 
 use super::index;
-use super::older::Older;
-use crate::host::Stamp;
-use crate::host::copy::{Content, Placed, Wanted};
+use super::previous::PreviousIndex;
+use crate::host::FileStat;
+use crate::host::copy::{Content, InstalledStat, Wanted};
 use std::fmt;
 use std::path::Path;
 
@@ -45,11 +45,11 @@ pub enum Kind {
 
 /// Where a file's content was seen, so that it need not be read again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Traces {
+pub struct Fingerprints {
     /// The file in the source; none when a change soon after might not show (git's "racy").
-    pub source: Option<Stamp>,
+    pub source: Option<FileStat>,
     /// The file in the release.
-    pub placed: Option<Placed>,
+    pub placed: Option<InstalledStat>,
 }
 
 /// One item, by its path relative to the release.
@@ -60,7 +60,7 @@ pub struct Item {
     /// What it is.
     pub kind: Kind,
     /// Where it was seen; no part of what it is.
-    pub traces: Traces,
+    pub traces: Fingerprints,
 }
 
 impl Item {
@@ -69,7 +69,7 @@ impl Item {
         Self {
             path,
             kind,
-            traces: Traces::default(),
+            traces: Fingerprints::default(),
         }
     }
 
@@ -181,7 +181,7 @@ impl Payload {
         let mut whole = true;
         let digest = self.digest_with(|item, out| match (&item.kind, item.traces.source) {
             (Kind::File { len, .. }, Some(stamp)) => {
-                let Stamp {
+                let FileStat {
                     dev,
                     ino,
                     mtime,
@@ -236,7 +236,7 @@ impl Payload {
     }
 
     /// Takes over where the files of the release lie, from what was known of it.
-    pub fn placed_as(&mut self, known: &Older) {
+    pub fn keep_stats_of(&mut self, known: &PreviousIndex) {
         for (at, item) in self.items.iter_mut().enumerate() {
             if known.kind(at).is_some() {
                 item.traces.placed = known.placed(at);
@@ -265,7 +265,7 @@ pub(super) fn plain_name(path: &Path) -> Result<String, Refused> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Item, Kind, Payload, Placed};
+    use super::{InstalledStat, Item, Kind, Payload};
 
     #[test]
     fn where_a_file_was_seen_is_no_part_of_the_content() {
@@ -277,7 +277,7 @@ mod tests {
         };
         let plain = Payload::new(vec![item.clone(), Item::new("b".into(), file)]);
         let mut seen = plain.clone();
-        seen.items[1].traces.placed = Some(Placed { ino: 1, mtime: 1 });
+        seen.items[1].traces.placed = Some(InstalledStat { ino: 1, mtime: 1 });
         assert_eq!(seen.digest(), plain.digest());
         assert_eq!(seen.items[1].kind, plain.items[1].kind);
     }

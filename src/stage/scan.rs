@@ -1,13 +1,13 @@
 //! Looking at a source without changing anything: the same for a plan and for a deploy.
 
-use super::index::Head;
+use super::index::IndexHeader;
 use super::links::plain_target;
-use super::older::Older;
 use super::payload::{Item, Kind, Payload, Refused, plain_name};
+use super::previous::PreviousIndex;
 use super::{BUFFER, archive, links};
-use crate::host::copy::{Content, Dir, Placed};
-use crate::host::{self, Found, both, each, files, walk};
 use crate::app::Release;
+use crate::host::copy::{Content, Dir, InstalledStat};
+use crate::host::{self, WalkedEntry, files, join, par_map, walk};
 use anyhow::{Context, Result};
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::ffi::OsStr;
@@ -53,7 +53,7 @@ impl Source {
 /// What a release would hold. The digests may still be missing: they come from what is known
 /// of an earlier release, from reading the files, or from copying them.
 #[derive(Debug)]
-pub struct Draft {
+pub struct ScannedSource {
     /// The items; a digest that is missing is all zero.
     pub payload: Payload,
     hashed: Vec<bool>,
@@ -67,9 +67,9 @@ pub struct Draft {
 
 /// Time stamps may be as coarse as this (FAT, NFS): a file that changed within it before it was
 /// looked at may change again without a new stamp.
-const COARSEST: i64 = 2_000_000_000;
+const CLOCK_GRANULARITY: i64 = 2_000_000_000;
 
-impl Draft {
+impl ScannedSource {
     /// Whether every digest is there.
     pub fn is_hashed(&self) -> bool {
         self.hashed.iter().all(|hashed| *hashed)
@@ -82,13 +82,13 @@ impl Draft {
 
     /// Whether nobody touched the source since it was that of an index: then the digest of the
     /// whole is known at once.
-    pub fn recognise(&mut self, head: &Head) -> bool {
+    pub fn is_unchanged(&mut self, head: &IndexHeader) -> bool {
         self.digest = head.is_of(self.seen).then_some(head.digest);
         self.digest.is_some()
     }
 
     /// Takes digests over from an older release: of files that nobody touched since they were read.
-    pub fn recall(&mut self, older: &Older) {
+    pub fn reuse_hashes(&mut self, previous: &PreviousIndex) {
         let items = self.payload.items.iter_mut().zip(&mut self.hashed);
         for (at, (item, hashed)) in items.enumerate() {
             if let Kind::File { hash, len, .. } = &mut item.kind
@@ -97,7 +97,7 @@ impl Draft {
                     hash: old,
                     len: was,
                     ..
-                }) = older.untouched(at)
+                }) = previous.untouched(at)
                 && was == len
             {
                 (*hash, *hashed) = (*old, true);
@@ -129,7 +129,7 @@ impl Draft {
         let wanted: Vec<usize> = wanted.map(|(at, _)| at).collect();
         let dir = Dir::open(dir)?;
         let start = || (Vec::new(), vec![0; BUFFER]);
-        let done = each(&wanted, start, |at, (digests, buffer)| {
+        let done = par_map(&wanted, start, |at, (digests, buffer)| {
             if let Some(item) = items.get(*at) {
                 digests.push((*at, dir.hash(&item.path, buffer)?));
             }
@@ -158,7 +158,7 @@ impl Draft {
     }
 
     /// Writes down where a file lies now.
-    pub(super) fn placed(&mut self, at: usize, placed: Placed) {
+    pub(super) fn placed(&mut self, at: usize, placed: InstalledStat) {
         if let Some(item) = self.payload.items.get_mut(at) {
             item.traces.placed = Some(placed);
         }
@@ -177,7 +177,13 @@ impl Draft {
 
 fn is_racy(item: &Item, started: i64) -> bool {
     let stamp = item.traces.source;
-    stamp.is_some_and(|stamp| stamp.mtime.max(stamp.ctime).saturating_add(COARSEST) >= started)
+    stamp.is_some_and(|stamp| {
+        stamp
+            .mtime
+            .max(stamp.ctime)
+            .saturating_add(CLOCK_GRANULARITY)
+            >= started
+    })
 }
 
 /// Everything that the release would hold; excluded files are left out. Of a directory, no file
@@ -185,7 +191,7 @@ fn is_racy(item: &Item, started: i64) -> bool {
 ///
 /// # Errors
 /// [`Refused`] for a source that is empty or holds what a release may not.
-pub fn scan(source: &Source, release: &Release) -> Result<Draft> {
+pub fn scan(source: &Source, release: &Release) -> Result<ScannedSource> {
     let exclude = Exclude::new(release)?;
     let started = host::nanoseconds();
     let (path, payload) = match source {
@@ -199,12 +205,12 @@ pub fn scan(source: &Source, release: &Release) -> Result<Draft> {
         };
         return Err(refused.into());
     }
-    let (seen, judged) = both(|| payload.seen(), || links::judge(&payload));
+    let (seen, judged) = join(|| payload.seen(), || links::judge(&payload));
     judged?;
     let read = matches!(source, Source::Archive(_));
     let hashed = payload.items.iter();
     let hashed = hashed.map(|item| read || !matches!(item.kind, Kind::File { .. }));
-    Ok(Draft {
+    Ok(ScannedSource {
         hashed: hashed.collect(),
         seen,
         digest: None,
@@ -244,15 +250,15 @@ impl Exclude {
 
 fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<Payload> {
     let keep = |path: &Path, is_dir: bool| !exclude.names(path, is_dir);
-    let make = |path: &Path, found: Found| {
+    let make = |path: &Path, found: WalkedEntry| {
         let path = plain_name(path)?;
         let (kind, source) = match found {
-            Found::Dir => (Kind::Dir, None),
-            Found::Link(target) => {
+            WalkedEntry::Dir => (Kind::Dir, None),
+            WalkedEntry::Link(target) => {
                 let target = plain_target(&path, &target)?;
                 (Kind::Link(target), None)
             }
-            Found::File { mode, len, stamp } => {
+            WalkedEntry::File { mode, len, stamp } => {
                 no_setuid(&path, mode)?;
                 let kind = Kind::File {
                     hash: Content::default(),
@@ -261,8 +267,8 @@ fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<Payload> {
                 };
                 (kind, Some(stamp))
             }
-            Found::Pipe => return Err(special(&path, "socket or pipe").into()),
-            Found::Device => return Err(special(&path, "device").into()),
+            WalkedEntry::Pipe => return Err(special(&path, "socket or pipe").into()),
+            WalkedEntry::Device => return Err(special(&path, "device").into()),
         };
         let mut item = Item::new(path, kind);
         item.traces.source = source;
@@ -300,8 +306,8 @@ pub(super) fn no_setuid(path: &str, mode: u32) -> Result<(), Refused> {
 #[cfg(test)]
 mod tests {
     use super::Exclude;
-    use crate::manifest::parse;
     use crate::app::App;
+    use crate::manifest::parse;
     use std::path::Path;
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a change writes down when it begins, and names when it has succeeded.
 
-use super::{Store, FORMAT, Journal, Mark, State};
+use super::{FORMAT, Journal, Mark, State, Store};
 use crate::host::Batch;
 use anyhow::Result;
 
@@ -40,16 +40,20 @@ impl Store {
             state: self.prepared("state.json", &state)?,
             committed: Committed {
                 release: match &journal.to {
-                    Some(id) => self.good(id)?,
+                    Some(id) => self.mark_good(id)?,
                     None => None,
                 },
             },
         };
-        let mut begun = self.prepared("journal.json", journal)?;
+        let mut partly_recorded = self.prepared("journal.json", journal)?;
         let Change { state, committed } = &mut change;
-        let all = [Some(state), committed.release.as_mut(), Some(&mut begun)];
+        let all = [
+            Some(state),
+            committed.release.as_mut(),
+            Some(&mut partly_recorded),
+        ];
         Batch::sync(all.into_iter().flatten())?;
-        begun.end()?;
+        partly_recorded.end()?;
         Ok(change)
     }
 
@@ -57,7 +61,7 @@ impl Store {
     ///
     /// # Errors
     /// When its record cannot be read or written.
-    pub fn good(&self, id: &str) -> Result<Option<Batch<'_>>> {
+    pub fn mark_good(&self, id: &str) -> Result<Option<Batch<'_>>> {
         let name = format!("releases/{id}.json");
         let Some(mut record) = self.release(id)? else {
             return Ok(None);
@@ -96,9 +100,9 @@ impl Committed<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Store, Journal, Mark, ReleaseRecord, State, Step, UnitChanges};
-    use crate::host::Root;
+    use super::super::{Journal, Mark, ReleaseRecord, State, Step, Store, UnitChanges};
     use crate::app::{Layout, Name};
+    use crate::host::Root;
     use std::collections::BTreeMap;
     use std::time::Duration;
 
@@ -132,8 +136,8 @@ mod tests {
     fn nothing_but_names_is_written_after_the_journal() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
-        let book = Store::new(&root, &Layout::new(&Name::parse("shop").unwrap()));
-        let _lock = book.lock("testing", Duration::ZERO).unwrap();
+        let store = Store::new(&root, &Layout::new(&Name::parse("shop").unwrap()));
+        let _lock = store.lock("testing", Duration::ZERO).unwrap();
         let record = ReleaseRecord {
             format: 1,
             id: "1-a".to_owned(),
@@ -144,24 +148,24 @@ mod tests {
             origin: String::new(),
             mark: Mark::Staged,
         };
-        book.set_release(&record).unwrap();
-        let mark = || book.release("1-a").unwrap().unwrap().mark;
+        store.set_release(&record).unwrap();
+        let mark = || store.release("1-a").unwrap().unwrap().mark;
         let counts = || (names(&root, "").len(), names(&root, "/releases").len());
 
-        let change = book.begin(&journal()).unwrap();
-        assert_eq!(book.journal().unwrap(), Some(journal()));
+        let change = store.begin(&journal()).unwrap();
+        assert_eq!(store.journal().unwrap(), Some(journal()));
         assert_eq!(
             counts(),
             (4, 2),
             "lock, journal, releases, state; two records"
         );
-        assert!(!book.is_written().unwrap());
+        assert!(!store.has_saved_state().unwrap());
         drop(change);
         assert_eq!(counts(), (3, 1), "what was not committed is gone");
 
-        let change = book.begin(&journal()).unwrap();
+        let change = store.begin(&journal()).unwrap();
         let committed = change.commit().unwrap();
-        assert_eq!(book.state().unwrap().live.as_deref(), Some("1-a"));
+        assert_eq!(store.state().unwrap().live.as_deref(), Some("1-a"));
         assert_eq!(mark(), Mark::Staged);
         assert_eq!(counts(), (4, 2));
         committed.end().unwrap();
@@ -169,13 +173,13 @@ mod tests {
         assert_eq!(counts(), (4, 1));
         // The state would prove a second change of the same command before it has begun.
         let second = Journal {
-            state_before: book.state().unwrap(),
+            state_before: store.state().unwrap(),
             ..journal()
         };
-        assert!(book.begin(&second).is_err());
+        assert!(store.begin(&second).is_err());
         // A good one needs no second mark.
-        book.good("1-a").unwrap().unwrap().end().unwrap();
-        assert!(book.good("2-b").unwrap().is_none());
+        store.mark_good("1-a").unwrap().unwrap().end().unwrap();
+        assert!(store.mark_good("2-b").unwrap().is_none());
         assert_eq!(counts(), (4, 1));
     }
 }

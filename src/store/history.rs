@@ -5,7 +5,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 /// How many lines of the history a prune leaves.
-const LINES: usize = 1000;
+const MAX_HISTORY_LINES: usize = 1000;
 
 /// One event of a deploy, rollback, recovery or prune.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ const FILE: &str = "history.jsonl";
 
 impl Store {
     /// Adds a line to the history. A history that cannot be written never fails a deploy.
-    pub fn tell(&self, event: &Event) {
+    pub fn append_event(&self, event: &Event) {
         if let Ok(line) = serde_json::to_string(event) {
             let _ = self.root.append(&self.path(FILE), &line);
         }
@@ -63,7 +63,12 @@ impl Store {
     pub fn trim_history(&self) -> Result<()> {
         let path = self.path(FILE);
         let text = self.root.read_text(&path)?.unwrap_or_default();
-        let Some(excess) = text.lines().count().checked_sub(LINES).filter(|it| *it > 0) else {
+        let Some(excess) = text
+            .lines()
+            .count()
+            .checked_sub(MAX_HISTORY_LINES)
+            .filter(|it| *it > 0)
+        else {
             return Ok(());
         };
         let kept: Vec<&str> = text.lines().skip(excess).collect();

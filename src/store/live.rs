@@ -1,6 +1,6 @@
 //! What is live: as the state says, or `current` where the state was lost. The link outlives records.
 
-use super::{Store, Mark, State};
+use super::{Mark, State, Store};
 use anyhow::Result;
 use jiff::Timestamp;
 
@@ -11,15 +11,15 @@ impl Store {
     /// # Errors
     /// When a record is there and cannot be read, or what `current` names cannot be seen.
     pub fn state(&self) -> Result<State> {
-        match self.recorded()? {
+        match self.saved_state()? {
             Some(state) => Ok(state),
-            None => self.told(),
+            None => self.reconstructed_state(),
         }
     }
 
     /// The state that the link and the records of the releases tell: what had been live before are
     /// the good releases that were staged before. Pins are not told.
-    fn told(&self) -> Result<State> {
+    fn reconstructed_state(&self) -> Result<State> {
         let Some(live) = self.linked()? else {
             return Ok(State::default());
         };
@@ -63,11 +63,11 @@ impl Store {
             return Ok(Some(id.to_owned()));
         }
         // By a way of its own.
-        let Some(led) = self.led_to(&self.layout.current())? else {
+        let Some(led) = self.directory_id(&self.layout.current())? else {
             return Ok(None);
         };
         for id in self.root.list(&self.layout.releases())? {
-            if self.led_to(&self.layout.release(&id))? == Some(led) {
+            if self.directory_id(&self.layout.release(&id))? == Some(led) {
                 return Ok(Some(id));
             }
         }
@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// Which directory a path leads to: its device and inode.
-    fn led_to(&self, path: &str) -> Result<Option<(u64, u64)>> {
+    fn directory_id(&self, path: &str) -> Result<Option<(u64, u64)>> {
         let meta = self.root.meta_followed(path)?;
         Ok(meta.filter(|meta| meta.is_dir).map(|meta| meta.id))
     }

@@ -14,23 +14,23 @@
 //! Everything that decides is replaced in one step; the history only tells.
 
 mod change;
-mod damaged;
-mod failed;
+mod damage;
+mod failures;
 mod history;
-mod hold;
 mod journal;
 mod live;
+mod lock;
 mod release;
 
 pub use change::{Change, Committed};
-pub use damaged::Damaged;
+pub use damage::Damaged;
 pub use history::Event;
 pub use journal::{FileChange, Journal, Step, Stored, UnitChanges};
 pub use release::{Mark, ReleaseRecord};
 
-use crate::host::{Batch, Root};
-use crate::app::layout::BOOKS_DIR;
+use crate::app::layout::STORES_DIR;
 use crate::app::{Layout, Name};
+use crate::host::{Batch, Root};
 use crate::tree::Entry;
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The version of the records' format: a newer one is refused ([`Newer`]), an older one is read.
+/// The version of the records' format: a newer one is refused ([`UnsupportedFormat`]), an older one is read.
 /// An index says its own in its first line.
 pub const FORMAT: u32 = 1;
 
@@ -51,12 +51,12 @@ struct Version {
 
 /// A record that a newer `robotctl` wrote: what it means cannot be known, so nothing is changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Newer {
+pub struct UnsupportedFormat {
     path: String,
     format: u32,
 }
 
-impl fmt::Display for Newer {
+impl fmt::Display for UnsupportedFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { path, format } = self;
         write!(
@@ -67,17 +67,17 @@ impl fmt::Display for Newer {
     }
 }
 
-impl std::error::Error for Newer {}
+impl std::error::Error for UnsupportedFormat {}
 
 /// Bytes that are kept for going back on a full disk: the journal and the units, once more.
-const RESERVE: usize = 1024 * 1024;
+const RESERVE_BYTES: usize = 1024 * 1024;
 
 /// Files that are kept for going back where no other can be made: the journal and the state, the one
 /// that is being replaced, and units that only the earlier release has.
-const SPARE_FILES: u64 = 8;
+const RESERVE_FILES: u64 = 8;
 
 /// How many steps back a prune leaves.
-const STEPS: usize = 100;
+const MAX_PREVIOUS: usize = 100;
 
 /// What is live.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +115,7 @@ impl Store {
         Self {
             root: root.clone(),
             layout: layout.clone(),
-            dir: layout.book(),
+            dir: layout.store(),
         }
     }
 
@@ -131,8 +131,8 @@ impl Store {
             let Ok(name) = Name::parse(name) else {
                 return false;
             };
-            let book = Self::new(root, &Layout::new(&name));
-            let blank = book.is_blank().unwrap_or_else(|error| {
+            let store = Self::new(root, &Layout::new(&name));
+            let blank = store.is_empty().unwrap_or_else(|error| {
                 failed = Err(error);
                 false
             });
@@ -146,7 +146,7 @@ impl Store {
     /// # Errors
     /// When the directory cannot be listed.
     pub fn all(root: &Root) -> Result<Vec<String>> {
-        let mut names = root.list(BOOKS_DIR)?;
+        let mut names = root.list(STORES_DIR)?;
         names.retain(|name| !name.starts_with('.')); // Burned ones that are going.
         Ok(names)
     }
@@ -155,8 +155,8 @@ impl Store {
     ///
     /// # Errors
     /// When that cannot be seen.
-    pub fn is_blank(&self) -> Result<bool> {
-        Ok(!self.is_written()?
+    pub fn is_empty(&self) -> Result<bool> {
+        Ok(!self.has_saved_state()?
             && self.root.meta(&self.path("journal.json"))?.is_none()
             && self.root.list(&self.path("releases"))?.is_empty())
     }
@@ -164,15 +164,15 @@ impl Store {
     /// Refuses what a newer `robotctl` wrote; anything else that is wrong shows when it is read.
     ///
     /// # Errors
-    /// [`Newer`] names the file.
-    pub fn readable(&self) -> Result<()> {
+    /// [`UnsupportedFormat`] names the file.
+    pub fn check_format(&self) -> Result<()> {
         for read in [
             self.state().map(drop),
             self.journal().map(drop),
             self.failures().map(drop),
         ] {
             if let Err(error) = read
-                && error.is::<Newer>()
+                && error.is::<UnsupportedFormat>()
             {
                 return Err(error);
             }
@@ -184,7 +184,7 @@ impl Store {
     ///
     /// # Errors
     /// When that cannot be seen.
-    pub fn is_written(&self) -> Result<bool> {
+    pub fn has_saved_state(&self) -> Result<bool> {
         Ok(self.root.meta(&self.path("state.json"))?.is_some())
     }
 
@@ -193,7 +193,7 @@ impl Store {
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub fn recorded(&self) -> Result<Option<State>> {
+    pub fn saved_state(&self) -> Result<Option<State>> {
         self.read("state.json")
     }
 
@@ -205,7 +205,7 @@ impl Store {
     pub fn set_state(&self, state: &State) -> Result<()> {
         let mut state = state.clone();
         state.format = FORMAT;
-        let there = self.recorded().ok().flatten().map(|there| State {
+        let there = self.saved_state().ok().flatten().map(|there| State {
             format: FORMAT,
             ..there
         });
@@ -228,14 +228,14 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be read or written.
-    pub fn forget_the_gone(&self) -> Result<()> {
-        let state = self.recorded()?;
-        let Some(mut state) = state.filter(|state| state.before.len() > STEPS) else {
+    pub fn trim_previous(&self) -> Result<()> {
+        let state = self.saved_state()?;
+        let Some(mut state) = state.filter(|state| state.before.len() > MAX_PREVIOUS) else {
             return Ok(());
         };
         let known = self.releases()?;
         state.before.retain(|id| known.contains(id));
-        let excess = state.before.len().saturating_sub(STEPS);
+        let excess = state.before.len().saturating_sub(MAX_PREVIOUS);
         state.before.drain(..excess);
         self.set_state(&state)
     }
@@ -274,8 +274,8 @@ impl Store {
     /// Keeps space for going back on a full disk; it is fine when there is none.
     pub fn reserve(&self) {
         let mut batch = Batch::new(&self.root);
-        for (at, path) in self.spares() {
-            let len = if at == 0 { RESERVE } else { 0 };
+        for (at, path) in self.reserve_files() {
+            let len = if at == 0 { RESERVE_BYTES } else { 0 };
             if let Ok(None) = self.root.meta(&path) {
                 let bytes = vec![0; len];
                 let _ = batch.prepare(&path, &Entry::File { mode: 0o600, bytes });
@@ -285,11 +285,13 @@ impl Store {
     }
 
     /// Gives the kept space back when the disk is full.
-    pub fn spend_reserve(&self) {
+    pub fn release_reserve(&self) {
         let free = self.root.free_space(&self.dir);
-        if free.is_ok_and(|(bytes, files)| bytes < 2 * RESERVE as u64 || files < 2 * SPARE_FILES) {
+        if free.is_ok_and(|(bytes, files)| {
+            bytes < 2 * RESERVE_BYTES as u64 || files < 2 * RESERVE_FILES
+        }) {
             let mut batch = Batch::new(&self.root);
-            for (_, path) in self.spares() {
+            for (_, path) in self.reserve_files() {
                 let _ = batch.put(&path, None);
             }
             let _ = batch.end();
@@ -297,12 +299,12 @@ impl Store {
     }
 
     /// The files that keep space: the first one bytes, the others their own places.
-    fn spares(&self) -> impl Iterator<Item = (u64, String)> + '_ {
+    fn reserve_files(&self) -> impl Iterator<Item = (u64, String)> + '_ {
         let name = |at| match at {
             0 => self.path("reserve"),
             _ => self.path(&format!("reserve.{at}")),
         };
-        (0..SPARE_FILES).map(move |at| (at, name(at)))
+        (0..RESERVE_FILES).map(move |at| (at, name(at)))
     }
 
     fn path(&self, name: &str) -> String {
@@ -314,15 +316,17 @@ impl Store {
         let Some(bytes) = self.root.read(&path)? else {
             return Ok(None);
         };
-        let damaged = |error: serde_json::Error| Damaged {
+        let damaged_files = |error: serde_json::Error| Damaged {
             path: self.root.path(&path).display().to_string(),
             why: error.to_string(),
         };
-        let Version { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+        let Version { format } = serde_json::from_slice(&bytes).map_err(damaged_files)?;
         if format > FORMAT {
-            return Err(Newer { path, format }.into());
+            return Err(UnsupportedFormat { path, format }.into());
         }
-        Ok(serde_json::from_slice(&bytes).map(Some).map_err(damaged)?)
+        Ok(serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(damaged_files)?)
     }
 
     /// A record that gets its name at the end of the batch.

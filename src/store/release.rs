@@ -2,10 +2,10 @@
 
 use super::journal::Stored;
 use super::{Store, text};
+use crate::app::App;
 use crate::host::Batch;
 use crate::manifest::parse;
-use crate::app::App;
-use crate::stage::{Older, Payload};
+use crate::stage::{Payload, PreviousIndex};
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
@@ -100,12 +100,12 @@ impl Store {
     ///
     /// # Errors
     /// When the file is there and cannot be read.
-    pub fn older(&self, id: &str, new: &Payload) -> Result<Option<Older>> {
+    pub fn previous_index(&self, id: &str, new: &Payload) -> Result<Option<PreviousIndex>> {
         let index = self.payload_index(id)?;
-        Ok(index.and_then(|index| Older::read(&index, new)))
+        Ok(index.and_then(|index| PreviousIndex::read(&index, new)))
     }
 
-    /// What was kept of the payload of a release, as [`crate::stage::Head`] and [`Older`] read it.
+    /// What was kept of the payload of a release, as [`crate::stage::IndexHeader`] and [`PreviousIndex`] read it.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
@@ -127,7 +127,7 @@ impl Store {
     ///
     /// # Errors
     /// When they cannot be written.
-    pub fn release_begun(
+    pub fn prepare_release(
         &self,
         record: &ReleaseRecord,
         payload: Option<&Payload>,
@@ -153,7 +153,7 @@ impl Store {
     ///
     /// # Errors
     /// When the directory cannot be listed.
-    pub fn begun(&self) -> Result<Vec<String>> {
+    pub fn partly_recorded(&self) -> Result<Vec<String>> {
         let mut ids = self.ids(".json")?;
         ids.extend(self.ids(".index")?);
         ids.sort();

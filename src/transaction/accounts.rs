@@ -1,9 +1,9 @@
 //! Accounts that a new release needs before it can be tried.
 
-use super::{Subject, Work};
-use crate::host::Host;
+use super::{Session, Subject};
 use crate::app::App;
 use crate::app::layout::SYSUSERS_DIR;
+use crate::host::Host;
 use crate::plan::Plan;
 use anyhow::{Context, Result};
 
@@ -35,11 +35,11 @@ pub(super) fn missing(host: &Host, app: &App) -> Result<Vec<String>> {
 ///
 /// # Errors
 /// When systemd-sysusers(8) does not make them.
-pub fn accounts(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
-    if work.host.is_offline() || plan.from.is_none() {
+pub fn accounts(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
+    if session.host.is_offline() || plan.from.is_none() {
         return Ok(());
     }
-    let missing = missing(work.host, app)?;
+    let missing = missing(session.host, app)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -47,13 +47,13 @@ pub fn accounts(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
     let change = plan.files.iter().find(|change| change.path == path);
     let text = match change.and_then(|change| change.after.as_ref()) {
         Some(stored) => stored.entry()?.text(),
-        None => work.host.root.read_text(&path)?.unwrap_or_default(),
+        None => session.host.root.read_text(&path)?.unwrap_or_default(),
     };
-    let make = work.host.systemd.sysusers_of(&text);
+    let make = session.host.systemd.sysusers_of(&text);
     make.with_context(|| format!("making the {}", missing.join(", ")))?;
     for account in missing {
         let message = format!("made the {account}");
-        work.tell("info", "account-made", Subject::release(&plan.to), &message);
+        session.emit("info", "account-made", Subject::release(&plan.to), &message);
     }
     Ok(())
 }

@@ -1,28 +1,28 @@
 //! Units: stand-ins before the switch, restarts after it, in dependency order.
 
 use super::precheck::local_drop_ins;
-use super::{Subject, Refusal, Work, sweep};
-use crate::host::{self, Deadline, Stopwatch, Systemd, UnitState};
+use super::{Refusal, Session, Subject, clean_up};
 use crate::app::{App, Service, Socket, Type};
+use crate::health::{Address, cause_text, with_advice};
+use crate::host::{self, Deadline, Stopwatch, Systemd, UnitState};
 use crate::plan::{Action, Plan, UnitPlan};
 use crate::render::RUNTIME_UNIT_DIR;
 use crate::tree::{Entry, FileTree};
-use crate::health::{Address, advised, cause_text};
 use anyhow::{Result, anyhow, bail};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// A server that waits for connections in a way that the kernel does not show is given this
 /// long.
-const SHOWS: Duration = Duration::from_secs(5);
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
 /// A live service is looked at for this long, to see how many of its processes wait.
-const LOOKS: Duration = Duration::from_millis(40);
+const SAMPLE_TIME: Duration = Duration::from_millis(40);
 /// The time from one of these looks to the next.
-const BETWEEN: Duration = Duration::from_millis(2);
+const SAMPLE_INTERVAL: Duration = Duration::from_millis(2);
 /// When no more processes have come to wait for this long, there are no more.
-const STEADY: Duration = Duration::from_secs(1);
+const STEADY_TIME: Duration = Duration::from_secs(1);
 /// How long the last attempt to connect may take.
-const LAST: Duration = Duration::from_secs(1);
+const LAST_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The services that overlap.
 fn overlapping<'a>(plan: &'a Plan, app: &'a App) -> impl Iterator<Item = &'a Service> {
@@ -39,52 +39,55 @@ pub(super) fn standins(plan: &Plan, app: &App) -> Vec<String> {
 }
 
 /// Starts the stand-ins on the new release: from now on it answers beside the old one.
-pub(super) fn before_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+pub(super) fn before_switch(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
     let units = standins(plan, app);
     if units.is_empty() {
         return Ok(());
     }
-    obey_administrator(work, plan, app)?;
-    work.host.systemd.reset_failed(&units);
-    start(work, &units)?;
+    copy_local_drop_ins(session, plan, app)?;
+    session.host.systemd.reset_failed(&units);
+    start(session, &units)?;
     for service in overlapping(plan, app) {
         let unit = app.standin_unit(service, &plan.to);
-        accepting(work, service, &unit, &app.unit(service))?;
+        wait_ready(session, service, &unit, &app.unit(service))?;
         let about = Subject {
             release: Some(&plan.to),
             unit: Some(&unit),
         };
         let message = format!("`{unit}` answers on the new release");
-        work.tell("info", "standing-in", about, &message);
+        session.emit("info", "standing-in", about, &message);
     }
     Ok(())
 }
 
 /// Gives the stand-ins the administrator's own drop-ins of the services that they stand in for.
 /// They lie in `/run` until the stand-ins have gone.
-fn obey_administrator(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+fn copy_local_drop_ins(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
     let mut tree = FileTree::default();
     let pairs = overlapping(plan, app).flat_map(|service| app.standins(service, ""));
     for (template, unit) in pairs {
         let dir = format!("{RUNTIME_UNIT_DIR}/{template}.d");
-        for (name, bytes) in local_drop_ins(work.host, &work.app, &unit)? {
+        for (name, bytes) in local_drop_ins(session.host, &session.app, &unit)? {
             tree.insert(format!("{dir}/{name}"), Entry::file(bytes));
         }
     }
     if tree.is_empty() {
         return Ok(());
     }
-    work.host.root.put_tree(&tree)?;
+    session.host.root.put_tree(&tree)?;
     let files: Vec<&str> = tree.iter().map(|(path, _)| path).collect();
-    work.host.systemd.acquaint(&standins(plan, app), &files)
+    session
+        .host
+        .systemd
+        .reload_if_needed(&standins(plan, app), &files)
 }
 
 /// Starts, restarts and stops what the plan says, then the stand-ins go.
-pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
-    if work.host.is_offline() {
+pub(super) fn after_switch(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
+    if session.host.is_offline() {
         return Ok(()); // Nothing runs there, and the links start it at boot.
     }
-    let systemd = &work.host.systemd;
+    let systemd = &session.host.systemd;
     let rebound = plan.units.iter().filter(|one| one.action == Action::Rebind);
     let rebound: Vec<String> = rebound.map(|one| one.unit.clone()).collect();
     free_addresses(systemd, &rebound)?;
@@ -98,8 +101,8 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
         match unit.action {
             Action::Keep | Action::Stop => continue,
             // A proxy requires its server: systemd has restarted it with that.
-            Action::Restart if restarted.contains(&service) => start(work, name)?,
-            Action::Start | Action::Rebind => start(work, name)?,
+            Action::Restart if restarted.contains(&service) => start(session, name)?,
+            Action::Start | Action::Rebind => start(session, name)?,
             Action::Restart | Action::Overlap => {
                 // It has been restarted with each that it requires.
                 if app
@@ -108,7 +111,7 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
                 {
                     systemd.reset_failed(name);
                 }
-                restart(work, unit)?;
+                restart(session, unit)?;
                 restarted.push(service);
             }
         }
@@ -117,18 +120,18 @@ pub(super) fn after_switch(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()
             unit: Some(&unit.unit),
         };
         let message = format!("{} `{}`: {}", unit.action.word(), unit.unit, unit.why);
-        work.tell("info", unit.action.word(), about, &message);
+        session.emit("info", unit.action.word(), about, &message);
     }
     for service in overlapping(plan, app) {
         let standin = app.standin_unit(service, &plan.to);
-        accepting(work, service, &app.unit(service), &standin)?;
+        wait_ready(session, service, &app.unit(service), &standin)?;
     }
     let units = standins(plan, app);
     systemd.stop(&units)?;
-    if let Err(error) = sweep(work.host, &work.app) {
+    if let Err(error) = clean_up(session.host, &session.app) {
         // No fault of the release, and in nobody's way: the next command tries again.
         let text = format!("leftovers are still there: {error:#}");
-        work.tell("warning", "not-swept", Subject::default(), &text);
+        session.emit("warning", "not-swept", Subject::default(), &text);
     }
     Ok(())
 }
@@ -140,7 +143,7 @@ pub(super) fn free_addresses(systemd: &Systemd, units: &[String]) -> Result<()> 
     let (mut held_open, mut alone) = (Vec::new(), Vec::new());
     for (unit, _) in loaded {
         if unit.ends_with(".socket") {
-            held_open.extend(behind(systemd, unit)?);
+            held_open.extend(socket_and_users(systemd, unit)?);
         } else {
             alone.push(unit.clone());
         }
@@ -154,7 +157,7 @@ pub(super) fn free_addresses(systemd: &Systemd, units: &[String]) -> Result<()> 
 
 /// A socket with all that holds it open, in their stopping order. It cannot be bound anew while
 /// its service runs.
-pub(super) fn behind(systemd: &Systemd, socket: &str) -> Result<Vec<String>> {
+pub(super) fn socket_and_users(systemd: &Systemd, socket: &str) -> Result<Vec<String>> {
     let triggers = systemd.show_one(socket)?;
     let service = triggers.get("Triggers").to_owned();
     let mut out = Vec::new();
@@ -171,23 +174,23 @@ pub(super) fn behind(systemd: &Systemd, socket: &str) -> Result<Vec<String>> {
 /// Waits until the kernel shows that as many processes of `unit` wait for connections as of
 /// `other`, which stops then: somebody always does, and no fewer than before. Gunicorn says that it
 /// is ready before a single worker is.
-fn accepting(work: &Work<'_>, service: &Service, unit: &str, other: &str) -> Result<()> {
-    if service.socket != Socket::Activate || work.host.is_offline() {
+fn wait_ready(session: &Session<'_>, service: &Service, unit: &str, other: &str) -> Result<()> {
+    if service.socket != Socket::Activate || session.host.is_offline() {
         return Ok(());
     }
-    let systemd = &work.host.systemd;
-    let wanted = seen_waiting(&systemd.show_one(other)?).len();
+    let systemd = &session.host.systemd;
+    let wanted = sample_acceptors(&systemd.show_one(other)?).len();
     let shows = match service.kind {
         // Either does not show, or has no time to wait; the new one has said that it is ready.
-        Type::Notify if wanted == 0 => STEADY,
-        _ => SHOWS,
+        Type::Notify if wanted == 0 => STEADY_TIME,
+        _ => ACCEPT_TIMEOUT,
     };
-    let (mut seen, mut grown, mut down) = (BTreeSet::new(), Stopwatch::start(), false);
+    let (mut seen, mut grown, mut stopped_or_masked) = (BTreeSet::new(), Stopwatch::start(), false);
     let _: Result<(), ()> = host::wait_until(shows, || {
         let state = systemd.show_one(unit).map_err(drop)?;
-        down = !state.is_active();
+        stopped_or_masked = !state.is_active();
         let before = seen.len();
-        seen.extend(host::waiting(&state));
+        seen.extend(host::acceptors(&state));
         let there = host::members(&state);
         seen.retain(|pid| there.contains(pid));
         if seen.len() > before {
@@ -195,53 +198,56 @@ fn accepting(work: &Work<'_>, service: &Service, unit: &str, other: &str) -> Res
         }
         let all = seen.len() >= wanted.max(1);
         // A release may have fewer workers than the one before.
-        let fewer = !seen.is_empty() && grown.elapsed() >= STEADY;
-        match down || all || fewer {
+        let fewer = !seen.is_empty() && grown.elapsed() >= STEADY_TIME;
+        match stopped_or_masked || all || fewer {
             true => Ok(()),
             false => Err(()),
         }
     });
-    match down {
-        true => explained(work, unit, Err(anyhow!("`{unit}` went down again"))),
+    match stopped_or_masked {
+        true => explain_failure(session, unit, Err(anyhow!("`{unit}` went down again"))),
         false => Ok(()),
     }
 }
 
 /// The processes that wait for connections now and then: whoever is busy answering does not, for a
 /// moment.
-fn seen_waiting(state: &UnitState) -> BTreeSet<u32> {
+fn sample_acceptors(state: &UnitState) -> BTreeSet<u32> {
     let mut seen = BTreeSet::new();
-    let end = Deadline::after(LOOKS);
+    let end = Deadline::after(SAMPLE_TIME);
     while !end.is_over() && !host::interrupted() {
-        seen.extend(host::waiting(state));
-        host::pause(BETWEEN);
+        seen.extend(host::acceptors(state));
+        host::pause(SAMPLE_INTERVAL);
     }
     seen
 }
 
-fn start(work: &Work<'_>, units: &[String]) -> Result<()> {
+fn start(session: &Session<'_>, units: &[String]) -> Result<()> {
     for unit in units {
-        let result = work.host.systemd.start(std::slice::from_ref(unit));
-        explained(work, unit, result)?;
+        let result = session.host.systemd.start(std::slice::from_ref(unit));
+        explain_failure(session, unit, result)?;
     }
     Ok(())
 }
 
-fn restart(work: &Work<'_>, unit: &UnitPlan) -> Result<()> {
-    let result = work.host.systemd.restart(std::slice::from_ref(&unit.unit));
-    explained(work, &unit.unit, result)
+fn restart(session: &Session<'_>, unit: &UnitPlan) -> Result<()> {
+    let result = session
+        .host
+        .systemd
+        .restart(std::slice::from_ref(&unit.unit));
+    explain_failure(session, &unit.unit, result)
 }
 
 /// A unit that does not start: what systemd says of it and the last lines that it wrote.
-fn explained(work: &Work<'_>, unit: &str, result: Result<()>) -> Result<()> {
+fn explain_failure(session: &Session<'_>, unit: &str, result: Result<()>) -> Result<()> {
     let Err(error) = result else { return Ok(()) };
-    let Ok(state) = work.host.systemd.show_one(unit) else {
+    let Ok(state) = session.host.systemd.show_one(unit) else {
         return Err(error);
     };
-    let lines = work.host.systemd.last_lines(unit, 8);
+    let lines = session.host.systemd.last_lines(unit, 8);
     bail!(
         "`{unit}` did not start: {}\n    {}",
-        advised(cause_text(&state), &lines),
+        with_advice(cause_text(&state), &lines),
         lines.join("\n    ")
     )
 }
@@ -252,7 +258,7 @@ fn explained(work: &Work<'_>, unit: &str, result: Result<()>) -> Result<()> {
 /// # Errors
 /// [`Refusal`] when it does not within the time, or never will.
 pub fn wait_for(address: &Address, within: Duration, program: Option<u32>) -> Result<()> {
-    let end = Deadline::after(within + LAST);
+    let end = Deadline::after(within + LAST_CONNECT_TIMEOUT);
     let mut ended = false;
     let accepts = || {
         let seen = address.dial(end).map(drop);

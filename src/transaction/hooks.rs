@@ -1,17 +1,17 @@
 //! The app's own jobs of a deploy: once, as its user, in its sandbox, on the new release.
 
-use super::sweep::nobody_left;
-use super::{Subject, Refusal, Work};
-use crate::host;
+use super::clean_up::ensure_no_leftovers;
+use super::{Refusal, Session, Subject};
 use crate::app::{App, Service};
+use crate::health::TransientJob;
+use crate::host;
 use crate::plan::Plan;
-use crate::render::Mount;
-use crate::health::Errand;
+use crate::render::ReleaseMount;
 use anyhow::{Result, anyhow};
 use std::time::Duration;
 
 /// How much longer than its own timeout a job may take to be gone.
-const SLACK: Duration = Duration::from_secs(60);
+const STOP_SLACK: Duration = Duration::from_secs(60);
 
 /// Runs `hooks.before-switch` while the earlier release is live and nothing has changed.
 ///
@@ -20,23 +20,28 @@ const SLACK: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// [`Refusal`] with the job's last lines, or when a job of an earlier run is still there.
-pub fn before(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+pub fn before(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
     let jobs = [&app.hooks.before_switch, &app.hooks.after_switch];
     let units = jobs.into_iter().flatten().map(|job| app.unit(job));
-    nobody_left(work.host, &units.collect::<Vec<_>>())?;
+    ensure_no_leftovers(session.host, &units.collect::<Vec<_>>())?;
     let Some(job) = &app.hooks.before_switch else {
         return Ok(());
     };
-    if work.host.is_offline() {
+    if session.host.is_offline() {
         let message = "hooks need a running host: `before-switch` was not run";
-        work.tell("warning", "hook-skipped", Subject::release(&plan.to), message);
+        session.emit(
+            "warning",
+            "hook-skipped",
+            Subject::release(&plan.to),
+            message,
+        );
         return Ok(());
     }
     let there = host::files::user_ids(job.user.as_str())?.is_some();
     if plan.from.as_ref() == Some(&plan.to) || plan.from.is_none() || !there {
         return Ok(());
     }
-    run(work, plan, app, job).map_err(|error| {
+    run(session, plan, app, job).map_err(|error| {
         Refusal {
             message: format!(
                 "{} did not go live, nothing was changed: {error:#}",
@@ -52,9 +57,11 @@ pub fn before(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
 ///
 /// # Errors
 /// What became of the job, with its last lines.
-pub(super) fn first(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+pub(super) fn first(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
     match &app.hooks.before_switch {
-        Some(job) if plan.from.is_none() && !work.host.is_offline() => run(work, plan, app, job),
+        Some(job) if plan.from.is_none() && !session.host.is_offline() => {
+            run(session, plan, app, job)
+        }
         _ => Ok(()),
     }
 }
@@ -63,32 +70,30 @@ pub(super) fn first(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
 ///
 /// # Errors
 /// What became of the job, with its last lines.
-pub(super) fn after(work: &Work<'_>, plan: &Plan, app: &App) -> Result<()> {
+pub(super) fn after(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
     match &app.hooks.after_switch {
-        Some(job) if plan.from.as_ref() != Some(&plan.to) && !work.host.is_offline() => {
-            run(work, plan, app, job)
+        Some(job) if plan.from.as_ref() != Some(&plan.to) && !session.host.is_offline() => {
+            run(session, plan, app, job)
         }
         _ => Ok(()),
     }
 }
 
-fn run(work: &Work<'_>, plan: &Plan, app: &App, job: &Service) -> Result<()> {
-    let errand = Errand::put(work.host, app, job, Mount::Pinned(&plan.to))?;
+fn run(session: &Session<'_>, plan: &Plan, app: &App, job: &Service) -> Result<()> {
+    let job_unit = TransientJob::put(session.host, app, job, ReleaseMount::Pinned(&plan.to))?;
     let name = job.name.as_str();
-    let name = name
-        .strip_suffix(crate::app::Hooks::SUFFIX)
-        .unwrap_or(name);
+    let name = name.strip_suffix(crate::app::Hooks::SUFFIX).unwrap_or(name);
     let unit = app.unit(job);
     let about = Subject {
         release: Some(&plan.to),
         unit: Some(&unit),
     };
-    work.tell("info", "hook", about, &format!("running `{name}`"));
+    session.emit("info", "hook", about, &format!("running `{name}`"));
     // Its own `timeout` ends it: this is for a systemd that does not.
-    let ended = errand.run(job.timeout_start.duration.saturating_add(SLACK));
+    let ended = job_unit.run(job.timeout_start.duration.saturating_add(STOP_SLACK));
     let ended = ended.map_err(|what| {
-        let lines = errand.last_lines(8).join("\n    ");
+        let lines = job_unit.last_lines(8).join("\n    ");
         anyhow!("`hooks.{name}` failed: {what}\n    {lines}")
     });
-    errand.end_after(ended)
+    job_unit.end_after(ended)
 }

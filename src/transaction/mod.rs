@@ -6,45 +6,47 @@
 
 mod accounts;
 mod activate;
-mod adopt;
+mod clean_up;
 mod commit;
 mod health;
 pub mod hooks;
 mod observe;
-mod owners;
+mod ownership;
 mod precheck;
 mod preflight;
 mod prune;
+mod rebuild;
 mod recover;
 mod remove;
 pub mod soak;
-mod sweep;
 mod switch;
 
 pub use accounts::accounts;
 pub use activate::wait_for;
-pub use adopt::{Adopted, adopt};
+pub use clean_up::clean_up;
 pub use observe::observe;
-pub use owners::{newcomer, strangers};
+pub use ownership::{check_new_app_ownership, check_ownership};
 pub use precheck::precheck;
-pub use preflight::{Refusal, foresee, future_programs, preflight, programs, space, verify_units};
+pub use preflight::{
+    Refusal, future_programs, preflight, prepare_secrets, programs, space, verify_units,
+};
 pub use prune::{Pruned, previous, prune};
-pub use recover::{Between, Recovered, RecoveryMode, recover};
+pub use rebuild::{StateRebuild, rebuild_state};
+pub use recover::{Interrupted, Recovered, RecoveryMode, recover};
 pub use remove::{REMOVAL, Removal, left, removal, remove};
-pub use sweep::sweep;
 
-use crate::host::{self, Host, UnitState};
 use crate::app::App;
 use crate::app::layout::UNIT_DIR;
+use crate::host::{self, Host, UnitState};
 use crate::plan::{Action, Plan};
-use crate::store::{Store, Event, FORMAT, Journal, Step, UnitChanges};
+use crate::store::{Event, FORMAT, Journal, Step, Store, UnitChanges};
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow};
-use commit::{Back, back, close, commit, finish_back};
-use health::{Sick, daemons};
+use commit::{RevertOutcome, close, commit, finish_back, revert_change};
+use health::{UnhealthyAfterSwitch, daemons};
 
 /// Events that the app's own history keeps; the systemd journal gets all of them.
-const KEPT: [&str; 9] = [
+const HISTORY_EVENTS: [&str; 9] = [
     "adopted",
     "deployed",
     "failed",
@@ -57,11 +59,11 @@ const KEPT: [&str; 9] = [
 ];
 
 /// What every step needs: the host, the app's records, and somebody to tell.
-pub struct Work<'a> {
+pub struct Session<'a> {
     /// The host.
     pub host: &'a Host,
     /// The app's records.
-    pub book: &'a Store,
+    pub store: &'a Store,
     /// The app's name, with its environment.
     pub app: String,
     /// The environment in that name, when there is one.
@@ -72,7 +74,7 @@ pub struct Work<'a> {
     pub show: &'a dyn Fn(&Event),
 }
 
-impl std::fmt::Debug for Work<'_> {
+impl std::fmt::Debug for Session<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Work")
             .field("app", &self.app)
@@ -81,9 +83,9 @@ impl std::fmt::Debug for Work<'_> {
     }
 }
 
-impl Work<'_> {
+impl Session<'_> {
     /// Makes one event known: to the user, the history and the systemd journal.
-    pub fn tell(&self, level: &str, event: &str, about: Subject<'_>, message: &str) {
+    pub fn emit(&self, level: &str, event: &str, about: Subject<'_>, message: &str) {
         let event = Event {
             ts: host::now().to_string(),
             trace_id: self.trace.clone(),
@@ -96,8 +98,8 @@ impl Work<'_> {
             message: message.to_owned(),
         };
         (self.show)(&event);
-        if KEPT.contains(&event.event.as_str()) {
-            self.book.tell(&event);
+        if HISTORY_EVENTS.contains(&event.event.as_str()) {
+            self.store.append_event(&event);
         }
         let priority = match level {
             "error" => "3",
@@ -147,7 +149,7 @@ pub enum Outcome {
     /// The new release is live and healthy.
     Done,
     /// It was not healthy: the host is as before.
-    Back {
+    RevertOutcome {
         /// What was wrong with it.
         why: String,
         /// What is wrong with what is back, if anything is: a person is needed.
@@ -196,16 +198,16 @@ impl Operation {
 ///
 /// # Errors
 /// When nothing was changed. Once the journal is there, every failure is put back and comes as
-/// [`Outcome::Back`].
+/// [`Outcome::RevertOutcome`].
 pub fn apply(
-    work: &Work<'_>,
+    session: &Session<'_>,
     plan: &Plan,
     app: &App,
     tree: &FileTree,
     operation: &Operation,
 ) -> Result<Outcome> {
     for path in [&app.layout.opt(), UNIT_DIR] {
-        if work.host.root.is_read_only(path)? {
+        if session.host.root.is_read_only(path)? {
             return Err(Refusal {
                 message: format!("the file system of `{path}` is read-only"),
                 hint: "mount it for writing: mount -o remount,rw".to_owned(),
@@ -213,18 +215,18 @@ pub fn apply(
             .into());
         }
     }
-    let mut journal = journal(work, plan, app, operation)?;
+    let mut journal = journal(session, plan, app, operation)?;
     if *operation != Operation::Deploy {
-        work.book.spend_reserve();
+        session.store.release_reserve();
     }
     // It may be there although it failed; nothing has changed, so there is nothing to undo.
-    let change = work.book.begin(&journal);
-    let change = change.inspect_err(|_| drop(work.book.clear_journal()))?;
-    let forward = || forward(work, plan, app, tree, &journal, operation);
+    let change = session.store.begin(&journal);
+    let change = change.inspect_err(|_| drop(session.store.clear_journal()))?;
+    let forward = || forward(session, plan, app, tree, &journal, operation);
     let outcome = match operation {
         // Whoever leaves a release behind wants to be away from it, not back.
         Operation::Rollback | Operation::Pin { .. } => forward(),
-        Operation::Deploy => host::heeding_signals(|| {
+        Operation::Deploy => host::interruptible(|| {
             forward().map_err(|error| match host::interrupted() {
                 true => anyhow!("it was interrupted"),
                 false => error,
@@ -232,25 +234,27 @@ pub fn apply(
         }),
     };
     match outcome.and_then(|()| change.commit()) {
-        Ok(committed) => Ok(match committed.end().and_then(|()| close(work, &journal)) {
-            Ok(()) => Outcome::Done,
-            Err(error) => Outcome::Unrecorded(format!("{error:#}")),
-        }),
+        Ok(committed) => Ok(
+            match committed.end().and_then(|()| close(session, &journal)) {
+                Ok(()) => Outcome::Done,
+                Err(error) => Outcome::Unrecorded(format!("{error:#}")),
+            },
+        ),
         Err(failure) => {
             let why = format!("{failure:#}");
-            work.tell("error", "failed", Subject::release(&plan.to), &why);
-            let blamed = failure.is::<Blamed>();
+            session.emit("error", "failed", Subject::release(&plan.to), &why);
+            let blamed = failure.is::<UnhealthyRelease>();
             Ok(
-                match back(work, &mut journal, blamed.then_some(why.as_str())) {
-                    Back::Healthy => Outcome::Back {
+                match revert_change(session, &mut journal, blamed.then_some(why.as_str())) {
+                    RevertOutcome::Healthy => Outcome::RevertOutcome {
                         why,
                         degraded: None,
                     },
-                    Back::Sick(wrong) => Outcome::Back {
+                    RevertOutcome::UnhealthyAfterSwitch(wrong) => Outcome::RevertOutcome {
                         why,
                         degraded: Some(wrong),
                     },
-                    Back::Stuck(wrong) => Outcome::Stuck { why, wrong },
+                    RevertOutcome::Stuck(wrong) => Outcome::Stuck { why, wrong },
                 },
             )
         }
@@ -258,8 +262,13 @@ pub fn apply(
 }
 
 /// Everything that the change will do, with how to undo it.
-fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Result<Journal> {
-    let (host, state) = (work.host, work.book.state()?);
+fn journal(
+    session: &Session<'_>,
+    plan: &Plan,
+    app: &App,
+    operation: &Operation,
+) -> Result<Journal> {
+    let (host, state) = (session.host, session.store.state()?);
     let named = |wanted: &[Action]| -> Vec<String> {
         let units = plan
             .units
@@ -277,21 +286,21 @@ fn journal(work: &Work<'_>, plan: &Plan, app: &App, operation: &Operation) -> Re
     if state.live != after.live {
         after.since = Some(host::now().to_string());
     }
-    after.change = Some(work.trace.clone());
+    after.change = Some(session.trace.clone());
     // To start what runs does nothing: to stop it would not undo that.
     let mut started = named(&[Action::Start]);
-    let ran = running(host, started.clone())?;
-    started.retain(|unit| !ran.contains(unit));
+    let release_before = running(host, started.clone())?;
+    started.retain(|unit| !release_before.contains(unit));
     Ok(Journal {
         format: FORMAT,
-        trace_id: work.trace.clone(),
+        trace_id: session.trace.clone(),
         operation: operation.word().to_owned(),
         step: Step::Switching,
         from: plan.from.clone(),
         // What it says before a first deploy: going back puts it there again.
         link: match &plan.from {
             Some(_) => None,
-            None => work.book.link()?,
+            None => session.store.link()?,
         },
         to: Some(plan.to.clone()),
         files: plan.files.clone(),
@@ -319,14 +328,14 @@ fn running(host: &Host, mut units: Vec<String>) -> Result<Vec<String>> {
 
 /// From the journal to a healthy new release.
 fn forward(
-    work: &Work<'_>,
+    session: &Session<'_>,
     plan: &Plan,
     app: &App,
     tree: &FileTree,
     journal: &Journal,
     operation: &Operation,
 ) -> Result<()> {
-    let host = work.host;
+    let host = session.host;
     let stops = plan.units.iter().filter(|one| one.action == Action::Stop);
     let stops: Vec<String> = stops.map(|one| one.unit.clone()).collect();
     host.systemd.stop(&stops)?;
@@ -335,38 +344,38 @@ fn forward(
     // One that failed while it was stopped would be listed for ever, without a file.
     host.systemd.reset_failed(&stops);
     if *operation == Operation::Deploy {
-        hooks::first(work, plan, app).map_err(blame)?;
+        hooks::first(session, plan, app).map_err(blame_release)?;
     }
-    activate::before_switch(work, plan, app).map_err(blame)?;
+    activate::before_switch(session, plan, app).map_err(blame_release)?;
     switch::link(host, &app.layout, Some(&plan.to))?;
-    work.tell(
+    session.emit(
         "info",
         "switched",
         Subject::release(&plan.to),
         &format!("`current` points at {}", plan.to),
     );
-    activate::after_switch(work, plan, app).map_err(blame)?;
+    activate::after_switch(session, plan, app).map_err(blame_release)?;
     if *operation == Operation::Deploy {
-        hooks::after(work, plan, app).map_err(blame)?;
+        hooks::after(session, plan, app).map_err(blame_release)?;
     }
     if host.is_offline() {
         return Ok(());
     }
-    health::judge(work, plan, app, &journal.state_after.pins, operation)
+    health::check_health(session, plan, app, &journal.state_after.pins, operation)
 }
 
 /// A failure that is the release's fault and not the host's: only such a one marks it as bad.
 #[derive(Debug)]
-struct Blamed(anyhow::Error);
+struct UnhealthyRelease(anyhow::Error);
 
-impl std::fmt::Display for Blamed {
+impl std::fmt::Display for UnhealthyRelease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:#}", self.0)
     }
 }
 
-impl std::error::Error for Blamed {}
+impl std::error::Error for UnhealthyRelease {}
 
-fn blame(error: anyhow::Error) -> anyhow::Error {
-    anyhow::Error::new(Blamed(error))
+fn blame_release(error: anyhow::Error) -> anyhow::Error {
+    anyhow::Error::new(UnhealthyRelease(error))
 }

@@ -1,10 +1,10 @@
 //! What the host looks like, for the plan.
 
 use super::accounts::missing;
-use crate::host::{Host, memory_available, memory_of};
 use crate::app::{App, Layout};
+use crate::host::{Host, memory_available, memory_of};
 use crate::plan::{LiveRelease, Observed, bytes};
-use crate::store::{Store, Damaged};
+use crate::store::{Damaged, Store};
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow, bail};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,15 +13,15 @@ use std::collections::{BTreeMap, BTreeSet};
 ///
 /// # Errors
 /// When something is there and cannot be read.
-pub fn observe(host: &Host, book: &Store, app: &App, tree: &FileTree) -> Result<Observed> {
+pub fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) -> Result<Observed> {
     let mut observed = Observed::default();
-    let state = book.state()?;
+    let state = store.state()?;
     for service in state.pins.keys() {
         let file = format!("/{}-{service}.service.d/05-execstart.conf", app.name);
         observed.pinned.push(file);
     }
     if let Some(id) = state.live {
-        let record = book.release(&id)?;
+        let record = store.release(&id)?;
         let record = record.ok_or_else(|| unknown(host, &app.layout, &id))?;
         observed.live = Some(LiveRelease {
             app: record.app()?,
@@ -57,19 +57,19 @@ pub fn observe(host: &Host, book: &Store, app: &App, tree: &FileTree) -> Result<
         }
     }
     observed.missing = missing(host, app)?;
-    observed.tight = tight(host, app)?;
+    observed.low_memory = low_memory(host, app)?;
     Ok(observed)
 }
 
 /// Nothing is known of the release that is recorded as live.
 pub(super) fn unknown(host: &Host, layout: &Layout, id: &str) -> anyhow::Error {
-    let state = host.root.path(&format!("{}/state.json", layout.book()));
+    let state = host.root.path(&format!("{}/state.json", layout.store()));
     let why = format!("the live release {id} has no record");
     let state = Damaged {
         path: state.display().to_string(),
         why: why.clone(),
     };
-    anyhow!("{why}\n\nhint: {}", state.way_out())
+    anyhow!("{why}\n\nhint: {}", state.recovery_hint())
 }
 
 /// What is wrong with the place of the live release: the records alone do not tell.
@@ -98,10 +98,10 @@ fn repair(host: &Host, layout: &Layout, live: Option<&LiveRelease>) -> Result<Op
 }
 
 /// What stays free for everything else when a second copy runs.
-const RESERVE: u64 = 32 * 1024 * 1024;
+const MEMORY_RESERVE: u64 = 32 * 1024 * 1024;
 
 /// The services that cannot run twice for a moment: all that overlap do so together.
-fn tight(host: &Host, app: &App) -> Result<BTreeMap<String, String>> {
+fn low_memory(host: &Host, app: &App) -> Result<BTreeMap<String, String>> {
     let units: Vec<String> = app
         .services
         .iter()
@@ -111,7 +111,7 @@ fn tight(host: &Host, app: &App) -> Result<BTreeMap<String, String>> {
     let states = host.systemd.show(&units)?;
     let needed: u64 = states.iter().map(memory_of).sum();
     match memory_available() {
-        Some(there) if needed > 0 && needed + RESERVE > there => {
+        Some(there) if needed > 0 && needed + MEMORY_RESERVE > there => {
             let text = format!(
                 "second copies need {}, {} are available",
                 bytes(needed),

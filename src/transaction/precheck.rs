@@ -4,34 +4,37 @@
 //! release mounted, at an address of its own: on a private port or socket when systemd hands
 //! the listener over, alone in a network namespace when it binds its own. It must start, pass its
 //! checks and stay up for the settle time: what crashes after two seconds never gets a request.
-//! Its units lie in `/run` and are removed; a killed run leaves them to [`super::sweep`].
+//! Its units lie in `/run` and are removed; a killed run leaves them to [`super::clean_up`].
 
-use super::health::{stopped, unlooked};
-use super::sweep::{SUFFIX, made_line, nobody_left};
-use super::{Subject, Refusal, Work};
+use super::clean_up::{SUFFIX, ensure_no_leftovers, made_line};
+use super::health::{stopped_daemons, warn_unchecked};
+use super::{Refusal, Session, Subject};
+use crate::app::{
+    AbsPath, App, DEFAULT_STOP_SECONDS, Listen, Name, Probe, Service, Socket, Span, Target,
+};
+use crate::health::{
+    Verdict, cause_text, check_service, remove_units, settle, settle_time, still_answers,
+    with_advice,
+};
 use crate::host::{self, Host, Stopwatch, UnitState, in_network_of};
-use crate::app::{AbsPath, App, Listen, Name, Probe, STOPS, Service, Socket, Span, Target};
 use crate::plan::{Action, Plan};
 use crate::render::{RUNTIME_UNIT_DIR, precheck as copy_units};
 use crate::tree::{Entry, FileTree};
-use crate::health::{
-    Verdict, advised, cause_text, check_service, remove_units, settle, settle_time, still_answers,
-};
 use anyhow::{Result, anyhow};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 /// A trial lasts no longer than this, whatever the settle time after the switch.
-const LONGEST: Duration = Duration::from_secs(10);
+const MAX_SETTLE: Duration = Duration::from_secs(10);
 
 /// Nobody waits for a copy's answer: it is killed when it has not ended within so many seconds,
 /// unless the manifest says how long that takes. A Gunicorn that is stopped while its workers start
 /// takes half a minute else.
-const ENDS: u64 = 3;
+const STOP_SECONDS: u64 = 3;
 
 /// A second copy of a service, and the files that make it.
-struct Second<'a> {
+struct PreCheckInstance<'a> {
     service: &'a Service,
     copy: Service,
     unit: String,
@@ -39,41 +42,41 @@ struct Second<'a> {
 }
 
 /// Tries every service that the plan would bring to the new release and that may run twice, those
-/// that somebody has stopped too: all of them start, pass their checks and stay up together for the settle time. `tight` names
+/// that somebody has stopped too: all of them start, pass their checks and stay up together for the settle time. `low_memory` names
 /// units that this host has no memory for twice.
 ///
 /// # Errors
 /// [`Refusal`] tells what the new release did; nothing live has changed then.
 pub fn precheck(
-    work: &Work<'_>,
+    session: &Session<'_>,
     plan: &Plan,
     app: &App,
     target: Target,
-    tight: &BTreeMap<String, String>,
+    low_memory: &BTreeMap<String, String>,
 ) -> Result<()> {
-    if work.host.is_offline() || plan.from.is_none() {
+    if session.host.is_offline() || plan.from.is_none() {
         return Ok(());
     }
-    let copies = to_try(work, plan, app, target, tight)?;
+    let copies = select_instances(session, plan, app, target, low_memory)?;
     if copies.is_empty() {
         return Ok(());
     }
-    nobody_left(work.host, &units(app, &copies))?;
-    let tried = attempt(work, app, &copies);
+    ensure_no_leftovers(session.host, &units(app, &copies))?;
+    let tried = run_instances(session, app, &copies);
     let failed = tried.as_ref().err().map(|(at, _)| *at);
     let lines = failed.and_then(|at| copies.get(at));
-    let lines = lines.map(|one| work.host.systemd.last_lines(&one.unit, 8));
+    let lines = lines.map(|one| session.host.systemd.last_lines(&one.unit, 8));
     let lines = lines.unwrap_or_default();
     let tried = tried.map_err(|(at, error)| {
         format!(
             "{} failed its pre-check, nothing was changed: service `{}`: {}\n    {}",
             plan.to,
             copies.get(at).map_or("", |one| one.service.name.as_str()),
-            advised(format!("{error:#}"), &lines),
+            with_advice(format!("{error:#}"), &lines),
             lines.join("\n    ")
         )
     });
-    if let Err(error) = take_away(work.host, app, &copies) {
+    if let Err(error) = remove_instances(session.host, app, &copies) {
         let cause = tried.err().map(|why| format!("; the cause was: {why}"));
         return Err(Refusal {
             message: format!("what tried {} is still there: {error:#}", plan.to),
@@ -95,20 +98,20 @@ pub fn precheck(
             unit: Some(&verdict.unit),
         };
         let text = format!("pre-check: {}, {} ms", verdict.check, verdict.millis);
-        work.tell("info", "pre-checked", about, &text);
+        session.emit("info", "pre-checked", about, &text);
     }
     Ok(())
 }
 
 /// The copies to try, and a word on each service that should be tried and is not.
-fn to_try<'a>(
-    work: &Work<'_>,
+fn select_instances<'a>(
+    session: &Session<'_>,
     plan: &Plan,
     app: &'a App,
     target: Target,
-    tight: &BTreeMap<String, String>,
-) -> Result<Vec<Second<'a>>> {
-    let stopped = stopped(work.host, plan, app)?;
+    low_memory: &BTreeMap<String, String>,
+) -> Result<Vec<PreCheckInstance<'a>>> {
+    let stopped = stopped_daemons(session.host, plan, app)?;
     let touched = |unit: &str| {
         let mut units = plan.units.iter();
         units.any(|one| {
@@ -122,32 +125,34 @@ fn to_try<'a>(
     let mut copies = Vec::new();
     for service in &app.services {
         let unit = app.unit(service);
-        let down = stopped.contains(&unit);
-        if !service.pre_check || !(down || touched(&unit)) {
-            if down {
-                unlooked(work, plan, &unit);
+        let stopped_or_masked = stopped.contains(&unit);
+        if !service.pre_check || !(stopped_or_masked || touched(&unit)) {
+            if stopped_or_masked {
+                warn_unchecked(session, plan, &unit);
             }
             continue;
         }
-        if let Some(why) = tight.get(&unit) {
+        if let Some(why) = low_memory.get(&unit) {
             let message = format!("`{unit}` is not tried first: {why}");
             let about = Subject::release(&plan.to);
-            work.tell("warning", "not-pre-checked", about, &message);
-            if down {
-                unlooked(work, plan, &unit);
+            session.emit("warning", "not-pre-checked", about, &message);
+            if stopped_or_masked {
+                warn_unchecked(session, plan, &unit);
             }
-        } else if let Some(owner) = state_of_another(work.host, app, service)? {
+        } else if let Some(owner) = state_of_another(session.host, app, service)? {
             let message = format!(
                 "`{unit}` is not tried first: `{}` is still {owner}'s, and a second copy would take it",
                 app.layout.state()
             );
             let about = Subject::release(&plan.to);
-            work.tell("warning", "not-pre-checked", about, &message);
-            if down {
-                unlooked(work, plan, &unit);
+            session.emit("warning", "not-pre-checked", about, &message);
+            if stopped_or_masked {
+                warn_unchecked(session, plan, &unit);
             }
         } else {
-            copies.push(Second::new(work, app, service, target, &plan.to)?);
+            copies.push(PreCheckInstance::new(
+                session, app, service, target, &plan.to,
+            )?);
         }
     }
     Ok(copies)
@@ -171,18 +176,18 @@ fn state_of_another(host: &Host, app: &App, service: &Service) -> Result<Option<
     }
 }
 
-impl<'a> Second<'a> {
+impl<'a> PreCheckInstance<'a> {
     fn new(
-        work: &Work<'_>,
+        session: &Session<'_>,
         app: &App,
         service: &'a Service,
         target: Target,
         id: &str,
     ) -> Result<Self> {
-        let copy = second(app, service)?;
+        let copy = instance_of(app, service)?;
         let mut tree = copy_units(app, &copy, target, id)?;
         let unit = app.unit(&copy);
-        for (name, bytes) in local_drop_ins(work.host, app.name.as_str(), &app.unit(service))? {
+        for (name, bytes) in local_drop_ins(session.host, app.name.as_str(), &app.unit(service))? {
             let path = format!("{RUNTIME_UNIT_DIR}/{unit}.d/{name}");
             tree.insert(path, Entry::file(bytes));
         }
@@ -220,14 +225,14 @@ impl<'a> Second<'a> {
 }
 
 /// The service as it is tried: another name and address, nothing that touches live units.
-fn second(app: &App, service: &Service) -> Result<Service> {
+fn instance_of(app: &App, service: &Service) -> Result<Service> {
     let mut copy = service.clone();
     let name = format!("{}{SUFFIX}", service.name);
     copy.name = Name::parse(&name).map_err(|clause| anyhow!("`{name}`: {clause}"))?;
     copy.enable = false;
     copy.restart = "no";
-    if copy.timeout_stop == Span::seconds(STOPS) {
-        copy.timeout_stop = Span::seconds(ENDS);
+    if copy.timeout_stop == Span::seconds(DEFAULT_STOP_SECONDS) {
+        copy.timeout_stop = Span::seconds(STOP_SECONDS);
     }
     copy.timer = None;
     copy.requires.clear();
@@ -275,20 +280,20 @@ fn private(app: &App, service: &Service, index: usize, listen: &Listen) -> Resul
 }
 
 /// Starts all copies, checks them, and watches them together. A failure comes with its copy.
-fn attempt(
-    work: &Work<'_>,
+fn run_instances(
+    session: &Session<'_>,
     app: &App,
-    copies: &[Second<'_>],
+    copies: &[PreCheckInstance<'_>],
 ) -> Result<Vec<Verdict>, (usize, anyhow::Error)> {
-    let host = work.host;
-    let trace = work.trace.as_str();
+    let host = session.host;
+    let trace = session.trace.as_str();
     let put = || -> Result<()> {
         let mut files = Vec::new();
         for one in copies {
             host.root.put_tree(&one.tree)?;
             files.extend(one.tree.iter().map(|(path, _)| path));
         }
-        host.systemd.acquaint(&units(app, copies), &files)
+        host.systemd.reload_if_needed(&units(app, copies), &files)
     };
     put().map_err(|error| (0, error))?;
     for (at, one) in copies.iter().enumerate() {
@@ -308,7 +313,7 @@ fn attempt(
         counts.push((one.unit.clone(), state.map_err(|error| (at, error))?));
     }
     let services: Vec<&Service> = copies.iter().map(|one| &one.copy).collect();
-    let whole = settle_time(&services).min(LONGEST);
+    let whole = settle_time(&services).min(MAX_SETTLE);
     settle(host, &counts, whole.saturating_sub(from.elapsed())).map_err(|(unit, what)| {
         let at = copies.iter().position(|one| one.unit == unit);
         (at.unwrap_or(0), anyhow!("it went down again: {what}"))
@@ -321,7 +326,7 @@ fn attempt(
     Ok(verdicts)
 }
 
-fn started(host: &Host, app: &App, one: &Second<'_>) -> Result<()> {
+fn started(host: &Host, app: &App, one: &PreCheckInstance<'_>) -> Result<()> {
     host.systemd.start(&app.socket_units(&one.copy))?;
     let start = host.systemd.start(std::slice::from_ref(&one.unit));
     start.map_err(|_| {
@@ -331,9 +336,9 @@ fn started(host: &Host, app: &App, one: &Second<'_>) -> Result<()> {
 }
 
 /// Stops the copies and removes them. What does not stop keeps its files: by them a sweep finds it.
-fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
+fn remove_instances(host: &Host, app: &App, copies: &[PreCheckInstance<'_>]) -> Result<()> {
     let units = units(app, copies);
-    host.systemd.bring_down(&units)?;
+    host.systemd.stop_and_confirm(&units)?;
     host.systemd.reset_failed(&units);
     for one in copies {
         remove_units(host, &one.tree)?;
@@ -349,11 +354,11 @@ fn take_away(host: &Host, app: &App, copies: &[Second<'_>]) -> Result<()> {
             }
         }
     }
-    host.systemd.acquaint(&units, &[])
+    host.systemd.reload_if_needed(&units, &[])
 }
 
 /// The units of all copies.
-fn units(app: &App, copies: &[Second<'_>]) -> Vec<String> {
+fn units(app: &App, copies: &[PreCheckInstance<'_>]) -> Vec<String> {
     copies.iter().flat_map(|one| one.units(app)).collect()
 }
 

@@ -1,8 +1,8 @@
 //! What must be true before anything changes.
 
-use crate::host::{Host, files, is_root, is_taken, processes, random_hex};
 use crate::app::App;
 use crate::app::layout::UNIT_DIR;
+use crate::host::{Host, files, is_root, is_taken, processes, random_hex};
 use crate::plan::PayloadPlan;
 use crate::stage::Payload;
 use crate::tree::{Entry, FileTree};
@@ -12,13 +12,13 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 /// Space that stays free, so that cleaning up and rolling back work on a full disk.
-const RESERVE: u64 = 16 * 1024 * 1024;
+const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
 /// Inodes that stay free.
 const RESERVE_INODES: u64 = 256;
 /// Bytes that a file takes in the index of a release, at most in most trees.
-const INDEXED: u64 = 128;
+const INDEX_BYTES_PER_FILE: u64 = 128;
 /// Bytes for the other records of a change, the space that is kept for going back included.
-const RECORDS: u64 = 4 * 1024 * 1024;
+const RECORD_BYTES: u64 = 4 * 1024 * 1024;
 /// Inodes for all of them.
 const RECORD_INODES: u64 = 16;
 
@@ -49,11 +49,16 @@ fn refuse<T>(message: String, hint: String) -> Result<T> {
 /// [`Refusal`] names what is missing and what to type.
 pub fn space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
     let index = u64::try_from(payload.files).unwrap_or(u64::MAX);
-    let index = index.saturating_mul(INDEXED);
-    let releases = payload.disk_bytes + RESERVE;
+    let index = index.saturating_mul(INDEX_BYTES_PER_FILE);
+    let releases = payload.disk_bytes + RESERVE_BYTES;
     let inodes = payload.disk_inodes + RESERVE_INODES;
     room(host, &app.layout.releases(), releases, inodes)?;
-    room(host, &app.layout.book(), index + RECORDS, RECORD_INODES)
+    room(
+        host,
+        &app.layout.store(),
+        index + RECORD_BYTES,
+        RECORD_INODES,
+    )
 }
 
 /// Room for so many bytes and inodes on the file system of a path.
@@ -88,7 +93,7 @@ fn room(host: &Host, path: &str, need: u64, count: u64) -> Result<()> {
 ///
 /// # Errors
 /// [`Refusal`] names what is missing and what to type.
-pub fn foresee(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
+pub fn preflight(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
     for secret in app.secrets.iter().filter(|one| one.generate.is_none()) {
         let path = app.layout.credential(secret.name.as_str());
         match host.root.meta(&path) {
@@ -113,9 +118,9 @@ pub fn foresee(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
 /// Secrets and ports. Makes secrets that may be generated.
 ///
 /// # Errors
-/// As [`foresee`].
-pub fn preflight(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
-    foresee(host, app, live)?;
+/// As [`preflight`].
+pub fn prepare_secrets(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
+    preflight(host, app, live)?;
     for secret in &app.secrets {
         let path = app.layout.credential(secret.name.as_str());
         let Some(bytes) = secret.generate else {

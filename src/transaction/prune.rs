@@ -1,10 +1,10 @@
 //! Old releases go: never the live one, what `current` names, the one before it, a pinned one, or
 //! one that a process still uses. What is remembered of the others is trimmed once it has grown long.
 
-use super::{Subject, Refusal, Work};
-use crate::host::{Host, Process, files, processes};
+use super::{Refusal, Session, Subject};
 use crate::app::Layout;
-use crate::store::{Store, Mark, ReleaseRecord, State};
+use crate::host::{Host, Process, files, processes};
+use crate::store::{Mark, ReleaseRecord, State, Store};
 use anyhow::{Result, bail};
 use std::collections::{BTreeSet, HashSet};
 
@@ -22,24 +22,24 @@ pub struct Pruned {
 ///
 /// # Errors
 /// When the records or `/proc` cannot be read: then nothing is removed.
-pub fn prune(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
-    let pruned = old_releases(work, layout, keep)?;
+pub fn prune(session: &Session<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
+    let pruned = old_releases(session, layout, keep)?;
     // The releases are gone; what is remembered of them is in nobody's way until the next time.
-    let trimmed = work.book.forget_the_gone();
-    if let Err(error) = trimmed.and_then(|()| work.book.trim_history()) {
+    let trimmed = session.store.trim_previous();
+    if let Err(error) = trimmed.and_then(|()| session.store.trim_history()) {
         let text = format!("the records were not trimmed: {error:#}");
-        work.tell("warning", "not-trimmed", Subject::default(), &text);
+        session.emit("warning", "not-trimmed", Subject::default(), &text);
     }
     Ok(pruned)
 }
 
-fn old_releases(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
-    let state = work.book.state()?;
-    seen_releases(work, layout, &state)?;
+fn old_releases(session: &Session<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
+    let state = session.store.state()?;
+    seen_releases(session, layout, &state)?;
     let mut good = Vec::new();
     let mut bad = Vec::new();
-    for id in work.book.releases()? {
-        if let Some(record) = work.book.release(&id)? {
+    for id in session.store.releases()? {
+        if let Some(record) = session.store.release(&id)? {
             let list = match record.mark {
                 Mark::Bad(_) | Mark::Staged => &mut bad,
                 Mark::Good => &mut good,
@@ -50,10 +50,10 @@ fn old_releases(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
             list.push((place.map(|(at, _)| at), record.staged, id));
         }
     }
-    let previous = previous(work.host, work.book, layout, &state)?;
+    let previous = previous(session.host, session.store, layout, &state)?;
     let previous = previous.map(|record| record.id);
     // The records may be older than the link, or somebody has set it by hand.
-    let linked = work.book.linked()?;
+    let linked = session.store.linked()?;
     let protected: BTreeSet<&String> = state
         .live
         .iter()
@@ -77,29 +77,29 @@ fn old_releases(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
     if victims.is_empty() {
         return Ok(pruned);
     }
-    let running = if work.host.is_offline() {
+    let running = if session.host.is_offline() {
         Vec::new()
     } else {
         seen(processes()?)?
     };
     for id in victims {
         let dir = layout.release(&id);
-        if let Some(process) = user_of(&work.host.root.path(&dir), &running) {
+        if let Some(process) = user_of(&session.host.root.path(&dir), &running) {
             let uses = if process.seen { "uses" } else { "may use" };
             let why = format!("pid {} (`{}`) {uses} it", process.pid, process.command);
             pruned.spared.push((id, why));
             continue;
         }
-        if let Some(mount) = work.host.root.mount_at(&dir)? {
+        if let Some(mount) = session.host.root.mount_at(&dir)? {
             let why = format!("`{}` is mounted in it", mount.display());
             pruned.spared.push((id, why));
             continue;
         }
-        work.book.remember_mark(&id)?;
+        session.store.keep_failure(&id)?;
         // The record goes last: a release without one would be a stranger that nobody removes.
-        work.host.root.discard(&dir)?;
-        work.book.forget(&id)?;
-        work.tell(
+        session.host.root.discard(&dir)?;
+        session.store.forget(&id)?;
+        session.emit(
             "info",
             "pruned",
             Subject::release(&id),
@@ -112,11 +112,11 @@ fn old_releases(work: &Work<'_>, layout: &Layout, keep: u32) -> Result<Pruned> {
 
 /// Refuses to go by releases that are not there: they may all be, and be forgotten for a file system
 /// that is not mounted.
-fn seen_releases(work: &Work<'_>, layout: &Layout, state: &State) -> Result<()> {
-    let is_there = |path: String| anyhow::Ok(work.host.root.meta(&path)?.is_some());
+fn seen_releases(session: &Session<'_>, layout: &Layout, state: &State) -> Result<()> {
+    let is_there = |path: String| anyhow::Ok(session.host.root.meta(&path)?.is_some());
     let missing = match &state.live {
         Some(live) if !is_there(layout.release(live))? => format!("the live release `{live}`"),
-        None if !work.book.is_written()? && !is_there(layout.releases())? => {
+        None if !session.store.has_saved_state()? && !is_there(layout.releases())? => {
             format!("`{}`", layout.releases())
         }
         _ => String::new(),
@@ -138,7 +138,7 @@ fn seen_releases(work: &Work<'_>, layout: &Layout, state: &State) -> Result<()> 
 /// When a record cannot be read.
 pub fn previous(
     host: &Host,
-    book: &Store,
+    store: &Store,
     layout: &Layout,
     state: &State,
 ) -> Result<Option<ReleaseRecord>> {
@@ -146,7 +146,7 @@ pub fn previous(
         let there = host.root.meta(&layout.release(id))?;
         if there.is_some_and(|meta| meta.is_dir)
             && state.live.as_ref() != Some(id)
-            && let Some(record) = book.release(id)?
+            && let Some(record) = store.release(id)?
             && !matches!(record.mark, Mark::Bad(_))
         {
             return Ok(Some(record));

@@ -1,11 +1,11 @@
 //! Ending an interrupted change: back to the old state, or forward to the new one once it had
 //! passed its checks. Every step may be repeated; a second crash changes nothing.
 
-use super::{Subject, Work, commit, finish_back, remove, switch};
-use crate::host::{Host, release_of};
+use super::{Session, Subject, commit, finish_back, remove, switch};
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::app::{Layout, Name, unit_type};
-use crate::store::{Store, Damaged, Journal, Step};
+use crate::host::{Host, release_of};
+use crate::store::{Damaged, Journal, Step, Store};
 use anyhow::{Result, anyhow};
 
 /// How an interrupted change was ended.
@@ -30,9 +30,9 @@ pub enum RecoveryMode {
 
 /// The host is in neither state: the journal is still there, and a person is needed.
 #[derive(Debug)]
-pub struct Between(pub(super) anyhow::Error);
+pub struct Interrupted(pub(super) anyhow::Error);
 
-impl std::fmt::Display for Between {
+impl std::fmt::Display for Interrupted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let why = &self.0;
         // That says itself what to type.
@@ -47,92 +47,92 @@ impl std::fmt::Display for Between {
     }
 }
 
-impl std::error::Error for Between {}
+impl std::error::Error for Interrupted {}
 
 /// Ends the change that the journal tells of, if there is one.
 ///
 /// # Errors
-/// [`Between`] when the host cannot be put into either state; the journal then stays for the
+/// [`Interrupted`] when the host cannot be put into either state; the journal then stays for the
 /// next try.
-pub fn recover(work: &Work<'_>, mode: RecoveryMode) -> Result<Recovered> {
-    end(work, mode).map_err(|error| anyhow::Error::new(Between(error)))
+pub fn recover(session: &Session<'_>, mode: RecoveryMode) -> Result<Recovered> {
+    end(session, mode).map_err(|error| anyhow::Error::new(Interrupted(error)))
 }
 
-fn end(work: &Work<'_>, mode: RecoveryMode) -> Result<Recovered> {
-    let Some(mut journal) = work.book.journal()? else {
+fn end(session: &Session<'_>, mode: RecoveryMode) -> Result<Recovered> {
+    let Some(mut journal) = session.store.journal()? else {
         return Ok(Recovered::Nothing);
     };
     let told = format!("ending the {} that was interrupted", journal.operation);
-    work.tell("warning", "recovering", Subject::default(), &told);
+    session.emit("warning", "recovering", Subject::default(), &told);
     // What a killed run had written for its end takes room that going back may need.
-    let _ = work.book.sweep();
-    work.book.spend_reserve();
+    let _ = session.store.clean_up();
+    session.store.release_reserve();
     match journal.step {
         Step::Removed => {
-            remove::finish(work, &journal)?;
+            remove::finish(session, &journal)?;
             Ok(Recovered::New(None))
         }
-        Step::Switching if proven(work.book, &journal)? => {
-            work.host.systemd.stop(&journal.units.standins)?;
+        Step::Switching if proven(session.store, &journal)? => {
+            session.host.systemd.stop(&journal.units.standins)?;
             // What was seen may not be on the disk yet, and the record of the release is not
             // before it.
-            work.book.set_state(&journal.state_after)?;
-            commit(work, &journal)?;
+            session.store.set_state(&journal.state_after)?;
+            commit(session, &journal)?;
             Ok(Recovered::New(journal.to))
         }
         Step::Switching | Step::Reverting => {
-            turn_back(work, &mut journal)?;
-            revert(work, &journal, mode)?;
-            finish_back(work, &journal)?;
-            Ok(Recovered::Old(ran(work, &journal)))
+            begin_revert(session, &mut journal)?;
+            revert(session, &journal, mode)?;
+            finish_back(session, &journal)?;
+            Ok(Recovered::Old(release_before(session, &journal)))
         }
     }
 }
 
 /// Whether the state that was written is that of this change; one that was lost proves nothing.
-fn proven(book: &Store, journal: &Journal) -> Result<bool> {
-    let state = book.recorded()?;
+fn proven(store: &Store, journal: &Journal) -> Result<bool> {
+    let state = store.saved_state()?;
     Ok(state.is_some_and(|state| journal.made(&state)))
 }
 
 /// From here on, whoever finds the journal goes back. When the disk takes no new journal, one that
 /// says so already is enough, as is one that no state of this change contradicts: of two that do,
 /// nobody knows which is on the disk.
-pub(super) fn turn_back(work: &Work<'_>, journal: &mut Journal) -> Result<()> {
+pub(super) fn begin_revert(session: &Session<'_>, journal: &mut Journal) -> Result<()> {
     journal.step = Step::Reverting;
-    work.book.spend_reserve();
-    let Err(error) = work.book.set_journal(journal) else {
+    session.store.release_reserve();
+    let Err(error) = session.store.set_journal(journal) else {
         return Ok(());
     };
-    let Ok(Some(there)) = work.book.journal() else {
+    let Ok(Some(there)) = session.store.journal() else {
         return Err(error);
     };
     let is_enough = match there.step {
-        Step::Reverting => work.book.sync().is_ok(),
-        Step::Switching => proven(work.book, &there).is_ok_and(|proven| !proven),
+        Step::Reverting => session.store.sync().is_ok(),
+        Step::Switching => proven(session.store, &there).is_ok_and(|proven| !proven),
         Step::Removed => false,
     };
     if is_enough { Ok(()) } else { Err(error) }
 }
 
-fn name(work: &Work<'_>) -> Result<Name> {
-    Name::parse(&work.app).map_err(|clause| anyhow!("`{}`: {clause}", work.app))
+fn name(session: &Session<'_>) -> Result<Name> {
+    Name::parse(&session.app).map_err(|clause| anyhow!("`{}`: {clause}", session.app))
 }
 
 /// The release that ran before a change, once the link is back: as recorded, or where the link
 /// leads. `None` when nobody knows, and when nothing ran.
-pub(super) fn ran(work: &Work<'_>, journal: &Journal) -> Option<String> {
+pub(super) fn release_before(session: &Session<'_>, journal: &Journal) -> Option<String> {
     match (&journal.from, &journal.link) {
         (Some(id), _) => Some(id.clone()),
-        (None, Some(_)) => work.book.linked().ok()?,
+        (None, Some(_)) => session.store.linked().ok()?,
         (None, None) => None,
     }
 }
 
 /// Puts files, link and units back as the journal says.
-pub(super) fn revert(work: &Work<'_>, journal: &Journal, mode: RecoveryMode) -> Result<()> {
-    let host = work.host;
-    let name = name(work)?;
+pub(super) fn revert(session: &Session<'_>, journal: &Journal, mode: RecoveryMode) -> Result<()> {
+    let host = session.host;
+    let name = name(session)?;
     let layout = Layout::new(&name);
     let live = mode == RecoveryMode::Restart && !host.is_offline();
     if live {
@@ -149,7 +149,7 @@ pub(super) fn revert(work: &Work<'_>, journal: &Journal, mode: RecoveryMode) -> 
     }
     switch::files_back(host, journal)?;
     switch::link_back(host, &layout, journal)?;
-    sweep(host, journal)?;
+    clean_up(host, journal)?;
     if host.is_offline() {
         return Ok(());
     }
@@ -163,7 +163,7 @@ pub(super) fn revert(work: &Work<'_>, journal: &Journal, mode: RecoveryMode) -> 
             // Services that were stopped must come back all the same: the checks tell the rest.
             if let Err(error) = done {
                 let text = format!("{error:#}");
-                work.tell("error", "configure-failed", Subject::default(), &text);
+                session.emit("error", "configure-failed", Subject::default(), &text);
             }
         }
     }
@@ -171,7 +171,7 @@ pub(super) fn revert(work: &Work<'_>, journal: &Journal, mode: RecoveryMode) -> 
     if live {
         // One that failed while it was stopped would be listed for ever.
         host.systemd.reset_failed(&removed(journal));
-        restart(work, journal)
+        restart(session, journal)
     } else {
         Ok(())
     }
@@ -179,7 +179,7 @@ pub(super) fn revert(work: &Work<'_>, journal: &Journal, mode: RecoveryMode) -> 
 
 /// Removes half-written files beside those that the change was about. The directories are not
 /// the app's alone, so nothing else is touched.
-fn sweep(host: &Host, journal: &Journal) -> Result<()> {
+fn clean_up(host: &Host, journal: &Journal) -> Result<()> {
     for change in &journal.files {
         if let Some((dir, name)) = change.path.rsplit_once('/') {
             host.root.sweep_temporaries(dir, |target| target == name)?;
@@ -200,9 +200,9 @@ fn removed(journal: &Journal) -> Vec<String> {
 
 /// Brings units back to the old release: those that run another one, and those that are down. Where
 /// nobody knows which one that was, all that was touched starts anew.
-fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
-    let systemd = &work.host.systemd;
-    let from = ran(work, journal);
+fn restart(session: &Session<'_>, journal: &Journal) -> Result<()> {
+    let systemd = &session.host.systemd;
+    let from = release_before(session, journal);
     if from.is_some() || journal.link.is_some() {
         let units = &journal.units;
         super::activate::free_addresses(systemd, &units.rebound)?;
@@ -213,7 +213,9 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
             }
             reopen(systemd, unit)?;
             systemd.reset_failed(std::slice::from_ref(unit));
-            let runs = state.main_pid().and_then(|pid| release_of(pid, &work.app));
+            let runs = state
+                .main_pid()
+                .and_then(|pid| release_of(pid, &session.app));
             let rewritten = journal
                 .files
                 .iter()
@@ -221,7 +223,7 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
             let pins = &journal.state_before.pins;
             let own = pins
                 .iter()
-                .find(|(name, _)| *unit == format!("{}-{name}.service", work.app));
+                .find(|(name, _)| *unit == format!("{}-{name}.service", session.app));
             let wanted = own.map_or(from.as_ref(), |(_, id)| Some(id));
             let right = state.is_active() && (runs.is_none() || runs.as_ref() == wanted);
             if right && !rewritten {
@@ -231,7 +233,7 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
                 // What the administrator had stopped stays down.
                 systemd.start_alone(std::slice::from_ref(unit))?;
             } else if unit.ends_with(".socket") {
-                systemd.stop(&super::activate::behind(systemd, unit)?)?;
+                systemd.stop(&super::activate::socket_and_users(systemd, unit)?)?;
                 systemd.start(std::slice::from_ref(unit))?;
             } else if let Err(error) = systemd.restart(std::slice::from_ref(unit)) {
                 // The others come back all the same; the checks that follow tell of this one.
@@ -239,7 +241,7 @@ fn restart(work: &Work<'_>, journal: &Journal) -> Result<()> {
                     release: from.as_deref(),
                     unit: Some(unit),
                 };
-                work.tell("error", "restart-failed", about, &format!("{error:#}"));
+                session.emit("error", "restart-failed", about, &format!("{error:#}"));
             }
         }
     }
@@ -257,7 +259,7 @@ fn reopen(systemd: &crate::host::Systemd, unit: &str) -> Result<()> {
     for socket in sockets.filter(|name| name.ends_with(".socket")) {
         if systemd.show_one(socket)?.is_failed() {
             // It cannot be opened beside a service that runs.
-            let units = super::activate::behind(systemd, socket)?;
+            let units = super::activate::socket_and_users(systemd, socket)?;
             systemd.stop(&units).ok();
             systemd.reset_failed(&units);
             systemd.start(&[socket.to_owned()])?;

@@ -1,12 +1,12 @@
 //! Taking an app away: units, files, releases; state and settings only when asked.
 
 use super::observe::unknown;
-use super::{Subject, Refusal, Work, switch};
-use crate::host::Host;
+use super::{Refusal, Session, Subject, switch};
 use crate::app::layout::{EMPTY_ROOT, UNIT_DIR};
 use crate::app::{Layout, Name, unit_type};
-use crate::store::{Store, FORMAT, FileChange, Journal, State, Step, Stored, UnitChanges};
+use crate::host::Host;
 use crate::render::made_for;
+use crate::store::{FORMAT, FileChange, Journal, State, Step, Store, Stored, UnitChanges};
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow};
 use serde::Serialize;
@@ -19,12 +19,12 @@ pub const REMOVAL: &str = "remove";
 ///
 /// # Errors
 /// When something cannot be removed: before the commit everything is then put back, after it
-/// the error is a [`super::Between`].
-pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
+/// the error is a [`super::Interrupted`].
+pub fn remove(session: &Session<'_>, name: &Name, purge: bool) -> Result<()> {
     let layout = Layout::new(name);
-    let doomed = trees(&layout, purge);
-    for path in &doomed {
-        if let Some(mount) = work.host.root.mount_at(path)? {
+    let removal_set = trees(&layout, purge);
+    for path in &removal_set {
+        if let Some(mount) = session.host.root.mount_at(path)? {
             let mount = mount.display();
             return Err(Refusal {
                 message: format!("`{mount}` is mounted, and would be emptied"),
@@ -33,29 +33,30 @@ pub fn remove(work: &Work<'_>, name: &Name, purge: bool) -> Result<()> {
             .into());
         }
     }
-    work.book.spend_reserve();
-    let (mut journal, all) = journal(work, name, purge)?;
-    let begun = work.book.set_journal(&journal);
-    begun.inspect_err(|_| drop(work.book.clear_journal()))?;
+    session.store.release_reserve();
+    let (mut journal, all) = journal(session, name, purge)?;
+    let begun = session.store.set_journal(&journal);
+    begun.inspect_err(|_| drop(session.store.clear_journal()))?;
     let mut taken = || -> Result<()> {
-        work.host.systemd.stop(&all)?;
-        switch::files_forward(work.host, &journal)?;
-        switch::link(work.host, &layout, None)?;
-        work.host.systemd.daemon_reload()?;
-        work.host.systemd.reset_failed(&all);
+        session.host.systemd.stop(&all)?;
+        switch::files_forward(session.host, &journal)?;
+        switch::link(session.host, &layout, None)?;
+        session.host.systemd.daemon_reload()?;
+        session.host.systemd.reset_failed(&all);
         journal.step = Step::Removed;
-        work.book.set_journal(&journal)
+        session.store.set_journal(&journal)
     };
     if let Err(error) = taken() {
-        return match super::back(work, &mut journal, None) {
-            super::Back::Healthy => Err(error),
-            super::Back::Sick(wrong) | super::Back::Stuck(wrong) => {
-                let both = anyhow!("{error:#}; putting it back: {wrong}");
-                Err(anyhow::Error::new(super::Between(both)))
+        return match super::revert_change(session, &mut journal, None) {
+            super::RevertOutcome::Healthy => Err(error),
+            super::RevertOutcome::UnhealthyAfterSwitch(wrong)
+            | super::RevertOutcome::Stuck(wrong) => {
+                let join = anyhow!("{error:#}; putting it back: {wrong}");
+                Err(anyhow::Error::new(super::Interrupted(join)))
             }
         };
     }
-    finish(work, &journal).map_err(|error| anyhow::Error::new(super::Between(error)))
+    finish(session, &journal).map_err(|error| anyhow::Error::new(super::Interrupted(error)))
 }
 
 /// What a removal stops and removes.
@@ -73,8 +74,8 @@ pub struct Removal {
 ///
 /// # Errors
 /// When records or files cannot be read.
-pub fn removal(host: &Host, book: &Store, name: &Name, purge: bool) -> Result<Removal> {
-    let (_, files, units) = doomed(host, book, name)?;
+pub fn removal(host: &Host, store: &Store, name: &Name, purge: bool) -> Result<Removal> {
+    let (_, files, units) = removal_set(host, store, name)?;
     let mut directories = trees(&Layout::new(name), purge);
     let mut failed = Ok(());
     directories.retain(|path| match host.root.meta(path) {
@@ -121,11 +122,11 @@ fn trees(layout: &Layout, purge: bool) -> Vec<String> {
 }
 
 /// What goes, with how to undo it; and all units, in the order in which they are stopped.
-fn journal(work: &Work<'_>, name: &Name, purge: bool) -> Result<(Journal, Vec<String>)> {
-    let (state, files, units) = doomed(work.host, work.book, name)?;
+fn journal(session: &Session<'_>, name: &Name, purge: bool) -> Result<(Journal, Vec<String>)> {
+    let (state, files, units) = removal_set(session.host, session.store, name)?;
     let journal = Journal {
         format: FORMAT,
-        trace_id: work.trace.clone(),
+        trace_id: session.trace.clone(),
         operation: REMOVAL.to_owned(),
         step: Step::Switching,
         from: state.live.clone(),
@@ -133,7 +134,7 @@ fn journal(work: &Work<'_>, name: &Name, purge: bool) -> Result<(Journal, Vec<St
         to: None,
         files,
         units: UnitChanges {
-            stopped: super::running(work.host, units.clone())?,
+            stopped: super::running(session.host, units.clone())?,
             ..UnitChanges::default()
         },
         purge,
@@ -144,14 +145,18 @@ fn journal(work: &Work<'_>, name: &Name, purge: bool) -> Result<(Journal, Vec<St
 }
 
 /// What is live, the app's files on the host, and its units in the order in which they stop.
-fn doomed(host: &Host, book: &Store, name: &Name) -> Result<(State, Vec<FileChange>, Vec<String>)> {
-    let (state, layout) = (book.state()?, Layout::new(name));
+fn removal_set(
+    host: &Host,
+    store: &Store,
+    name: &Name,
+) -> Result<(State, Vec<FileChange>, Vec<String>)> {
+    let (state, layout) = (store.state()?, Layout::new(name));
     let tree = match &state.live {
-        Some(live) => match book.release(live)? {
+        Some(live) => match store.release(live)? {
             Some(record) => record.tree()?,
             None => return Err(unknown(host, &layout, live)),
         },
-        None => match book.linked()? {
+        None => match store.linked()? {
             Some(id) => return Err(unrecorded(&layout, &id).into()),
             None => FileTree::default(),
         },
@@ -194,10 +199,11 @@ fn unrecorded(layout: &Layout, id: &str) -> Refusal {
 
 /// Nothing of the app is visible any more: the rest goes, and the journal with it. Idempotent,
 /// so that recovery may repeat it.
-pub(super) fn finish(work: &Work<'_>, journal: &Journal) -> Result<()> {
-    let name = Name::parse(&work.app).map_err(|clause| anyhow!("`{}`: {clause}", work.app))?;
+pub(super) fn finish(session: &Session<'_>, journal: &Journal) -> Result<()> {
+    let name =
+        Name::parse(&session.app).map_err(|clause| anyhow!("`{}`: {clause}", session.app))?;
     let layout = Layout::new(&name);
-    let root = &work.host.root;
+    let root = &session.host.root;
     // First their names: a part of a release must never be there under one.
     root.discard(&layout.releases())?;
     for path in trees(&layout, journal.purge) {
@@ -216,6 +222,6 @@ pub(super) fn finish(work: &Work<'_>, journal: &Journal) -> Result<()> {
         root.remove_dir_if_empty(&format!("{EMPTY_ROOT}{path}"))?;
     }
     let text = format!("{name} was removed");
-    work.tell("info", "removed", Subject::default(), &text);
-    work.book.burn()
+    session.emit("info", "removed", Subject::default(), &text);
+    session.store.delete()
 }

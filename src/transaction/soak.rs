@@ -1,18 +1,18 @@
 //! Watching a release for a while after it went live: a service that starts to loop gives it
 //! away only then.
 
-use super::{Subject, Work};
-use crate::host::{Command, Deadline, Host};
+use super::{Session, Subject};
 use crate::app::{App, Name, Span};
+use crate::host::{Command, Deadline, Host};
 use crate::store::Store;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How often it looks.
-const LOOK: Duration = Duration::from_secs(1);
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 /// A service that was restarted this often since the deploy is looping.
-const RESTARTS: u64 = 2;
+const MAX_RESTARTS: u64 = 2;
 
 /// The transient unit that watches an app. No app may be called `robotctl-…`, so that it is no
 /// service's own.
@@ -21,11 +21,11 @@ pub fn unit(app: &Name) -> String {
 }
 
 /// Starts to watch a release, in a process of its own that the deploy does not wait for.
-pub fn start(work: &Work<'_>, app: &App, id: &str, span: &Span) {
-    if work.host.is_offline() {
+pub fn start(session: &Session<'_>, app: &App, id: &str, span: &Span) {
+    if session.host.is_offline() {
         return;
     }
-    stop(work.host, &app.name);
+    stop(session.host, &app.name);
     let seconds = span.duration.as_secs().max(1).to_string();
     let (name, unit) = (app.name.as_str(), unit(&app.name));
     let argv = [
@@ -46,7 +46,7 @@ pub fn start(work: &Work<'_>, app: &App, id: &str, span: &Span) {
         Ok(_) => ("info", format!("watching {id} for {}: `{unit}`", span.text)),
         Err(error) => ("warning", format!("{id} is not watched: {error:#}")),
     };
-    work.tell(level, "soaking", Subject::release(id), &message);
+    session.emit(level, "soaking", Subject::release(id), &message);
 }
 
 /// Ends the watch over an app, if there is one.
@@ -71,7 +71,7 @@ pub enum Watched {
 ///
 /// # Errors
 /// When what is live cannot be read.
-pub fn watch(host: &Host, book: &Store, app: &App, id: &str, time: Duration) -> Result<Watched> {
+pub fn watch(host: &Host, store: &Store, app: &App, id: &str, time: Duration) -> Result<Watched> {
     let units: Vec<String> = app
         .services
         .iter()
@@ -81,7 +81,7 @@ pub fn watch(host: &Host, book: &Store, app: &App, id: &str, time: Duration) -> 
     let mut first: BTreeMap<String, u64> = BTreeMap::new();
     let end = Deadline::after(time);
     while !end.is_over() {
-        if book.state()?.live.as_deref() != Some(id) {
+        if store.state()?.live.as_deref() != Some(id) {
             return Ok(Watched::Over);
         }
         for (unit, state) in units.iter().zip(host.systemd.show(&units)?) {
@@ -94,12 +94,12 @@ pub fn watch(host: &Host, book: &Store, app: &App, id: &str, time: Duration) -> 
             // A restart by hand begins to count anew.
             if restarts < before {
                 first.insert(unit.clone(), restarts);
-            } else if restarts - before >= RESTARTS {
+            } else if restarts - before >= MAX_RESTARTS {
                 let what = format!("it restarted {} times by itself", restarts - before);
                 return Ok(Watched::Looping(unit.clone(), what));
             }
         }
-        crate::host::pause(LOOK);
+        crate::host::pause(SAMPLE_INTERVAL);
     }
     Ok(Watched::Well)
 }
@@ -107,8 +107,8 @@ pub fn watch(host: &Host, book: &Store, app: &App, id: &str, time: Duration) -> 
 #[cfg(test)]
 mod tests {
     use super::unit;
-    use crate::manifest::parse;
     use crate::app::App;
+    use crate::manifest::parse;
 
     /// Whatever an app and its services are called.
     #[test]

@@ -1,8 +1,8 @@
 //! Files outside the release, and the link: forward and back, each durable and repeatable.
 
-use crate::host::{Batch, Host};
 use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::app::{App, Layout};
+use crate::host::{Batch, Host};
 use crate::plan::Plan;
 use crate::store::{FileChange, Journal, Stored};
 use crate::tree::FileTree;
@@ -18,14 +18,18 @@ pub(super) fn files_back(host: &Host, journal: &Journal) -> Result<()> {
     put(host, &journal.files, true)
 }
 
-fn put(host: &Host, changes: &[FileChange], back: bool) -> Result<()> {
+fn put(host: &Host, changes: &[FileChange], revert_change: bool) -> Result<()> {
     let mut batch = Batch::new(&host.root);
     let mut order: Vec<&FileChange> = changes.iter().collect();
-    if back {
+    if revert_change {
         order.reverse();
     }
     for change in order {
-        let stored = if back { &change.before } else { &change.after };
+        let stored = if revert_change {
+            &change.before
+        } else {
+            &change.after
+        };
         let entry = stored.as_ref().map(Stored::entry).transpose()?;
         if host.root.entry(&change.path).ok().as_ref() == Some(&entry) {
             // A killed run may have put it there, and synced nothing.

@@ -4,7 +4,7 @@
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::unistd::Pid;
-use robotctl::host::copy::Placed;
+use robotctl::host::copy::InstalledStat;
 use robotctl::stage::Payload;
 use std::collections::BTreeMap;
 use std::fs;
@@ -194,10 +194,10 @@ impl Bench {
         let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let count = self.processors.len().min(2);
         std::thread::scope(|scope| {
-            for worker in 0..count {
+            for lock_holder in 0..count {
                 let (next, failures, work) = (&next, &failures, &work);
                 scope.spawn(move || {
-                    let place = self.place(&format!("worker-{worker}"), worker);
+                    let place = self.place(&format!("worker-{lock_holder}"), lock_holder);
                     while let Some(case) = cases.get(next.fetch_add(self.every, Ordering::Relaxed))
                     {
                         if let Err(failure) = work(&place, case) {
@@ -363,9 +363,9 @@ fn know_again(from: &Path, to: &Path) {
     }
 }
 
-fn placed(file: &Path) -> Option<Placed> {
+fn placed(file: &Path) -> Option<InstalledStat> {
     let meta = fs::symlink_metadata(file).ok()?;
-    Some(Placed {
+    Some(InstalledStat {
         ino: meta.ino(),
         mtime: meta.mtime() * 1_000_000_000 + meta.mtime_nsec(),
     })

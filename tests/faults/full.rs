@@ -131,10 +131,10 @@ fn no_reserve(place: &Place<'_>, small: &Small<'_>, operation: &Operation) -> Re
     super::bench::copy_tree(&operation.template, &place.root);
     let switched = after(&operation.points, "/opt/demo/current\"")?;
     strike(place, &operation.arguments, switched, Fault::Kill)?;
-    let book = place.root.join("var/lib/robotctl/demo");
-    for name in super::seen::names(&book) {
+    let store = place.root.join("var/lib/robotctl/demo");
+    for name in super::seen::names(&store) {
         if name.starts_with("reserve") {
-            std::fs::remove_file(book.join(name)).unwrap();
+            std::fs::remove_file(store.join(name)).unwrap();
         }
     }
     small.fill(Full::Bytes);

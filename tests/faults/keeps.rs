@@ -177,9 +177,9 @@ fn beside_damage(place: &Place<'_>) -> Result<(), String> {
     let before = Seen::at(&place.root).files;
     for name in ["a", "z"] {
         let found = calls(place, 2)?;
-        let book = place.root.join("var/lib/robotctl").join(name);
-        fs::create_dir(&book).unwrap();
-        fs::write(book.join("journal.json"), "{").unwrap();
+        let store = place.root.join("var/lib/robotctl").join(name);
+        fs::create_dir(&store).unwrap();
+        fs::write(store.join("journal.json"), "{").unwrap();
         strike(place, &place.deploy(2), naming(&found, STATE)?, Fault::Kill)?;
         same(&(Seen::at(&place.root).files == before), &false)?;
         let ran = place.run(&words(&["recover"]));
@@ -188,7 +188,7 @@ fn beside_damage(place: &Place<'_>) -> Result<(), String> {
         same(&ran.said.contains(&told), &true)?;
         same(&live(place)?, &first)?;
         same(&Seen::at(&place.root).files, &before)?;
-        fs::remove_dir_all(&book).unwrap();
+        fs::remove_dir_all(&store).unwrap();
         leftovers(&place.root)?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use crate::bad_sources::packed;
 use crate::offline::{app, deploy, live};
-use crate::records::book;
+use crate::records::store;
 use crate::test::Test;
 use std::fs::{File, read_to_string};
 use std::time::Duration;
@@ -72,7 +72,7 @@ fn a_change_that_hides_is_noticed() {
     }
     deploy(&test);
     let (first, was) = (live(&test), time());
-    let known = book(&test).payload(&first).unwrap().expect("a payload");
+    let known = store(&test).payload(&first).unwrap().expect("a payload");
     let stamps = known.items.iter();
     let kept = stamps.filter(|item| item.traces.source.is_some());
     let kept: Vec<&str> = kept.map(|item| item.path.as_str()).collect();

@@ -2,11 +2,11 @@
 
 use crate::offline::{app, deploy, live};
 use crate::plans::releases;
-use crate::records::book;
+use crate::records::store;
 use robotctl::store::Mark;
 
 /// What to type when a record cannot be read.
-fn way_out(path: &str) -> String {
+fn recovery_hint(path: &str) -> String {
     let robotctl = "robotctl --root [DIR]/root/";
     format!(
         "sudo mv {path} {path}.damaged, then `{robotctl} doctor` and, where the app's robot.toml \
@@ -20,7 +20,7 @@ fn damaged_records_are_told_of_with_a_way_out() {
         let test = app();
         deploy(&test);
         let path = format!("[DIR]/root/var/lib/robotctl/shop/{name}");
-        let hint = way_out(&path);
+        let hint = recovery_hint(&path);
         let file = test.root(&format!("var/lib/robotctl/shop/{name}"));
         std::fs::write(&file, "").unwrap();
         let why = "EOF while parsing a value at line 1 column 0";
@@ -87,19 +87,19 @@ fn one_unreadable_book_hides_no_other() {
 #[test]
 fn a_damaged_memory_of_failures_holds_nobody_up() {
     let test = releases(3);
-    let before = book(&test).state().unwrap().before;
+    let before = store(&test).state().unwrap().before;
     // It failed, and somebody has taken it away.
     let gone = |id: &str| {
-        let mut record = book(&test).release(id).unwrap().expect("a record");
+        let mut record = store(&test).release(id).unwrap().expect("a record");
         record.mark = Mark::Bad("it did not start".into());
-        book(&test).set_release(&record).unwrap();
+        store(&test).set_release(&record).unwrap();
         std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{id}"))).unwrap();
         test.run(["recover"])
             .stderr("nothing to recover\n")
             .success();
-        assert!(book(&test).release(id).unwrap().is_none(), "it is known");
+        assert!(store(&test).release(id).unwrap().is_none(), "it is known");
     };
-    let failed = |id: &str| book(&test).failed(id).unwrap();
+    let failed = |id: &str| store(&test).failed(id).unwrap();
     gone(&before[0]);
     assert_eq!(failed(&before[0]).as_deref(), Some("it did not start"));
     let path = "var/lib/robotctl/shop/failed.json";
@@ -121,7 +121,7 @@ fn a_damaged_memory_of_failures_holds_nobody_up() {
         said.starts_with(&wrong) && said.ends_with(" [records]"),
         "{said}"
     );
-    let hint = format!("  hint: {}", way_out(&format!("[DIR]/root/{path}")));
+    let hint = format!("  hint: {}", recovery_hint(&format!("[DIR]/root/{path}")));
     assert!(rest.starts_with(&hint), "{rest}");
     std::fs::rename(&file, format!("{}.damaged", file.display())).unwrap();
     let ended = test.run(["doctor"]).any_stdout().success();
@@ -131,7 +131,7 @@ fn a_damaged_memory_of_failures_holds_nobody_up() {
 #[test]
 fn a_rollback_that_cannot_be_says_what_to_type() {
     let test = releases(3);
-    let first = book(&test).state().unwrap().before[0].clone();
+    let first = store(&test).state().unwrap().before[0].clone();
     std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{first}"))).unwrap();
     // A rollback that is done sweeps its record away first.
     test.run(["rollback", "0.1", "--dry-run"])
@@ -151,7 +151,7 @@ fn a_rollback_that_cannot_be_says_what_to_type() {
     ))
     .status(2);
     let state = "[DIR]/root/var/lib/robotctl/shop/state.json";
-    let hint = way_out(state);
+    let hint = recovery_hint(state);
     test.run(["rollback"])
         .stderr(&format!("{why}{hint}"))
         .status(2);

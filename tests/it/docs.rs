@@ -1,7 +1,7 @@
 //! What the documents show must be true: manifests are valid, links lead somewhere.
 
-use robotctl::manifest;
 use robotctl::app::App;
+use robotctl::manifest;
 use std::path::{Path, PathBuf};
 
 fn documents() -> Vec<PathBuf> {

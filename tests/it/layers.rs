@@ -1,7 +1,7 @@
 //! Which module may know which, as `src` is laid out: a stage never looks at the one after it.
 
-use robotctl::manifest;
 use robotctl::app::{App, Target, unit_type};
+use robotctl::manifest;
 use robotctl::render::render;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,11 +10,11 @@ use std::path::Path;
 const PURE: &[(&str, &[&str])] = &[
     ("tree", &[]),
     // The schema of the tables lists the words that the model knows.
-    ("manifest", &["model"]),
-    ("model", &["manifest"]),
-    ("render", &["model", "tree"]),
+    ("manifest", &["app"]),
+    ("app", &["manifest"]),
+    ("render", &["app", "tree"]),
     // Plan and record share what a file's change and a release's payload are.
-    ("plan", &["model", "record", "render", "stage", "tree"]),
+    ("plan", &["app", "store", "render", "stage", "tree"]),
 ];
 
 /// What a module may never use, and why.
@@ -22,33 +22,40 @@ const NEVER: &[(&str, &[&str], &str)] = &[
     (
         "host",
         &[
-            "apply", "manifest", "model", "plan", "record", "render", "stage", "verify",
+            "transaction",
+            "manifest",
+            "app",
+            "plan",
+            "store",
+            "render",
+            "stage",
+            "health",
         ],
         "the door knows nothing of who goes through it",
     ),
     (
-        "record",
-        &["apply", "doctor", "plan", "render", "verify"],
+        "store",
+        &["transaction", "doctor", "plan", "render", "health"],
         "records outlive the code that wrote them",
     ),
     (
         "stage",
-        &["apply", "doctor", "plan", "render", "verify"],
+        &["transaction", "doctor", "plan", "render", "health"],
         "staging is done before anything is planned on the host",
     ),
     (
-        "verify",
-        &["apply", "doctor", "plan", "record", "stage"],
+        "health",
+        &["transaction", "doctor", "plan", "store", "stage"],
         "health is looked at, whoever asks",
     ),
     (
-        "apply",
+        "transaction",
         &["doctor", "page"],
         "the installer needs no diagnosis",
     ),
     (
         "page",
-        &["apply", "plan", "stage"],
+        &["transaction", "plan", "stage"],
         "a page shows and changes nothing",
     ),
 ];
@@ -123,7 +130,7 @@ fn modules_are_found_in_code_and_not_in_comments_or_tests() {
     let text = "//! As [`crate::transaction`]\nuse crate::app::{App, Name};\n\
                 fn a() { crate::host::now() }\n#[cfg(test)]\nmod tests { use crate::cli::X; }\n";
     let found: Vec<String> = named(text).into_iter().collect();
-    assert_eq!(found, ["host", "model"]);
+    assert_eq!(found, ["app", "host"]);
 }
 
 fn read(path: &str) -> String {
@@ -184,7 +191,7 @@ fn threads_are_made_where_the_architecture_says() {
     let told = [
         "host/flush.rs",
         "host/network.rs",
-        "host/threads.rs",
+        "host/parallel.rs",
         "page/mod.rs",
     ];
     assert_eq!(found, told);

@@ -2,7 +2,7 @@
 
 use crate::offline::{app, deploy, live};
 use crate::plans::releases;
-use crate::records::book;
+use crate::records::store;
 use crate::test::{Run, SHOP, Test};
 use crate::tree;
 use robotctl::store::Mark;
@@ -257,8 +257,8 @@ fn a_missing_secret_and_a_held_lock_say_what_to_type() {
     assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
     let test = app();
     deploy(&test);
-    let book = book(&test);
-    let lock = book.lock("testing", std::time::Duration::ZERO).unwrap();
+    let store = store(&test);
+    let lock = store.lock("testing", std::time::Duration::ZERO).unwrap();
     let ended = test.run(["prune"]).any_stderr().status(5);
     let hint = "\n\nhint: type it again later, or with `--wait SECONDS`\n";
     assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
@@ -271,10 +271,10 @@ fn a_missing_secret_and_a_held_lock_say_what_to_type() {
 
 /// Marks a release as a failed deploy does.
 fn mark_bad(test: &Test, id: &str) {
-    let book = book(test);
-    let mut record = book.release(id).unwrap().expect("a record");
+    let store = store(test);
+    let mut record = store.release(id).unwrap().expect("a record");
     record.mark = Mark::Bad("it did not start".into());
-    book.set_release(&record).unwrap();
+    store.set_release(&record).unwrap();
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn a_release_that_failed_is_rolled_back_to_only_by_force() {
     let run = test.run(["rollback", "0.3", "--force"]);
     run.any_stderr().success();
     assert_eq!(live(&test), third);
-    let record = book(&test).release(&third).unwrap().expect("a record");
+    let record = store(&test).release(&third).unwrap().expect("a record");
     assert_eq!(record.mark, Mark::Good, "it is healthy now");
     // The one that is live may be put right, whatever is known of it, and nothing else is asked of
     // a rollback that names none.
@@ -304,7 +304,7 @@ fn a_release_that_failed_is_rolled_back_to_only_by_force() {
     test.run(["rollback", "0.3"]).any_stderr().success();
     assert_eq!(live(&test), third);
     mark_bad(&test, &third);
-    mark_bad(&test, &book(&test).state().unwrap().before[1]);
+    mark_bad(&test, &store(&test).state().unwrap().before[1]);
     test.run(["rollback"]).any_stderr().success();
     assert!(live(&test).starts_with("0.1-"));
 }

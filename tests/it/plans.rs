@@ -3,8 +3,8 @@
 use crate::offline::{MANIFEST, app, deploy, host, live};
 use crate::test::Test;
 use crate::tree;
-use robotctl::manifest;
 use robotctl::app::{App, Target};
+use robotctl::manifest;
 use robotctl::plan::{Action, Candidate, LiveRelease, Observed, Plan, plan};
 use robotctl::render::render;
 use std::process::Command;
@@ -28,7 +28,7 @@ fn upgrade(tight: Option<&str>) -> Plan {
         active: ["shop-web.socket", "shop-web.service"]
             .map(String::from)
             .into(),
-        tight: tight
+        low_memory: tight
             .map(|text| ("shop-web.service".to_owned(), text.to_owned()))
             .into_iter()
             .collect(),

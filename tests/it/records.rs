@@ -3,9 +3,9 @@
 use crate::offline::{MANIFEST, app, deploy, live};
 use crate::test::Test;
 use crate::tree;
-use robotctl::host::Root;
 use robotctl::app::{Layout, Name};
-use robotctl::store::{Store, FORMAT, Mark, Step};
+use robotctl::host::Root;
+use robotctl::store::{FORMAT, Mark, Step, Store};
 use std::path::PathBuf;
 
 const BOOK: &str = "var/lib/robotctl/shop";
@@ -29,7 +29,7 @@ fn kept(format: u32) -> [(&'static str, &'static [u8]); 6] {
     ]
 }
 
-pub(crate) fn book(test: &Test) -> Store {
+pub(crate) fn store(test: &Test) -> Store {
     let name = Name::parse("shop").expect("a name");
     Store::new(&Root::new(&test.root("")), &Layout::new(&name))
 }
@@ -50,13 +50,13 @@ fn records_of_every_format_are_read() {
         for (name, text) in kept(format) {
             std::fs::write(file(&test, name), text).unwrap();
         }
-        let book = book(&test);
-        let state = book.state().unwrap();
+        let store = store(&test);
+        let state = store.state().unwrap();
         assert_eq!(state.live.as_deref(), Some("1.0-0123456789ab"));
         assert_eq!(state.before, ["0.9-ba9876543210"]);
         assert_eq!(state.pins["web"], "0.9-ba9876543210");
         assert_eq!(state.since.as_deref(), Some("2026-01-02T03:04:05Z"));
-        let journal = book.journal().unwrap().expect("a journal");
+        let journal = store.journal().unwrap().expect("a journal");
         assert_eq!(
             (journal.operation.as_str(), journal.step),
             ("deploy", Step::Switching)
@@ -67,7 +67,7 @@ fn records_of_every_format_are_read() {
         let without = whole.replace("    \"rebound\": [],\n", "");
         assert_ne!(whole, without);
         std::fs::write(file(&test, "journal.json"), without).unwrap();
-        assert_eq!(book.journal().unwrap().as_ref(), Some(&journal));
+        assert_eq!(store.journal().unwrap().as_ref(), Some(&journal));
         assert_eq!(journal.files.len(), 3);
         for change in &journal.files {
             for stored in change.before.iter().chain(&change.after) {
@@ -79,17 +79,17 @@ fn records_of_every_format_are_read() {
             ["shop-web-standin@1.1-00112233aabb.service"]
         );
         assert_eq!(journal.state_before, state);
-        let [id] = book.releases().unwrap().try_into().expect("one release");
-        let release = book.release(&id).unwrap().expect("a release");
+        let [id] = store.releases().unwrap().try_into().expect("one release");
+        let release = store.release(&id).unwrap().expect("a release");
         assert_eq!(release.mark, Mark::Good);
         assert_eq!(release.environment, None);
         assert_eq!(release.app().unwrap().name.as_str(), "shop");
         assert_eq!(release.tree().unwrap().len(), 2);
-        let payload = book.payload(&id).unwrap().expect("a payload");
+        let payload = store.payload(&id).unwrap().expect("a payload");
         assert_eq!(payload.files(), 3);
-        let why = book.failed("0.8-fedcba987654").unwrap();
+        let why = store.failed("0.8-fedcba987654").unwrap();
         assert_eq!(why.as_deref(), Some("web ended with status 1"));
-        let history = book.history().unwrap();
+        let history = store.history().unwrap();
         assert_eq!(history[0].event, "deployed");
         assert_eq!(history[1].environment.as_deref(), Some("staging"));
         if format < FORMAT {
@@ -97,10 +97,10 @@ fn records_of_every_format_are_read() {
         }
         // As it is read, so it is written: what is kept here is what this version makes.
         std::fs::remove_file(file(&test, "state.json")).unwrap();
-        book.set_state(&state).unwrap();
-        book.set_journal(&journal).unwrap();
-        book.set_release(&release).unwrap();
-        book.set_payload(&id, &payload).unwrap();
+        store.set_state(&state).unwrap();
+        store.set_journal(&journal).unwrap();
+        store.set_release(&release).unwrap();
+        store.set_payload(&id, &payload).unwrap();
         for (name, text) in kept(format) {
             let now = std::fs::read(file(&test, name)).unwrap();
             assert!(now == text, "{name}:\n{}", String::from_utf8_lossy(&now));
@@ -203,18 +203,18 @@ fn what_is_remembered_does_not_grow_for_ever() {
         test.write("src/data/pages.txt", &format!("{number}\n"));
         deploy(&test);
     }
-    let book = book(&test);
-    let mut state = book.state().unwrap();
-    let known = book.releases().unwrap();
+    let store = store(&test);
+    let mut state = store.state().unwrap();
+    let known = store.releases().unwrap();
     let gone = state.before.iter().find(|id| !known.contains(id)).cloned();
     let gone = gone.expect("a release without a record");
     // Forth and back between the same two.
     for _ in 0..100 {
         state.before.extend(known[..2].iter().cloned());
     }
-    book.set_state(&state).unwrap();
+    store.set_state(&state).unwrap();
     test.run(["prune"]).any_stderr().success();
-    let kept = book.state().unwrap().before;
+    let kept = store.state().unwrap().before;
     assert_eq!(
         kept,
         state.before[state.before.len() - 100..],
@@ -224,7 +224,7 @@ fn what_is_remembered_does_not_grow_for_ever() {
     let old: String = (0..1200).map(line).collect();
     std::fs::write(file(&test, "history.jsonl"), old).unwrap();
     test.run(["prune"]).any_stderr().success();
-    let history = book.history().unwrap();
+    let history = store.history().unwrap();
     assert_eq!(history.len(), 1000, "a thousand lines stay");
     assert_eq!(history[999].trace_id, "1199", "the last ones");
     let before = read(&test, "history.jsonl");

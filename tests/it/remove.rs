@@ -153,8 +153,8 @@ fn what_is_live_and_unknown_is_not_removed() {
     let first = live(&test);
     test.write("src/data/pages.txt", "another");
     deploy(&test);
-    let book = "var/lib/robotctl/shop";
-    let record = test.root(&format!("{book}/releases/{}.json", live(&test)));
+    let store = "var/lib/robotctl/shop";
+    let record = test.root(&format!("{store}/releases/{}.json", live(&test)));
     std::fs::remove_file(&record).unwrap();
     let refused = |why: &str| {
         let before = test.state();
@@ -164,14 +164,14 @@ fn what_is_live_and_unknown_is_not_removed() {
             crate::tree::assert_same(&before, &test.state(), &case);
         }
     };
-    let state = format!("[DIR]/root/{book}/state.json");
+    let state = format!("[DIR]/root/{store}/state.json");
     let robotctl = "robotctl --root [DIR]/root/";
     refused(&format!(
         "error: the live release 1.0-[ID] has no record\n\n\
          hint: sudo mv {state} {state}.damaged, then `{robotctl} doctor` and, where the app's \
          robot.toml lies, `{robotctl} deploy --apply`\n"
     ));
-    std::fs::remove_file(test.root(&format!("{book}/state.json"))).unwrap();
+    std::fs::remove_file(test.root(&format!("{store}/state.json"))).unwrap();
     refused(
         "error: `/opt/shop/current` leads to 1.0-[ID], and nothing is recorded of what that \
          installed\n\n\
@@ -189,30 +189,30 @@ fn what_is_live_and_unknown_is_not_removed() {
 fn the_end_of_a_removal_touches_nothing_of_the_next_app() {
     let test = app();
     deploy(&test);
-    let book = test.root("var/lib/robotctl/shop");
+    let store = test.root("var/lib/robotctl/shop");
     // Until the book loses its name: that is where the signal comes.
     let until = |signal: &str, command: &str| {
         let inject = format!("inject=/^rename:signal={signal}");
         let mut strace = Command::new("strace");
         strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &inject, "-P"]);
-        strace.arg(&book).arg(env!("CARGO_BIN_EXE_robotctl"));
+        strace.arg(&store).arg(env!("CARGO_BIN_EXE_robotctl"));
         strace.arg(command).arg("--root").arg(test.root(""));
         let quiet = strace.current_dir(test.app("")).stderr(Stdio::null());
         quiet.spawn().expect("start strace")
     };
     let killed = until("KILL", "remove").wait().unwrap();
-    assert!(!killed.success() && book.join("journal.json").exists());
+    assert!(!killed.success() && store.join("journal.json").exists());
     let mut stopped = until("STOP", "recover");
-    while book.exists() {
+    while store.exists() {
         assert_eq!(stopped.try_wait().unwrap(), None, "it went on");
         std::thread::yield_now();
     }
     // As a deploy that has come as far as staging.
     let staging = test.root("opt/shop/releases/.staging-1");
-    for dir in [&book, &staging] {
+    for dir in [&store, &staging] {
         std::fs::create_dir_all(dir).unwrap();
     }
-    std::fs::write(book.join("lock"), "deploying").unwrap();
+    std::fs::write(store.join("lock"), "deploying").unwrap();
     let parent = stopped.id().to_string();
     // It is stopped again if it burns another.
     let ended = loop {
@@ -225,7 +225,7 @@ fn the_end_of_a_removal_touches_nothing_of_the_next_app() {
     };
     assert!(ended.success());
     assert!(staging.exists(), "its staging was swept");
-    assert!(book.join("lock").exists(), "its book was burned");
+    assert!(store.join("lock").exists(), "its book was burned");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
-use robotctl::manifest::Manifest;
 use robotctl::app::{App, Target};
+use robotctl::manifest::Manifest;
 use robotctl::render::render;
 use robotctl::tree::Entry;
 

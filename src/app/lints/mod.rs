@@ -11,9 +11,9 @@ use runtimes::uvicorn_stops;
 
 /// How much a lint matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Weight {
+pub enum Severity {
     /// A choice that should be made knowingly.
-    Notice,
+    Note,
     /// Most likely not what was meant.
     Warning,
     /// Does not work, or undoes what the sandbox is for.
@@ -26,7 +26,7 @@ pub struct Lint {
     /// Stable name.
     pub id: &'static str,
     /// How much it matters.
-    pub weight: Weight,
+    pub severity: Severity,
     /// What is looked for.
     pub summary: &'static str,
     /// Looks at one service: a sentence for each hit, and what to do.
@@ -44,11 +44,11 @@ struct Case<'a> {
 
 /// A hit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hit {
+pub struct LintFinding {
     /// The lint's id.
     pub lint: &'static str,
     /// How much it matters.
-    pub weight: Weight,
+    pub severity: Severity,
     /// One sentence, which names the service.
     pub message: String,
     /// What to do.
@@ -58,33 +58,33 @@ pub struct Hit {
 /// Every lint, the worst first.
 #[rustfmt::skip]
 pub const LINTS: &[Lint] = &[
-    Lint { id: "wrapped-socket", weight: Weight::Error, look: wrapped_socket,
+    Lint { id: "wrapped-socket", severity: Severity::Error, look: wrapped_socket,
         summary: "a wrapper stands between systemd and the process that should take the socket" },
-    Lint { id: "families-notify", weight: Weight::Error, look: families_notify,
+    Lint { id: "families-notify", severity: Severity::Error, look: families_notify,
         summary: "`RestrictAddressFamilies=none` keeps a `notify` service from saying READY" },
-    Lint { id: "dynamic-user", weight: Weight::Error, look: dynamic_user,
+    Lint { id: "dynamic-user", severity: Severity::Error, look: dynamic_user,
         summary: "`DynamicUser=` moves directories that other services share" },
-    Lint { id: "private-capabilities", weight: Weight::Error, look: private_capabilities,
+    Lint { id: "private-capabilities", severity: Severity::Error, look: private_capabilities,
         summary: "`PrivateUsers=` makes capabilities worthless" },
-    Lint { id: "writable-code", weight: Weight::Error, look: writable_code,
+    Lint { id: "writable-code", severity: Severity::Error, look: writable_code,
         summary: "the service may change its own code" },
-    Lint { id: "home-path", weight: Weight::Error, look: home_path,
+    Lint { id: "home-path", severity: Severity::Error, look: home_path,
         summary: "a path below a home directory, which the service does not see" },
-    Lint { id: "uvicorn-stops", weight: Weight::Warning, look: uvicorn_stops,
+    Lint { id: "uvicorn-stops", severity: Severity::Warning, look: uvicorn_stops,
         summary: "Uvicorn takes the socket over and resets what it has just accepted at each stop" },
-    Lint { id: "wrapper", weight: Weight::Warning, look: wrapper,
+    Lint { id: "wrapper", severity: Severity::Warning, look: wrapper,
         summary: "a wrapper stands between systemd and the service: signals and exit status get lost" },
-    Lint { id: "unexpanded", weight: Weight::Warning, look: unexpanded,
+    Lint { id: "unexpanded", severity: Severity::Warning, look: unexpanded,
         summary: "a `$` in a command, where nothing expands it" },
-    Lint { id: "secret-in-env", weight: Weight::Warning, look: secret_in_env,
+    Lint { id: "secret-in-env", severity: Severity::Warning, look: secret_in_env,
         summary: "a secret in the environment, which every process of the service inherits" },
-    Lint { id: "package-name", weight: Weight::Warning, look: package_name,
+    Lint { id: "package-name", severity: Severity::Warning, look: package_name,
         summary: "an app called `robot`, as robotctl's own reference application is" },
-    Lint { id: "public-address", weight: Weight::Notice, look: public_address,
+    Lint { id: "public-address", severity: Severity::Note, look: public_address,
         summary: "an address that other machines can reach" },
-    Lint { id: "root", weight: Weight::Notice, look: root,
+    Lint { id: "root", severity: Severity::Note, look: root,
         summary: "a service that runs as root" },
-    Lint { id: "unenforced", weight: Weight::Notice, look: unenforced,
+    Lint { id: "unenforced", severity: Severity::Note, look: unenforced,
         summary: "a directive that the target takes and does not enforce" },
 ];
 
@@ -132,7 +132,7 @@ pub const UNENFORCED: &[(&str, u16, &str)] = &[
 const BPF: &str = "Debian builds systemd with BPF programs from 257 on";
 
 /// Looks at every service with every lint; `target` is the systemd that is written for.
-pub fn lint(app: &App, target: Option<Target>) -> Vec<Hit> {
+pub fn lint(app: &App, target: Option<Target>) -> Vec<LintFinding> {
     let mut out = Vec::new();
     for service in &app.services {
         let case = Case {
@@ -143,15 +143,15 @@ pub fn lint(app: &App, target: Option<Target>) -> Vec<Hit> {
         };
         for lint in LINTS {
             let hits = (lint.look)(&case).into_iter();
-            out.extend(hits.map(|(message, hint)| Hit {
+            out.extend(hits.map(|(message, hint)| LintFinding {
                 lint: lint.id,
-                weight: lint.weight,
+                severity: lint.severity,
                 message: format!("service `{}` {message}", service.name),
                 hint,
             }));
         }
     }
-    out.sort_by_key(|hit| std::cmp::Reverse(hit.weight));
+    out.sort_by_key(|hit| std::cmp::Reverse(hit.severity));
     out
 }
 

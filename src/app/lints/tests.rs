@@ -1,6 +1,6 @@
 use super::{LINTS, lint};
-use crate::manifest::parse;
 use crate::app::{App, Target};
+use crate::manifest::parse;
 
 fn hits(service: &str) -> Vec<&'static str> {
     let text = format!(

@@ -1,9 +1,9 @@
 //! `service.NAME.check`.
 
 use super::{Path, Reader, get, quoted};
-use crate::manifest::{CheckTable, Problem, Result, ServiceTable};
 use crate::app::names::{Span, Text};
 use crate::app::{Check, Listen, Probe};
+use crate::manifest::{CheckTable, Problem, Result, ServiceTable};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 

@@ -1,9 +1,9 @@
 //! `[hooks]`: commands of a deploy, as jobs of the app.
 
 use super::{Reader, get};
-use crate::manifest::{Result, ServiceTable};
 use crate::app::names::{EnvName, Span};
 use crate::app::{Hooks, Service};
+use crate::manifest::{Result, ServiceTable};
 
 /// How long all commands of one hook may take together, when nothing else is said.
 const TIMEOUT: u64 = 300;

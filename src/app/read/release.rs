@@ -1,9 +1,9 @@
 //! `[release]` and `[[secret]]`.
 
 use super::{Reader, get, quoted};
-use crate::manifest::{Problem, Result};
 use crate::app::names::{EnvName, Span, Text};
 use crate::app::{Python, Release, Secret};
+use crate::manifest::{Problem, Result};
 
 impl Reader<'_> {
     pub(super) fn release(&self) -> Result<Release> {

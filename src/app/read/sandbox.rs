@@ -1,8 +1,8 @@
 //! `service.NAME.sandbox` and `runtime`.
 
 use super::{Path, Reader, get, one_of, quoted};
-use crate::manifest::{Problem, Result, SandboxTable, nearest};
 use crate::app::{CAPABILITIES, Device, EXCEPTIONS, Line, PRESETS, Sandbox};
+use crate::manifest::{Problem, Result, SandboxTable, nearest};
 
 impl Reader<'_> {
     pub(super) fn sandbox(

@@ -2,11 +2,11 @@
 
 use super::timer::timer;
 use super::{Path, Reader, get, one_of, quoted};
-use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
 use crate::app::names::{EnvName, Name, Span, Text, UnitName};
 use crate::app::{
-    Hooks, Limits, Listen, STOPS, Sandbox, Service, Socket, Type, UnitRef, Upgrade,
+    DEFAULT_STOP_SECONDS, Hooks, Limits, Listen, Sandbox, Service, Socket, Type, UnitRef, Upgrade,
 };
+use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
 use std::collections::BTreeMap;
 
 impl Reader<'_> {
@@ -86,7 +86,7 @@ impl Reader<'_> {
                 (None, _) => Span::seconds(90),
             },
             timeout_stop: span("timeout-stop", &table.timeout_stop)?
-                .unwrap_or(Span::seconds(STOPS)),
+                .unwrap_or(Span::seconds(DEFAULT_STOP_SECONDS)),
             watchdog: span("watchdog", &table.watchdog)?,
             limits: limits(key, table.limits.as_ref())?,
             env: self.env(key, table)?,

@@ -1,9 +1,9 @@
 //! `service.NAME.timer`.
 
 use super::get;
-use crate::manifest::{Problem, Result, TimerTable};
 use crate::app::names::Span;
 use crate::app::{Calendar, Timer, Type};
+use crate::manifest::{Problem, Result, TimerTable};
 
 /// The timer of a service of this kind.
 pub(super) fn timer(key: &str, table: Option<&TimerTable>, kind: Type) -> Result<Option<Timer>> {

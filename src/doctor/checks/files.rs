@@ -1,18 +1,18 @@
 //! Files: what the release put on the host, what tmpfiles.d makes, and who may read and write it.
 
 use super::{Findings, error, warning};
-use crate::doctor::Patient;
-use crate::host::{Unlike, files as on_disk};
 use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
+use crate::doctor::CheckContext;
+use crate::host::{Mismatch, files as on_disk};
 use crate::tree::Entry;
 
-pub(in crate::doctor) fn files(patient: &Patient<'_>) -> Findings {
+pub(in crate::doctor) fn files(context: &CheckContext<'_>) -> Findings {
     let mut out = Vec::new();
-    for (path, entry) in patient.tree.iter() {
-        if matches!(entry, Entry::Symlink(_)) || pinned(patient, path) {
+    for (path, entry) in context.tree.iter() {
+        if matches!(entry, Entry::Symlink(_)) || pinned(context, path) {
             continue; // Enablement is the administrator's; a pin rewrites its own file.
         }
-        match patient.host.root.entry(path)? {
+        match context.host.root.entry(path)? {
             Some(found) if found == *entry => {}
             Some(_) => out.push(warning(
                 format!("`{path}` was changed by hand"),
@@ -28,20 +28,20 @@ pub(in crate::doctor) fn files(patient: &Patient<'_>) -> Findings {
 }
 
 /// Whether a path is the file that pins a service to a release of its own.
-fn pinned(patient: &Patient<'_>, path: &str) -> bool {
-    let app = &patient.app.name;
-    let mut pins = patient.state.pins.keys();
+fn pinned(context: &CheckContext<'_>, path: &str) -> bool {
+    let app = &context.app.name;
+    let mut pins = context.state.pins.keys();
     pins.any(|name| path.ends_with(&format!("/{app}-{name}.service.d/05-execstart.conf")))
 }
 
-pub(in crate::doctor) fn shadowed(patient: &Patient<'_>) -> Findings {
+pub(in crate::doctor) fn shadowed(context: &CheckContext<'_>) -> Findings {
     let mut out = Vec::new();
-    for path in patient.tree.paths() {
+    for path in context.tree.paths() {
         let Some(unit) = path.strip_prefix(&format!("{UNIT_DIR}/")) else {
             continue;
         };
         let other = format!("{ENABLE_DIR}/{unit}");
-        let root = &patient.host.root;
+        let root = &context.host.root;
         let masked = root.read_link(&other)?.as_deref() == Some("/dev/null");
         if unit.contains('/') || masked {
             continue;
@@ -56,31 +56,31 @@ pub(in crate::doctor) fn shadowed(patient: &Patient<'_>) -> Findings {
     Ok(out)
 }
 
-pub(in crate::doctor) fn tmpfiles(patient: &Patient<'_>) -> Findings {
-    let path = format!("{}/{}.conf", TMPFILES_DIR, patient.app.name);
-    let Some(Entry::File { bytes, .. }) = patient.tree.get(&path) else {
+pub(in crate::doctor) fn tmpfiles(context: &CheckContext<'_>) -> Findings {
+    let path = format!("{}/{}.conf", TMPFILES_DIR, context.app.name);
+    let Some(Entry::File { bytes, .. }) = context.tree.get(&path) else {
         return Ok(Vec::new());
     };
-    let again = format!("sudo systemd-tmpfiles{} --create {path}", below(patient));
+    let again = format!("sudo systemd-tmpfiles{} --create {path}", below(context));
     let text = String::from_utf8_lossy(bytes);
-    let unlike = patient.host.root.unlike_tmpfiles(&text)?;
+    let unlike = context.host.root.unlike_tmpfiles(&text)?;
     let findings = unlike.into_iter().map(|(path, how)| match how {
-        Unlike::Missing => error(format!("`{path}` is missing"), &again),
-        Unlike::Kind => error(
+        Mismatch::Missing => error(format!("`{path}` is missing"), &again),
+        Mismatch::Kind => error(
             format!("`{path}` is not what tmpfiles.d makes"),
             "move it away, then: ".to_owned() + &again,
         ),
-        Unlike::Mode { is, wanted } => warning(
+        Mismatch::Mode { is, wanted } => warning(
             format!("`{path}` has mode {is:04o}, not {wanted:04o}"),
             &again,
         ),
-        Unlike::Owner(user) => error(format!("`{path}` is not owned by `{user}`"), &again),
-        Unlike::NoUser(user) => error(
+        Mismatch::Owner(user) => error(format!("`{path}` is not owned by `{user}`"), &again),
+        Mismatch::NoUser(user) => error(
             format!("the user `{user}` is missing"),
             format!(
                 "sudo systemd-sysusers{} {SYSUSERS_DIR}/{}.conf",
-                below(patient),
-                patient.app.name
+                below(context),
+                context.app.name
             ),
         ),
     });
@@ -88,17 +88,17 @@ pub(in crate::doctor) fn tmpfiles(patient: &Patient<'_>) -> Findings {
 }
 
 /// What keeps a tool of systemd's from the running host when a tree is looked at.
-fn below(patient: &Patient<'_>) -> String {
-    match patient.host.is_offline() {
-        true => format!(" --root={}", patient.host.root.path("/").display()),
+fn below(context: &CheckContext<'_>) -> String {
+    match context.host.is_offline() {
+        true => format!(" --root={}", context.host.root.path("/").display()),
         false => String::new(),
     }
 }
 
-pub(in crate::doctor) fn permissions(patient: &Patient<'_>) -> Findings {
+pub(in crate::doctor) fn permissions(context: &CheckContext<'_>) -> Findings {
     let mut out = Vec::new();
-    if let Some(live) = &patient.state.live {
-        let dir = patient.host.root.path(&patient.layout.release(live));
+    if let Some(live) = &context.state.live {
+        let dir = context.host.root.path(&context.layout.release(live));
         let loose = on_disk::loose(&dir)?;
         if let Some(first) = loose.first() {
             out.push(error(
@@ -114,19 +114,19 @@ pub(in crate::doctor) fn permissions(patient: &Patient<'_>) -> Findings {
             ));
         }
     }
-    let mut private = vec![patient.layout.env_file()];
+    let mut private = vec![context.layout.env_file()];
     private.extend(
-        patient
+        context
             .app
             .secrets
             .iter()
-            .map(|secret| patient.layout.credential(secret.name.as_str())),
+            .map(|secret| context.layout.credential(secret.name.as_str())),
     );
     for path in private {
-        if let Some(meta) = patient.host.root.meta(&path)?
+        if let Some(meta) = context.host.root.meta(&path)?
             && (meta.mode & 0o077 != 0 || meta.uid != 0)
         {
-            let at = patient.host.root.path(&path);
+            let at = context.host.root.path(&path);
             let at = at.display();
             out.push(error(
                 format!("`{path}` can be read by others than root"),
@@ -137,16 +137,16 @@ pub(in crate::doctor) fn permissions(patient: &Patient<'_>) -> Findings {
     Ok(out)
 }
 
-pub(in crate::doctor) fn secrets(patient: &Patient<'_>) -> Findings {
+pub(in crate::doctor) fn secrets(context: &CheckContext<'_>) -> Findings {
     let mut out = Vec::new();
-    for secret in &patient.app.secrets {
-        let path = patient.layout.credential(secret.name.as_str());
-        if patient.host.root.meta(&path)?.is_none() {
+    for secret in &context.app.secrets {
+        let path = context.layout.credential(secret.name.as_str());
+        if context.host.root.meta(&path)?.is_none() {
             out.push(error(
                 format!("the secret `{}` is missing", secret.name),
                 format!(
                     "sudo install -D -m 600 FILE {}",
-                    patient.host.root.path(&path).display()
+                    context.host.root.path(&path).display()
                 ),
             ));
         }

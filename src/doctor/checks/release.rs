@@ -1,16 +1,16 @@
 //! The release that is live: whole, known and the one that runs.
 
 use super::{Findings, error, warning};
-use crate::doctor::Patient;
+use crate::app::{Layout, Severity, lint};
+use crate::doctor::CheckContext;
 use crate::host::{is_hidden, release_of};
-use crate::app::{Layout, Weight, lint};
 use crate::store::Store;
 use anyhow::bail;
 
-pub(in crate::doctor) fn records(patient: &Patient<'_>) -> Findings {
-    let mut found = damaged(patient.book)?;
-    if let (false, Some(live)) = (patient.book.is_written()?, &patient.state.live) {
-        let current = patient.layout.current();
+pub(in crate::doctor) fn records(context: &CheckContext<'_>) -> Findings {
+    let mut found = damaged(context.store)?;
+    if let (false, Some(live)) = (context.store.has_saved_state()?, &context.state.live) {
+        let current = context.layout.current();
         found.push(error(
             format!("no release is recorded as live, and `{current}` points at {live}"),
             "sudo robotctl recover",
@@ -20,19 +20,21 @@ pub(in crate::doctor) fn records(patient: &Patient<'_>) -> Findings {
 }
 
 /// Records that cannot be read.
-pub(in crate::doctor) fn damaged(book: &Store) -> Findings {
-    let damaged = book.damaged()?;
-    let found = damaged.iter().map(|it| error(it.message(), it.way_out()));
+pub(in crate::doctor) fn damaged(store: &Store) -> Findings {
+    let damaged = store.damaged_files()?;
+    let found = damaged
+        .iter()
+        .map(|it| error(it.message(), it.recovery_hint()));
     Ok(found.collect())
 }
 
-pub(in crate::doctor) fn journal(patient: &Patient<'_>) -> Findings {
-    let Some(journal) = patient.book.journal()? else {
+pub(in crate::doctor) fn journal(context: &CheckContext<'_>) -> Findings {
+    let Some(journal) = context.store.journal()? else {
         return Ok(Vec::new());
     };
-    Ok(vec![match patient.book.worker() {
-        Some(worker) => warning(
-            format!("a {} is under way: {worker}", journal.operation),
+    Ok(vec![match context.store.lock_holder() {
+        Some(lock_holder) => warning(
+            format!("a {} is under way: {lock_holder}", journal.operation),
             "look again when it has ended",
         ),
         None => error(
@@ -42,14 +44,14 @@ pub(in crate::doctor) fn journal(patient: &Patient<'_>) -> Findings {
     }])
 }
 
-pub(in crate::doctor) fn current(patient: &Patient<'_>) -> Findings {
-    let path = patient.layout.current();
-    let Some(live) = &patient.state.live else {
+pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Findings {
+    let path = context.layout.current();
+    let Some(live) = &context.state.live else {
         return Ok(Vec::new());
     };
     let again = "sudo robotctl deploy --apply";
     let wanted = Layout::target(live);
-    let root = &patient.host.root;
+    let root = &context.host.root;
     let mut out = Vec::new();
     match root.meta(&path)? {
         None => out.push(error(format!("`{path}` is missing"), again)),
@@ -72,7 +74,7 @@ pub(in crate::doctor) fn current(patient: &Patient<'_>) -> Findings {
             }
         }
     }
-    let dir = patient.layout.release(live);
+    let dir = context.layout.release(live);
     if root.meta(&dir)?.is_none() {
         out.push(error(
             format!("the live release is gone: `{dir}`"),
@@ -80,7 +82,7 @@ pub(in crate::doctor) fn current(patient: &Patient<'_>) -> Findings {
         ));
         return Ok(out);
     }
-    let payload = patient.book.payload(live)?.unwrap_or_default();
+    let payload = context.store.payload(live)?.unwrap_or_default();
     let (mut missing, mut changed) = (Vec::new(), Vec::new());
     for item in &payload.items {
         let path = item.path.as_str();
@@ -110,15 +112,15 @@ pub(in crate::doctor) fn current(patient: &Patient<'_>) -> Findings {
     Ok(out)
 }
 
-pub(in crate::doctor) fn running(patient: &Patient<'_>) -> Findings {
-    let Some(live) = &patient.state.live else {
+pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Findings {
+    let Some(live) = &context.state.live else {
         return Ok(Vec::new());
     };
     let mut out = Vec::new();
     let mut hidden = Vec::new();
-    for service in &patient.app.services {
-        let unit = patient.app.unit(service);
-        let state = patient.host.systemd.show_one(&unit)?;
+    for service in &context.app.services {
+        let unit = context.app.unit(service);
+        let state = context.host.systemd.show_one(&unit)?;
         let Some(pid) = state.main_pid() else {
             continue;
         };
@@ -126,8 +128,8 @@ pub(in crate::doctor) fn running(patient: &Patient<'_>) -> Findings {
             hidden.push(format!("`{unit}`"));
             continue;
         }
-        let runs = release_of(pid, patient.app.name.as_str());
-        let wanted = patient
+        let runs = release_of(pid, context.app.name.as_str());
+        let wanted = context
             .state
             .pins
             .get(service.name.as_str())
@@ -139,8 +141,8 @@ pub(in crate::doctor) fn running(patient: &Patient<'_>) -> Findings {
             ));
         }
     }
-    let pattern = format!("{}-*-standin@*", patient.app.name);
-    for unit in patient.host.systemd.list(&pattern)? {
+    let pattern = format!("{}-*-standin@*", context.app.name);
+    for unit in context.host.systemd.list(&pattern)? {
         out.push(warning(
             format!("the stand-in `{unit}` was left behind"),
             format!("sudo systemctl stop {unit}"),
@@ -154,21 +156,21 @@ pub(in crate::doctor) fn running(patient: &Patient<'_>) -> Findings {
 
 /// Notices are choices: a healthy host has them too.
 #[expect(clippy::unnecessary_wraps, reason = "every check may fail to look")]
-pub(in crate::doctor) fn manifest(patient: &Patient<'_>) -> Findings {
-    let found = |hit: crate::app::Hit| match hit.weight {
-        Weight::Notice => None,
-        Weight::Warning => Some(warning(hit.message, hit.hint)),
-        Weight::Error => Some(error(hit.message, hit.hint)),
+pub(in crate::doctor) fn manifest(context: &CheckContext<'_>) -> Findings {
+    let found = |hit: crate::app::LintFinding| match hit.severity {
+        Severity::Note => None,
+        Severity::Warning => Some(warning(hit.message, hit.hint)),
+        Severity::Error => Some(error(hit.message, hit.hint)),
     };
-    let hits = lint(patient.app, None).into_iter();
+    let hits = lint(context.app, None).into_iter();
     Ok(hits.filter_map(found).collect())
 }
 
-pub(in crate::doctor) fn disk(patient: &Patient<'_>) -> Findings {
-    let path = patient.layout.releases();
-    let (bytes, inodes) = patient.host.root.free_space(&path)?;
-    let payload = match &patient.state.live {
-        Some(live) => patient.book.payload(live)?,
+pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Findings {
+    let path = context.layout.releases();
+    let (bytes, inodes) = context.host.root.free_space(&path)?;
+    let payload = match &context.state.live {
+        Some(live) => context.store.payload(live)?,
         None => None,
     };
     let need = payload.as_ref().map_or(0, crate::stage::Payload::bytes) + 64 * 1024 * 1024;

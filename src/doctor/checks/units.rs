@@ -1,14 +1,14 @@
 //! Units and the addresses that they hold.
 
 use super::{Findings, error, warning};
-use crate::doctor::{Found, Patient};
-use crate::host::files;
 use crate::app::Listen;
+use crate::doctor::{CheckContext, Found};
+use crate::host::files;
 use anyhow::Result;
 
 /// Units that should be up: sockets, timers and daemons that are enabled.
-fn wanted(patient: &Patient<'_>) -> Vec<String> {
-    let app = patient.app;
+fn wanted(context: &CheckContext<'_>) -> Vec<String> {
+    let app = context.app;
     let mut out = Vec::new();
     for service in app.services.iter().filter(|service| service.enable) {
         out.extend(app.socket_units(service));
@@ -22,13 +22,13 @@ fn wanted(patient: &Patient<'_>) -> Vec<String> {
     out
 }
 
-pub(in crate::doctor) fn units(patient: &Patient<'_>) -> Findings {
-    let mut names = wanted(patient);
-    let app = patient.app;
+pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Findings {
+    let mut names = wanted(context);
+    let app = context.app;
     let jobs = app.services.iter().filter(|service| !service.is_daemon());
     names.extend(jobs.map(|service| app.unit(service)));
-    let up = wanted(patient);
-    let states = patient.host.systemd.show(&names)?;
+    let up = wanted(context);
+    let states = context.host.systemd.show(&names)?;
     let mut out = Vec::new();
     for (unit, state) in names.iter().zip(states) {
         if state.is_masked() {
@@ -41,12 +41,12 @@ pub(in crate::doctor) fn units(patient: &Patient<'_>) -> Findings {
                 format!("`{unit}` has failed: {}", state.get("Result")),
                 format!("journalctl -u {unit} -n 50; then: sudo systemctl restart {unit}"),
             ));
-        } else if !patient.host.is_offline() && !state.is_loaded() {
+        } else if !context.host.is_offline() && !state.is_loaded() {
             out.push(error(
                 format!("systemd does not know `{unit}`"),
                 "sudo systemctl daemon-reload",
             ));
-        } else if up.contains(unit) && !patient.host.is_offline() && !state.is_active() {
+        } else if up.contains(unit) && !context.host.is_offline() && !state.is_active() {
             let start = match state.get("UnitFileState") {
                 "disabled" => "enable --now",
                 _ => "start",
@@ -66,18 +66,18 @@ pub(in crate::doctor) fn units(patient: &Patient<'_>) -> Findings {
     Ok(out)
 }
 
-pub(in crate::doctor) fn ports(patient: &Patient<'_>) -> Findings {
-    if patient.host.is_offline() {
+pub(in crate::doctor) fn ports(context: &CheckContext<'_>) -> Findings {
+    if context.host.is_offline() {
         return Ok(Vec::new());
     }
     let mut out = Vec::new();
-    for service in patient.app.services.iter().filter(|service| service.enable) {
+    for service in context.app.services.iter().filter(|service| service.enable) {
         let units = match service.has_socket_unit() {
-            true => patient.app.sockets_by_address(service),
-            false => vec![patient.app.unit(service); service.listen.len()],
+            true => context.app.sockets_by_address(service),
+            false => vec![context.app.unit(service); service.listen.len()],
         };
         for (listen, unit) in service.listen.iter().zip(units) {
-            if let Some(found) = port(patient, &unit, listen)? {
+            if let Some(found) = port(context, &unit, listen)? {
                 out.push(found);
             }
         }
@@ -85,8 +85,8 @@ pub(in crate::doctor) fn ports(patient: &Patient<'_>) -> Findings {
     Ok(out)
 }
 
-fn port(patient: &Patient<'_>, unit: &str, listen: &Listen) -> Result<Option<Found>> {
-    let state = patient.host.systemd.show_one(unit)?;
+fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Option<Found>> {
+    let state = context.host.systemd.show_one(unit)?;
     if state.is_masked() {
         return Ok(None);
     }
@@ -95,7 +95,7 @@ fn port(patient: &Patient<'_>, unit: &str, listen: &Listen) -> Result<Option<Fou
         let Listen::Unix(path) = listen else {
             return Ok(None);
         };
-        let there = patient.host.root.meta(path.as_str())?.is_some();
+        let there = context.host.root.meta(path.as_str())?.is_some();
         return Ok((!there).then(|| {
             error(
                 format!("the socket `{path}` is missing"),

@@ -32,7 +32,7 @@ enum At {
 const HTTP: &[u8] = b"HTTP/";
 
 /// A longer head is nobody's.
-const LONGEST: usize = 64 * 1024;
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 impl Answers {
     /// Takes what was passed on.
@@ -89,7 +89,7 @@ impl Answers {
                 return index + 1;
             }
         }
-        if self.part.len() > LONGEST {
+        if self.part.len() > MAX_HEAD_BYTES {
             self.give_up();
         }
         bytes.len()

@@ -1,6 +1,6 @@
 //! One connection: a client, the server, and what is on its way between them.
 
-use super::talk::Talk;
+use super::exchange::Exchange;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_tcp_nodelay, socket_error};
@@ -13,12 +13,12 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// A server that is just being restarted is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first pause after a server has refused, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+const RETRY_PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 /// What a client still sends after the last answer is read for so long: unread when the
 /// connection is closed, it turns into a reset, which can overtake the answer.
-const FAREWELL: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One side of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(super) enum Side {
 
 /// What a turn of a connection needs.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
+pub(super) struct Step<'a> {
     pub(super) server: SocketAddr,
     pub(super) now: Instant,
     /// The process ends, and with it what nobody waits for.
@@ -40,12 +40,12 @@ pub(super) struct Turn<'a> {
 
 /// A socket, and what the event loop tells of it.
 #[derive(Debug)]
-struct End {
+struct Watched {
     socket: OwnedFd,
     watched: EventFlags,
 }
 
-impl End {
+impl Watched {
     fn new(socket: OwnedFd) -> Self {
         let watched = EventFlags::empty();
         Self { socket, watched }
@@ -73,12 +73,12 @@ impl End {
 #[derive(Debug)]
 enum Server {
     /// It refuses, and is asked again then.
-    Away(Instant),
+    Backoff(Instant),
     /// connect(2) is under way.
-    Called(End),
-    Here(End),
+    Connecting(Watched),
+    Open(Watched),
     /// It has said all, and the client has it. What the client adds can only be thrown away.
-    Gone(Instant),
+    Draining(Instant),
 }
 
 /// One direction.
@@ -111,7 +111,7 @@ impl Flow {
     }
 
     /// Passes on what there is, at most one buffer: the loop tells of more, and others wait.
-    fn pass(&mut self, from: &End, to: &End, buffer: &mut [u8], said: impl FnOnce(&[u8])) {
+    fn pass(&mut self, from: &Watched, to: &Watched, buffer: &mut [u8], said: impl FnOnce(&[u8])) {
         if !self.reads() {
             return;
         }
@@ -128,7 +128,7 @@ impl Flow {
     }
 
     /// Goes on with what is left.
-    fn flush(&mut self, to: &End) {
+    fn flush(&mut self, to: &Watched) {
         if self.writes() {
             let rest = std::mem::take(&mut self.rest);
             self.send(&rest, to);
@@ -136,7 +136,7 @@ impl Flow {
         }
     }
 
-    fn send(&mut self, bytes: &[u8], to: &End) {
+    fn send(&mut self, bytes: &[u8], to: &Watched) {
         let sent = match send(&to.socket, bytes, SendFlags::NOSIGNAL) {
             Ok(count) => count,
             Err(Errno::AGAIN | Errno::INTR) => 0,
@@ -149,7 +149,7 @@ impl Flow {
     }
 
     /// Says that nothing more comes, once all is out.
-    fn tell(&mut self, to: &End) {
+    fn tell(&mut self, to: &Watched) {
         if self.stage == Stage::Ended && self.rest.is_empty() {
             self.stage = Stage::Told;
             // The other side may have gone already.
@@ -160,14 +160,14 @@ impl Flow {
 
 #[derive(Debug)]
 pub(super) struct Connection {
-    client: End,
+    client: Watched,
     server: Server,
     /// When the server was asked first.
     since: Instant,
     pause: Duration,
     up: Flow,
     down: Flow,
-    talk: Talk,
+    exchange: Exchange,
 }
 
 impl Connection {
@@ -177,34 +177,34 @@ impl Connection {
         // a unix socket has no such delay to turn off.
         let _ = set_tcp_nodelay(&client, true);
         Self {
-            client: End::new(client),
-            server: Server::Away(now),
+            client: Watched::new(client),
+            server: Server::Backoff(now),
             since: now,
-            pause: PAUSES.0,
+            pause: RETRY_PAUSES.0,
             up: Flow::default(),
             down: Flow::default(),
-            talk: Talk::new(now),
+            exchange: Exchange::new(now),
         }
     }
 
     #[cfg(test)]
     pub(super) fn is_here(&self) -> bool {
-        matches!(self.server, Server::Here(_))
+        matches!(self.server, Server::Open(_))
     }
 
     /// Does what can be done without waiting; whether there is more to come. `ready` is what the
     /// loop tells of one side, nothing where a time has come.
-    pub(super) fn turn(&mut self, ready: Option<(Side, EventFlags)>, turn: &mut Turn<'_>) -> bool {
+    pub(super) fn turn(&mut self, ready: Option<(Side, EventFlags)>, turn: &mut Step<'_>) -> bool {
         match &self.server {
-            Server::Away(until) if *until > turn.now => true,
-            Server::Away(_) => self.call(turn),
-            Server::Called(_) if ready.is_none() => turn.now < self.since + PATIENCE,
-            Server::Called(end) => match socket_error(&end.socket) {
+            Server::Backoff(until) if *until > turn.now => true,
+            Server::Backoff(_) => self.call(turn),
+            Server::Connecting(_) if ready.is_none() => turn.now < self.since + CONNECT_TIMEOUT,
+            Server::Connecting(end) => match socket_error(&end.socket) {
                 Ok(Ok(())) => self.begin(turn),
                 _ => self.wait(turn.now),
             },
-            Server::Here(_) => self.talk(ready, turn),
-            Server::Gone(until) => {
+            Server::Open(_) => self.exchange(ready, turn),
+            Server::Draining(until) => {
                 let read = recv(&self.client.socket, &mut *turn.buffer, RecvFlags::empty());
                 let goes_on = matches!(read, Ok((1.., _)) | Err(Errno::AGAIN | Errno::INTR));
                 goes_on && *until > turn.now
@@ -215,11 +215,11 @@ impl Connection {
     /// When it wants a turn though nothing is told of its sockets.
     pub(super) fn deadline(&self, ending: bool) -> Option<Instant> {
         match &self.server {
-            Server::Away(until) | Server::Gone(until) => Some(*until),
-            Server::Here(_) if ending && !self.down.writes() => self.talk.ends_at(),
+            Server::Backoff(until) | Server::Draining(until) => Some(*until),
+            Server::Open(_) if ending && !self.down.writes() => self.exchange.ends_at(),
             // One that is too busy to accept may not even refuse.
-            Server::Called(_) => Some(self.since + PATIENCE),
-            Server::Here(_) => None,
+            Server::Connecting(_) => Some(self.since + CONNECT_TIMEOUT),
+            Server::Open(_) => None,
         }
     }
 
@@ -231,21 +231,21 @@ impl Connection {
     ) -> Result<(), Errno> {
         let (up, down) = (&self.up, &self.down);
         let (reads, writes) = match &mut self.server {
-            Server::Away(_) => (false, false),
-            Server::Called(end) => {
+            Server::Backoff(_) => (false, false),
+            Server::Connecting(end) => {
                 end.watch(epoll, data(Side::Server), false, true)?;
                 (false, false)
             }
-            Server::Here(end) => {
+            Server::Open(end) => {
                 end.watch(epoll, data(Side::Server), down.reads(), up.writes())?;
                 (up.reads(), down.writes())
             }
-            Server::Gone(_) => (true, false),
+            Server::Draining(_) => (true, false),
         };
         self.client.watch(epoll, data(Side::Client), reads, writes)
     }
 
-    fn call(&mut self, turn: &mut Turn<'_>) -> bool {
+    fn call(&mut self, turn: &mut Step<'_>) -> bool {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let family = match turn.server {
             SocketAddr::V4(_) => AddressFamily::INET,
@@ -257,7 +257,7 @@ impl Connection {
         // Without it bytes come later, and come all the same.
         let _ = set_tcp_nodelay(&socket, true);
         let called = connect(&socket, &turn.server);
-        self.server = Server::Called(End::new(socket));
+        self.server = Server::Connecting(Watched::new(socket));
         match called {
             Ok(()) => self.begin(turn),
             Err(Errno::INPROGRESS | Errno::INTR) => true,
@@ -267,30 +267,30 @@ impl Connection {
 
     /// The server refused: another attempt follows, while there is patience.
     fn wait(&mut self, now: Instant) -> bool {
-        let last = self.since + PATIENCE;
-        self.server = Server::Away((now + self.pause).min(last));
-        self.pause = (self.pause * 2).min(PAUSES.1);
+        let last = self.since + CONNECT_TIMEOUT;
+        self.server = Server::Backoff((now + self.pause).min(last));
+        self.pause = (self.pause * 2).min(RETRY_PAUSES.1);
         now < last
     }
 
-    fn begin(&mut self, turn: &mut Turn<'_>) -> bool {
-        let called = std::mem::replace(&mut self.server, Server::Away(turn.now));
-        if let Server::Called(end) = called {
-            self.server = Server::Here(end);
+    fn begin(&mut self, turn: &mut Step<'_>) -> bool {
+        let called = std::mem::replace(&mut self.server, Server::Backoff(turn.now));
+        if let Server::Connecting(end) = called {
+            self.server = Server::Open(end);
         }
-        self.talk = Talk::new(turn.now);
+        self.exchange = Exchange::new(turn.now);
         // Most clients have asked by now.
-        self.talk(Some((Side::Client, EventFlags::IN)), turn)
+        self.exchange(Some((Side::Client, EventFlags::IN)), turn)
     }
 
-    fn talk(&mut self, ready: Option<(Side, EventFlags)>, turn: &mut Turn<'_>) -> bool {
-        let Server::Here(server) = &self.server else {
+    fn exchange(&mut self, ready: Option<(Side, EventFlags)>, turn: &mut Step<'_>) -> bool {
+        let Server::Open(server) = &self.server else {
             return false;
         };
-        let (client, talk, now) = (&self.client, &mut self.talk, turn.now);
-        let both = EventFlags::ERR | EventFlags::HUP;
+        let (client, exchange, now) = (&self.client, &mut self.exchange, turn.now);
+        let join = EventFlags::ERR | EventFlags::HUP;
         let can = |side: Side, what: EventFlags| match ready {
-            Some((one, flags)) => one == side && flags.intersects(what | both),
+            Some((one, flags)) => one == side && flags.intersects(what | join),
             // It is to end: what nobody has told of yet is looked for first.
             None => what == EventFlags::IN,
         };
@@ -301,22 +301,22 @@ impl Connection {
             self.up.flush(server);
         }
         if can(Side::Client, EventFlags::IN) {
-            let said = |bytes: &[u8]| talk.client_said(bytes, now);
+            let said = |bytes: &[u8]| exchange.client_said(bytes, now);
             self.up.pass(client, server, turn.buffer, said);
         }
         if can(Side::Server, EventFlags::IN) {
-            let said = |bytes: &[u8]| talk.server_said(bytes, now);
+            let said = |bytes: &[u8]| exchange.server_said(bytes, now);
             self.down.pass(server, client, turn.buffer, said);
         }
         match (self.down.stage, self.up.stage) {
             // The server has said all: nothing that the client adds can be answered.
             (Stage::Told, Stage::Open | Stage::Broken) => {
-                self.server = Server::Gone(now + FAREWELL);
+                self.server = Server::Draining(now + DRAIN_TIMEOUT);
                 true
             }
             (Stage::Told | Stage::Broken, _) => false,
             _ if !turn.ending || self.deadline(true).is_none_or(|at| at > now) => true,
-            _ => ready.is_some() && self.talk(None, turn),
+            _ => ready.is_some() && self.exchange(None, turn),
         }
     }
 }

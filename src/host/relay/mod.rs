@@ -9,15 +9,15 @@
 
 mod answers;
 mod connection;
+mod exchange;
 #[cfg(test)]
 mod steps;
-mod talk;
 #[cfg(test)]
 mod tests;
 
-use super::activation::{Inherited, notify_ready, notify_stopping};
+use super::activation::{ActivatedSockets, notify_ready, notify_stopping};
 use anyhow::{Context as _, Result, bail};
-use connection::{Connection, Side, Turn};
+use connection::{Connection, Side, Step};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -30,16 +30,16 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 /// More connections than this wait in the listener's queue. Each is two lines of what the kernel
-/// shows of the loop, where `waiting` looks for the listener in the first 4096.
-const MOST: usize = 1024;
+/// shows of the loop, where `acceptors` looks for the listener in the first 4096.
+const MAX_CONNECTIONS: usize = 1024;
 /// Descriptors that are no connection's, with room to spare.
-const OTHERS: usize = 32;
+const RESERVED_FDS: usize = 32;
 /// What goes over at once; a connection whose reader is slow keeps as much for each direction.
 const BUFFER: usize = 32 * 1024;
 /// So many events are told, and so many connections accepted, at once.
 const BATCH: usize = 64;
 /// Nobody is accepted for so long after accept(2) has failed, as without a free descriptor.
-const PAUSE: Duration = Duration::from_millis(50);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The number of what tells that the process is to end.
 const END: u64 = 0;
@@ -51,7 +51,7 @@ const LISTENERS: u64 = 1;
 /// # Errors
 /// When systemd handed no listener over, or waiting fails.
 pub fn relay(server: SocketAddr) -> Result<()> {
-    let Some(inherited) = Inherited::take()? else {
+    let Some(inherited) = ActivatedSockets::take()? else {
         bail!("systemd handed no socket over: this is started by a socket unit");
     };
     let (listeners, signals) = inherited.into_parts();
@@ -65,7 +65,7 @@ pub fn relay(server: SocketAddr) -> Result<()> {
 
 /// How many connections there are descriptors for, of which each has two.
 fn room() -> usize {
-    let wanted = u64::try_from(2 * MOST + OTHERS).unwrap_or(u64::MAX);
+    let wanted = u64::try_from(2 * MAX_CONNECTIONS + RESERVED_FDS).unwrap_or(u64::MAX);
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|now| now < wanted) {
         let current = Some(limit.maximum.map_or(wanted, |most| wanted.min(most)));
@@ -76,7 +76,7 @@ fn room() -> usize {
     }
     let files = limit.current.unwrap_or(wanted).min(wanted);
     let files = usize::try_from(files).unwrap_or(usize::MAX);
-    (files.saturating_sub(OTHERS) / 2).clamp(1, MOST)
+    (files.saturating_sub(RESERVED_FDS) / 2).clamp(1, MAX_CONNECTIONS)
 }
 
 /// The event loop.
@@ -185,7 +185,7 @@ impl Relay {
         let Some((connection, timer)) = self.connections.get_mut(&number) else {
             return;
         };
-        let mut turn = Turn {
+        let mut turn = Step {
             server: self.server,
             now,
             ending: self.ending,
@@ -240,7 +240,7 @@ impl Relay {
                     Err(Errno::INTR | Errno::CONNABORTED) => {}
                     // As when there are too many open files: others wait.
                     Err(_) => {
-                        self.pause = Some(now + PAUSE);
+                        self.pause = Some(now + ACCEPT_PAUSE);
                         return;
                     }
                 }
@@ -264,7 +264,7 @@ impl Relay {
                 let _ = epoll::delete(&self.epoll, listener);
             }
             // The kernel may have memory for it later.
-            self.pause = self.pause.or(wanted.then(|| now + PAUSE));
+            self.pause = self.pause.or(wanted.then(|| now + ACCEPT_PAUSE));
         }
     }
 

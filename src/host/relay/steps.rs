@@ -1,7 +1,7 @@
 //! The loop, one step after the other.
 
 use super::tests::{ANSWER, ASK, accept, hear, hear_end, pattern, server};
-use super::{MOST, Relay};
+use super::{MAX_CONNECTIONS, Relay};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use std::io::Write as _;
@@ -16,7 +16,7 @@ fn by_hand(server: SocketAddr) -> (Relay, TcpStream) {
     near.set_nonblocking(true).unwrap();
     let client = TcpStream::connect(near.local_addr().unwrap()).unwrap();
     let (_, told) = UnixStream::pair().unwrap();
-    let relay = Relay::new(server, vec![near.into()], told.into(), MOST).unwrap();
+    let relay = Relay::new(server, vec![near.into()], told.into(), MAX_CONNECTIONS).unwrap();
     // Its other side has gone, which nobody is told of here.
     rustix::event::epoll::delete(&relay.epoll, &relay.end).unwrap();
     (relay, client)
@@ -115,7 +115,7 @@ fn where_nobody_can_be_accepted_it_pauses() {
     let near = bound();
     let (_end, told) = UnixStream::pair().unwrap();
     let (_, address) = server();
-    let mut relay = Relay::new(address, vec![near.into()], told.into(), MOST).unwrap();
+    let mut relay = Relay::new(address, vec![near.into()], told.into(), MAX_CONNECTIONS).unwrap();
     for _ in 0..3 {
         // It does not listen, so that the kernel tells of it and accept(2) fails.
         relay.step().unwrap();

@@ -1,6 +1,6 @@
 //! The loop over real sockets of the loopback address.
 
-use super::{MOST, Relay};
+use super::{MAX_CONNECTIONS, Relay};
 use crate::host::wait_until;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -107,7 +107,7 @@ pub(super) fn pattern(count: usize) -> Vec<u8> {
 fn many_talk_at_once() {
     let (listener, address) = server();
     serve(listener, echo);
-    let relay = Running::before(address, MOST);
+    let relay = Running::before(address, MAX_CONNECTIONS);
     let mut clients: Vec<TcpStream> = (0..200).map(|_| relay.dial()).collect();
     for round in 0..5 {
         for (index, client) in clients.iter_mut().enumerate() {
@@ -126,7 +126,7 @@ fn many_talk_at_once() {
 #[test]
 fn a_slow_reader_holds_up_nobody_and_loses_nothing() {
     let (listener, address) = server();
-    let relay = Running::before(address, MOST);
+    let relay = Running::before(address, MAX_CONNECTIONS);
     let bytes = pattern(24 << 20);
     let mut client = relay.dial();
     let mut far = accept(&listener);
@@ -168,7 +168,7 @@ fn a_slow_reader_holds_up_nobody_and_loses_nothing() {
 #[test]
 fn each_side_hears_that_the_other_has_said_all() {
     let (listener, address) = server();
-    let relay = Running::before(address, MOST);
+    let relay = Running::before(address, MAX_CONNECTIONS);
     let mut client = relay.dial();
     let mut far = accept(&listener);
     client.write_all(b"question").unwrap();
@@ -188,7 +188,7 @@ fn each_side_hears_that_the_other_has_said_all() {
 #[test]
 fn the_end_waits_for_answers_and_for_nothing_else() {
     let (listener, address) = server();
-    let mut relay = Running::before(address, MOST);
+    let mut relay = Running::before(address, MAX_CONNECTIONS);
     let mut kept = relay.dial();
     let mut kept_far = accept(&listener);
     kept.write_all(ASK).unwrap();
@@ -216,7 +216,7 @@ fn the_end_waits_for_answers_and_for_nothing_else() {
 #[test]
 fn an_answer_that_was_only_announced_is_waited_for() {
     let (listener, address) = server();
-    let mut relay = Running::before(address, MOST);
+    let mut relay = Running::before(address, MAX_CONNECTIONS);
     let mut client = relay.dial();
     let mut far = accept(&listener);
     let (ask, hint) = (
@@ -239,7 +239,7 @@ fn an_answer_that_was_only_announced_is_waited_for() {
 #[test]
 fn at_the_end_silence_ends_what_is_no_http() {
     let (listener, address) = server();
-    let mut relay = Running::before(address, MOST);
+    let mut relay = Running::before(address, MAX_CONNECTIONS);
     let mut client = relay.dial();
     let mut far = accept(&listener);
     client.write_all(b"hello\n").unwrap();
@@ -258,7 +258,7 @@ fn at_the_end_silence_ends_what_is_no_http() {
 #[test]
 fn a_server_that_closes_early_is_heard() {
     let (listener, address) = server();
-    let relay = Running::before(address, MOST);
+    let relay = Running::before(address, MAX_CONNECTIONS);
     let mut client = relay.dial();
     let mut far = accept(&listener);
     client.write_all(b"POST / HTTP/1.1\r\n").unwrap();
@@ -277,7 +277,7 @@ fn a_server_that_closes_early_is_heard() {
 #[test]
 fn a_client_that_vanishes_ends_its_connection_only() {
     let (listener, address) = server();
-    let relay = Running::before(address, MOST);
+    let relay = Running::before(address, MAX_CONNECTIONS);
     let mut other = relay.dial();
     let mut other_far = accept(&listener);
     let mut client = relay.dial();
@@ -333,7 +333,7 @@ fn a_listener_that_is_shared_goes_on_when_the_relay_has_ended() {
     serve(far, echo);
     let (end, told) = UnixStream::pair().unwrap();
     let listeners = vec![unix.into(), tcp.into()];
-    let thread = run(Relay::new(address, listeners, told.into(), MOST).unwrap());
+    let thread = run(Relay::new(address, listeners, told.into(), MAX_CONNECTIONS).unwrap());
     let mut client = UnixStream::connect(&path).unwrap();
     client.write_all(b"over a file").unwrap();
     hear(&mut client, b"over a file");

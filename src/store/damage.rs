@@ -15,7 +15,7 @@ pub struct Damaged {
 
 impl Damaged {
     /// What to type: nothing that would lose the file.
-    pub fn way_out(&self) -> String {
+    pub fn recovery_hint(&self) -> String {
         let path = &self.path;
         format!(
             "sudo mv {path} {path}.damaged, then `sudo robotctl doctor` and, where the app's \
@@ -31,7 +31,7 @@ impl Damaged {
 
 impl fmt::Display for Damaged {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n\nhint: {}", self.message(), self.way_out())
+        write!(f, "{}\n\nhint: {}", self.message(), self.recovery_hint())
     }
 }
 
@@ -43,7 +43,7 @@ impl Store {
     ///
     /// # Errors
     /// When one cannot be read for another reason.
-    pub fn damaged(&self) -> Result<Vec<Damaged>> {
+    pub fn damaged_files(&self) -> Result<Vec<Damaged>> {
         let state = self.state();
         let live = state.as_ref().ok().and_then(|state| state.live.clone());
         let release = match live {

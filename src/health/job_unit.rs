@@ -1,11 +1,11 @@
 //! Jobs of ours: units in `/run` that are there while the job is, in the sandbox of a service.
 
 use super::cause_text;
-use crate::host::{self, Deadline, Host, release_of, wait_until};
 use crate::app::{
     App, Check, Hooks, Line, Name, Service, Socket, Span, Target, Text, Type, Upgrade,
 };
-use crate::render::{Mount, RUNTIME_UNIT_DIR, job};
+use crate::host::{self, Deadline, Host, release_of, wait_until};
+use crate::render::{RUNTIME_UNIT_DIR, ReleaseMount, job};
 use crate::tree::FileTree;
 use anyhow::{Context as _, Result, anyhow};
 use std::time::Duration;
@@ -14,33 +14,38 @@ use std::time::Duration;
 /// so that a check and a deploy at the same time do not meet.
 const CHECK: &str = "check";
 /// How long a command may take to end once it is told to.
-const ENDS: u64 = 2;
+const STOP_SECONDS: u64 = 2;
 
-/// One job whose unit is in place; [`Errand::end`] takes it away.
+/// One job whose unit is in place; [`TransientJob::end`] takes it away.
 #[derive(Debug)]
-pub struct Errand<'a> {
+pub struct TransientJob<'a> {
     host: &'a Host,
     unit: String,
     tree: FileTree,
 }
 
-impl<'a> Errand<'a> {
+impl<'a> TransientJob<'a> {
     /// Puts the unit of a job in place.
     ///
     /// # Errors
     /// When it cannot be rendered or written.
-    pub fn put(host: &'a Host, app: &App, service: &Service, mount: Mount<'_>) -> Result<Self> {
+    pub fn put(
+        host: &'a Host,
+        app: &App,
+        service: &Service,
+        mount: ReleaseMount<'_>,
+    ) -> Result<Self> {
         let tree = job(app, service, target(host, app), mount)?;
-        let errand = Self {
+        let job_unit = Self {
             host,
             unit: app.unit(service),
             tree,
         };
-        host.root.put_tree(&errand.tree)?;
-        let files: Vec<&str> = errand.tree.iter().map(|(path, _)| path).collect();
-        let unit = std::slice::from_ref(&errand.unit);
-        host.systemd.acquaint(unit, &files)?;
-        Ok(errand)
+        host.root.put_tree(&job_unit.tree)?;
+        let files: Vec<&str> = job_unit.tree.iter().map(|(path, _)| path).collect();
+        let unit = std::slice::from_ref(&job_unit.unit);
+        host.systemd.reload_if_needed(unit, &files)?;
+        Ok(job_unit)
     }
 
     /// Runs it once, to its end.
@@ -85,10 +90,10 @@ impl<'a> Errand<'a> {
     /// When it cannot be stopped or removed.
     pub fn end(self) -> Result<()> {
         let unit = std::slice::from_ref(&self.unit);
-        self.host.systemd.bring_down(unit)?;
+        self.host.systemd.stop_and_confirm(unit)?;
         self.host.systemd.reset_failed(unit);
         remove_units(self.host, &self.tree)?;
-        self.host.systemd.acquaint(unit, &[])
+        self.host.systemd.reload_if_needed(unit, &[])
     }
 }
 
@@ -147,23 +152,25 @@ pub(super) fn command(
         return Err("a command needs a running host".to_owned());
     }
     let say = |error: anyhow::Error| format!("{error:#}");
-    let copy = stranger_to_sockets(service, argv, &check.within).map_err(say)?;
+    let copy = check_job(service, argv, &check.within).map_err(say)?;
     let state = host.systemd.show_one(&app.unit(service)).map_err(say)?;
     let runs = state
         .main_pid()
         .and_then(|pid| release_of(pid, app.name.as_str()));
-    let mount = runs.as_deref().map_or(Mount::Current, Mount::Pinned);
-    let errand = Errand::put(host, app, &copy, mount).map_err(say)?;
+    let mount = runs
+        .as_deref()
+        .map_or(ReleaseMount::Current, ReleaseMount::Pinned);
+    let job_unit = TransientJob::put(host, app, &copy, mount).map_err(say)?;
     let within = check.within.duration;
     let over = Deadline::after(within);
-    let look = || errand.run(over.left().max(super::SHORTEST));
+    let look = || job_unit.run(over.left().max(super::MIN_PROBE_TIME));
     let outcome = wait_until(within, look)
-        .map_err(|what| anyhow!("{what}: {}", errand.last_lines(3).join("; ")));
-    errand.end_after(outcome).map_err(say)
+        .map_err(|what| anyhow!("{what}: {}", job_unit.last_lines(3).join("; ")));
+    job_unit.end_after(outcome).map_err(say)
 }
 
 /// A command of a service as a job: it has the service's sandbox, and none of its sockets.
-fn stranger_to_sockets(service: &Service, argv: &[Text], within: &Span) -> Result<Service> {
+fn check_job(service: &Service, argv: &[Text], within: &Span) -> Result<Service> {
     let mut job = service.clone();
     let name = format!("{CHECK}{}{}", host::pid(), Hooks::SUFFIX);
     job.name = Name::parse(&name).map_err(|clause| anyhow!("`{name}`: {clause}"))?;
@@ -176,7 +183,7 @@ fn stranger_to_sockets(service: &Service, argv: &[Text], within: &Span) -> Resul
     job.restart = "no";
     // It ends by itself when nobody waits for it any more.
     job.timeout_start = within.clone();
-    job.timeout_stop = Span::seconds(ENDS);
+    job.timeout_stop = Span::seconds(STOP_SECONDS);
     job.watchdog = None;
     job.upgrade = Upgrade::Restart;
     job.enable = false;

@@ -1,12 +1,12 @@
 //! Whose it is: what a deploy would write over or take as the app's own, and is another's.
 
 use super::Refusal;
-use crate::host::{Host, temporary_for};
 use crate::app::App;
 use crate::app::layout::{ENABLE_DIR, UNIT_DIR};
+use crate::host::{Host, temp_target};
 use crate::plan::Observed;
-use crate::store::Store;
 use crate::render::made_for;
+use crate::store::Store;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
 
@@ -24,7 +24,7 @@ fn refuse<T>(message: String, hint: String) -> Result<T> {
 ///
 /// # Errors
 /// [`Refusal`] names the file, and the app that it belongs to.
-pub fn strangers(host: &Host, app: &App, tree: &FileTree, observed: &Observed) -> Result<()> {
+pub fn check_ownership(host: &Host, app: &App, tree: &FileTree, observed: &Observed) -> Result<()> {
     let name = app.name.as_str();
     let live = observed.live.as_ref().map(|live| &live.tree);
     for (path, new) in tree.iter() {
@@ -93,8 +93,13 @@ fn taken<T>(path: &str, owner: Option<&str>) -> Result<T> {
 ///
 /// # Errors
 /// [`Refusal`] names the directory, the user or the file.
-pub fn newcomer(host: &Host, book: &Store, app: &App, tree: &FileTree) -> Result<()> {
-    if !book.is_blank()? {
+pub fn check_new_app_ownership(
+    host: &Host,
+    store: &Store,
+    app: &App,
+    tree: &FileTree,
+) -> Result<()> {
+    if !store.is_empty()? {
         return Ok(());
     }
     directories(host, app)?;
@@ -105,7 +110,7 @@ pub fn newcomer(host: &Host, book: &Store, app: &App, tree: &FileTree) -> Result
             .files
             .extend(entry.map(|entry| (path.to_owned(), entry)));
     }
-    strangers(host, app, tree, &observed)
+    check_ownership(host, app, tree, &observed)
 }
 
 fn directories(host: &Host, app: &App) -> Result<()> {
@@ -124,7 +129,7 @@ fn directories(host: &Host, app: &App) -> Result<()> {
         );
     }
     let opt = layout.opt();
-    let own = |name: &str| ["current", "releases"].contains(&name) || temporary_for(name).is_some();
+    let own = |name: &str| ["current", "releases"].contains(&name) || temp_target(name).is_some();
     let is_dir = root.meta_followed(&opt)?.is_none_or(|meta| meta.is_dir);
     if !is_dir || root.list(&opt)?.iter().any(|name| !own(name)) {
         return refuse(

@@ -2,27 +2,27 @@
 
 use super::index::{Entries, text};
 use super::payload::{Kind, Payload};
-use crate::host::copy::Placed;
+use crate::host::copy::InstalledStat;
 use std::cmp::Ordering::{Equal, Less};
 
 /// The index of a release, held against a payload item by item: as a whole, it is never in memory.
 #[derive(Debug, Default)]
-pub struct Older {
+pub struct PreviousIndex {
     /// For each item of the payload, what lies at its path.
-    there: Vec<Option<There>>,
+    there: Vec<Option<PreviousEntry>>,
     /// Files and links of which the payload has not even the path, in order.
     gone: Vec<String>,
 }
 
 #[derive(Debug)]
-struct There {
+struct PreviousEntry {
     kind: Kind,
-    placed: Option<Placed>,
+    placed: Option<InstalledStat>,
     /// Whether the file in the source has not been touched since.
     untouched: bool,
 }
 
-impl Older {
+impl PreviousIndex {
     /// Reads [`Payload::to_index`] of the older release; none when it is of another format, which
     /// costs a copy.
     pub fn read(index: &[u8], new: &Payload) -> Option<Self> {
@@ -42,7 +42,7 @@ impl Older {
                 there.push(None);
             };
             match same {
-                Some(item) => there.push(Some(There {
+                Some(item) => there.push(Some(PreviousEntry {
                     untouched: traces.source.is_some() && traces.source == item.traces.source,
                     placed: traces.placed,
                     kind,
@@ -55,7 +55,7 @@ impl Older {
         Some(Self { there, gone })
     }
 
-    fn at(&self, at: usize) -> Option<&There> {
+    fn at(&self, at: usize) -> Option<&PreviousEntry> {
         self.there.get(at)?.as_ref()
     }
 
@@ -65,7 +65,7 @@ impl Older {
     }
 
     /// Where the file at that path lies.
-    pub(super) fn placed(&self, at: usize) -> Option<Placed> {
+    pub(super) fn placed(&self, at: usize) -> Option<InstalledStat> {
         self.at(at)?.placed
     }
 
@@ -83,9 +83,9 @@ impl Older {
 
 #[cfg(test)]
 mod tests {
-    use super::Older;
-    use crate::host::Stamp;
-    use crate::host::copy::Placed;
+    use super::PreviousIndex;
+    use crate::host::FileStat;
+    use crate::host::copy::InstalledStat;
     use crate::stage::{Item, Kind, Payload};
 
     fn file(path: &str, content: &str, ctime: i64) -> Item {
@@ -95,15 +95,15 @@ mod tests {
             len: 1,
         };
         let mut item = Item::new(path.into(), kind);
-        item.traces.source = Some(Stamp {
+        item.traces.source = Some(FileStat {
             ctime,
-            ..Stamp::default()
+            ..FileStat::default()
         });
         item
     }
 
     fn placed(mut item: Item, ino: u64) -> Item {
-        item.traces.placed = Some(Placed { ino, mtime: 0 });
+        item.traces.placed = Some(InstalledStat { ino, mtime: 0 });
         item
     }
 
@@ -128,11 +128,15 @@ mod tests {
             file("c/same", "x", 1),
             file("c/touched", "x", 2),
         ]);
-        let older = Older::read(&old.to_index(), &new).unwrap();
-        assert_eq!(older.gone(), ["b/gone", "z"]);
+        let previous = PreviousIndex::read(&old.to_index(), &new).unwrap();
+        assert_eq!(previous.gone(), ["b/gone", "z"]);
         let at = |at: usize| {
-            let ino = older.placed(at).map(|placed| placed.ino);
-            (older.kind(at).is_some(), ino, older.untouched(at).is_some())
+            let ino = previous.placed(at).map(|placed| placed.ino);
+            (
+                previous.kind(at).is_some(),
+                ino,
+                previous.untouched(at).is_some(),
+            )
         };
         let expected = [
             (false, None, false),
@@ -144,18 +148,18 @@ mod tests {
             (false, None, false),
         ];
         assert_eq!([0, 1, 2, 3, 4, 5].map(at), expected);
-        assert_eq!(older.kind(4), Some(&new.items[4].kind));
+        assert_eq!(previous.kind(4), Some(&new.items[4].kind));
     }
 
     #[test]
     fn what_is_no_index_or_ends_within_an_item_is_none() {
         let payload = Payload::new(vec![dir("a"), file("a/b", "x", 1), dir("c")]);
         let index = payload.to_index();
-        assert!(Older::read(&index, &payload).is_some());
-        assert!(Older::read(&index[..index.len() - 1], &payload).is_none());
-        assert!(Older::read(b"", &payload).is_none());
+        assert!(PreviousIndex::read(&index, &payload).is_some());
+        assert!(PreviousIndex::read(&index[..index.len() - 1], &payload).is_none());
+        assert!(PreviousIndex::read(b"", &payload).is_none());
         // Without its first item it still has an order; twice the same one is none.
         let twice = [&index[..], &index[index.len() - 4..]].concat();
-        assert!(Older::read(&twice, &payload).is_none());
+        assert!(PreviousIndex::read(&twice, &payload).is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! Which processes of a unit wait for connections now, as the kernel shows it.
 
-use super::group::members;
+use super::cgroup::members;
 use super::unit_state::UnitState;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use std::os::unix::fs::FileExt as _;
 /// the listener is in an epoll set (proc_pid_fdinfo(5)), or a thread is blocked in accept(2),
 /// poll(2) or select(2) on it (proc_pid_syscall(5)). A server that waits in another way, such as by
 /// io_uring(7), never shows it.
-pub fn waiting(state: &UnitState) -> BTreeSet<u32> {
+pub fn acceptors(state: &UnitState) -> BTreeSet<u32> {
     // Systemd holds what it hands over: whoever takes it may give it another number.
     let handed = descriptors(1, usize::MAX);
     let handed: BTreeSet<OsString> = handed.into_iter().map(|(_, what)| what).collect();
@@ -33,7 +33,7 @@ fn descriptors(pid: u32, most: usize) -> Vec<(u64, OsString)> {
 }
 
 fn waits(pid: u32, handed: &BTreeSet<OsString>) -> bool {
-    let open = descriptors(pid, MANY);
+    let open = descriptors(pid, MAX_FDS);
     let socket = |what: &OsString| what.to_string_lossy().starts_with("socket:");
     let ours = open
         .iter()
@@ -49,7 +49,7 @@ fn waits(pid: u32, handed: &BTreeSet<OsString>) -> bool {
         };
         let lines = BufReader::new(file)
             .lines()
-            .take(MANY)
+            .take(MAX_FDS)
             .map_while(Result::ok);
         let mut numbers = lines.filter_map(|line| {
             let rest = line.strip_prefix("tfd:")?;
@@ -72,7 +72,7 @@ enum Call {
 }
 
 /// accept, accept4, poll, ppoll, select, pselect6.
-const CALLS: &[(u64, Call)] = if cfg!(target_arch = "x86_64") {
+const WAITING_SYSCALLS: &[(u64, Call)] = if cfg!(target_arch = "x86_64") {
     &[
         (43, Call::Accept),
         (288, Call::Accept),
@@ -106,12 +106,12 @@ fn blocked(pid: u32, sockets: &BTreeSet<u64>) -> bool {
         match call {
             Call::Accept => sockets.contains(&first),
             Call::Poll => {
-                let count = usize::try_from(second).unwrap_or(MANY).min(MANY);
+                let count = usize::try_from(second).unwrap_or(MAX_FDS).min(MAX_FDS);
                 let list = memory(first, count * POLLFD).unwrap_or_default();
                 polled(&list).any(|number| sockets.contains(&number))
             }
             Call::Select => {
-                let count = usize::try_from(first).unwrap_or(MANY).min(MANY);
+                let count = usize::try_from(first).unwrap_or(MAX_FDS).min(MAX_FDS);
                 let bits = memory(second, count.div_ceil(64) * 8).unwrap_or_default();
                 sockets.iter().any(|number| selected(&bits, *number))
             }
@@ -124,13 +124,15 @@ fn blocked(pid: u32, sockets: &BTreeSet<u64>) -> bool {
 fn parse(text: &str) -> Option<(Call, u64, u64)> {
     let mut words = text.split_whitespace();
     let number: u64 = words.next()?.parse().ok()?;
-    let (_, call) = CALLS.iter().find(|(known, _)| *known == number)?;
+    let (_, call) = WAITING_SYSCALLS
+        .iter()
+        .find(|(known, _)| *known == number)?;
     let mut hex = || u64::from_str_radix(words.next()?.strip_prefix("0x")?, 16).ok();
     Some((*call, hex()?, hex()?))
 }
 
 /// A listener is among the first descriptors: so many are looked at, whatever a process has.
-const MANY: usize = 4096;
+const MAX_FDS: usize = 4096;
 
 /// `struct pollfd`: the descriptor, and two halves of 16 bits.
 const POLLFD: usize = 8;

@@ -11,7 +11,7 @@ pub(super) fn processors() -> usize {
 }
 
 /// Runs `work` once on every processor, up to eight; with one, there is no other thread.
-pub(crate) fn on_every_processor(work: impl Fn() + Sync) {
+pub(crate) fn par_run(work: impl Fn() + Sync) {
     on_threads(processors(), work);
 }
 
@@ -21,7 +21,7 @@ pub(crate) fn on_every_processor(work: impl Fn() + Sync) {
 ///
 /// # Errors
 /// That of a job.
-pub(crate) fn each<J: Sync, T: Send>(
+pub(crate) fn par_map<J: Sync, T: Send>(
     jobs: &[J],
     start: impl Fn() -> T + Sync,
     work: impl Fn(&J, &mut T) -> Result<()> + Sync,
@@ -65,7 +65,7 @@ fn on_threads(count: usize, work: impl Fn() + Sync) {
 
 /// Does two things at once; with one processor, or where the system has no thread more, one after
 /// the other.
-pub(crate) fn both<A: Send, B>(one: impl Fn() -> A + Sync, other: impl FnOnce() -> B) -> (A, B) {
+pub(crate) fn join<A: Send, B>(one: impl Fn() -> A + Sync, other: impl FnOnce() -> B) -> (A, B) {
     if processors() == 1 {
         return (one(), other());
     }
@@ -82,7 +82,7 @@ pub(crate) fn both<A: Send, B>(one: impl Fn() -> A + Sync, other: impl FnOnce() 
 
 #[cfg(test)]
 mod tests {
-    use super::each;
+    use super::par_map;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
 
@@ -94,7 +94,7 @@ mod tests {
                 own.push(*job);
                 Ok(())
             };
-            let mut done = each(&jobs, Vec::new, work).unwrap().concat();
+            let mut done = par_map(&jobs, Vec::new, work).unwrap().concat();
             done.sort_unstable();
             assert_eq!(done, jobs);
         }
@@ -111,7 +111,7 @@ mod tests {
                 Ok(())
             }
         };
-        let ended = each(&jobs, || (), work);
+        let ended = par_map(&jobs, || (), work);
         assert_eq!(ended.unwrap_err().to_string(), "no");
         assert!(done.into_inner() < jobs.len());
     }

@@ -1,10 +1,10 @@
 //! What killed runs left in `/run`: second copies, stand-ins' drop-ins, jobs.
 
 use super::Refusal;
-use crate::host::{self, Host};
 use crate::app::Hooks;
-use crate::render::RUNTIME_UNIT_DIR;
 use crate::health::is_at_work;
+use crate::host::{self, Host};
+use crate::render::RUNTIME_UNIT_DIR;
 use anyhow::{Result, bail};
 
 /// What the names of second copies end in.
@@ -17,13 +17,13 @@ pub(super) fn made_line(app: &str) -> String {
 
 /// Refuses to go on while a unit of an earlier run is still there: to start it would do nothing, and
 /// what it did then would be held for the new release's.
-pub(super) fn nobody_left(host: &Host, units: &[String]) -> Result<()> {
+pub(super) fn ensure_no_leftovers(host: &Host, units: &[String]) -> Result<()> {
     if host.is_offline() {
         return Ok(());
     }
     let states = host.systemd.show(units)?;
-    let mut both = units.iter().zip(states);
-    let Some((unit, _)) = both.find(|(_, state)| !state.is_down()) else {
+    let mut join = units.iter().zip(states);
+    let Some((unit, _)) = join.find(|(_, state)| !state.is_down()) else {
         return Ok(());
     };
     Err(Refusal {
@@ -37,12 +37,12 @@ pub(super) fn nobody_left(host: &Host, units: &[String]) -> Result<()> {
 ///
 /// # Errors
 /// All that could not be stopped or removed.
-pub fn sweep(host: &Host, app: &str) -> Result<()> {
+pub fn clean_up(host: &Host, app: &str) -> Result<()> {
     if host.is_offline() {
         return Ok(());
     }
     let copy = |name: &str| {
-        let unit = host::temporary_for(name).unwrap_or(name);
+        let unit = host::temp_target(name).unwrap_or(name);
         let stem = unit
             .trim_end_matches(".d")
             .rsplit_once('.')
@@ -57,7 +57,7 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
         if !copy(&name) || is_at_work(&name, app) {
             continue;
         }
-        match take_away(host, app, name) {
+        match remove_units(host, app, name) {
             Ok(taken) => found |= taken,
             // The others go all the same.
             Err(error) => failed.push(format!("{error:#}")),
@@ -74,7 +74,7 @@ pub fn sweep(host: &Host, app: &str) -> Result<()> {
 
 /// Takes away a unit or its drop-ins, if they were made for the app. By the file of a unit, the next
 /// sweep finds what did not stop, so it stays then.
-fn take_away(host: &Host, app: &str, name: String) -> Result<bool> {
+fn remove_units(host: &Host, app: &str, name: String) -> Result<bool> {
     let path = format!("{RUNTIME_UNIT_DIR}/{name}");
     if !made_for(host, &path, app)? {
         return Ok(false);
@@ -84,7 +84,7 @@ fn take_away(host: &Host, app: &str, name: String) -> Result<bool> {
             host.root.remove_tree(&path)?;
         }
     } else {
-        host.systemd.bring_down(&[name])?;
+        host.systemd.stop_and_confirm(&[name])?;
         host.root.remove_file(&path)?;
     }
     Ok(true)

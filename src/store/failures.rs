@@ -1,19 +1,19 @@
 //! Marks that outlive their releases: what failed once is not tried again by itself, also when a
 //! prune has taken it.
 
-use super::{Store, Damaged, FORMAT, Mark};
+use super::{Damaged, FORMAT, Mark, Store};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 /// How many are remembered.
-const MARKS: usize = 100;
+const MAX_FAILURES: usize = 100;
 
 /// Where they are kept.
 const FILE: &str = "failed.json";
 
 /// Releases that failed and are gone.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct Failed {
+pub(super) struct FailedReleases {
     #[serde(default)]
     format: u32,
     /// Id and reason, the latest last.
@@ -32,7 +32,11 @@ impl Store {
                 Mark::Good | Mark::Staged => None,
             });
         }
-        let gone = self.legible()?.unwrap_or_default().releases.into_iter();
+        let gone = self
+            .readable_failures()?
+            .unwrap_or_default()
+            .releases
+            .into_iter();
         let mut gone = gone.filter(|(gone, _)| gone == id);
         Ok(gone.next().map(|(_, why)| why))
     }
@@ -41,11 +45,11 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be read or written.
-    pub fn remember_mark(&self, id: &str) -> Result<()> {
+    pub fn keep_failure(&self, id: &str) -> Result<()> {
         let Some(record) = self.release(id)? else {
             return Ok(());
         };
-        let Some(mut all) = self.legible()? else {
+        let Some(mut all) = self.readable_failures()? else {
             return Ok(());
         };
         let there = all.releases.len();
@@ -56,19 +60,19 @@ impl Store {
             Mark::Good | Mark::Staged if all.releases.len() < there => {}
             Mark::Good | Mark::Staged => return Ok(()),
         }
-        let excess = all.releases.len().saturating_sub(MARKS);
+        let excess = all.releases.len().saturating_sub(MAX_FAILURES);
         all.releases.drain(..excess);
         all.format = FORMAT;
         self.write(FILE, &all)
     }
 
-    pub(super) fn failures(&self) -> Result<Failed> {
+    pub(super) fn failures(&self) -> Result<FailedReleases> {
         Ok(self.read(FILE)?.unwrap_or_default())
     }
 
     /// What can be read of them: `doctor` tells of a file that is damaged, which holds nobody up
     /// and is written over by nobody.
-    fn legible(&self) -> Result<Option<Failed>> {
+    fn readable_failures(&self) -> Result<Option<FailedReleases>> {
         match self.failures() {
             Err(error) if error.is::<Damaged>() => Ok(None),
             read => read.map(Some),

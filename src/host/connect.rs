@@ -1,6 +1,6 @@
 //! Connections to a server whose every read and write ends in time, whatever the server does.
 
-use super::activation::Peer;
+use super::activation::Stream;
 use super::clock::Deadline;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -12,19 +12,19 @@ use std::time::Duration;
 
 /// A connection with one deadline for all that happens on it.
 #[derive(Debug)]
-pub struct Line {
-    peer: Peer,
+pub struct Connection {
+    peer: Stream,
     deadline: Deadline,
 }
 
-impl Line {
+impl Connection {
     /// Connects over TCP.
     ///
     /// # Errors
     /// The operating system's; [`ErrorKind::TimedOut`] when the time is over.
     pub fn tcp(address: SocketAddr, deadline: Deadline) -> Result<Self> {
         let stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
-        let peer = Peer::Tcp(stream);
+        let peer = Stream::Tcp(stream);
         Ok(Self { peer, deadline })
     }
 
@@ -38,7 +38,7 @@ impl Line {
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         set_socket_timeout(&socket, Timeout::Send, Some(left(deadline)?))?;
         connect(&socket, &SocketAddrUnix::new(path)?)?;
-        let peer = Peer::Unix(UnixStream::from(socket));
+        let peer = Stream::Unix(UnixStream::from(socket));
         Ok(Self { peer, deadline })
     }
 }
@@ -51,14 +51,14 @@ fn left(deadline: Deadline) -> Result<Duration> {
     }
 }
 
-impl Read for Line {
+impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
         self.peer.set_patience(left(self.deadline)?)?;
         self.peer.read(buffer)
     }
 }
 
-impl Write for Line {
+impl Write for Connection {
     fn write(&mut self, buffer: &[u8]) -> Result<usize> {
         self.peer.set_patience(left(self.deadline)?)?;
         self.peer.write(buffer)
@@ -77,7 +77,7 @@ pub fn is_taken(address: SocketAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Line;
+    use super::Connection;
     use crate::host::{Deadline, Stopwatch};
     use std::os::unix::net::UnixListener;
     use std::time::Duration;
@@ -89,9 +89,9 @@ mod tests {
         let listener = UnixListener::bind(&path).unwrap();
         rustix::net::listen(&listener, 0).unwrap();
         let short = || Deadline::after(Duration::from_millis(300));
-        let _first = Line::unix(&path, short()).unwrap();
+        let _first = Connection::unix(&path, short()).unwrap();
         let watch = Stopwatch::start();
-        let error = Line::unix(&path, short()).unwrap_err();
+        let error = Connection::unix(&path, short()).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
         assert!(watch.elapsed() < Duration::from_secs(5), "{watch:?}");
     }

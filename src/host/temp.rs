@@ -67,7 +67,7 @@ impl Root {
         }
         self.refuse_mounts(path)?;
         let real = self.path(path);
-        let aside = beside(&real);
+        let aside = temp_path(&real);
         let remove = || -> std::io::Result<()> {
             fs::rename(&real, &aside)?;
             self.sync_parent(&real)?;
@@ -87,7 +87,7 @@ impl Root {
     /// The operating system's, with the path.
     pub fn sweep_temporaries(&self, dir: &str, of: impl Fn(&str) -> bool) -> Result<()> {
         for name in self.list(dir)? {
-            if temporary_for(&name).is_some_and(&of) {
+            if temp_target(&name).is_some_and(&of) {
                 let path = format!("{dir}/{name}");
                 match self.meta(&path)? {
                     Some(meta) if meta.is_dir => self.remove_tree(&path)?,
@@ -123,13 +123,13 @@ fn unescaped(text: &str) -> OsString {
 }
 
 /// The name of the file that a temporary file of this name was for; `None` for any other file.
-pub fn temporary_for(name: &str) -> Option<&str> {
+pub fn temp_target(name: &str) -> Option<&str> {
     let (target, _) = name.strip_prefix('.')?.rsplit_once(TEMPORARY)?;
     Some(target)
 }
 
 /// A name in the same directory that no other run uses.
-pub(super) fn beside(path: &Path) -> PathBuf {
+pub(super) fn temp_path(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let stamp = jiff::Timestamp::now().as_nanosecond();

@@ -1,47 +1,49 @@
 //! Who works on a book, and how one ends.
 
 use super::Store;
+use crate::app::layout::STORES_DIR;
 use crate::host::{Lock, LockError, Root};
-use crate::app::layout::BOOKS_DIR;
 use anyhow::Result;
 use std::time::Duration;
 
 /// How often a book may be burned under somebody who is about to lock it.
-const TRIES: u32 = 100;
+const MAX_LOCK_TRIES: u32 = 100;
 
 impl Store {
     /// Takes the app's lock; the book's directory is made when it is missing.
     ///
     /// # Errors
-    /// [`LockError::Held`] names who has it.
+    /// [`LockError::SignalGuard`] names who has it.
     pub fn lock(&self, doing: &str, wait: Duration) -> Result<Lock, LockError> {
         let path = self.path("lock");
         let mut tries = 0;
         loop {
             self.root
-                .make_dir(BOOKS_DIR, 0o755)
+                .make_dir(STORES_DIR, 0o755)
                 .and_then(|()| self.root.make_dir(&self.dir, 0o700))
                 .map_err(LockError::Failed)?;
             match Lock::take(&self.root, &path, doing, wait) {
-                Ok(lock) if self.holds(&lock) => {
+                Ok(lock) if self.is_lock_current(&lock) => {
                     let made = self.root.make_dir(&self.path("releases"), 0o700);
                     return made.map(|()| lock).map_err(LockError::Failed);
                 }
                 // The book was burned meanwhile: the next one is begun, by us or by another.
                 Ok(_) => {}
-                Err(LockError::Failed(error)) if is_absent(&error) && tries < TRIES => tries += 1,
+                Err(LockError::Failed(error)) if is_absent(&error) && tries < MAX_LOCK_TRIES => {
+                    tries += 1;
+                }
                 Err(error) => return Err(error),
             }
         }
     }
 
     /// Whether a lock is still the app's: it is not once the book was burned.
-    pub fn holds(&self, lock: &Lock) -> bool {
+    pub fn is_lock_current(&self, lock: &Lock) -> bool {
         lock.is_current(&self.root, &self.path("lock"))
     }
 
     /// Who works on the app now, in words; nobody most of the time.
-    pub fn worker(&self) -> Option<String> {
+    pub fn lock_holder(&self) -> Option<String> {
         Lock::holder(&self.root, &self.path("lock")).map(|holder| holder.text)
     }
 
@@ -49,7 +51,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be listed or removed.
-    pub fn sweep(&self) -> Result<()> {
+    pub fn clean_up(&self) -> Result<()> {
         for dir in [self.dir.clone(), self.path("releases")] {
             self.root.sweep_temporaries(&dir, |_| true)?;
         }
@@ -61,7 +63,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be removed.
-    pub fn burn(&self) -> Result<()> {
+    pub fn delete(&self) -> Result<()> {
         self.root.discard(&self.dir)
     }
 
@@ -70,8 +72,8 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be listed or removed.
-    pub fn sweep_burned(root: &Root) -> Result<()> {
-        root.sweep_temporaries(BOOKS_DIR, |_| true)
+    pub fn remove_deleted(root: &Root) -> Result<()> {
+        root.sweep_temporaries(STORES_DIR, |_| true)
     }
 }
 
@@ -84,12 +86,12 @@ fn is_absent(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::State;
-    use super::{BOOKS_DIR, Store};
-    use crate::host::Root;
+    use super::{STORES_DIR, Store};
     use crate::app::{Layout, Name};
+    use crate::host::Root;
     use std::time::Duration;
 
-    fn book(root: &Root) -> Store {
+    fn store(root: &Root) -> Store {
         Store::new(root, &Layout::new(&Name::parse("shop").unwrap()))
     }
 
@@ -100,24 +102,27 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
         let round = &|number: usize| {
-            let book = book(&root);
-            let lock = book.lock("testing", Duration::from_secs(30)).unwrap();
+            let store = store(&root);
+            let lock = store.lock("testing", Duration::from_secs(30)).unwrap();
             let state = State {
                 live: Some(number.to_string()),
                 ..State::default()
             };
-            book.set_state(&state).unwrap();
+            store.set_state(&state).unwrap();
             for _ in 0..20 {
                 std::thread::yield_now();
-                assert!(book.holds(&lock), "the lock of {number} was taken away");
-                let live = book.state().unwrap().live;
+                assert!(
+                    store.is_lock_current(&lock),
+                    "the lock of {number} was taken away"
+                );
+                let live = store.state().unwrap().live;
                 assert_eq!(
                     live, state.live,
                     "the book of {number} was burned by another"
                 );
             }
             if number.is_multiple_of(2) {
-                book.burn().unwrap();
+                store.delete().unwrap();
             }
         };
         std::thread::scope(|scope| {
@@ -136,15 +141,15 @@ mod tests {
     fn a_burned_book_is_none_and_is_swept() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
-        let book = book(&root);
-        drop(book.lock("testing", Duration::ZERO).unwrap());
-        book.set_state(&State::default()).unwrap();
-        book.reserve();
-        let aside = format!("{BOOKS_DIR}/.shop.robotctl-1-0-0");
-        root.rename(&format!("{BOOKS_DIR}/shop"), &aside).unwrap();
+        let store = store(&root);
+        drop(store.lock("testing", Duration::ZERO).unwrap());
+        store.set_state(&State::default()).unwrap();
+        store.reserve();
+        let aside = format!("{STORES_DIR}/.shop.robotctl-1-0-0");
+        root.rename(&format!("{STORES_DIR}/shop"), &aside).unwrap();
         assert!(Store::apps(&root).unwrap().is_empty() && Store::all(&root).unwrap().is_empty());
-        assert!(book.is_blank().unwrap());
-        Store::sweep_burned(&root).unwrap();
-        assert!(root.list(BOOKS_DIR).unwrap().is_empty());
+        assert!(store.is_empty().unwrap());
+        Store::remove_deleted(&root).unwrap();
+        assert!(root.list(STORES_DIR).unwrap().is_empty());
     }
 }
