@@ -26,7 +26,10 @@
 
 pub mod app;
 pub mod cli;
+pub mod command_line;
 pub mod doctor;
+pub mod error;
+pub mod events;
 pub mod exposure;
 pub mod health;
 pub mod host;
@@ -34,6 +37,7 @@ pub mod manifest;
 pub mod page;
 pub mod plan;
 pub mod render;
+pub mod session;
 pub mod stage;
 pub mod store;
 pub mod transaction;

@@ -5,17 +5,19 @@ use super::permit::{check_plan, check_refusals};
 use super::rollback::with_way_back;
 use super::{Ctx, Exit, preview};
 use crate::app::App;
+use crate::events::Subject;
 use crate::host::{self, Batch};
 use crate::plan::{Candidate, Observed, PayloadPlan, Plan, plan};
 use crate::render::render;
+use crate::session::Session;
 use crate::stage::{
     Base, IndexHeader, PreviousIndex, ScannedSource, Source, Stage, fill, is_staged, publish,
     release_id, scan,
 };
 use crate::store::{FORMAT, Mark, ReleaseRecord, Store, Stored};
 use crate::transaction::{
-    Operation, Outcome, Session, Subject, accounts, apply, check_new_app_ownership,
-    check_ownership, hooks, observe, precheck, prepare_secrets, programs, prune, soak, space,
+    Operation, Outcome, accounts, apply, check_new_app_ownership, check_ownership, hooks, observe,
+    precheck, prepare_secrets, programs, prune, soak, space,
 };
 use crate::tree::FileTree;
 use anyhow::Result;

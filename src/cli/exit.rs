@@ -53,7 +53,7 @@ impl Exit {
     /// The exit for an error that came all the way up.
     pub fn of(error: &anyhow::Error) -> Self {
         match error.downcast_ref::<LockError>() {
-            Some(LockError::SignalGuard(_)) => Self::Locked,
+            Some(LockError::Held(_)) => Self::Locked,
             _ if error.is::<Interrupted>() => Self::Degraded,
             _ => Self::Refused,
         }

@@ -3,13 +3,14 @@
 use super::Ctx;
 use crate::app::layout::VENDOR_DIR;
 use crate::app::{App, Layout, Name, Target};
+use crate::error::HintedError;
+use crate::events::{Event, Subject};
 use crate::host::files::{is_dir, is_file};
 use crate::host::{self, Lock, is_root};
 use crate::manifest::{self, Problem};
-use crate::store::{Damaged, Event, Store};
-use crate::transaction::{
-    Recovered, RecoveryMode, Refusal, Session, StateRebuild, Subject, rebuild_state, recover,
-};
+use crate::session::Session;
+use crate::store::{Damaged, Store};
+use crate::transaction::{Recovered, RecoveryMode, StateRebuild, rebuild_state, recover};
 use anyhow::{Result, anyhow};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,11 +29,7 @@ pub(super) struct Loaded {
 }
 
 pub(super) fn refuse<T>(message: impl Into<String>, hint: impl Into<String>) -> Result<T> {
-    Err(Refusal {
-        message: message.into(),
-        hint: hint.into(),
-    }
-    .into())
+    Err(HintedError::new(message.into(), hint.into()).into())
 }
 
 /// How an interrupted change was ended.

@@ -3,6 +3,7 @@
 use super::find::{RecoveryReport, refuse};
 use super::{Ctx, Exit};
 use crate::app::Name;
+use crate::error::Error;
 use crate::health::Address;
 use crate::host;
 use crate::store::Store;
@@ -53,7 +54,8 @@ pub(super) fn recover(args: &RecoverArgs, ctx: &Ctx) -> Result<Exit> {
             }
             Err(error) => {
                 if let Some(error) = failed.replace(error) {
-                    ctx.printer.always(&format!("error: {error:#}"));
+                    ctx.printer
+                        .always(&format!("error: {}", Error::from(error)));
                 }
             }
         }

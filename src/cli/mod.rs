@@ -23,6 +23,7 @@ mod which;
 pub use exit::Exit;
 pub use printer::{Format, Printer};
 
+use crate::error::{Error, Kind};
 use crate::host::Host;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use std::path::PathBuf;
@@ -165,7 +166,8 @@ pub fn main() -> ExitCode {
             Exit::Locked => "\n\nhint: type it again later, or with `--wait SECONDS`",
             _ => "",
         };
-        let told = ctx.for_tree(&format!("error: {error:#}{hint}"));
+        let error = Error::of_kind(Kind::Unexpected, error);
+        let told = ctx.for_tree(&format!("error: {error}{hint}"));
         ctx.printer.always(&told);
         exit
     });

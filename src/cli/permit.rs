@@ -4,8 +4,8 @@ use super::deploy::Args;
 use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::plan::Plan;
+use crate::session::Session;
 use crate::store::Store;
-use crate::transaction::Session;
 use anyhow::Result;
 
 /// Why the plan is not to be done, if so.

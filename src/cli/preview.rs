@@ -4,11 +4,12 @@ use super::deploy::Args;
 use super::find::Loaded;
 use super::{Ctx, Format, typed};
 use crate::app::App;
+use crate::error::HintedError;
 use crate::host;
 use crate::manifest::Problem;
 use crate::plan::Plan;
 use crate::stage::{Payload, is_staged};
-use crate::transaction::{self, Refusal, future_programs, space, verify_units};
+use crate::transaction::{self, future_programs, space, verify_units};
 use crate::tree::FileTree;
 use anyhow::Result;
 
@@ -73,7 +74,7 @@ pub(super) fn preflight(
 /// Asks systemd whether it understands the units; names the line of the manifest that it does not.
 pub(super) fn verify_rendered_units(ctx: &Ctx, loaded: &Loaded, tree: &FileTree) -> Result<()> {
     let app = &loaded.app;
-    verify_units(&ctx.host, app, tree).map_err(|error| match error.downcast::<Refusal>() {
+    verify_units(&ctx.host, app, tree).map_err(|error| match error.downcast::<HintedError>() {
         Ok(mut refusal) => {
             if let Some(line) = line(app, &loaded.text, &refusal.message) {
                 let file = loaded.path.display();

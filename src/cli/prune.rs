@@ -2,7 +2,8 @@
 
 use super::{Ctx, Exit};
 use crate::app::{Layout, Name};
-use crate::transaction::Session;
+use crate::error::Error;
+use crate::session::Session;
 use anyhow::Result;
 use std::time::Duration;
 
@@ -38,7 +39,8 @@ pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
         if let Err(error) = pruned
             && let Some(error) = failed.replace(error)
         {
-            ctx.printer.always(&format!("error: {error:#}"));
+            ctx.printer
+                .always(&format!("error: {}", Error::from(error)));
         }
     }
     failed.map_or(Ok(Exit::Done), Err)

@@ -3,8 +3,9 @@
 use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::app::{App, Name};
+use crate::events::Event;
 use crate::host::release_of;
-use crate::store::{Event, Mark, Store};
+use crate::store::{Mark, Store};
 use anyhow::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;

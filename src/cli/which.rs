@@ -3,6 +3,7 @@
 use super::Ctx;
 use super::find::{HERE, refuse};
 use crate::app::{Layout, Name};
+use crate::error::Error;
 use crate::host::files::is_file;
 use crate::host::{is_root, read_user_file};
 use crate::manifest::{app_name, nearest};
@@ -52,7 +53,7 @@ impl Ctx {
             Ok(loaded) => return Ok(loaded.app.name),
             Err(error) => error,
         };
-        let told = format!("{error:#}");
+        let told = Error::from(error).to_string();
         let (what, hint) = told.split_once("\n\nhint: ").unwrap_or((&told, ""));
         let text = read_user_file(Path::new(HERE)).unwrap_or_default();
         let name = app_name(&text).map(|name| match &self.environment {
@@ -137,7 +138,8 @@ impl Ctx {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
                     all = false;
-                    let told = self.for_tree(&format!("error: {name}: {error:#}"));
+                    let error = Error::from(error);
+                    let told = self.for_tree(&format!("error: {name}: {error}"));
                     self.printer.always(&told);
                 }
             }

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::time::Duration;
 
 /// How long a holder may take to say who it is.
-const MAX_HOLDER_BYTES: Duration = Duration::from_millis(200);
+const HOLDER_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The lock of one app; dropping it frees it.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct Holder {
 #[derive(Debug)]
 pub enum LockError {
     /// Another process has it.
-    SignalGuard(Holder),
+    Held(Holder),
     /// It could not be tried.
     Failed(anyhow::Error),
 }
@@ -38,10 +38,10 @@ pub enum LockError {
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SignalGuard(holder) if holder.text.is_empty() => {
+            Self::Held(holder) if holder.text.is_empty() => {
                 write!(f, "another `robotctl` works on this app")
             }
-            Self::SignalGuard(holder) => {
+            Self::Held(holder) => {
                 write!(f, "another `robotctl` works on this app: {}", holder.text)
             }
             Self::Failed(error) => write!(f, "{error:#}"),
@@ -63,7 +63,7 @@ impl Lock {
     /// Takes the lock whose file is at `path`, waiting for it up to `wait`.
     ///
     /// # Errors
-    /// [`LockError::SignalGuard`] names the holder.
+    /// [`LockError::Held`] names the holder.
     pub fn take(root: &Root, path: &str, doing: &str, wait: Duration) -> Result<Self, LockError> {
         let open = || -> anyhow::Result<File> {
             let real = root.followed(path);
@@ -94,13 +94,13 @@ impl Lock {
             Err(nix::errno::Errno::EWOULDBLOCK) => {
                 let mut text = String::new();
                 // Who has just taken the first lock has not said so yet.
-                let _ = super::wait_until(MAX_HOLDER_BYTES, || {
+                let _ = super::wait_until(HOLDER_TIMEOUT, || {
                     text.clear();
                     let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
                     if text.contains('\n') { Ok(()) } else { Err(()) }
                 });
                 let first = text.lines().next().unwrap_or_default();
-                Err(LockError::SignalGuard(Holder {
+                Err(LockError::Held(Holder {
                     text: first.trim().to_owned(),
                 }))
             }

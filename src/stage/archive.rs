@@ -4,8 +4,9 @@ use super::BUFFER;
 use super::base::BaseTree;
 use super::fill::{COPIED, LINKED, Watch};
 use super::links::plain_target;
-use super::payload::{Item, Kind, Payload, Refused, plain_name};
+use super::payload::{Item, Kind, Payload, plain_name};
 use super::scan::{Exclude, ScannedSource, changed, no_setuid, special};
+use crate::error::HintedError;
 use crate::host::copy::Dir;
 use crate::host::files;
 use anyhow::Result;
@@ -33,24 +34,24 @@ pub(super) fn is_archive(path: &Path) -> bool {
 
 /// Why a decoder stopped is of no use to anybody: each has its own words for the same.
 fn broken(path: &Path) -> anyhow::Error {
-    let refused = Refused {
-        message: format!(
+    let refused = HintedError::new(
+        format!(
             "the archive `{}` is damaged, cut off, or not what its name says",
             path.display()
         ),
-        hint: "make it anew, such as with `tar --create --auto-compress --file app.tar.zst -C DIR .`",
-    };
+        "make it anew, such as with `tar --create --auto-compress --file app.tar.zst -C DIR .`",
+    );
     refused.into()
 }
 
 fn too_long(path: &Path) -> anyhow::Error {
-    let refused = Refused {
-        message: format!(
+    let refused = HintedError::new(
+        format!(
             "a member of the archive `{}` has headers of more than 1 MiB",
             path.display()
         ),
-        hint: "make the archive anew without extended attributes: `tar --format=gnu -C DIR -cf app.tar .`",
-    };
+        "make the archive anew without extended attributes: `tar --format=gnu -C DIR -cf app.tar .`",
+    );
     refused.into()
 }
 
@@ -130,13 +131,10 @@ fn members(
                 Component::Normal(part) => plain.push(part),
                 Component::CurDir => {}
                 Component::RootDir | Component::ParentDir | Component::Prefix(_) => {
-                    let refused = Refused {
-                        message: format!(
-                            "the archive's member `{}` leaves the tree",
-                            name.display()
-                        ),
-                        hint: "make the archive anew from inside the directory: `tar -C DIR -cf app.tar .`",
-                    };
+                    let refused = HintedError::new(
+                        format!("the archive's member `{}` leaves the tree", name.display()),
+                        "make the archive anew from inside the directory: `tar -C DIR -cf app.tar .`",
+                    );
                     return Err(refused.into());
                 }
             }
@@ -186,22 +184,22 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
                     match found.get(&target) {
                         Some(kind @ Kind::File { .. }) => kind.clone(),
                         _ => {
-                            let refused = Refused {
-                                message: format!(
+                            let refused = HintedError::new(
+                                format!(
                                     "the archive's member `{name}` is a link to `{target}`, which is not in it"
                                 ),
-                                hint: "make the archive anew from the whole directory",
-                            };
+                                "make the archive anew from the whole directory",
+                            );
                             return Err(refused.into());
                         }
                     }
                 }
                 EntryType::GNUSparse => {
                     // A few bytes can say that they are a petabyte.
-                    let refused = Refused {
-                        message: format!("the archive's member `{name}` is a sparse file"),
-                        hint: "make the archive anew without `--sparse`",
-                    };
+                    let refused = HintedError::new(
+                        format!("the archive's member `{name}` is a sparse file"),
+                        "make the archive anew without `--sparse`",
+                    );
                     return Err(refused.into());
                 }
                 _ => return Err(special(&name, "device, pipe or other special file").into()),
@@ -210,10 +208,10 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
             match (found.get(&name), &item) {
                 (None, _) | (Some(Kind::Dir), Kind::Dir) => {}
                 _ => {
-                    let refused = Refused {
-                        message: format!("the archive holds `{name}` twice"),
-                        hint: "make the archive anew; `tar --append` and `--update` leave the old member in it",
-                    };
+                    let refused = HintedError::new(
+                        format!("the archive holds `{name}` twice"),
+                        "make the archive anew; `tar --append` and `--update` leave the old member in it",
+                    );
                     return Err(refused.into());
                 }
             }
@@ -233,12 +231,12 @@ fn parents(name: &str, found: &mut BTreeMap<String, Kind>) -> Result<()> {
             None => drop(found.insert(parent.to_owned(), Kind::Dir)),
             Some(Kind::Dir) => {}
             Some(_) => {
-                let refused = Refused {
-                    message: format!(
+                let refused = HintedError::new(
+                    format!(
                         "the archive's member `{name}` lies below `{parent}`, which is no directory"
                     ),
-                    hint: "make the archive anew from the directory",
-                };
+                    "make the archive anew from the directory",
+                );
                 return Err(refused.into());
             }
         }

@@ -2,9 +2,9 @@
 //! tree is `/opt/<app>/current`, so that what they write down is right when it is live.
 
 use super::links::judge_built;
-use super::payload::Refused;
 use super::python;
 use crate::app::{App, Name};
+use crate::error::HintedError;
 use crate::host::files::WalkEntry;
 use crate::host::{Command, Host, Lock, files};
 use anyhow::{Context, Result, bail};
@@ -124,15 +124,15 @@ fn run(host: &Host, app: &App, staging: &str, step: &Step) -> Result<()> {
     let all = format!("{}{}", output.stdout, output.stderr);
     let lines: Vec<&str> = all.trim().lines().collect();
     let tail = lines.get(lines.len().saturating_sub(8)..).unwrap_or(&[]);
-    let refused = Refused {
-        message: format!(
+    let refused = HintedError::new(
+        format!(
             "building the release: `{}` ended with exit code {}:\n{}",
             step.argv.join(" "),
             output.code,
             tail.join("\n")
         ),
-        hint: "mend what it says and deploy again; it runs as an unprivileged user that writes only to the release and to /tmp",
-    };
+        "mend what it says and deploy again; it runs as an unprivileged user that writes only to the release and to /tmp",
+    );
     Err(refused.into())
 }
 
@@ -193,10 +193,10 @@ fn normalise(own: &Path, top: &Path, app: &App) -> Result<()> {
             }
             WalkEntry::Special(path) => {
                 let name = path.strip_prefix(top).unwrap_or(&path).to_string_lossy();
-                let refused = Refused {
-                    message: format!("the build made a special file: `{}`", name.escape_debug()),
-                    hint: "let the build remove it: a release holds files, directories and links",
-                };
+                let refused = HintedError::new(
+                    format!("the build made a special file: `{}`", name.escape_debug()),
+                    "let the build remove it: a release holds files, directories and links",
+                );
                 return Err(refused.into());
             }
         }
@@ -205,16 +205,16 @@ fn normalise(own: &Path, top: &Path, app: &App) -> Result<()> {
 }
 
 /// The name and the target of a link that was built, where each is text.
-fn plain_link(name: &Path, target: &Path) -> Result<(String, String), Refused> {
+fn plain_link(name: &Path, target: &Path) -> Result<(String, String), HintedError> {
     match (name.to_str(), target.to_str()) {
         (Some(name), Some(target)) => Ok((name.to_owned(), target.to_owned())),
-        _ => Err(Refused {
-            message: format!(
+        _ => Err(HintedError::new(
+            format!(
                 "the build made a link whose name or target is not UTF-8: `{}` -> `{}`",
                 name.to_string_lossy().escape_debug(),
                 target.to_string_lossy().escape_debug()
             ),
-            hint: "let the build remove or rename it",
-        }),
+            "let the build remove or rename it",
+        )),
     }
 }

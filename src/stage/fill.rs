@@ -374,7 +374,7 @@ mod tests {
         shell("echo two >> \"$1/source/file\"").unwrap();
         let host = Host::new(Some(&dir.path().join("root")));
         let error = fill(&host, &app, &source, &mut scanned, None, &Nobody).unwrap_err();
-        let told = format!("{error:#}");
+        let told = crate::error::Error::from(error).to_string();
         assert!(told.starts_with("staging the release: `"), "{told}");
         assert!(told.contains("file` changed while it was copied\n\nhint: stop what writes there"));
         // Nothing is left of it.

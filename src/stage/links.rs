@@ -1,6 +1,7 @@
 //! Symbolic links of a release: each must lead to a place inside it.
 
-use super::payload::{Item, Kind, Payload, Refused};
+use super::payload::{Item, Kind, Payload};
+use crate::error::HintedError;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Components, Path};
 
@@ -12,7 +13,7 @@ const MAX_LINK_DEPTH: usize = 40;
 ///
 /// # Errors
 /// The first item that does.
-pub(super) fn judge(payload: &Payload) -> Result<(), Refused> {
+pub(super) fn judge(payload: &Payload) -> Result<(), HintedError> {
     let items = payload.items.iter();
     let links: HashMap<&str, &str> = items
         .filter_map(|item| match &item.kind {
@@ -31,13 +32,13 @@ pub(super) fn judge(payload: &Payload) -> Result<(), Refused> {
         });
         dir = above;
         if let Some(above) = below {
-            return Err(Refused {
-                message: format!(
+            return Err(HintedError::new(
+                format!(
                     "the source's `{}` lies below `{above}`, which is no directory",
                     item.path
                 ),
-                hint: "make the source anew from one directory",
-            });
+                "make the source anew from one directory",
+            ));
         }
         if let Kind::Link(target) = &item.kind
             && !stays(&item.path, target, &links, None)
@@ -53,7 +54,7 @@ pub(super) fn judge(payload: &Payload) -> Result<(), Refused> {
 ///
 /// # Errors
 /// The first link that does not.
-pub(super) fn judge_built(links: &BTreeMap<String, String>, top: &str) -> Result<(), Refused> {
+pub(super) fn judge_built(links: &BTreeMap<String, String>, top: &str) -> Result<(), HintedError> {
     let none = HashMap::new();
     let all = links.iter().map(|(path, target)| (&**path, &**target));
     let all: HashMap<&str, &str> = all.collect();
@@ -61,13 +62,13 @@ pub(super) fn judge_built(links: &BTreeMap<String, String>, top: &str) -> Result
         let plain = !target.chars().any(char::is_control);
         let known = |links: &HashMap<&str, &str>| stays(path, target, links, Some(top));
         if !(plain && known(&none) && known(&all)) {
-            return Err(Refused {
-                message: format!(
+            return Err(HintedError::new(
+                format!(
                     "the build made a link that leaves the release: `{path}` -> `{}`",
                     target.escape_debug()
                 ),
-                hint: "let the build make it relative and inside the release, or copy what it leads to",
-            });
+                "let the build make it relative and inside the release, or copy what it leads to",
+            ));
         }
     }
     Ok(())
@@ -124,20 +125,22 @@ fn stays(path: &str, target: &str, links: &HashMap<&str, &str>, top: Option<&str
 /// The text of a link that alone does not lead out of the tree.
 ///
 /// # Errors
-/// [`Refused`] also when it cannot be written down as it is.
-pub(super) fn plain_target(path: &str, target: &Path) -> Result<String, Refused> {
-    let text = target.to_str().ok_or_else(|| Refused {
-        message: format!(
-            "the source has a link target that is not UTF-8: `{path}` -> `{}`",
-            target.to_string_lossy().escape_debug()
-        ),
-        hint: "rename it, or list it in `release.exclude`",
+/// [`HintedError`] also when it cannot be written down as it is.
+pub(super) fn plain_target(path: &str, target: &Path) -> Result<String, HintedError> {
+    let text = target.to_str().ok_or_else(|| {
+        HintedError::new(
+            format!(
+                "the source has a link target that is not UTF-8: `{path}` -> `{}`",
+                target.to_string_lossy().escape_debug()
+            ),
+            "rename it, or list it in `release.exclude`",
+        )
     })?;
     inside(path, text).map(|()| text.to_owned())
 }
 
 /// Refuses a link whose text alone leads out of the tree.
-fn inside(path: &str, target: &str) -> Result<(), Refused> {
+fn inside(path: &str, target: &str) -> Result<(), HintedError> {
     let plain = !target.is_empty() && !target.chars().any(char::is_control);
     match plain && stays(path, target, &HashMap::new(), None) {
         true => Ok(()),
@@ -145,14 +148,14 @@ fn inside(path: &str, target: &str) -> Result<(), Refused> {
     }
 }
 
-fn leaves(path: &str, target: &str) -> Refused {
-    Refused {
-        message: format!(
+fn leaves(path: &str, target: &str) -> HintedError {
+    HintedError::new(
+        format!(
             "the link `{path}` -> `{}` leaves the tree",
             target.escape_debug()
         ),
-        hint: "make it relative and keep it inside, or list it in `release.exclude`",
-    }
+        "make it relative and keep it inside, or list it in `release.exclude`",
+    )
 }
 
 #[cfg(test)]

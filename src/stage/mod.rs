@@ -17,7 +17,7 @@ mod zstd;
 
 pub use fill::{Progress, Stage, fill};
 pub use index::IndexHeader;
-pub use payload::{Fingerprints, Item, Kind, Payload, Refused};
+pub use payload::{Fingerprints, Item, Kind, Payload};
 pub use previous::PreviousIndex;
 pub use scan::{ScannedSource, Source, scan};
 

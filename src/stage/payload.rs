@@ -2,27 +2,10 @@
 
 use super::index;
 use super::previous::PreviousIndex;
+use crate::error::HintedError;
 use crate::host::FileStat;
 use crate::host::copy::{Content, InstalledStat, Wanted};
-use std::fmt;
 use std::path::Path;
-
-/// Why a source cannot become a release.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
-    /// One sentence without a full stop.
-    pub message: String,
-    /// What to do.
-    pub hint: &'static str,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n\nhint: {}", self.message, self.hint)
-    }
-}
-
-impl std::error::Error for Refused {}
 
 /// What an item is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -246,13 +229,15 @@ impl Payload {
 }
 
 /// Refuses a name that cannot be written down on one line.
-pub(super) fn plain_name(path: &Path) -> Result<String, Refused> {
-    let refuse = |what: &str| Refused {
-        message: format!(
-            "the source has a file name that {what}: `{}`",
-            path.to_string_lossy().escape_debug()
-        ),
-        hint: "rename it, or list it in `release.exclude`",
+pub(super) fn plain_name(path: &Path) -> Result<String, HintedError> {
+    let refuse = |what: &str| {
+        HintedError::new(
+            format!(
+                "the source has a file name that {what}: `{}`",
+                path.to_string_lossy().escape_debug()
+            ),
+            "rename it, or list it in `release.exclude`",
+        )
     };
     let text = path.to_str().ok_or_else(|| refuse("is not UTF-8"))?;
     // Most names are ASCII, which is quickly seen.

@@ -2,10 +2,11 @@
 
 use super::index::IndexHeader;
 use super::links::plain_target;
-use super::payload::{Item, Kind, Payload, Refused, plain_name};
+use super::payload::{Item, Kind, Payload, plain_name};
 use super::previous::PreviousIndex;
 use super::{BUFFER, archive, links};
 use crate::app::Release;
+use crate::error::HintedError;
 use crate::host::copy::{Content, Dir, InstalledStat};
 use crate::host::{self, WalkedEntry, files, join, par_map, walk};
 use anyhow::{Context, Result};
@@ -26,26 +27,26 @@ impl Source {
     /// Finds out what `path` is.
     ///
     /// # Errors
-    /// [`Refused`] when it is missing or neither.
+    /// [`HintedError`] when it is missing or neither.
     pub fn at(path: &Path) -> Result<Self> {
         if files::is_dir(path) {
             return Ok(Self::Directory(path.to_owned()));
         }
         let shown = path.display();
         if !files::exists(path) {
-            let refused = Refused {
-                message: format!("the source `{shown}` is not there"),
-                hint: "name a directory or an archive: `sudo robotctl deploy DIR`, or `release.source` in the manifest",
-            };
+            let refused = HintedError::new(
+                format!("the source `{shown}` is not there"),
+                "name a directory or an archive: `sudo robotctl deploy DIR`, or `release.source` in the manifest",
+            );
             return Err(refused.into());
         }
         if files::is_file(path) && archive::is_archive(path) {
             return Ok(Self::Archive(path.to_owned()));
         }
-        let refused = Refused {
-            message: format!("the source `{shown}` is neither a directory nor an archive"),
-            hint: "use a directory, `.tar`, `.tar.gz`, `.tar.zst` or `.tar.xz`",
-        };
+        let refused = HintedError::new(
+            format!("the source `{shown}` is neither a directory nor an archive"),
+            "use a directory, `.tar`, `.tar.gz`, `.tar.zst` or `.tar.xz`",
+        );
         Err(refused.into())
     }
 }
@@ -190,7 +191,7 @@ fn is_racy(item: &Item, started: i64) -> bool {
 /// is read.
 ///
 /// # Errors
-/// [`Refused`] for a source that is empty or holds what a release may not.
+/// [`HintedError`] for a source that is empty or holds what a release may not.
 pub fn scan(source: &Source, release: &Release) -> Result<ScannedSource> {
     let exclude = Exclude::new(release)?;
     let started = host::nanoseconds();
@@ -199,10 +200,10 @@ pub fn scan(source: &Source, release: &Release) -> Result<ScannedSource> {
         Source::Archive(file) => (file, archive::scan(file, &exclude)?),
     };
     if payload.files() == 0 {
-        let refused = Refused {
-            message: format!("the source `{}` is empty", path.display()),
-            hint: "build the application first, or check `release.exclude`",
-        };
+        let refused = HintedError::new(
+            format!("the source `{}` is empty", path.display()),
+            "build the application first, or check `release.exclude`",
+        );
         return Err(refused.into());
     }
     let (seen, judged) = join(|| payload.seen(), || links::judge(&payload));
@@ -278,29 +279,29 @@ fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<Payload> {
     Ok(Payload::new(items))
 }
 
-pub(super) fn special(path: &str, what: &str) -> Refused {
-    Refused {
-        message: format!("the source holds a {what}: `{path}`"),
-        hint: "a release holds files, directories and links; list it in `release.exclude`",
-    }
+pub(super) fn special(path: &str, what: &str) -> HintedError {
+    HintedError::new(
+        format!("the source holds a {what}: `{path}`"),
+        "a release holds files, directories and links; list it in `release.exclude`",
+    )
 }
 
 /// A source in which somebody still writes, as a sentence without a full stop says.
-pub(super) fn changed(message: String) -> Refused {
-    Refused {
+pub(super) fn changed(message: String) -> HintedError {
+    HintedError::new(
         message,
-        hint: "stop what writes there, or build to another directory, then deploy again",
-    }
+        "stop what writes there, or build to another directory, then deploy again",
+    )
 }
 
-pub(super) fn no_setuid(path: &str, mode: u32) -> Result<(), Refused> {
+pub(super) fn no_setuid(path: &str, mode: u32) -> Result<(), HintedError> {
     if mode & 0o6000 == 0 {
         return Ok(());
     }
-    Err(Refused {
-        message: format!("the source holds a setuid or setgid file: `{path}`"),
-        hint: "take the bit off with `chmod ug-s`; a service gets rights from its unit",
-    })
+    Err(HintedError::new(
+        format!("the source holds a setuid or setgid file: `{path}`"),
+        "take the bit off with `chmod ug-s`; a service gets rights from its unit",
+    ))
 }
 
 #[cfg(test)]

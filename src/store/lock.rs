@@ -13,7 +13,7 @@ impl Store {
     /// Takes the app's lock; the book's directory is made when it is missing.
     ///
     /// # Errors
-    /// [`LockError::SignalGuard`] names who has it.
+    /// [`LockError::Held`] names who has it.
     pub fn lock(&self, doing: &str, wait: Duration) -> Result<Lock, LockError> {
         let path = self.path("lock");
         let mut tries = 0;

@@ -24,7 +24,6 @@ mod release;
 
 pub use change::{Change, Committed};
 pub use damage::Damaged;
-pub use history::Event;
 pub use journal::{FileChange, Journal, Step, Stored, UnitChanges};
 pub use release::{Mark, ReleaseRecord};
 

@@ -1,10 +1,11 @@
 //! Accounts that a new release needs before it can be tried.
 
-use super::{Session, Subject};
 use crate::app::App;
 use crate::app::layout::SYSUSERS_DIR;
+use crate::events::Subject;
 use crate::host::Host;
 use crate::plan::Plan;
+use crate::session::Session;
 use anyhow::{Context, Result};
 
 /// The users and groups that an app names and the host lacks: `user nobody`.

@@ -1,12 +1,15 @@
 //! Units: stand-ins before the switch, restarts after it, in dependency order.
 
+use super::clean_up;
 use super::precheck::local_drop_ins;
-use super::{Refusal, Session, Subject, clean_up};
 use crate::app::{App, Service, Socket, Type};
+use crate::error::HintedError;
+use crate::events::Subject;
 use crate::health::{Address, cause_text, with_advice};
 use crate::host::{self, Deadline, Stopwatch, Systemd, UnitState};
 use crate::plan::{Action, Plan, UnitPlan};
 use crate::render::RUNTIME_UNIT_DIR;
+use crate::session::Session;
 use crate::tree::{Entry, FileTree};
 use anyhow::{Result, anyhow, bail};
 use std::collections::BTreeSet;
@@ -256,7 +259,7 @@ fn explain_failure(session: &Session<'_>, unit: &str, result: Result<()>) -> Res
 /// `program` may end meanwhile.
 ///
 /// # Errors
-/// [`Refusal`] when it does not within the time, or never will.
+/// [`HintedError`] when it does not within the time, or never will.
 pub fn wait_for(address: &Address, within: Duration, program: Option<u32>) -> Result<()> {
     let end = Deadline::after(within + LAST_CONNECT_TIMEOUT);
     let mut ended = false;
@@ -282,9 +285,5 @@ pub fn wait_for(address: &Address, within: Duration, program: Option<u32>) -> Re
             "with `socket = \"proxy\"` the program must bind it",
         ),
     };
-    Err(Refusal {
-        message,
-        hint: hint.to_owned(),
-    }
-    .into())
+    Err(HintedError::new(message, hint.to_owned()).into())
 }

@@ -1,7 +1,7 @@
 //! What killed runs left in `/run`: second copies, stand-ins' drop-ins, jobs.
 
-use super::Refusal;
 use crate::app::Hooks;
+use crate::error::HintedError;
 use crate::health::is_at_work;
 use crate::host::{self, Host};
 use crate::render::RUNTIME_UNIT_DIR;
@@ -26,10 +26,10 @@ pub(super) fn ensure_no_leftovers(host: &Host, units: &[String]) -> Result<()> {
     let Some((unit, _)) = join.find(|(_, state)| !state.is_down()) else {
         return Ok(());
     };
-    Err(Refusal {
-        message: format!("`{unit}` of an earlier run is still there, nothing was changed"),
-        hint: format!("sudo systemctl stop {unit}, then try again"),
-    }
+    Err(HintedError::new(
+        format!("`{unit}` of an earlier run is still there, nothing was changed"),
+        format!("sudo systemctl stop {unit}, then try again"),
+    )
     .into())
 }
 

@@ -1,7 +1,9 @@
 //! The end of a change: the new release is recorded, or the earlier one is put back.
 
-use super::{Session, Subject, UnhealthyAfterSwitch, daemons, recover};
+use super::{UnhealthyAfterSwitch, daemons, recover};
+use crate::events::Subject;
 use crate::health::verify;
+use crate::session::Session;
 use crate::store::{Journal, Mark, State};
 use anyhow::{Context, Result, bail};
 

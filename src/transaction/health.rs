@@ -1,10 +1,12 @@
 //! Whether what was switched to is healthy, and what nobody looked at.
 
-use super::{Operation, Session, Subject, blame_release};
+use super::{Operation, blame_release};
 use crate::app::{App, Service};
+use crate::events::Subject;
 use crate::health::{Unhealthy, run_jobs, verify};
 use crate::host::Host;
 use crate::plan::{Action, Plan};
+use crate::session::Session;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::fmt;

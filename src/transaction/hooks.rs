@@ -1,12 +1,14 @@
 //! The app's own jobs of a deploy: once, as its user, in its sandbox, on the new release.
 
 use super::clean_up::ensure_no_leftovers;
-use super::{Refusal, Session, Subject};
 use crate::app::{App, Service};
+use crate::error::HintedError;
+use crate::events::Subject;
 use crate::health::TransientJob;
 use crate::host;
 use crate::plan::Plan;
 use crate::render::ReleaseMount;
+use crate::session::Session;
 use anyhow::{Result, anyhow};
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ const STOP_SLACK: Duration = Duration::from_secs(60);
 /// runs with [`first`].
 ///
 /// # Errors
-/// [`Refusal`] with the job's last lines, or when a job of an earlier run is still there.
+/// [`HintedError`] with the job's last lines, or when a job of an earlier run is still there.
 pub fn before(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
     let jobs = [&app.hooks.before_switch, &app.hooks.after_switch];
     let units = jobs.into_iter().flatten().map(|job| app.unit(job));
@@ -42,13 +44,13 @@ pub fn before(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
         return Ok(());
     }
     run(session, plan, app, job).map_err(|error| {
-        Refusal {
-            message: format!(
+        HintedError::new(
+            format!(
                 "{} did not go live, nothing was changed: {error:#}",
                 plan.to
             ),
-            hint: "mend `hooks.before-switch` and deploy again".to_owned(),
-        }
+            "mend `hooks.before-switch` and deploy again".to_owned(),
+        )
         .into()
     })
 }

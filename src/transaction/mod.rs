@@ -27,9 +27,7 @@ pub use clean_up::clean_up;
 pub use observe::observe;
 pub use ownership::{check_new_app_ownership, check_ownership};
 pub use precheck::precheck;
-pub use preflight::{
-    Refusal, future_programs, preflight, prepare_secrets, programs, space, verify_units,
-};
+pub use preflight::{future_programs, preflight, prepare_secrets, programs, space, verify_units};
 pub use prune::{Pruned, previous, prune};
 pub use rebuild::{StateRebuild, rebuild_state};
 pub use recover::{Interrupted, Recovered, RecoveryMode, recover};
@@ -37,111 +35,16 @@ pub use remove::{REMOVAL, Removal, left, removal, remove};
 
 use crate::app::App;
 use crate::app::layout::UNIT_DIR;
+use crate::error::HintedError;
+use crate::events::Subject;
 use crate::host::{self, Host, UnitState};
 use crate::plan::{Action, Plan};
-use crate::store::{Event, FORMAT, Journal, Step, Store, UnitChanges};
+use crate::session::Session;
+use crate::store::{FORMAT, Journal, Step, UnitChanges};
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow};
 use commit::{RevertOutcome, close, commit, finish_back, revert_change};
 use health::{UnhealthyAfterSwitch, daemons};
-
-/// Events that the app's own history keeps; the systemd journal gets all of them.
-const HISTORY_EVENTS: [&str; 9] = [
-    "adopted",
-    "deployed",
-    "failed",
-    "pinned",
-    "pruned",
-    "put-back",
-    "recovered",
-    "removed",
-    "rolled-back",
-];
-
-/// What every step needs: the host, the app's records, and somebody to tell.
-pub struct Session<'a> {
-    /// The host.
-    pub host: &'a Host,
-    /// The app's records.
-    pub store: &'a Store,
-    /// The app's name, with its environment.
-    pub app: String,
-    /// The environment in that name, when there is one.
-    pub environment: Option<String>,
-    /// The same for every event of one command, and sent with every check.
-    pub trace: String,
-    /// Shows an event to the user.
-    pub show: &'a dyn Fn(&Event),
-}
-
-impl std::fmt::Debug for Session<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Work")
-            .field("app", &self.app)
-            .field("trace", &self.trace)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Session<'_> {
-    /// Makes one event known: to the user, the history and the systemd journal.
-    pub fn emit(&self, level: &str, event: &str, about: Subject<'_>, message: &str) {
-        let event = Event {
-            ts: host::now().to_string(),
-            trace_id: self.trace.clone(),
-            app: self.app.clone(),
-            environment: self.environment.clone(),
-            release: about.release.map(str::to_owned),
-            service: about.unit.map(str::to_owned),
-            event: event.to_owned(),
-            level: level.to_owned(),
-            message: message.to_owned(),
-        };
-        (self.show)(&event);
-        if HISTORY_EVENTS.contains(&event.event.as_str()) {
-            self.store.append_event(&event);
-        }
-        let priority = match level {
-            "error" => "3",
-            "warning" => "4",
-            "debug" => "7",
-            _ => "6",
-        };
-        host::journald::send(&[
-            ("MESSAGE", message),
-            ("PRIORITY", priority),
-            ("SYSLOG_IDENTIFIER", "robotctl"),
-            ("ROBOTCTL_APP", &self.app),
-            (
-                "ROBOTCTL_ENVIRONMENT",
-                self.environment.as_deref().unwrap_or_default(),
-            ),
-            ("ROBOTCTL_EVENT", &event.event),
-            ("ROBOTCTL_TRACE_ID", &self.trace),
-            ("ROBOTCTL_RELEASE", about.release.unwrap_or_default()),
-            ("ROBOTCTL_UNIT", about.unit.unwrap_or_default()),
-        ]);
-    }
-}
-
-/// What an event is about.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Subject<'a> {
-    /// A release's id.
-    pub release: Option<&'a str>,
-    /// A unit's name.
-    pub unit: Option<&'a str>,
-}
-
-impl<'a> Subject<'a> {
-    /// About a release.
-    pub fn release(id: &'a str) -> Self {
-        Self {
-            release: Some(id),
-            unit: None,
-        }
-    }
-}
 
 /// How a change ended.
 #[derive(Debug)]
@@ -208,10 +111,10 @@ pub fn apply(
 ) -> Result<Outcome> {
     for path in [&app.layout.opt(), UNIT_DIR] {
         if session.host.root.is_read_only(path)? {
-            return Err(Refusal {
-                message: format!("the file system of `{path}` is read-only"),
-                hint: "mount it for writing: mount -o remount,rw".to_owned(),
-            }
+            return Err(HintedError::new(
+                format!("the file system of `{path}` is read-only"),
+                "mount it for writing: mount -o remount,rw".to_owned(),
+            )
             .into());
         }
     }

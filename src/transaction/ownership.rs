@@ -1,8 +1,8 @@
 //! Whose it is: what a deploy would write over or take as the app's own, and is another's.
 
-use super::Refusal;
 use crate::app::App;
 use crate::app::layout::{ENABLE_DIR, UNIT_DIR};
+use crate::error::HintedError;
 use crate::host::{Host, temp_target};
 use crate::plan::Observed;
 use crate::render::made_for;
@@ -14,7 +14,7 @@ use anyhow::Result;
 const OTHER_UNIT_DIRS: [&str; 3] = [ENABLE_DIR, "/usr/lib/systemd/system", "/lib/systemd/system"];
 
 fn refuse<T>(message: String, hint: String) -> Result<T> {
-    Err(Refusal { message, hint }.into())
+    Err(HintedError::new(message, hint).into())
 }
 
 /// Refuses to write over files that neither the live release nor an earlier try put there.
@@ -23,7 +23,7 @@ fn refuse<T>(message: String, hint: String) -> Result<T> {
 /// whose record is gone, is in nobody's way.
 ///
 /// # Errors
-/// [`Refusal`] names the file, and the app that it belongs to.
+/// [`HintedError`] names the file, and the app that it belongs to.
 pub fn check_ownership(host: &Host, app: &App, tree: &FileTree, observed: &Observed) -> Result<()> {
     let name = app.name.as_str();
     let live = observed.live.as_ref().map(|live| &live.tree);
@@ -92,7 +92,7 @@ fn taken<T>(path: &str, owner: Option<&str>) -> Result<T> {
 /// are. So may the administrator, who put secrets there beforehand.
 ///
 /// # Errors
-/// [`Refusal`] names the directory, the user or the file.
+/// [`HintedError`] names the directory, the user or the file.
 pub fn check_new_app_ownership(
     host: &Host,
     store: &Store,

@@ -8,10 +8,11 @@
 
 use super::clean_up::{SUFFIX, ensure_no_leftovers, made_line};
 use super::health::{stopped_daemons, warn_unchecked};
-use super::{Refusal, Session, Subject};
 use crate::app::{
     AbsPath, App, DEFAULT_STOP_SECONDS, Listen, Name, Probe, Service, Socket, Span, Target,
 };
+use crate::error::HintedError;
+use crate::events::Subject;
 use crate::health::{
     Verdict, cause_text, check_service, remove_units, settle, settle_time, still_answers,
     with_advice,
@@ -19,6 +20,7 @@ use crate::health::{
 use crate::host::{self, Host, Stopwatch, UnitState, in_network_of};
 use crate::plan::{Action, Plan};
 use crate::render::{RUNTIME_UNIT_DIR, precheck as copy_units};
+use crate::session::Session;
 use crate::tree::{Entry, FileTree};
 use anyhow::{Result, anyhow};
 use std::collections::BTreeMap;
@@ -46,7 +48,7 @@ struct PreCheckInstance<'a> {
 /// units that this host has no memory for twice.
 ///
 /// # Errors
-/// [`Refusal`] tells what the new release did; nothing live has changed then.
+/// [`HintedError`] tells what the new release did; nothing live has changed then.
 pub fn precheck(
     session: &Session<'_>,
     plan: &Plan,
@@ -78,19 +80,21 @@ pub fn precheck(
     });
     if let Err(error) = remove_instances(session.host, app, &copies) {
         let cause = tried.err().map(|why| format!("; the cause was: {why}"));
-        return Err(Refusal {
-            message: format!("what tried {} is still there: {error:#}", plan.to),
-            hint: format!(
+        return Err(HintedError::new(
+            format!("what tried {} is still there: {error:#}", plan.to),
+            format!(
                 "once systemd does as it is told: sudo robotctl recover{}",
                 cause.unwrap_or_default()
             ),
-        }
+        )
         .into());
     }
-    let verdicts = tried.map_err(|message| Refusal {
-        message,
-        hint: "mend it and deploy again; `pre-check = false` in the manifest skips the trial"
-            .to_owned(),
+    let verdicts = tried.map_err(|message| {
+        HintedError::new(
+            message,
+            "mend it and deploy again; `pre-check = false` in the manifest skips the trial"
+                .to_owned(),
+        )
     })?;
     for verdict in &verdicts {
         let about = Subject {

@@ -2,12 +2,12 @@
 
 use crate::app::App;
 use crate::app::layout::UNIT_DIR;
+use crate::error::fail;
 use crate::host::{Host, files, is_root, is_taken, processes, random_hex};
 use crate::plan::PayloadPlan;
 use crate::stage::Payload;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -22,31 +22,14 @@ const RECORD_BYTES: u64 = 4 * 1024 * 1024;
 /// Inodes for all of them.
 const RECORD_INODES: u64 = 16;
 
-/// Why nothing was done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// One sentence without a full stop.
-    pub message: String,
-    /// What to do.
-    pub hint: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n\nhint: {}", self.message, self.hint)
-    }
-}
-
-impl std::error::Error for Refusal {}
-
 fn refuse<T>(message: String, hint: String) -> Result<T> {
-    Err(Refusal { message, hint }.into())
+    fail(message, hint)
 }
 
 /// Space for a payload and for what is written down of it, and a reserve.
 ///
 /// # Errors
-/// [`Refusal`] names what is missing and what to type.
+/// [`HintedError`] names what is missing and what to type.
 pub fn space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
     let index = u64::try_from(payload.files).unwrap_or(u64::MAX);
     let index = index.saturating_mul(INDEX_BYTES_PER_FILE);
@@ -92,7 +75,7 @@ fn room(host: &Host, path: &str, need: u64, count: u64) -> Result<()> {
 /// Secrets and ports; changes nothing.
 ///
 /// # Errors
-/// [`Refusal`] names what is missing and what to type.
+/// [`HintedError`] names what is missing and what to type.
 pub fn preflight(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
     for secret in app.secrets.iter().filter(|one| one.generate.is_none()) {
         let path = app.layout.credential(secret.name.as_str());
@@ -193,7 +176,7 @@ fn holder(port: u16) -> Option<String> {
 /// Whether every program of the app is there and executable, seen from the release at `id`.
 ///
 /// # Errors
-/// [`Refusal`] names the program.
+/// [`HintedError`] names the program.
 pub fn programs(host: &Host, app: &App, id: &str) -> Result<()> {
     let release = app.layout.release(id);
     executable(host, app, &|rest| {
@@ -252,7 +235,7 @@ fn executable(host: &Host, app: &App, inside: &dyn Fn(&str) -> Result<bool>) -> 
 /// output is about programs that are checked by [`programs`].
 ///
 /// # Errors
-/// [`Refusal`] with systemd's words.
+/// [`HintedError`] with systemd's words.
 pub fn verify_units(host: &Host, app: &App, tree: &FileTree) -> Result<()> {
     if host.is_offline() {
         return Ok(());

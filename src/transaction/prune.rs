@@ -1,9 +1,11 @@
 //! Old releases go: never the live one, what `current` names, the one before it, a pinned one, or
 //! one that a process still uses. What is remembered of the others is trimmed once it has grown long.
 
-use super::{Refusal, Session, Subject};
 use crate::app::Layout;
+use crate::error::HintedError;
+use crate::events::Subject;
 use crate::host::{Host, Process, files, processes};
+use crate::session::Session;
 use crate::store::{Mark, ReleaseRecord, State, Store};
 use anyhow::{Result, bail};
 use std::collections::{BTreeSet, HashSet};
@@ -124,10 +126,10 @@ fn seen_releases(session: &Session<'_>, layout: &Layout, state: &State) -> Resul
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Refusal {
-        message: format!("{missing} is not there, nothing was pruned"),
-        hint: format!("mount the file system of {}, or deploy again", layout.opt()),
-    }
+    Err(HintedError::new(
+        format!("{missing} is not there, nothing was pruned"),
+        format!("mount the file system of {}, or deploy again", layout.opt()),
+    )
     .into())
 }
 

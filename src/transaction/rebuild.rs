@@ -1,7 +1,8 @@
 //! A state that was lost is written down again.
 
-use super::{Session, Subject};
 use crate::app::Layout;
+use crate::events::Subject;
+use crate::session::Session;
 
 /// What became of a state that was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,10 +1,12 @@
 //! Ending an interrupted change: back to the old state, or forward to the new one once it had
 //! passed its checks. Every step may be repeated; a second crash changes nothing.
 
-use super::{Session, Subject, commit, finish_back, remove, switch};
+use super::{commit, finish_back, remove, switch};
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::app::{Layout, Name, unit_type};
+use crate::events::Subject;
 use crate::host::{Host, release_of};
+use crate::session::Session;
 use crate::store::{Damaged, Journal, Step, Store};
 use anyhow::{Result, anyhow};
 

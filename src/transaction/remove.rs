@@ -1,11 +1,14 @@
 //! Taking an app away: units, files, releases; state and settings only when asked.
 
 use super::observe::unknown;
-use super::{Refusal, Session, Subject, switch};
+use super::switch;
 use crate::app::layout::{EMPTY_ROOT, UNIT_DIR};
 use crate::app::{Layout, Name, unit_type};
+use crate::error::HintedError;
+use crate::events::Subject;
 use crate::host::Host;
 use crate::render::made_for;
+use crate::session::Session;
 use crate::store::{FORMAT, FileChange, Journal, State, Step, Store, Stored, UnitChanges};
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow};
@@ -26,10 +29,10 @@ pub fn remove(session: &Session<'_>, name: &Name, purge: bool) -> Result<()> {
     for path in &removal_set {
         if let Some(mount) = session.host.root.mount_at(path)? {
             let mount = mount.display();
-            return Err(Refusal {
-                message: format!("`{mount}` is mounted, and would be emptied"),
-                hint: format!("sudo umount '{mount}', then try again"),
-            }
+            return Err(HintedError::new(
+                format!("`{mount}` is mounted, and would be emptied"),
+                format!("sudo umount '{mount}', then try again"),
+            )
             .into());
         }
     }
@@ -187,14 +190,14 @@ fn removal_set(
 }
 
 /// Something is live, and nothing tells which units and files are its own.
-fn unrecorded(layout: &Layout, id: &str) -> Refusal {
-    Refusal {
-        message: format!(
+fn unrecorded(layout: &Layout, id: &str) -> HintedError {
+    HintedError::new(
+        format!(
             "`{}` leads to {id}, and nothing is recorded of what that installed",
             layout.current()
         ),
-        hint: "deploy it again, then remove it".to_owned(),
-    }
+        "deploy it again, then remove it".to_owned(),
+    )
 }
 
 /// Nothing of the app is visible any more: the rest goes, and the journal with it. Idempotent,

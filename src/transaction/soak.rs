@@ -1,9 +1,10 @@
 //! Watching a release for a while after it went live: a service that starts to loop gives it
 //! away only then.
 
-use super::{Session, Subject};
 use crate::app::{App, Name, Span};
+use crate::events::Subject;
 use crate::host::{Command, Deadline, Host};
+use crate::session::Session;
 use crate::store::Store;
 use anyhow::Result;
 use std::collections::BTreeMap;

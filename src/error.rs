@@ -1,0 +1,263 @@
+//! Errors as values: what happened to the host, what went wrong, and what to type.
+//!
+//! | type | made by | says |
+//! |---|---|---|
+//! | [`HintedError`] | any module | what went wrong and what to do; nothing about the host |
+//! | [`Error`] | `ops` | the same, and its [`Kind`]: what the command left behind |
+//!
+//! The kind decides the exit code. [`Kind::Refused`] promises that nothing was changed, so only code
+//! that knows this may claim it, with [`Claim::nothing_changed`] or [`Error::refused`]. Every other
+//! error that reaches `ops` becomes [`Kind::Unexpected`].
+
+use crate::command_line::CommandLine;
+use serde::Serialize;
+use std::fmt;
+use std::path::Path;
+
+/// What a command left behind. It decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// The command was refused, or failed before it changed anything.
+    Refused,
+    /// The deploy failed. The previous release is live again, and healthy.
+    RolledBack,
+    /// The host needs a person: the hints say what to type.
+    Degraded,
+    /// An error that no code foresaw. Something may have changed.
+    Unexpected,
+    /// Another `robotctl` holds the lock of the app.
+    Locked,
+    /// A signal ended the command before it changed anything.
+    Interrupted,
+}
+
+impl Kind {
+    /// The exit code of a command that ended so.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Refused => 2,
+            Self::RolledBack => 3,
+            Self::Degraded | Self::Unexpected => 4,
+            Self::Locked => 5,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// What a person can do about an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hint {
+    /// What to do, in words; empty when the command says it all.
+    pub text: String,
+    /// The command that does it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<CommandLine>,
+}
+
+impl Hint {
+    /// A command to type, and nothing else.
+    pub fn run(command: CommandLine) -> Self {
+        Self {
+            text: String::new(),
+            command: Some(command),
+        }
+    }
+
+    /// What to do, and the command that does it.
+    pub fn to(text: impl Into<String>, command: CommandLine) -> Self {
+        Self {
+            text: text.into(),
+            command: Some(command),
+        }
+    }
+
+    /// The same hint for the tree below `root`.
+    #[must_use]
+    pub fn for_root(self, root: Option<&Path>) -> Self {
+        Self {
+            text: self.text,
+            command: self.command.map(|command| command.for_root(root)),
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Hint {
+    fn from(text: T) -> Self {
+        Self {
+            text: text.into(),
+            command: None,
+        }
+    }
+}
+
+impl fmt::Display for Hint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.command, self.text.as_str()) {
+            (None, text) => f.write_str(text),
+            (Some(command), "") => write!(f, "{command}"),
+            (Some(command), text) => write!(f, "{text}: {command}"),
+        }
+    }
+}
+
+/// What went wrong and what to do about it. It says nothing about the state of the host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HintedError {
+    /// One sentence without a full stop.
+    pub message: String,
+    /// What to do, the most likely first.
+    pub hints: Vec<Hint>,
+}
+
+impl HintedError {
+    /// An error with its first hint.
+    pub fn new(message: impl Into<String>, hint: impl Into<Hint>) -> Self {
+        Self {
+            message: message.into(),
+            hints: vec![hint.into()],
+        }
+    }
+}
+
+impl fmt::Display for HintedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for HintedError {}
+
+/// Fails with a message and a hint.
+///
+/// # Errors
+/// Always: a [`HintedError`].
+pub fn fail<T>(message: impl Into<String>, hint: impl Into<Hint>) -> anyhow::Result<T> {
+    Err(HintedError::new(message, hint).into())
+}
+
+/// Why a command did not do what was asked.
+#[derive(Debug)]
+pub struct Error {
+    /// What the command left behind.
+    pub kind: Kind,
+    /// One sentence without a full stop; lines of a service's own output may follow.
+    pub message: String,
+    /// What to do, the most likely first.
+    pub hints: Vec<Hint>,
+    /// Where it came from, for `Debug` output.
+    pub source: Option<anyhow::Error>,
+}
+
+impl Error {
+    /// An error of a kind, without a hint.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hints: Vec::new(),
+            source: None,
+        }
+    }
+
+    /// A command that was refused: nothing was changed.
+    pub fn refused(message: impl Into<String>, hint: impl Into<Hint>) -> Self {
+        Self::new(Kind::Refused, message).hint(hint)
+    }
+
+    /// Adds a hint.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Hint>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// An error of a module, with a kind. An [`Error`] keeps its own kind.
+    pub fn of_kind(kind: Kind, error: anyhow::Error) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(known) => return known,
+            Err(error) => error,
+        };
+        let hints = match error.downcast_ref::<HintedError>() {
+            Some(hinted) => hinted.hints.clone(),
+            None => Vec::new(),
+        };
+        Self {
+            kind,
+            message: format!("{error:#}"),
+            hints,
+            source: Some(error),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.hints
+            .iter()
+            .try_for_each(|hint| write!(f, "\n\nhint: {hint}"))
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // The message holds the whole chain already.
+        None
+    }
+}
+
+impl From<anyhow::Error> for Error {
+    fn from(error: anyhow::Error) -> Self {
+        Self::of_kind(Kind::Unexpected, error)
+    }
+}
+
+/// Claims about what a failed step left behind.
+pub trait Claim<T> {
+    /// The step changes nothing on the host, or has undone what it changed.
+    ///
+    /// # Errors
+    /// The step's error, as [`Kind::Refused`].
+    fn nothing_changed(self) -> Result<T, Error>;
+}
+
+impl<T> Claim<T> for anyhow::Result<T> {
+    fn nothing_changed(self) -> Result<T, Error> {
+        self.map_err(|error| Error::of_kind(Kind::Refused, error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Claim as _, CommandLine, Error, Hint, Kind, fail};
+    use anyhow::{Context as _, anyhow};
+
+    #[test]
+    fn only_code_that_claims_it_says_that_nothing_changed() {
+        let unforeseen: Error = anyhow!("input/output error").into();
+        assert_eq!(unforeseen.kind, Kind::Unexpected);
+        assert_eq!(unforeseen.kind.exit_code(), 4);
+        let claimed = Err::<(), _>(anyhow!("no such file")).nothing_changed();
+        assert_eq!(claimed.unwrap_err().kind, Kind::Refused);
+        // A kind that is known stays.
+        let degraded = Err::<(), _>(anyhow!(Error::new(Kind::Degraded, "x"))).nothing_changed();
+        assert_eq!(degraded.unwrap_err().kind, Kind::Degraded);
+    }
+
+    #[test]
+    fn a_hint_survives_the_context_around_its_error() {
+        let hint = Hint::to(
+            "make room",
+            CommandLine::sudo_robotctl(["prune", "--apply"]),
+        );
+        let failed: anyhow::Result<()> = fail("the disk is full", hint.clone());
+        let error = Error::from(failed.context("staging 1.0").unwrap_err());
+        assert_eq!(error.message, "staging 1.0: the disk is full");
+        assert_eq!(error.hints, [hint]);
+        assert_eq!(
+            error.hints[0].to_string(),
+            "make room: sudo robotctl prune --apply"
+        );
+    }
+}
