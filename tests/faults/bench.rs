@@ -51,7 +51,7 @@ pub(crate) struct Place<'a> {
 }
 
 impl Bench {
-    pub(crate) fn new() -> Result<Self, String> {
+    pub(crate) fn new(every: usize) -> Result<Self, String> {
         if !nix::unistd::geteuid().is_root() {
             return Err("this needs root, for mounts and owners of its own".into());
         }
@@ -80,7 +80,7 @@ impl Bench {
         let bench = Self {
             dir: base.path().to_owned(),
             processors: allowed(),
-            every: std::env::var("FAULTS_EVERY").map_or(1, |text| text.parse().unwrap()),
+            every,
             _base: base,
         };
         // The one that is tested stays the same, whatever is built meanwhile.

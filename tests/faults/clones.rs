@@ -5,12 +5,14 @@ use nix::sys::statvfs::statvfs;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+tests![Suite: cloned];
+
 const SIZE: usize = 16 << 20;
 
 const MANIFEST: &str = "[app]\nname = \"demo\"\nversion = \"1.0\"\n[release]\nsource = \"src\"\n\
                         [service.web]\nexec = [\"{current}/run\"]\n";
 
-pub(crate) fn cloned(bench: &Bench) -> Result<String, String> {
+fn cloned(bench: &Bench) -> Result<String, String> {
     let mut place = bench.place("clones", 0);
     let image = bench.dir.join("clones.img");
     let disk = bench.dir.join("clones.xfs");

@@ -9,6 +9,8 @@ use nix::unistd::Pid;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
+tests![Suite: at_once, signals];
+
 const ROUNDS: u64 = 12;
 const SIGNALS: u64 = 60;
 
@@ -33,7 +35,7 @@ fn end(child: Child) -> Ran {
 
 /// Pairs of commands that run at once: one wins and the other says who has the lock, or, when
 /// told to wait, both are done one after the other.
-pub(crate) fn at_once(bench: &Bench) -> Result<String, String> {
+fn at_once(bench: &Bench) -> Result<String, String> {
     operations(bench)?;
     let place = bench.place("crowd", 0);
     let two = bench.dir.join("two");
@@ -106,7 +108,7 @@ pub(crate) fn whole(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// A lost terminal, Ctrl-C, a polite kill, a reader that has gone, and a kill.
-pub(crate) fn signals(bench: &Bench) -> Result<String, String> {
+fn signals(bench: &Bench) -> Result<String, String> {
     let operations = operations(bench)?;
     let mut dice = Dice(13);
     let mut cases = Vec::new();

@@ -2,34 +2,23 @@
 
 use super::bench::{Place, words};
 use super::points::{Fault, Point, points, strike};
-use super::regressions::{Case, deployed, live, refused, same};
+use super::regressions::{deployed, live, refused, same};
 use super::seen::{Seen, digest, leftovers, names, record};
 use nix::fcntl::{Flock, FlockArg};
 use std::fs;
 
-pub(crate) const CASES: [(&str, Case); 10] = [
-    ("a change that fails goes back by one release", one_back),
-    (
-        "a first deploy that fails is taken back to nothing",
-        to_nothing,
-    ),
-    (
-        "a release that never was live stands in nobody's way",
-        never_live,
-    ),
-    (
-        "what failed while it was staged is not taken for done",
-        not_skipped,
-    ),
-    ("nothing but names is written after the switch", only_names),
-    ("who is refused the lock leaves it held", lock_of_another),
-    ("recovering twice is recovering once", twice),
-    ("link and records tell of the same release", at_one),
-    ("what failed is remembered on the disk", remembered),
-    (
-        "no unit or drop-in outlives the release that had it",
-        units_go,
-    ),
+tests![
+    Case:
+    a_change_that_fails_goes_back_by_one_release,
+    a_first_deploy_that_fails_is_taken_back_to_nothing,
+    a_release_that_was_never_live_blocks_no_deploy,
+    what_failed_while_it_was_staged_is_not_taken_for_done,
+    nothing_but_names_is_written_after_the_switch,
+    who_is_refused_the_lock_leaves_it_held,
+    recovering_twice_is_recovering_once,
+    link_and_records_tell_of_the_same_release,
+    what_failed_is_remembered_on_the_disk,
+    no_unit_or_drop_in_outlives_the_release_that_had_it,
 ];
 
 pub(crate) const LINK: &str = "/opt/demo/current";
@@ -62,7 +51,7 @@ pub(crate) fn naming<'a>(found: &'a [Point], what: &str) -> Result<&'a Point, St
 
 /// deploy-rs, Capistrano: a failure late in a deploy goes back relative to where it stands, which
 /// is one too far; and deploy-rs ended with 0.
-fn one_back(place: &Place<'_>) -> Result<(), String> {
+fn a_change_that_fails_goes_back_by_one_release(place: &Place<'_>) -> Result<(), String> {
     let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
     for what in [LINK, "/demo/state.json"] {
         let found = calls(place, 3)?;
@@ -80,7 +69,7 @@ fn one_back(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// deploy-rs: the first deploy, the one most likely to fail, has nothing to go back to.
-fn to_nothing(place: &Place<'_>) -> Result<(), String> {
+fn a_first_deploy_that_fails_is_taken_back_to_nothing(place: &Place<'_>) -> Result<(), String> {
     let nothing = Seen::at(&place.root);
     let found = calls(place, 1)?;
     for what in [LINK, "/demo/state.json"] {
@@ -97,7 +86,7 @@ fn to_nothing(place: &Place<'_>) -> Result<(), String> {
 
 /// bootc: a rollback beside an update that was only staged left two of a kind, and every command
 /// after it refused.
-fn never_live(place: &Place<'_>) -> Result<(), String> {
+fn a_release_that_was_never_live_blocks_no_deploy(place: &Place<'_>) -> Result<(), String> {
     let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
     let found = calls(place, 3)?;
     let journal = naming(&found, "/demo/journal.json")?;
@@ -112,7 +101,7 @@ fn never_live(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// RAUC: a slot that failed had its checksum already, so that the second try had nothing to do.
-fn not_skipped(place: &Place<'_>) -> Result<(), String> {
+fn what_failed_while_it_was_staged_is_not_taken_for_done(place: &Place<'_>) -> Result<(), String> {
     let first = deployed(place, 1)?;
     let found = calls(place, 2)?;
     let mut made = found.iter().filter(|point| point.name == "openat");
@@ -130,7 +119,7 @@ fn not_skipped(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// RAUC, silverblue: no room for the status file at the very end fails what has succeeded.
-fn only_names(place: &Place<'_>) -> Result<(), String> {
+fn nothing_but_names_is_written_after_the_switch(place: &Place<'_>) -> Result<(), String> {
     deployed(place, 1)?;
     let found = calls(place, 2)?;
     let link = naming(&found, LINK)?;
@@ -147,7 +136,7 @@ fn only_names(place: &Place<'_>) -> Result<(), String> {
 
 /// Deployer: who failed at the lock took the lock of the other away. Nor has who is refused it
 /// staged anything.
-fn lock_of_another(place: &Place<'_>) -> Result<(), String> {
+fn who_is_refused_the_lock_leaves_it_held(place: &Place<'_>) -> Result<(), String> {
     let first = deployed(place, 1)?;
     let path = place.root.join("var/lib/robotctl/demo/lock");
     let held = Flock::lock(
@@ -169,7 +158,7 @@ fn lock_of_another(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// An exchange of two names, repeated after a crash, takes back what it had done.
-fn twice(place: &Place<'_>) -> Result<(), String> {
+fn recovering_twice_is_recovering_once(place: &Place<'_>) -> Result<(), String> {
     deployed(place, 1)?;
     for what in ["/demo/state.json", "/releases/"] {
         let found = calls(place, 2)?;
@@ -187,7 +176,7 @@ fn twice(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// Deployer: after a rollback, the log of releases and the directory told of two.
-fn at_one(place: &Place<'_>) -> Result<(), String> {
+fn link_and_records_tell_of_the_same_release(place: &Place<'_>) -> Result<(), String> {
     for version in 1..=3 {
         deployed(place, version)?;
     }
@@ -206,7 +195,7 @@ fn at_one(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// Zincati: what was rolled back from was kept in memory alone, and came again.
-fn remembered(place: &Place<'_>) -> Result<(), String> {
+fn what_failed_is_remembered_on_the_disk(place: &Place<'_>) -> Result<(), String> {
     let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
     place.must(&words(&["rollback"]))?;
     let path = format!("var/lib/robotctl/demo/releases/{second}.json");
@@ -226,7 +215,7 @@ fn remembered(place: &Place<'_>) -> Result<(), String> {
 
 /// systemd's portablectl: units that a new image no longer has stay, and so do drop-ins of units
 /// that are gone.
-fn units_go(place: &Place<'_>) -> Result<(), String> {
+fn no_unit_or_drop_in_outlives_the_release_that_had_it(place: &Place<'_>) -> Result<(), String> {
     deployed(place, 1)?;
     let before = Seen::at(&place.root).files;
     let mut other = 0;

@@ -10,6 +10,8 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+tests![Suite: going_back];
+
 /// A small file system over a worker's tree.
 pub(crate) struct Small<'a>(&'a Path);
 
@@ -71,7 +73,7 @@ impl Drop for Small<'_> {
     }
 }
 
-pub(crate) fn going_back(bench: &Bench) -> Result<String, String> {
+fn going_back(bench: &Bench) -> Result<String, String> {
     let operations = operations(bench)?;
     let mut cases = Vec::new();
     for operation in operations

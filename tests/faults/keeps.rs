@@ -4,38 +4,21 @@ use super::bench::{Bench, Place, words};
 use super::ends::{calls, calls_of, naming};
 use super::halfway::kept;
 use super::points::{Fault, points, strike};
-use super::regressions::{Case, deployed, live, same};
+use super::regressions::{deployed, live, same};
 use super::seen::{Seen, leftovers, record};
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-const CASES: [(&str, Case); 4] = [
-    ("the live release, deployed again", live_again),
-    ("an old release goes last", old_goes_last),
-    ("releases that were only staged", only_staged),
-    ("an app beside one whose journal is damaged", beside_damage),
-];
+tests![Suite: there_already];
+tests![Case: live_again, old_goes_last, only_staged, beside_damage];
 
 const LINK: &str = "/opt/demo/current";
 const STATE: &str = "/demo/state.json";
 const JOURNAL: &str = "/demo/journal.json";
 
-pub(crate) fn releases(bench: &Bench) -> Result<String, String> {
-    let struck = there_already(bench)?;
-    let place = bench.place("keeps", 0);
-    for (name, case) in CASES {
-        place.clear();
-        case(&place).map_err(|wrong| format!("{name}: {wrong}"))?;
-    }
-    Ok(format!(
-        "{struck} deploys of a release that was there already, and {} cases more",
-        CASES.len()
-    ))
-}
-
 /// A deploy of what an earlier one staged fails at any call: what it did not make, it does not
 /// take away, and the other release stays live.
-fn there_already(bench: &Bench) -> Result<usize, String> {
+fn there_already(bench: &Bench) -> Result<String, String> {
     let place = bench.place("keeps", 0);
     let (first, second) = (deployed(&place, 1)?, deployed(&place, 2)?);
     let template = kept(&place, "both");
@@ -71,7 +54,10 @@ fn there_already(bench: &Bench) -> Result<usize, String> {
     })?;
     // Or else nothing was ever taken back.
     same(&(failed.into_inner() > 0), &true)?;
-    Ok(cases.len())
+    Ok(format!(
+        "{} deploys of a release that was there already",
+        cases.len()
+    ))
 }
 
 /// A deploy of the live release puts a unit back and fails at its very end: what it would have

@@ -4,42 +4,22 @@ use super::bench::{Place, words};
 use super::ends::{LINK, calls, naming};
 use super::halfway::after;
 use super::points::{Fault, strike};
-use super::regressions::{Case, deployed, live, refused, same};
+use super::regressions::{deployed, live, refused, same};
 use super::seen::{Seen, record};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
-pub(crate) const CASES: [(&str, Case); 7] = [
-    (
-        "prune keeps what the link names, whatever the records say",
-        linked,
-    ),
-    (
-        "prune leaves a file system that is mounted in a release",
-        mounted,
-    ),
-    (
-        "a lost state is told by the link, and a rollback knows the way",
-        state,
-    ),
-    (
-        "a lost state that cannot be written down again is known all the same",
-        unwritten,
-    ),
-    (
-        "a first deploy that was cut off is not taken for live",
-        cut_off,
-    ),
-    (
-        "a deploy that fails keeps the live release of which no record tells",
-        refused_early,
-    ),
-    (
-        "a deploy that fails without records puts the link back",
-        put_back,
-    ),
+tests![
+    Case:
+    prune_keeps_what_the_link_names_whatever_the_records_say,
+    prune_leaves_a_file_system_that_is_mounted_in_a_release,
+    a_lost_state_is_told_by_the_link_and_a_rollback_knows_the_way,
+    a_lost_state_that_cannot_be_written_down_again_is_known_all_the_same,
+    a_first_deploy_that_was_cut_off_is_not_taken_for_live,
+    a_deploy_that_fails_keeps_the_live_release_of_which_no_record_tells,
+    a_deploy_that_fails_without_records_puts_the_link_back,
 ];
 
 fn release(place: &Place<'_>, id: &str) -> PathBuf {
@@ -47,7 +27,9 @@ fn release(place: &Place<'_>, id: &str) -> PathBuf {
 }
 
 /// Capistrano and Ansistrano prune by name or by age; the link alone tells what runs.
-fn linked(place: &Place<'_>) -> Result<(), String> {
+fn prune_keeps_what_the_link_names_whatever_the_records_say(
+    place: &Place<'_>,
+) -> Result<(), String> {
     let first = deployed(place, 1)?;
     for version in 2..=4 {
         deployed(place, version)?;
@@ -71,7 +53,9 @@ fn linked(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// A recursive removal crosses into what is mounted.
-fn mounted(place: &Place<'_>) -> Result<(), String> {
+fn prune_leaves_a_file_system_that_is_mounted_in_a_release(
+    place: &Place<'_>,
+) -> Result<(), String> {
     struct Mounted<'a>(&'a Path);
     impl Drop for Mounted<'_> {
         fn drop(&mut self) {
@@ -95,7 +79,9 @@ fn mounted(place: &Place<'_>) -> Result<(), String> {
     same(&Seen::at(&place.root).releases.len(), &2)
 }
 
-fn state(place: &Place<'_>) -> Result<(), String> {
+fn a_lost_state_is_told_by_the_link_and_a_rollback_knows_the_way(
+    place: &Place<'_>,
+) -> Result<(), String> {
     let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
     let state = place.root.join("var/lib/robotctl/demo/state.json");
     fs::remove_file(&state).unwrap();
@@ -116,7 +102,9 @@ fn state(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// A full disk, or a kill: what the link tells needs no record, be it for a change or its way back.
-fn unwritten(place: &Place<'_>) -> Result<(), String> {
+fn a_lost_state_that_cannot_be_written_down_again_is_known_all_the_same(
+    place: &Place<'_>,
+) -> Result<(), String> {
     let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
     let state = place.root.join("var/lib/robotctl/demo/state.json");
     fs::remove_file(&state).unwrap();
@@ -157,7 +145,7 @@ fn unwritten(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// A first deploy that was cut off, and its journal is lost too: nothing of it was proven.
-fn cut_off(place: &Place<'_>) -> Result<(), String> {
+fn a_first_deploy_that_was_cut_off_is_not_taken_for_live(place: &Place<'_>) -> Result<(), String> {
     let found = calls(place, 1)?;
     strike(
         place,
@@ -175,7 +163,9 @@ fn cut_off(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// What the deploy finds there already is not its own to take away.
-fn refused_early(place: &Place<'_>) -> Result<(), String> {
+fn a_deploy_that_fails_keeps_the_live_release_of_which_no_record_tells(
+    place: &Place<'_>,
+) -> Result<(), String> {
     let first = deployed(place, 1)?;
     fs::remove_dir_all(place.root.join("var/lib/robotctl/demo")).unwrap();
     let program = release(place, &first).join("bin/run");
@@ -187,7 +177,7 @@ fn refused_early(place: &Place<'_>) -> Result<(), String> {
     same(&deployed(place, 1)?, &first)
 }
 
-fn put_back(place: &Place<'_>) -> Result<(), String> {
+fn a_deploy_that_fails_without_records_puts_the_link_back(place: &Place<'_>) -> Result<(), String> {
     let first = deployed(place, 1)?;
     fs::remove_dir_all(place.root.join("var/lib/robotctl/demo")).unwrap();
     let current = place.root.join("opt/demo/current");

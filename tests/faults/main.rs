@@ -4,9 +4,13 @@
 //! call is killed and made to fail, power is cut, several run at once, and random sequences are
 //! held against a model. It needs root, strace and loop devices, and says so when one is missing.
 //!
-//! `cargo test --test faults [-- SUITE...]`; `FAULTS_EVERY=10` tries every tenth case, for a
-//! quick look.
+//! `cargo test --test faults -- [FILTER] [--exact] [--list] [--every N]`
+//!
+//! A test is named by its module and itself: `power::cuts`. `--every 10` tries every tenth case, for a
+//! quick look. Each module registers its tests with `tests!` (see `registry.rs`). One test runs at a
+//! time: the long ones use two processors by themselves.
 
+#![deny(dead_code)]
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -14,8 +18,12 @@
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a test that stops at the first surprise; it plays the part of the host"
 )]
+
+#[macro_use]
+mod registry;
 
 mod bench;
 mod clones;
@@ -36,70 +44,60 @@ mod syscalls;
 mod threads;
 
 use bench::Bench;
+use clap::Parser;
+use libtest_mimic::{Arguments, Failed, Trial};
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-/// Works on a bench and tells what it did, or what went wrong.
-type Suite = fn(&Bench) -> Result<String, String>;
-
-const SUITES: [(&str, Suite); 12] = [
-    ("named", regressions::named),
-    ("keeps", keeps::releases),
-    ("order", order::of_calls),
-    ("calls", syscalls::each_call),
-    ("threads", threads::two_processors),
-    ("recovery", recovery::each_call_of_recovery),
-    ("full", full::going_back),
-    ("power", power::cuts),
-    ("clones", clones::cloned),
-    ("crowd", crowd::at_once),
-    ("signals", crowd::signals),
-    ("model", model::sequences),
-];
+#[derive(Parser)]
+#[command(help_template = "{all-args}")]
+struct Options {
+    /// Try every N-th case of each suite only; the counts that are printed stay those of all
+    #[arg(long, value_name = "N", default_value = "1")]
+    every: std::num::NonZero<usize>,
+    #[command(flatten)]
+    common: Arguments,
+}
 
 fn main() -> ExitCode {
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| !word.starts_with('-'))
+    let mut options = Options::parse();
+    options.common.test_threads = Some(1);
+    match run(&options) {
+        Ok(code) => code,
+        Err(message) => {
+            eprintln!("faults: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<ExitCode, String> {
+    let bench = Arc::new(match options.common.list {
+        true => None,
+        false => Some(Bench::new(options.every.get())?),
+    });
+    let seen = Arc::new(Mutex::new(String::new()));
+    let trials: Vec<Trial> = registry::all()
+        .into_iter()
+        .map(|test| {
+            let (bench, seen) = (Arc::clone(&bench), Arc::clone(&seen));
+            Trial::test(test.name(), move || {
+                let start = Instant::now();
+                let tried = test.run(bench.as_ref().as_ref().ok_or("only listed")?);
+                let (seconds, tried) =
+                    (start.elapsed().as_secs_f32(), tried.map_err(Failed::from)?);
+                let line = format!("{seconds:6.1} s  {}{tried}\n", test.name());
+                seen.lock().unwrap().push_str(&line);
+                Ok(())
+            })
+        })
         .collect();
-    for name in &wanted {
-        if !SUITES.iter().any(|(suite, _)| suite == name) {
-            println!("there is no suite `{name}`");
-            return ExitCode::FAILURE;
-        }
+    let wanted = |trial: &Trial| !options.common.is_filtered_out(trial);
+    if !trials.iter().any(wanted) {
+        return Err("no test has such a name: see `--list`".into());
     }
-    let bench = match Bench::new() {
-        Ok(bench) => bench,
-        Err(error) => {
-            println!("faults: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let mut failed = false;
-    if bench.every != 1 {
-        println!(
-            "a quick look: every {}th case only; the counts are those of all",
-            bench.every
-        );
-    }
-    for (name, suite) in SUITES {
-        if !wanted.is_empty() && !wanted.iter().any(|one| one == name) {
-            continue;
-        }
-        let start = Instant::now();
-        let ended = suite(&bench);
-        let seconds = start.elapsed().as_secs_f32();
-        match ended {
-            Ok(told) => println!("ok      {name}: {told} ({seconds:.0} s)"),
-            Err(error) => {
-                failed = true;
-                println!("FAILED  {name} ({seconds:.0} s): {error}");
-            }
-        }
-    }
-    if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    let conclusion = libtest_mimic::run(&options.common, trials);
+    print!("{}", seen.lock().unwrap());
+    Ok(conclusion.exit_code())
 }

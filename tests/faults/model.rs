@@ -6,6 +6,8 @@ use super::points::{Fault, points, strike};
 use super::power::Dice;
 use super::seen::{Seen, leftovers};
 
+tests![Suite: sequences];
+
 const SEQUENCES: u64 = 12;
 const STEPS: usize = 25;
 
@@ -35,7 +37,7 @@ impl Model {
     }
 }
 
-pub(crate) fn sequences(bench: &Bench) -> Result<String, String> {
+fn sequences(bench: &Bench) -> Result<String, String> {
     let place = bench.place("maker", 0);
     let mut ids = Vec::new();
     for version in 1..=5 {

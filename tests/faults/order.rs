@@ -9,10 +9,12 @@ use super::regressions::{deployed, same};
 use super::seen::{Seen, leftovers, record};
 use std::fs;
 
+tests![Suite: of_calls];
+
 const BOOKS: &str = "var/lib/robotctl";
 const LINK: &str = "/opt/demo/current\"";
 
-pub(crate) fn of_calls(bench: &Bench) -> Result<String, String> {
+fn of_calls(bench: &Bench) -> Result<String, String> {
     let place = bench.place("order", 0);
     let records = two_disks(&place).map_err(|wrong| format!("on two disks: {wrong}"))?;
     place.clear();

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+tests![Suite: cuts];
+
 const OPTIONS: &str = "loop,commit=300,noauto_da_alloc";
 /// Power cuts at instants that nothing chose.
 const RANDOM: usize = 200;
@@ -246,7 +248,7 @@ impl Dice {
     }
 }
 
-pub(crate) fn cuts(bench: &Bench) -> Result<String, String> {
+fn cuts(bench: &Bench) -> Result<String, String> {
     let mut chosen = operations(bench)?;
     let recoveries = [going_back(bench, &chosen)?, going_on(bench, &chosen)?];
     chosen.extend(recoveries);

@@ -14,6 +14,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+tests![Suite: each_call_of_recovery];
+
 /// A state of the disk that a kill can leave.
 struct Killed<'a> {
     operation: &'a Operation,
@@ -34,7 +36,7 @@ struct Known {
 }
 
 /// A second fault, at each call of the recovery from each kill.
-pub(crate) fn each_call_of_recovery(bench: &Bench) -> Result<String, String> {
+fn each_call_of_recovery(bench: &Bench) -> Result<String, String> {
     let operations = operations(bench)?;
     let mut kills = Vec::new();
     for operation in &operations {

@@ -1,6 +1,6 @@
 //! What other deploy tools got wrong, each by its name: none of it may happen here.
 
-use super::bench::{Bench, Place, Ran, ended, words};
+use super::bench::{Place, Ran, ended, words};
 use super::crowd::whole;
 use super::points::{Fault, points, strike};
 use super::seen::{Seen, leftovers, names, record};
@@ -8,65 +8,22 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-pub(crate) type Case = fn(&Place<'_>) -> Result<(), String>;
-
-const CASES: [(&str, Case); 13] = [
-    ("a stale temporary link is never published", stale_link),
-    (
-        "a redeploy of the live release that fails does not delete it",
-        redeploy_that_fails,
-    ),
-    ("failed releases never use up keep", failures_keep),
-    (
-        "a rollback after kill -9 never takes a half-made release",
-        half_made,
-    ),
-    (
-        "a file that appears in a release does not change the order",
-        mtime,
-    ),
-    ("a lock is freed by SIGKILL", lock_of_the_dead),
-    (
-        "prune keeps the live release, whatever it is told",
-        prune_keeps,
-    ),
-    (
-        "a rollback keeps the release that it leaves, and can go there again",
-        rollback_keeps,
-    ),
-    (
-        "the link is relative and right from any directory",
-        relative_link,
-    ),
-    (
-        "a directory in the place of the link is refused, not removed",
-        directory_for_link,
-    ),
-    ("a history that cannot be written fails no deploy", history),
-    ("enablement is what systemctl --root makes", enablement),
-    (
-        "a release that was proven stays, and one that was not does not",
-        proof,
-    ),
+tests![
+    Case:
+    a_stale_temporary_link_is_never_published,
+    a_redeploy_of_the_live_release_that_fails_does_not_delete_it,
+    failed_releases_never_use_up_keep,
+    a_rollback_after_kill_never_takes_a_half_made_release,
+    a_file_that_appears_in_a_release_does_not_change_the_order,
+    a_lock_is_freed_by_sigkill,
+    prune_keeps_the_live_release_whatever_it_is_told,
+    a_rollback_keeps_the_release_that_it_leaves_and_can_go_there_again,
+    the_link_is_relative_and_right_from_any_directory,
+    a_directory_in_the_place_of_the_link_is_refused_not_removed,
+    a_history_that_cannot_be_written_fails_no_deploy,
+    enablement_is_what_systemctl_root_makes,
+    a_release_that_was_proven_stays_and_one_that_was_not_does_not,
 ];
-
-pub(crate) fn named(bench: &Bench) -> Result<String, String> {
-    let place = bench.place("regressions", 0);
-    let mut wrong = Vec::new();
-    let others = super::ends::CASES.into_iter().chain(super::lost::CASES);
-    let cases: Vec<(&str, Case)> = CASES.into_iter().chain(others).collect();
-    let count = cases.len();
-    for (name, case) in cases {
-        place.clear();
-        if let Err(error) = case(&place) {
-            wrong.push(format!("{name}: {error}"));
-        }
-    }
-    match wrong.is_empty() {
-        true => Ok(format!("{count} bugs of others that are not ours")),
-        false => Err(wrong.join("\n  ")),
-    }
-}
 
 pub(crate) fn live(place: &Place<'_>) -> Result<String, String> {
     whole(place)?;
@@ -98,7 +55,7 @@ pub(crate) fn refused(ran: &Ran) -> Result<(), String> {
 }
 
 /// Capistrano: `ln -s` into a link that a lost connection left publishes the release before.
-fn stale_link(place: &Place<'_>) -> Result<(), String> {
+fn a_stale_temporary_link_is_never_published(place: &Place<'_>) -> Result<(), String> {
     let first = deployed(place, 1)?;
     let opt = place.root.join("opt/demo");
     for name in [
@@ -115,7 +72,9 @@ fn stale_link(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// Ansistrano: the same id again, failing before the switch, deletes the directory that is live.
-fn redeploy_that_fails(place: &Place<'_>) -> Result<(), String> {
+fn a_redeploy_of_the_live_release_that_fails_does_not_delete_it(
+    place: &Place<'_>,
+) -> Result<(), String> {
     let first = deployed(place, 1)?;
     let before = Seen::at(&place.root);
     // The unit was changed by hand, so that there is something to do; and that cannot be done.
@@ -131,7 +90,7 @@ fn redeploy_that_fails(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// Capistrano, Deployer, Ansistrano: failures push good releases out.
-fn failures_keep(place: &Place<'_>) -> Result<(), String> {
+fn failed_releases_never_use_up_keep(place: &Place<'_>) -> Result<(), String> {
     let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
     let broken = words(&["--manifest", &place.bench.broken(), "deploy", "--apply"]);
     for _ in 0..4 {
@@ -143,7 +102,7 @@ fn failures_keep(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// Capistrano, Ansistrano: the newest directory is taken, half made or not.
-fn half_made(place: &Place<'_>) -> Result<(), String> {
+fn a_rollback_after_kill_never_takes_a_half_made_release(place: &Place<'_>) -> Result<(), String> {
     let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
     let keep = place.root.with_extension("keep");
     let _ = fs::remove_dir_all(&keep);
@@ -168,7 +127,9 @@ fn half_made(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// Whoever goes by what is there takes either for the other. A proven one is marked as good, too.
-fn proof(place: &Place<'_>) -> Result<(), String> {
+fn a_release_that_was_proven_stays_and_one_that_was_not_does_not(
+    place: &Place<'_>,
+) -> Result<(), String> {
     let first = deployed(place, 1)?;
     let keep = place.root.with_extension("keep");
     let _ = fs::remove_dir_all(&keep);
@@ -218,7 +179,9 @@ fn proof(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// Capistrano, Ansistrano: `ls -t` follows whoever touched a release last.
-fn mtime(place: &Place<'_>) -> Result<(), String> {
+fn a_file_that_appears_in_a_release_does_not_change_the_order(
+    place: &Place<'_>,
+) -> Result<(), String> {
     let ids = [
         deployed(place, 1)?,
         deployed(place, 2)?,
@@ -234,7 +197,7 @@ fn mtime(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// Deployer, Kamal: a lock in a file outlives the one who held it.
-fn lock_of_the_dead(place: &Place<'_>) -> Result<(), String> {
+fn a_lock_is_freed_by_sigkill(place: &Place<'_>) -> Result<(), String> {
     deployed(place, 1)?;
     let (_, found) = points(place, &place.deploy(1))?;
     place.clear();
@@ -253,7 +216,7 @@ fn lock_of_the_dead(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// Ansistrano, Deployer: nothing protects `current`.
-fn prune_keeps(place: &Place<'_>) -> Result<(), String> {
+fn prune_keeps_the_live_release_whatever_it_is_told(place: &Place<'_>) -> Result<(), String> {
     let first = deployed(place, 1)?;
     for version in 2..=4 {
         deployed(place, version)?;
@@ -265,7 +228,9 @@ fn prune_keeps(place: &Place<'_>) -> Result<(), String> {
 
 /// Capistrano, Ansistrano: a rollback deletes the evidence; deploy-rs: a failed change rolls one
 /// release too far.
-fn rollback_keeps(place: &Place<'_>) -> Result<(), String> {
+fn a_rollback_keeps_the_release_that_it_leaves_and_can_go_there_again(
+    place: &Place<'_>,
+) -> Result<(), String> {
     let (first, second) = (deployed(place, 1)?, deployed(place, 2)?);
     place.must(&words(&["rollback"]))?;
     same(&live(place)?, &first)?;
@@ -274,7 +239,7 @@ fn rollback_keeps(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// Deployer: `ln --relative` wrote a link to nowhere.
-fn relative_link(place: &Place<'_>) -> Result<(), String> {
+fn the_link_is_relative_and_right_from_any_directory(place: &Place<'_>) -> Result<(), String> {
     let first = deployed(place, 1)?;
     let link = place.root.join("opt/demo/current");
     same(
@@ -285,7 +250,9 @@ fn relative_link(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// Ansistrano: a real directory at `current` is removed with all that is in it.
-fn directory_for_link(place: &Place<'_>) -> Result<(), String> {
+fn a_directory_in_the_place_of_the_link_is_refused_not_removed(
+    place: &Place<'_>,
+) -> Result<(), String> {
     let own = place.root.join("opt/demo/current/own");
     fs::create_dir_all(&own).unwrap();
     let ran = place.run(&place.deploy(1));
@@ -294,7 +261,7 @@ fn directory_for_link(place: &Place<'_>) -> Result<(), String> {
 }
 
 /// RAUC: the status file at the very end fails the installation.
-fn history(place: &Place<'_>) -> Result<(), String> {
+fn a_history_that_cannot_be_written_fails_no_deploy(place: &Place<'_>) -> Result<(), String> {
     deployed(place, 1)?;
     let path = place.root.join("var/lib/robotctl/demo/history.jsonl");
     fs::remove_file(&path).unwrap();
@@ -302,7 +269,7 @@ fn history(place: &Place<'_>) -> Result<(), String> {
     deployed(place, 2).map(drop)
 }
 
-fn enablement(place: &Place<'_>) -> Result<(), String> {
+fn enablement_is_what_systemctl_root_makes(place: &Place<'_>) -> Result<(), String> {
     deployed(place, 1)?;
     let links = || -> Vec<(String, String)> {
         let mut out = Vec::new();

@@ -5,6 +5,8 @@ use super::points::{FAULTS, Fault, Point, points, strike};
 use super::seen::{Seen, Side, leftovers};
 use std::path::PathBuf;
 
+tests![Suite: each_call];
+
 /// A command, the host that it works on, and what the host is before and after.
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
@@ -100,7 +102,7 @@ pub(crate) fn operations(bench: &Bench) -> Result<Vec<Operation>, String> {
     ])
 }
 
-pub(crate) fn each_call(bench: &Bench) -> Result<String, String> {
+fn each_call(bench: &Bench) -> Result<String, String> {
     let operations = operations(bench)?;
     let shares = |one: &Operation| one.points.iter().any(|point| point.name == "linkat");
     if !operations

@@ -11,6 +11,8 @@ use super::syscalls::{Operation, settles};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+tests![Suite: two_processors];
+
 /// Calls, each with an error that a disk gives to it.
 const CALLS: [(&str, &str); 3] = [("syncfs", "EIO"), ("fsync", "EIO"), ("write", "ENOSPC")];
 
@@ -33,7 +35,7 @@ struct Struck {
     beside: bool,
 }
 
-pub(crate) fn two_processors(bench: &Bench) -> Result<String, String> {
+fn two_processors(bench: &Bench) -> Result<String, String> {
     let place = bench.wide_place("threads")?;
     let arguments = place.deploy(LARGE);
     let old = Seen::at(&place.root);

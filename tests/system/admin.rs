@@ -3,7 +3,13 @@
 use crate::demo::{UNITS, WEB, demo, runs};
 use crate::machine::Machine;
 
-pub fn masked_disabled_and_stopped_stay_so(machine: &Machine) {
+tests![
+    Quick:
+    masked_disabled_and_stopped_stay_so,
+    drop_in_of_the_administrator_wins,
+];
+
+fn masked_disabled_and_stopped_stay_so(machine: &Machine) {
     let mut first = demo("1.0");
     first.tables =
         "[service.second]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\n";
@@ -64,7 +70,7 @@ pub fn masked_disabled_and_stopped_stay_so(machine: &Machine) {
     }
 }
 
-pub fn drop_in_of_the_administrator_wins(machine: &Machine) {
+fn drop_in_of_the_administrator_wins(machine: &Machine) {
     let local = "/etc/systemd/system/demo-web.service.d/50-local.conf";
     demo("1.0").deployed(machine);
     machine.write(

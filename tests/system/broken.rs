@@ -3,7 +3,18 @@
 use crate::demo::{UNITS, WEB, current, demo, installed, runs};
 use crate::machine::Machine;
 
-pub fn failing_upgrade_is_put_back_and_marked(machine: &Machine) {
+tests![
+    Quick:
+    failing_upgrade_is_put_back_and_marked,
+    failing_trial_changes_nothing,
+    failing_first_deploy_leaves_nothing,
+    refused_before_anything_changes,
+    going_back_starts_nothing_that_did_not_run,
+    units_of_others_are_not_held_against_it,
+    when_no_release_works_a_person_is_told,
+];
+
+fn failing_upgrade_is_put_back_and_marked(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let before = installed(machine);
     for (fault, why) in [
@@ -58,7 +69,7 @@ pub fn is_untouched(machine: &Machine, first: &str, before: &str, when: &str) {
 }
 
 /// What the trial beside the live release finds never gets a request.
-pub fn failing_trial_changes_nothing(machine: &Machine) {
+fn failing_trial_changes_nothing(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let before = installed(machine);
     let web = machine.property("demo-web.service", "InvocationID");
@@ -83,7 +94,7 @@ pub fn failing_trial_changes_nothing(machine: &Machine) {
     assert_eq!(machine.get(WEB), "200 2.0");
 }
 
-pub fn failing_first_deploy_leaves_nothing(machine: &Machine) {
+fn failing_first_deploy_leaves_nothing(machine: &Machine) {
     for fault in ["no-start", "sick", "crash"] {
         let mut first = demo("1.0");
         first.fault = fault;
@@ -112,7 +123,7 @@ pub fn failing_first_deploy_leaves_nothing(machine: &Machine) {
     machine.robotctl("doctor").exits(0);
 }
 
-pub fn refused_before_anything_changes(machine: &Machine) {
+fn refused_before_anything_changes(machine: &Machine) {
     refused(machine, "nothing");
     let first = demo("1.0").deployed(machine);
     refused(machine, &first);
@@ -176,7 +187,7 @@ fn installed_or_nothing(machine: &Machine) -> String {
 }
 
 /// What waits for its timer, or was stopped, stays as it is when a change is taken back.
-pub fn going_back_starts_nothing_that_did_not_run(machine: &Machine) {
+fn going_back_starts_nothing_that_did_not_run(machine: &Machine) {
     let mut first = demo("1.0");
     first.tables =
         "[service.second]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\n";
@@ -215,7 +226,7 @@ pub fn going_back_starts_nothing_that_did_not_run(machine: &Machine) {
 }
 
 /// What other people's units are like is no reason to refuse an app.
-pub fn units_of_others_are_not_held_against_it(machine: &Machine) {
+fn units_of_others_are_not_held_against_it(machine: &Machine) {
     machine.write(
         "/etc/systemd/system/other.timer",
         "[Unit]\nColour=blue\n[Timer]\nOnCalendar=yearly\n[Install]\nWantedBy=timers.target\n",
@@ -238,7 +249,7 @@ pub fn units_of_others_are_not_held_against_it(machine: &Machine) {
 }
 
 /// When neither the new release nor the one before it works, it is said, after one try of each.
-pub fn when_no_release_works_a_person_is_told(machine: &Machine) {
+fn when_no_release_works_a_person_is_told(machine: &Machine) {
     let tables = "[service.late]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\n\
                   exec-start-pre = [[\"/usr/bin/printenv\", \"SWITCH\"]]\n";
     machine.write("/etc/demo/env", "SWITCH=on\n", 0o600);

@@ -4,6 +4,14 @@ use crate::demo::current;
 use crate::machine::{Machine, until};
 use std::time::Duration;
 
+tests![
+    Quick:
+    what_was_built_is_nobody_else_s,
+    a_package_with_a_file_that_does_not_compile_is_taken,
+    a_build_ends_with_its_robotctl,
+    a_build_that_was_left_is_stopped,
+];
+
 /// Takes a descriptor from whoever connects, and writes to it when it is told to.
 const KEEPER: &str = r"
 import array, os, socket, time
@@ -28,7 +36,7 @@ client.connect('\0keeper')
 socket.send_fds(client, [b'x'], [os.open('VERSION', os.O_RDWR)])
 ";
 
-pub fn what_was_built_is_nobody_else_s(machine: &Machine) {
+fn what_was_built_is_nobody_else_s(machine: &Machine) {
     let mut demo = crate::demo::demo("1.0");
     demo.tables = "[release]\nbuild = [[\"/usr/bin/python3\", \"build.py\"], \
                    [\"/bin/sh\", \"-c\", \"x=1; echo $HOME ${x} $$ > words; ln -s VERSION link; \
@@ -104,7 +112,7 @@ with zipfile.ZipFile('/root/demo/wheels/paper-1.0-py3-none-any.whl', 'w') as whe
         wheel.writestr(name, text)
 ";
 
-pub fn a_package_with_a_file_that_does_not_compile_is_taken(machine: &Machine) {
+fn a_package_with_a_file_that_does_not_compile_is_taken(machine: &Machine) {
     let mut demo = crate::demo::demo("1.0");
     demo.tables =
         "[release]\npython = { requirements = [\"requirements.txt\"], wheels = \"wheels\" }\n";
@@ -128,7 +136,7 @@ pub fn a_package_with_a_file_that_does_not_compile_is_taken(machine: &Machine) {
 }
 
 /// However robotctl ends, and whatever the build does about its own end.
-pub fn a_build_ends_with_its_robotctl(machine: &Machine) {
+fn a_build_ends_with_its_robotctl(machine: &Machine) {
     const STUBBORN: &str = "[release]\nbuild = [[\"/bin/sh\", \"-c\", \
                             \"trap '' INT TERM HUP; touch begun; sleep 1000; sleep 1000\"]]\n";
     let building = || machine.sh("pgrep --count -u robotctl-build").code == 0;
@@ -172,7 +180,7 @@ pub fn a_build_ends_with_its_robotctl(machine: &Machine) {
 }
 
 /// What lost the lock by a kill is stopped by whoever has it now, before another build begins.
-pub fn a_build_that_was_left_is_stopped(machine: &Machine) {
+fn a_build_that_was_left_is_stopped(machine: &Machine) {
     let mut demo = crate::demo::demo("1.0");
     demo.tables = "[release]\nbuild = [[\"/bin/touch\", \"built\"]]\n";
     demo.deployed(machine);

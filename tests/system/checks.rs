@@ -5,6 +5,14 @@ use crate::machine::{Machine, Out, until};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+tests![
+    Quick:
+    a_command_check_runs_as_its_service_in_its_sandbox,
+    a_check_that_hangs_is_over_in_time,
+    addresses_that_nobody_accepts_at_are_told,
+    who_does_not_want_to_wait_gets_the_release_before,
+];
+
 /// Nothing of a check is left: no unit, no process.
 fn is_tidy(machine: &Machine) {
     let units = "ls /run/systemd/system | grep -e -check -e -hook || true";
@@ -13,7 +21,7 @@ fn is_tidy(machine: &Machine) {
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
 }
 
-pub fn a_command_check_runs_as_its_service_in_its_sandbox(machine: &Machine) {
+fn a_command_check_runs_as_its_service_in_its_sandbox(machine: &Machine) {
     let mut first = demo("1.0");
     first.tables = "[service.late]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\n\
         env = { COLOUR = \"red\" }\n\
@@ -43,7 +51,7 @@ pub fn a_command_check_runs_as_its_service_in_its_sandbox(machine: &Machine) {
     is_tidy(machine);
 }
 
-pub fn a_check_that_hangs_is_over_in_time(machine: &Machine) {
+fn a_check_that_hangs_is_over_in_time(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let before = installed(machine);
     for tables in [
@@ -70,7 +78,7 @@ pub fn a_check_that_hangs_is_over_in_time(machine: &Machine) {
 }
 
 /// What accepts passes; what nobody answers at in time takes the release back, in its own words.
-pub fn addresses_that_nobody_accepts_at_are_told(machine: &Machine) {
+fn addresses_that_nobody_accepts_at_are_told(machine: &Machine) {
     let with = |version: &str, check: &'static str| {
         let mut demo = demo(version);
         demo.settle = check;
@@ -121,7 +129,7 @@ fn struck(machine: &Machine, child: Child, signal: &str) -> (Out, Duration) {
     (Out::new(signal.to_owned(), &output), start.elapsed())
 }
 
-pub fn who_does_not_want_to_wait_gets_the_release_before(machine: &Machine) {
+fn who_does_not_want_to_wait_gets_the_release_before(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let before = installed(machine);
     let mut next = demo("2.0");

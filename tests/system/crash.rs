@@ -7,6 +7,14 @@ use crate::demo::{WEB, current, demo, installed, runs};
 use crate::machine::Machine;
 use std::path::Path;
 
+tests![
+    Slow:
+    killed_anywhere_it_ends_in_the_old_release,
+    killed_while_rolling_back_it_ends_in_the_release_that_was_live,
+    power_cut_in_a_change_is_ended_before_services_start,
+];
+tests![Quick: a_recovery_that_fails_at_boot_holds_nobody_up];
+
 /// What changes files or starts other programs. The kinds are counted one by one.
 const CALLS: [&str; 5] = [
     "rename",
@@ -54,7 +62,7 @@ pub fn next(version: &str) -> crate::demo::Demo {
     next
 }
 
-pub fn killed_anywhere_it_ends_in_the_old_release(machine: &Machine) {
+fn killed_anywhere_it_ends_in_the_old_release(machine: &Machine) {
     let old = demo("1.0").deployed(machine);
     let files = installed(machine);
     // The fault tests kill at every call offline; here a sample meets a real systemd.
@@ -105,7 +113,7 @@ pub fn killed_anywhere_it_ends_in_the_old_release(machine: &Machine) {
     machine.robotctl("doctor").exits(0);
 }
 
-pub fn killed_while_rolling_back_it_ends_in_the_release_that_was_live(machine: &Machine) {
+fn killed_while_rolling_back_it_ends_in_the_release_that_was_live(machine: &Machine) {
     let one = demo("1.0").deployed(machine);
     let two = next("2.0").deployed(machine);
     let files = installed(machine);
@@ -179,7 +187,7 @@ fn with_recovery(machine: &Machine) {
     machine.ok("systemctl enable --quiet robotctl-recover.service");
 }
 
-pub fn power_cut_in_a_change_is_ended_before_services_start(machine: &Machine) {
+fn power_cut_in_a_change_is_ended_before_services_start(machine: &Machine) {
     with_recovery(machine);
     let old = demo("1.0").deployed(machine);
     let files = installed(machine);
@@ -225,7 +233,7 @@ WantedBy=multi-user.target
 ";
 
 /// A change whose journal cannot be read is nobody's to end, and keeps nothing else down.
-pub fn a_recovery_that_fails_at_boot_holds_nobody_up(machine: &Machine) {
+fn a_recovery_that_fails_at_boot_holds_nobody_up(machine: &Machine) {
     with_recovery(machine);
     let first = demo("1.0").deployed(machine);
     let (unit, note) = (

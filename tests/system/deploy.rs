@@ -3,7 +3,9 @@
 use crate::demo::{UNITS, WEB, current, demo, installed, runs};
 use crate::machine::Machine;
 
-pub fn first_deploy_is_healthy_and_repeats_as_nothing(machine: &Machine) {
+tests![Quick: first_deploy_is_healthy_and_repeats_as_nothing];
+
+fn first_deploy_is_healthy_and_repeats_as_nothing(machine: &Machine) {
     let demo = demo("1.0");
     demo.write(machine);
     machine.ok("systemctl is-system-running");

@@ -3,6 +3,8 @@
 use crate::demo::{UNITS, demo, installed, stranger};
 use crate::machine::Machine;
 
+tests![Quick: each_fault_is_found_with_its_hint];
+
 /// A fault, what doctor says of it, what its hint tells to type, and what mends it.
 struct Fault {
     name: &'static str,
@@ -93,7 +95,7 @@ const FAULTS: &[Fault] = &[
     },
 ];
 
-pub fn each_fault_is_found_with_its_hint(machine: &Machine) {
+fn each_fault_is_found_with_its_hint(machine: &Machine) {
     machine.write("/etc/demo/credentials/API_KEY", "x", 0o600);
     machine.ok("chmod 700 /etc/demo/credentials");
     let mut demo = demo("1.0");

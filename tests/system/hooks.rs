@@ -4,6 +4,14 @@ use crate::demo::{current, demo, installed};
 use crate::machine::{Machine, until};
 use std::time::Duration;
 
+tests![
+    Quick:
+    hooks_run_once_and_stop_or_undo_a_deploy,
+    what_systemd_remembers_is_read_anew,
+    a_release_that_loops_later_is_taken_back,
+    jobs_headers_and_json_are_checked,
+];
+
 const NOTE: &str = "[hooks]
 before-switch = [[\"/bin/sh\", \"-c\", \"echo before $(cat VERSION) $(id -un) $PLACE >> /var/lib/demo/hooks\"]]
 after-switch = [[\"/bin/true\"], [\"/bin/sh\", \"-c\", \"echo after $(cat VERSION) >> /var/lib/demo/hooks\"]]
@@ -15,7 +23,7 @@ const HAIL: &str = "[hooks]
 before-switch = [[\"/bin/sh\", \"-c\", \"echo hail $(cat VERSION) >> /var/lib/demo/hooks\"]]
 ";
 
-pub fn hooks_run_once_and_stop_or_undo_a_deploy(machine: &Machine) {
+fn hooks_run_once_and_stop_or_undo_a_deploy(machine: &Machine) {
     let with = |version: &str, tables: &'static str| {
         let mut demo = demo(version);
         demo.tables = tables;
@@ -70,7 +78,7 @@ pub fn hooks_run_once_and_stop_or_undo_a_deploy(machine: &Machine) {
 
 /// All unit files are read once a deploy, for those in `/etc`. What is in `/run` for a moment systemd
 /// reads by itself, unless it remembers other files by that name.
-pub fn what_systemd_remembers_is_read_anew(machine: &Machine) {
+fn what_systemd_remembers_is_read_anew(machine: &Machine) {
     let noted = |version: &str, tables: &'static str| {
         let mut demo = demo(version);
         demo.tables = tables;
@@ -101,7 +109,7 @@ pub fn what_systemd_remembers_is_read_anew(machine: &Machine) {
     assert!(reloads() > before + 3);
 }
 
-pub fn a_release_that_loops_later_is_taken_back(machine: &Machine) {
+fn a_release_that_loops_later_is_taken_back(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let mut second = demo("2.0");
     second.tables = "[release]\nsoak = \"2min\"\n";
@@ -135,7 +143,7 @@ pub fn a_release_that_loops_later_is_taken_back(machine: &Machine) {
     assert_eq!(current(machine), third);
 }
 
-pub fn jobs_headers_and_json_are_checked(machine: &Machine) {
+fn jobs_headers_and_json_are_checked(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let mut good = demo("2.0");
     good.tables = "[service.once]\nexec = [\"/bin/true\"]\ntimer = { calendar = \"yearly\" }\ncheck = [{ job = true }]\n";

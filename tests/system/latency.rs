@@ -23,6 +23,16 @@ use crate::tally::Tally;
 use std::borrow::Borrow;
 use std::time::{Duration, Instant};
 
+tests![
+    Alone:
+    gunicorn_is_not_felt,
+    uvicorn_is_not_felt,
+    node_is_not_felt,
+    rust_is_not_felt,
+    a_server_behind_the_proxy_is_not_felt,
+    a_plain_restart_is_felt,
+];
+
 /// An answer may take so many times what it does at rest.
 const TWICE: u128 = 2;
 
@@ -40,28 +50,28 @@ const ROUND: [&str; 6] = ["a", "b", "", "c", "d", ""];
 
 const ROUNDS: usize = 4;
 
-pub fn gunicorn_is_not_felt(machine: &Machine) {
+fn gunicorn_is_not_felt(machine: &Machine) {
     not_felt(machine, gunicorn(machine));
 }
 
-pub fn uvicorn_is_not_felt(machine: &Machine) {
+fn uvicorn_is_not_felt(machine: &Machine) {
     not_felt(machine, &UVICORN);
 }
 
-pub fn node_is_not_felt(machine: &Machine) {
+fn node_is_not_felt(machine: &Machine) {
     not_felt(machine, &NODE);
 }
 
-pub fn rust_is_not_felt(machine: &Machine) {
+fn rust_is_not_felt(machine: &Machine) {
     not_felt(machine, &RUST);
 }
 
-pub fn a_server_behind_the_proxy_is_not_felt(machine: &Machine) {
+fn a_server_behind_the_proxy_is_not_felt(machine: &Machine) {
     not_felt(machine, &PLAIN);
 }
 
 /// The proof tells the difference: without the overlap, clients wait for the new release.
-pub fn a_plain_restart_is_felt(machine: &Machine) {
+fn a_plain_restart_is_felt(machine: &Machine) {
     let seen = compared(machine, &gunicorn_restarted(machine), 1);
     for waited in seen.judged() {
         assert!(!waited.is_as_at_rest(), "{waited:?}");

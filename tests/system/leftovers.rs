@@ -5,6 +5,15 @@ use crate::machine::{Machine, until};
 use crate::manager::{PATH, deploy, shim};
 use std::time::Duration;
 
+tests![
+    Quick:
+    what_does_not_stop_takes_no_release_back,
+    what_an_earlier_trial_left_is_not_tried,
+    a_job_of_an_earlier_run_is_not_waited_for,
+    all_that_does_not_stop_is_told,
+    a_job_that_was_taken_away_is_not_said_to_be_there,
+];
+
 /// The copy of a trial that the tests are about.
 const COPY: &str = "demo-second-precheck.service";
 
@@ -33,7 +42,7 @@ fn is_running(machine: &Machine, unit: &str) -> bool {
 }
 
 /// In nobody's way: neither a deploy nor a rollback fails for it.
-pub fn what_does_not_stop_takes_no_release_back(machine: &Machine) {
+fn what_does_not_stop_takes_no_release_back(machine: &Machine) {
     let first = two("1.0").deployed(machine);
     killed(machine, "2.0");
     shim(
@@ -56,7 +65,7 @@ pub fn what_does_not_stop_takes_no_release_back(machine: &Machine) {
 }
 
 /// Who is told to start what runs does nothing, and would look at another release.
-pub fn what_an_earlier_trial_left_is_not_tried(machine: &Machine) {
+fn what_an_earlier_trial_left_is_not_tried(machine: &Machine) {
     let first = two("1.0").deployed(machine);
     killed(machine, "2.0");
     // Once: what is still there when it is swept can be taken away after the trial.
@@ -85,7 +94,7 @@ pub fn what_an_earlier_trial_left_is_not_tried(machine: &Machine) {
 }
 
 /// Nor is a job that a killed run began taken for one of this run.
-pub fn a_job_of_an_earlier_run_is_not_waited_for(machine: &Machine) {
+fn a_job_of_an_earlier_run_is_not_waited_for(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let job = "demo-before-switch-hook.service";
     let hooked = |version: &str, tables: &'static str| {
@@ -119,7 +128,7 @@ pub fn a_job_of_an_earlier_run_is_not_waited_for(machine: &Machine) {
     assert_eq!(current(machine), first);
 }
 
-pub fn all_that_does_not_stop_is_told(machine: &Machine) {
+fn all_that_does_not_stop_is_told(machine: &Machine) {
     two("1.0").deployed(machine);
     killed(machine, "2.0");
     let staging = "/opt/demo/releases/.staging-old";
@@ -142,7 +151,7 @@ pub fn all_that_does_not_stop_is_told(machine: &Machine) {
 }
 
 /// That the manager was not told of it afterwards is no fault of the release.
-pub fn a_job_that_was_taken_away_is_not_said_to_be_there(machine: &Machine) {
+fn a_job_that_was_taken_away_is_not_said_to_be_there(machine: &Machine) {
     demo("1.0").deployed(machine);
     let mut second = demo("2.0");
     second.tables =

@@ -4,7 +4,13 @@ use crate::demo::{WEB, current, demo};
 use crate::machine::{Machine, until};
 use std::time::Duration;
 
-pub fn second_robotctl_is_told_who_works(machine: &Machine) {
+tests![
+    Quick:
+    second_robotctl_is_told_who_works,
+    nobody_works_beside_a_hook,
+];
+
+fn second_robotctl_is_told_who_works(machine: &Machine) {
     demo("1.0").deployed(machine);
     let mut slow = demo("2.0");
     slow.fault = "slow";
@@ -39,7 +45,7 @@ pub fn second_robotctl_is_told_who_works(machine: &Machine) {
 }
 
 /// The switch is not the end: while a hook after it runs, nobody else changes the app.
-pub fn nobody_works_beside_a_hook(machine: &Machine) {
+fn nobody_works_beside_a_hook(machine: &Machine) {
     demo("1.0").deployed(machine);
     let gate = "/var/lib/demo/gate";
     machine.ok(&format!("mkfifo --mode=666 {gate}"));

@@ -3,6 +3,12 @@
 use crate::demo::{WEB, demo};
 use crate::machine::Machine;
 
+tests![
+    Quick:
+    nothing_that_ran_is_stopped,
+    what_ran_runs_again_however_the_link_is_written,
+];
+
 /// The version that the main process of a unit has before it.
 fn version(machine: &Machine, unit: &str) -> String {
     let pid = machine.property(unit, "MainPID");
@@ -38,14 +44,14 @@ fn runs_all(machine: &Machine, wanted: &str, when: &str) {
 }
 
 /// To start what runs did nothing, so that to stop it would undo nothing.
-pub fn nothing_that_ran_is_stopped(machine: &Machine) {
+fn nothing_that_ran_is_stopped(machine: &Machine) {
     demo("1.0").deployed(machine);
     runs_all(machine, "1.0", "at first");
     fail_without_records(machine, "2.0");
     runs_all(machine, "1.0", "without records");
 }
 
-pub fn what_ran_runs_again_however_the_link_is_written(machine: &Machine) {
+fn what_ran_runs_again_however_the_link_is_written(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     machine.ok(&format!(
         "mkdir -p /srv && ln -s /opt/demo /srv/demo && cp -a /opt/demo/releases/{first} /srv/"

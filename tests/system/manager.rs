@@ -7,6 +7,15 @@ use crate::machine::{Machine, Out, until};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+tests![
+    Quick:
+    a_restart_that_did_nothing_is_no_success,
+    a_service_on_another_release_is_named,
+    a_copy_that_does_not_stop_is_found_again,
+    a_job_that_fails_and_does_not_stop_tells_both,
+];
+tests![Slow: a_manager_that_fails_leaves_no_release_half_live];
+
 /// Where commands of ours lie.
 pub const PATH: &str = "PATH=/root/shim:$PATH";
 const SHIM: &str = "/root/shim/systemctl";
@@ -28,7 +37,7 @@ pub fn deploy(machine: &Machine) -> Out {
 }
 
 /// A restart that was reported and never happened is found out: what runs is asked of the kernel.
-pub fn a_restart_that_did_nothing_is_no_success(machine: &Machine) {
+fn a_restart_that_did_nothing_is_no_success(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let before = installed(machine);
     shim(
@@ -45,7 +54,7 @@ pub fn a_restart_that_did_nothing_is_no_success(machine: &Machine) {
 }
 
 /// A service that came up on another release than the live one is told by name.
-pub fn a_service_on_another_release_is_named(machine: &Machine) {
+fn a_service_on_another_release_is_named(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let second = demo("2.0").deployed(machine);
     let conf = format!("{UNITS}/demo-worker.service.d/05-execstart.conf");
@@ -80,7 +89,7 @@ const STRIKES: [(&str, &str, &str, usize); 3] = [
 ];
 
 /// Whichever call of the service manager fails, a deploy ends in the old release or the new one.
-pub fn a_manager_that_fails_leaves_no_release_half_live(machine: &Machine) {
+fn a_manager_that_fails_leaves_no_release_half_live(machine: &Machine) {
     let old = demo("1.0").deployed(machine);
     let files = installed(machine);
     let mut ends = BTreeMap::new();
@@ -130,7 +139,7 @@ pub fn a_manager_that_fails_leaves_no_release_half_live(machine: &Machine) {
 
 /// What a killed run left is not forgotten when it cannot be stopped: the next command finds it. What
 /// can be stopped goes at once.
-pub fn a_copy_that_does_not_stop_is_found_again(machine: &Machine) {
+fn a_copy_that_does_not_stop_is_found_again(machine: &Machine) {
     let with = |version: &str| {
         let mut two = demo(version);
         two.tables = "[service.zoo]\nexec = [\"{current}/app.py\", \"web\"]\ntype = \"notify\"\n\
@@ -176,7 +185,7 @@ pub fn a_copy_that_does_not_stop_is_found_again(machine: &Machine) {
 }
 
 /// A job that fails, and whose unit then does not stop: both are told, whatever came first.
-pub fn a_job_that_fails_and_does_not_stop_tells_both(machine: &Machine) {
+fn a_job_that_fails_and_does_not_stop_tells_both(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     // From its stop on, nobody can tell what became of it.
     shim(

@@ -5,8 +5,18 @@ use crate::machine::{Machine, Out, until};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
+tests![
+    Quick:
+    a_stopped_service_is_tried_or_named,
+    a_service_of_a_new_user_is_tried,
+    a_port_changes_hands_and_comes_back,
+    a_program_that_crashes_is_said_to_have_ended,
+    a_program_without_its_port_is_told_how_to_get_it,
+    a_plan_that_cannot_be_done_is_no_plan,
+];
+
 /// A stopped service's socket listens: what the next request would start is tried like the rest.
-pub fn a_stopped_service_is_tried_or_named(machine: &Machine) {
+fn a_stopped_service_is_tried_or_named(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let before = installed(machine);
     // A mere SIGTERM ends it well, and so nothing starts it again but a request.
@@ -44,7 +54,7 @@ pub fn a_stopped_service_is_tried_or_named(machine: &Machine) {
 }
 
 /// A user that is not there yet is made, so that a release with one is tried like any other.
-pub fn a_service_of_a_new_user_is_tried(machine: &Machine) {
+fn a_service_of_a_new_user_is_tried(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let mut bad = demo("2.0");
     bad.fault = "sick";
@@ -82,7 +92,7 @@ pub fn a_service_of_a_new_user_is_tried(machine: &Machine) {
 }
 
 /// Who opens an address may change, and back: the old holder goes before the new one comes.
-pub fn a_port_changes_hands_and_comes_back(machine: &Machine) {
+fn a_port_changes_hands_and_comes_back(machine: &Machine) {
     let server = "import os, socket\n\
         given = 'LISTEN_FDS' in os.environ\n\
         server = socket.socket(fileno=3) if given else socket.create_server(('127.0.0.1', 18090))\n\
@@ -154,7 +164,7 @@ const OWN_PORT: &str = "import socket\n\
     \x20   client.close()\n";
 
 /// Whoever crashes at start is said to have ended, at once and with what it said.
-pub fn a_program_that_crashes_is_said_to_have_ended(machine: &Machine) {
+fn a_program_that_crashes_is_said_to_have_ended(machine: &Machine) {
     let crash = "import sys, time\ntime.sleep(0.5)\nprint('oh dear')\nsys.exit(3)\n";
     let direct = "socket = \"direct\"\nrestart = \"no\"";
     let untried = "socket = \"direct\"\npre-check = false\nrestart = \"no\"";
@@ -189,7 +199,7 @@ pub fn a_program_that_crashes_is_said_to_have_ended(machine: &Machine) {
 }
 
 /// A program that lives and does not open its port, or may not.
-pub fn a_program_without_its_port_is_told_how_to_get_it(machine: &Machine) {
+fn a_program_without_its_port_is_told_how_to_get_it(machine: &Machine) {
     deploy_python(machine, "1.0", "", OWN_PORT)
         .exits(2)
         .says("Address family not supported")
@@ -207,7 +217,7 @@ pub fn a_program_without_its_port_is_told_how_to_get_it(machine: &Machine) {
 }
 
 /// A plan that cannot be done says so, in the words of the deploy, and makes nothing.
-pub fn a_plan_that_cannot_be_done_is_no_plan(machine: &Machine) {
+fn a_plan_that_cannot_be_done_is_no_plan(machine: &Machine) {
     demo("1.0").deployed(machine);
     let both = |tables: &'static str, said: &str| {
         let mut bad = demo("2.0");

@@ -5,9 +5,15 @@ use crate::load::Load;
 use crate::machine::Machine;
 use std::time::Duration;
 
+tests![
+    Quick:
+    no_request_is_lost_in_upgrades_and_rollbacks,
+    who_says_ready_too_early_is_waited_for,
+];
+
 const CLIENTS: usize = 8;
 
-pub fn no_request_is_lost_in_upgrades_and_rollbacks(machine: &Machine) {
+fn no_request_is_lost_in_upgrades_and_rollbacks(machine: &Machine) {
     demo("1.0").deployed(machine);
     let mut load = Load::start(machine, "127.0.0.1:8080", &CLIENTS.to_string());
     // Time at rest, to compare with: nothing announces that enough was asked.
@@ -74,7 +80,7 @@ while not over:
 ";
 
 /// Nobody is sent away before somebody else waits for connections, whatever was said.
-pub fn who_says_ready_too_early_is_waited_for(machine: &Machine) {
+fn who_says_ready_too_early_is_waited_for(machine: &Machine) {
     let deploy = |version: &str| {
         machine.ok("rm -rf /root/hasty && mkdir -p /root/hasty");
         let manifest = format!(

@@ -5,6 +5,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+tests![
+    Bare:
+    it_is_installed_used_removed_and_purged,
+    apt_waits_for_a_deploy,
+    purge_stops_what_could_not_be_removed,
+    other_apps_outlive_the_package,
+];
+
 const PAGE: &str = "http://127.0.0.1:8080";
 
 /// The package of this checkout: `ROBOT_DEB`, or else one that is built now.
@@ -34,7 +42,7 @@ fn around(machine: &Machine) -> String {
     )
 }
 
-pub fn it_is_installed_used_removed_and_purged(machine: &Machine) {
+fn it_is_installed_used_removed_and_purged(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
     let before = around(machine);
     apt(machine, "install /root/robot.deb")
@@ -115,7 +123,7 @@ pub fn it_is_installed_used_removed_and_purged(machine: &Machine) {
 }
 
 /// A deploy that is under way and apt, which takes the program from under it: apt waits for its end.
-pub fn apt_waits_for_a_deploy(machine: &Machine) {
+fn apt_waits_for_a_deploy(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
     let before = around(machine);
     apt(machine, "install /root/robot.deb").exits(0);
@@ -154,7 +162,7 @@ pub fn apt_waits_for_a_deploy(machine: &Machine) {
 }
 
 /// The services whose removal failed are stopped before their files go.
-pub fn purge_stops_what_could_not_be_removed(machine: &Machine) {
+fn purge_stops_what_could_not_be_removed(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
     let before = around(machine);
     apt(machine, "install /root/robot.deb").exits(0);
@@ -177,7 +185,7 @@ pub fn purge_stops_what_could_not_be_removed(machine: &Machine) {
 }
 
 /// An app of one's own runs on without robotctl, and is known again when that comes back.
-pub fn other_apps_outlive_the_package(machine: &Machine) {
+fn other_apps_outlive_the_package(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
     apt(machine, "install /root/robot.deb").exits(0);
     let mut demo = crate::demo::demo("1.0");

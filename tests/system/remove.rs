@@ -4,7 +4,16 @@ use crate::demo::{WEB, current, demo, runs};
 use crate::machine::{Machine, until};
 use std::time::Duration;
 
-pub fn remove_and_purge_leave_nothing(machine: &Machine) {
+tests![
+    Quick:
+    remove_and_purge_leave_nothing,
+    what_is_mounted_or_deep_is_dealt_with,
+    prune_that_sees_no_processes_removes_nothing,
+    prune_leaves_the_release_of_a_job_under_way,
+];
+tests![Slow: prune_leaves_what_a_process_uses];
+
+fn remove_and_purge_leave_nothing(machine: &Machine) {
     let nothing_runs = || {
         assert_eq!(
             machine.ok("find /usr/local/lib /etc/systemd -name '*demo*'"),
@@ -49,7 +58,7 @@ pub fn remove_and_purge_leave_nothing(machine: &Machine) {
 }
 
 /// Purging empties no file system that is mounted below, and is not kept up by what a service made.
-pub fn what_is_mounted_or_deep_is_dealt_with(machine: &Machine) {
+fn what_is_mounted_or_deep_is_dealt_with(machine: &Machine) {
     demo("1.0").deployed(machine);
     machine
         .ok("mkdir '/var/lib/demo/with space' /root/precious && echo data > /root/precious/file");
@@ -72,7 +81,7 @@ pub fn what_is_mounted_or_deep_is_dealt_with(machine: &Machine) {
 }
 
 /// A process that an administrator started in an old release keeps it.
-pub fn prune_leaves_what_a_process_uses(machine: &Machine) {
+fn prune_leaves_what_a_process_uses(machine: &Machine) {
     for version in ["1.0", "2.0", "3.0", "4.0"] {
         demo(version).deployed(machine);
     }
@@ -94,7 +103,7 @@ pub fn prune_leaves_what_a_process_uses(machine: &Machine) {
 }
 
 /// Who does not see every process cannot tell what is used, and removes nothing.
-pub fn prune_that_sees_no_processes_removes_nothing(machine: &Machine) {
+fn prune_that_sees_no_processes_removes_nothing(machine: &Machine) {
     for version in ["1.0", "2.0", "3.0"] {
         demo(version).deployed(machine);
     }
@@ -122,7 +131,7 @@ pub fn prune_that_sees_no_processes_removes_nothing(machine: &Machine) {
 }
 
 /// A job that is under way goes on, on its release, which stays until it has ended.
-pub fn prune_leaves_the_release_of_a_job_under_way(machine: &Machine) {
+fn prune_leaves_the_release_of_a_job_under_way(machine: &Machine) {
     let with_job = |version: &str| {
         let mut demo = demo(version);
         demo.tables = "[service.long]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"oneshot\"\n\

@@ -4,6 +4,13 @@ use crate::demo::{UNITS, WEB, current, demo, installed, runs};
 use crate::machine::Machine;
 use std::time::Instant;
 
+tests![
+    Quick:
+    rollback_brings_back_code_units_and_timers,
+    rollback_by_name_and_twice,
+    a_rollback_that_fails_ends_where_it_began,
+];
+
 /// A release that adds a service with a socket, another with a timer, and changes a unit.
 const MORE: &str = r#"
 [service.extra]
@@ -17,7 +24,7 @@ type = "oneshot"
 timer = { calendar = "monthly" }
 "#;
 
-pub fn rollback_brings_back_code_units_and_timers(machine: &Machine) {
+fn rollback_brings_back_code_units_and_timers(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     machine
         .robotctl("rollback")
@@ -87,7 +94,7 @@ pub fn rollback_brings_back_code_units_and_timers(machine: &Machine) {
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
 }
 
-pub fn rollback_by_name_and_twice(machine: &Machine) {
+fn rollback_by_name_and_twice(machine: &Machine) {
     let one = demo("1.0").deployed(machine);
     let two = demo("2.0").deployed(machine);
     let three = demo("3.0").deployed(machine);
@@ -124,7 +131,7 @@ pub fn rollback_by_name_and_twice(machine: &Machine) {
 }
 
 /// A rollback to a release that no longer works ends where it began.
-pub fn a_rollback_that_fails_ends_where_it_began(machine: &Machine) {
+fn a_rollback_that_fails_ends_where_it_began(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let second = demo("2.0").deployed(machine);
     let before = installed(machine);

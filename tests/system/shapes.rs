@@ -9,6 +9,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+tests![
+    Servers:
+    every_shape_works_at_its_floor,
+    first_request_wakes_what_sleeps,
+];
+tests![Quick: sandbox_bites, hanging_service_is_ended_by_its_watchdog];
+
 const SECONDS: Duration = Duration::from_secs(10);
 
 /// Service, where to ask, what the answer begins with.
@@ -64,11 +71,10 @@ const FLOORS: &[(&str, &str, &str)] = &[
 ];
 
 /// A machine with the servers, and the fixture deployed.
-fn deployed(suite: &str) -> Machine {
-    let machine = Machine::boot(&format!("{suite}+servers"));
+fn deploy(machine: &Machine) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
     machine.copy_in(&fixture, "/root/shapes");
-    let preset = match suite {
+    let preset = match machine.suite.as_str() {
         "bookworm" => "runtime = \"gunicorn-20\"",
         _ => "",
     };
@@ -80,33 +86,32 @@ fn deployed(suite: &str) -> Machine {
     machine
         .robotctl("--manifest /root/shapes/robot.toml deploy --apply")
         .exits(0);
-    machine
 }
 
-pub fn every_shape_works_at_its_floor(given: &Machine) {
-    let machine = deployed(&given.suite);
+fn every_shape_works_at_its_floor(machine: &Machine) {
+    deploy(machine);
     let mut answered: BTreeMap<&str, String> = BTreeMap::new();
     for (service, address, expected) in ANSWERS {
         let answer = machine.get(address);
         assert!(answer.starts_with(expected), "{service}: {answer}");
         answered.insert(service, "yes".to_owned());
     }
-    for (service, how) in unasked(&machine) {
+    for (service, how) in unasked(machine) {
         answered.insert(service, how);
     }
     let scores = machine.robotctl("--manifest /root/shapes/robot.toml --format json score");
     let scores: serde_json::Value = serde_json::from_str(&scores.exits(0).stdout).unwrap();
-    given.note("shape         floor  score  systemd  works");
+    machine.note("shape         floor  score  systemd  works");
     for (service, floor, expected) in FLOORS {
         let unit = format!("shapes-{service}.service");
         let all = scores.as_array().unwrap().iter();
         let ours = all.clone().find(|one| one["unit"] == unit.as_str());
         let ours = ours.unwrap_or_else(|| panic!("no score of {unit}"));
-        let theirs = exposure(&machine, &unit).to_string();
+        let theirs = exposure(machine, &unit).to_string();
         let works = answered
             .get(service)
             .map_or("yes, for its service", |how| how);
-        given.note(&format!(
+        machine.note(&format!(
             "{service:12}   {floor}    {}      {theirs}  {works}",
             ours["score"].as_str().unwrap()
         ));
@@ -169,8 +174,8 @@ fn unasked(machine: &Machine) -> Vec<(&'static str, String)> {
     ]
 }
 
-pub fn first_request_wakes_what_sleeps(given: &Machine) {
-    let machine = deployed(&given.suite);
+fn first_request_wakes_what_sleeps(machine: &Machine) {
+    deploy(machine);
     for (service, address, expected) in ANSWERS {
         if ["own", "low"].contains(service) {
             continue;
@@ -237,7 +242,7 @@ pub fn bites() -> String {
 }
 
 /// Nothing that the sandbox forbids can be done from inside: on the kernel, not on paper.
-pub fn sandbox_bites(machine: &Machine) {
+fn sandbox_bites(machine: &Machine) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
     machine.copy_in(&fixture, "/root/bite");
     machine.write("/root/bite/robot.toml", &bites(), 0o644);
@@ -259,8 +264,7 @@ pub fn sandbox_bites(machine: &Machine) {
     }
 }
 
-pub fn hanging_service_is_ended_by_its_watchdog(given: &Machine) {
-    let machine = Machine::boot(&given.suite);
+fn hanging_service_is_ended_by_its_watchdog(machine: &Machine) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
     machine.copy_in(&fixture, "/root/hang");
     machine.write(

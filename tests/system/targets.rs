@@ -6,10 +6,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+tests![Quick: portable_units_keep_their_promises_on_every_version];
+
 /// What 247 knows no directive against: `NoExecPaths=` came with 248.
 const OLD: &str = "execute from the state, execute from /tmp, execute from /dev/shm, ";
 
-pub fn portable_units_keep_their_promises_on_every_version(given: &Machine) {
+fn portable_units_keep_their_promises_on_every_version(given: &Machine) {
     match given.suite.as_str() {
         "bookworm" => {
             bite(given, "bullseye", "247");

@@ -5,8 +5,22 @@ use crate::load::Load;
 use crate::machine::{Machine, until};
 use std::time::{Duration, Instant};
 
+tests![
+    Quick:
+    a_socket_that_a_crash_loop_killed_is_opened_again,
+    a_service_that_ignores_its_end_holds_nobody_up,
+    without_memory_for_two_copies_it_restarts_and_says_so,
+    an_address_that_changes_is_rebound_and_comes_back,
+    addresses_are_exchanged_and_come_back,
+    a_new_address_that_is_taken_is_refused,
+    a_socket_file_of_the_service_s_own_is_left_alone,
+    a_trial_that_was_killed_leaves_nothing,
+    a_stranger_on_the_port_is_named,
+    causes_are_named_with_what_to_do,
+];
+
 /// A release that crashes at each start takes its socket down with it, under load.
-pub fn a_socket_that_a_crash_loop_killed_is_opened_again(machine: &Machine) {
+fn a_socket_that_a_crash_loop_killed_is_opened_again(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let load = Load::start(machine, "127.0.0.1:8080", "4");
     let mut bad = demo("2.0");
@@ -35,7 +49,7 @@ pub fn a_socket_that_a_crash_loop_killed_is_opened_again(machine: &Machine) {
 }
 
 /// A service that does not end when it is told to is killed, and nobody waits for that.
-pub fn a_service_that_ignores_its_end_holds_nobody_up(machine: &Machine) {
+fn a_service_that_ignores_its_end_holds_nobody_up(machine: &Machine) {
     let keys =
         "timeout-stop = \"2s\"\n[service.web.sandbox]\ndirectives = { KillSignal = \"SIGCONT\" }";
     let deaf = |version: &str| {
@@ -63,7 +77,7 @@ pub fn a_service_that_ignores_its_end_holds_nobody_up(machine: &Machine) {
     assert!(all.slowest_ms < 1500, "{all:?}");
 }
 
-pub fn without_memory_for_two_copies_it_restarts_and_says_so(machine: &Machine) {
+fn without_memory_for_two_copies_it_restarts_and_says_so(machine: &Machine) {
     demo("1.0").deployed(machine);
     machine.ok("sed 's/^MemAvailable:.*/MemAvailable:      20000 kB/' /proc/meminfo > /root/meminfo && mount --bind /root/meminfo /proc/meminfo");
     demo("2.0").write(machine);
@@ -81,7 +95,7 @@ pub fn without_memory_for_two_copies_it_restarts_and_says_so(machine: &Machine) 
         .says("answers on the new release");
 }
 
-pub fn an_address_that_changes_is_rebound_and_comes_back(machine: &Machine) {
+fn an_address_that_changes_is_rebound_and_comes_back(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let mut moved = demo("2.0");
     moved.tables = "[environment.x.listen]\nweb = [\"127.0.0.1:1\"]\n";
@@ -102,7 +116,7 @@ pub fn an_address_that_changes_is_rebound_and_comes_back(machine: &Machine) {
 
 /// Addresses go from one service to another, both ways or one way, whoever binds them; so they do
 /// when it is taken back.
-pub fn addresses_are_exchanged_and_come_back(machine: &Machine) {
+fn addresses_are_exchanged_and_come_back(machine: &Machine) {
     let server = "import os, socket, sys\n\
         name, port = sys.argv[1:]\n\
         given = 'LISTEN_FDS' in os.environ\n\
@@ -168,7 +182,7 @@ pub fn addresses_are_exchanged_and_come_back(machine: &Machine) {
 }
 
 /// An address that a stranger holds is refused, though the service that asks for it runs.
-pub fn a_new_address_that_is_taken_is_refused(machine: &Machine) {
+fn a_new_address_that_is_taken_is_refused(machine: &Machine) {
     let mut first = demo("1.0");
     first.write(machine);
     let moved = |text: String| text.replace("127.0.0.1:8080", "127.0.0.1:8090");
@@ -189,7 +203,7 @@ pub fn a_new_address_that_is_taken_is_refused(machine: &Machine) {
 }
 
 /// Who makes the socket file itself keeps it while a new release is looked at.
-pub fn a_socket_file_of_the_service_s_own_is_left_alone(machine: &Machine) {
+fn a_socket_file_of_the_service_s_own_is_left_alone(machine: &Machine) {
     let server = "import os, socketserver\n\
         from http.server import BaseHTTPRequestHandler\n\
         class Handler(BaseHTTPRequestHandler):\n\
@@ -227,7 +241,7 @@ pub fn a_socket_file_of_the_service_s_own_is_left_alone(machine: &Machine) {
     assert_eq!(answer(), "3.0");
 }
 
-pub fn a_trial_that_was_killed_leaves_nothing(machine: &Machine) {
+fn a_trial_that_was_killed_leaves_nothing(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let mut next = demo("2.0");
     next.settle = "9s";
@@ -250,7 +264,7 @@ pub fn a_trial_that_was_killed_leaves_nothing(machine: &Machine) {
     assert_eq!(current(machine), first);
 }
 
-pub fn a_stranger_on_the_port_is_named(machine: &Machine) {
+fn a_stranger_on_the_port_is_named(machine: &Machine) {
     let mut stranger = stranger(machine);
     demo("1.0")
         .deploy(machine)
@@ -263,7 +277,7 @@ pub fn a_stranger_on_the_port_is_named(machine: &Machine) {
 }
 
 /// What ended a service is said in words, with what to do about it.
-pub fn causes_are_named_with_what_to_do(machine: &Machine) {
+fn causes_are_named_with_what_to_do(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     for (version, tables, said) in [
         (

@@ -15,32 +15,52 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+tests![
+    Load:
+    gunicorn_loses_nothing,
+    uvicorn_loses_nothing,
+    node_loses_nothing,
+    rust_loses_nothing,
+    a_server_behind_the_proxy_loses_nothing,
+    gunicorn_at_its_limit,
+    uvicorn_at_its_limit,
+    node_at_its_limit,
+    rust_at_its_limit,
+    a_server_behind_the_proxy_at_its_limit,
+];
+tests![
+    Comparison:
+    uvicorn_on_its_own_for_comparison,
+    node_on_a_blocking_socket_for_comparison,
+    a_plain_restart_for_comparison,
+];
+
 /// Every kind of broken release on every server, in place of one or two.
 pub static FULL: AtomicBool = AtomicBool::new(false);
 
-pub fn gunicorn_loses_nothing(machine: &Machine) {
+fn gunicorn_loses_nothing(machine: &Machine) {
     prove(machine, gunicorn(machine));
 }
 
-pub fn uvicorn_loses_nothing(machine: &Machine) {
+fn uvicorn_loses_nothing(machine: &Machine) {
     prove(machine, &UVICORN);
 }
 
-pub fn node_loses_nothing(machine: &Machine) {
+fn node_loses_nothing(machine: &Machine) {
     prove(machine, &NODE);
 }
 
-pub fn rust_loses_nothing(machine: &Machine) {
+fn rust_loses_nothing(machine: &Machine) {
     prove(machine, &RUST);
 }
 
-pub fn a_server_behind_the_proxy_loses_nothing(machine: &Machine) {
+fn a_server_behind_the_proxy_loses_nothing(machine: &Machine) {
     prove(machine, &PLAIN);
 }
 
 /// Stopped, Uvicorn closes what it has accepted and not read from yet (`H11Protocol.shutdown`):
 /// with the socket handed over, a few requests a stop are reset.
-pub fn uvicorn_on_its_own_for_comparison(machine: &Machine) {
+fn uvicorn_on_its_own_for_comparison(machine: &Machine) {
     let account = go_through(machine, &UVICORN_ITSELF, UVICORN_ITSELF.faults);
     let all = tell(machine, &UVICORN_ITSELF, &account);
     assert_eq!(never(&account, &all), 0, "{:?}", all.bodies);
@@ -48,28 +68,28 @@ pub fn uvicorn_on_its_own_for_comparison(machine: &Machine) {
 
 /// Accept(2) blocks in whoever loses the race for a connection while another process of the same
 /// socket starts: see `docs/decisions/0006-non-blocking-sockets.md`.
-pub fn node_on_a_blocking_socket_for_comparison(machine: &Machine) {
+fn node_on_a_blocking_socket_for_comparison(machine: &Machine) {
     let account = go_through(machine, &NODE_BLOCKING, NODE_BLOCKING.faults);
     tell(machine, &NODE_BLOCKING, &account);
 }
 
-pub fn gunicorn_at_its_limit(machine: &Machine) {
+fn gunicorn_at_its_limit(machine: &Machine) {
     at_its_limit(machine, gunicorn(machine));
 }
 
-pub fn uvicorn_at_its_limit(machine: &Machine) {
+fn uvicorn_at_its_limit(machine: &Machine) {
     at_its_limit(machine, &UVICORN);
 }
 
-pub fn node_at_its_limit(machine: &Machine) {
+fn node_at_its_limit(machine: &Machine) {
     at_its_limit(machine, &NODE);
 }
 
-pub fn rust_at_its_limit(machine: &Machine) {
+fn rust_at_its_limit(machine: &Machine) {
     at_its_limit(machine, &RUST);
 }
 
-pub fn a_server_behind_the_proxy_at_its_limit(machine: &Machine) {
+fn a_server_behind_the_proxy_at_its_limit(machine: &Machine) {
     at_its_limit(machine, &PLAIN);
 }
 
@@ -260,7 +280,7 @@ fn never(account: &Account, all: &Tally) -> usize {
 }
 
 /// The same load on `systemctl restart` of a service that binds its own address.
-pub fn a_plain_restart_for_comparison(machine: &Machine) {
+fn a_plain_restart_for_comparison(machine: &Machine) {
     machine.write(
         "/root/plain/plain.py",
         include_str!("servers/plain.py"),

@@ -8,6 +8,8 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+tests![Quick: arbitrary_values_arrive_byte_for_byte];
+
 /// How many services are made, and how many of them are started.
 const SERVICES: usize = 400;
 const STARTED: usize = 80;
@@ -142,7 +144,7 @@ fn manifest(all: &[Given]) -> String {
     toml::to_string(&serde_json::json!({ "app": app, "service": services })).unwrap()
 }
 
-pub fn arbitrary_values_arrive_byte_for_byte(machine: &Machine) {
+fn arbitrary_values_arrive_byte_for_byte(machine: &Machine) {
     let mut dice = Dice(SEED);
     let all: Vec<Given> = (0..SERVICES).map(|_| given(&mut dice)).collect();
     machine.write("/root/values/robot.toml", &manifest(&all), 0o644);

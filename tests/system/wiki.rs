@@ -5,6 +5,8 @@ use crate::machine::Machine;
 use std::path::Path;
 use std::time::Instant;
 
+tests![Slow: the_wiki_is_deployed_upgraded_and_rolled_back];
+
 const SERVICES: [(&str, u16); 4] = [
     ("wiki", 8000),
     ("search", 8001),
@@ -13,7 +15,7 @@ const SERVICES: [(&str, u16); 4] = [
 ];
 const DEPLOY: &str = "--manifest /root/wiki-platform/robot.toml deploy --apply";
 
-pub fn the_wiki_is_deployed_upgraded_and_rolled_back(machine: &Machine) {
+fn the_wiki_is_deployed_upgraded_and_rolled_back(machine: &Machine) {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/wiki-platform");
     assert!(
         example.join("wheels").is_dir(),

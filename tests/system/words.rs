@@ -6,13 +6,19 @@ use crate::manager::{deploy, shim};
 use std::process::Stdio;
 use std::time::Duration;
 
+tests![
+    Quick:
+    only_a_unit_s_own_words_are_shown,
+    a_journal_that_hangs_holds_no_deploy_up,
+];
+
 /// A hook that says forty things, and fails when it is told to.
 const HOOK: &str = "[hooks]\nbefore-switch = [[\"/bin/sh\", \"-c\", \"seq -f 'word %g' 40; \
                     until [ -e /var/lib/demo/go ]; do sleep 0.1; done; exit 7\"]]\n";
 
 /// The last ones, of this run, by the unit itself and its manager: whoever can write to the systemd
 /// journal can name any unit.
-pub fn only_a_unit_s_own_words_are_shown(machine: &Machine) {
+fn only_a_unit_s_own_words_are_shown(machine: &Machine) {
     let two = |version: &str| {
         let mut two = demo(version);
         two.tables = SECOND;
@@ -59,7 +65,7 @@ pub fn only_a_unit_s_own_words_are_shown(machine: &Machine) {
 }
 
 /// Neither what is sent to it nor what is asked of it is waited for.
-pub fn a_journal_that_hangs_holds_no_deploy_up(machine: &Machine) {
+fn a_journal_that_hangs_holds_no_deploy_up(machine: &Machine) {
     let first = demo("1.0").deployed(machine);
     let mut bad = demo("2.0");
     bad.web = "pre-check = false";

@@ -1,0 +1,97 @@
+//! How tests register themselves, and which of them run where.
+
+use crate::machine::Machine;
+
+/// Registers test functions of the module that it stands in: `tests![KIND: NAME, NAME];`.
+///
+/// A test function that is not registered is dead code, which does not compile here.
+macro_rules! tests {
+    ($kind:ident: $($name:ident),+ $(,)?) => {
+        $(inventory::submit! {
+            $crate::registry::Test {
+                path: concat!(module_path!(), "::", stringify!($name)),
+                kind: $crate::registry::Kind::$kind,
+                run: $name,
+            }
+        })+
+    };
+}
+
+/// One test: what must hold, and how to find out.
+pub struct Test {
+    pub path: &'static str,
+    pub kind: Kind,
+    pub run: fn(&Machine),
+}
+
+inventory::collect!(Test);
+
+/// What a test needs, and when it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Takes half a minute or more. Starts early, so that all threads end at about the same time.
+    Slow,
+    /// The same, on a machine without robotctl.
+    Bare,
+    /// Upgrades a real server under load. Short by default, long with `--full`.
+    Load,
+    /// Takes seconds, on a machine with Gunicorn, Uvicorn and Node.
+    Servers,
+    /// Takes seconds.
+    Quick,
+    /// Measures under load, and decides nothing that a change must pass. Only with `--full`.
+    Comparison,
+    /// The same, and compares times: no other test runs meanwhile. Only with `--full`.
+    Alone,
+}
+
+impl Test {
+    /// The module and the name: `rollback::rollback_by_name_and_twice`.
+    pub fn name(&self) -> &'static str {
+        self.path
+            .split_once("::")
+            .map_or(self.path, |(_, rest)| rest)
+    }
+
+    /// The root file system that it needs: a suite, with what comes on top.
+    pub fn root(&self, suite: &str) -> String {
+        match self.kind {
+            Kind::Servers | Kind::Load | Kind::Comparison | Kind::Alone => {
+                format!("{suite}+servers")
+            }
+            Kind::Slow | Kind::Bare | Kind::Quick => suite.to_owned(),
+        }
+    }
+
+    /// Whether only `--full` runs it.
+    pub fn only_full(&self) -> bool {
+        matches!(self.kind, Kind::Comparison | Kind::Alone)
+    }
+}
+
+/// Every registered test, in the order in which they start.
+pub fn all() -> Vec<&'static Test> {
+    let mut all: Vec<&Test> = inventory::iter::<Test>.into_iter().collect();
+    all.sort_unstable_by_key(|test| (test.kind, test.name()));
+    all
+}
+
+/// Modules that have a file and are not compiled: a forgotten `mod` would hide their tests.
+pub fn forgotten_modules() -> Vec<String> {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system");
+    let main = include_str!("main.rs");
+    let mut out = Vec::new();
+    // A test program that was moved to a machine has no sources there.
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if let Some(module) = name.strip_suffix(".rs")
+            && module != "main"
+            && !main
+                .lines()
+                .any(|line| line.ends_with(&format!("mod {module};")))
+        {
+            out.push(name);
+        }
+    }
+    out
+}
