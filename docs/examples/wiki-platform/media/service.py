@@ -32,7 +32,7 @@ def read_attachment(_: Request, page: str, name: str) -> Response:
         "SELECT digest, content_type FROM attachments WHERE page = ? AND name = ?", (page, name)
     ).fetchone()
     if row is None:
-        raise Refused(404, "there is no such attachment")
+        raise Refused(404, "attachment not found")
     headers = {"ETag": f'"{row["digest"]}"', "Content-Disposition": "attachment"}
     return Response(200, blobs.path(row["digest"]).read_bytes(), row["content_type"], headers)
 
@@ -45,7 +45,7 @@ def write_attachment(request: Request, page: str, name: str) -> Response:
     content_type = given if re.fullmatch(r"[\w.+-]+/[\w.+-]+", given) else "application/octet-stream"
     with transaction() as db:
         if not db.execute("SELECT 1 FROM pages WHERE name = ?", (page,)).fetchone():
-            raise Refused(404, "there is no such page to attach to")
+            raise Refused(404, "page to attach to not found")
         blobs.store(digest, request.body)
         db.execute(
             f"""INSERT OR REPLACE INTO attachments (page, name, digest, size, content_type, changed)
@@ -60,7 +60,7 @@ def write_attachment(request: Request, page: str, name: str) -> Response:
 def delete_attachment(request: Request, page: str, name: str) -> Response:
     with transaction() as db:
         if not db.execute("DELETE FROM attachments WHERE page = ? AND name = ?", (page, name)).rowcount:
-            raise Refused(404, "there is no such attachment")
+            raise Refused(404, "attachment not found")
         record(db, request.actor, "detach", f"{page}/{name}")
     return Response(204)
 

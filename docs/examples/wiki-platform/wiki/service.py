@@ -20,7 +20,7 @@ service = Service("wiki")
 
 def text(row: sqlite3.Row | None, revision: str) -> Response:
     if row is None:
-        raise Refused(404, "there is no such page or revision")
+        raise Refused(404, "page or revision not found")
     return Response(200, row["body"].encode(), "text/markdown; charset=utf-8", {"ETag": f'"{row[revision]}"'})
 
 
@@ -81,7 +81,7 @@ def delete_page(request: Request, name: str) -> Response:
     with transaction() as db:
         current = current_revision(db, name)
         if current is None:
-            raise Refused(404, "there is no such page")
+            raise Refused(404, "page not found")
         check_match(request, current)
         db.execute("DELETE FROM pages WHERE name = ?", (name,))
         record(db, request.actor, "delete", name)
