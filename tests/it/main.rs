@@ -21,6 +21,7 @@ mod contents;
 mod damaged;
 mod docs;
 mod findings;
+mod formats;
 mod golden;
 mod layers;
 mod lost;
