@@ -23,8 +23,8 @@ const PRUNE: &[&str] = &["prune", "--app", "shop", "--keep", "2"];
 const REMOVE: &[&str] = &["remove", "--app", "shop"];
 
 /// A host as an earlier version left it.
-struct Earlier {
-    test: Test,
+pub(crate) struct Earlier {
+    pub(crate) test: Test,
 }
 
 /// How a command ended, with ids as they are.
@@ -35,7 +35,7 @@ struct Ended {
 }
 
 impl Earlier {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let test = Test::new();
         let from = fixture(name);
         for part in ["root", "app"] {
@@ -131,6 +131,10 @@ fn copy(from: &Path, to: &Path) {
     cp.args(["--recursive", "--no-dereference"]);
     cp.arg(from.join(".")).arg(to);
     assert!(cp.status().expect("start cp").success(), "copy a fixture");
+    // Git keeps one bit of a mode; the rest is the umask of the checkout.
+    let mut chmod = Command::new("chmod");
+    chmod.args(["--recursive", "u=rwX,go=rX"]).arg(to);
+    assert!(chmod.status().expect("start chmod").success(), "set modes");
 }
 
 #[test]

@@ -37,3 +37,4 @@ mod staging;
 mod test;
 mod tree;
 mod values;
+mod views;

@@ -143,7 +143,7 @@ impl Test {
     }
 
     /// Replaces what differs from run to run.
-    fn plain(&self, text: &str) -> String {
+    pub(crate) fn plain(&self, text: &str) -> String {
         let dir = self.dir.path().display().to_string();
         let text = text.replace(&dir, "[DIR]");
         digests(&text)
