@@ -1,4 +1,5 @@
-//! What robotctl remembers: read by every later version, bounded, and refused when it is newer.
+//! The records of an app: every later version reads them, their size is bounded, and records of a newer
+//! version are refused.
 
 use crate::offline::{MANIFEST, app, deploy, live};
 use crate::test::Test;
@@ -8,9 +9,9 @@ use robotctl::model::{Layout, Name};
 use robotctl::record::{Book, FORMAT, Mark, Step};
 use std::path::PathBuf;
 
-const BOOK: &str = "var/lib/robotctl/shop";
+const RECORDS: &str = "var/lib/robotctl/shop";
 
-/// The records of one app as a version wrote them: kept for ever, never changed.
+/// The records of one app as a version wrote them. Never change these files.
 fn kept(format: u32) -> [(&'static str, &'static [u8]); 6] {
     assert_eq!(format, 1, "a new format needs its records here");
     [
@@ -29,13 +30,13 @@ fn kept(format: u32) -> [(&'static str, &'static [u8]); 6] {
     ]
 }
 
-pub(crate) fn book(test: &Test) -> Book {
+pub(crate) fn store(test: &Test) -> Book {
     let name = Name::parse("shop").expect("a name");
     Book::new(&Root::new(&test.root("")), &Layout::new(&name))
 }
 
 fn file(test: &Test, name: &str) -> PathBuf {
-    test.root(&format!("{BOOK}/{name}"))
+    test.root(&format!("{RECORDS}/{name}"))
 }
 
 fn read(test: &Test, name: &str) -> String {
@@ -43,31 +44,31 @@ fn read(test: &Test, name: &str) -> String {
 }
 
 #[test]
-fn records_of_every_format_are_read() {
+fn records_in_every_format_are_read() {
     for format in 1..=FORMAT {
         let test = Test::new();
         std::fs::create_dir_all(file(&test, "releases")).unwrap();
         for (name, text) in kept(format) {
             std::fs::write(file(&test, name), text).unwrap();
         }
-        let book = book(&test);
-        let state = book.state().unwrap();
+        let store = store(&test);
+        let state = store.state().unwrap();
         assert_eq!(state.live.as_deref(), Some("1.0-0123456789ab"));
         assert_eq!(state.before, ["0.9-ba9876543210"]);
         assert_eq!(state.pins["web"], "0.9-ba9876543210");
         assert_eq!(state.since.as_deref(), Some("2026-01-02T03:04:05Z"));
-        let journal = book.journal().unwrap().expect("a journal");
+        let journal = store.journal().unwrap().expect("a journal");
         assert_eq!(
             (journal.operation.as_str(), journal.step),
             ("deploy", Step::Switching)
         );
         assert_eq!(journal.to.as_deref(), Some("1.1-00112233aabb"));
-        // What was added to a format may be missing in a record of it.
+        // A field that was added to a format may be missing in an older record.
         let whole = read(&test, "journal.json");
         let without = whole.replace("    \"rebound\": [],\n", "");
         assert_ne!(whole, without);
         std::fs::write(file(&test, "journal.json"), without).unwrap();
-        assert_eq!(book.journal().unwrap().as_ref(), Some(&journal));
+        assert_eq!(store.journal().unwrap().as_ref(), Some(&journal));
         assert_eq!(journal.files.len(), 3);
         for change in &journal.files {
             for stored in change.before.iter().chain(&change.after) {
@@ -79,28 +80,28 @@ fn records_of_every_format_are_read() {
             ["shop-web-standin@1.1-00112233aabb.service"]
         );
         assert_eq!(journal.state_before, state);
-        let [id] = book.releases().unwrap().try_into().expect("one release");
-        let release = book.release(&id).unwrap().expect("a release");
+        let [id] = store.releases().unwrap().try_into().expect("one release");
+        let release = store.release(&id).unwrap().expect("a release");
         assert_eq!(release.mark, Mark::Good);
         assert_eq!(release.environment, None);
         assert_eq!(release.app().unwrap().name.as_str(), "shop");
         assert_eq!(release.tree().unwrap().len(), 2);
-        let payload = book.payload(&id).unwrap().expect("a payload");
+        let payload = store.payload(&id).unwrap().expect("a payload");
         assert_eq!(payload.files(), 3);
-        let why = book.failed("0.8-fedcba987654").unwrap();
+        let why = store.failed("0.8-fedcba987654").unwrap();
         assert_eq!(why.as_deref(), Some("web ended with status 1"));
-        let history = book.history().unwrap();
+        let history = store.history().unwrap();
         assert_eq!(history[0].event, "deployed");
         assert_eq!(history[1].environment.as_deref(), Some("staging"));
         if format < FORMAT {
             continue;
         }
-        // As it is read, so it is written: what is kept here is what this version makes.
+        // Written again, the records are the same bytes.
         std::fs::remove_file(file(&test, "state.json")).unwrap();
-        book.set_state(&state).unwrap();
-        book.set_journal(&journal).unwrap();
-        book.set_release(&release).unwrap();
-        book.set_payload(&id, &payload).unwrap();
+        store.set_state(&state).unwrap();
+        store.set_journal(&journal).unwrap();
+        store.set_release(&release).unwrap();
+        store.set_payload(&id, &payload).unwrap();
         for (name, text) in kept(format) {
             let now = std::fs::read(file(&test, name)).unwrap();
             assert!(now == text, "{name}:\n{}", String::from_utf8_lossy(&now));
@@ -121,7 +122,7 @@ fn records_of_a_newer_version_are_refused() {
         let line = format!("\"format\": {FORMAT}");
         assert!(content.contains(&line), "{name}: {content}");
         let content = content.replacen(&line, "\"format\": 99, \"unheard-of\": {}", 1);
-        // What else is in it may have any shape.
+        // The other fields may have any shape.
         let content = content.replacen("\"step\"", "\"steps\"", 1);
         std::fs::write(file(&test, name), content).unwrap();
         was
@@ -147,7 +148,7 @@ fn records_of_a_newer_version_are_refused() {
             };
             let case = format!("{name}, {}", arguments.join(" "));
             let stderr = format!(
-                "error: `/{BOOK}/{shown}` was written by a newer `robotctl`: it has format 99, \
+                "error: `/{RECORDS}/{shown}` was written by a newer `robotctl`: it has format 99, \
                  this one reads up to {FORMAT}\n\n\
                  hint: install that `robotctl` again; nothing was changed\n"
             );
@@ -162,15 +163,15 @@ fn records_of_a_newer_version_are_refused() {
     test.run(["deploy", "--apply"]).any_stderr().success();
 }
 
-/// A disk that loses a record leaves any bytes.
+/// After disk corruption, a record can hold any bytes.
 #[test]
-fn bytes_that_are_no_text_are_damage() {
+fn a_record_that_is_not_text_is_reported_as_damaged() {
     let lost = b"\xff\xfe";
     for name in ["state.json", "journal.json", "failed.json"] {
         let test = app();
         deploy(&test);
         std::fs::write(file(&test, name), lost).unwrap();
-        let path = format!("[DIR]/root/{BOOK}/{name}");
+        let path = format!("[DIR]/root/{RECORDS}/{name}");
         let said = test.run(["doctor"]).case(name).any_stdout().status(1);
         let hint = format!("  hint: sudo mv {path} {path}.damaged, then ");
         for part in [&format!("error: `{path}` cannot be read: "), &hint] {
@@ -179,7 +180,7 @@ fn bytes_that_are_no_text_are_damage() {
         test.write("src/data/pages.txt", "another");
         let run = test.run(["deploy", "--apply"]).case(name).any_stderr();
         if name == "failed.json" {
-            run.success(); // It holds nobody up.
+            run.success(); // Commands work without it.
             continue;
         }
         let said = run
@@ -191,7 +192,7 @@ fn bytes_that_are_no_text_are_damage() {
 }
 
 #[test]
-fn what_is_remembered_does_not_grow_for_ever() {
+fn records_do_not_grow_without_limit() {
     let test = app();
     let line = |number: usize| {
         format!(
@@ -203,28 +204,28 @@ fn what_is_remembered_does_not_grow_for_ever() {
         test.write("src/data/pages.txt", &format!("{number}\n"));
         deploy(&test);
     }
-    let book = book(&test);
-    let mut state = book.state().unwrap();
-    let known = book.releases().unwrap();
+    let store = store(&test);
+    let mut state = store.state().unwrap();
+    let known = store.releases().unwrap();
     let gone = state.before.iter().find(|id| !known.contains(id)).cloned();
     let gone = gone.expect("a release without a record");
-    // Forth and back between the same two.
+    // Back and forth between the same two releases.
     for _ in 0..100 {
         state.before.extend(known[..2].iter().cloned());
     }
-    book.set_state(&state).unwrap();
+    store.set_state(&state).unwrap();
     test.run(["prune"]).any_stderr().success();
-    let kept = book.state().unwrap().before;
+    let kept = store.state().unwrap().before;
     assert_eq!(
         kept,
         state.before[state.before.len() - 100..],
         "the last hundred stay"
     );
-    assert!(!kept.contains(&gone), "what is gone is forgotten");
+    assert!(!kept.contains(&gone), "a removed release is dropped");
     let old: String = (0..1200).map(line).collect();
     std::fs::write(file(&test, "history.jsonl"), old).unwrap();
     test.run(["prune"]).any_stderr().success();
-    let history = book.history().unwrap();
+    let history = store.history().unwrap();
     assert_eq!(history.len(), 1000, "a thousand lines stay");
     assert_eq!(history[999].trace_id, "1199", "the last ones");
     let before = read(&test, "history.jsonl");
@@ -249,7 +250,7 @@ fn events_name_the_environment() {
         let event: serde_json::Value = serde_json::from_str(line).expect(line);
         assert_eq!(event["environment"], "staging", "{line}");
     }
-    // Named by its whole name, too.
+    // Also when the app is named in full.
     std::fs::remove_file(test.app("robot.toml")).unwrap();
     let run = test.run(["remove", "--app", "shop-staging", "--format", "json"]);
     let said = run.any_stdout().any_stderr().success().stdout;

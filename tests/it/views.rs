@@ -1,5 +1,5 @@
-//! What every command prints, offline, as text and with `--format json`: `tests/views` holds the
-//! output that was last agreed on, so that a change of output is a diff of these files.
+//! What every command prints, offline, as text and with `--format json`. `tests/views` holds the
+//! expected output, so that a change of output is a diff of these files.
 //!
 //! | file | holds |
 //! |---|---|
@@ -7,8 +7,8 @@
 //! | `<name>.json`, `<name>.json-err` | the same with `--format json` |
 //! | `<name>.code` | the exit code; one a line when the two formats differ |
 //!
-//! A file that is not there stands for no output. `scripts/update-golden` writes them; read the
-//! difference before you commit it. Ids, times and paths that differ from run to run are replaced.
+//! A missing file stands for no output. `scripts/update-golden` writes the files; read the diff before
+//! you commit it. Ids, times and paths that differ from run to run are replaced.
 
 use crate::formats::Earlier;
 use crate::offline::{MANIFEST, app, deploy, live};
@@ -27,13 +27,13 @@ struct View {
     /// Makes the host; once for each format when the command changes it.
     host: fn() -> Test,
     args: &'static [&'static str],
-    /// Where the command is typed.
+    /// Where the command runs.
     dir: Dir,
     /// What stands for systemd-tmpfiles(8), which runs between the first and the last change.
     tmpfiles: Option<&'static str>,
 }
 
-/// Where a command is typed.
+/// Where a command runs.
 enum Dir {
     /// In the application's directory.
     App,
@@ -52,7 +52,7 @@ fn view(name: &'static str, host: fn() -> Test, args: &'static [&'static str]) -
 }
 
 impl View {
-    /// Typed where there is no manifest.
+    /// Runs where there is no manifest.
     fn elsewhere(mut self) -> Self {
         self.dir = Dir::Elsewhere;
         self
@@ -68,14 +68,14 @@ impl View {
     fn run(&self) -> BTreeMap<&'static str, String> {
         let mut test = (self.host)();
         let before = whole(&test);
-        let (text, out, err) = self.run_on(&test, &[]);
+        let (code, out, err) = self.run_on(&test, &[]);
         if whole(&test) != before {
             test = (self.host)();
         }
-        let (json, json_out, json_err) = self.run_on(&test, &["--format", "json"]);
-        let code = match text == json {
-            true => format!("{text}\n"),
-            false => format!("text {text}\njson {json}\n"),
+        let (json_code, json_out, json_err) = self.run_on(&test, &["--format", "json"]);
+        let code = match code == json_code {
+            true => format!("{code}\n"),
+            false => format!("text {code}\njson {json_code}\n"),
         };
         let all = [
             ("code", code),
@@ -126,8 +126,8 @@ impl View {
             .expect("start robotctl");
         drop(held);
         let plain = |bytes: &[u8]| {
-            let text = test.plain(&String::from_utf8_lossy(bytes));
-            pids(&times(&text))
+            let output = test.plain(&String::from_utf8_lossy(bytes));
+            pids(&times(&output))
         };
         let code = output.status.code().expect("an exit code");
         (code, plain(&output.stdout), plain(&output.stderr))
@@ -198,7 +198,7 @@ fn pids(text: &str) -> String {
 }
 
 #[test]
-fn what_varies_is_replaced_and_nothing_else() {
+fn only_times_and_process_ids_are_replaced() {
     assert_eq!(times("at 2026-01-02T03:04:05Z."), "at [TIME].");
     assert_eq!(times("2026-01-02T03:04:05.678901234Z"), "[TIME]");
     assert_eq!(times("2026-01-02 03:04:05"), "2026-01-02 03:04:05");
@@ -291,8 +291,8 @@ fn damaged_journal() -> Test {
 fn newer_state() -> Test {
     let test = deployed();
     let path = test.root("var/lib/robotctl/shop/state.json");
-    let text = fs::read_to_string(&path).expect("read");
-    let newer = text.replacen("\"format\": 1", "\"format\": 99", 1);
+    let state = fs::read_to_string(&path).expect("read");
+    let newer = state.replacen("\"format\": 1", "\"format\": 99", 1);
     fs::write(path, newer).expect("write");
     test
 }
@@ -460,7 +460,7 @@ fn deploying() -> Vec<View> {
     ]
 }
 
-/// A tool that cannot do its work.
+/// A tool that fails.
 const FAILS: &str = "cat > /dev/null\necho 'no space' >&2\nexit 1\n";
 
 /// The same, and the unit cannot be restored.
@@ -669,7 +669,7 @@ fn golden() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn commands_print_what_was_agreed_on() {
+fn output_matches_the_golden_files() {
     let views = views();
     let next = std::sync::atomic::AtomicUsize::new(0);
     let printed = std::sync::Mutex::new(BTreeMap::new());
@@ -714,12 +714,12 @@ fn commands_print_what_was_agreed_on() {
     }
     assert!(
         wrong.is_empty(),
-        "{wrong}\nif this is what was meant: scripts/update-golden"
+        "{wrong}\nif the change is intended: scripts/update-golden"
     );
 }
 
-/// What makes an id and a hash may change only on purpose: the same content is the same release on
-/// every host, and a plan that was shown elsewhere is the same plan.
+/// Ids and hashes change only on purpose: the same content is the same release on every host and in
+/// every version.
 #[test]
 fn the_id_of_a_release_and_the_hash_of_a_plan_are_stable() {
     let test = Test::shop();

@@ -1,4 +1,4 @@
-//! Apps beside each other and beside strangers: nobody takes what is another's.
+//! Files, units and users that belong to another app or to the system are left alone.
 
 use crate::offline::{MANIFEST, app, deploy, host};
 use crate::test::Test;
@@ -8,14 +8,14 @@ use std::path::PathBuf;
 
 const UNITS: &str = "usr/local/lib/systemd/system";
 
-/// Makes a file of the host, with the directories above it.
-fn lay(test: &Test, path: &str, content: &str) {
+/// Writes a file on the host and makes its directories.
+fn write(test: &Test, path: &str, content: &str) {
     let path = test.root(path);
     std::fs::create_dir_all(path.parent().expect("a parent")).expect("make a directory");
     std::fs::write(path, content).expect("write a file");
 }
 
-/// A deploy that is refused in these words, as a plan too, and leaves the host as it is.
+/// The plan and the deploy are refused with this message and change nothing.
 #[track_caller]
 fn refused(test: &Test, case: &str, stderr: &str) {
     let before = test.state();
@@ -41,7 +41,7 @@ fn environments_live_side_by_side() {
     let after = test.tree();
     assert!(after.contains_key("opt/shop-staging/current"));
     for (path, fact) in &before {
-        // Only the user database is common to both.
+        // They share the user database only.
         if fact.kind != Kind::Dir && path.contains("shop") {
             assert_eq!(after.get(path), Some(fact), "{path}");
         }
@@ -54,7 +54,7 @@ fn environments_live_side_by_side() {
 }
 
 #[test]
-fn what_a_stranger_owns_is_not_taken() {
+fn directories_of_others_are_not_used() {
     const MARK: &str = "give the app another name; if it is this app's all the same: \
                         sudo install -D -m 600 /dev/null /etc/shop/env";
     for (path, named, hint) in [
@@ -70,16 +70,16 @@ fn what_a_stranger_owns_is_not_taken() {
         ),
     ] {
         let test = app();
-        lay(&test, path, "a stranger's");
+        write(&test, path, "another program's");
         let stderr =
             format!("error: `{named}` is there already and is not this app's\n\nhint: {hint}\n");
         refused(&test, path, &stderr);
     }
 }
 
-/// Links of an image mean the image: `/opt` on another disk, absolute and relative.
+/// Links in a tree are resolved inside the tree, absolute and relative ones.
 #[test]
-fn links_of_a_tree_do_not_lead_out_of_it() {
+fn links_in_a_tree_stay_inside_it() {
     let plain = app();
     deploy(&plain);
     for (place, depth) in [
@@ -98,7 +98,7 @@ fn links_of_a_tree_do_not_lead_out_of_it() {
                     PathBuf::from("../".repeat(depth + 20)).join(outside.strip_prefix("/").unwrap())
                 }
             };
-            // The same path, inside: there the link leads.
+            // The link leads to the same path inside the tree.
             let inside = test.root("").join(outside.strip_prefix("/").unwrap());
             for dir in [&outside, &inside, &test.root(place)] {
                 std::fs::create_dir_all(dir).unwrap();
@@ -109,10 +109,14 @@ fn links_of_a_tree_do_not_lead_out_of_it() {
             let run = test.run(["deploy", "--apply"]).case(&case);
             run.stderr("nothing to do: shop 1.0-[ID] is live\n")
                 .success();
-            assert_eq!(tree::read(&outside).len(), 0, "{case}: it led out");
+            assert_eq!(
+                tree::read(&outside).len(),
+                0,
+                "{case}: the link left the tree"
+            );
             let moved = tree::read(&inside);
             for path in tree::read(&plain.root(place)).keys() {
-                // The host's own tools make what the plain tree has besides.
+                // The tools of the host create the rest of the plain tree.
                 assert!(moved.contains_key(path), "{case}: {path} is missing");
             }
             test.write("src/data/pages.txt", "another");
@@ -125,15 +129,19 @@ fn links_of_a_tree_do_not_lead_out_of_it() {
             let left = test.tree();
             let own =
                 |path: &&String| path.contains("shop") && !path.starts_with("run/robotctl/root/");
-            assert_eq!(left.keys().find(own), None, "{case}: something was left");
-            assert_eq!(tree::read(&outside).len(), 0, "{case}: it led out");
+            assert_eq!(left.keys().find(own), None, "{case}: a file is left");
+            assert_eq!(
+                tree::read(&outside).len(),
+                0,
+                "{case}: the link left the tree"
+            );
         }
     }
 }
 
-/// The tools that make users would follow it.
+/// The tools that create users would follow the link.
 #[test]
-fn a_tree_whose_settings_lie_elsewhere_is_refused() {
+fn a_tree_whose_etc_is_a_link_is_refused() {
     let test = app();
     std::os::unix::fs::symlink(test.outside("escape"), test.root("etc")).unwrap();
     let run = test.run(["deploy", "--apply"]);
@@ -142,11 +150,11 @@ fn a_tree_whose_settings_lie_elsewhere_is_refused() {
          hint: make it a directory: the services' users are written there\n",
     )
     .status(2);
-    assert_eq!(test.tree().len(), 1, "something was made");
+    assert_eq!(test.tree().len(), 1, "something was created");
 }
 
 #[test]
-fn a_person_is_no_user_for_services() {
+fn an_account_of_a_person_is_not_used_for_services() {
     for line in [
         "shop:x:1000:1000:Sho P:/home/shop:/bin/bash",
         "shop:x:1000:1000::/home/shop:/usr/sbin/nologin",
@@ -154,7 +162,7 @@ fn a_person_is_no_user_for_services() {
         "shop:x:105:105::/var/lib/shop:/bin/sh",
     ] {
         let test = app();
-        lay(&test, "etc/passwd", &format!("{line}\n"));
+        write(&test, "etc/passwd", &format!("{line}\n"));
         let fields: Vec<&str> = line.split(':').collect();
         let stderr = format!(
             "error: the user `shop` is there already, with uid {} and the shell `{}`\n\n\
@@ -165,12 +173,12 @@ fn a_person_is_no_user_for_services() {
     }
 }
 
-/// What a removal leaves, what the administrator put there beforehand, and what is empty.
+/// A removal leaves them, the administrator prepared them, or they are empty.
 #[test]
-fn what_is_the_apps_own_is_taken_up() {
+fn directories_of_the_app_itself_are_used() {
     let test = app();
     deploy(&test);
-    lay(&test, "var/lib/shop/db", "precious");
+    write(&test, "var/lib/shop/db", "precious");
     test.run(["remove"]).any_stderr().success();
     deploy(&test);
     assert_eq!(
@@ -179,8 +187,8 @@ fn what_is_the_apps_own_is_taken_up() {
     );
 
     let test = app();
-    lay(&test, "etc/shop/credentials/KEY", "secret");
-    lay(&test, "var/lib/shop/db", "restored from a backup");
+    write(&test, "etc/shop/credentials/KEY", "secret");
+    write(&test, "var/lib/shop/db", "restored from a backup");
     deploy(&test);
 
     let test = app();
@@ -188,15 +196,15 @@ fn what_is_the_apps_own_is_taken_up() {
     std::fs::create_dir_all(test.root("opt/shop/releases")).unwrap();
     deploy(&test);
 
-    // A directory that the services' own user has.
+    // A directory that the services' user owns.
     let test = app();
-    lay(
+    write(
         &test,
         "etc/passwd",
         "shop:x:105:105::/nonexistent:/usr/sbin/nologin\n",
     );
-    lay(&test, "etc/group", "shop:x:105:\n");
-    lay(&test, "var/lib/shop/db", "mine");
+    write(&test, "etc/group", "shop:x:105:\n");
+    write(&test, "var/lib/shop/db", "mine");
     if nix::unistd::geteuid().is_root() {
         std::os::unix::fs::chown(test.root("var/lib/shop"), Some(105), Some(105)).unwrap();
         deploy(&test);
@@ -204,7 +212,7 @@ fn what_is_the_apps_own_is_taken_up() {
 }
 
 #[test]
-fn a_strangers_file_is_not_written_over() {
+fn files_of_others_are_not_overwritten() {
     let stderr = |path: &str| {
         format!(
             "error: `/{path}` is there already and was not made for this app\n\n\
@@ -215,15 +223,15 @@ fn a_strangers_file_is_not_written_over() {
         &format!("{UNITS}/shop-web.service"),
         &format!("{UNITS}/shop-web.service.d/10-hardening.conf"),
         "usr/local/lib/tmpfiles.d/shop.conf",
-        // Units that this one would hide, or that would hide this one.
+        // Units that would shadow, or be shadowed by, the app's unit.
         "usr/lib/systemd/system/shop-web.socket",
         "etc/systemd/system/shop-job.timer",
     ] {
         let test = app();
-        lay(&test, path, "[Unit]\n");
+        write(&test, path, "[Unit]\n");
         refused(&test, path, &stderr(path));
     }
-    // A unit that the administrator masked is not a stranger's.
+    // A mask by the administrator is allowed.
     let test = app();
     let mask = test.root("etc/systemd/system/shop-web.service");
     std::fs::create_dir_all(mask.parent().unwrap()).unwrap();
@@ -231,9 +239,9 @@ fn a_strangers_file_is_not_written_over() {
     deploy(&test);
 }
 
-/// What a killed try left is no stranger's, even when the record of it is gone.
+/// Files of an interrupted deploy belong to the app, also when the records are lost.
 #[test]
-fn files_of_an_earlier_try_are_written_over() {
+fn files_of_an_interrupted_deploy_are_overwritten() {
     let test = app();
     deploy(&test);
     let whole = host(&test);
@@ -248,7 +256,7 @@ fn files_of_an_earlier_try_are_written_over() {
 
 /// `demo` with a service `staging-web`, and `demo-staging` with a service `web`.
 #[test]
-fn apps_of_one_unit_name_do_not_share_it() {
+fn two_apps_never_share_a_unit_name() {
     let manifest = |name: &str, service: &str| {
         format!(
             "[app]\nname = \"{name}\"\nversion = \"1.0\"\n[release]\nsource = \"src\"\n\
@@ -268,13 +276,13 @@ fn apps_of_one_unit_name_do_not_share_it() {
          hint: give one of the two, or the service, another name\n"
     );
     refused(&test, "first", &stderr);
-    // As an upgrade too.
+    // An upgrade is refused, too.
     test.write("robot.toml", &manifest("demo", "web"));
     deploy(&test);
     test.write("robot.toml", &manifest("demo", "staging-web"));
     refused(&test, "upgrade", &stderr);
     assert_eq!(read(), theirs);
-    // What came to lie there otherwise is left alone by an upgrade and a removal.
+    // An upgrade and a removal leave the other app's unit alone.
     std::fs::remove_dir_all(test.root(&format!("{UNITS}/demo-staging-web.service.d"))).unwrap();
     for name in ["demo-staging", "demo"] {
         test.run(["remove", "--app", name]).any_stderr().success();
@@ -283,11 +291,11 @@ fn apps_of_one_unit_name_do_not_share_it() {
     std::fs::write(test.root(&unit), &theirs).unwrap();
     test.write("robot.toml", &manifest("demo", "web"));
     deploy(&test);
-    assert_eq!(read(), theirs, "an upgrade took it");
+    assert_eq!(read(), theirs, "an upgrade changed it");
     test.write("robot.toml", &manifest("demo", "staging-web"));
     std::fs::remove_file(test.root(&unit)).unwrap();
     deploy(&test);
     std::fs::write(test.root(&unit), &theirs).unwrap();
     test.run(["remove"]).any_stderr().success();
-    assert_eq!(read(), theirs, "a removal took it");
+    assert_eq!(read(), theirs, "a removal changed it");
 }

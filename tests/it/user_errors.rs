@@ -1,22 +1,22 @@
-//! What a person types wrongly, or finds broken: each answer says what to type.
+//! Typing mistakes and broken hosts: each message says what to type.
 
 use crate::offline::{app, deploy, live};
 use crate::plans::releases;
-use crate::records::book;
+use crate::records::store;
 use crate::test::{Run, SHOP, Test};
 use crate::tree;
 use robotctl::record::Mark;
 use std::process::Command;
 
-/// What the last line of a plan says to type.
-fn told(stderr: &str) -> String {
+/// The command in the last line of a plan.
+fn apply_command(stderr: &str) -> String {
     let line = stderr.lines().last().unwrap_or_default();
     let command = line.strip_prefix("this was the plan; to do it: ");
     command.unwrap_or_else(|| panic!("{stderr}")).to_owned()
 }
 
 #[test]
-fn the_command_under_a_plan_does_that_plan() {
+fn the_command_below_a_plan_applies_that_plan() {
     let test = Test::shop().program("other dir/bin/web", "#!/bin/sh\nexit 1\n");
     test.write(
         "deploy/robot.toml",
@@ -30,7 +30,7 @@ fn the_command_under_a_plan_does_that_plan() {
     robotctl.args(["deploy", "other dir", "--wait", "3"]);
     let shown = robotctl.output().expect("start robotctl");
     let stderr = String::from_utf8_lossy(&shown.stderr).into_owned();
-    let command = told(&stderr);
+    let command = apply_command(&stderr);
     assert!(command.starts_with("robotctl --manifest "), "{command}");
     let program = env!("CARGO_BIN_EXE_robotctl").rsplit_once('/').unwrap().0;
     let typed = Command::new("sh")
@@ -46,17 +46,17 @@ fn the_command_under_a_plan_does_that_plan() {
 }
 
 #[test]
-fn a_host_is_changed_with_sudo() {
+fn the_command_below_a_plan_starts_with_sudo_on_a_host() {
     let test = Test::shop();
     let run = test.run(["deploy"]).on(std::path::Path::new("/"));
     let ended = run.any_stdout().any_stderr().success();
-    let command = told(&ended.stderr);
+    let command = apply_command(&ended.stderr);
     let wanted = "sudo robotctl --root / deploy --apply --plan [HASH]";
     assert_eq!(command, wanted, "{}", ended.stderr);
 }
 
 #[test]
-fn the_manifest_in_the_source_comes_before_that_of_an_installed_app() {
+fn the_manifest_in_the_source_has_priority_over_that_of_an_installed_app() {
     let test = Test::shop();
     let installed = test.root("usr/lib/robot");
     std::fs::create_dir_all(installed.join("bin")).unwrap();
@@ -87,7 +87,7 @@ fn the_manifest_in_the_source_comes_before_that_of_an_installed_app() {
 }
 
 #[test]
-fn an_app_that_is_not_there_is_no_healthy_one() {
+fn an_unknown_app_is_refused_by_every_command() {
     let test = app();
     deploy(&test);
     for command in [
@@ -110,7 +110,7 @@ fn an_app_that_is_not_there_is_no_healthy_one() {
 }
 
 #[test]
-fn a_broken_manifest_keeps_nobody_from_the_app() {
+fn a_broken_manifest_does_not_block_commands_on_the_deployed_app() {
     let test = app();
     deploy(&test);
     test.write("src/data/pages.txt", "three\n");
@@ -151,7 +151,7 @@ fn a_broken_manifest_keeps_nobody_from_the_app() {
 }
 
 #[test]
-fn what_is_asked_of_a_tree_stays_in_the_tree() {
+fn commands_on_a_root_do_not_ask_this_host() {
     let test = app();
     deploy(&test);
     test.run(["check"])
@@ -182,7 +182,7 @@ fn what_is_asked_of_a_tree_stays_in_the_tree() {
     }
 }
 
-/// Runs robotctl with its standard output on a device that is always full.
+/// Runs robotctl with standard output on `/dev/full`.
 fn into_full(test: &Test, args: &[&str]) -> (Option<i32>, String) {
     let full = std::fs::File::options().write(true).open("/dev/full");
     let output = Command::new(env!("CARGO_BIN_EXE_robotctl"))
@@ -198,7 +198,7 @@ fn into_full(test: &Test, args: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
-fn data_that_was_not_written_is_no_success() {
+fn a_failed_write_to_standard_output_is_an_error() {
     let test = app();
     let why = "error: writing to standard output: No space left on device (os error 28)";
     let (code, stderr) = into_full(&test, &["deploy", "--apply", "--format", "json"]);
@@ -215,7 +215,7 @@ fn data_that_was_not_written_is_no_success() {
 }
 
 #[test]
-fn history_tells_what_was_done_and_of_which_release() {
+fn history_names_the_event_and_the_release() {
     let test = app();
     deploy(&test);
     test.write("src/data/pages.txt", "three\n");
@@ -246,7 +246,7 @@ fn history_tells_what_was_done_and_of_which_release() {
 }
 
 #[test]
-fn a_missing_secret_and_a_held_lock_say_what_to_type() {
+fn messages_about_a_missing_secret_and_a_held_lock_say_what_to_type() {
     let test = app();
     test.write(
         "robot.toml",
@@ -257,28 +257,28 @@ fn a_missing_secret_and_a_held_lock_say_what_to_type() {
     assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
     let test = app();
     deploy(&test);
-    let book = book(&test);
-    let lock = book.lock("testing", std::time::Duration::ZERO).unwrap();
+    let store = store(&test);
+    let lock = store.lock("testing", std::time::Duration::ZERO).unwrap();
     let ended = test.run(["prune"]).any_stderr().status(5);
     let hint = "\n\nhint: type it again later, or with `--wait SECONDS`\n";
     assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
-    // A minute, where nothing else is said.
+    // By default, `recover` waits for a minute.
     let run = test.run(["recover", "--wait", "0"]).any_stderr();
     let ended = run.status(5);
     assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
     drop(lock);
 }
 
-/// Marks a release as a failed deploy does.
+/// Marks a release as failed.
 fn mark_bad(test: &Test, id: &str) {
-    let book = book(test);
-    let mut record = book.release(id).unwrap().expect("a record");
+    let store = store(test);
+    let mut record = store.release(id).unwrap().expect("a record");
     record.mark = Mark::Bad("it did not start".into());
-    book.set_release(&record).unwrap();
+    store.set_release(&record).unwrap();
 }
 
 #[test]
-fn a_release_that_failed_is_rolled_back_to_only_by_force() {
+fn a_rollback_to_a_failed_release_needs_force() {
     let test = releases(3);
     let third = live(&test);
     test.run(["rollback"]).any_stderr().success();
@@ -295,16 +295,16 @@ fn a_release_that_failed_is_rolled_back_to_only_by_force() {
     let run = test.run(["rollback", "0.3", "--force"]);
     run.any_stderr().success();
     assert_eq!(live(&test), third);
-    let record = book(&test).release(&third).unwrap().expect("a record");
+    let record = store(&test).release(&third).unwrap().expect("a record");
     assert_eq!(record.mark, Mark::Good, "it is healthy now");
-    // The one that is live may be put right, whatever is known of it, and nothing else is asked of
-    // a rollback that names none.
+    // The live release may be repaired although it failed, and a rollback without a name needs no
+    // `--force`.
     mark_bad(&test, &third);
     std::fs::remove_file(test.root("opt/shop/current")).unwrap();
     test.run(["rollback", "0.3"]).any_stderr().success();
     assert_eq!(live(&test), third);
     mark_bad(&test, &third);
-    mark_bad(&test, &book(&test).state().unwrap().before[1]);
+    mark_bad(&test, &store(&test).state().unwrap().before[1]);
     test.run(["rollback"]).any_stderr().success();
     assert!(live(&test).starts_with("0.1-"));
 }

@@ -1,6 +1,6 @@
-//! When the host is not one that can be changed: no root, no systemd, no room.
+//! Hosts that cannot be changed: no root rights, no systemd, no space.
 
-use crate::bad_sources::packed;
+use crate::bad_sources::pack;
 use crate::test::Test;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -15,7 +15,7 @@ fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
-/// Says that something was not tested, and fails where it must be.
+/// Prints that a test did not run, and fails in CI.
 fn not_run(what: &str) {
     eprintln!("NOT RUN: {what}");
     assert!(std::env::var_os("CI").is_none(), "CI must run this: {what}");
@@ -49,7 +49,7 @@ fn changing_a_host_needs_systemd() {
     if !is_root() {
         return not_run("this needs root, to hide systemd");
     }
-    // In a mount namespace of this thread's and its children's, no systemd is to be seen.
+    // A mount namespace of this thread and its children hides systemd.
     let none = None::<&str>;
     unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("make it private");
@@ -57,7 +57,7 @@ fn changing_a_host_needs_systemd() {
         let tmpfs = Some("tmpfs");
         mount(tmpfs, "/run/systemd", tmpfs, MsFlags::empty(), none).expect("hide systemd");
     }
-    // Else it would really deploy.
+    // Otherwise the command would deploy on this machine.
     assert!(!Path::new("/run/systemd/system").exists());
     let stderr = "error: this host was not booted with systemd\n\n\
                   hint: run it on the host itself, or work on a tree with `--root DIR`\n";
@@ -70,7 +70,7 @@ fn changing_a_host_needs_systemd() {
 }
 
 #[test]
-fn a_root_that_is_not_there_is_refused() {
+fn a_root_that_does_not_exist_is_refused() {
     let test = Test::shop();
     let typo = test.outside("tree/typo");
     for command in ["rollback", "remove", "prune"] {
@@ -84,7 +84,7 @@ fn a_root_that_is_not_there_is_refused() {
     assert!(!test.outside("tree").exists());
 }
 
-/// A small file system, gone when the test has ended.
+/// A small file system that is unmounted when the test ends.
 struct Disk(PathBuf);
 
 impl Disk {
@@ -102,7 +102,7 @@ impl Disk {
         mounted.then_some(Self(dir))
     }
 
-    /// All files but the lock and the directories that lead to it.
+    /// All files except the lock and the reserve.
     fn files(&self) -> Vec<String> {
         let tree = crate::tree::read(&self.0);
         let files = tree.into_iter().filter(|(path, fact)| {
@@ -120,8 +120,8 @@ impl Drop for Disk {
     }
 }
 
-/// The refusal of a disk, without the numbers: how much is free is the file system's to count.
-fn too_full(stderr: &str, what: &str) {
+/// Checks the message about a full disk without its numbers, which depend on the file system.
+fn assert_too_full(stderr: &str, what: &str) {
     let (head, tail) = stderr.split_once(": ").expect("a sentence");
     assert_eq!(head, "error", "{stderr}");
     let start = format!("the disk of `[DIR]/disk/opt/shop/releases` {what}: ");
@@ -134,7 +134,7 @@ fn too_full(stderr: &str, what: &str) {
 }
 
 #[test]
-fn a_full_disk_is_seen_before_anything_changes() {
+fn a_full_disk_is_refused_before_anything_changes() {
     for (options, what) in [
         ("size=8m", "is too full"),
         ("size=64m,nr_inodes=100", "has too few inodes"),
@@ -144,14 +144,14 @@ fn a_full_disk_is_seen_before_anything_changes() {
             return not_run("a full disk needs root, to mount a small one");
         };
         let run = test.run(["deploy", "--apply"]).on(&disk.0).case(what);
-        too_full(&run.any_stderr().status(2).stderr, what);
+        assert_too_full(&run.any_stderr().status(2).stderr, what);
         assert_eq!(disk.files(), [""; 0]);
     }
 }
 
-/// What is written down of releases may have a disk of its own.
+/// The records may be on a disk of their own.
 #[test]
-fn a_full_disk_of_the_records_is_seen_too() {
+fn a_full_disk_for_the_records_is_refused() {
     let test = Test::shop();
     let Some(_disk) = Disk::at(test.root("var/lib/robotctl"), "size=1m") else {
         return not_run("a full disk needs root, to mount a small one");
@@ -161,19 +161,19 @@ fn a_full_disk_of_the_records_is_seen_too() {
     let start = "error: the disk of `[DIR]/root/var/lib/robotctl/shop` is too full: ";
     assert!(stderr.starts_with(start), "{stderr}");
     let releases = std::fs::read_dir(test.root("opt/shop/releases"));
-    assert!(releases.is_err(), "the release was begun");
+    assert!(releases.is_err(), "staging has begun");
 }
 
-/// Another program fills the disk while a release is staged: what was begun is taken away,
-/// whatever it was made from.
+/// Another program fills the disk during staging. The incomplete release is removed, from a directory
+/// and from an archive.
 #[test]
-fn a_disk_that_fills_up_while_staging_is_left_clean() {
+fn staging_on_a_disk_that_fills_up_leaves_no_files() {
     for source in ["src", "app.tar"] {
-        fills_up(source);
+        stage_while_the_disk_fills_up(source);
     }
 }
 
-fn fills_up(source: &str) {
+fn stage_while_the_disk_fills_up(source: &str) {
     let test = Test::shop();
     let Some(disk) = Disk::new(&test, "size=120m") else {
         return not_run("a full disk needs root, to mount a small one");
@@ -182,7 +182,7 @@ fn fills_up(source: &str) {
     for number in 0..60 {
         std::fs::write(test.app(&format!("src/{number}")), &bytes).expect("write a file");
     }
-    packed(&test, "app.tar");
+    pack(&test, "app.tar");
     let mut command = Command::new(env!("CARGO_BIN_EXE_robotctl"));
     command.args(["deploy", source, "--apply", "--root"]);
     command.arg(&disk.0);
@@ -211,16 +211,16 @@ fn fills_up(source: &str) {
     assert!(!begun(), "an unfinished release was left");
 }
 
-/// A plan is a promise: what is sure to be refused is refused when it is shown.
+/// The plan is refused for the same reasons as the deploy.
 #[test]
-fn a_plan_that_cannot_be_done_is_refused_alike() {
-    let gone = "error: the program `/opt/shop/current/bin/web` of service `web` is not there or not \
+fn a_plan_that_apply_would_refuse_is_refused() {
+    let missing = "error: the program `/opt/shop/current/bin/web` of service `web` is not there or not \
                 executable\n\nhint: check `exec`, `release.exclude` and that the file is executable\n";
     let secret = "error: the secret `KEY` is missing\n\n\
                   hint: sudo install -D -m 600 FILE [DIR]/root/etc/shop/credentials/KEY\n";
     let with_secret = format!("{}[[secret]]\nname = \"KEY\"\n", crate::test::SHOP);
     for (manifest, mode, stderr) in [
-        (crate::test::SHOP, 0o644, gone),
+        (crate::test::SHOP, 0o644, missing),
         (with_secret.as_str(), 0o755, secret),
     ] {
         let test = Test::shop().manifest(manifest);
@@ -228,14 +228,14 @@ fn a_plan_that_cannot_be_done_is_refused_alike() {
         let before = test.tree();
         let run = test.run(["deploy"]).any_stdout().stderr(stderr);
         run.status(2);
-        crate::tree::assert_same(&before, &test.tree(), "a plan made something");
+        crate::tree::assert_same(&before, &test.tree(), "a plan created something");
         let apply = test.run(["deploy", "--apply"]).any_stderr().status(2);
         assert!(apply.stderr.ends_with(stderr), "{}", apply.stderr);
     }
 }
 
 #[test]
-fn a_plan_names_the_commands_that_are_run() {
+fn a_plan_lists_the_commands_that_it_runs() {
     let manifest = format!(
         "{}[hooks]\nbefore-switch = [[\"{{current}}/migrate\"], [\"/bin/true\"]]\n\
          after-switch = [[\"/bin/echo\", \"done\"]]\n",

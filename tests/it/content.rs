@@ -1,13 +1,13 @@
-//! A release has the content of its source, whatever the source says of its files.
+//! A release has the content of its source, whatever the metadata of the source says.
 
-use crate::bad_sources::packed;
+use crate::bad_sources::pack;
 use crate::offline::{app, deploy, live};
-use crate::records::book;
+use crate::records::store;
 use crate::test::Test;
 use std::fs::{File, read_to_string};
 use std::time::Duration;
 
-/// How many members of an archive have no content, but the name of one that has.
+/// How many members of an archive are hard links to another member.
 fn links(test: &Test, name: &str) -> usize {
     let mut archive = tar::Archive::new(File::open(test.app(name)).unwrap());
     let kinds = archive.entries().unwrap();
@@ -15,16 +15,16 @@ fn links(test: &Test, name: &str) -> usize {
     kinds.filter(tar::EntryType::is_hard_link).count()
 }
 
-/// tar writes a file of several names once; each of them has the content, whether it is copied or
-/// shared with the release before.
+/// tar writes a file with several names once. Each name gets the content, also when the file is shared
+/// with the previous release.
 #[test]
-fn members_that_are_links_have_their_content() {
+fn hard_links_in_an_archive_have_the_content_of_their_file() {
     let test = app();
     let link = |name: &str| {
         std::fs::hard_link(test.app("src/data/pages.txt"), test.app(name)).unwrap();
     };
     let deploy_packed = |count: usize| {
-        packed(&test, "app.tar");
+        pack(&test, "app.tar");
         assert_eq!(links(&test, "app.tar"), count);
         let run = test.run(["deploy", "app.tar", "--apply"]);
         run.any_stderr().success();
@@ -32,7 +32,7 @@ fn members_that_are_links_have_their_content() {
     };
     link("src/data/again.txt");
     let first = deploy_packed(1);
-    // One more name, of what is there already; then another content of all three.
+    // One more name for the same content; then other content for all three.
     link("src/data/zoo.txt");
     let second = deploy_packed(2);
     test.write("src/data/pages.txt", "three\n");
@@ -53,26 +53,26 @@ fn members_that_are_links_have_their_content() {
         }
     }
     assert!(!first.join("zoo.txt").exists());
-    // As the directory says.
+    // The directory has the same content.
     test.run(["deploy", "--apply"])
         .stderr("nothing to do: shop 1.0-[ID] is live\n")
         .success();
 }
 
-/// A file that was changed without another length or time is read all the same: of a change, the
-/// kernel keeps a time of its own.
+/// A file whose length and time stamp are unchanged is read again all the same: the kernel's change
+/// time shows the change.
 #[test]
-fn a_change_that_hides_is_noticed() {
+fn a_change_with_the_same_length_and_time_is_noticed() {
     let test = app();
     let path = test.app("src/data/pages.txt");
     let time = || path.metadata().unwrap().modified().unwrap();
-    // A file this young is always read.
+    // A file younger than this is always read.
     while time().elapsed().unwrap() < Duration::from_millis(2100) {
         std::thread::sleep(Duration::from_millis(20));
     }
     deploy(&test);
     let (first, was) = (live(&test), time());
-    let known = book(&test).payload(&first).unwrap().expect("a payload");
+    let known = store(&test).payload(&first).unwrap().expect("a payload");
     let stamps = known.items.iter();
     let kept = stamps.filter(|item| item.traces.source.is_some());
     let kept: Vec<&str> = kept.map(|item| item.path.as_str()).collect();

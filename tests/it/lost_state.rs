@@ -1,22 +1,22 @@
-//! A state that is lost: what is live is told by the link, to readers as to changes.
+//! A lost `state.json`: every command takes the live release from the link `current`.
 
 use crate::offline::live;
 use crate::plans::{hash, releases, version};
 use crate::test::Test;
 use crate::tree;
 
-/// Two releases, of whose state nobody knows any more.
-fn lost() -> Test {
+/// Two releases without `state.json`.
+fn without_state() -> Test {
     let test = releases(2);
-    std::fs::remove_file(test.root(STATE)).expect("lose the state");
+    std::fs::remove_file(test.root(STATE)).expect("remove the state");
     test
 }
 
 const STATE: &str = "var/lib/robotctl/shop/state.json";
 
 #[test]
-fn readers_know_what_is_live_without_its_record() {
-    let (known, lost) = (releases(2), lost());
+fn readers_work_without_the_state() {
+    let (known, lost) = (releases(2), without_state());
     let before = lost.tree();
     for arguments in [
         &["status"][..],
@@ -26,7 +26,7 @@ fn readers_know_what_is_live_without_its_record() {
         &["remove", "--dry-run"],
         &["deploy"],
     ] {
-        let told = |test: &Test| {
+        let printed = |test: &Test| {
             let run = match arguments {
                 [one] => test.run([*one]),
                 [one, two] => test.run([*one, *two]),
@@ -36,7 +36,7 @@ fn readers_know_what_is_live_without_its_record() {
             let run = run.case(&arguments.join(" ")).any_stdout().any_stderr();
             undated(&run.success().stdout)
         };
-        assert_eq!(told(&lost), told(&known), "{}", arguments.join(" "));
+        assert_eq!(printed(&lost), printed(&known), "{}", arguments.join(" "));
     }
     let status = lost.run(["status"]).any_stdout().success().stdout;
     assert!(
@@ -44,7 +44,7 @@ fn readers_know_what_is_live_without_its_record() {
         "{status}"
     );
     tree::assert_same(&before, &lost.tree(), "a reader wrote something");
-    // It is a loss all the same, and can be mended.
+    // Doctor reports it, and `recover` fixes it.
     let doctor = || lost.run(["doctor"]).any_stdout();
     let said = "error: no release is recorded as live, and `/opt/shop/current` points at \
                 0.2-[ID] [records]\n  hint: robotctl --root [DIR]/root/ recover\n";
@@ -56,7 +56,7 @@ fn readers_know_what_is_live_without_its_record() {
     assert!(!ended.stdout.contains("[records]"), "{}", ended.stdout);
 }
 
-/// Without what is another time on another host.
+/// The text without times, which differ between hosts.
 fn undated(text: &str) -> String {
     let words = text.split(' ').map(|word| match word.contains('T') {
         true if word.starts_with('2') => word.trim_start_matches(|c| !matches!(c, 'Z' | '\n')),
@@ -66,8 +66,8 @@ fn undated(text: &str) -> String {
 }
 
 #[test]
-fn the_plan_of_a_lost_state_is_done() {
-    let test = lost();
+fn a_deploy_without_the_state_does_what_its_plan_shows() {
+    let test = without_state();
     version(&test, 3);
     let ended = test.run(["deploy"]).any_stdout().any_stderr().success();
     let plan = ended.stdout;
@@ -77,9 +77,9 @@ fn the_plan_of_a_lost_state_is_done() {
     );
     let back = "\na rollback after this would put back 0.2-[ID]\n";
     assert!(plan.ends_with(back), "{plan}");
-    let promised = hash(&test);
+    let planned = hash(&test);
     assert!(!test.root(STATE).exists(), "a preview wrote the state");
-    let run = test.run(["deploy", "--apply", "--plan", &promised]);
+    let run = test.run(["deploy", "--apply", "--plan", &planned]);
     run.stderr(
         "warning: shop: 0.2-[ID] is recorded as live again, as `/opt/shop/current` says\n\
          shop: staging 0.3-[ID]\nshop: `current` points at 0.3-[ID]\n\
@@ -92,10 +92,10 @@ fn the_plan_of_a_lost_state_is_done() {
     }
 }
 
-/// A running app is never taken for a new one because what is live cannot be told.
+/// A running app is never treated as a new one.
 #[test]
-fn what_is_live_and_cannot_be_told_is_left_alone() {
-    let test = lost();
+fn nothing_changes_while_the_live_release_is_unknown() {
+    let test = without_state();
     let record = test.root(&format!(
         "var/lib/robotctl/shop/releases/{}.json",
         live(&test)
@@ -120,7 +120,7 @@ fn what_is_live_and_cannot_be_told_is_left_alone() {
     test.run(["status"]).any_stderr().status(2);
     test.run(["recover"]).any_stderr().status(4);
     tree::assert_same(&before, &test.state(), "something was changed");
-    std::fs::write(&record, whole).expect("mend");
+    std::fs::write(&record, whole).expect("fix");
     test.run(["deploy", "--apply"]).any_stderr().success();
     let ended = test.run(["releases"]).any_stdout().success();
     assert_eq!(ended.stdout.lines().count(), 3, "{}", ended.stdout);

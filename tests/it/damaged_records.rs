@@ -1,12 +1,12 @@
-//! Records that are damaged: one clear answer with a way out, and nothing is held up that need not be.
+//! Damaged records: the message says how to fix them, and commands that do not need them still work.
 
 use crate::offline::{app, deploy, live};
 use crate::plans::releases;
-use crate::records::book;
+use crate::records::store;
 use robotctl::record::Mark;
 
 /// What to type when a record cannot be read.
-fn way_out(path: &str) -> String {
+fn recovery_hint(path: &str) -> String {
     let robotctl = "robotctl --root [DIR]/root/";
     format!(
         "sudo mv {path} {path}.damaged, then `{robotctl} doctor` and, where the app's robot.toml \
@@ -15,12 +15,12 @@ fn way_out(path: &str) -> String {
 }
 
 #[test]
-fn damaged_records_are_told_of_with_a_way_out() {
+fn a_damaged_record_is_reported_with_a_hint() {
     for name in ["state.json", "journal.json"] {
         let test = app();
         deploy(&test);
         let path = format!("[DIR]/root/var/lib/robotctl/shop/{name}");
-        let hint = way_out(&path);
+        let hint = recovery_hint(&path);
         let file = test.root(&format!("var/lib/robotctl/shop/{name}"));
         std::fs::write(&file, "").unwrap();
         let why = "EOF while parsing a value at line 1 column 0";
@@ -32,7 +32,7 @@ fn damaged_records_are_told_of_with_a_way_out() {
             let said = format!("error: `{path}` cannot be read: {why}\n\nhint: {hint}");
             assert_eq!(ended.stderr, said);
         }
-        // The way out is one.
+        // The hint works.
         std::fs::rename(&file, format!("{}.damaged", file.display())).unwrap();
         if name == "state.json" {
             let ended = test.run(["doctor"]).any_stdout().status(1);
@@ -49,7 +49,7 @@ fn damaged_records_are_told_of_with_a_way_out() {
 }
 
 #[test]
-fn one_unreadable_book_hides_no_other() {
+fn readers_show_the_other_apps_when_one_is_damaged() {
     let test = app();
     deploy(&test);
     std::fs::create_dir(test.root("var/lib/robotctl/zz")).unwrap();
@@ -82,24 +82,24 @@ fn one_unreadable_book_hides_no_other() {
     );
 }
 
-/// What failed and is gone: not to know it is in nobody's way, and what was remembered is not written
-/// over.
+/// `failed.json` lists failed releases that were removed. Commands work without it, and none overwrites
+/// a damaged one.
 #[test]
-fn a_damaged_memory_of_failures_holds_nobody_up() {
+fn a_damaged_list_of_failed_releases_blocks_no_command() {
     let test = releases(3);
-    let before = book(&test).state().unwrap().before;
-    // It failed, and somebody has taken it away.
+    let before = store(&test).state().unwrap().before;
+    // It failed, and the administrator removed it.
     let gone = |id: &str| {
-        let mut record = book(&test).release(id).unwrap().expect("a record");
+        let mut record = store(&test).release(id).unwrap().expect("a record");
         record.mark = Mark::Bad("it did not start".into());
-        book(&test).set_release(&record).unwrap();
+        store(&test).set_release(&record).unwrap();
         std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{id}"))).unwrap();
         test.run(["recover"])
             .stderr("nothing to recover\n")
             .success();
-        assert!(book(&test).release(id).unwrap().is_none(), "it is known");
+        assert!(store(&test).release(id).unwrap().is_none(), "it is known");
     };
-    let failed = |id: &str| book(&test).failed(id).unwrap();
+    let failed = |id: &str| store(&test).failed(id).unwrap();
     gone(&before[0]);
     assert_eq!(failed(&before[0]).as_deref(), Some("it did not start"));
     let path = "var/lib/robotctl/shop/failed.json";
@@ -112,8 +112,8 @@ fn a_damaged_memory_of_failures_holds_nobody_up() {
     test.run(["status"]).any_stdout().success();
     test.run(["prune"]).any_stderr().success();
     assert_eq!(failed(&before[0]), None);
-    assert_eq!(std::fs::read(&file).unwrap(), torn, "it was written over");
-    // It is told, with a way out.
+    assert_eq!(std::fs::read(&file).unwrap(), torn, "it was overwritten");
+    // Doctor reports it with a hint.
     let ended = test.run(["doctor"]).any_stdout().status(1);
     let (said, rest) = ended.stdout.split_once('\n').expect("two lines");
     let wrong = format!("error: `[DIR]/root/{path}` cannot be read: ");
@@ -121,7 +121,7 @@ fn a_damaged_memory_of_failures_holds_nobody_up() {
         said.starts_with(&wrong) && said.ends_with(" [records]"),
         "{said}"
     );
-    let hint = format!("  hint: {}", way_out(&format!("[DIR]/root/{path}")));
+    let hint = format!("  hint: {}", recovery_hint(&format!("[DIR]/root/{path}")));
     assert!(rest.starts_with(&hint), "{rest}");
     std::fs::rename(&file, format!("{}.damaged", file.display())).unwrap();
     let ended = test.run(["doctor"]).any_stdout().success();
@@ -129,11 +129,11 @@ fn a_damaged_memory_of_failures_holds_nobody_up() {
 }
 
 #[test]
-fn a_rollback_that_cannot_be_says_what_to_type() {
+fn a_rollback_that_is_not_possible_says_what_to_type() {
     let test = releases(3);
-    let first = book(&test).state().unwrap().before[0].clone();
+    let first = store(&test).state().unwrap().before[0].clone();
     std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{first}"))).unwrap();
-    // A rollback that is done sweeps its record away first.
+    // Without `--dry-run`, the rollback would delete this record first.
     test.run(["rollback", "0.1", "--dry-run"])
         .stderr(
             "error: release 0.1-[ID] is no longer on this host\n\n\
@@ -151,7 +151,7 @@ fn a_rollback_that_cannot_be_says_what_to_type() {
     ))
     .status(2);
     let state = "[DIR]/root/var/lib/robotctl/shop/state.json";
-    let hint = way_out(state);
+    let hint = recovery_hint(state);
     test.run(["rollback"])
         .stderr(&format!("{why}{hint}"))
         .status(2);
@@ -162,7 +162,7 @@ fn a_rollback_that_cannot_be_says_what_to_type() {
          hint: put all of the app back: the same command without `--service`\n",
     )
     .status(2);
-    // The way out is one.
+    // The hint works.
     deploy(&test);
     assert_eq!(live(&test), third);
 }

@@ -1,4 +1,4 @@
-//! What `doctor` finds on a host that somebody has changed by hand.
+//! What `doctor` finds on a host that was changed by hand.
 
 use crate::offline::{app, deploy, live};
 use crate::test::Test;
@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-/// What `doctor` says of a host on which exactly this is wrong; and nothing, once it is not.
+/// Fails unless `doctor` reports exactly this one finding.
 fn found(test: &Test, said: &str) {
     let ended = test.run(["doctor"]).case(said).any_stdout().status(1);
     let verdict = ended.stdout.strip_prefix(said);
@@ -23,10 +23,10 @@ fn healthy(test: &Test) {
     );
 }
 
-/// A file of the live release that was cut short, or written anew at the same length, is told from
-/// one that is gone; and of many, three are named.
+/// Doctor tells truncated and rewritten files of the live release from missing ones, and names three
+/// of many.
 #[test]
-fn what_was_done_to_the_live_release_is_found() {
+fn changed_and_missing_files_of_the_live_release_are_found() {
     let test = app();
     for name in ["a", "b", "c", "d"] {
         test.write(&format!("src/many/{name}"), "many\n");
@@ -45,7 +45,7 @@ fn what_was_done_to_the_live_release_is_found() {
     let open = |path: &Path| File::options().write(true).open(path).unwrap();
     let was = big.metadata().unwrap().modified().unwrap();
     open(&big).set_len(3).unwrap();
-    // The time alone would tell, too.
+    // A new time stamp alone would show it, too.
     open(&big).set_modified(was).unwrap();
     let hint = "  hint: deploy a new version: earlier releases share these files\n";
     let said = "error: files of the live release were changed by hand:";
@@ -60,10 +60,10 @@ fn what_was_done_to_the_live_release_is_found() {
     found(&test, &format!("{said} {named} [current]\n{hint}"));
 }
 
-/// systemd takes a unit of the administrator's before one of the same name that is generated; a
-/// mask and a drop-in are choices.
+/// systemd prefers the administrator's unit to a generated one of the same name. A mask and a drop-in
+/// are deliberate and not reported.
 #[test]
-fn a_unit_that_hides_a_generated_one_is_found() {
+fn a_unit_that_shadows_a_generated_one_is_found() {
     let test = app();
     deploy(&test);
     let own = test.root("etc/systemd/system/shop-web.service");
