@@ -1,4 +1,4 @@
-//! What may not become a release, as only an archive can hold it.
+//! Archives that are refused, for reasons that only archives have.
 
 use crate::bad_sources::refused;
 use crate::test::Test;
@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 use tar::{EntryType, Header};
 
-/// An archive with a good program and one member of a raw name, as no honest tool makes it.
+/// An archive with a valid program and one member with any name, type and link target, also invalid
+/// ones.
 fn archive(test: &Test, name: &str, member: &str, kind: EntryType, link: &str) {
     let file = File::create(test.app(name)).expect("make a file");
     let mut builder = tar::Builder::new(file);
@@ -37,7 +38,7 @@ const WHOLE: &str = "make the archive anew from the whole directory";
 const SPECIAL: &str = "a release holds files, directories and links; list it in `release.exclude`";
 const RELATIVE: &str = "make it relative and keep it inside, or list it in `release.exclude`";
 
-/// A member's name, what it is, where it leads, why it is refused, and the hint.
+/// A member's name, its type, its link target, the message of the refusal, and the hint.
 #[rustfmt::skip]
 const MEMBERS: &[(&str, EntryType, &str, &str, &str)] = &[
     ("../evil", EntryType::Regular, "", "the archive's member `../evil` leaves the tree", INSIDE),
@@ -65,7 +66,7 @@ fn archive_members_that_leave_the_tree_are_refused() {
     }
 }
 
-/// A link first, then a member through it: the member must not be written where the link leads.
+/// A link, then a member below it: the member must not be written to the link's target.
 #[test]
 fn a_member_below_a_link_is_refused() {
     let test = Test::shop();
@@ -90,9 +91,9 @@ fn a_member_below_a_link_is_refused() {
     );
 }
 
-/// A name and attributes are kept in memory: nobody reads a name of megabytes, of either format.
+/// Names and attributes are held in memory, so that megabytes of them are refused in both formats.
 #[test]
-fn a_member_with_endless_headers_is_refused() {
+fn a_member_with_very_long_headers_is_refused() {
     for (kind, sparse) in [
         (EntryType::GNULongName, false),
         (EntryType::GNULongName, true),
@@ -111,7 +112,7 @@ fn a_member_with_endless_headers_is_refused() {
             header.set_cksum();
             builder.append(&header, bytes).expect("append");
         };
-        // A large member before it is no header.
+        // A large member before it does not count as headers.
         add(
             &mut builder,
             EntryType::Regular,
@@ -119,7 +120,7 @@ fn a_member_with_endless_headers_is_refused() {
             &vec![b'x'; 3 << 20],
         );
         if sparse {
-            // It says that it is 32 GiB long, and nothing of it is there.
+            // It claims to be 32 GiB long and has no data.
             let mut header = Header::new_gnu();
             header.set_entry_type(EntryType::GNUSparse);
             header.set_path("./").expect("a name");
@@ -143,7 +144,7 @@ fn a_member_with_endless_headers_is_refused() {
     }
 }
 
-/// Of a few bytes that say that they are a gigabyte, none is read.
+/// A few bytes in the archive would become a gigabyte.
 #[test]
 fn a_sparse_member_is_refused() {
     let test = Test::shop();
@@ -163,9 +164,9 @@ fn a_sparse_member_is_refused() {
     );
 }
 
-/// Two links that stay inside, each by itself: the second one, by way of the first, does not.
+/// Each of two links alone stays in the tree; the second one leaves it through the first.
 #[test]
-fn links_that_leave_the_tree_by_way_of_others_are_refused() {
+fn a_link_that_leaves_the_tree_through_another_link_is_refused() {
     let test = Test::shop();
     let file = File::create(test.app("evil.tar")).expect("make a file");
     let mut builder = tar::Builder::new(file);
@@ -188,7 +189,7 @@ fn links_that_leave_the_tree_by_way_of_others_are_refused() {
 }
 
 #[track_caller]
-fn damaged(test: &Test, name: &str) {
+fn refused_as_damaged(test: &Test, name: &str) {
     refused(
         test,
         Some(name),
@@ -198,28 +199,28 @@ fn damaged(test: &Test, name: &str) {
 }
 
 #[test]
-fn what_is_no_archive_is_refused() {
+fn a_file_that_is_not_an_archive_is_refused() {
     for end in ["tar", "tar.gz", "tgz", "tar.zst", "tar.xz", "txz"] {
         let name = format!("app.{end}");
         let test = Test::shop().file(&name, "this is no archive of any kind");
-        damaged(&test, &name);
+        refused_as_damaged(&test, &name);
         test.write(&name, "");
         match end {
-            // No member and no end mark: that is an archive of nothing.
+            // No member and no end mark: a valid archive without content.
             "tar" => refused(
                 &test,
                 Some("app.tar"),
                 "the source `app.tar` is empty",
                 "build the application first, or check `release.exclude`",
             ),
-            _ => damaged(&test, &name),
+            _ => refused_as_damaged(&test, &name),
         }
     }
 }
 
-/// What is missing or wrong must not become a release, wherever the archive is torn.
+/// An incomplete or damaged archive must not become a release, wherever the damage is.
 #[test]
-fn a_torn_archive_is_refused() {
+fn a_truncated_or_damaged_archive_is_refused() {
     let test = Test::shop();
     let numbers: Vec<String> = (0..20_000).map(|number| number.to_string()).collect();
     test.write("src/data", &numbers.join(" "));
@@ -235,22 +236,22 @@ fn a_torn_archive_is_refused() {
         let whole = std::fs::read(&path).unwrap();
         let cut = match name {
             "app.tar" => whole.len() / 2,
-            _ => whole.len() - 5, // Behind the last member: only the checksum tells.
+            _ => whole.len() - 5, // After the last member: only the checksum shows it.
         };
         std::fs::write(&path, &whole[..cut]).unwrap();
-        damaged(&test, name);
+        refused_as_damaged(&test, name);
         if name != "app.tar" {
             let mut flipped = whole.clone();
             flipped[whole.len() / 2] ^= 4;
             std::fs::write(&path, flipped).unwrap();
-            damaged(&test, name);
+            refused_as_damaged(&test, name);
         }
     }
 }
 
-/// `zstd` makes one frame; parallel tools and `cat` make several.
+/// `zstd` writes one frame; parallel tools and `cat` write several.
 #[test]
-fn an_archive_of_several_frames_is_read_whole() {
+fn all_frames_of_an_archive_are_read() {
     let test = Test::shop();
     let sources = test.app("src").display().to_string();
     let make = format!("tar -C {sources} -cf - . | split -b 3000 --filter='zstd -q' > app.tar.zst");

@@ -1,4 +1,4 @@
-//! Every rule about a manifest, by its exact words.
+//! Every rule about a manifest, with the exact message.
 
 use crate::test::Test;
 
@@ -22,7 +22,7 @@ fn a_bad_manifest_is_refused_in_one_sentence_with_a_hint() {
         test.write("robot.toml", manifest);
         let run = test.run(["deploy", "--apply"]);
         run.case(name).stderr(&format!("{stderr}\n")).status(2);
-        assert_eq!(test.tree(), before, "{name}: something was left behind");
+        assert_eq!(test.tree(), before, "{name}: files were left behind");
         let line = stderr.lines().next().unwrap_or_default();
         assert!(line.starts_with("error: robot.toml:"), "{name}: {line}");
         assert!(!line.ends_with('.'), "{name}: {line}");
@@ -35,16 +35,16 @@ fn a_bad_manifest_is_refused_in_one_sentence_with_a_hint() {
     assert!(count > 80, "only {count} cases were read");
 }
 
-/// What a plan and the generator say is what a deploy says.
+/// `generate`, the plan and the deploy print the same message.
 #[test]
-fn every_command_that_reads_a_manifest_refuses_alike() {
+fn every_command_refuses_a_bad_manifest_with_the_same_message() {
     let test = Test::new().manifest("[app]\nname = \"shop\"\nversion = \"1.0\"\n");
     let stderr = "error: robot.toml:1: there is no service\n\n\
                   hint: add a table `[service.web]` with `exec = [\"{current}/bin/web\"]`\n";
     for command in ["generate", "deploy"] {
         test.run([command]).case(command).stderr(stderr).status(2);
     }
-    // What is on the host can be named without it.
+    // These commands also work without a manifest.
     let stderr = stderr.trim_end().to_owned() + "; `--app NAME` does without the manifest\n";
     for command in ["rollback", "prune", "status", "history"] {
         test.run([command]).case(command).stderr(&stderr).status(2);
@@ -52,7 +52,7 @@ fn every_command_that_reads_a_manifest_refuses_alike() {
 }
 
 #[test]
-fn an_unknown_environment_names_the_nearest() {
+fn an_unknown_environment_suggests_the_nearest_name() {
     let manifest = "[app]\nname = \"shop\"\nversion = \"1.0\"\n\
                     [service.web]\nexec = [\"{current}/bin/web\"]\n[environment.staging]\n";
     let test = Test::new().manifest(manifest);
@@ -70,9 +70,9 @@ fn an_unknown_environment_names_the_nearest() {
         .status(2);
 }
 
-/// The whole name counts: neither part alone is the system's.
+/// The whole name counts: neither part alone is reserved.
 #[test]
-fn an_environment_that_makes_a_name_of_the_system_is_refused() {
+fn an_environment_that_makes_a_reserved_name_is_refused() {
     let manifest = "[app]\nname = \"multi\"\nversion = \"1.0\"\n\
                     [service.web]\nexec = [\"{current}/bin/web\"]\n[environment.user]\n";
     Test::new()
@@ -87,7 +87,7 @@ fn an_environment_that_makes_a_name_of_the_system_is_refused() {
 }
 
 #[test]
-fn a_manifest_that_is_not_there_is_asked_for() {
+fn a_manifest_that_cannot_be_read_is_refused() {
     let test = Test::new();
     test.run(["deploy"])
         .stderr(

@@ -1,4 +1,4 @@
-//! What may not become a release, be it in a directory or in an archive.
+//! Sources that are refused, as a directory or as an archive.
 
 use crate::offline::live;
 use crate::test::{SHOP, Test};
@@ -7,7 +7,7 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::Command;
 
-/// Plan and deploy say the same, and nothing is below the root afterwards.
+/// The plan and the deploy refuse with the same message and leave no files.
 #[track_caller]
 pub(crate) fn refused(test: &Test, source: Option<&str>, message: &str, hint: &str) {
     let stderr = format!("error: {message}\n\nhint: {hint}\n");
@@ -21,12 +21,12 @@ pub(crate) fn refused(test: &Test, source: Option<&str>, message: &str, hint: &s
     }
     for run in runs {
         run.case(message).stderr(&stderr).status(2);
-        assert_eq!(test.tree(), before, "{message}: something was left behind");
+        assert_eq!(test.tree(), before, "{message}: files were left behind");
     }
 }
 
 #[test]
-fn a_source_that_is_none_is_refused() {
+fn a_missing_empty_or_unknown_source_is_refused() {
     let test = Test::new().manifest(SHOP);
     refused(
         &test,
@@ -100,7 +100,7 @@ fn special_files_are_refused() {
 }
 
 #[test]
-fn names_that_cannot_be_written_down_are_refused() {
+fn file_names_that_are_not_plain_utf_8_are_refused() {
     let hint = "rename it, or list it in `release.exclude`";
     for (name, message) in [
         (
@@ -118,8 +118,8 @@ fn names_that_cannot_be_written_down_are_refused() {
     }
 }
 
-/// An archive of the source, as the manual makes one.
-pub(crate) fn packed(test: &Test, name: &str) {
+/// Makes an archive of the source, as the manual shows it.
+pub(crate) fn pack(test: &Test, name: &str) {
     let mut tar = Command::new("tar");
     tar.arg("--create").arg("--file").arg(test.app(name));
     tar.arg("--directory").arg(test.app("src")).arg(".");
@@ -127,11 +127,11 @@ pub(crate) fn packed(test: &Test, name: &str) {
 }
 
 #[test]
-fn links_that_cannot_be_written_down_are_refused() {
+fn link_targets_that_are_not_utf_8_are_refused() {
     let test = Test::shop();
     let target = OsStr::from_bytes(b"gr\xfcn");
     std::os::unix::fs::symlink(target, test.app("src/link")).expect("make a link");
-    packed(&test, "app.tar");
+    pack(&test, "app.tar");
     for source in [None, Some("app.tar")] {
         refused(
             &test,
@@ -142,11 +142,11 @@ fn links_that_cannot_be_written_down_are_refused() {
     }
 }
 
-/// The same patterns leave the same out, whatever the source is.
+/// The patterns exclude the same files from both.
 #[test]
-fn a_directory_and_its_archive_are_one_release() {
+fn a_directory_and_its_archive_make_the_same_release() {
     for (patterns, stays) in [
-        // What is left out whole does not come back in parts (gitignore(5)).
+        // A file in an excluded directory cannot be included again (gitignore(5)).
         (r#""a/", "!a/keep""#, ""),
         (r#""/a", "!a/keep", "!a/b/keep""#, ""),
         (r#""a/*", "!a/keep""#, "a a/keep"),
@@ -162,7 +162,7 @@ fn a_directory_and_its_archive_are_one_release() {
             for path in ["a/keep", "a/other", "a/b/keep", "a/b/other"] {
                 test = test.file(&format!("src/{path}"), path);
             }
-            packed(&test, "app.tar");
+            pack(&test, "app.tar");
             let run = match source {
                 Some(source) => test.run(["deploy", source, "--apply"]),
                 None => test.run(["deploy", "--apply"]),

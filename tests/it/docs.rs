@@ -1,4 +1,4 @@
-//! What the documents show must be true: manifests are valid, links lead somewhere.
+//! The documents are correct: manifests are valid, and link targets exist.
 
 use robotctl::app::App;
 use robotctl::manifest;
@@ -45,14 +45,14 @@ fn blocks<'a>(text: &'a str, language: &str) -> Vec<(usize, String)> {
     out
 }
 
-/// Whether a block shows a whole manifest, and no part of one.
+/// Whether a block shows a whole manifest, not a part of one.
 fn is_manifest(block: &str) -> bool {
     let lines = block.lines().map(str::trim);
     let mut code = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
     code.next().is_some_and(|line| line.starts_with("[app]"))
 }
 
-/// What is wrong with a manifest, in any of its environments.
+/// Checks a manifest in all of its environments.
 fn judge(text: &str) -> Result<(), String> {
     let read = |environment: Option<&str>| -> manifest::Result<Vec<String>> {
         let manifest = manifest::parse(text)?;
@@ -67,7 +67,7 @@ fn judge(text: &str) -> Result<(), String> {
 }
 
 #[test]
-fn every_manifest_that_is_shown_is_valid() {
+fn every_manifest_in_the_documents_is_valid() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for path in documents() {
@@ -114,7 +114,7 @@ fn links(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn relative_links_lead_somewhere() {
+fn targets_of_relative_links_exist() {
     let mut wrong = Vec::new();
     for path in documents().into_iter().filter(|path| ends(path, "md")) {
         let text = std::fs::read_to_string(&path).expect("read");
@@ -123,7 +123,7 @@ fn relative_links_lead_somewhere() {
             let elsewhere = target.contains("://") || target.starts_with("mailto:");
             let dir = path.parent().expect("a directory");
             if !target.is_empty() && !elsewhere && !dir.join(target).exists() {
-                wrong.push(format!("{}: `{link}` leads nowhere", path.display()));
+                wrong.push(format!("{}: `{link}` does not exist", path.display()));
             }
         }
     }
@@ -131,7 +131,7 @@ fn relative_links_lead_somewhere() {
 }
 
 #[test]
-fn blocks_links_and_bad_manifests_are_found() {
+fn the_helpers_find_blocks_links_and_bad_manifests() {
     let text = "[a](b.md) `[no](code)` [c](d.md#e)\n```toml\n# x\n[app]\nname = \"a\"\n```\n\
                 ```sh\n[x](y)\n```\n";
     assert_eq!(links(text), ["b.md", "d.md#e"]);
@@ -142,7 +142,7 @@ fn blocks_links_and_bad_manifests_are_found() {
 }
 
 #[test]
-fn reference_documents_are_what_the_program_says() {
+fn reference_documents_are_up_to_date() {
     let checked = std::process::Command::new(env!("CARGO_BIN_EXE_robotctl"))
         .args(["reference", "--check"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))

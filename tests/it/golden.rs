@@ -1,6 +1,6 @@
 //! Golden trees: `tests/golden/<name>/robot.toml` renders to `expected/`, file by file.
 //!
-//! `scripts/update-golden` writes them; read the difference before it is committed. A manifest
+//! `scripts/update-golden` writes them; read the diff before you commit it. A manifest
 //! names its systemd in `app.target`, so that no golden depends on the machine. The file
 //! `environment` beside a manifest names the overlay to render.
 
@@ -39,7 +39,7 @@ fn generate(case: &Path) -> TempDir {
     out
 }
 
-/// Git keeps one bit of a mode; the rest is the umask of whoever checked it out.
+/// Git keeps one bit of a mode; the rest depends on the umask of the checkout.
 fn as_git_keeps_it(tree: &Tree) -> Tree {
     let plain = |fact: &Fact| Fact {
         mode: match fact.kind {
@@ -79,7 +79,7 @@ fn manifests_render_to_their_golden_trees() {
     }
     assert!(
         wrong.is_empty(),
-        "{wrong}\nif this is what was meant: scripts/update-golden"
+        "{wrong}\nif the change is intended: scripts/update-golden"
     );
 }
 
@@ -94,7 +94,7 @@ fn copy(from: &Path, to: &Path) {
     assert!(status.success(), "copying to {}", to.display());
 }
 
-/// The systemd of this machine, if its tools are here.
+/// The version of systemd on this machine, if its tools are installed.
 fn systemd_version() -> Option<u16> {
     let output = Command::new("systemd-analyze")
         .arg("--version")
@@ -107,7 +107,7 @@ fn systemd_version() -> Option<u16> {
 }
 
 #[test]
-fn systemd_understands_every_golden_unit() {
+fn systemd_accepts_every_golden_unit() {
     let Some(version) = systemd_version() else {
         eprintln!("NOT RUN: systemd-analyze is not installed");
         assert!(std::env::var_os("CI").is_none(), "CI must run this");

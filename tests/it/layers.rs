@@ -1,4 +1,4 @@
-//! Which module may know which, as `src` is laid out: a stage never looks at the one after it.
+//! Which module may import which: a stage never imports a later one.
 
 use robotctl::app::{App, Target, unit_type};
 use robotctl::manifest;
@@ -6,7 +6,7 @@ use robotctl::render::render;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// Modules that are pure, and all that each may use.
+/// Pure modules, and everything that each may use.
 const PURE: &[(&str, &[&str])] = &[
     ("tree", &[]),
     // The schema of the tables lists the words that the model knows.
@@ -31,7 +31,7 @@ const NEVER: &[(&str, &[&str], &str)] = &[
             "stage",
             "health",
         ],
-        "the door knows nothing of who goes through it",
+        "host is the I/O boundary and knows no other module",
     ),
     (
         "store",
@@ -46,7 +46,7 @@ const NEVER: &[(&str, &[&str], &str)] = &[
     (
         "health",
         &["transaction", "doctor", "plan", "store", "stage"],
-        "health is looked at, whoever asks",
+        "health checks do not depend on what asks for them",
     ),
     (
         "transaction",
@@ -96,7 +96,7 @@ fn named(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn dependencies_point_one_way() {
+fn modules_import_only_what_they_may() {
     let found = uses();
     let mut wrong = Vec::new();
     for (module, allowed) in PURE {
@@ -126,7 +126,7 @@ fn dependencies_point_one_way() {
 }
 
 #[test]
-fn modules_are_found_in_code_and_not_in_comments_or_tests() {
+fn imports_are_found_in_code_but_not_in_comments_or_tests() {
     let text = "//! As [`crate::transaction`]\nuse crate::app::{App, Name};\n\
                 fn a() { crate::host::now() }\n#[cfg(test)]\nmod tests { use crate::cli::X; }\n";
     let found: Vec<String> = named(text).into_iter().collect();
@@ -138,23 +138,23 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(path).expect("read")
 }
 
-/// Whoever is refused a call is sent to something that is there.
+/// The messages of the lint name functions that exist.
 #[test]
-fn the_lint_sends_people_to_what_the_door_has() {
-    let (lint, door) = (read("clippy.toml"), read("src/host/mod.rs"));
+fn the_lint_suggests_functions_that_exist() {
+    let (lint, host) = (read("clippy.toml"), read("src/host/mod.rs"));
     let has = |name: &str| {
-        let mut words = door.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let mut words = host.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         words.any(|word| word == name)
     };
-    let mut sent = 0;
+    let mut suggested = 0;
     for rest in lint.split("host::").skip(1) {
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
         let name = &rest[..end.unwrap_or(rest.len())];
         assert!(has(name), "`host::{name}` is not in src/host/mod.rs");
-        sent += 1;
+        suggested += 1;
     }
-    assert!(sent > 20, "{sent}");
-    // What slipped through once: methods in place of functions, sockets and the other clock.
+    assert!(suggested > 20, "{suggested}");
+    // Forgotten once: methods in place of functions, sockets and the other clock.
     for path in [
         "std::path::Path::is_file",
         "walkdir::WalkDir::new",
@@ -168,7 +168,7 @@ fn the_lint_sends_people_to_what_the_door_has() {
 
 /// Invariant 16 of `docs/architecture.md`.
 #[test]
-fn threads_are_made_where_the_architecture_says() {
+fn threads_are_started_only_where_the_architecture_allows_it() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut found = BTreeSet::new();
     for entry in walkdir::WalkDir::new(&src) {
@@ -188,13 +188,13 @@ fn threads_are_made_where_the_architecture_says() {
     }
     let found: Vec<&str> = found.iter().map(String::as_str).collect();
     // Writing while staging copies; another network; staging and hashing; the page.
-    let told = [
+    let allowed = [
         "host/flush.rs",
         "host/network.rs",
         "host/parallel.rs",
         "page/mod.rs",
     ];
-    assert_eq!(found, told);
+    assert_eq!(found, allowed);
 }
 
 /// The words of a list in the shell script that purges the package, without quotes.
@@ -205,9 +205,9 @@ fn words<'a>(script: &'a str, begin: &str, end: &str) -> BTreeSet<&'a str> {
     words.filter(|word| !word.is_empty()).collect()
 }
 
-/// The script cannot ask `robotctl`, which is gone by then.
+/// The script cannot ask `robotctl`, which is removed by then.
 #[test]
-fn the_purge_of_the_package_knows_every_unit() {
+fn the_purge_script_of_the_package_names_every_unit() {
     let manifest = manifest::parse(&read("packaging/robot/robot.toml")).expect("a manifest");
     let app = App::from_manifest(&manifest, None).expect("an app");
     let tree = render(&app, Target::Portable).expect("a tree");

@@ -1,8 +1,8 @@
-//! Everything that can be tested without a running systemd, in one binary: one link step, and
-//! helpers that all share.
+//! All tests that need no running systemd. They are one binary, so that there is one link step and
+//! the helpers are shared.
 #![allow(
     clippy::disallowed_methods,
-    reason = "tests look at the host behind the tool's back"
+    reason = "tests read the host without going through the tool"
 )]
 #![allow(
     clippy::unwrap_used,
@@ -11,28 +11,30 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::print_stderr,
-    reason = "a test that cannot go on should stop where it is"
+    reason = "a test that cannot continue should stop there"
 )]
 
 mod bad_archives;
 mod bad_manifests;
 mod bad_sources;
-mod contents;
-mod damaged;
+mod content;
+mod damaged_records;
 mod docs;
-mod findings;
+mod doctor;
+mod formats;
 mod golden;
 mod layers;
-mod lost;
-mod mistakes;
+mod lost_state;
 mod offline;
-mod owners;
+mod ownership;
 mod plans;
 mod records;
-mod refused;
 mod remove;
 mod scorer_parity;
 mod staging;
 mod test;
 mod tree;
+mod unsuitable_hosts;
+mod user_errors;
 mod values;
+mod views;

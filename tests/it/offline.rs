@@ -1,4 +1,4 @@
-//! The whole life of an app on a tree that is not running: an image, or this test.
+//! Deploy, upgrade and rollback with `--root`, on a tree that is not running.
 
 use crate::test::Test;
 use crate::tree::{self, Kind, Tree};
@@ -35,7 +35,7 @@ pub(crate) fn live(test: &Test) -> String {
     id.to_owned()
 }
 
-/// What an app puts on a host: all but the releases and what robotctl remembers.
+/// What an app installs on a host, without the releases and the records.
 pub(crate) fn host(test: &Test) -> Tree {
     tree::only(&test.tree(), |path| {
         !path.starts_with("opt/shop/releases/") && !path.starts_with("var/lib/robotctl")
@@ -43,7 +43,7 @@ pub(crate) fn host(test: &Test) -> Tree {
 }
 
 #[test]
-fn a_first_deploy_puts_everything_in_place() {
+fn a_first_deploy_installs_everything() {
     let test = app();
     test.run(["deploy", "--apply"])
         .stderr(
@@ -79,7 +79,7 @@ fn a_first_deploy_puts_everything_in_place() {
         let fact = tree.get(path).unwrap_or_else(|| panic!("no {path}"));
         assert_eq!(fact.mode, mode, "{path}");
     }
-    let passwd = std::fs::read_to_string(test.root("etc/passwd")).expect("users were made");
+    let passwd = std::fs::read_to_string(test.root("etc/passwd")).expect("the users exist");
     assert!(passwd.contains("\nshop:") || passwd.starts_with("shop:"));
     // The units are those that `generate` writes.
     let out = test.outside("generated");
@@ -106,7 +106,7 @@ fn a_first_deploy_puts_everything_in_place() {
 }
 
 #[test]
-fn the_same_again_does_nothing() {
+fn a_second_deploy_of_the_same_release_does_nothing() {
     let test = app();
     deploy(&test);
     let before = test.state();
@@ -120,7 +120,7 @@ fn the_same_again_does_nothing() {
 }
 
 #[test]
-fn an_upgrade_removes_what_is_gone_and_a_rollback_brings_it_back() {
+fn an_upgrade_removes_old_units_and_a_rollback_restores_them() {
     let test = app();
     deploy(&test);
     let (first, old) = (live(&test), host(&test));
@@ -155,7 +155,7 @@ fn an_upgrade_removes_what_is_gone_and_a_rollback_brings_it_back() {
 }
 
 #[test]
-fn what_the_administrator_took_away_or_wrote_stays_so() {
+fn changes_of_the_administrator_are_kept() {
     let test = app();
     deploy(&test);
     let link = test.root("etc/systemd/system/sockets.target.wants/shop-web.socket");
@@ -179,7 +179,7 @@ fn what_the_administrator_took_away_or_wrote_stays_so() {
 }
 
 #[test]
-fn what_is_there_can_be_read_as_json() {
+fn readers_print_json() {
     let test = app();
     deploy(&test);
     test.write("src/data/pages.txt", "three\n");
@@ -229,12 +229,12 @@ fn what_is_there_can_be_read_as_json() {
     test.run(["status"]).any_stdout().success();
 }
 
-/// The records say that it is live; what the disk says counts.
+/// The records say that the release is live, but the disk decides.
 #[test]
-fn what_is_live_and_lost_is_put_back() {
+fn a_deploy_repairs_a_live_release_that_is_missing() {
     let test = app();
     deploy(&test);
-    // The records tell when it was staged.
+    // The records hold the time of staging.
     let seen = || {
         let mut tree = test.state();
         tree.retain(|path, _| !path.starts_with("var/lib/robotctl/"));
@@ -269,14 +269,14 @@ fn what_is_live_and_lost_is_put_back() {
     }
 }
 
-/// The releases that are there.
+/// How many releases are on the host.
 fn releases(test: &Test) -> usize {
     let releases = std::fs::read_dir(test.root("opt/shop/releases"));
     releases.expect("list").count()
 }
 
 #[test]
-fn a_key_that_no_file_shows_is_deployed_too() {
+fn a_change_of_a_key_that_no_file_shows_is_deployed() {
     let test = app();
     for content in ["one", "two", "three", "four", "five"] {
         test.write("src/data/pages.txt", content);
@@ -305,7 +305,7 @@ fn a_key_that_no_file_shows_is_deployed_too() {
         .stderr("shop: nothing was removed\n")
         .success();
     assert_eq!(releases(&test), 2);
-    // What is tried and run is the release's too; words are not.
+    // Checks and hooks are part of a release; comments are not.
     for (rest, is_new) in [
         ("check = [{ http = \"/\" }]\n", true),
         ("check = [{ http = \"/\" }] # The start page.\n", false),

@@ -1,4 +1,4 @@
-//! A plan is a promise: what it shows is what is done, and its hash names all of that.
+//! A deploy does exactly what its plan shows, and the hash of the plan covers all of it.
 
 use crate::offline::{MANIFEST, app, deploy, host, live};
 use crate::test::Test;
@@ -9,7 +9,7 @@ use robotctl::plan::{Action, Candidate, LiveRelease, Observed, Plan, plan};
 use robotctl::render::render;
 use std::process::Command;
 
-/// The plan of a new release of an app that runs, on a host that may lack the memory.
+/// The plan of an upgrade of a running app, on a host that may have too little memory.
 fn upgrade(tight: Option<&str>) -> Plan {
     let manifest = manifest::parse(MANIFEST).expect("a manifest");
     let app = || App::from_manifest(&manifest, None).expect("an app");
@@ -44,7 +44,7 @@ fn upgrade(tight: Option<&str>) -> Plan {
 }
 
 #[test]
-fn the_hash_of_a_plan_is_not_about_free_memory() {
+fn the_hash_of_a_plan_does_not_cover_free_memory() {
     let texts = [
         "needed: 64 MiB, there: 40 MiB",
         "needed: 64 MiB, there: 39 MiB",
@@ -60,14 +60,14 @@ fn the_hash_of_a_plan_is_not_about_free_memory() {
         assert_eq!(plan.notes, [text]);
         assert!(plan.to_string().contains(&format!("\nnote: {text}\n")));
     }
-    // Whether there is enough of it is another plan.
+    // Enough memory or not makes another plan.
     let ample = upgrade(None);
     assert_eq!(web(&ample).action, Action::Overlap);
     assert_ne!(ample.hash(), one.hash());
     assert!(ample.notes.is_empty());
 }
 
-/// What a rollback would do, as the program says.
+/// Runs a command that changes nothing; what it prints.
 #[track_caller]
 fn shown<const N: usize>(test: &Test, args: [&str; N]) -> String {
     let before = test.state();
@@ -76,7 +76,7 @@ fn shown<const N: usize>(test: &Test, args: [&str; N]) -> String {
     shown
 }
 
-/// The release that the last line of a plan names, if it does.
+/// The release that a rollback after the plan would restore, as the plan says.
 fn way_back(plan: &str) -> Option<&str> {
     let line = plan.lines().find(|line| line.starts_with("a rollback "));
     line.map(|line| {
@@ -85,7 +85,7 @@ fn way_back(plan: &str) -> Option<&str> {
     })
 }
 
-/// An app of which so many releases were live, one after the other: `0.1` and so on.
+/// An app with this many releases, deployed one after the other: `0.1`, `0.2` and so on.
 pub(crate) fn releases(count: usize) -> Test {
     let test = app();
     for number in 1..=count {
@@ -101,7 +101,7 @@ pub(crate) fn version(test: &Test, number: usize) {
 }
 
 #[test]
-fn a_plan_says_what_a_rollback_after_it_would_put_back() {
+fn a_plan_names_the_release_that_a_rollback_would_restore() {
     let test = releases(0);
     assert_eq!(way_back(&shown(&test, ["deploy"])), None, "a first deploy");
     let test = releases(3);
@@ -119,20 +119,20 @@ fn a_plan_says_what_a_rollback_after_it_would_put_back() {
     assert_eq!(way_back(&shown(&test, ["deploy"])), Some("0.2-[ID]"));
     let forth = ["rollback", "0.3", "--dry-run"];
     assert_eq!(way_back(&shown(&test, forth)), Some("0.2-[ID]"));
-    // The release stays, and so does what was before it.
-    std::fs::remove_file(test.root("opt/shop/current")).expect("lose the link");
+    // The live release stays, and so does its previous release.
+    std::fs::remove_file(test.root("opt/shop/current")).expect("remove the link");
     version(&test, 2);
     let plan = shown(&test, ["deploy"]);
     assert!(plan.starts_with("shop 0.2: 0.2-[ID] stays\n"), "{plan}");
     assert_eq!(way_back(&plan), Some("0.1-[ID]"));
-    // What is said is what is done.
+    // The rollback does what the plan says.
     deploy(&test);
     test.run(["rollback"]).any_stderr().success();
     assert!(live(&test).starts_with("0.1-"));
 }
 
 #[test]
-fn a_rollback_of_one_service_shows_the_plan_of_that_service() {
+fn a_dry_run_of_a_service_rollback_shows_that_service_only() {
     let test = releases(3);
     let dry_run = ["rollback", "0.1", "--service", "web", "--dry-run"];
     let conf = "/usr/local/lib/systemd/system/shop-web.service.d/05-execstart.conf";
@@ -159,7 +159,7 @@ fn a_rollback_of_one_service_shows_the_plan_of_that_service() {
     let said = "error: there is no service `wbe` in both 0.3-[ID] and 0.2-[ID]\n";
     let refused = test.run(no_such).any_stderr().status(2).stderr;
     assert!(refused.starts_with(said), "{refused}");
-    // Nothing but what was shown is done, and then there is nothing to show.
+    // The rollback changes exactly that; then nothing is left to do.
     let before = host(&test);
     let pin = test.run(["rollback", "0.1", "--service", "web"]);
     pin.any_stderr().success();
@@ -170,7 +170,7 @@ fn a_rollback_of_one_service_shows_the_plan_of_that_service() {
     tree::assert_same(&before, &after, "a pin changed more");
     let nothing = "nothing to do: `shop-web.service` is pinned to 0.1-[ID]\n";
     assert_eq!(shown(&test, dry_run), nothing);
-    // All of the app goes back, and with it the pin.
+    // A rollback of the whole app removes the pin.
     let plan = shown(&test, ["rollback", "--dry-run"]);
     assert!(
         plan.starts_with("shop 0.2: 0.3-[ID] -> 0.2-[ID]\n"),
@@ -180,7 +180,7 @@ fn a_rollback_of_one_service_shows_the_plan_of_that_service() {
 }
 
 #[test]
-fn a_plan_says_what_the_release_takes_on_the_disk() {
+fn a_plan_says_how_much_disk_space_the_release_needs() {
     let test = app();
     let disk = |plan: &str| {
         let line = plan.lines().find_map(|line| line.strip_prefix("disk: "));
@@ -194,14 +194,14 @@ fn a_plan_says_what_the_release_takes_on_the_disk() {
     let shared = "12.00 KiB in 3 new inodes, 2 files shared with 1.0-[ID]";
     assert_eq!(disk(&plan), shared);
     deploy(&test);
-    // What was live before is there still.
+    // The previous release is still on the disk.
     let there = "nothing, the release is there already";
     assert_eq!(disk(&shown(&test, ["rollback", "--dry-run"])), there);
     test.write("src/data/pages.txt", "one\ntwo\n");
     assert_eq!(disk(&shown(&test, ["deploy"])), there);
 }
 
-/// The hash of the plan as a program gets it.
+/// The hash of the plan, from JSON.
 pub(crate) fn hash(test: &Test) -> String {
     let mut robotctl = Command::new(env!("CARGO_BIN_EXE_robotctl"));
     robotctl.current_dir(test.app("")).arg("--root");
@@ -216,7 +216,7 @@ pub(crate) fn hash(test: &Test) -> String {
 type Change<'a> = (&'a str, &'a dyn Fn(&Test));
 
 #[test]
-fn a_plan_is_done_as_it_was_shown_or_not_at_all() {
+fn a_deploy_of_another_plan_than_the_one_shown_is_refused() {
     let unit = "usr/local/lib/systemd/system/shop-web.service";
     let changes: [Change<'_>; 5] = [
         ("a file of the host", &|test| {
@@ -239,15 +239,15 @@ fn a_plan_is_done_as_it_was_shown_or_not_at_all() {
     for (what, change) in changes {
         let test = releases(2);
         version(&test, 3);
-        let promised = hash(&test);
+        let planned = hash(&test);
         assert_eq!(
-            promised,
+            planned,
             hash(&test),
             "{what}: another hash of the same plan"
         );
         change(&test);
         let before = test.state();
-        test.run(["deploy", "--apply", "--plan", &promised])
+        test.run(["deploy", "--apply", "--plan", &planned])
             .case(what)
             .stderr(
                 "error: the plan is no longer `[HASH]`: the source or the host has changed\n\n\
@@ -256,7 +256,7 @@ fn a_plan_is_done_as_it_was_shown_or_not_at_all() {
             .status(2);
         tree::assert_same(&before, &test.state(), what);
         let now = hash(&test);
-        assert_ne!(promised, now, "{what}");
+        assert_ne!(planned, now, "{what}");
         let done = test.run(["deploy", "--apply", "--plan", &now]).case(what);
         done.any_stderr().success();
         let id = live(&test);
@@ -271,7 +271,7 @@ fn a_plan_is_done_as_it_was_shown_or_not_at_all() {
 }
 
 #[test]
-fn a_pin_is_shown_and_lifted_only_when_that_is_said() {
+fn a_pin_is_shown_and_removed_only_on_request() {
     let test = releases(2);
     let status = || test.run(["status"]).any_stdout().success().stdout;
     assert!(!status().contains("pinned"), "{}", status());
@@ -298,14 +298,14 @@ fn a_pin_is_shown_and_lifted_only_when_that_is_said() {
     let run = test.run(["deploy", "--apply"]);
     run.stderr(refused).status(2);
     tree::assert_same(&before, &test.state(), "a refusal changed something");
-    // Lifted without another release: the service comes back to the live one.
+    // Removed without a new release: the service runs the live release again.
     version(&test, 2);
     let run = test.run(["deploy", "--apply", "--lift-pins"]);
     run.any_stderr().success();
     assert_eq!(live(&test), live_before);
-    tree::assert_same(&unpinned, &host(&test), "something of the pin is left");
+    tree::assert_same(&unpinned, &host(&test), "a part of the pin is left");
     assert!(!status().contains("pinned"), "{}", status());
-    // And with another one, as the plan says that it is typed.
+    // Removed with a new release, with the command that the plan names.
     let pin = test.run(["rollback", "--service", "web"]);
     pin.any_stderr().success();
     version(&test, 3);

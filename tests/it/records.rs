@@ -1,4 +1,5 @@
-//! What robotctl remembers: read by every later version, bounded, and refused when it is newer.
+//! The records of an app: every later version reads them, their size is bounded, and records of a newer
+//! version are refused.
 
 use crate::offline::{MANIFEST, app, deploy, live};
 use crate::test::Test;
@@ -8,9 +9,9 @@ use robotctl::host::Root;
 use robotctl::store::{FORMAT, Mark, Step, Store};
 use std::path::PathBuf;
 
-const BOOK: &str = "var/lib/robotctl/shop";
+const RECORDS: &str = "var/lib/robotctl/shop";
 
-/// The records of one app as a version wrote them: kept for ever, never changed.
+/// The records of one app as a version wrote them. Never change these files.
 fn kept(format: u32) -> [(&'static str, &'static [u8]); 6] {
     assert_eq!(format, 1, "a new format needs its records here");
     [
@@ -35,7 +36,7 @@ pub(crate) fn store(test: &Test) -> Store {
 }
 
 fn file(test: &Test, name: &str) -> PathBuf {
-    test.root(&format!("{BOOK}/{name}"))
+    test.root(&format!("{RECORDS}/{name}"))
 }
 
 fn read(test: &Test, name: &str) -> String {
@@ -43,7 +44,7 @@ fn read(test: &Test, name: &str) -> String {
 }
 
 #[test]
-fn records_of_every_format_are_read() {
+fn records_in_every_format_are_read() {
     for format in 1..=FORMAT {
         let test = Test::new();
         std::fs::create_dir_all(file(&test, "releases")).unwrap();
@@ -62,7 +63,7 @@ fn records_of_every_format_are_read() {
             ("deploy", Step::Switching)
         );
         assert_eq!(journal.to.as_deref(), Some("1.1-00112233aabb"));
-        // What was added to a format may be missing in a record of it.
+        // A field that was added to a format may be missing in an older record.
         let whole = read(&test, "journal.json");
         let without = whole.replace("    \"rebound\": [],\n", "");
         assert_ne!(whole, without);
@@ -95,7 +96,7 @@ fn records_of_every_format_are_read() {
         if format < FORMAT {
             continue;
         }
-        // As it is read, so it is written: what is kept here is what this version makes.
+        // Written again, the records are the same bytes.
         std::fs::remove_file(file(&test, "state.json")).unwrap();
         store.set_state(&state).unwrap();
         store.set_journal(&journal).unwrap();
@@ -121,7 +122,7 @@ fn records_of_a_newer_version_are_refused() {
         let line = format!("\"format\": {FORMAT}");
         assert!(content.contains(&line), "{name}: {content}");
         let content = content.replacen(&line, "\"format\": 99, \"unheard-of\": {}", 1);
-        // What else is in it may have any shape.
+        // The other fields may have any shape.
         let content = content.replacen("\"step\"", "\"steps\"", 1);
         std::fs::write(file(&test, name), content).unwrap();
         was
@@ -147,7 +148,7 @@ fn records_of_a_newer_version_are_refused() {
             };
             let case = format!("{name}, {}", arguments.join(" "));
             let stderr = format!(
-                "error: `/{BOOK}/{shown}` was written by a newer `robotctl`: it has format 99, \
+                "error: `/{RECORDS}/{shown}` was written by a newer `robotctl`: it has format 99, \
                  this one reads up to {FORMAT}\n\n\
                  hint: install that `robotctl` again; nothing was changed\n"
             );
@@ -162,15 +163,15 @@ fn records_of_a_newer_version_are_refused() {
     test.run(["deploy", "--apply"]).any_stderr().success();
 }
 
-/// A disk that loses a record leaves any bytes.
+/// After disk corruption, a record can hold any bytes.
 #[test]
-fn bytes_that_are_no_text_are_damage() {
+fn a_record_that_is_not_text_is_reported_as_damaged() {
     let lost = b"\xff\xfe";
     for name in ["state.json", "journal.json", "failed.json"] {
         let test = app();
         deploy(&test);
         std::fs::write(file(&test, name), lost).unwrap();
-        let path = format!("[DIR]/root/{BOOK}/{name}");
+        let path = format!("[DIR]/root/{RECORDS}/{name}");
         let said = test.run(["doctor"]).case(name).any_stdout().status(1);
         let hint = format!("  hint: sudo mv {path} {path}.damaged, then ");
         for part in [&format!("error: `{path}` cannot be read: "), &hint] {
@@ -179,7 +180,7 @@ fn bytes_that_are_no_text_are_damage() {
         test.write("src/data/pages.txt", "another");
         let run = test.run(["deploy", "--apply"]).case(name).any_stderr();
         if name == "failed.json" {
-            run.success(); // It holds nobody up.
+            run.success(); // Commands work without it.
             continue;
         }
         let said = run
@@ -191,7 +192,7 @@ fn bytes_that_are_no_text_are_damage() {
 }
 
 #[test]
-fn what_is_remembered_does_not_grow_for_ever() {
+fn records_do_not_grow_without_limit() {
     let test = app();
     let line = |number: usize| {
         format!(
@@ -208,7 +209,7 @@ fn what_is_remembered_does_not_grow_for_ever() {
     let known = store.releases().unwrap();
     let gone = state.before.iter().find(|id| !known.contains(id)).cloned();
     let gone = gone.expect("a release without a record");
-    // Forth and back between the same two.
+    // Back and forth between the same two releases.
     for _ in 0..100 {
         state.before.extend(known[..2].iter().cloned());
     }
@@ -220,7 +221,7 @@ fn what_is_remembered_does_not_grow_for_ever() {
         state.before[state.before.len() - 100..],
         "the last hundred stay"
     );
-    assert!(!kept.contains(&gone), "what is gone is forgotten");
+    assert!(!kept.contains(&gone), "a removed release is dropped");
     let old: String = (0..1200).map(line).collect();
     std::fs::write(file(&test, "history.jsonl"), old).unwrap();
     test.run(["prune"]).any_stderr().success();
@@ -249,7 +250,7 @@ fn events_name_the_environment() {
         let event: serde_json::Value = serde_json::from_str(line).expect(line);
         assert_eq!(event["environment"], "staging", "{line}");
     }
-    // Named by its whole name, too.
+    // Also when the app is named in full.
     std::fs::remove_file(test.app("robot.toml")).unwrap();
     let run = test.run(["remove", "--app", "shop-staging", "--format", "json"]);
     let said = run.any_stdout().any_stderr().success().stdout;

@@ -1,11 +1,11 @@
-//! What goes, and what stays: old releases, and the whole app.
+//! Prune and remove: what they delete, and what they keep.
 
 use crate::offline::{app, deploy, live};
 use crate::tree::Kind;
 use std::process::{Command, Stdio};
 
 #[test]
-fn prune_keeps_the_live_one_and_the_one_before() {
+fn prune_keeps_the_live_and_the_previous_release() {
     let test = app();
     for number in 0..8 {
         test.write("src/data/pages.txt", &format!("{number}\n"));
@@ -41,13 +41,13 @@ fn marks(test: &crate::test::Test) -> Vec<String> {
 }
 
 #[test]
-fn failed_releases_never_use_up_keep() {
+fn failed_releases_do_not_count_for_keep() {
     let test = app();
     for number in 0..5 {
         test.write("src/data/pages.txt", &format!("{number}\n"));
         deploy(&test);
         if matches!(number, 2 | 3) {
-            // As a release that failed under its checks, for which systemd is needed, is marked.
+            // Checks need a running systemd, so the mark is written here.
             let id = live(&test).rsplit('/').next().unwrap().to_owned();
             let path = test.root(&format!("var/lib/robotctl/shop/releases/{id}.json"));
             let record = std::fs::read_to_string(&path).unwrap();
@@ -56,12 +56,12 @@ fn failed_releases_never_use_up_keep() {
             std::fs::write(&path, record).unwrap();
         }
     }
-    // Of the failed, the newest stays as evidence.
+    // The newest failed release is kept for inspection.
     assert_eq!(marks(&test), ["bad", "good", "good", "good"]);
     test.run(["prune", "--keep", "2"]).any_stderr().success();
     assert_eq!(marks(&test), ["bad", "good", "good"]);
 
-    // The one that is gone is remembered all the same, until it proves otherwise.
+    // A failed release that was removed is still refused, until it was deployed with `--force`.
     test.write("src/data/pages.txt", "2\n");
     let again = ["deploy", "--apply"];
     let refused = test.run(again).any_stdout().any_stderr().status(2);
@@ -82,17 +82,17 @@ fn failed_releases_never_use_up_keep() {
 }
 
 #[test]
-fn what_is_known_outlives_a_file_system_that_is_not_mounted() {
+fn records_are_kept_while_the_file_system_of_the_releases_is_not_mounted() {
     let test = app();
     for number in 0..3 {
         test.write("src/data/pages.txt", &format!("{number}\n"));
         deploy(&test);
     }
-    let (there, away) = (test.root("opt/shop"), test.root("shop"));
-    std::fs::rename(&there, &away).unwrap();
+    let (mounted, away) = (test.root("opt/shop"), test.root("shop"));
+    std::fs::rename(&mounted, &away).unwrap();
     test.run(["rollback"]).any_stderr().status(2);
     test.run(["prune", "--keep", "1"]).any_stderr().status(2);
-    // Nor when the state was lost too, and the link cannot be seen.
+    // The same without the state, when the link is missing as well.
     let state = test.root("var/lib/robotctl/shop/state.json");
     let was = std::fs::read(&state).unwrap();
     std::fs::remove_file(&state).unwrap();
@@ -103,13 +103,13 @@ fn what_is_known_outlives_a_file_system_that_is_not_mounted() {
         )
         .status(2);
     std::fs::write(&state, was).unwrap();
-    std::fs::rename(&away, &there).unwrap();
+    std::fs::rename(&away, &mounted).unwrap();
     assert_eq!(marks(&test), ["good", "good", "good"]);
     test.run(["rollback"]).any_stderr().success();
 }
 
 #[test]
-fn remove_leaves_state_and_settings_unless_purged() {
+fn remove_keeps_state_and_settings_without_purge() {
     let test = app();
     deploy(&test);
     std::fs::write(test.root("var/lib/shop/shop.db"), "data").unwrap();
@@ -131,12 +131,12 @@ fn remove_leaves_state_and_settings_unless_purged() {
     deploy(&test);
     test.run(["remove", "--purge"]).any_stderr().success();
     let left = test.tree();
-    // Mount points in the empty root of all services are in memory, and go with the next boot.
+    // The empty root of all services is in memory: its mount points are removed at the next boot.
     let volatile = |path: &str| path.starts_with("run/robotctl/root/");
     let own = left
         .keys()
         .find(|path| path.contains("shop") && !volatile(path));
-    assert_eq!(own, None, "something was left");
+    assert_eq!(own, None, "a file is left");
     test.run(["remove"])
         .stderr(
             "error: `shop` is not deployed on this host\n\n\
@@ -145,9 +145,9 @@ fn remove_leaves_state_and_settings_unless_purged() {
         .status(2);
 }
 
-/// What nobody knows the units of cannot be stopped: it is not said to be gone.
+/// Without the record, robotctl does not know the units that it must stop.
 #[test]
-fn what_is_live_and_unknown_is_not_removed() {
+fn an_app_whose_live_release_has_no_record_is_not_removed() {
     let test = app();
     deploy(&test);
     let first = live(&test);
@@ -183,14 +183,14 @@ fn what_is_live_and_unknown_is_not_removed() {
     assert!(!test.root("opt/shop").exists());
 }
 
-/// The last step of a removal lets go of the name: whoever comes then begins anew, and nothing of
-/// that is swept or burned by the end of the removal.
+/// The last step of a removal renames the records away. Another command can then deploy the app again,
+/// and the end of the removal must not delete anything of that.
 #[test]
-fn the_end_of_a_removal_touches_nothing_of_the_next_app() {
+fn a_removal_does_not_touch_a_new_deploy_of_the_same_app() {
     let test = app();
     deploy(&test);
     let store = test.root("var/lib/robotctl/shop");
-    // Until the book loses its name: that is where the signal comes.
+    // Sends the signal when the directory of the records is renamed.
     let until = |signal: &str, command: &str| {
         let inject = format!("inject=/^rename:signal={signal}");
         let mut strace = Command::new("strace");
@@ -204,17 +204,17 @@ fn the_end_of_a_removal_touches_nothing_of_the_next_app() {
     assert!(!killed.success() && store.join("journal.json").exists());
     let mut stopped = until("STOP", "recover");
     while store.exists() {
-        assert_eq!(stopped.try_wait().unwrap(), None, "it went on");
+        assert_eq!(stopped.try_wait().unwrap(), None, "it was not stopped");
         std::thread::yield_now();
     }
-    // As a deploy that has come as far as staging.
+    // A new deploy that has begun to stage.
     let staging = test.root("opt/shop/releases/.staging-1");
     for dir in [&store, &staging] {
         std::fs::create_dir_all(dir).unwrap();
     }
     std::fs::write(store.join("lock"), "deploying").unwrap();
     let parent = stopped.id().to_string();
-    // It is stopped again if it burns another.
+    // It is stopped again if it deletes the new records.
     let ended = loop {
         let mut go_on = Command::new("pkill");
         go_on.args(["--signal", "CONT", "--parent", &parent]);
@@ -224,12 +224,12 @@ fn the_end_of_a_removal_touches_nothing_of_the_next_app() {
         }
     };
     assert!(ended.success());
-    assert!(staging.exists(), "its staging was swept");
-    assert!(store.join("lock").exists(), "its book was burned");
+    assert!(staging.exists(), "the new staging directory was deleted");
+    assert!(store.join("lock").exists(), "the new records were deleted");
 }
 
 #[test]
-fn a_removal_can_be_looked_at_and_purged_later() {
+fn a_removal_can_be_previewed_and_purged_later() {
     let test = app();
     deploy(&test);
     std::fs::write(test.root("var/lib/shop/shop.db"), "data").unwrap();
@@ -250,7 +250,7 @@ fn a_removal_can_be_looked_at_and_purged_later() {
         "{}",
         shown.stdout
     );
-    crate::tree::assert_same(&before, &test.tree(), "a look changed something");
+    crate::tree::assert_same(&before, &test.tree(), "a preview changed something");
     test.run(["remove"]).any_stderr().success();
     test.run(["remove", "--purge", "--app", "shop"])
         .stderr(
@@ -261,7 +261,7 @@ fn a_removal_can_be_looked_at_and_purged_later() {
     for path in ["var/lib/shop", "etc/shop", "var/lib/robotctl/shop"] {
         assert!(!test.root(path).exists(), "{path}");
     }
-    // What is not an app's is none of its leftovers.
+    // A directory that does not belong to an app is kept.
     std::fs::create_dir_all(test.root("var/lib/other")).unwrap();
     let run = test.run(["remove", "--purge", "--app", "other"]);
     run.any_stderr().status(2);
@@ -269,7 +269,7 @@ fn a_removal_can_be_looked_at_and_purged_later() {
 }
 
 #[test]
-fn prune_takes_one_app_or_is_told_to_take_all() {
+fn prune_works_on_one_app_or_on_all_with_an_option() {
     let test = app();
     let manifest = std::fs::read_to_string(test.app("robot.toml")).unwrap();
     for name in ["shop", "second"] {

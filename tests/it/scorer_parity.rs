@@ -1,18 +1,18 @@
-//! Holds our scores against those of `systemd-analyze security`.
+//! Compares our scores with those of `systemd-analyze security`.
 //!
 //! `scripts/scorer-parity` makes the corpus, a directory per unit: `unit.txt` is the merged text,
-//! `expected.json` and `score.txt` are what systemd says.
+//! `expected.json` and `score.txt` are the output of systemd.
 #![allow(
     clippy::disallowed_methods,
     clippy::unwrap_used,
-    reason = "the test reads files that only it knows of, and a broken corpus ends it"
+    reason = "the test reads its own files, and a broken corpus ends it"
 )]
 
 use robotctl::exposure::{CHECKS, Check, Exposure, Unit, score_as};
 use std::path::Path;
 use std::{env, fs};
 
-/// Offline, newer versions (seen in 255 and 257) take an unset `PrivateMounts=` for a set one.
+/// Offline, newer versions (255 and 257) treat an unset `PrivateMounts=` as set.
 const MOUNTS_FIXED_ON: &str = "PrivateMounts";
 
 #[derive(serde::Deserialize)]

@@ -1,4 +1,4 @@
-//! What staging makes of a source: the same release, whatever its form, and what it shares.
+//! Staging: the same content makes the same release, and releases share unchanged files.
 
 use crate::offline::{app, deploy, live};
 use crate::test::Test;
@@ -12,7 +12,7 @@ fn inode(test: &Test, id: &str, path: &str) -> u64 {
 }
 
 #[test]
-fn modes_and_time_stamps_of_the_source_do_not_matter() {
+fn modes_and_time_stamps_of_the_source_do_not_change_the_release() {
     let test = app();
     deploy(&test);
     let id = live(&test);
@@ -39,7 +39,7 @@ fn modes_and_time_stamps_of_the_source_do_not_matter() {
         };
         assert_eq!(fact.mode, mode, "{path}");
     }
-    // Whether it can be executed is content.
+    // The executable bit is content.
     test.mode("src/data/pages.txt", 0o744);
     deploy(&test);
     assert_ne!(live(&test), id);
@@ -66,22 +66,22 @@ fn files_that_did_not_change_are_shared_between_releases() {
     assert_ne!(
         inode(&test, &second, "data/big.bin"),
         source,
-        "never with the source"
+        "it must not be shared with the source"
     );
     let old = test.root(&format!("opt/shop/releases/{first}/data/pages.txt"));
     assert_eq!(std::fs::read_to_string(old).unwrap(), "one\ntwo\n");
 }
 
-/// A release is nobody's to change; when root did so all the same, the next one has none of it.
+/// When root changed files of the live release, the next release does not get the changes.
 #[test]
-fn what_was_done_to_the_live_release_is_not_in_the_next_one() {
+fn changes_to_the_live_release_are_not_copied_into_the_next_one() {
     let test = app();
     for name in ["a", "b", "c", "d", "e"] {
         test.write(&format!("src/data/{name}"), "true\n");
     }
     deploy(&test);
     let first = test.root(&format!("opt/shop/releases/{}/data", live(&test)));
-    // In place, and of the same length; a mode; a link; another file; nothing.
+    // Changed in place with the same length; another mode; a link; another file; removed.
     std::fs::write(first.join("a"), "lies\n").expect("write");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o666);
     std::fs::set_permissions(first.join("b"), mode).expect("open");
@@ -104,7 +104,7 @@ fn what_was_done_to_the_live_release_is_not_in_the_next_one() {
             assert_ne!(was, meta.ino(), "{name}");
         }
     }
-    // What lies where is known of the second: the third shares all of it.
+    // The second release is unchanged: the third shares all of its files.
     let second = live(&test);
     test.write("src/data/pages.txt", "ONE\nTWO\n");
     deploy(&test);
@@ -141,7 +141,7 @@ fn archives_make_the_same_release_as_their_directory() {
             .case(end)
             .stderr("nothing to do: shop 1.0-[ID] is live\n")
             .success();
-        // On a host of its own it unpacks to the very same tree.
+        // On another host, it unpacks to the same tree.
         let other = test.outside(end);
         std::fs::create_dir(&other).unwrap();
         let run = test.run(["deploy", &name, "--apply"]);
@@ -151,9 +151,9 @@ fn archives_make_the_same_release_as_their_directory() {
     }
 }
 
-/// On a terminal, which `script` makes.
+/// `script` provides the terminal.
 #[test]
-fn staging_shows_files_bytes_and_rate() {
+fn staging_shows_files_bytes_and_rate_on_a_terminal() {
     let test = app();
     let robotctl = env!("CARGO_BIN_EXE_robotctl");
     let root = test.root("").display().to_string();

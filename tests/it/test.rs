@@ -1,5 +1,5 @@
-//! The command line under test: a temporary root, an application's directory beside it, and the
-//! real binary. Strict: what a run prints must be said beforehand, or it fails.
+//! Runs the real binary on a temporary root, with an application's directory beside it. The checks
+//! are strict: a test states everything that a run prints, or it fails.
 
 use crate::tree::{self, Tree};
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,9 +18,9 @@ pub(crate) struct Test {
     dir: TempDir,
 }
 
-/// One command that is about to run.
+/// A command to run.
 #[derive(Debug)]
-#[must_use = "nothing runs before `success` or `status`"]
+#[must_use = "the command runs in `success` or `status`"]
 pub(crate) struct Run<'a> {
     test: &'a Test,
     case: String,
@@ -33,7 +33,7 @@ pub(crate) struct Run<'a> {
     env: Vec<(String, String)>,
 }
 
-/// What a command printed, with paths and digests replaced.
+/// What a command printed, with paths and digests replaced by placeholders.
 #[derive(Debug, Clone)]
 pub(crate) struct Ended {
     pub(crate) stdout: String,
@@ -118,8 +118,8 @@ impl Test {
         tree::read(&self.root(""))
     }
 
-    /// What counts as the host's state: all but the lock, which is taken before anything is
-    /// known, and the history, which grows with every command.
+    /// The host's state: everything except the lock, which every command takes, and the history,
+    /// which every command extends.
     pub(crate) fn state(&self) -> Tree {
         let all = self.tree();
         tree::only(&all, |path| {
@@ -127,7 +127,7 @@ impl Test {
         })
     }
 
-    /// A command on the tree below the root, typed in the application's directory.
+    /// A command on the tree below the root, run in the application's directory.
     pub(crate) fn run<const N: usize>(&self, args: [&str; N]) -> Run<'_> {
         Run {
             test: self,
@@ -142,8 +142,8 @@ impl Test {
         }
     }
 
-    /// Replaces what differs from run to run.
-    fn plain(&self, text: &str) -> String {
+    /// Replaces everything that differs from run to run.
+    pub(crate) fn plain(&self, text: &str) -> String {
         let dir = self.dir.path().display().to_string();
         let text = text.replace(&dir, "[DIR]");
         digests(&text)
@@ -151,55 +151,55 @@ impl Test {
 }
 
 impl Run<'_> {
-    /// Names the case of a table in failures.
+    /// Names the case in failures of a table test.
     pub(crate) fn case(mut self, name: &str) -> Self {
         self.case = format!("{name}: ");
         self
     }
 
-    /// The whole of stdout.
+    /// Expects exactly this on stdout.
     pub(crate) fn stdout(mut self, text: &str) -> Self {
         self.stdout = Some(text.to_owned());
         self
     }
 
-    /// The whole of stderr.
+    /// Expects exactly this on stderr.
     pub(crate) fn stderr(mut self, text: &str) -> Self {
         self.stderr = Some(text.to_owned());
         self
     }
 
-    /// Lets stdout be anything.
+    /// Accepts anything on stdout.
     pub(crate) fn any_stdout(mut self) -> Self {
         self.stdout = None;
         self
     }
 
-    /// Lets stderr be anything.
+    /// Accepts anything on stderr.
     pub(crate) fn any_stderr(mut self) -> Self {
         self.stderr = None;
         self
     }
 
-    /// Works on another tree.
+    /// Works on another root.
     pub(crate) fn on(mut self, root: &Path) -> Self {
         self.root = Some(root.to_owned());
         self
     }
 
-    /// Typed in another directory.
+    /// Runs in another directory.
     pub(crate) fn from(mut self, dir: &Path) -> Self {
         dir.clone_into(&mut self.dir);
         self
     }
 
-    /// Works on this very machine.
+    /// Works on this machine, without `--root`.
     pub(crate) fn on_this_host(mut self) -> Self {
         self.root = None;
         self
     }
 
-    /// Starts the command through another one.
+    /// Starts the command through another program.
     pub(crate) fn through(mut self, argv: &[&str]) -> Self {
         self.before = argv.iter().map(|arg| (*arg).to_owned()).collect();
         self
@@ -210,7 +210,7 @@ impl Run<'_> {
         self.status(0)
     }
 
-    /// Runs it, and fails unless it ended and printed as said.
+    /// Runs the command; fails unless exit code and output are as expected.
     #[track_caller]
     pub(crate) fn status(self, code: i32) -> Ended {
         let mut argv = self.before.clone();
@@ -279,7 +279,7 @@ fn digests(text: &str) -> String {
 }
 
 #[test]
-fn digests_are_replaced_and_nothing_else() {
+fn only_digests_are_replaced() {
     assert_eq!(
         digests("1.0-0123456789ab is live"),
         "1.0-[ID] is live",

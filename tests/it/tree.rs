@@ -1,4 +1,4 @@
-//! What lies below a directory, as a value that can be compared and shown.
+//! The content of a directory as a value that can be compared and shown.
 
 use similar::TextDiff;
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ pub(crate) struct Fact {
     pub(crate) kind: Kind,
 }
 
-/// What it is.
+/// Its type and content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
     Dir,
@@ -25,7 +25,7 @@ pub(crate) enum Kind {
 /// Facts by path relative to the directory.
 pub(crate) type Tree = BTreeMap<String, Fact>;
 
-/// Everything below `dir`; nothing when it is not there.
+/// Everything below `dir`; empty when `dir` does not exist.
 pub(crate) fn read(dir: &Path) -> Tree {
     let mut out = Tree::new();
     if !dir.exists() {
@@ -65,7 +65,7 @@ pub(crate) fn only(tree: &Tree, keep: impl Fn(&str) -> bool) -> Tree {
         .collect()
 }
 
-/// How two trees differ, for a person; empty when they do not.
+/// How two trees differ, as text; empty when they are equal.
 pub(crate) fn diff(before: &Tree, after: &Tree) -> String {
     let mut out = String::new();
     let mut paths: Vec<&String> = before.keys().chain(after.keys()).collect();
@@ -82,7 +82,7 @@ pub(crate) fn diff(before: &Tree, after: &Tree) -> String {
                 let diff = TextDiff::from_lines(&old, &new);
                 write!(out, "{}", diff.unified_diff().header(path, path)).unwrap();
             }
-            (Some(_), None) => writeln!(out, "{path}: is gone").unwrap(),
+            (Some(_), None) => writeln!(out, "{path}: was removed").unwrap(),
             (None, Some(new)) => writeln!(out, "{path}: is new\n{}", text(new)).unwrap(),
             (None, None) => {}
         }
@@ -99,7 +99,7 @@ fn text(fact: &Fact) -> String {
     }
 }
 
-/// Fails with the differences.
+/// Fails and shows the differences.
 #[track_caller]
 pub(crate) fn assert_same(before: &Tree, after: &Tree, what: &str) {
     let diff = diff(before, after);

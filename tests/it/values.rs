@@ -1,6 +1,5 @@
-//! Every string of a manifest is data. An arbitrary one is refused, or it reaches the service as
-//! it was written: the oracle below reads units as systemd does, and shares no code with
-//! `src/render`.
+//! Every string of a manifest is data: it is refused, or it reaches the service exactly as written.
+//! The oracle below reads units as systemd does and shares no code with `src/render`.
 
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
@@ -77,7 +76,7 @@ mod oracle {
         out
     }
 
-    /// Takes the doubling of a character away; a single one would be expanded.
+    /// Replaces each doubled character by one; systemd would expand a single one.
     fn single(text: &str, mark: char) -> String {
         let mut out = String::new();
         let mut chars = text.chars();
@@ -140,7 +139,7 @@ struct Case {
 
 fn cases() -> impl Strategy<Value = Case> {
     let plain = || "[ -~]{0,12}";
-    // One value is wild, so that a refusal is about it; at times all are.
+    // One value is arbitrary, so that a refusal is about it; in the last case all are.
     prop_oneof![
         (strings(), plain(), plain(), plain()),
         (plain(), strings(), plain(), plain()),
@@ -173,7 +172,7 @@ fn manifest(case: &Case) -> Manifest {
     manifest
 }
 
-/// Whether it must be refused anywhere: systemd takes no such character.
+/// Whether systemd accepts every character.
 fn is_text(text: &str) -> bool {
     text.chars().all(|c| {
         let code = u32::from(c);
@@ -209,7 +208,7 @@ fn units(app: &App) -> [Vec<(String, String)>; 3] {
     })
 }
 
-fn survives(case: &Case, plain: &[Vec<(String, String)>; 3]) {
+fn check_case(case: &Case, plain: &[Vec<(String, String)>; 3]) {
     let expanded = |text: &str| {
         // The placeholders hold none of each other, so that their order does not matter.
         text.replace("{current}", "/opt/shop/current")
@@ -250,7 +249,7 @@ fn survives(case: &Case, plain: &[Vec<(String, String)>; 3]) {
         oracle::specifiers(description[0]),
         expanded(&case.description)
     );
-    // The way out for experts: exact, so that specifiers work.
+    // Raw directives are written unchanged, so that specifiers work.
     assert_eq!(values(&hardening, "SyslogIdentifier"), [&case.directive]);
 }
 
@@ -264,7 +263,7 @@ fn runner(cases: u32) -> TestRunner {
 }
 
 #[test]
-fn a_value_is_refused_or_arrives_as_it_was_written() {
+fn a_value_is_refused_or_reaches_the_service_unchanged() {
     let benign = Case {
         argument: "a".into(),
         env: "b".into(),
@@ -275,14 +274,14 @@ fn a_value_is_refused_or_arrives_as_it_was_written() {
     let plain = units(&app);
     runner(10_000)
         .run(&cases(), |case| {
-            survives(&case, &plain);
+            check_case(&case, &plain);
             Ok(())
         })
         .unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]
-fn the_oracle_reads_as_systemd_does() {
+fn the_oracle_reads_units_as_systemd_does() {
     let unit = "[Service]\n# no\nExecStart=/bin/a \\\n  b\nX= y \n\nEmpty=\n";
     let lines = oracle::lines(unit);
     let shown: Vec<String> = lines

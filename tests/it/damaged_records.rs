@@ -1,0 +1,168 @@
+//! Damaged records: the message says how to fix them, and commands that do not need them still work.
+
+use crate::offline::{app, deploy, live};
+use crate::plans::releases;
+use crate::records::store;
+use robotctl::store::Mark;
+
+/// What to type when a record cannot be read.
+fn recovery_hint(path: &str) -> String {
+    let robotctl = "robotctl --root [DIR]/root/";
+    format!(
+        "sudo mv {path} {path}.damaged, then `{robotctl} doctor` and, where the app's robot.toml \
+         lies, `{robotctl} deploy --apply`\n"
+    )
+}
+
+#[test]
+fn a_damaged_record_is_reported_with_a_hint() {
+    for name in ["state.json", "journal.json"] {
+        let test = app();
+        deploy(&test);
+        let path = format!("[DIR]/root/var/lib/robotctl/shop/{name}");
+        let hint = recovery_hint(&path);
+        let file = test.root(&format!("var/lib/robotctl/shop/{name}"));
+        std::fs::write(&file, "").unwrap();
+        let why = "EOF while parsing a value at line 1 column 0";
+        let ended = test.run(["doctor"]).any_stdout().status(1);
+        let said = format!("error: `{path}` cannot be read: {why} [records]\n  hint: {hint}");
+        assert!(ended.stdout.contains(&said), "{}", ended.stdout);
+        if name == "journal.json" {
+            let ended = test.run(["recover"]).any_stderr().status(4);
+            let said = format!("error: `{path}` cannot be read: {why}\n\nhint: {hint}");
+            assert_eq!(ended.stderr, said);
+        }
+        // The hint works.
+        std::fs::rename(&file, format!("{}.damaged", file.display())).unwrap();
+        if name == "state.json" {
+            let ended = test.run(["doctor"]).any_stdout().status(1);
+            let said = "error: no release is recorded as live, and `/opt/shop/current` points at";
+            assert!(ended.stdout.starts_with(said), "{}", ended.stdout);
+        }
+        deploy(&test);
+        let run = test.run(["status"]).any_stdout().success();
+        assert!(run.stdout.starts_with("shop: 1.0-[ID] is live since 2"));
+        test.run(["recover"])
+            .stderr("nothing to recover\n")
+            .success();
+    }
+}
+
+#[test]
+fn readers_show_the_other_apps_when_one_is_damaged() {
+    let test = app();
+    deploy(&test);
+    std::fs::create_dir(test.root("var/lib/robotctl/zz")).unwrap();
+    std::fs::write(test.root("var/lib/robotctl/zz/state.json"), "").unwrap();
+    let elsewhere = test.outside("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    for command in ["status", "releases", "history"] {
+        let run = test.run([command]).from(&elsewhere).case(command);
+        let ended = run.any_stdout().any_stderr().status(2);
+        assert!(ended.stdout.contains("shop"), "{command}: {}", ended.stdout);
+        let said = "error: zz: `[DIR]/root/var/lib/robotctl/zz/state.json` cannot be read: ";
+        assert!(
+            ended.stderr.starts_with(said),
+            "{command}: {}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.contains("\nhint: sudo mv "),
+            "{}",
+            ended.stderr
+        );
+    }
+    let run = test.run(["doctor"]).from(&elsewhere);
+    let ended = run.any_stdout().status(1);
+    assert!(ended.stdout.contains("shop: healthy"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.ends_with("zz: 1 finding, 1 checks\n"),
+        "{}",
+        ended.stdout
+    );
+}
+
+/// `failed.json` lists failed releases that were removed. Commands work without it, and none overwrites
+/// a damaged one.
+#[test]
+fn a_damaged_list_of_failed_releases_blocks_no_command() {
+    let test = releases(3);
+    let before = store(&test).state().unwrap().before;
+    // It failed, and the administrator removed it.
+    let gone = |id: &str| {
+        let mut record = store(&test).release(id).unwrap().expect("a record");
+        record.mark = Mark::Bad("it did not start".into());
+        store(&test).set_release(&record).unwrap();
+        std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{id}"))).unwrap();
+        test.run(["recover"])
+            .stderr("nothing to recover\n")
+            .success();
+        assert!(store(&test).release(id).unwrap().is_none(), "it is known");
+    };
+    let failed = |id: &str| store(&test).failed(id).unwrap();
+    gone(&before[0]);
+    assert_eq!(failed(&before[0]).as_deref(), Some("it did not start"));
+    let path = "var/lib/robotctl/shop/failed.json";
+    let file = test.root(path);
+    let whole = std::fs::read(&file).expect("read");
+    let torn = &whole[..whole.len() / 2];
+    std::fs::write(&file, torn).unwrap();
+    gone(&before[1]);
+    deploy(&test);
+    test.run(["status"]).any_stdout().success();
+    test.run(["prune"]).any_stderr().success();
+    assert_eq!(failed(&before[0]), None);
+    assert_eq!(std::fs::read(&file).unwrap(), torn, "it was overwritten");
+    // Doctor reports it with a hint.
+    let ended = test.run(["doctor"]).any_stdout().status(1);
+    let (said, rest) = ended.stdout.split_once('\n').expect("two lines");
+    let wrong = format!("error: `[DIR]/root/{path}` cannot be read: ");
+    assert!(
+        said.starts_with(&wrong) && said.ends_with(" [records]"),
+        "{said}"
+    );
+    let hint = format!("  hint: {}", recovery_hint(&format!("[DIR]/root/{path}")));
+    assert!(rest.starts_with(&hint), "{rest}");
+    std::fs::rename(&file, format!("{}.damaged", file.display())).unwrap();
+    let ended = test.run(["doctor"]).any_stdout().success();
+    assert!(!ended.stdout.contains("[records]"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_rollback_that_is_not_possible_says_what_to_type() {
+    let test = releases(3);
+    let first = store(&test).state().unwrap().before[0].clone();
+    std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{first}"))).unwrap();
+    // Without `--dry-run`, the rollback would delete this record first.
+    test.run(["rollback", "0.1", "--dry-run"])
+        .stderr(
+            "error: release 0.1-[ID] is no longer on this host\n\n\
+             hint: deploy it again from its source, or name another: \
+             `robotctl --root [DIR]/root/ releases` lists them\n",
+        )
+        .status(2);
+    let third = live(&test);
+    let record = format!("var/lib/robotctl/shop/releases/{third}.json");
+    std::fs::remove_file(test.root(&record)).unwrap();
+    let why = "error: the live release 0.3-[ID] has no record\n\nhint: ";
+    let run = test.run(["rollback", "--service", "web"]);
+    run.stderr(&format!(
+        "{why}`robotctl --root [DIR]/root/ doctor` says what to do\n"
+    ))
+    .status(2);
+    let state = "[DIR]/root/var/lib/robotctl/shop/state.json";
+    let hint = recovery_hint(state);
+    test.run(["rollback"])
+        .stderr(&format!("{why}{hint}"))
+        .status(2);
+    std::fs::remove_file(test.root("var/lib/robotctl/shop/state.json")).unwrap();
+    let run = test.run(["rollback", "0.2", "--service", "web"]);
+    run.stderr(
+        "error: nothing is live, so no service can go to another release alone\n\n\
+         hint: put all of the app back: the same command without `--service`\n",
+    )
+    .status(2);
+    // The hint works.
+    deploy(&test);
+    assert_eq!(live(&test), third);
+}

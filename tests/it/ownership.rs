@@ -1,0 +1,301 @@
+//! Files, units and users that belong to another app or to the system are left alone.
+
+use crate::offline::{MANIFEST, app, deploy, host};
+use crate::test::Test;
+use crate::tree::{self, Kind};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+const UNITS: &str = "usr/local/lib/systemd/system";
+
+/// Writes a file on the host and makes its directories.
+fn write(test: &Test, path: &str, content: &str) {
+    let path = test.root(path);
+    std::fs::create_dir_all(path.parent().expect("a parent")).expect("make a directory");
+    std::fs::write(path, content).expect("write a file");
+}
+
+/// The plan and the deploy are refused with this message and change nothing.
+#[track_caller]
+fn refused(test: &Test, case: &str, stderr: &str) {
+    let before = test.state();
+    for arguments in [["deploy", "--quiet"], ["deploy", "--apply"]] {
+        let run = test.run(arguments).case(case);
+        run.stderr(stderr).status(2);
+        tree::assert_same(&before, &test.state(), case);
+    }
+}
+
+#[test]
+fn environments_live_side_by_side() {
+    let test = app();
+    test.write(
+        "robot.toml",
+        &format!("{MANIFEST}[environment.staging]\nlisten.web = [\"127.0.0.1:9080\"]\n"),
+    );
+    deploy(&test);
+    let before = host(&test);
+    test.run(["deploy", "--apply", "--environment", "staging"])
+        .any_stderr()
+        .success();
+    let after = test.tree();
+    assert!(after.contains_key("opt/shop-staging/current"));
+    for (path, fact) in &before {
+        // They share the user database only.
+        if fact.kind != Kind::Dir && path.contains("shop") {
+            assert_eq!(after.get(path), Some(fact), "{path}");
+        }
+    }
+    test.run(["remove", "--purge", "--environment", "staging"])
+        .any_stderr()
+        .success();
+    assert!(!test.tree().contains_key("opt/shop-staging"));
+    assert!(test.tree().contains_key("opt/shop/current"));
+}
+
+#[test]
+fn directories_of_others_are_not_used() {
+    const MARK: &str = "give the app another name; if it is this app's all the same: \
+                        sudo install -D -m 600 /dev/null /etc/shop/env";
+    for (path, named, hint) in [
+        ("var/lib/shop/db", "/var/lib/shop", MARK),
+        ("var/cache/shop/x", "/var/cache/shop", MARK),
+        ("var/log/shop/x", "/var/log/shop", MARK),
+        ("run/shop/x", "/run/shop", MARK),
+        ("etc/shop/shop.conf", "/etc/shop", MARK),
+        (
+            "opt/shop/bin/shop",
+            "/opt/shop",
+            "give the app another name, or move that away",
+        ),
+    ] {
+        let test = app();
+        write(&test, path, "another program's");
+        let stderr =
+            format!("error: `{named}` is there already and is not this app's\n\nhint: {hint}\n");
+        refused(&test, path, &stderr);
+    }
+}
+
+/// Links in a tree are resolved inside the tree, absolute and relative ones.
+#[test]
+fn links_in_a_tree_stay_inside_it() {
+    let plain = app();
+    deploy(&plain);
+    for (place, depth) in [
+        ("opt", 0),
+        ("var/lib", 1),
+        ("etc/systemd", 1),
+        ("usr/local/lib", 2),
+    ] {
+        for absolute in [true, false] {
+            let case = format!("{place}, absolute: {absolute}");
+            let test = app();
+            let outside = test.outside("escape");
+            let target = match absolute {
+                true => outside.clone(),
+                false => {
+                    PathBuf::from("../".repeat(depth + 20)).join(outside.strip_prefix("/").unwrap())
+                }
+            };
+            // The link leads to the same path inside the tree.
+            let inside = test.root("").join(outside.strip_prefix("/").unwrap());
+            for dir in [&outside, &inside, &test.root(place)] {
+                std::fs::create_dir_all(dir).unwrap();
+            }
+            std::fs::remove_dir(test.root(place)).unwrap();
+            std::os::unix::fs::symlink(&target, test.root(place)).unwrap();
+            deploy(&test);
+            let run = test.run(["deploy", "--apply"]).case(&case);
+            run.stderr("nothing to do: shop 1.0-[ID] is live\n")
+                .success();
+            assert_eq!(
+                tree::read(&outside).len(),
+                0,
+                "{case}: the link left the tree"
+            );
+            let moved = tree::read(&inside);
+            for path in tree::read(&plain.root(place)).keys() {
+                // The tools of the host create the rest of the plain tree.
+                assert!(moved.contains_key(path), "{case}: {path} is missing");
+            }
+            test.write("src/data/pages.txt", "another");
+            deploy(&test);
+            test.run(["rollback"]).any_stderr().case(&case).success();
+            test.run(["remove", "--purge"])
+                .any_stderr()
+                .case(&case)
+                .success();
+            let left = test.tree();
+            let own =
+                |path: &&String| path.contains("shop") && !path.starts_with("run/robotctl/root/");
+            assert_eq!(left.keys().find(own), None, "{case}: a file is left");
+            assert_eq!(
+                tree::read(&outside).len(),
+                0,
+                "{case}: the link left the tree"
+            );
+        }
+    }
+}
+
+/// The tools that create users would follow the link.
+#[test]
+fn a_tree_whose_etc_is_a_link_is_refused() {
+    let test = app();
+    std::os::unix::fs::symlink(test.outside("escape"), test.root("etc")).unwrap();
+    let run = test.run(["deploy", "--apply"]);
+    run.stderr(
+        "error: `/etc` of the root `[DIR]/root` is a link\n\n\
+         hint: make it a directory: the services' users are written there\n",
+    )
+    .status(2);
+    assert_eq!(test.tree().len(), 1, "something was created");
+}
+
+#[test]
+fn an_account_of_a_person_is_not_used_for_services() {
+    for line in [
+        "shop:x:1000:1000:Sho P:/home/shop:/bin/bash",
+        "shop:x:1000:1000::/home/shop:/usr/sbin/nologin",
+        "shop:x:0:0::/root:/bin/bash",
+        "shop:x:105:105::/var/lib/shop:/bin/sh",
+    ] {
+        let test = app();
+        write(&test, "etc/passwd", &format!("{line}\n"));
+        let fields: Vec<&str> = line.split(':').collect();
+        let stderr = format!(
+            "error: the user `shop` is there already, with uid {} and the shell `{}`\n\n\
+             hint: give the app another name, or name a system user for its services with `app.user`\n",
+            fields[2], fields[6]
+        );
+        refused(&test, line, &stderr);
+    }
+}
+
+/// A removal leaves them, the administrator prepared them, or they are empty.
+#[test]
+fn directories_of_the_app_itself_are_used() {
+    let test = app();
+    deploy(&test);
+    write(&test, "var/lib/shop/db", "precious");
+    test.run(["remove"]).any_stderr().success();
+    deploy(&test);
+    assert_eq!(
+        std::fs::read_to_string(test.root("var/lib/shop/db")).unwrap(),
+        "precious"
+    );
+
+    let test = app();
+    write(&test, "etc/shop/credentials/KEY", "secret");
+    write(&test, "var/lib/shop/db", "restored from a backup");
+    deploy(&test);
+
+    let test = app();
+    std::fs::create_dir_all(test.root("var/lib/shop")).unwrap();
+    std::fs::create_dir_all(test.root("opt/shop/releases")).unwrap();
+    deploy(&test);
+
+    // A directory that the services' user owns.
+    let test = app();
+    write(
+        &test,
+        "etc/passwd",
+        "shop:x:105:105::/nonexistent:/usr/sbin/nologin\n",
+    );
+    write(&test, "etc/group", "shop:x:105:\n");
+    write(&test, "var/lib/shop/db", "mine");
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(test.root("var/lib/shop"), Some(105), Some(105)).unwrap();
+        deploy(&test);
+    }
+}
+
+#[test]
+fn files_of_others_are_not_overwritten() {
+    let stderr = |path: &str| {
+        format!(
+            "error: `/{path}` is there already and was not made for this app\n\n\
+             hint: give the app or the service another name, or move that file away\n"
+        )
+    };
+    for path in [
+        &format!("{UNITS}/shop-web.service"),
+        &format!("{UNITS}/shop-web.service.d/10-hardening.conf"),
+        "usr/local/lib/tmpfiles.d/shop.conf",
+        // Units that would shadow, or be shadowed by, the app's unit.
+        "usr/lib/systemd/system/shop-web.socket",
+        "etc/systemd/system/shop-job.timer",
+    ] {
+        let test = app();
+        write(&test, path, "[Unit]\n");
+        refused(&test, path, &stderr(path));
+    }
+    // A mask by the administrator is allowed.
+    let test = app();
+    let mask = test.root("etc/systemd/system/shop-web.service");
+    std::fs::create_dir_all(mask.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &mask).unwrap();
+    deploy(&test);
+}
+
+/// Files of an interrupted deploy belong to the app, also when the records are lost.
+#[test]
+fn files_of_an_interrupted_deploy_are_overwritten() {
+    let test = app();
+    deploy(&test);
+    let whole = host(&test);
+    std::fs::remove_dir_all(test.root("var/lib/robotctl/shop")).unwrap();
+    let stale = test.root(&format!("{UNITS}/shop-web.service"));
+    let unit = std::fs::read_to_string(&stale).unwrap();
+    std::fs::write(&stale, unit + "# an older one\n").unwrap();
+    std::fs::set_permissions(&stale, std::fs::Permissions::from_mode(0o600)).unwrap();
+    deploy(&test);
+    tree::assert_same(&whole, &host(&test), "the host is another");
+}
+
+/// `demo` with a service `staging-web`, and `demo-staging` with a service `web`.
+#[test]
+fn two_apps_never_share_a_unit_name() {
+    let manifest = |name: &str, service: &str| {
+        format!(
+            "[app]\nname = \"{name}\"\nversion = \"1.0\"\n[release]\nsource = \"src\"\n\
+             [service.one]\nexec = [\"{{current}}/bin/web\"]\n\
+             [service.{service}]\nexec = [\"{{current}}/bin/web\"]\n"
+        )
+    };
+    let test = app();
+    let unit = format!("{UNITS}/demo-staging-web.service");
+    let read = || std::fs::read_to_string(test.root(&unit)).unwrap();
+    test.write("robot.toml", &manifest("demo-staging", "web"));
+    deploy(&test);
+    let theirs = read();
+    test.write("robot.toml", &manifest("demo", "staging-web"));
+    let stderr = format!(
+        "error: `/{unit}` belongs to the app `demo-staging`\n\n\
+         hint: give one of the two, or the service, another name\n"
+    );
+    refused(&test, "first", &stderr);
+    // An upgrade is refused, too.
+    test.write("robot.toml", &manifest("demo", "web"));
+    deploy(&test);
+    test.write("robot.toml", &manifest("demo", "staging-web"));
+    refused(&test, "upgrade", &stderr);
+    assert_eq!(read(), theirs);
+    // An upgrade and a removal leave the other app's unit alone.
+    std::fs::remove_dir_all(test.root(&format!("{UNITS}/demo-staging-web.service.d"))).unwrap();
+    for name in ["demo-staging", "demo"] {
+        test.run(["remove", "--app", name]).any_stderr().success();
+    }
+    deploy(&test);
+    std::fs::write(test.root(&unit), &theirs).unwrap();
+    test.write("robot.toml", &manifest("demo", "web"));
+    deploy(&test);
+    assert_eq!(read(), theirs, "an upgrade changed it");
+    test.write("robot.toml", &manifest("demo", "staging-web"));
+    std::fs::remove_file(test.root(&unit)).unwrap();
+    deploy(&test);
+    std::fs::write(test.root(&unit), &theirs).unwrap();
+    test.run(["remove"]).any_stderr().success();
+    assert_eq!(read(), theirs, "a removal changed it");
+}

@@ -1,0 +1,264 @@
+//! Hosts that cannot be changed: no root rights, no systemd, no space.
+
+use crate::bad_sources::pack;
+use crate::test::Test;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+/// Prints that a test did not run, and fails in CI.
+fn not_run(what: &str) {
+    eprintln!("NOT RUN: {what}");
+    assert!(std::env::var_os("CI").is_none(), "CI must run this: {what}");
+}
+
+#[test]
+fn changing_a_host_needs_root() {
+    let test = Test::shop();
+    let stderr = "error: changing this host needs root\n\nhint: type `sudo` before the command\n";
+    for command in ["deploy --apply", "rollback", "prune", "remove"] {
+        let mut run = match command {
+            "deploy --apply" => test.run(["deploy", "--apply"]),
+            command => test.run([command]),
+        };
+        if is_root() {
+            test.open_to_all();
+            run = run.through(&[
+                "setpriv",
+                "--reuid=65534",
+                "--regid=65534",
+                "--clear-groups",
+            ]);
+        }
+        let run = run.on_this_host().case(command);
+        run.stderr(stderr).status(2);
+    }
+}
+
+#[test]
+fn changing_a_host_needs_systemd() {
+    if !is_root() {
+        return not_run("this needs root, to hide systemd");
+    }
+    // A mount namespace of this thread and its children hides systemd.
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("make it private");
+    if Path::new("/run/systemd").exists() {
+        let tmpfs = Some("tmpfs");
+        mount(tmpfs, "/run/systemd", tmpfs, MsFlags::empty(), none).expect("hide systemd");
+    }
+    // Otherwise the command would deploy on this machine.
+    assert!(!Path::new("/run/systemd/system").exists());
+    let stderr = "error: this host was not booted with systemd\n\n\
+                  hint: run it on the host itself, or work on a tree with `--root DIR`\n";
+    let run = Test::shop();
+    run.run(["deploy", "--apply"])
+        .on_this_host()
+        .stderr(stderr)
+        .status(2);
+    assert!(!Path::new("/opt/shop").exists() && !Path::new("/var/lib/robotctl/shop").exists());
+}
+
+#[test]
+fn a_root_that_does_not_exist_is_refused() {
+    let test = Test::shop();
+    let typo = test.outside("tree/typo");
+    for command in ["rollback", "remove", "prune"] {
+        let run = test.run([command]).on(&typo).case(command);
+        run.stderr(
+            "error: the root `[DIR]/tree/typo` is not a directory\n\n\
+             hint: name the directory that holds the tree with `--root DIR`\n",
+        )
+        .status(2);
+    }
+    assert!(!test.outside("tree").exists());
+}
+
+/// A small file system that is unmounted when the test ends.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn new(test: &Test, options: &str) -> Option<Self> {
+        Self::at(test.outside("disk"), options)
+    }
+
+    fn at(dir: PathBuf, options: &str) -> Option<Self> {
+        std::fs::create_dir_all(&dir).expect("make a directory");
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(&dir);
+        let mounted = is_root() && mount.status().is_ok_and(|status| status.success());
+        mounted.then_some(Self(dir))
+    }
+
+    /// All files except the lock and the reserve.
+    fn files(&self) -> Vec<String> {
+        let tree = crate::tree::read(&self.0);
+        let files = tree.into_iter().filter(|(path, fact)| {
+            fact.kind != crate::tree::Kind::Dir
+                && !path.ends_with("/lock")
+                && !path.contains("/reserve")
+        });
+        files.map(|(path, _)| path).collect()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+/// Checks the message about a full disk without its numbers, which depend on the file system.
+fn assert_too_full(stderr: &str, what: &str) {
+    let (head, tail) = stderr.split_once(": ").expect("a sentence");
+    assert_eq!(head, "error", "{stderr}");
+    let start = format!("the disk of `[DIR]/disk/opt/shop/releases` {what}: ");
+    let rest = tail.strip_prefix(&start);
+    let rest = rest.unwrap_or_else(|| panic!("{stderr}"));
+    assert!(rest.contains(" are free, the release needs "), "{stderr}");
+    let hint =
+        "\n\nhint: remove old releases with `robotctl --root [DIR]/disk prune`, or make room\n";
+    assert!(rest.ends_with(hint), "{stderr}");
+}
+
+#[test]
+fn a_full_disk_is_refused_before_anything_changes() {
+    for (options, what) in [
+        ("size=8m", "is too full"),
+        ("size=64m,nr_inodes=100", "has too few inodes"),
+    ] {
+        let test = Test::shop();
+        let Some(disk) = Disk::new(&test, options) else {
+            return not_run("a full disk needs root, to mount a small one");
+        };
+        let run = test.run(["deploy", "--apply"]).on(&disk.0).case(what);
+        assert_too_full(&run.any_stderr().status(2).stderr, what);
+        assert_eq!(disk.files(), [""; 0]);
+    }
+}
+
+/// The records may be on a disk of their own.
+#[test]
+fn a_full_disk_for_the_records_is_refused() {
+    let test = Test::shop();
+    let Some(_disk) = Disk::at(test.root("var/lib/robotctl"), "size=1m") else {
+        return not_run("a full disk needs root, to mount a small one");
+    };
+    let run = test.run(["deploy", "--apply"]);
+    let stderr = run.any_stderr().status(2).stderr;
+    let start = "error: the disk of `[DIR]/root/var/lib/robotctl/shop` is too full: ";
+    assert!(stderr.starts_with(start), "{stderr}");
+    let releases = std::fs::read_dir(test.root("opt/shop/releases"));
+    assert!(releases.is_err(), "staging has begun");
+}
+
+/// Another program fills the disk during staging. The incomplete release is removed, from a directory
+/// and from an archive.
+#[test]
+fn staging_on_a_disk_that_fills_up_leaves_no_files() {
+    for source in ["src", "app.tar"] {
+        stage_while_the_disk_fills_up(source);
+    }
+}
+
+fn stage_while_the_disk_fills_up(source: &str) {
+    let test = Test::shop();
+    let Some(disk) = Disk::new(&test, "size=120m") else {
+        return not_run("a full disk needs root, to mount a small one");
+    };
+    let bytes = vec![7; 1 << 20];
+    for number in 0..60 {
+        std::fs::write(test.app(&format!("src/{number}")), &bytes).expect("write a file");
+    }
+    pack(&test, "app.tar");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_robotctl"));
+    command.args(["deploy", source, "--apply", "--root"]);
+    command.arg(&disk.0);
+    command.current_dir(test.app("")).stderr(Stdio::piped());
+    let child = command.spawn().expect("start robotctl");
+    let releases = disk.0.join("opt/shop/releases");
+    let begun = || std::fs::read_dir(&releases).is_ok_and(|list| list.count() > 0);
+    let start = Instant::now();
+    while !begun() {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "nothing is staged"
+        );
+    }
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+    kill(pid, Signal::SIGSTOP).expect("stop it");
+    let filler = disk.0.join("filler");
+    let mut file = std::fs::File::create(&filler).expect("make a file");
+    while file.write_all(&bytes).is_ok() {}
+    kill(pid, Signal::SIGCONT).expect("let it go on");
+    let output = child.wait_with_output().expect("wait");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("No space left on device"), "{stderr}");
+    assert_eq!(disk.files(), ["filler"]);
+    assert!(!begun(), "an unfinished release was left");
+}
+
+/// The plan is refused for the same reasons as the deploy.
+#[test]
+fn a_plan_that_apply_would_refuse_is_refused() {
+    let missing = "error: the program `/opt/shop/current/bin/web` of service `web` is not there or not \
+                executable\n\nhint: check `exec`, `release.exclude` and that the file is executable\n";
+    let secret = "error: the secret `KEY` is missing\n\n\
+                  hint: sudo install -D -m 600 FILE [DIR]/root/etc/shop/credentials/KEY\n";
+    let with_secret = format!("{}[[secret]]\nname = \"KEY\"\n", crate::test::SHOP);
+    for (manifest, mode, stderr) in [
+        (crate::test::SHOP, 0o644, missing),
+        (with_secret.as_str(), 0o755, secret),
+    ] {
+        let test = Test::shop().manifest(manifest);
+        test.mode("src/bin/web", mode);
+        let before = test.tree();
+        let run = test.run(["deploy"]).any_stdout().stderr(stderr);
+        run.status(2);
+        crate::tree::assert_same(&before, &test.tree(), "a plan created something");
+        let apply = test.run(["deploy", "--apply"]).any_stderr().status(2);
+        assert!(apply.stderr.ends_with(stderr), "{}", apply.stderr);
+    }
+}
+
+#[test]
+fn a_plan_lists_the_commands_that_it_runs() {
+    let manifest = format!(
+        "{}[hooks]\nbefore-switch = [[\"{{current}}/migrate\"], [\"/bin/true\"]]\n\
+         after-switch = [[\"/bin/echo\", \"done\"]]\n",
+        crate::test::SHOP.replace(
+            "source = \"src\"\n",
+            "source = \"src\"\nbuild = [[\"make\", \"all\"]]\n"
+        )
+    );
+    let test = Test::shop().manifest(&manifest);
+    let plan = test.run(["deploy"]).any_stdout().any_stderr().success();
+    let said = "commands:\n  build          make all\n  before-switch  /opt/shop/current/migrate\n  \
+                before-switch  /bin/true\n  after-switch   /bin/echo done\n";
+    assert!(plan.stdout.contains(said), "{}", plan.stdout);
+    assert!(
+        plan.stdout.contains("accounts:\n  creates user shop\n"),
+        "{}",
+        plan.stdout
+    );
+    let json = test.run(["deploy", "--format", "json"]);
+    let json = json.any_stdout().any_stderr().success();
+    assert!(
+        json.stdout.contains("\"when\":\"build\"") || json.stdout.contains("\"when\": \"build\""),
+        "{}",
+        json.stdout
+    );
+}

@@ -1,0 +1,310 @@
+//! Typing mistakes and broken hosts: each message says what to type.
+
+use crate::offline::{app, deploy, live};
+use crate::plans::releases;
+use crate::records::store;
+use crate::test::{Run, SHOP, Test};
+use crate::tree;
+use robotctl::store::Mark;
+use std::process::Command;
+
+/// The command in the last line of a plan.
+fn apply_command(stderr: &str) -> String {
+    let line = stderr.lines().last().unwrap_or_default();
+    let command = line.strip_prefix("this was the plan; to do it: ");
+    command.unwrap_or_else(|| panic!("{stderr}")).to_owned()
+}
+
+#[test]
+fn the_command_below_a_plan_applies_that_plan() {
+    let test = Test::shop().program("other dir/bin/web", "#!/bin/sh\nexit 1\n");
+    test.write(
+        "deploy/robot.toml",
+        &format!("{}[environment.staging]\n", SHOP.replace("src", "../src")),
+    );
+    let root = test.root("").display().to_string();
+    let mut robotctl = Command::new(env!("CARGO_BIN_EXE_robotctl"));
+    robotctl.current_dir(test.app(""));
+    robotctl.args(["--environment", "staging", "--manifest"]);
+    robotctl.args(["deploy/robot.toml", "--root", &root]);
+    robotctl.args(["deploy", "other dir", "--wait", "3"]);
+    let shown = robotctl.output().expect("start robotctl");
+    let stderr = String::from_utf8_lossy(&shown.stderr).into_owned();
+    let command = apply_command(&stderr);
+    assert!(command.starts_with("robotctl --manifest "), "{command}");
+    let program = env!("CARGO_BIN_EXE_robotctl").rsplit_once('/').unwrap().0;
+    let typed = Command::new("sh")
+        .args(["-c", &command])
+        .env("PATH", format!("{program}:/usr/sbin:/usr/bin:/sbin:/bin"))
+        .current_dir(test.app(""))
+        .output()
+        .expect("start a shell");
+    let stderr = String::from_utf8_lossy(&typed.stderr);
+    assert!(typed.status.success(), "{command}: {stderr}");
+    let web = test.root("opt/shop-staging/current/bin/web");
+    assert_eq!(std::fs::read_to_string(web).unwrap(), "#!/bin/sh\nexit 1\n");
+}
+
+#[test]
+fn the_command_below_a_plan_starts_with_sudo_on_a_host() {
+    let test = Test::shop();
+    let run = test.run(["deploy"]).on(std::path::Path::new("/"));
+    let ended = run.any_stdout().any_stderr().success();
+    let command = apply_command(&ended.stderr);
+    let wanted = "sudo robotctl --root / deploy --apply --plan [HASH]";
+    assert_eq!(command, wanted, "{}", ended.stderr);
+}
+
+#[test]
+fn the_manifest_in_the_source_has_priority_over_that_of_an_installed_app() {
+    let test = Test::shop();
+    let installed = test.root("usr/lib/robot");
+    std::fs::create_dir_all(installed.join("bin")).unwrap();
+    let manifest = SHOP.replace("shop", "robot").replace("\"src\"", "\".\"");
+    std::fs::write(installed.join("robot.toml"), manifest).unwrap();
+    std::fs::write(installed.join("bin/web"), "#!/bin/sh\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(installed.join("bin/web"), mode).unwrap();
+    let elsewhere = test.outside("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let said = "no robot.toml here: taking the installed app `robot` (/usr/lib/robot/robot.toml)\n";
+    let run = test.run(["deploy", "--apply"]).from(&elsewhere);
+    let ended = run.any_stderr().success();
+    assert!(ended.stderr.starts_with(said), "{}", ended.stderr);
+    test.run(["deploy"])
+        .from(&elsewhere)
+        .stderr(said)
+        .stdout("nothing to do: robot 1.0-[ID] is live\n")
+        .success();
+    let source = test.app("").display().to_string();
+    let run = test.run(["deploy", "--apply", &source]).from(&elsewhere);
+    run.stderr(
+        "shop: staging 1.0-[ID]\nshop: `current` points at 1.0-[ID]\n\
+         shop: 1.0-[ID] is live (before: nothing)\n",
+    )
+    .success();
+    assert!(test.root("opt/shop/current/bin/web").exists());
+}
+
+#[test]
+fn an_unknown_app_is_refused_by_every_command() {
+    let test = app();
+    deploy(&test);
+    for command in [
+        "status", "doctor", "releases", "history", "recover", "prune", "rollback",
+    ] {
+        let run = test.run(["--app", "shpo", command]).case(command);
+        run.stderr("error: there is no app `shpo` on this host\n\nhint: did you mean `shop`?\n")
+            .status(2);
+        let ended = test.run(["--app", "zebra", command]).any_stderr().status(2);
+        assert!(
+            ended.stderr.contains("there is no app `zebra`")
+                && ended
+                    .stderr
+                    .contains("hint: `robotctl --root [DIR]/root/ status`"),
+            "{command}: {}",
+            ended.stderr
+        );
+    }
+    assert!(!test.root("var/lib/robotctl/shpo").exists());
+}
+
+#[test]
+fn a_broken_manifest_does_not_block_commands_on_the_deployed_app() {
+    let test = app();
+    deploy(&test);
+    test.write("src/data/pages.txt", "three\n");
+    deploy(&test);
+    let second = live(&test);
+    test.write("robot.toml", "[app]\nname = \"shop\"\n[service.web\n");
+    let ended = test.run(["status"]).any_stdout().any_stderr().success();
+    assert!(
+        ended.stdout.starts_with("shop: 1.0-[ID]"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stderr.starts_with("warning: robot.toml:3: ")
+            && ended
+                .stderr
+                .ends_with("only the app's name is taken from there: `shop`\n"),
+        "{}",
+        ended.stderr
+    );
+    test.run(["rollback"]).any_stderr().success();
+    assert_ne!(live(&test), second);
+    test.write("robot.toml", "[app\nname = \"shop\"\n");
+    for command in ["status", "doctor", "rollback", "releases", "history"] {
+        let ended = test.run([command]).case(command).any_stderr().status(2);
+        assert!(
+            ended.stderr.starts_with("error: robot.toml:1: ")
+                && ended.stderr.contains("\n\nhint: ")
+                && ended
+                    .stderr
+                    .ends_with("; `--app NAME` does without the manifest\n"),
+            "{command}: {}",
+            ended.stderr
+        );
+    }
+    let run = test.run(["status", "--app", "shop"]);
+    run.any_stdout().success();
+}
+
+#[test]
+fn commands_on_a_root_do_not_ask_this_host() {
+    let test = app();
+    deploy(&test);
+    test.run(["check"])
+        .stderr(
+            "error: checks ask services that run, and below `--root` none does\n\n\
+             hint: run it on the host itself, without `--root`; `robotctl --root DIR doctor` \
+             looks at a tree\n",
+        )
+        .status(2);
+    let ended = test.run(["doctor"]).any_stdout().success();
+    assert!(ended.stdout.starts_with("shop: "), "{}", ended.stdout);
+    let ended = test.run(["status"]).any_stdout().success();
+    assert!(!ended.stdout.contains("()"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("  shop-web.service  -    "),
+        "{}",
+        ended.stdout
+    );
+    std::fs::remove_dir(test.root("var/lib/shop")).unwrap();
+    std::fs::remove_file(test.root("usr/local/lib/systemd/system/shop-web.socket")).unwrap();
+    let ended = test.run(["doctor"]).any_stdout().status(1);
+    for hint in [
+        "sudo systemd-tmpfiles --root=[DIR]/root/ --create /usr/local/lib/tmpfiles.d/shop.conf",
+        "robotctl --root [DIR]/root/ deploy --apply",
+    ] {
+        let hint = format!("  hint: {hint}\n");
+        assert!(ended.stdout.contains(&hint), "{hint}{}", ended.stdout);
+    }
+}
+
+/// Runs robotctl with standard output on `/dev/full`.
+fn into_full(test: &Test, args: &[&str]) -> (Option<i32>, String) {
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let output = Command::new(env!("CARGO_BIN_EXE_robotctl"))
+        .args(args)
+        .arg("--root")
+        .arg(test.root(""))
+        .current_dir(test.app(""))
+        .stdout(full.expect("open /dev/full"))
+        .output()
+        .expect("start robotctl");
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    (output.status.code(), stderr)
+}
+
+#[test]
+fn a_failed_write_to_standard_output_is_an_error() {
+    let test = app();
+    let why = "error: writing to standard output: No space left on device (os error 28)";
+    let (code, stderr) = into_full(&test, &["deploy", "--apply", "--format", "json"]);
+    assert_eq!(code, Some(4), "{stderr}");
+    let done = format!("{why}; the command itself is done\n");
+    assert!(stderr.starts_with(&done), "{stderr}");
+    test.run(["status"]).any_stdout().success();
+    for command in ["history", "status", "releases", "deploy"] {
+        let (code, stderr) = into_full(&test, &[command]);
+        assert_eq!(code, Some(2), "{command}: {stderr}");
+        assert!(stderr.contains(why), "{command}: {stderr}");
+    }
+    assert_eq!(into_full(&test, &["--help"]).0, Some(2));
+}
+
+#[test]
+fn history_names_the_event_and_the_release() {
+    let test = app();
+    deploy(&test);
+    test.write("src/data/pages.txt", "three\n");
+    deploy(&test);
+    let run = test.run(["rollback", "--service", "web"]);
+    let ended = run.any_stderr().success();
+    let pinned = "service `web` runs 1.0-[ID] until the next deploy (1.0-[ID] is live)\n";
+    assert!(ended.stderr.ends_with(pinned), "{}", ended.stderr);
+    let history = test.root("var/lib/robotctl/shop/history.jsonl");
+    let failed = "{\"ts\":\"2026-01-02T03:04:05Z\",\"trace_id\":\"0\",\"app\":\"shop\",\
+                  \"release\":\"2.0-0123456789ab\",\"event\":\"failed\",\"level\":\"error\",\
+                  \"message\":\"it did not start\"}\n";
+    let earlier = std::fs::read_to_string(&history).unwrap();
+    std::fs::write(&history, format!("{failed}{earlier}")).unwrap();
+    test.run(["rollback"]).any_stderr().success();
+    let shown = test.run(["history"]).any_stdout().success().stdout;
+    let lines = shown.lines().map(|line| line.split_once("  ").unwrap().1);
+    assert_eq!(
+        lines.collect::<Vec<_>>(),
+        [
+            "shop  failed  2.0-[ID]: it did not start",
+            "shop  deployed  1.0-[ID] is live (before: nothing)",
+            "shop  deployed  1.0-[ID] is live (before: 1.0-[ID])",
+            &format!("shop  pinned  {}", pinned.trim_end()),
+            "shop  rolled-back  1.0-[ID] is live (before: 1.0-[ID])",
+        ]
+    );
+}
+
+#[test]
+fn messages_about_a_missing_secret_and_a_held_lock_say_what_to_type() {
+    let test = app();
+    test.write(
+        "robot.toml",
+        &format!("{}[[secret]]\nname = \"KEY\"\n", crate::offline::MANIFEST),
+    );
+    let hint = "hint: sudo install -D -m 600 FILE [DIR]/root/etc/shop/credentials/KEY\n";
+    let ended = test.run(["deploy", "--apply"]).any_stderr().status(2);
+    assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
+    let test = app();
+    deploy(&test);
+    let store = store(&test);
+    let lock = store.lock("testing", std::time::Duration::ZERO).unwrap();
+    let ended = test.run(["prune"]).any_stderr().status(5);
+    let hint = "\n\nhint: type it again later, or with `--wait SECONDS`\n";
+    assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
+    // By default, `recover` waits for a minute.
+    let run = test.run(["recover", "--wait", "0"]).any_stderr();
+    let ended = run.status(5);
+    assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
+    drop(lock);
+}
+
+/// Marks a release as failed.
+fn mark_bad(test: &Test, id: &str) {
+    let store = store(test);
+    let mut record = store.release(id).unwrap().expect("a record");
+    record.mark = Mark::Bad("it did not start".into());
+    store.set_release(&record).unwrap();
+}
+
+#[test]
+fn a_rollback_to_a_failed_release_needs_force() {
+    let test = releases(3);
+    let third = live(&test);
+    test.run(["rollback"]).any_stderr().success();
+    mark_bad(&test, &third);
+    let said = "error: release 0.3-[ID] failed before: it did not start\n\n\
+                hint: mend it and deploy again, or take it as it is with `--force`\n";
+    let before = test.state();
+    let refused = |run: Run<'_>| run.stderr(said).status(2);
+    refused(test.run(["rollback", "0.3"]));
+    refused(test.run(["rollback", &third]));
+    refused(test.run(["rollback", "0.3", "--dry-run"]));
+    refused(test.run(["rollback", "0.3", "--service", "web"]));
+    tree::assert_same(&before, &test.state(), "a refusal changed something");
+    let run = test.run(["rollback", "0.3", "--force"]);
+    run.any_stderr().success();
+    assert_eq!(live(&test), third);
+    let record = store(&test).release(&third).unwrap().expect("a record");
+    assert_eq!(record.mark, Mark::Good, "it is healthy now");
+    // The live release may be repaired although it failed, and a rollback without a name needs no
+    // `--force`.
+    mark_bad(&test, &third);
+    std::fs::remove_file(test.root("opt/shop/current")).unwrap();
+    test.run(["rollback", "0.3"]).any_stderr().success();
+    assert_eq!(live(&test), third);
+    mark_bad(&test, &third);
+    mark_bad(&test, &store(&test).state().unwrap().before[1]);
+    test.run(["rollback"]).any_stderr().success();
+    assert!(live(&test).starts_with("0.1-"));
+}
