@@ -1,14 +1,14 @@
-//! Power cuts: what the disk held at an instant, mounted anew.
+//! Power cuts: what the disk held at one instant, mounted again.
 //!
-//! The tree lies on ext4, on a loop device whose file lies on XFS: a reflink of that file is what
-//! the disk had been told to keep, and nothing of what was only in memory. The file system commits
-//! by itself only every five minutes and does not make up for missing calls (`noauto_da_alloc`),
-//! so that what is on the disk is there because it was synced.
+//! The tree is on ext4, on a loop device whose file is on XFS. A reflink of that file holds what
+//! was written to the disk, and nothing that was only in memory. The file system commits by itself
+//! only every five minutes and does not compensate for missing syncs (`noauto_da_alloc`), so what
+//! is on the disk is there because it was synced.
 
-use super::bench::{Bench, Place, copy_tree, ended, words};
-use super::halfway::{going_back, going_on};
-use super::points::{Point, points};
-use super::seen::{Seen, Side, leftovers};
+use super::fixture::{Fixture, Host, args, copy_tree, run_command};
+use super::injection::{Point, list_points};
+use super::midway::{removing, reverting};
+use super::state::{HostState, Side, check_no_leftovers};
 use super::syscalls::{Operation, operations};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 
 tests![Suite: cuts];
 
-const OPTIONS: &str = "loop,commit=300,noauto_da_alloc";
-/// Power cuts at instants that nothing chose.
-const RANDOM: usize = 200;
-/// So many of them in one run.
-const EACH: usize = 5;
-/// Calls that change a name.
+const MOUNT_OPTIONS: &str = "loop,commit=300,noauto_da_alloc";
+/// The number of power cuts at random times.
+const RANDOM_CUTS: usize = 200;
+/// The number of these in one run.
+const CUTS_PER_RUN: usize = 5;
+/// Calls that change a directory entry.
 const RENAMES: [&str; 9] = [
     "rename",
     "unlink",
@@ -33,19 +33,19 @@ const RENAMES: [&str; 9] = [
     "renameat",
     "renameat2",
 ];
-/// What makes a program believe that it has synced.
+/// Makes syncs return success without doing anything.
 const UNSYNCED: &str = "inject=fsync,fdatasync,syncfs:retval=0";
 
-/// A disk that can be looked at as it would be after a power cut.
+/// A disk whose content after a power cut can be examined.
 struct Disk<'a> {
-    place: Place<'a>,
-    after: Place<'a>,
+    host: Host<'a>,
+    after: Host<'a>,
     dir: PathBuf,
 }
 
 impl Drop for Disk<'_> {
     fn drop(&mut self) {
-        for at in [&self.place.root, &self.after.root, &self.dir] {
+        for at in [&self.host.root, &self.after.root, &self.dir] {
             unmount(at);
         }
     }
@@ -56,28 +56,28 @@ pub(crate) fn unmount(at: &Path) {
 }
 
 pub(crate) fn sh(line: &str) -> Result<(), String> {
-    let ran = ended(Command::new("sh").args(["-c", line]));
+    let ran = run_command(Command::new("sh").args(["-c", line]));
     match ran.code {
         Some(0) => Ok(()),
-        code => Err(format!("`{line}` exited {code:?}: {}", ran.said)),
+        code => Err(format!("`{line}` exited {code:?}: {}", ran.stderr)),
     }
 }
 
 impl<'a> Disk<'a> {
-    fn new(bench: &'a Bench) -> Result<Self, String> {
-        let dir = bench.dir.join("xfs");
+    fn new(fixture: &'a Fixture) -> Result<Self, String> {
+        let dir = fixture.dir.join("xfs");
         let disk = Self {
-            place: bench.place("disk", 0),
-            after: bench.place("after", 0),
+            host: fixture.host("disk", 0),
+            after: fixture.host("after", 0),
             dir,
         };
         std::fs::create_dir_all(&disk.dir).unwrap();
-        let image = bench.dir.join("xfs.img");
+        let image = fixture.dir.join("xfs.img");
         let (image, dir) = (image.display(), disk.dir.display());
         sh(&format!(
             "truncate -s 512M {image} && mkfs.xfs -q -f -m reflink=1 {image} && mount -o loop {image} {dir}"
         ))
-        .map_err(|wrong| format!("this needs xfsprogs, loop devices and the kernel's XFS: {wrong}"))?;
+        .map_err(|error| format!("this needs xfsprogs, loop devices and the kernel's XFS: {error}"))?;
         Ok(disk)
     }
 
@@ -85,75 +85,75 @@ impl<'a> Disk<'a> {
         self.dir.join(name).display().to_string()
     }
 
-    /// A disk that holds a tree, safely.
+    /// Makes a disk image that holds a tree.
     fn template(&self, name: &str, tree: &Path) -> Result<(), String> {
-        let (image, at) = (self.image(name), self.place.root.display());
+        let (image, at) = (self.image(name), self.host.root.display());
         sh(&format!(
             "truncate -s 48M {image} && mkfs.ext4 -q {image} && mount -o loop {image} {at}"
         ))?;
-        copy_tree(tree, &self.place.root);
-        let _ = std::fs::remove_dir(self.place.root.join("lost+found"));
+        copy_tree(tree, &self.host.root);
+        let _ = std::fs::remove_dir(self.host.root.join("lost+found"));
         sh(&format!("umount {at}"))
     }
 
-    /// Puts a fresh disk in.
+    /// Mounts a fresh copy of a disk image.
     fn insert(&self, template: &str) -> Result<(), String> {
         let (from, to, at) = (
             self.image(template),
             self.image("now"),
-            self.place.root.display(),
+            self.host.root.display(),
         );
         sh(&format!(
-            "cp --reflink=always {from} {to} && mount -o {OPTIONS} {to} {at}"
+            "cp --reflink=always {from} {to} && mount -o {MOUNT_OPTIONS} {to} {at}"
         ))
     }
 
     /// Cuts the power.
     fn cut(&self, name: &str) -> Result<(), String> {
         let (from, to) = (self.image("now"), self.image(name));
-        let ran = ended(Command::new("cp").args(["--reflink=always", &from, &to]));
+        let ran = run_command(Command::new("cp").args(["--reflink=always", &from, &to]));
         if ran.code == Some(0) {
             Ok(())
         } else {
-            Err(ran.said)
+            Err(ran.stderr)
         }
     }
 
     fn eject(&self) {
-        unmount(&self.place.root);
+        unmount(&self.host.root);
     }
 
-    /// Starts the machine again with what a cut left, recovers and looks.
-    fn look(&self, name: &str, operation: &Operation) -> Result<Side, String> {
+    /// Mounts what a power cut left, runs recovery and checks the result.
+    fn recover_and_check(&self, name: &str, operation: &Operation) -> Result<Side, String> {
         let (image, at) = (self.image(name), self.after.root.display());
         sh(&format!("mount -o loop {image} {at}"))?;
-        let looked = self
+        let side = self
             .after
-            .must(&words(&["recover"]))
-            .and_then(|()| leftovers(&self.after.root))
-            .and_then(|()| Seen::at(&self.after.root).side(&operation.old, &operation.new));
+            .run_ok(&args(&["recover"]))
+            .and_then(|()| check_no_leftovers(&self.after.root))
+            .and_then(|()| HostState::read(&self.after.root).side(&operation.old, &operation.new));
         unmount(&self.after.root);
         let _ = std::fs::remove_file(&image);
-        looked
+        side
     }
 
-    /// Power goes while the command stands before a call.
+    /// Cuts the power just before a call of the command.
     fn cut_at(&self, operation: &Operation, point: &Point, synced: bool) -> Result<Side, String> {
         self.insert(operation.name)?;
         let inject = format!("inject={}:signal=KILL:when={}", point.name, point.nth);
         let trace = format!("trace={},fsync,fdatasync,syncfs", point.name);
         let log = self
-            .place
+            .host
             .root
             .with_extension("strace")
             .display()
             .to_string();
-        let mut wrapper = words(&["strace", "-o", &log, "-e", &trace]);
+        let mut wrapper = args(&["strace", "-o", &log, "-e", &trace]);
         if !synced {
-            wrapper.extend(words(&["-e", UNSYNCED]));
+            wrapper.extend(args(&["-e", UNSYNCED]));
         }
-        wrapper.extend(words(&["-e", &inject]));
-        self.place.under(&wrapper, &operation.arguments);
+        wrapper.extend(args(&["-e", &inject]));
+        self.host.run_under(&wrapper, &operation.arguments);
         let hit = std::fs::read_to_string(&log)
             .unwrap_or_default()
             .contains("killed by SIGKILL");
@@ -161,34 +161,37 @@ impl<'a> Disk<'a> {
         self.eject();
         cut?;
         if !hit {
-            return Err(format!("the point {} was never hit", point.shown()));
+            return Err(format!(
+                "the command did not reach the point {}",
+                point.shown()
+            ));
         }
-        self.look("cut", operation)
+        self.recover_and_check("cut", operation)
     }
 
-    /// How long a run takes that nothing disturbs.
+    /// How long an undisturbed run takes.
     fn usual(&self, operation: &Operation) -> Result<Duration, String> {
         self.insert(operation.name)?;
         let start = Instant::now();
-        let ended = self.place.must(&operation.arguments);
+        let ended = self.host.run_ok(&operation.arguments);
         let time = start.elapsed();
         self.eject();
         ended.map(|()| time)
     }
 
-    /// Power goes at some instant of a run, several times over, and once right after its end.
+    /// Cuts the power several times at random times of a run, and once right after its end.
     fn cut_anywhere(
         &self,
         operation: &Operation,
         synced: bool,
-        dice: &mut Dice,
+        rng: &mut Rng,
         cuts: usize,
         usual: Duration,
     ) -> Result<Vec<String>, String> {
         self.insert(operation.name)?;
         let mut wrapper = Vec::new();
         if !synced {
-            wrapper = words(&[
+            wrapper = args(&[
                 "strace",
                 "-o",
                 "/dev/null",
@@ -199,7 +202,7 @@ impl<'a> Disk<'a> {
             ]);
         }
         let mut child = self
-            .place
+            .host
             .command(&operation.arguments, &wrapper)
             .stderr(Stdio::null())
             .spawn()
@@ -207,7 +210,7 @@ impl<'a> Disk<'a> {
         let mut names = Vec::new();
         let mut failed = None;
         for at in 0..cuts {
-            let share = u32::try_from(dice.below(1000)).unwrap_or(0);
+            let share = u32::try_from(rng.below(1000)).unwrap_or(0);
             let pause = usual * 2 * share / 1000 / u32::try_from(cuts).unwrap_or(1);
             std::thread::sleep(pause);
             let name = format!("cut-{at}");
@@ -221,25 +224,25 @@ impl<'a> Disk<'a> {
         if let Some(failed) = failed {
             return Err(failed);
         }
-        let mut wrong = Vec::new();
+        let mut failures = Vec::new();
         for name in names {
-            wrong.extend(self.look(&name, operation).err());
+            failures.extend(self.recover_and_check(&name, operation).err());
         }
-        match self.look("end", operation) {
+        match self.recover_and_check("end", operation) {
             Ok(Side::New) => {}
-            other if done => wrong.push(format!("it had said that it was done: {other:?}")),
-            Ok(_) | Err(_) => wrong.push("it failed".into()),
+            other if done => failures.push(format!("it reported success: {other:?}")),
+            Ok(_) | Err(_) => failures.push("the command failed".into()),
         }
-        Ok(wrong)
+        Ok(failures)
     }
 }
 
-/// Numbers that are the same in every run.
-pub(crate) struct Dice(pub(crate) u64);
+/// Pseudo-random numbers, the same in every run.
+pub(crate) struct Rng(pub(crate) u64);
 
-impl Dice {
+impl Rng {
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        // Knuth's MMIX generator; its upper bits are good.
+        // Knuth's MMIX generator. Its upper bits are good.
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -248,84 +251,84 @@ impl Dice {
     }
 }
 
-fn cuts(bench: &Bench) -> Result<String, String> {
-    let mut chosen = operations(bench)?;
-    let recoveries = [going_back(bench, &chosen)?, going_on(bench, &chosen)?];
+fn cuts(fixture: &Fixture) -> Result<String, String> {
+    let mut chosen = operations(fixture)?;
+    let recoveries = [reverting(fixture, &chosen)?, removing(fixture, &chosen)?];
     chosen.extend(recoveries);
-    let disk = Disk::new(bench)?;
+    let disk = Disk::new(fixture)?;
     for operation in &chosen {
         disk.template(operation.name, &operation.template)?;
     }
-    let mut wrong = Vec::new();
+    let mut failures = Vec::new();
     let mut at_points = 0;
     for operation in &chosen {
         disk.insert(operation.name)?;
-        let found = points(&disk.place, &operation.arguments);
+        let found = list_points(&disk.host, &operation.arguments);
         disk.eject();
         let (_, found) = found?;
-        // Before each change of a name: between two of them the disk can hold nothing new.
+        // Before each change of a directory entry. Between two of them the disk holds nothing new.
         let renames = found
             .iter()
             .filter(|point| RENAMES.contains(&point.name.as_str()));
-        for point in renames.step_by(bench.every) {
+        for point in renames.step_by(fixture.every) {
             at_points += 1;
             if let Err(error) = disk.cut_at(operation, point, true) {
-                wrong.push(format!("{} at {}: {error}", operation.name, point.shown()));
+                failures.push(format!("{} at {}: {error}", operation.name, point.shown()));
             }
         }
     }
-    let mut dice = Dice(7);
+    let mut rng = Rng(7);
     let mut usual = Vec::new();
     for operation in &chosen {
         usual.push(disk.usual(operation)?);
     }
-    let runs = (RANDOM / EACH).div_ceil(bench.every);
+    let runs = (RANDOM_CUTS / CUTS_PER_RUN).div_ceil(fixture.every);
     for run in 0..runs {
         let at = run % chosen.len();
         let operation = &chosen[at];
-        let found = disk.cut_anywhere(operation, true, &mut dice, EACH, usual[at])?;
-        wrong.extend(
+        let found = disk.cut_anywhere(operation, true, &mut rng, CUTS_PER_RUN, usual[at])?;
+        failures.extend(
             found
                 .into_iter()
                 .map(|error| format!("{} at random: {error}", operation.name)),
         );
     }
-    if !wrong.is_empty() {
-        wrong.truncate(20);
-        return Err(wrong.join("\n  "));
+    if !failures.is_empty() {
+        failures.truncate(20);
+        return Err(failures.join("\n  "));
     }
-    let bitten = unsynced(&disk, &chosen, &mut dice, &usual)?;
+    let control = unsynced(&disk, &chosen, &mut rng, &usual)?;
     Ok(format!(
         "{at_points} power cuts before changes of names, {} at random instants, {runs} right after \
-         the end; {bitten}",
-        runs * EACH
+         the end; {control}",
+        runs * CUTS_PER_RUN
     ))
 }
 
-/// The same with every sync left out must go wrong, or else these tests prove nothing.
+/// The control: without any sync, power cuts must do damage. Otherwise these tests prove nothing.
 fn unsynced(
     disk: &Disk<'_>,
     chosen: &[Operation],
-    dice: &mut Dice,
+    rng: &mut Rng,
     usual: &[Duration],
 ) -> Result<String, String> {
     let (mut tried, mut lost) = (0, 0);
     for (operation, usual) in chosen.iter().zip(usual) {
-        // A prune or a recovery that was lost is only done again; these show whether it bites.
+        // A lost prune or recovery is simply repeated, so only these operations can show damage.
         if !["deploy", "upgrade", "rollback"].contains(&operation.name) {
             continue;
         }
         for _ in 0..3 {
             tried += 3;
-            lost += disk.cut_anywhere(operation, false, dice, 2, *usual)?.len();
+            lost += disk.cut_anywhere(operation, false, rng, 2, *usual)?.len();
         }
     }
     match lost {
         0 => Err(format!(
-            "with every sync left out, {tried} power cuts did no harm: the test does not bite"
+            "without syncs, {tried} power cuts did no damage: the test detects nothing"
         )),
         _ => Ok(format!(
-            "with every sync left out, {lost} of {tried} lose something"
+            "without syncs, {lost} of {tried} power cuts do damage"
         )),
     }
 }

@@ -1,4 +1,4 @@
-//! What a person would call the state of the host, and whether anything is wrong with it.
+//! Reads the state of a host and compares it with the states before and after a change.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -6,35 +6,35 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// Everything that must be old or new.
+/// Everything that must be as before or as after a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// Where `current` points.
+pub(crate) struct HostState {
+    /// The target of `current`.
     pub(crate) current: Option<String>,
-    /// Units, drop-ins, enablement links and the rest outside the releases: path to content.
+    /// Units, drop-ins, enablement links and everything else outside the releases, by path.
     pub(crate) files: BTreeMap<String, String>,
-    /// The recorded state, without the time.
-    pub(crate) state: Value,
-    /// The app's settings and data are there.
+    /// The saved state, without times.
+    pub(crate) recorded: Value,
+    /// Whether the app's settings and data exist.
     pub(crate) settings: bool,
-    /// Releases, each with a digest over all that is in it.
+    /// The releases, each with a digest of its content.
     pub(crate) releases: BTreeMap<String, String>,
 }
 
-/// On which side of a change a host is.
+/// Whether a host is as before a change or as after it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
     Old,
     New,
 }
 
-impl Seen {
-    pub(crate) fn at(root: &Path) -> Self {
+impl HostState {
+    pub(crate) fn read(root: &Path) -> Self {
         let mut files = BTreeMap::new();
         for dir in ["usr/local/lib", "etc/systemd"] {
             walk(&root.join(dir), dir, &mut |path, text| {
                 let own = [".d", ".wants"].iter().any(|end| path.ends_with(end));
-                // The administrator's directories stay; those of a unit go with it.
+                // The administrator's directories stay; those of a unit are removed with it.
                 if text != "dir" || own && !path.ends_with("s.d") {
                     files.insert(path.to_owned(), text);
                 }
@@ -43,7 +43,7 @@ impl Seen {
         let mut releases = BTreeMap::new();
         let dir = root.join("opt/demo/releases");
         let ids = names(&dir);
-        // What has no name yet, or none any more, is no release: the next command sweeps it.
+        // A directory without a final name is not a release. The next command deletes it.
         for id in ids.into_iter().filter(|id| !id.starts_with('.')) {
             let mut hasher = blake3::Hasher::new();
             walk(&dir.join(&id), "", &mut |path, text| {
@@ -63,8 +63,8 @@ impl Seen {
                 .ok()
                 .map(|path| path.display().to_string()),
             files,
-            // Of an app that was never live, nothing need be written.
-            state: if state["live"].is_null() {
+            // An app that was never live needs no saved state.
+            recorded: if state["live"].is_null() {
                 Value::Null
             } else {
                 state
@@ -81,8 +81,9 @@ impl Seen {
             .and_then(|text| text.strip_prefix("releases/"))
     }
 
-    /// Where the host is, or what is wrong with it. Releases that a prune takes may go one by
-    /// one; all others must be complete, and none may be a stranger.
+    /// Returns on which side of a change the host is, or why it is on neither. Releases that a
+    /// prune removes may disappear one by one. All others must be complete, and none may be
+    /// unknown.
     pub(crate) fn side(&self, old: &Self, new: &Self) -> Result<Side, String> {
         for (id, digest) in &self.releases {
             let known = old.releases.get(id).or(new.releases.get(id));
@@ -93,8 +94,8 @@ impl Seen {
         let fits = |side: &Self, other: &Self| {
             let same = self.current == side.current
                 && self.files == side.files
-                && self.state == side.state;
-            // Deploys make settings early, which harms nobody; only a removal takes them.
+                && self.recorded == side.recorded;
+            // A deploy creates settings early, which does no harm. Only a removal deletes them.
             let settings = self.settings == side.settings || other.live().is_some();
             let needed = side
                 .releases
@@ -109,7 +110,7 @@ impl Seen {
             return Ok(Side::Old);
         }
         Err(format!(
-            "between old and new: {}",
+            "neither before nor after the change: {}",
             self.difference(old, new)
         ))
     }
@@ -118,7 +119,7 @@ impl Seen {
         let mut out = format!(
             "current {:?}, state {}, releases {:?}",
             self.current,
-            self.state,
+            self.recorded,
             self.releases.keys()
         );
         let paths: BTreeSet<&String> = old
@@ -146,37 +147,37 @@ impl Seen {
     }
 }
 
-/// What no command may leave behind once the next one has run.
-pub(crate) fn leftovers(root: &Path) -> Result<(), String> {
-    let mut wrong = Vec::new();
+/// Checks that nothing is left behind that the next command has to clean up.
+pub(crate) fn check_no_leftovers(root: &Path) -> Result<(), String> {
+    let mut leftovers = Vec::new();
     walk(root, "", &mut |path, _| {
         if path.contains(".robotctl-")
             || path.contains("/.staging-")
             || path.ends_with("/journal.json")
         {
-            wrong.push(path.to_owned());
+            leftovers.push(path.to_owned());
         }
     });
     let records = names(&root.join("var/lib/robotctl/demo/releases"));
     for name in &records {
         let id = name.trim_end_matches(".json").trim_end_matches(".index");
         if !root.join("opt/demo/releases").join(id).is_dir() {
-            wrong.push(format!("the record {name} of no release"));
+            leftovers.push(format!("the record {name} without a release"));
         }
     }
     for id in names(&root.join("opt/demo/releases")) {
         if !id.starts_with('.') && !records.contains(&format!("{id}.json")) {
-            wrong.push(format!("the release {id} without a record"));
+            leftovers.push(format!("the release {id} without a record"));
         }
     }
-    match wrong.is_empty() {
+    match leftovers.is_empty() {
         true => Ok(()),
-        false => Err(format!("left behind: {}", wrong.join(", "))),
+        false => Err(format!("left behind: {}", leftovers.join(", "))),
     }
 }
 
-/// A digest of all that recovery may look at; names and texts that differ from run to run are
-/// made equal.
+/// A digest of everything that recovery may read. Names and texts that differ between runs are
+/// normalised.
 pub(crate) fn digest(root: &Path) -> String {
     let mut hasher = blake3::Hasher::new();
     for dir in ["opt", "usr", "etc/systemd", "var"] {
@@ -193,18 +194,19 @@ pub(crate) fn digest(root: &Path) -> String {
             let path: Vec<String> = path.split('/').map(plain).collect();
             let path = path.join("/");
             let path = path.split("/.staging-").next().unwrap_or_default();
-            // Their times differ; what they decide is in the step, the releases and the proof.
+            // Their times differ. Recovery decides by the step, the marks, the live release and the
+            // commit.
             let text = match path.ends_with(".json") {
                 true => step(root, path),
                 false => text,
             };
-            // Of inodes and times, and nothing that a recovery decides by.
+            // Inodes and times. Recovery does not decide by them.
             let text = match path.ends_with(".index") {
                 true => "index".to_owned(),
                 false => text,
             };
             let text = match path.ends_with("/state.json") {
-                true => format!("{text}{}", is_proven(root)),
+                true => format!("{text}{}", is_committed(root)),
                 false => text,
             };
             hasher.update(format!("{path}\0{text}\0").as_bytes());
@@ -218,14 +220,14 @@ fn step(root: &Path, path: &str) -> String {
     format!("{}{}{}", value["step"], value["mark"], value["live"])
 }
 
-/// Whether the state is that of the change under way.
-fn is_proven(root: &Path) -> bool {
+/// Whether the saved state is that of the change under way, which is then committed.
+fn is_committed(root: &Path) -> bool {
     let journal = record(root, "var/lib/robotctl/demo/journal.json");
     let state = record(root, "var/lib/robotctl/demo/state.json");
     journal["trace_id"].is_string() && journal["trace_id"] == state["change"]
 }
 
-/// A file of the app's records, or nothing.
+/// A JSON file of the store, or null.
 pub(crate) fn record(root: &Path, path: &str) -> Value {
     let text = fs::read_to_string(root.join(path)).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
@@ -242,7 +244,7 @@ pub(crate) fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Every path below a directory, in order, with what is there.
+/// Visits every path below a directory, in order, with a text that describes its content.
 pub(crate) fn walk(dir: &Path, shown: &str, each: &mut impl FnMut(&str, String)) {
     for name in names(dir) {
         let (path, shown) = (dir.join(&name), format!("{shown}/{name}"));

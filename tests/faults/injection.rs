@@ -1,27 +1,28 @@
-//! Every state-changing system call of a command, and what is done to it there.
+//! Lists the state-changing system calls of a command, and injects faults into them with strace.
 
-use super::bench::{Place, Ran};
+use super::fixture::{Host, Outcome};
 use std::collections::BTreeMap;
 use std::fs;
 
-/// What changes a file system. A question mark lets strace pass over what an architecture lacks.
+/// Calls that change a file system. The question mark makes strace skip calls that the architecture
+/// lacks.
 const CALLS: &str = "openat,?open,?creat,write,pwrite64,writev,pwritev,copy_file_range,sendfile,ioctl,\
     ?rename,?renameat,renameat2,?link,linkat,?symlink,symlinkat,?unlink,unlinkat,?mkdir,mkdirat,?rmdir,\
     ?mknod,mknodat,?chmod,fchmod,fchmodat,?chown,fchown,?lchown,fchownat,ftruncate,truncate,fallocate,\
     fsync,fdatasync,syncfs,sync,?utimes,utimensat,setxattr,fsetxattr,clone,?clone3";
 
-/// One call of a command.
+/// One system call of a command, as an injection point.
 #[derive(Debug, Clone)]
 pub(crate) struct Point {
-    /// The system call.
+    /// The name of the system call.
     pub(crate) name: String,
-    /// Which of the calls of this name, from 1.
+    /// The number of this call among those of the same name, from 1.
     pub(crate) nth: usize,
-    /// As strace shows it.
+    /// The line that strace printed.
     pub(crate) line: String,
 }
 
-/// What is done at a point.
+/// A fault to inject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     Kill,
@@ -45,7 +46,7 @@ impl Fault {
 }
 
 impl Point {
-    /// Whether POSIX lets the call end with EINTR, so that it must be made again.
+    /// Whether POSIX lets the call fail with EINTR, so that it must be repeated.
     pub(crate) fn may_be_interrupted(&self) -> bool {
         [
             "open",
@@ -61,7 +62,7 @@ impl Point {
         .contains(&self.name.as_str())
     }
 
-    /// The call and its paths, without what is random or another number in each run.
+    /// The call and its paths, without the parts that are random or that differ between runs.
     pub(crate) fn kind(&self) -> String {
         let call = self.line.split(") = ").next().unwrap_or_default();
         let words = call.split(|c: char| !c.is_ascii_alphanumeric());
@@ -72,16 +73,19 @@ impl Point {
         plain.collect::<Vec<_>>().join(" ")
     }
 
-    /// As a person finds it again.
+    /// A text by which a person can find the call.
     pub(crate) fn shown(&self) -> String {
         let short: String = self.line.chars().take(180).collect();
         format!("{}#{} `{short}`", self.name, self.nth)
     }
 }
 
-/// Runs a command and lists its points.
-pub(crate) fn points(place: &Place<'_>, arguments: &[String]) -> Result<(Ran, Vec<Point>), String> {
-    let log = place.root.with_extension("strace");
+/// Runs a command and lists its injection points.
+pub(crate) fn list_points(
+    host: &Host<'_>,
+    arguments: &[String],
+) -> Result<(Outcome, Vec<Point>), String> {
+    let log = host.root.with_extension("strace");
     let wrapper = [
         "strace",
         "-qq",
@@ -91,10 +95,10 @@ pub(crate) fn points(place: &Place<'_>, arguments: &[String]) -> Result<(Ran, Ve
         "-e",
         &format!("trace={CALLS}"),
     ];
-    let ran = place.under(&super::bench::words(&wrapper), arguments);
+    let ran = host.run_under(&super::fixture::args(&wrapper), arguments);
     let text = fs::read_to_string(&log)
-        .map_err(|error| format!("strace wrote nothing: {error}: {}", ran.said))?;
-    let root = place.root.display().to_string();
+        .map_err(|error| format!("strace wrote nothing: {error}: {}", ran.stderr))?;
+    let root = host.root.display().to_string();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut out = Vec::new();
     for line in text.lines() {
@@ -103,8 +107,7 @@ pub(crate) fn points(place: &Place<'_>, arguments: &[String]) -> Result<(Ran, Ve
         };
         if name.starts_with("clone") && rest.contains("CLONE_THREAD") {
             return Err(
-                "a thread was started although there is one processor: its calls would be missed"
-                    .into(),
+                "robotctl started a thread on one processor: its calls would be missed".into(),
             );
         }
         let nth = counts.entry(name).or_default();
@@ -134,17 +137,17 @@ fn changes(name: &str, rest: &str, root: &str) -> bool {
     }
 }
 
-/// Runs a command with a fault at a point.
+/// Runs a command and injects a fault at one point.
 ///
 /// # Errors
-/// When the point was not reached.
-pub(crate) fn strike(
-    place: &Place<'_>,
+/// The command did not reach the point.
+pub(crate) fn inject(
+    host: &Host<'_>,
     arguments: &[String],
     point: &Point,
     fault: Fault,
-) -> Result<Ran, String> {
-    let log = place.root.with_extension("strace");
+) -> Result<Outcome, String> {
+    let log = host.root.with_extension("strace");
     let what = match fault {
         Fault::Kill => "signal=KILL".to_owned(),
         Fault::Error(errno) => format!("error={errno}"),
@@ -160,7 +163,7 @@ pub(crate) fn strike(
         "-e",
         &inject,
     ];
-    let ran = place.under(&super::bench::words(&wrapper), arguments);
+    let ran = host.run_under(&super::fixture::args(&wrapper), arguments);
     let text = fs::read_to_string(&log).unwrap_or_default();
     let hit = match fault {
         Fault::Kill => text.contains("killed by SIGKILL"),
@@ -169,6 +172,9 @@ pub(crate) fn strike(
     if hit {
         Ok(ran)
     } else {
-        Err(format!("the point {} was never hit", point.shown()))
+        Err(format!(
+            "the command did not reach the point {}",
+            point.shown()
+        ))
     }
 }

@@ -1,5 +1,5 @@
-//! A place to break things: memory-backed trees in a mount namespace of its own, an app in
-//! several versions, and `robotctl` on one processor, or on two.
+//! The test fixture: trees in a file system in memory, inside a mount namespace of its own; an app
+//! in several versions; and `robotctl` on one processor or on two.
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
@@ -15,21 +15,21 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// A version of which so much is copied that it is written to the disk before all of it is there.
+/// A version so large that `robotctl` starts to write it to the disk before all of it is copied.
 pub(crate) const LARGE: u32 = 6;
 
-/// What several workers share.
-pub(crate) struct Bench {
-    /// On a file system in memory that goes with this process.
+/// What the workers share.
+pub(crate) struct Fixture {
+    /// A file system in memory that ends with this process.
     pub(crate) dir: PathBuf,
-    /// Processors that this may use.
+    /// The processors that this process may use.
     processors: Vec<usize>,
-    /// Of the cases of a suite, every how many-th is tried: 1, but for a quick look.
+    /// Run every N-th case of a suite; 1 runs all.
     pub(crate) every: usize,
     _base: tempfile::TempDir,
 }
 
-impl Drop for Bench {
+impl Drop for Fixture {
     fn drop(&mut self) {
         let _ = nix::mount::umount2(&self.dir, nix::mount::MntFlags::MNT_DETACH);
     }
@@ -37,23 +37,23 @@ impl Drop for Bench {
 
 /// How a command ended.
 #[derive(Debug, Clone)]
-pub(crate) struct Ran {
+pub(crate) struct Outcome {
     /// The exit code; `None` when a signal ended it.
     pub(crate) code: Option<i32>,
-    /// What it said.
-    pub(crate) said: String,
+    /// Standard error, on one line.
+    pub(crate) stderr: String,
 }
 
-/// One worker's own tree.
-pub(crate) struct Place<'a> {
-    pub(crate) bench: &'a Bench,
+/// The tree of one worker: a host that `robotctl --root` works on.
+pub(crate) struct Host<'a> {
+    pub(crate) fixture: &'a Fixture,
     pub(crate) root: PathBuf,
 }
 
-impl Bench {
+impl Fixture {
     pub(crate) fn new(every: usize) -> Result<Self, String> {
         if !nix::unistd::geteuid().is_root() {
-            return Err("this needs root, for mounts and owners of its own".into());
+            return Err("the fault tests need root, for mounts and file owners".into());
         }
         let found = Command::new("strace")
             .arg("--version")
@@ -64,7 +64,7 @@ impl Bench {
         }
         let base = tempfile::tempdir().map_err(|error| error.to_string())?;
         let none = None::<&str>;
-        // Whatever ends this process, its mounts go with it.
+        // The mounts end with this process, even if it is killed.
         unshare(CloneFlags::CLONE_NEWNS)
             .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
             .and_then(|()| {
@@ -76,38 +76,38 @@ impl Bench {
                     none,
                 )
             })
-            .map_err(|errno| format!("mounting a file system in memory: {errno}"))?;
-        let bench = Self {
+            .map_err(|errno| format!("cannot mount a tmpfs: {errno}"))?;
+        let fixture = Self {
             dir: base.path().to_owned(),
             processors: allowed(),
             every,
             _base: base,
         };
-        // The one that is tested stays the same, whatever is built meanwhile.
-        fs::copy(env!("CARGO_BIN_EXE_robotctl"), bench.dir.join("robotctl")).unwrap();
+        // A copy stays the same if the program is rebuilt during the run.
+        fs::copy(env!("CARGO_BIN_EXE_robotctl"), fixture.dir.join("robotctl")).unwrap();
         for version in 1..=5 {
-            bench.write_version(version);
+            fixture.write_version(version);
         }
-        bench.write_version(LARGE);
+        fixture.write_version(LARGE);
         for part in 0..4 {
-            let dir = bench.dir.join(format!("v{LARGE}/part-{part}"));
+            let dir = fixture.dir.join(format!("v{LARGE}/part-{part}"));
             fs::create_dir(&dir).unwrap();
             fs::write(dir.join("data"), vec![part; 1 << 20]).unwrap();
         }
-        let text = fs::read_to_string(bench.manifest(5)).unwrap();
+        let text = fs::read_to_string(fixture.manifest(5)).unwrap();
         fs::write(
-            bench.broken(),
+            fixture.broken(),
             text.replace("bin/run", "bin/absent")
                 .replace("5.0.0", "6.0.0"),
         )
         .unwrap();
-        bench.come_of_age();
-        Ok(bench)
+        fixture.wait_until_sources_settle();
+        Ok(fixture)
     }
 
-    /// Waits until the clock is clearly past the time stamps of the sources: `robotctl` reads a
-    /// file once more that is younger than two seconds, so its calls would depend on the clock.
-    fn come_of_age(&self) {
+    /// Waits until the sources are more than two seconds old. `robotctl` reads younger files again,
+    /// so its calls would depend on the clock.
+    fn wait_until_sources_settle(&self) {
         let last = fs::metadata(self.broken()).unwrap().modified().unwrap();
         while last.elapsed().unwrap() < Duration::from_millis(2100) {
             std::thread::sleep(Duration::from_millis(20));
@@ -137,7 +137,7 @@ impl Bench {
         fs::write(source.join("app/common"), "the same in every version\n").unwrap();
         fs::write(source.join("VERSION"), format!("{version}\n")).unwrap();
         symlink("common", source.join("app/link")).unwrap();
-        // From one version to the next a unit goes, one comes, and one changes.
+        // From one version to the next, one unit is removed, one is added and one changes.
         let (port, own) = (
             8080 + version % 2,
             if version.is_multiple_of(2) {
@@ -158,38 +158,38 @@ impl Bench {
         fs::write(self.manifest(version), text).unwrap();
     }
 
-    /// A tree for one worker, empty. From here on, its thread and what that starts have one
-    /// processor, so that `robotctl` starts no thread and its calls are the same in every run.
-    pub(crate) fn place(&self, name: &str, cpu: usize) -> Place<'_> {
-        self.place_on(name, &[self.processors[cpu % self.processors.len()]])
+    /// Makes an empty tree for one worker. From here on, its thread and all child processes have
+    /// one processor, so that `robotctl` starts no threads and makes the same calls in every run.
+    pub(crate) fn host(&self, name: &str, cpu: usize) -> Host<'_> {
+        self.host_on(name, &[self.processors[cpu % self.processors.len()]])
     }
 
-    /// As [`Bench::place`], with two processors: there `robotctl` starts threads.
-    pub(crate) fn wide_place(&self, name: &str) -> Result<Place<'_>, String> {
+    /// Like [`Fixture::host`], with two processors, on which `robotctl` starts threads.
+    pub(crate) fn two_cpu_host(&self, name: &str) -> Result<Host<'_>, String> {
         let two = self.processors.first_chunk::<2>();
-        let two = two.ok_or("this needs two processors, or else there is no thread to strike")?;
-        Ok(self.place_on(name, two))
+        let two = two.ok_or("this test needs two processors, so that robotctl starts threads")?;
+        Ok(self.host_on(name, two))
     }
 
-    fn place_on(&self, name: &str, processors: &[usize]) -> Place<'_> {
+    fn host_on(&self, name: &str, processors: &[usize]) -> Host<'_> {
         let mut set = CpuSet::new();
         for cpu in processors {
             set.set(*cpu).unwrap();
         }
         sched_setaffinity(Pid::from_raw(0), &set).unwrap();
-        let place = Place {
-            bench: self,
+        let host = Host {
+            fixture: self,
             root: self.dir.join(name),
         };
-        place.clear();
-        place
+        host.clear();
+        host
     }
 
-    /// Runs every case on one of two workers; the sentences of those that failed come back.
-    pub(crate) fn each<T: Sync>(
+    /// Runs every case on one of two workers, and returns the messages of those that failed.
+    pub(crate) fn run_cases<T: Sync>(
         &self,
         cases: &[T],
-        work: impl Fn(&Place<'_>, &T) -> Result<(), String> + Sync,
+        work: impl Fn(&Host<'_>, &T) -> Result<(), String> + Sync,
     ) -> Result<(), String> {
         let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let count = self.processors.len().min(2);
@@ -197,15 +197,15 @@ impl Bench {
             for lock_holder in 0..count {
                 let (next, failures, work) = (&next, &failures, &work);
                 scope.spawn(move || {
-                    let place = self.place(&format!("worker-{lock_holder}"), lock_holder);
+                    let host = self.host(&format!("worker-{lock_holder}"), lock_holder);
                     while let Some(case) = cases.get(next.fetch_add(self.every, Ordering::Relaxed))
                     {
-                        if let Err(failure) = work(&place, case) {
+                        if let Err(failure) = work(&host, case) {
                             println!("        {failure}");
                             failures.lock().unwrap().push(failure);
                         }
                     }
-                    place.clear();
+                    host.clear();
                 });
             }
         });
@@ -223,7 +223,7 @@ impl Bench {
     }
 }
 
-impl Place<'_> {
+impl Host<'_> {
     /// Empties the tree.
     pub(crate) fn clear(&self) {
         if self.root.exists() {
@@ -233,14 +233,14 @@ impl Place<'_> {
     }
 
     /// Makes the tree equal to another one.
-    pub(crate) fn become_like(&self, template: &Path) {
+    pub(crate) fn restore(&self, template: &Path) {
         self.clear();
         copy_tree(template, &self.root);
     }
 
-    /// `robotctl` with arguments.
+    /// A command that runs `robotctl` with these arguments.
     pub(crate) fn command(&self, arguments: &[String], wrapper: &[String]) -> Command {
-        let program = self.bench.dir.join("robotctl").display().to_string();
+        let program = self.fixture.dir.join("robotctl").display().to_string();
         let mut words = wrapper.iter().cloned().chain([program]);
         let mut command = Command::new(words.next().unwrap());
         command
@@ -249,37 +249,37 @@ impl Place<'_> {
             .arg(&self.root)
             .args(arguments);
         command
-            .current_dir(&self.bench.dir)
+            .current_dir(&self.fixture.dir)
             .stdin(Stdio::null())
             .env("RUST_BACKTRACE", "0");
         command
     }
 
-    pub(crate) fn run(&self, arguments: &[String]) -> Ran {
-        ended(&mut self.command(arguments, &[]))
+    pub(crate) fn run(&self, arguments: &[String]) -> Outcome {
+        run_command(&mut self.command(arguments, &[]))
     }
 
-    pub(crate) fn under(&self, wrapper: &[String], arguments: &[String]) -> Ran {
-        ended(&mut self.command(arguments, wrapper))
+    pub(crate) fn run_under(&self, wrapper: &[String], arguments: &[String]) -> Outcome {
+        run_command(&mut self.command(arguments, wrapper))
     }
 
-    /// Runs what must succeed.
-    pub(crate) fn must(&self, arguments: &[String]) -> Result<(), String> {
+    /// Runs a command that must succeed.
+    pub(crate) fn run_ok(&self, arguments: &[String]) -> Result<(), String> {
         let ran = self.run(arguments);
         match ran.code {
             Some(0) => Ok(()),
             code => Err(format!(
                 "`{}` exited {code:?}: {}",
                 arguments.join(" "),
-                ran.said
+                ran.stderr
             )),
         }
     }
 
     pub(crate) fn deploy(&self, version: u32) -> Vec<String> {
-        words(&[
+        args(&[
             "--manifest",
-            &self.bench.manifest(version),
+            &self.fixture.manifest(version),
             "deploy",
             "--apply",
         ])
@@ -293,27 +293,27 @@ fn allowed() -> Vec<usize> {
         .collect()
 }
 
-pub(crate) fn words(words: &[&str]) -> Vec<String> {
+pub(crate) fn args(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-pub(crate) fn ended(command: &mut Command) -> Ran {
+pub(crate) fn run_command(command: &mut Command) -> Outcome {
     let output = command.output().expect("starting a command");
-    let said = String::from_utf8_lossy(&output.stderr);
-    Ran {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    Outcome {
         code: output.status.code(),
-        said: said.trim().replace('\n', " / "),
+        stderr: stderr.trim().replace('\n', " / "),
     }
 }
 
-/// Copies a tree with modes, owners, links and hard links. Its records know its files again, so
-/// that a deploy shares them as it would have done in the first one.
+/// Copies a tree with modes, owners, links and hard links. The indexes are updated, so that a
+/// deploy can share the copied files as it would share the original ones.
 pub(crate) fn copy_tree(from: &Path, to: &Path) {
     copy_below(from, to, &mut BTreeMap::new());
-    know_again(from, to);
+    update_index_stats(from, to);
 }
 
-/// `shared` holds where files with several names went, by device and inode.
+/// `shared` holds the targets of files with several names, by device and inode.
 fn copy_below(from: &Path, to: &Path, shared: &mut BTreeMap<(u64, u64), PathBuf>) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
@@ -341,11 +341,11 @@ fn copy_below(from: &Path, to: &Path, shared: &mut BTreeMap<(u64, u64), PathBuf>
     }
 }
 
-/// An index knows the files of its release by inode and time, which a copy has of its own. A file
-/// that was another one before is another one still.
-fn know_again(from: &Path, to: &Path) {
+/// An index identifies the files of its release by inode and time, which differ in a copy. A file
+/// that did not match before must not match afterwards.
+fn update_index_stats(from: &Path, to: &Path) {
     let records = to.join("var/lib/robotctl/demo/releases");
-    for name in super::seen::names(&records) {
+    for name in super::state::names(&records) {
         let Some(id) = name.strip_suffix(".index") else {
             continue;
         };
@@ -355,15 +355,17 @@ fn know_again(from: &Path, to: &Path) {
         };
         for item in &mut payload.items {
             let file = release.join(&item.path);
-            if item.traces.placed.is_some() && item.traces.placed == placed(&from.join(&file)) {
-                item.traces.placed = placed(&to.join(&file));
+            if item.traces.placed.is_some()
+                && item.traces.placed == installed_stat(&from.join(&file))
+            {
+                item.traces.placed = installed_stat(&to.join(&file));
             }
         }
         fs::write(&index, payload.to_index()).unwrap();
     }
 }
 
-fn placed(file: &Path) -> Option<InstalledStat> {
+fn installed_stat(file: &Path) -> Option<InstalledStat> {
     let meta = fs::symlink_metadata(file).ok()?;
     Some(InstalledStat {
         ino: meta.ino(),
