@@ -1,17 +1,17 @@
-//! How long clients wait while a release changes, against the same load at rest.
+//! How long clients wait during upgrades and rollbacks, compared with the same load at rest.
 //!
-//! One machine at a time, and nothing else at work. After each change comes as much rest as the
-//! change took, so that there are about as many answers of either kind: the slowest of many is
-//! slower than the slowest of a few. The clients are a session of their own, as they would be on
-//! another host: where no control groups share out the processors, the kernel gives them no less
-//! time for what `robotctl` takes (sched(7), autogroups).
+//! One machine runs at a time, and no other test. After each change comes a rest of the same
+//! length, so that both have about the same number of answers: the slowest of many is slower than
+//! the slowest of a few. The clients run in a session of their own, as they would on another host:
+//! without control groups, the kernel then gives them no less processor time because of `robotctl`
+//! (sched(7), autogroups).
 //!
-//! Which minute meets the worst moment of a virtual machine is chance. While what changes looks worse
-//! than it may, both go on, for up to [`ROUNDS`] rounds, all of which count. One bad moment at rest
-//! excuses one as bad while something changes, but not upgrades or rollbacks that are slower as a
-//! rule: the median of each is judged as well. That both tell a difference is shown by the same server
-//! without the overlap ([`a_plain_restart_is_felt`]).
-//! Why it is so: `docs/decisions/0012-how-waiting-is-judged.md`.
+//! The worst moment of a virtual machine comes at a random time. If the changes look too slow, up
+//! to [`ROUNDS`] rounds follow, all of which count. One bad moment at rest excuses one equally bad
+//! moment during a change, but not upgrades or rollbacks that are usually slower: the median of
+//! each is checked as well. The same server without the overlap shows that both checks detect a
+//! difference ([`a_plain_restart_delays_clients`]). The reasons are in
+//! `docs/decisions/0012-how-waiting-is-judged.md`.
 
 use crate::load::Load;
 use crate::machine::Machine;
@@ -25,24 +25,23 @@ use std::time::{Duration, Instant};
 
 tests![
     Alone:
-    gunicorn_is_not_felt,
-    uvicorn_is_not_felt,
-    node_is_not_felt,
-    rust_is_not_felt,
-    a_server_behind_the_proxy_is_not_felt,
-    a_plain_restart_is_felt,
+    gunicorn_delays_no_client,
+    uvicorn_delays_no_client,
+    node_delays_no_client,
+    rust_delays_no_client,
+    a_server_behind_the_proxy_delays_no_client,
+    a_plain_restart_delays_clients,
 ];
 
-/// An answer may take so many times what it does at rest.
+/// An answer may take this many times as long as at rest.
 const TWICE: u128 = 2;
 
-/// Rest is taken to be no quieter than this many milliseconds, for the slowest answer of all: on the
-/// same server that is 3 ms in one minute and 50 in another, as the host of a virtual machine has
-/// time for it.
+/// The minimum for the slowest answer of all at rest, in milliseconds. On the same server it is 3
+/// ms in one minute and 50 in another, depending on the host of the virtual machine.
 const QUIET: u128 = 25;
 
-/// The same for the median of the slowest answers of each upgrade or rollback, which a bad moment does
-/// not move.
+/// The same for the median of the slowest answers of each upgrade or rollback, which one bad moment
+/// does not change.
 const USUALLY_QUIET: u128 = 10;
 
 /// Upgrades and rollbacks of one round: an empty version is a rollback.
@@ -50,51 +49,55 @@ const ROUND: [&str; 6] = ["a", "b", "", "c", "d", ""];
 
 const ROUNDS: usize = 4;
 
-fn gunicorn_is_not_felt(machine: &Machine) {
-    not_felt(machine, gunicorn(machine));
+fn gunicorn_delays_no_client(machine: &Machine) {
+    delays_no_client(machine, gunicorn(machine));
 }
 
-fn uvicorn_is_not_felt(machine: &Machine) {
-    not_felt(machine, &UVICORN);
+fn uvicorn_delays_no_client(machine: &Machine) {
+    delays_no_client(machine, &UVICORN);
 }
 
-fn node_is_not_felt(machine: &Machine) {
-    not_felt(machine, &NODE);
+fn node_delays_no_client(machine: &Machine) {
+    delays_no_client(machine, &NODE);
 }
 
-fn rust_is_not_felt(machine: &Machine) {
-    not_felt(machine, &RUST);
+fn rust_delays_no_client(machine: &Machine) {
+    delays_no_client(machine, &RUST);
 }
 
-fn a_server_behind_the_proxy_is_not_felt(machine: &Machine) {
-    not_felt(machine, &PLAIN);
+fn a_server_behind_the_proxy_delays_no_client(machine: &Machine) {
+    delays_no_client(machine, &PLAIN);
 }
 
-/// The proof tells the difference: without the overlap, clients wait for the new release.
-fn a_plain_restart_is_felt(machine: &Machine) {
-    let seen = compared(machine, &gunicorn_restarted(machine), 1);
-    for waited in seen.judged() {
+/// The control: without the overlap, clients wait for the new release.
+fn a_plain_restart_delays_clients(machine: &Machine) {
+    let comparison = compare(machine, &gunicorn_restarted(machine), 1);
+    for waited in comparison.measured() {
         assert!(!waited.is_as_at_rest(), "{waited:?}");
     }
-    assert!(seen.slowest().moving > HELD_UP, "{:?}", seen.slowest());
+    assert!(
+        comparison.slowest().moving > HELD_UP,
+        "{:?}",
+        comparison.slowest()
+    );
 }
 
-fn not_felt(machine: &Machine, server: &Server) {
-    let seen = compared(machine, server, ROUNDS);
-    for waited in seen.judged() {
+fn delays_no_client(machine: &Machine, server: &Server) {
+    let comparison = compare(machine, server, ROUNDS);
+    for waited in comparison.measured() {
         assert!(waited.is_as_at_rest(), "{waited:?}");
         assert!(waited.moving.max(waited.rest) < HELD_UP, "{waited:?}");
     }
 }
 
-/// Milliseconds for which clients waited.
+/// Milliseconds that clients waited.
 #[derive(Debug)]
 struct Waited {
     #[expect(dead_code, reason = "shown when a test fails")]
     what: &'static str,
     moving: u128,
     rest: u128,
-    /// How long is waited at rest even in a minute that looks quieter.
+    /// The minimum that counts as waiting at rest.
     quiet: u128,
 }
 
@@ -104,7 +107,7 @@ impl Waited {
     }
 }
 
-/// What clients saw in each upgrade, rollback and rest.
+/// The tallies of each upgrade, rollback and rest.
 #[derive(Default)]
 struct Comparison {
     upgrades: Vec<Tally>,
@@ -139,7 +142,7 @@ impl Comparison {
         }
     }
 
-    fn judged(&self) -> [Waited; 3] {
+    fn measured(&self) -> [Waited; 3] {
         [
             self.slowest(),
             self.usual("the slowest of most upgrades", &self.upgrades),
@@ -147,10 +150,12 @@ impl Comparison {
         ]
     }
 
-    /// One round: for each change what was seen until a second after it, and in as long a rest.
+    /// One round: for each change, the tally until a second after it, and that of an equally long
+    /// rest.
     fn round(&mut self, machine: &Machine, server: &Server, number: usize) {
         let mut load = Load::start(machine, ADDRESS, CLIENTS);
-        // The first answers of a server and of the clients are nobody's; some take two seconds.
+        // Discards the first answers of the server and of the clients, some of which take two
+        // seconds.
         std::thread::sleep(Duration::from_secs(3));
         for (at, version) in ROUND.iter().enumerate() {
             load.phase(&format!("moving {at}"));
@@ -160,7 +165,7 @@ impl Comparison {
                 letter => server.deploy(machine, &format!("{number}.0{letter}"), ""),
             }
             .exits(0);
-            // What went before is still felt.
+            // The change may still have an effect.
             std::thread::sleep(Duration::from_secs(1));
             let took = begun.elapsed();
             load.phase(&format!("rest {at}"));
@@ -186,19 +191,19 @@ impl Comparison {
     }
 }
 
-/// Compares for as many rounds as it takes, or `most`. Notes a line of the table.
-fn compared(machine: &Machine, server: &Server, most: usize) -> Comparison {
+/// Compares for up to `most` rounds, until the result is good. Notes a row of the table.
+fn compare(machine: &Machine, server: &Server, most: usize) -> Comparison {
     server.deploy(machine, "0.0", "").exits(0);
-    let mut seen = Comparison::default();
+    let mut comparison = Comparison::default();
     for number in 1..=most {
-        seen.round(machine, server, number);
-        if seen.judged().iter().all(Waited::is_as_at_rest) {
+        comparison.round(machine, server, number);
+        if comparison.measured().iter().all(Waited::is_as_at_rest) {
             break;
         }
     }
-    let (moving, rest) = (seen.moving(), seen.rest());
-    let [slowest, upgrades, rollbacks] = seen.judged();
-    let changes = seen.rests.len();
+    let (moving, rest) = (comparison.moving(), comparison.rest());
+    let [slowest, upgrades, rollbacks] = comparison.measured();
+    let changes = comparison.rests.len();
     let crossed = moving.crossed + rest.crossed;
     machine.note(&format!(
         "| {} | {} | {changes} | {} / {} | {} / {} | {} / {} / {} | {} / {} | {crossed} |",
@@ -215,7 +220,7 @@ fn compared(machine: &Machine, server: &Server, most: usize) -> Comparison {
         rest.p99(),
     ));
     assert!(crossed <= crossed_at_most(changes), "{crossed} crossed");
-    seen
+    comparison
 }
 
 fn sum(tallies: impl IntoIterator<Item = impl Borrow<Tally>>) -> Tally {
@@ -226,7 +231,7 @@ fn sum(tallies: impl IntoIterator<Item = impl Borrow<Tally>>) -> Tally {
     all
 }
 
-/// The median of what was waited longest in each; of two in the middle the lower one.
+/// The median of the longest wait in each tally; of two in the middle, the lower one.
 fn median(tallies: &[Tally]) -> u128 {
     let mut each: Vec<u128> = tallies.iter().map(Tally::waited_ms).collect();
     each.sort_unstable();

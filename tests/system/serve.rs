@@ -1,6 +1,6 @@
-//! A small HTTP server in Rust that takes its listener over from systemd: `system serve`.
+//! A small HTTP server in Rust with socket activation: `system serve`.
 //!
-//! `fault` in its release says how it fails: see `servers.rs`.
+//! The file `fault` in its release says how it fails: see `servers.rs`.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -25,7 +25,7 @@ pub fn run() {
     match fault.as_str() {
         "no-start" => panic!("it does not start"),
         "crash" => die(2, nix::sys::signal::SIGABRT),
-        // What the kernel does to a process that takes more memory than there is.
+        // As the kernel kills a process when memory runs out.
         "memory" => die(0, nix::sys::signal::SIGKILL),
         _ => {}
     }
@@ -53,7 +53,7 @@ pub fn run() {
     });
 }
 
-/// Until a connection comes, or a moment, so that the end is seen.
+/// Waits for a connection, or for a moment, so that the loop sees a stop request.
 fn wait(listener: &std::net::TcpListener) {
     use std::os::fd::AsFd as _;
     let mut watched = [nix::poll::PollFd::new(
@@ -63,12 +63,12 @@ fn wait(listener: &std::net::TcpListener) {
     let _ = nix::poll::poll(&mut watched, 20_u8);
 }
 
-/// Tells in the systemd journal why a connection ends without an answer.
+/// Prints, for the systemd journal, why a connection ends without an answer.
 fn unanswered(from: SocketAddr, why: &dyn std::fmt::Display) {
     eprintln!("{from} got no answer: {why}");
 }
 
-/// Answers on one connection until it ends, or this process does.
+/// Answers on one connection until it ends or this process stops.
 fn answer(mut stream: TcpStream, from: SocketAddr, version: &str, fault: &str) {
     stream.set_nonblocking(false).unwrap();
     let moment = Some(Duration::from_millis(50));
@@ -81,11 +81,11 @@ fn answer(mut stream: TcpStream, from: SocketAddr, version: &str, fault: &str) {
             Ok(0) if kept && text.is_empty() => return,
             Ok(0) => return unanswered(from, &"the client closed first"),
             Ok(count) => text.extend_from_slice(&part[..count]),
-            // Systemd sends SIGCONT after SIGTERM (systemd.kill(5)). A thread that starts another
-            // holds signals back for that moment, so that one may reach whoever reads with a
-            // timeout; such a call is never restarted (signal(7)).
+            // systemd sends SIGCONT after SIGTERM (systemd.kill(5)). While a thread starts another
+            // one it blocks signals, so the signal may reach a thread that reads with a timeout.
+            // Such a call is never restarted (signal(7)).
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            // A connection on which nothing was ever asked carries a request soon.
+            // A connection without any request yet will carry one soon.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 if ENDING.load(Ordering::SeqCst) && kept && text.is_empty() {
                     return;

@@ -1,8 +1,8 @@
-//! The proof: upgrades, rollbacks and broken releases under load, on real servers.
+//! Upgrades, rollbacks and broken releases under load, on real servers: no request is lost.
 //!
 //! Each server goes through rounds of four changes: two upgrades, a rollback and a release that is
-//! broken in one way. Two machines run at a time, unless `--jobs` says otherwise: what is judged here
-//! is who gets an answer, and that nobody stands still; `latency.rs` compares how long they wait.
+//! broken in one way. These tests check that every client gets an answer and that none waits too
+//! long; `latency.rs` compares how long they wait.
 
 use crate::load::Load;
 use crate::machine::{Machine, until};
@@ -35,42 +35,43 @@ tests![
     a_plain_restart_for_comparison,
 ];
 
-/// Every kind of broken release on every server, in place of one or two.
+/// All kinds of broken releases on every server, instead of one or two.
 pub static FULL: AtomicBool = AtomicBool::new(false);
 
 fn gunicorn_loses_nothing(machine: &Machine) {
-    prove(machine, gunicorn(machine));
+    loses_nothing(machine, gunicorn(machine));
 }
 
 fn uvicorn_loses_nothing(machine: &Machine) {
-    prove(machine, &UVICORN);
+    loses_nothing(machine, &UVICORN);
 }
 
 fn node_loses_nothing(machine: &Machine) {
-    prove(machine, &NODE);
+    loses_nothing(machine, &NODE);
 }
 
 fn rust_loses_nothing(machine: &Machine) {
-    prove(machine, &RUST);
+    loses_nothing(machine, &RUST);
 }
 
 fn a_server_behind_the_proxy_loses_nothing(machine: &Machine) {
-    prove(machine, &PLAIN);
+    loses_nothing(machine, &PLAIN);
 }
 
-/// Stopped, Uvicorn closes what it has accepted and not read from yet (`H11Protocol.shutdown`):
-/// with the socket handed over, a few requests a stop are reset.
+/// When it stops, Uvicorn closes connections that it has accepted and not read from yet
+/// (`H11Protocol.shutdown`). If systemd passes it the socket, a few requests are reset at each
+/// stop.
 fn uvicorn_on_its_own_for_comparison(machine: &Machine) {
-    let account = go_through(machine, &UVICORN_ITSELF, UVICORN_ITSELF.faults);
-    let all = tell(machine, &UVICORN_ITSELF, &account);
+    let account = run_changes(machine, &UVICORN_ITSELF, UVICORN_ITSELF.faults);
+    let all = note_row(machine, &UVICORN_ITSELF, &account);
     assert_eq!(never(&account, &all), 0, "{:?}", all.bodies);
 }
 
-/// Accept(2) blocks in whoever loses the race for a connection while another process of the same
-/// socket starts: see `docs/decisions/0006-non-blocking-sockets.md`.
+/// accept(2) blocks in a process that loses the race for a connection while another process of the
+/// same socket starts: see `docs/decisions/0006-non-blocking-sockets.md`.
 fn node_on_a_blocking_socket_for_comparison(machine: &Machine) {
-    let account = go_through(machine, &NODE_BLOCKING, NODE_BLOCKING.faults);
-    tell(machine, &NODE_BLOCKING, &account);
+    let account = run_changes(machine, &NODE_BLOCKING, NODE_BLOCKING.faults);
+    note_row(machine, &NODE_BLOCKING, &account);
 }
 
 fn gunicorn_at_its_limit(machine: &Machine) {
@@ -93,10 +94,10 @@ fn a_server_behind_the_proxy_at_its_limit(machine: &Machine) {
     at_its_limit(machine, &PLAIN);
 }
 
-/// What a server went through.
+/// The result of all changes of a server.
 struct Account {
     changes: usize,
-    /// Broken releases: their pre-check refused each.
+    /// Broken releases. The pre-check refused each of them.
     refused: Vec<String>,
     tallies: BTreeMap<String, Tally>,
     /// Versions whose pre-check failed.
@@ -104,17 +105,17 @@ struct Account {
     upgrade: Duration,
 }
 
-fn prove(machine: &Machine, server: &Server) {
+fn loses_nothing(machine: &Machine, server: &Server) {
     let faults: Vec<&str> = match FULL.load(Ordering::Relaxed) {
         true => FAULTS.to_vec(),
         false => server.faults.to_vec(),
     };
-    let account = go_through(machine, server, &faults);
-    judge(machine, server, &account);
+    let account = run_changes(machine, server, &faults);
+    check_account(machine, server, &account);
     cycles(machine);
 }
 
-fn go_through(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
+fn run_changes(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
     server.deploy(machine, "0.0", "").exits(0);
     let mut load = Load::start(machine, ADDRESS, CLIENTS);
     rest(2);
@@ -160,14 +161,14 @@ fn go_through(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
     }
 }
 
-/// Nothing announces that enough was asked.
+/// Waits, because no event says that there were enough requests.
 fn rest(seconds: u64) {
     std::thread::sleep(Duration::from_secs(seconds));
 }
 
-/// Clients that ask again at once, so that no processor is ever idle: what starts can only take its
-/// time from what answers. How long that takes is told and not judged, since at rest as well they
-/// wait for each other, a fifth of a second at times.
+/// Clients that ask again at once keep every processor busy: a new process takes its time from
+/// those that answer. How long that takes is reported and not checked, because the clients also
+/// wait for each other at rest, at times for a fifth of a second.
 fn at_its_limit(machine: &Machine, server: &Server) {
     server.deploy(machine, "0.0", "").exits(0);
     let mut load = Load::start(machine, ADDRESS, "hard=8");
@@ -183,7 +184,7 @@ fn at_its_limit(machine: &Machine, server: &Server) {
             server.deploy(machine, version, "").exits(0);
             upgrades.push(start.elapsed());
         }
-        // What went before is still felt.
+        // The change may still have an effect.
         rest(1);
         load.phase("rest");
         rest(2);
@@ -195,7 +196,7 @@ fn at_its_limit(machine: &Machine, server: &Server) {
         never: Vec::new(),
         upgrade: mean(&upgrades),
     };
-    let all = tell(machine, server, &account);
+    let all = note_row(machine, server, &account);
     assert_eq!(all.lost(), 0, "{}", losses(machine, &account.tallies));
 }
 
@@ -203,12 +204,12 @@ fn mean(times: &[Duration]) -> Duration {
     times.iter().sum::<Duration>() / u32::try_from(times.len()).unwrap()
 }
 
-/// Three times down and up: no process and no held port is left behind.
+/// Stops and starts three times: no process and no held port is left.
 fn cycles(machine: &Machine) {
     for _ in 0..3 {
         machine.ok("systemctl stop proof.target");
         let left = "pgrep -u proof || ss -Hltn 'sport = :8080'";
-        // A Gunicorn that is stopped while its workers start has one that does not hear it.
+        // A Gunicorn that is stopped while its workers start has one worker that misses the signal.
         until("everything is down", Duration::from_secs(40), || {
             machine.sh(left).stdout.is_empty()
         });
@@ -223,8 +224,8 @@ fn cycles(machine: &Machine) {
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
 }
 
-fn judge(machine: &Machine, server: &Server, account: &Account) {
-    let all = tell(machine, server, account);
+fn check_account(machine: &Machine, server: &Server, account: &Account) {
+    let all = note_row(machine, server, account);
     assert_eq!(all.lost(), 0, "{}", losses(machine, &account.tallies));
     assert_eq!(never(account, &all), 0, "{:?}", all.bodies);
     assert!(all.waited_ms() < HELD_UP, "{} ms", all.waited_ms());
@@ -232,8 +233,8 @@ fn judge(machine: &Machine, server: &Server, account: &Account) {
     assert!(all.crossed <= most, "{} of {most}", all.crossed);
 }
 
-/// Notes a line of the table.
-fn tell(machine: &Machine, server: &Server, account: &Account) -> Tally {
+/// Notes a row of the table.
+fn note_row(machine: &Machine, server: &Server, account: &Account) -> Tally {
     let rest = &account.tallies["rest"];
     let mut all = Tally::default();
     let mut moving = Tally::default();
@@ -325,5 +326,8 @@ fn a_plain_restart_for_comparison(machine: &Machine) {
         all.closed,
         all.crossed,
     ));
-    assert!(all.lost() > 0, "a comparison that compares nothing");
+    assert!(
+        all.lost() > 0,
+        "the restart lost no request: the comparison shows nothing"
+    );
 }

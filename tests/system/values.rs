@@ -1,7 +1,7 @@
-//! Values are data: arbitrary strings reach real systemd, and its processes, byte for byte.
+//! Values are data: arbitrary strings reach systemd and its processes unchanged.
 //!
-//! What systemd parsed is asked over D-Bus, which has strings and no quoting; what a process got
-//! is read in /proc. Another test compares many more with a reader of our own.
+//! The test reads what systemd parsed over D-Bus, which has strings without quoting, and what a
+//! process got in /proc. Another test compares many more values with a parser of our own.
 
 use crate::machine::{Machine, until};
 use serde_json::Value;
@@ -10,15 +10,15 @@ use std::time::Duration;
 
 tests![Quick: arbitrary_values_arrive_byte_for_byte];
 
-/// How many services are made, and how many of them are started.
+/// The number of services, and of those that are started.
 const SERVICES: usize = 400;
 const STARTED: usize = 80;
 const SEED: u64 = 0x5eed_da7a;
 
-/// Numbers that are the same in every run (xorshift).
-struct Dice(u64);
+/// Pseudo-random numbers, the same in every run (xorshift).
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -30,7 +30,7 @@ impl Dice {
         list[self.below(list.len())]
     }
 
-    /// A string that is made of what systemd reads as more than a letter.
+    /// A string made of characters that have a meaning for systemd.
     fn text(&mut self) -> String {
         const ODD: &[&str] = &[
             "\"",
@@ -105,18 +105,18 @@ impl Dice {
     }
 }
 
-/// What one service is given.
+/// The values of one service.
 struct Given {
     description: String,
     arguments: Vec<String>,
     env: BTreeMap<String, String>,
 }
 
-fn given(dice: &mut Dice) -> Given {
-    let description = dice.text();
+fn service_values(rng: &mut Rng) -> Given {
+    let description = rng.text();
     let description = description.trim_matches(' ').trim_end_matches('\\');
-    let arguments = (0..dice.below(5)).map(|_| dice.text()).collect();
-    let env = (0..dice.below(4)).map(|number| (format!("K{number}"), dice.text()));
+    let arguments = (0..rng.below(5)).map(|_| rng.text()).collect();
+    let env = (0..rng.below(4)).map(|number| (format!("K{number}"), rng.text()));
     Given {
         description: format!("d{}.", description.chars().take(300).collect::<String>()),
         arguments,
@@ -145,8 +145,8 @@ fn manifest(all: &[Given]) -> String {
 }
 
 fn arbitrary_values_arrive_byte_for_byte(machine: &Machine) {
-    let mut dice = Dice(SEED);
-    let all: Vec<Given> = (0..SERVICES).map(|_| given(&mut dice)).collect();
+    let mut rng = Rng(SEED);
+    let all: Vec<Given> = (0..SERVICES).map(|_| service_values(&mut rng)).collect();
     machine.write("/root/values/robot.toml", &manifest(&all), 0o644);
     machine.ok("cd /root/values && robotctl --root / --quiet generate --output /");
     machine.ok("systemd-sysusers && systemd-tmpfiles --create values.conf");
@@ -194,7 +194,7 @@ fn arbitrary_values_arrive_byte_for_byte(machine: &Machine) {
     ));
 }
 
-/// What systemd made of each unit, in their order.
+/// What systemd parsed of each unit, in order.
 fn parsed(machine: &Machine) -> Vec<Value> {
     let script = format!(
         "for n in $(seq 0 {}); do u=/org/freedesktop/systemd1/unit/values_2ds${{n}}_2eservice; \
@@ -214,7 +214,7 @@ fn parsed(machine: &Machine) -> Vec<Value> {
     values.chunks(3).map(unit).collect()
 }
 
-/// Starts services and compares what their processes hold.
+/// Starts services and compares the values of their processes.
 fn started(machine: &Machine, some: &[Given]) -> usize {
     let units: Vec<String> = (0..some.len())
         .map(|number| format!("values-s{number}.service"))

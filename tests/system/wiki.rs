@@ -1,4 +1,4 @@
-//! The example that the documents show: four Python services, built from wheels on the machine.
+//! The example of the documentation: four Python services, built from wheels on the machine.
 
 use crate::deploy::exposure;
 use crate::machine::Machine;
@@ -31,7 +31,7 @@ fn the_wiki_is_deployed_upgraded_and_rolled_back(machine: &Machine) {
     machine
         .sh("systemd-analyze verify --man=no /usr/local/lib/systemd/system/wiki-platform*.{service,socket,timer,target}")
         .exits(0)
-        .silent();
+        .prints_nothing();
     let scores: Vec<String> = ["wiki", "search", "media", "audit", "compact"]
         .iter()
         .map(|service| {
@@ -94,7 +94,7 @@ fn holds_the_data(machine: &Machine) {
     );
 }
 
-/// What was built in the sandbox is right where it runs: interpreter lines, links, owners.
+/// The build result is right at its final path: interpreter lines, links, owners.
 fn built_as_it_runs(machine: &Machine) {
     let first = machine.ok("head -n 1 /opt/wiki-platform/current/.venv/bin/gunicorn");
     assert_eq!(first, "#!/opt/wiki-platform/current/.venv/bin/python");

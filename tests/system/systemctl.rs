@@ -1,44 +1,45 @@
-//! A service manager that does not do what it is told, or fails.
+//! A `systemctl` that fails, or that reports success without doing anything.
 
-use crate::broken::is_untouched;
-use crate::crash::{is_whole, next};
-use crate::demo::{UNITS, current, demo, installed, runs};
+use crate::crash::{assert_intact, next};
+use crate::demo::{UNITS, current, demo, installed, running_release};
+use crate::failures::assert_untouched;
 use crate::machine::{Machine, Out, until};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 tests![
     Quick:
-    a_restart_that_did_nothing_is_no_success,
-    a_service_on_another_release_is_named,
-    a_copy_that_does_not_stop_is_found_again,
-    a_job_that_fails_and_does_not_stop_tells_both,
+    a_restart_without_effect_is_detected,
+    a_service_on_another_release_is_reported,
+    an_instance_that_does_not_stop_is_found_later,
+    a_job_that_fails_and_does_not_stop_reports_both,
 ];
-tests![Slow: a_manager_that_fails_leaves_no_release_half_live];
+tests![Slow: a_failing_systemctl_leaves_one_whole_release];
 
-/// Where commands of ours lie.
+/// A PATH with the replacement first.
 pub const PATH: &str = "PATH=/root/shim:$PATH";
 const SHIM: &str = "/root/shim/systemctl";
-/// How many calls there were since it was emptied: a line each.
+/// One line for each recorded call.
 const CALLS: &str = "/root/shim/calls";
 
-/// Puts a `systemctl` of ours before the real one: a line of shell that may end it first.
+/// Installs a replacement of `systemctl`: a line of shell that may exit before the real one is
+/// called.
 pub fn shim(machine: &Machine, line: &str) {
     let text = format!("#!/bin/sh\n{line}\nexec /usr/bin/systemctl \"$@\"\n");
     machine.write(SHIM, &text, 0o755);
     machine.write(CALLS, "", 0o644);
 }
 
-/// Deploys what was written, with the `systemctl` of ours.
+/// Deploys the written version with the replacement of `systemctl`.
 pub fn deploy(machine: &Machine) -> Out {
     machine.sh(&format!(
         "{PATH} robotctl --manifest /root/demo/robot.toml deploy --apply"
     ))
 }
 
-/// A restart that was reported and never happened is found out: what runs is asked of the kernel.
-fn a_restart_that_did_nothing_is_no_success(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+/// A restart that is reported but never happens is detected: robotctl asks the kernel what runs.
+fn a_restart_without_effect_is_detected(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
     let before = installed(machine);
     shim(
         machine,
@@ -49,14 +50,14 @@ fn a_restart_that_did_nothing_is_no_success(machine: &Machine) {
         .exits(3)
         .says("`demo-worker.service`: it runs 1.0-")
         .says(&format!("{first} is back and healthy"));
-    assert_eq!(machine.read(CALLS), "\n", "it was asked once");
-    is_untouched(machine, &first, &before, "after the restart that was none");
+    assert_eq!(machine.read(CALLS), "\n", "the restart was requested once");
+    assert_untouched(machine, &first, &before, "after a restart without effect");
 }
 
-/// A service that came up on another release than the live one is told by name.
-fn a_service_on_another_release_is_named(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
-    let second = demo("2.0").deployed(machine);
+/// A service that runs another release than the live one is reported by name.
+fn a_service_on_another_release_is_reported(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
+    let second = demo("2.0").deploy_ok(machine);
     let conf = format!("{UNITS}/demo-worker.service.d/05-execstart.conf");
     let text = machine.read(&conf);
     let current = "BindReadOnlyPaths=/opt/demo/current\n";
@@ -65,7 +66,7 @@ fn a_service_on_another_release_is_named(machine: &Machine) {
     machine.write(&conf, &text.replace(current, &other), 0o644);
     let again = "systemctl daemon-reload && systemctl restart demo-worker.service";
     machine.ok(again);
-    assert_eq!(runs(machine, "demo-worker.service"), first);
+    assert_eq!(running_release(machine, "demo-worker.service"), first);
     let status = machine.robotctl("status").exits(0);
     status.says(&format!("{first}  runs another release than the live one"));
     machine
@@ -80,26 +81,27 @@ fn a_service_on_another_release_is_named(machine: &Machine) {
     machine.robotctl("doctor").exits(0);
 }
 
-/// Which calls are struck: a name, those that count, how long it fails, and every how many-th.
-const STRIKES: [(&str, &str, &str, usize); 3] = [
-    ("look", "[ \"$1\" = show ]", "-eq", 3),
-    ("verb", "[ \"$1\" != show ]", "-eq", 1),
-    // Nothing can be ended without it; then `recover` does, later.
-    ("ever", "true", "-ge", 6),
+/// Which calls fail: a name, a condition, the shell comparison with the number of the call, and the
+/// stride.
+const FAILURES: [(&str, &str, &str, usize); 3] = [
+    ("show", "[ \"$1\" = show ]", "-eq", 3),
+    ("change", "[ \"$1\" != show ]", "-eq", 1),
+    // Without systemctl the change cannot be finished; `recover` does that later.
+    ("all", "true", "-ge", 6),
 ];
 
-/// Whichever call of the service manager fails, a deploy ends in the old release or the new one.
-fn a_manager_that_fails_leaves_no_release_half_live(machine: &Machine) {
-    let old = demo("1.0").deployed(machine);
+/// A deploy ends in the old or the new release, no matter which call of systemctl fails.
+fn a_failing_systemctl_leaves_one_whole_release(machine: &Machine) {
+    let old = demo("1.0").deploy_ok(machine);
     let files = installed(machine);
-    let mut ends = BTreeMap::new();
-    for (how, counts, test, stride) in STRIKES {
+    let mut outcomes = BTreeMap::new();
+    for (how, counts, test, stride) in FAILURES {
         for nth in (1..).step_by(stride) {
-            let strike = format!(
+            let failure = format!(
                 "{counts} && echo \"$*\" >> {CALLS} && \
-                 [ $(wc -l < {CALLS}) {test} {nth} ] && echo struck >&2 && exit 1"
+                 [ $(wc -l < {CALLS}) {test} {nth} ] && echo injected >&2 && exit 1"
             );
-            shim(machine, &strike);
+            shim(machine, &failure);
             next(&format!("2.{how}.{nth}")).write(machine);
             let out = deploy(machine);
             let calls = machine.read(CALLS);
@@ -108,7 +110,7 @@ fn a_manager_that_fails_leaves_no_release_half_live(machine: &Machine) {
                 break;
             };
             let when = format!("{how} {nth}: {call}");
-            *ends.entry((how, out.code)).or_insert(0) += 1;
+            *outcomes.entry((how, out.code)).or_insert(0) += 1;
             match out.code {
                 0 => {
                     assert_ne!(current(machine), old, "{when}: {out}");
@@ -119,58 +121,64 @@ fn a_manager_that_fails_leaves_no_release_half_live(machine: &Machine) {
                 2..=4 => drop(machine.robotctl("recover").exits(0)),
                 _ => panic!("{when}: {out}"),
             }
-            is_whole(machine, &old, "1.0", &files, &when);
+            assert_intact(machine, &old, "1.0", &files, &when);
             machine.robotctl("doctor").exits(0);
         }
         machine.robotctl("rollback").exits(0);
-        is_whole(machine, &old, "1.0", &files, how);
+        assert_intact(machine, &old, "1.0", &files, how);
     }
-    machine.note(&format!("ends of struck deploys: {ends:?}"));
-    for end in [
-        ("look", 2),
-        ("verb", 2),
-        ("verb", 3),
-        ("ever", 2),
-        ("ever", 4),
+    machine.note(&format!("outcomes of deploys with a failure: {outcomes:?}"));
+    for outcome in [
+        ("show", 2),
+        ("change", 2),
+        ("change", 3),
+        ("all", 2),
+        ("all", 4),
     ] {
-        assert!(ends.contains_key(&end), "{end:?}: {ends:?}");
+        assert!(outcomes.contains_key(&outcome), "{outcome:?}: {outcomes:?}");
     }
 }
 
-/// What a killed run left is not forgotten when it cannot be stopped: the next command finds it. What
-/// can be stopped goes at once.
-fn a_copy_that_does_not_stop_is_found_again(machine: &Machine) {
+/// A leftover that cannot be stopped is not forgotten: the next command finds it. The other
+/// leftovers are stopped at once.
+fn an_instance_that_does_not_stop_is_found_later(machine: &Machine) {
     let with = |version: &str| {
         let mut two = demo(version);
         two.tables = "[service.zoo]\nexec = [\"{current}/app.py\", \"web\"]\ntype = \"notify\"\n\
                       listen = [\"127.0.0.1:8081\"]\n";
         two
     };
-    let first = with("1.0").deployed(machine);
+    let first = with("1.0").deploy_ok(machine);
     let mut slow = with("2.0");
     slow.settle = "60s";
-    let mut deploy = slow.begin(machine);
+    let mut deploy = slow.start_deploy(machine);
     let is_running = |unit: &str| machine.sh(&format!("systemctl is-active {unit}")).code == 0;
     let (stays, goes) = ("demo-web-precheck.service", "demo-zoo-precheck.service");
-    until("the copies run", Duration::from_secs(20), || {
+    until("the instances run", Duration::from_secs(20), || {
         is_running(stays) && is_running(goes)
     });
-    machine.ok(&format!("kill -s KILL {}", machine.begun()));
+    machine.ok(&format!("kill -s KILL {}", machine.spawned_pid()));
     deploy.wait().unwrap();
-    // Of its socket, too: a service goes with the one that it requires.
+    // The socket too, because a service stops together with the socket that it requires.
     shim(
         machine,
         "case \"$*\" in 'stop -- demo-web-precheck.'*) exit 1;; esac",
     );
     let left = "ls /run/systemd/system | grep -e -precheck";
-    assert!(machine.ok(left).starts_with(stays), "it comes first");
+    assert!(
+        machine.ok(left).starts_with(stays),
+        "the instance that does not stop comes first"
+    );
     let recover = "PATH=/root/shim:$PATH robotctl --app demo recover";
     machine
         .sh(recover)
         .exits(4)
         .says("leftovers of a killed run are still there");
-    assert!(is_running(stays), "it was stopped all the same");
-    assert!(!is_running(goes), "it was left for the other's sake");
+    assert!(is_running(stays), "it must still run");
+    assert!(
+        !is_running(goes),
+        "it must be stopped, although the other one is not"
+    );
     let left = machine.ok(left);
     assert!(
         left.lines()
@@ -178,16 +186,16 @@ fn a_copy_that_does_not_stop_is_found_again(machine: &Machine) {
         "{left}"
     );
     machine.robotctl("recover").exits(0);
-    assert!(!is_running(stays), "nothing found it");
+    assert!(!is_running(stays), "recovery did not find it");
     assert_eq!(current(machine), first);
-    with("2.0").deployed(machine);
+    with("2.0").deploy_ok(machine);
     machine.robotctl("doctor").exits(0);
 }
 
-/// A job that fails, and whose unit then does not stop: both are told, whatever came first.
-fn a_job_that_fails_and_does_not_stop_tells_both(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
-    // From its stop on, nobody can tell what became of it.
+/// If a job fails and its unit does not stop, both are reported.
+fn a_job_that_fails_and_does_not_stop_reports_both(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
+    // After the stop, systemctl does not answer for this unit.
     shim(
         machine,
         &format!(
@@ -222,6 +230,6 @@ fn a_job_that_fails_and_does_not_stop_tells_both(machine: &Machine) {
         assert_eq!(current(machine), first);
         machine.robotctl("recover").exits(0);
         let left = "ls /run/systemd/system | grep -e -hook || true";
-        assert_eq!(machine.ok(left), "", "nothing found it");
+        assert_eq!(machine.ok(left), "", "recovery did not find it");
     }
 }

@@ -1,21 +1,21 @@
-//! Records that were lost while the app runs: a deploy that fails leaves all running as it was.
+//! The state is lost while the app runs: a failed deploy leaves everything running.
 
 use crate::demo::{WEB, demo};
 use crate::machine::Machine;
 
 tests![
     Quick:
-    nothing_that_ran_is_stopped,
-    what_ran_runs_again_however_the_link_is_written,
+    a_failed_deploy_without_records_stops_nothing,
+    every_form_of_the_link_is_restored,
 ];
 
-/// The version that the main process of a unit has before it.
+/// The version that a unit's main process sees.
 fn version(machine: &Machine, unit: &str) -> String {
     let pid = machine.property(unit, "MainPID");
     machine.ok(&format!("cat /proc/{pid}/root/opt/demo/current/VERSION"))
 }
 
-/// Loses all that is remembered, and fails to deploy a release that gets as far as its checks.
+/// Deletes the state, and fails to deploy a release that gets as far as its checks.
 fn fail_without_records(machine: &Machine, bad: &str) {
     machine.ok("rm -r /var/lib/robotctl/demo");
     let mut bad = demo(bad);
@@ -43,16 +43,16 @@ fn runs_all(machine: &Machine, wanted: &str, when: &str) {
     assert_eq!(machine.get(WEB), format!("200 {wanted}"), "{when}");
 }
 
-/// To start what runs did nothing, so that to stop it would undo nothing.
-fn nothing_that_ran_is_stopped(machine: &Machine) {
-    demo("1.0").deployed(machine);
+/// Starting these units did nothing, so reverting must not stop them.
+fn a_failed_deploy_without_records_stops_nothing(machine: &Machine) {
+    demo("1.0").deploy_ok(machine);
     runs_all(machine, "1.0", "at first");
     fail_without_records(machine, "2.0");
     runs_all(machine, "1.0", "without records");
 }
 
-fn what_ran_runs_again_however_the_link_is_written(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+fn every_form_of_the_link_is_restored(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
     machine.ok(&format!(
         "mkdir -p /srv && ln -s /opt/demo /srv/demo && cp -a /opt/demo/releases/{first} /srv/"
     ));
@@ -63,7 +63,7 @@ fn what_ran_runs_again_however_the_link_is_written(machine: &Machine) {
         assert_eq!(
             machine.link("/opt/demo/current"),
             format!("{dir}/{first}"),
-            "it was put back"
+            "the link was restored"
         );
         runs_all(machine, "1.0", dir);
     }

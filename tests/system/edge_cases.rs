@@ -1,27 +1,28 @@
-//! What systemd, administrators and other programs put in an upgrade's way.
+//! Failed sockets, ignored signals, low memory, changed addresses and other conditions that disturb
+//! an upgrade.
 
-use crate::demo::{WEB, current, demo, runs, stranger};
+use crate::demo::{WEB, current, demo, occupy_port, running_release};
 use crate::load::Load;
 use crate::machine::{Machine, until};
 use std::time::{Duration, Instant};
 
 tests![
     Quick:
-    a_socket_that_a_crash_loop_killed_is_opened_again,
-    a_service_that_ignores_its_end_holds_nobody_up,
-    without_memory_for_two_copies_it_restarts_and_says_so,
-    an_address_that_changes_is_rebound_and_comes_back,
-    addresses_are_exchanged_and_come_back,
-    a_new_address_that_is_taken_is_refused,
-    a_socket_file_of_the_service_s_own_is_left_alone,
-    a_trial_that_was_killed_leaves_nothing,
-    a_stranger_on_the_port_is_named,
-    causes_are_named_with_what_to_do,
+    a_socket_that_failed_in_a_crash_loop_is_reopened,
+    a_service_that_ignores_sigterm_delays_no_client,
+    low_memory_turns_off_pre_check_and_overlap,
+    a_changed_address_is_rebound_and_rolled_back,
+    exchanged_addresses_are_rebound_and_rolled_back,
+    a_new_address_that_is_in_use_is_refused,
+    a_socket_file_that_the_service_makes_is_kept,
+    a_killed_pre_check_leaves_nothing,
+    the_process_that_holds_the_port_is_named,
+    causes_of_failures_are_named,
 ];
 
-/// A release that crashes at each start takes its socket down with it, under load.
-fn a_socket_that_a_crash_loop_killed_is_opened_again(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+/// A release that crashes at each start makes its socket fail, under load.
+fn a_socket_that_failed_in_a_crash_loop_is_reopened(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
     let load = Load::start(machine, "127.0.0.1:8080", "4");
     let mut bad = demo("2.0");
     bad.fault = "crash";
@@ -30,10 +31,10 @@ fn a_socket_that_a_crash_loop_killed_is_opened_again(machine: &Machine) {
     bad.deploy(machine).exits(3);
     load.stop();
     assert_eq!(machine.get(WEB), "200 1.0");
-    assert_eq!(runs(machine, "demo-web.service"), first);
+    assert_eq!(running_release(machine, "demo-web.service"), first);
     assert_eq!(machine.property("demo-web.socket", "ActiveState"), "active");
 
-    // The same by hand, to the end: service and socket have failed when the next deploy comes.
+    // The same by hand: the service and the socket have failed before the next deploy.
     machine.ok("mkdir -p /run/systemd/system/demo-web.service.d && \
         printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\nRestart=no\\n' > /run/systemd/system/demo-web.service.d/99-broken.conf && \
         systemctl daemon-reload && systemctl kill --signal=KILL demo-web.service");
@@ -43,26 +44,26 @@ fn a_socket_that_a_crash_loop_killed_is_opened_again(machine: &Machine) {
     });
     machine
         .ok("rm /run/systemd/system/demo-web.service.d/99-broken.conf && systemctl daemon-reload");
-    demo("3.0").deployed(machine);
+    demo("3.0").deploy_ok(machine);
     assert_eq!(machine.get(WEB), "200 3.0");
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
 }
 
-/// A service that does not end when it is told to is killed, and nobody waits for that.
-fn a_service_that_ignores_its_end_holds_nobody_up(machine: &Machine) {
+/// A service that ignores SIGTERM is killed, and clients do not wait for that.
+fn a_service_that_ignores_sigterm_delays_no_client(machine: &Machine) {
     let keys =
         "timeout-stop = \"2s\"\n[service.web.sandbox]\ndirectives = { KillSignal = \"SIGCONT\" }";
-    let deaf = |version: &str| {
-        let mut deaf = demo(version);
-        deaf.web = keys;
-        deaf
+    let ignoring = |version: &str| {
+        let mut ignoring = demo(version);
+        ignoring.web = keys;
+        ignoring
     };
-    deaf("1.0").deployed(machine);
+    ignoring("1.0").deploy_ok(machine);
     let load = Load::start(machine, "127.0.0.1:8080", "fresh=4");
     let start = Instant::now();
-    let second = deaf("2.0").deployed(machine);
+    let second = ignoring("2.0").deploy_ok(machine);
     let took = start.elapsed();
-    assert_eq!(runs(machine, "demo-web.service"), second);
+    assert_eq!(running_release(machine, "demo-web.service"), second);
     let tallies = load.stop();
     let all = &tallies["rest"];
     machine.note(&format!(
@@ -72,13 +73,14 @@ fn a_service_that_ignores_its_end_holds_nobody_up(machine: &Machine) {
         all.slowest_ms,
         took.as_secs_f32()
     ));
-    // What it had in hand when it was killed, twice: the old one, and the stand-in.
+    // The requests that were open when it was killed, twice: those of the old instance and of the
+    // stand-in.
     assert!(all.lost() <= 8, "{all:?}");
     assert!(all.slowest_ms < 1500, "{all:?}");
 }
 
-fn without_memory_for_two_copies_it_restarts_and_says_so(machine: &Machine) {
-    demo("1.0").deployed(machine);
+fn low_memory_turns_off_pre_check_and_overlap(machine: &Machine) {
+    demo("1.0").deploy_ok(machine);
     machine.ok("sed 's/^MemAvailable:.*/MemAvailable:      20000 kB/' /proc/meminfo > /root/meminfo && mount --bind /root/meminfo /proc/meminfo");
     demo("2.0").write(machine);
     machine
@@ -95,8 +97,8 @@ fn without_memory_for_two_copies_it_restarts_and_says_so(machine: &Machine) {
         .says("answers on the new release");
 }
 
-fn an_address_that_changes_is_rebound_and_comes_back(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+fn a_changed_address_is_rebound_and_rolled_back(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
     let mut moved = demo("2.0");
     moved.tables = "[environment.x.listen]\nweb = [\"127.0.0.1:1\"]\n";
     let text = moved.manifest().replace("127.0.0.1:8080", "127.0.0.1:8090");
@@ -114,9 +116,9 @@ fn an_address_that_changes_is_rebound_and_comes_back(machine: &Machine) {
     assert!(machine.get("http://127.0.0.1:8090").starts_with("000 "));
 }
 
-/// Addresses go from one service to another, both ways or one way, whoever binds them; so they do
-/// when it is taken back.
-fn addresses_are_exchanged_and_come_back(machine: &Machine) {
+/// Addresses move between services, in one direction or both, in each socket mode. They move back
+/// in a rollback and when a deploy is reverted.
+fn exchanged_addresses_are_rebound_and_rolled_back(machine: &Machine) {
     let server = "import os, socket, sys\n\
         name, port = sys.argv[1:]\n\
         given = 'LISTEN_FDS' in os.environ\n\
@@ -173,7 +175,7 @@ fn addresses_are_exchanged_and_come_back(machine: &Machine) {
         answer("2.0", after);
         machine.robotctl("--app turn rollback").exits(0);
         answer("1.0", before);
-        deploy("3.0", kinds, after, "what nobody says")
+        deploy("3.0", kinds, after, "wrong text")
             .exits(3)
             .says("is back and healthy");
         answer("1.0", before);
@@ -181,8 +183,8 @@ fn addresses_are_exchanged_and_come_back(machine: &Machine) {
     }
 }
 
-/// An address that a stranger holds is refused, though the service that asks for it runs.
-fn a_new_address_that_is_taken_is_refused(machine: &Machine) {
+/// A new address that another process holds is refused, even if the service that asks for it runs.
+fn a_new_address_that_is_in_use_is_refused(machine: &Machine) {
     let mut first = demo("1.0");
     first.write(machine);
     let moved = |text: String| text.replace("127.0.0.1:8080", "127.0.0.1:8090");
@@ -190,7 +192,7 @@ fn a_new_address_that_is_taken_is_refused(machine: &Machine) {
     let deploy = "--manifest /root/demo/robot.toml deploy --apply";
     machine.robotctl(deploy).exits(0);
     let web = machine.property("demo-web.service", "InvocationID");
-    let mut other = stranger(machine);
+    let mut other = occupy_port(machine, "8080");
     first.version = "2.0".into();
     first
         .deploy(machine)
@@ -202,8 +204,8 @@ fn a_new_address_that_is_taken_is_refused(machine: &Machine) {
     other.wait().unwrap();
 }
 
-/// Who makes the socket file itself keeps it while a new release is looked at.
-fn a_socket_file_of_the_service_s_own_is_left_alone(machine: &Machine) {
+/// A service that makes its socket file itself keeps the file during a deploy.
+fn a_socket_file_that_the_service_makes_is_kept(machine: &Machine) {
     let server = "import os, socketserver\n\
         from http.server import BaseHTTPRequestHandler\n\
         class Handler(BaseHTTPRequestHandler):\n\
@@ -234,27 +236,27 @@ fn a_socket_file_of_the_service_s_own_is_left_alone(machine: &Machine) {
     let answer = || machine.ok("curl -s --unix-socket /var/lib/own/own.sock http://own/");
     deploy("1.0", true).exits(0);
     assert_eq!(answer(), "1.0");
-    // There is no trial beside it, so the broken one is found after the switch and taken back.
+    // It has no pre-check, so the broken release is found after the switch and rolled back.
     deploy("2.0", false).exits(3).says("is back and healthy");
     assert_eq!(answer(), "1.0");
     deploy("3.0", true).exits(0);
     assert_eq!(answer(), "3.0");
 }
 
-fn a_trial_that_was_killed_leaves_nothing(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+fn a_killed_pre_check_leaves_nothing(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
     let mut next = demo("2.0");
     next.settle = "9s";
-    let mut child = next.begin(machine);
-    let copy = "systemctl is-active demo-web-precheck.service";
+    let mut child = next.start_deploy(machine);
+    let instance = "systemctl is-active demo-web-precheck.service";
     until("the copy runs", Duration::from_secs(20), || {
-        machine.sh(copy).code == 0
+        machine.sh(instance).code == 0
     });
-    machine.ok(&format!("kill -s KILL {}", machine.begun()));
+    machine.ok(&format!("kill -s KILL {}", machine.spawned_pid()));
     child.wait().unwrap();
-    machine.ok(copy);
+    machine.ok(instance);
     machine.robotctl("recover").exits(0);
-    assert_ne!(machine.sh(copy).code, 0);
+    assert_ne!(machine.sh(instance).code, 0);
     assert_eq!(machine.ok("ls /run/systemd/system | grep demo || true"), "");
     assert_eq!(
         machine.ok("systemctl list-units --all --plain --no-legend '*precheck*'"),
@@ -264,21 +266,21 @@ fn a_trial_that_was_killed_leaves_nothing(machine: &Machine) {
     assert_eq!(current(machine), first);
 }
 
-fn a_stranger_on_the_port_is_named(machine: &Machine) {
-    let mut stranger = stranger(machine);
+fn the_process_that_holds_the_port_is_named(machine: &Machine) {
+    let mut other = occupy_port(machine, "8080");
     demo("1.0")
         .deploy(machine)
         .exits(2)
         .says("127.0.0.1:8080 of service `web` is in use by pid ")
         .says("(`python3`)");
     machine.ok("pkill --exact python3");
-    stranger.wait().unwrap();
-    demo("1.0").deployed(machine);
+    other.wait().unwrap();
+    demo("1.0").deploy_ok(machine);
 }
 
-/// What ended a service is said in words, with what to do about it.
-fn causes_are_named_with_what_to_do(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+/// robotctl explains why a service ended, and what to do.
+fn causes_of_failures_are_named(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
     for (version, tables, said) in [
         (
             "2.0",

@@ -1,30 +1,30 @@
-//! The words of a unit in the systemd journal, and a systemd journal that takes none.
+//! Messages of a unit in the systemd journal, and a journald that hangs.
 
 use crate::demo::{SECOND, current, demo};
 use crate::machine::{Machine, until};
-use crate::manager::{deploy, shim};
+use crate::systemctl::{deploy, shim};
 use std::process::Stdio;
 use std::time::Duration;
 
 tests![
     Quick:
-    only_a_unit_s_own_words_are_shown,
-    a_journal_that_hangs_holds_no_deploy_up,
+    only_the_unit_s_own_messages_are_shown,
+    a_hanging_journald_delays_no_deploy,
 ];
 
-/// A hook that says forty things, and fails when it is told to.
+/// A hook that prints forty lines, and fails when a file appears.
 const HOOK: &str = "[hooks]\nbefore-switch = [[\"/bin/sh\", \"-c\", \"seq -f 'word %g' 40; \
                     until [ -e /var/lib/demo/go ]; do sleep 0.1; done; exit 7\"]]\n";
 
-/// The last ones, of this run, by the unit itself and its manager: whoever can write to the systemd
-/// journal can name any unit.
-fn only_a_unit_s_own_words_are_shown(machine: &Machine) {
+/// robotctl shows the last messages of this run, from the unit itself and from its manager. Any
+/// process that can write to the systemd journal can claim to be any unit.
+fn only_the_unit_s_own_messages_are_shown(machine: &Machine) {
     let two = |version: &str| {
         let mut two = demo(version);
         two.tables = SECOND;
         two
     };
-    two("1.0").deployed(machine);
+    two("1.0").deploy_ok(machine);
     let mut hooked = demo("2.0");
     hooked.tables = HOOK;
     hooked.write(machine);
@@ -44,35 +44,41 @@ fn only_a_unit_s_own_words_are_shown(machine: &Machine) {
     let output = child.wait_with_output().unwrap();
     let out = crate::machine::Out::new(argv.into(), &output).exits(2);
     assert!(!out.stderr.contains("forged"), "{out}");
-    assert!(!out.stderr.contains("word 9\n"), "the first ones: {out}");
+    assert!(
+        !out.stderr.contains("word 9\n"),
+        "an early line is shown: {out}"
+    );
     out.says("exit status 7").says("word 40");
 
-    // One that was not started this time has said nothing.
-    two("3.0").deployed(machine);
-    let copy = "demo-second-precheck.service";
+    // A unit that was not started in this run has no messages.
+    two("3.0").deploy_ok(machine);
+    let instance = "demo-second-precheck.service";
     machine.ok(&format!(
-        "journalctl --sync && journalctl -o cat --unit={copy} | grep Started"
+        "journalctl --sync && journalctl -o cat --unit={instance} | grep Started"
     ));
     shim(
         machine,
-        &format!("[ \"$*\" = 'start -- {copy}' ] && exit 1"),
+        &format!("[ \"$*\" = 'start -- {instance}' ] && exit 1"),
     );
     two("4.0").write(machine);
     let out = deploy(machine)
         .exits(2)
         .says("service `second`: it did not start");
-    assert!(!out.stderr.contains("Started"), "of another time: {out}");
+    assert!(
+        !out.stderr.contains("Started"),
+        "a message of another run is shown: {out}"
+    );
 }
 
-/// Neither what is sent to it nor what is asked of it is waited for.
-fn a_journal_that_hangs_holds_no_deploy_up(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+/// robotctl waits neither for messages that it sends to journald nor for those that it requests.
+fn a_hanging_journald_delays_no_deploy(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
     let mut bad = demo("2.0");
     bad.web = "pre-check = false";
     bad.fault = "no-start";
     bad.write(machine);
     machine.ok("systemctl kill --signal=STOP systemd-journald.service");
-    // What waits in its socket is what it takes: no more goes in.
+    // Fills the socket of journald, so that it accepts no more.
     machine.ok(
         "python3 -c '\nimport socket\ns = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
          s.setblocking(False)\ntry:\n  while True: s.sendto(b\"MESSAGE=x\", \"/run/systemd/journal/socket\")\n\

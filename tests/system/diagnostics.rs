@@ -1,25 +1,25 @@
-//! What people who are new to it get wrong, and what they are told.
+//! Common mistakes of new users, and the messages that they get.
 
-use crate::demo::{WEB, current, demo, installed};
-use crate::machine::{Machine, Out, until};
-use std::process::Child;
+use crate::demo::{WEB, current, demo, installed, occupy_port};
+use crate::machine::{Machine, Out};
 use std::time::{Duration, Instant};
 
 tests![
     Quick:
-    a_stopped_service_is_tried_or_named,
-    a_service_of_a_new_user_is_tried,
-    a_port_changes_hands_and_comes_back,
-    a_program_that_crashes_is_said_to_have_ended,
-    a_program_without_its_port_is_told_how_to_get_it,
-    a_plan_that_cannot_be_done_is_no_plan,
+    a_stopped_service_is_pre_checked_or_reported,
+    a_service_with_a_new_user_is_pre_checked,
+    a_port_moves_between_socket_modes_and_back,
+    a_crash_at_start_is_reported_with_its_output,
+    a_program_that_does_not_listen_gets_a_hint,
+    a_plan_refuses_what_a_deploy_refuses,
 ];
 
-/// A stopped service's socket listens: what the next request would start is tried like the rest.
-fn a_stopped_service_is_tried_or_named(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+/// The socket of a stopped service listens, and the next request would start the service. So its
+/// pre-check runs too.
+fn a_stopped_service_is_pre_checked_or_reported(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
     let before = installed(machine);
-    // A mere SIGTERM ends it well, and so nothing starts it again but a request.
+    // After SIGTERM it ends with success, so only a request starts it again.
     machine.ok("systemctl stop demo-worker.service && systemctl kill demo-web.service");
     machine
         .ok("timeout 10 sh -c 'while systemctl is-active -q demo-web.service; do sleep 0.1; done'");
@@ -40,9 +40,9 @@ fn a_stopped_service_is_tried_or_named(machine: &Machine) {
     for unit in ["demo-web.service", "demo-worker.service"] {
         assert_eq!(machine.property(unit, "ActiveState"), "inactive", "{unit}");
     }
-    let mut untried = demo("2.2");
-    untried.web = "pre-check = false";
-    untried
+    let mut without_pre_check = demo("2.2");
+    without_pre_check.web = "pre-check = false";
+    without_pre_check
         .deploy(machine)
         .exits(0)
         .says("warning: demo: `demo-web.service` is stopped: its checks were not run");
@@ -53,9 +53,9 @@ fn a_stopped_service_is_tried_or_named(machine: &Machine) {
     assert_eq!(machine.get(WEB), "200 2.1");
 }
 
-/// A user that is not there yet is made, so that a release with one is tried like any other.
-fn a_service_of_a_new_user_is_tried(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+/// robotctl creates a missing user before the pre-check.
+fn a_service_with_a_new_user_is_pre_checked(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
     let mut bad = demo("2.0");
     bad.fault = "sick";
     bad.web = "user = \"demoweb\"\ngroups = [\"demoextra\"]";
@@ -73,13 +73,13 @@ fn a_service_of_a_new_user_is_tried(machine: &Machine) {
     assert_eq!(current(machine), first);
     let mut good = demo("2.1");
     good.web = bad.web;
-    good.deployed(machine);
+    good.deploy_ok(machine);
     assert_eq!(machine.get(WEB), "200 2.1");
     assert_eq!(
         machine.ok("ps -o user= $(systemctl show -P MainPID demo-web.service)"),
         "demoweb"
     );
-    // The state goes to the new user with the switch, never before it.
+    // The state directory gets its new owner at the switch, never before.
     let text = good
         .manifest()
         .replace("name = \"demo\"\n", "name = \"demo\"\nuser = \"demoapp\"\n");
@@ -91,8 +91,9 @@ fn a_service_of_a_new_user_is_tried(machine: &Machine) {
         .says("is not tried first: `/var/lib/demo` is still demo's");
 }
 
-/// Who opens an address may change, and back: the old holder goes before the new one comes.
-fn a_port_changes_hands_and_comes_back(machine: &Machine) {
+/// The unit that opens an address may change, and change back. The old holder stops before the new
+/// one starts.
+fn a_port_moves_between_socket_modes_and_back(machine: &Machine) {
     let server = "import os, socket\n\
         given = 'LISTEN_FDS' in os.environ\n\
         server = socket.socket(fileno=3) if given else socket.create_server(('127.0.0.1', 18090))\n\
@@ -131,7 +132,7 @@ fn a_port_changes_hands_and_comes_back(machine: &Machine) {
         let sockets = "systemctl list-units --plain --no-legend 'hands*.socket' 'hands*proxy*'";
         assert_eq!(machine.ok(sockets), "");
     }
-    // The other way as a deploy; and a release that fails after the switch gives the port back.
+    // The other direction as a deploy; and a release that fails after the switch releases the port.
     deploy("4.0", "proxy").exits(0);
     deploy("5.0", "direct").exits(0);
     is_live("5.0");
@@ -141,7 +142,7 @@ fn a_port_changes_hands_and_comes_back(machine: &Machine) {
     is_live("5.0");
 }
 
-/// A server of one service, with a line of Python in place of a program.
+/// Deploys an app with one service, which is a Python script.
 fn deploy_python(machine: &Machine, version: &str, keys: &str, code: &str) -> Out {
     machine.ok("rm -rf /root/py && mkdir -p /root/py");
     let manifest = format!(
@@ -163,11 +164,11 @@ const OWN_PORT: &str = "import socket\n\
     \x20   client.sendall(b'HTTP/1.0 200 OK\\r\\n\\r\\n')\n\
     \x20   client.close()\n";
 
-/// Whoever crashes at start is said to have ended, at once and with what it said.
-fn a_program_that_crashes_is_said_to_have_ended(machine: &Machine) {
+/// A crash at start is reported at once, with the exit status and the output.
+fn a_crash_at_start_is_reported_with_its_output(machine: &Machine) {
     let crash = "import sys, time\ntime.sleep(0.5)\nprint('oh dear')\nsys.exit(3)\n";
     let direct = "socket = \"direct\"\nrestart = \"no\"";
-    let untried = "socket = \"direct\"\npre-check = false\nrestart = \"no\"";
+    let without_pre_check = "socket = \"direct\"\npre-check = false\nrestart = \"no\"";
     let proxy = "socket = \"proxy\"\npre-check = false\nrestart = \"no\"";
     let ended = |out: Out| {
         assert!(!out.stderr.contains("/proc/"), "{out}");
@@ -175,11 +176,11 @@ fn a_program_that_crashes_is_said_to_have_ended(machine: &Machine) {
     };
     let start = Instant::now();
     ended(deploy_python(machine, "1.0", proxy, crash).exits(2));
-    ended(deploy_python(machine, "1.1", untried, crash).exits(2))
+    ended(deploy_python(machine, "1.1", without_pre_check, crash).exits(2))
         .says("GET http://127.0.0.1:18091/ wanted 200: it ended");
     deploy_python(machine, "2.0", direct, OWN_PORT).exits(0);
     ended(deploy_python(machine, "2.1", direct, crash).exits(2)).says("failed its pre-check");
-    // The last words are told, however much was said before.
+    // The last lines are shown, even after much output.
     let wordy =
         "for at in range(30): print('line', at)\nprint('last words')\nraise SystemExit(3)\n";
     let out = deploy_python(machine, "2.15", direct, wordy);
@@ -189,7 +190,8 @@ fn a_program_that_crashes_is_said_to_have_ended(machine: &Machine) {
     deploy_python(machine, "2.2", direct, instant)
         .exits(2)
         .says("it ended with exit status 3");
-    ended(deploy_python(machine, "2.3", untried, crash).exits(3)).says("is back and healthy");
+    ended(deploy_python(machine, "2.3", without_pre_check, crash).exits(3))
+        .says("is back and healthy");
     ended(deploy_python(machine, "2.4", proxy, crash).exits(3)).says("is back and healthy");
     let took = start.elapsed();
     assert!(
@@ -198,8 +200,8 @@ fn a_program_that_crashes_is_said_to_have_ended(machine: &Machine) {
     );
 }
 
-/// A program that lives and does not open its port, or may not.
-fn a_program_without_its_port_is_told_how_to_get_it(machine: &Machine) {
+/// A program that runs but does not open its port, or is not allowed to.
+fn a_program_that_does_not_listen_gets_a_hint(machine: &Machine) {
     deploy_python(machine, "1.0", "", OWN_PORT)
         .exits(2)
         .says("Address family not supported")
@@ -216,10 +218,10 @@ fn a_program_without_its_port_is_told_how_to_get_it(machine: &Machine) {
         .says("`sandbox.allow = [\"outbound\"]`");
 }
 
-/// A plan that cannot be done says so, in the words of the deploy, and makes nothing.
-fn a_plan_that_cannot_be_done_is_no_plan(machine: &Machine) {
-    demo("1.0").deployed(machine);
-    let both = |tables: &'static str, said: &str| {
+/// A plan reports what a deploy would refuse, in the same words, and creates nothing.
+fn a_plan_refuses_what_a_deploy_refuses(machine: &Machine) {
+    demo("1.0").deploy_ok(machine);
+    let refused = |tables: &'static str, said: &str| {
         let mut bad = demo("2.0");
         bad.tables = tables;
         bad.write(machine);
@@ -229,34 +231,34 @@ fn a_plan_that_cannot_be_done_is_no_plan(machine: &Machine) {
             assert!(!out.stderr.contains("to do it"), "{out}");
         }
     };
-    both(
+    refused(
         "[service.late]\nexec = [\"{current}/app.py\"]\ntype = \"oneshot\"\n\
          timer = { calendar = \"dayly\" }\n",
         "robot.toml:25: systemd does not understand the units:",
     );
-    both(
+    refused(
         "[service.worker.sandbox]\ndirectives = { ProtectSytem = \"strict\" }\n",
         "robot.toml:23: systemd does not understand the units:",
     );
-    both(
+    refused(
         "[service.late]\nexec = [\"{current}/gone\"]\n",
         "the program `/opt/demo/current/gone` of service `late` is not there or not executable",
     );
-    both(
+    refused(
         "[service.late]\nexec = [\"{current}/VERSION\"]\n",
         "the program `/opt/demo/current/VERSION` of service `late` is not there or not executable",
     );
-    both(
+    refused(
         "[[secret]]\nname = \"API_KEY\"\n",
         "the secret `API_KEY` is missing",
     );
-    both(
+    refused(
         "[service.late]\nexec = [\"{current}/app.py\"]\nlisten = [\"127.0.0.1:8099\"]\n\
          [service.later]\nexec = [\"/nowhere/x\"]\n",
         "the program `/nowhere/x` of service `later`",
     );
-    let mut other = stranger_on(machine, "8099");
-    both(
+    let mut other = occupy_port(machine, "8099");
+    refused(
         "[service.late]\nexec = [\"{current}/app.py\"]\nlisten = [\"127.0.0.1:8099\"]\n",
         "127.0.0.1:8099 of service `late` is in use by pid ",
     );
@@ -271,7 +273,7 @@ fn a_plan_that_cannot_be_done_is_no_plan(machine: &Machine) {
         .exits(2)
         .says("failed before")
         .says("--force");
-    // What it makes by itself is no hindrance, and is not made by looking.
+    // A plan does not refuse what robotctl creates itself, and does not create it.
     let mut good = demo("4.0");
     good.tables = "[[secret]]\nname = \"TOKEN\"\ngenerate = \"hex:32\"\n\
         [hooks]\nbefore-switch = [[\"/bin/true\", \"x\"]]\n[release]\nbuild = [[\"/bin/ls\"]]\n";
@@ -283,13 +285,4 @@ fn a_plan_that_cannot_be_done_is_no_plan(machine: &Machine) {
         .says("before-switch  /bin/true x")
         .says("to do it");
     assert!(!machine.exists("/etc/demo/credentials/TOKEN"));
-}
-
-fn stranger_on(machine: &Machine, port: &str) -> Child {
-    let child = machine.begin(&["python3", "-m", "http.server", "--bind", "127.0.0.1", port]);
-    until("the stranger listens", Duration::from_secs(10), || {
-        let line = format!("ss -Hltn sport = :{port}");
-        machine.sh(&line).stdout.contains(port)
-    });
-    child
 }
