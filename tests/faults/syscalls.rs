@@ -121,7 +121,7 @@ fn each_call(fixture: &Fixture) -> Result<String, String> {
         }
     }
     fixture.run_cases(&cases, |host, (operation, point, fault)| {
-        one(host, operation, point, *fault).map_err(|error| {
+        run_case(host, operation, point, *fault).map_err(|error| {
             format!(
                 "{}, {} at {}: {error}",
                 operation.name,
@@ -143,7 +143,12 @@ fn each_call(fixture: &Fixture) -> Result<String, String> {
     ))
 }
 
-fn one(host: &Host<'_>, operation: &Operation, point: &Point, fault: Fault) -> Result<(), String> {
+fn run_case(
+    host: &Host<'_>,
+    operation: &Operation,
+    point: &Point,
+    fault: Fault,
+) -> Result<(), String> {
     host.restore(&operation.template);
     let ran = inject(host, &operation.arguments, point, fault)?;
     if fault == Fault::Error("EINTR") && point.may_be_interrupted() && ran.code != Some(0) {

@@ -97,8 +97,8 @@ fn an_address_that_refuses_connections_is_reported(machine: &Machine) {
             "`demo-web.service`: 127.0.0.1:9 accepts: Connection refused",
         ),
         (
-            "200ms\" }, { within = \"1s\", unix = \"/run/nobody.sock",
-            "`demo-web.service`: /run/nobody.sock accepts: No such file or directory",
+            "200ms\" }, { within = \"1s\", unix = \"/run/missing.sock",
+            "`demo-web.service`: /run/missing.sock accepts: No such file or directory",
         ),
     ] {
         with("2.0", check)

@@ -157,8 +157,8 @@ fn recovery_from_a_killed_rollback_leaves_one_whole_release(machine: &Machine) {
 }
 
 /// Deploys `version` repeatedly, killed one call later each time, until the host meets the
-/// condition `so`. The next attempt first recovers from the previous one.
-fn killed_when(machine: &Machine, call: &str, version: &str, so: impl Fn(&Machine) -> bool) {
+/// `condition`. The next attempt first recovers from the previous one.
+fn kill_until(machine: &Machine, call: &str, version: &str, condition: impl Fn(&Machine) -> bool) {
     for nth in 1.. {
         next(&format!("{version}.{nth}")).write(machine);
         let deploy = "--manifest /root/demo/robot.toml deploy --apply";
@@ -166,7 +166,7 @@ fn killed_when(machine: &Machine, call: &str, version: &str, so: impl Fn(&Machin
             killed(machine, call, nth, deploy),
             "the command never made the call {call}"
         );
-        if so(machine) {
+        if condition(machine) {
             return;
         }
     }
@@ -180,7 +180,7 @@ fn step(machine: &Machine) -> String {
 }
 
 /// Whether a change is under way that is committed: the state already belongs to it.
-fn is_proven(machine: &Machine) -> bool {
+fn is_committed(machine: &Machine) -> bool {
     let field = |file: &str, name: &str| {
         machine.ok(&format!(
             "sed -n 's/^ *\"{name}\": \"\\(.*\\)\".*/\\1/p' /var/lib/robotctl/demo/{file} 2>/dev/null || true"
@@ -206,7 +206,7 @@ fn a_change_cut_by_power_loss_is_recovered_before_services_start(machine: &Machi
     machine.cut_power();
     assert_intact(machine, &old, "1.0", &files, "power cut without a change");
 
-    killed_when(machine, "/^(clone3?|v?fork)$", "2.0", |machine| {
+    kill_until(machine, "/^(clone3?|v?fork)$", "2.0", |machine| {
         current(machine) != old && step(machine).contains("switching")
     });
     machine.cut_power();
@@ -219,7 +219,7 @@ fn a_change_cut_by_power_loss_is_recovered_before_services_start(machine: &Machi
     assert!(!journal.contains("standin"), "{journal}");
     machine.robotctl("doctor").exits(0);
 
-    killed_when(machine, "unlink", "3.0", is_proven);
+    kill_until(machine, "unlink", "3.0", is_committed);
     let new = current(machine);
     machine.cut_power();
     assert_eq!(current(machine), new, "it was committed, so it stays");

@@ -50,8 +50,8 @@ fn a_first_deploy_is_healthy_and_a_repeat_does_nothing(machine: &Machine) {
         .exits(0)
         .says("pass  demo-web.service: GET");
     machine.robotctl("doctor").exits(0).says("demo: healthy");
-    understood_and_hardened(machine);
-    nothing_to_do(machine);
+    assert_valid_and_confined(machine);
+    assert_nothing_to_do(machine);
     machine.ok("systemctl start demo-tidy.service");
     machine
         .sh("journalctl -u demo-tidy.service -o cat")
@@ -60,7 +60,7 @@ fn a_first_deploy_is_healthy_and_a_repeat_does_nothing(machine: &Machine) {
 }
 
 /// systemd accepts all units without a warning, and the web service has the exposure of its shape.
-fn understood_and_hardened(machine: &Machine) {
+fn assert_valid_and_confined(machine: &Machine) {
     machine
         .sh(&format!(
             "systemd-analyze verify --man=no {UNITS}/demo.target {UNITS}/demo-*.{{service,socket,timer}}"
@@ -91,7 +91,7 @@ pub fn exposure(machine: &Machine, unit: &str) -> f32 {
     number.unwrap_or_else(|| panic!("no score in `{last}`"))
 }
 
-fn nothing_to_do(machine: &Machine) {
+fn assert_nothing_to_do(machine: &Machine) {
     let snapshot = || {
         let invocation = machine.property("demo-web.service", "InvocationID");
         let restarts = machine.property("demo-web.service", "NRestarts");

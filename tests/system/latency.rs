@@ -16,8 +16,8 @@
 use crate::load::Load;
 use crate::machine::Machine;
 use crate::servers::{
-    ADDRESS, CLIENTS, HELD_UP, NODE, PLAIN, RUST, Server, UVICORN, crossed_at_most, gunicorn,
-    gunicorn_restarted, losses,
+    ADDRESS, CLIENTS, MAX_WAIT_MS, NODE, PLAIN, RUST, Server, UVICORN, describe_losses, gunicorn,
+    gunicorn_restarted, max_crossed,
 };
 use crate::tally::Tally;
 use std::borrow::Borrow;
@@ -34,15 +34,15 @@ tests![
 ];
 
 /// An answer may take this many times as long as at rest.
-const TWICE: u128 = 2;
+const MAX_RATIO: u128 = 2;
 
 /// The minimum for the slowest answer of all at rest, in milliseconds. On the same server it is 3
 /// ms in one minute and 50 in another, depending on the host of the virtual machine.
-const QUIET: u128 = 25;
+const SLOWEST_AT_REST: u128 = 25;
 
 /// The same for the median of the slowest answers of each upgrade or rollback, which one bad moment
 /// does not change.
-const USUALLY_QUIET: u128 = 10;
+const MEDIAN_AT_REST: u128 = 10;
 
 /// Upgrades and rollbacks of one round: an empty version is a rollback.
 const ROUND: [&str; 6] = ["a", "b", "", "c", "d", ""];
@@ -76,7 +76,7 @@ fn a_plain_restart_delays_clients(machine: &Machine) {
         assert!(!waited.is_as_at_rest(), "{waited:?}");
     }
     assert!(
-        comparison.slowest().moving > HELD_UP,
+        comparison.slowest().moving > MAX_WAIT_MS,
         "{:?}",
         comparison.slowest()
     );
@@ -86,7 +86,7 @@ fn delays_no_client(machine: &Machine, server: &Server) {
     let comparison = compare(machine, server, ROUNDS);
     for waited in comparison.measured() {
         assert!(waited.is_as_at_rest(), "{waited:?}");
-        assert!(waited.moving.max(waited.rest) < HELD_UP, "{waited:?}");
+        assert!(waited.moving.max(waited.rest) < MAX_WAIT_MS, "{waited:?}");
     }
 }
 
@@ -103,7 +103,7 @@ struct Waited {
 
 impl Waited {
     fn is_as_at_rest(&self) -> bool {
-        self.moving <= TWICE * self.rest.max(self.quiet)
+        self.moving <= MAX_RATIO * self.rest.max(self.quiet)
     }
 }
 
@@ -129,7 +129,7 @@ impl Comparison {
             what: "the slowest answer of all",
             moving: self.moving().waited_ms(),
             rest: self.rest().waited_ms(),
-            quiet: QUIET,
+            quiet: SLOWEST_AT_REST,
         }
     }
 
@@ -138,7 +138,7 @@ impl Comparison {
             what,
             moving: median(changes),
             rest: median(&self.rests),
-            quiet: USUALLY_QUIET,
+            quiet: MEDIAN_AT_REST,
         }
     }
 
@@ -176,7 +176,7 @@ impl Comparison {
             sum(tallies.values()).lost(),
             0,
             "{}",
-            losses(machine, &tallies)
+            describe_losses(machine, &tallies)
         );
         for (at, version) in ROUND.iter().enumerate() {
             let phase = |kind: &str| format!("{kind} {at}");
@@ -191,11 +191,11 @@ impl Comparison {
     }
 }
 
-/// Compares for up to `most` rounds, until the result is good. Notes a row of the table.
-fn compare(machine: &Machine, server: &Server, most: usize) -> Comparison {
+/// Compares for up to `max_rounds` rounds, until the result is good. Notes a row of the table.
+fn compare(machine: &Machine, server: &Server, max_rounds: usize) -> Comparison {
     server.deploy(machine, "0.0", "").exits(0);
     let mut comparison = Comparison::default();
-    for number in 1..=most {
+    for number in 1..=max_rounds {
         comparison.round(machine, server, number);
         if comparison.measured().iter().all(Waited::is_as_at_rest) {
             break;
@@ -219,7 +219,7 @@ fn compare(machine: &Machine, server: &Server, most: usize) -> Comparison {
         moving.p99(),
         rest.p99(),
     ));
-    assert!(crossed <= crossed_at_most(changes), "{crossed} crossed");
+    assert!(crossed <= max_crossed(changes), "{crossed} crossed");
     comparison
 }
 

@@ -26,7 +26,7 @@ fn fail_without_records(machine: &Machine, bad: &str) {
 }
 
 #[track_caller]
-fn runs_all(machine: &Machine, wanted: &str, when: &str) {
+fn assert_all_run(machine: &Machine, wanted: &str, when: &str) {
     for unit in [
         "demo.target",
         "demo-web.socket",
@@ -46,9 +46,9 @@ fn runs_all(machine: &Machine, wanted: &str, when: &str) {
 /// Starting these units did nothing, so reverting must not stop them.
 fn a_failed_deploy_without_records_stops_nothing(machine: &Machine) {
     demo("1.0").deploy_ok(machine);
-    runs_all(machine, "1.0", "at first");
+    assert_all_run(machine, "1.0", "at first");
     fail_without_records(machine, "2.0");
-    runs_all(machine, "1.0", "without records");
+    assert_all_run(machine, "1.0", "without records");
 }
 
 fn every_form_of_the_link_is_restored(machine: &Machine) {
@@ -65,6 +65,6 @@ fn every_form_of_the_link_is_restored(machine: &Machine) {
             format!("{dir}/{first}"),
             "the link was restored"
         );
-        runs_all(machine, "1.0", dir);
+        assert_all_run(machine, "1.0", dir);
     }
 }

@@ -311,9 +311,9 @@ fn root_of(out: &Out) -> PathBuf {
 
 /// Polls a condition that no event announces.
 #[track_caller]
-pub fn until(what: &str, within: Duration, mut so: impl FnMut() -> bool) {
+pub fn until(what: &str, within: Duration, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
-    while !so() {
+    while !condition() {
         assert!(start.elapsed() < within, "{what}: not within {within:?}");
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -144,7 +144,7 @@ fn run(options: &Options) -> Result<ExitCode, String> {
 /// All tests of the form, on each suite.
 fn trials(full: bool) -> Result<Vec<Trial>, String> {
     let tests = registry::all();
-    if let Some(file) = registry::forgotten_modules().first() {
+    if let Some(file) = registry::uncompiled_modules().first() {
         return Err(format!("tests/system/{file} has no `mod` in main.rs"));
     }
     let unknown = sample::TRIXIE

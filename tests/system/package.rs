@@ -35,7 +35,7 @@ fn apt(machine: &Machine, arguments: &str) -> crate::machine::Out {
 }
 
 /// Files that the package or its app may leave or remove, as one text.
-fn around(machine: &Machine) -> String {
+fn files_of_the_package(machine: &Machine) -> String {
     machine.ok(
         "find /opt /usr/local /etc/systemd /etc/robot /var/lib/robot* /run/robot* /usr/lib/robot \
          -printf '%p %y %m %u\\n' 2>/dev/null | sort",
@@ -44,7 +44,7 @@ fn around(machine: &Machine) -> String {
 
 fn the_package_is_installed_used_removed_and_purged(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
-    let before = around(machine);
+    let before = files_of_the_package(machine);
     apt(machine, "install /root/robot.deb")
         .exits(0)
         .says("sudo robotctl deploy --apply");
@@ -111,21 +111,29 @@ fn the_package_is_installed_used_removed_and_purged(machine: &Machine) {
     assert!(!machine.exists("/opt/robot"));
     assert_eq!(machine.read("/var/lib/robot/data"), "precious\n");
     apt(machine, "purge robot").exits(0);
-    assert_eq!(around(machine), before, "purge leaves nothing");
+    assert_eq!(
+        files_of_the_package(machine),
+        before,
+        "purge leaves nothing"
+    );
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
 
     // A purge without a removal before it, while everything runs.
     apt(machine, "install /root/robot.deb").exits(0);
     machine.robotctl("deploy --apply").exits(0);
     apt(machine, "purge robot").exits(0);
-    assert_eq!(around(machine), before, "purge leaves nothing");
+    assert_eq!(
+        files_of_the_package(machine),
+        before,
+        "purge leaves nothing"
+    );
     assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("000 "));
 }
 
 /// apt removes the package during a deploy: it waits until the deploy ends.
 fn apt_waits_for_a_deploy(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
-    let before = around(machine);
+    let before = files_of_the_package(machine);
     apt(machine, "install /root/robot.deb").exits(0);
     for journal_is_there in [false, true] {
         let begun = match journal_is_there {
@@ -158,13 +166,17 @@ fn apt_waits_for_a_deploy(machine: &Machine) {
         apt(machine, "install /root/robot.deb").exits(0);
     }
     apt(machine, "purge robot").exits(0);
-    assert_eq!(around(machine), before, "purge leaves nothing");
+    assert_eq!(
+        files_of_the_package(machine),
+        before,
+        "purge leaves nothing"
+    );
 }
 
 /// Services that could not be removed are stopped before their files are deleted.
 fn purge_stops_services_that_could_not_be_removed(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
-    let before = around(machine);
+    let before = files_of_the_package(machine);
     apt(machine, "install /root/robot.deb").exits(0);
     machine.robotctl("deploy --apply").exits(0);
     machine.ok(
@@ -181,7 +193,11 @@ fn purge_stops_services_that_could_not_be_removed(machine: &Machine) {
         ""
     );
     assert_eq!(machine.ok("pgrep -u robot || true"), "");
-    assert_eq!(around(machine), before, "purge leaves nothing");
+    assert_eq!(
+        files_of_the_package(machine),
+        before,
+        "purge leaves nothing"
+    );
 }
 
 /// Another app keeps running without robotctl, and is recognised after a reinstallation.

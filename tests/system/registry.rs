@@ -77,7 +77,7 @@ pub fn all() -> Vec<&'static Test> {
 }
 
 /// Files of modules that are not compiled: a missing `mod` would hide their tests.
-pub fn forgotten_modules() -> Vec<String> {
+pub fn uncompiled_modules() -> Vec<String> {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system");
     let main = include_str!("main.rs");
     let mut out = Vec::new();

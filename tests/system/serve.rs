@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-static ENDING: AtomicBool = AtomicBool::new(false);
+static STOPPING: AtomicBool = AtomicBool::new(false);
 
 pub fn run() {
     let version = fs::read_to_string("VERSION").unwrap().trim().to_owned();
@@ -37,10 +37,10 @@ pub fn run() {
     }
     std::thread::spawn(move || {
         set.wait().unwrap();
-        ENDING.store(true, Ordering::SeqCst);
+        STOPPING.store(true, Ordering::SeqCst);
     });
     std::thread::scope(|scope| {
-        while !ENDING.load(Ordering::SeqCst) {
+        while !STOPPING.load(Ordering::SeqCst) {
             match listener.accept() {
                 Ok((stream, from)) => {
                     let (version, fault) = (&version, &fault);
@@ -64,7 +64,7 @@ fn wait(listener: &std::net::TcpListener) {
 }
 
 /// Prints, for the systemd journal, why a connection ends without an answer.
-fn unanswered(from: SocketAddr, why: &dyn std::fmt::Display) {
+fn log_unanswered(from: SocketAddr, why: &dyn std::fmt::Display) {
     eprintln!("{from} got no answer: {why}");
 }
 
@@ -79,7 +79,7 @@ fn answer(mut stream: TcpStream, from: SocketAddr, version: &str, fault: &str) {
     loop {
         match stream.read(&mut part) {
             Ok(0) if kept && text.is_empty() => return,
-            Ok(0) => return unanswered(from, &"the client closed first"),
+            Ok(0) => return log_unanswered(from, &"the client closed first"),
             Ok(count) => text.extend_from_slice(&part[..count]),
             // systemd sends SIGCONT after SIGTERM (systemd.kill(5)). While a thread starts another
             // one it blocks signals, so the signal may reach a thread that reads with a timeout.
@@ -87,12 +87,12 @@ fn answer(mut stream: TcpStream, from: SocketAddr, version: &str, fault: &str) {
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             // A connection without any request yet will carry one soon.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if ENDING.load(Ordering::SeqCst) && kept && text.is_empty() {
+                if STOPPING.load(Ordering::SeqCst) && kept && text.is_empty() {
                     return;
                 }
                 continue;
             }
-            Err(error) => return unanswered(from, &error),
+            Err(error) => return log_unanswered(from, &error),
         }
         if !text.ends_with(b"\r\n\r\n") {
             continue;
@@ -109,14 +109,14 @@ fn answer(mut stream: TcpStream, from: SocketAddr, version: &str, fault: &str) {
             ("sick", "/healthz") => "503 Sick",
             _ => "200 OK",
         };
-        let ends = request.contains("Connection: close") || ENDING.load(Ordering::SeqCst);
+        let ends = request.contains("Connection: close") || STOPPING.load(Ordering::SeqCst);
         let connection = if ends { "close" } else { "keep-alive" };
         let length = version.len();
         let answer = format!(
             "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: {connection}\r\n\r\n{version}"
         );
         if let Err(error) = stream.write_all(answer.as_bytes()) {
-            return unanswered(from, &error);
+            return log_unanswered(from, &error);
         }
         if ends {
             return;

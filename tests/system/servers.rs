@@ -18,18 +18,18 @@ pub const CLIENTS: &str = "fresh=4,kept=2,idle=2,slow=2";
 
 /// While some processor is idle now and then, no client waits this many milliseconds, even on a
 /// busy host and with a broken release. A plain restart with the socket held takes two seconds.
-pub const HELD_UP: u128 = 500;
+pub const MAX_WAIT_MS: u128 = 500;
 
 /// How many requests may cross the close of a kept connection in this many changes. Each of the
 /// four clients with kept connections may have one for each process that serves and ends (main
 /// service and stand-in), so eight a change if all were cut. The most that was measured is one in
 /// two changes.
-pub fn crossed_at_most(changes: usize) -> usize {
+pub fn max_crossed(changes: usize) -> usize {
     4 + changes
 }
 
 /// The lost requests of each phase, and the messages of all units of the app.
-pub fn losses(machine: &Machine, tallies: &BTreeMap<String, Tally>) -> String {
+pub fn describe_losses(machine: &Machine, tallies: &BTreeMap<String, Tally>) -> String {
     let lost = tallies.iter().filter(|(_, tally)| tally.lost() > 0);
     let mut out = String::new();
     for (phase, tally) in lost {

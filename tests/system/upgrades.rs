@@ -7,8 +7,8 @@
 use crate::load::Load;
 use crate::machine::{Machine, until};
 use crate::servers::{
-    ADDRESS, CLIENTS, FAULTS, HELD_UP, NODE, NODE_BLOCKING, PLAIN, RUST, Server, UVICORN,
-    UVICORN_ITSELF, crossed_at_most, gunicorn, losses,
+    ADDRESS, CLIENTS, FAULTS, MAX_WAIT_MS, NODE, NODE_BLOCKING, PLAIN, RUST, Server, UVICORN,
+    UVICORN_ITSELF, describe_losses, gunicorn, max_crossed,
 };
 use crate::tally::Tally;
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ fn a_server_behind_the_proxy_loses_nothing(machine: &Machine) {
 fn uvicorn_on_its_own_for_comparison(machine: &Machine) {
     let account = run_changes(machine, &UVICORN_ITSELF, UVICORN_ITSELF.faults);
     let all = note_row(machine, &UVICORN_ITSELF, &account);
-    assert_eq!(never(&account, &all), 0, "{:?}", all.bodies);
+    assert_eq!(answers_of_refused(&account, &all), 0, "{:?}", all.bodies);
 }
 
 /// accept(2) blocks in a process that loses the race for a connection while another process of the
@@ -101,7 +101,7 @@ struct Account {
     refused: Vec<String>,
     tallies: BTreeMap<String, Tally>,
     /// Versions whose pre-check failed.
-    never: Vec<String>,
+    refused_versions: Vec<String>,
     upgrade: Duration,
 }
 
@@ -112,7 +112,7 @@ fn loses_nothing(machine: &Machine, server: &Server) {
     };
     let account = run_changes(machine, server, &faults);
     check_account(machine, server, &account);
-    cycles(machine);
+    stop_and_start(machine);
 }
 
 fn run_changes(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
@@ -156,7 +156,7 @@ fn run_changes(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
         changes,
         refused,
         tallies: load.stop(),
-        never,
+        refused_versions: never,
         upgrade: mean(&upgrades),
     }
 }
@@ -193,11 +193,16 @@ fn at_its_limit(machine: &Machine, server: &Server) {
         changes: 3,
         refused: Vec::new(),
         tallies: load.stop(),
-        never: Vec::new(),
+        refused_versions: Vec::new(),
         upgrade: mean(&upgrades),
     };
     let all = note_row(machine, server, &account);
-    assert_eq!(all.lost(), 0, "{}", losses(machine, &account.tallies));
+    assert_eq!(
+        all.lost(),
+        0,
+        "{}",
+        describe_losses(machine, &account.tallies)
+    );
 }
 
 fn mean(times: &[Duration]) -> Duration {
@@ -205,7 +210,7 @@ fn mean(times: &[Duration]) -> Duration {
 }
 
 /// Stops and starts three times: no process and no held port is left.
-fn cycles(machine: &Machine) {
+fn stop_and_start(machine: &Machine) {
     for _ in 0..3 {
         machine.ok("systemctl stop proof.target");
         let left = "pgrep -u proof || ss -Hltn 'sport = :8080'";
@@ -226,10 +231,15 @@ fn cycles(machine: &Machine) {
 
 fn check_account(machine: &Machine, server: &Server, account: &Account) {
     let all = note_row(machine, server, account);
-    assert_eq!(all.lost(), 0, "{}", losses(machine, &account.tallies));
-    assert_eq!(never(account, &all), 0, "{:?}", all.bodies);
-    assert!(all.waited_ms() < HELD_UP, "{} ms", all.waited_ms());
-    let most = crossed_at_most(account.changes);
+    assert_eq!(
+        all.lost(),
+        0,
+        "{}",
+        describe_losses(machine, &account.tallies)
+    );
+    assert_eq!(answers_of_refused(account, &all), 0, "{:?}", all.bodies);
+    assert!(all.waited_ms() < MAX_WAIT_MS, "{} ms", all.waited_ms());
+    let most = max_crossed(account.changes);
     assert!(all.crossed <= most, "{} of {most}", all.crossed);
 }
 
@@ -251,7 +261,7 @@ fn note_row(machine: &Machine, server: &Server, account: &Account) -> Tally {
         account.changes,
         all.answered,
         all.lost(),
-        never(account, &all),
+        answers_of_refused(account, &all),
         moving.slowest_ms,
         rest.slowest_ms,
         moving.p99(),
@@ -275,8 +285,8 @@ fn note_row(machine: &Machine, server: &Server, account: &Account) -> Tally {
 }
 
 /// Answers from releases that failed their pre-check.
-fn never(account: &Account, all: &Tally) -> usize {
-    let counts = account.never.iter();
+fn answers_of_refused(account: &Account, all: &Tally) -> usize {
+    let counts = account.refused_versions.iter();
     counts.filter_map(|version| all.bodies.get(version)).sum()
 }
 

@@ -32,7 +32,7 @@ impl Rng {
 
     /// A string made of characters that have a meaning for systemd.
     fn text(&mut self) -> String {
-        const ODD: &[&str] = &[
+        const SPECIAL: &[&str] = &[
             "\"",
             "'",
             "\\",
@@ -101,23 +101,23 @@ impl Rng {
             1 => 1500,
             _ => 1 + self.below(14),
         };
-        (0..length).map(|_| self.pick(ODD)).collect()
+        (0..length).map(|_| self.pick(SPECIAL)).collect()
     }
 }
 
 /// The values of one service.
-struct Given {
+struct ServiceValues {
     description: String,
     arguments: Vec<String>,
     env: BTreeMap<String, String>,
 }
 
-fn service_values(rng: &mut Rng) -> Given {
+fn service_values(rng: &mut Rng) -> ServiceValues {
     let description = rng.text();
     let description = description.trim_matches(' ').trim_end_matches('\\');
     let arguments = (0..rng.below(5)).map(|_| rng.text()).collect();
     let env = (0..rng.below(4)).map(|number| (format!("K{number}"), rng.text()));
-    Given {
+    ServiceValues {
         description: format!("d{}.", description.chars().take(300).collect::<String>()),
         arguments,
         env: env.collect(),
@@ -126,7 +126,7 @@ fn service_values(rng: &mut Rng) -> Given {
 
 const PROGRAM: [&str; 3] = ["/usr/bin/python3", "-c", "import signal; signal.pause()"];
 
-fn manifest(all: &[Given]) -> String {
+fn manifest(all: &[ServiceValues]) -> String {
     let services = all.iter().enumerate().map(|(number, given)| {
         let mut exec: Vec<String> = PROGRAM.map(str::to_owned).to_vec();
         exec.extend(given.arguments.iter().cloned());
@@ -146,14 +146,14 @@ fn manifest(all: &[Given]) -> String {
 
 fn arbitrary_values_arrive_byte_for_byte(machine: &Machine) {
     let mut rng = Rng(SEED);
-    let all: Vec<Given> = (0..SERVICES).map(|_| service_values(&mut rng)).collect();
+    let all: Vec<ServiceValues> = (0..SERVICES).map(|_| service_values(&mut rng)).collect();
     machine.write("/root/values/robot.toml", &manifest(&all), 0o644);
     machine.ok("cd /root/values && robotctl --root / --quiet generate --output /");
     machine.ok("systemd-sysusers && systemd-tmpfiles --create values.conf");
     machine.ok("mkdir /opt/values/releases/1 && ln -s releases/1 /opt/values/current");
     machine.ok("systemctl daemon-reload");
     let mut compared = 0;
-    for (number, shown) in parsed(machine).iter().enumerate() {
+    for (number, shown) in parsed_by_systemd(machine).iter().enumerate() {
         let given = &all[number];
         let argv: Vec<&str> = shown["ExecStart"][0][1]
             .as_array()
@@ -188,14 +188,14 @@ fn arbitrary_values_arrive_byte_for_byte(machine: &Machine) {
         );
         compared += argv.len() - 3 + env.len() + 1;
     }
-    let started = started(machine, &all[..STARTED]);
+    let started = start_and_compare(machine, &all[..STARTED]);
     machine.note(&format!(
         "{SERVICES} services with {compared} values as systemd parsed them; {STARTED} processes with {started} values"
     ));
 }
 
 /// What systemd parsed of each unit, in order.
-fn parsed(machine: &Machine) -> Vec<Value> {
+fn parsed_by_systemd(machine: &Machine) -> Vec<Value> {
     let script = format!(
         "for n in $(seq 0 {}); do u=/org/freedesktop/systemd1/unit/values_2ds${{n}}_2eservice; \
          busctl --json=short get-property org.freedesktop.systemd1 $u org.freedesktop.systemd1.Unit Description && \
@@ -215,7 +215,7 @@ fn parsed(machine: &Machine) -> Vec<Value> {
 }
 
 /// Starts services and compares the values of their processes.
-fn started(machine: &Machine, some: &[Given]) -> usize {
+fn start_and_compare(machine: &Machine, some: &[ServiceValues]) -> usize {
     let units: Vec<String> = (0..some.len())
         .map(|number| format!("values-s{number}.service"))
         .collect();
