@@ -11,6 +11,7 @@
 //! |---|---|---|
 //! | [`manifest`] | text | tables, as written |
 //! | [`app`] | tables | an app that cannot hold a bad value |
+//! | [`sandbox`] | the shape of a service | its hardening directives, and what they cost |
 //! | [`render`] | an app | the files that should exist: a [`tree`] |
 //! | [`stage`] | a source | a release in place, invisible |
 //! | [`plan`] | a tree and what the host looks like | what would change, as data |
@@ -19,12 +20,14 @@
 //! | [`store`] | | what is remembered of an app, the crash journal included |
 //! | [`doctor`] | a host | findings, with what to type |
 //! | [`exposure`] | a unit | its score, and why it is not lower |
+//! | [`units`] | names and paths of units | their parts |
 //! | [`page`] | a host | the reference application's status page |
 //! | [`host`] | | the only door to files, processes, clock and environment |
 //! | [`cli`] | arguments | one stage called, text and exit code |
 #![warn(missing_docs)]
 
 pub mod app;
+pub mod bytesize;
 pub mod cli;
 pub mod command_line;
 pub mod doctor;
@@ -37,8 +40,10 @@ pub mod manifest;
 pub mod page;
 pub mod plan;
 pub mod render;
+pub mod sandbox;
 pub mod session;
 pub mod stage;
 pub mod store;
 pub mod transaction;
 pub mod tree;
+pub mod units;

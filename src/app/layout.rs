@@ -1,21 +1,15 @@
 //! Where things live on a host. Every path of the contract is written here and nowhere else.
 
 use super::names::Name;
+pub use crate::sandbox::directives::EMPTY_ROOT;
+pub use crate::units::{ENABLE_DIR, RUNTIME_UNIT_DIR, UNIT_DIR};
 
-/// Where units and their drop-ins go when `deploy` writes them.
-///
-/// Not `/etc`: that is the administrator's, and a unit there cannot be masked (systemctl(1)).
-pub const UNIT_DIR: &str = "/usr/local/lib/systemd/system";
 /// Where `deploy` writes tmpfiles.d(5).
 pub const TMPFILES_DIR: &str = "/usr/local/lib/tmpfiles.d";
 /// Where `deploy` writes sysusers.d(5).
 pub const SYSUSERS_DIR: &str = "/usr/local/lib/sysusers.d";
-/// Where enablement links lie: `systemctl enable` makes the same ones.
-pub const ENABLE_DIR: &str = "/etc/systemd/system";
 /// Where `robotctl` keeps its own records, one directory an app.
 pub const STORES_DIR: &str = "/var/lib/robotctl";
-/// The empty directory that is `/` of every allow-list root.
-pub const EMPTY_ROOT: &str = "/run/robotctl/root";
 /// Where a package puts its manifest and payload: `/usr/lib/<app>/robot.toml`.
 pub const VENDOR_DIR: &str = "/usr/lib";
 

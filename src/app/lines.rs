@@ -26,6 +26,12 @@ impl Line {
         }
         Ok(Self(text.to_owned()))
     }
+
+    /// The line with a remark after it.
+    #[must_use]
+    pub fn followed_by(&self, remark: &'static str) -> Self {
+        Self(format!("{self}{remark}"))
+    }
 }
 
 newtype! {

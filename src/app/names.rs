@@ -53,6 +53,13 @@ impl Name {
         }
         Ok(Self(text.to_owned()))
     }
+
+    /// The name of what is derived from a service. It is only a part of unit names, and may be
+    /// longer than a user's name.
+    #[must_use]
+    pub fn with_suffix(&self, suffix: &'static str) -> Self {
+        Self(format!("{self}{suffix}"))
+    }
 }
 
 newtype! {

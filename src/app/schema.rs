@@ -1,7 +1,8 @@
 //! The JSON schema of `robot.toml`, for editors that complete and check it.
 
-use super::{CAPABILITIES, EXCEPTIONS, PRESETS, Type};
+use super::service::Type;
 use crate::manifest::Manifest;
+use crate::sandbox::exceptions::{CAPABILITIES, EXCEPTIONS, PRESETS};
 use serde_json::{Value, json};
 
 /// Words that a key takes: table, key, words.

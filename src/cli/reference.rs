@@ -3,12 +3,13 @@
 
 use super::find::refuse;
 use super::{Ctx, Exit, manual};
-use crate::app::{App, EXCEPTIONS, LINTS, PRESETS, Severity, Shape, Target, schema};
+use crate::app::{App, LINTS, Severity, Target, schema};
 use crate::doctor::CHECKS;
-use crate::exposure;
 use crate::host::{self, Root};
 use crate::manifest;
-use crate::render::DIRECTIVES;
+use crate::sandbox::cost::accounts;
+use crate::sandbox::directives::DIRECTIVES;
+use crate::sandbox::exceptions::{EXCEPTIONS, PRESETS};
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result, anyhow};
 use clap_complete::Shell;
@@ -194,7 +195,7 @@ const SCORED: u16 = 252;
 
 /// The points that `systemd-analyze security` gives to the one service of a manifest.
 fn points(text: &str) -> Result<i64> {
-    let accounts = exposure::accounts(&app(text)?, Target::Version(SCORED))?;
+    let accounts = accounts(&app(text)?, Target::Version(SCORED))?;
     let account = accounts.first().context("there is no service")?;
     Ok(i64::from(account.points))
 }
@@ -220,7 +221,7 @@ fn lints() -> String {
 fn directives() -> Result<String> {
     let app = app(PLAIN)?;
     let service = app.services.first().context("there is no service")?;
-    let shape = Shape::of(&app, service);
+    let shape = app.shape(service);
     let mut text = format!(
         "{GENERATED}# Hardening directives\n\n\
          Each is written for every service whose target systemd knows it (from {} on).\n\

@@ -3,11 +3,10 @@
 use super::find::refuse;
 use super::permit::check_failed;
 use super::{Ctx, Exit, preview};
-use crate::app::layout::UNIT_DIR;
 use crate::app::{App, Layout, Name};
 use crate::events::Subject;
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
-use crate::render::{ReleaseMount, execstart};
+use crate::render::{ReleaseMount, execstart, execstart_path};
 use crate::session::Session;
 use crate::store::{FileChange, Mark, ReleaseRecord, Store, Stored};
 use crate::transaction::{Operation, apply, check_ownership, observe, previous};
@@ -192,7 +191,7 @@ fn pin(ctx: &Ctx, store: &Store, record: &ReleaseRecord, name: &str) -> Result<C
         );
     };
     let unit = app.unit(service);
-    let path = format!("{UNIT_DIR}/{unit}.d/05-execstart.conf");
+    let path = execstart_path(&unit);
     let text = execstart(&old, service, ReleaseMount::Pinned(&record.id))? + "\n";
     let before = ctx.host.root.entry(&path)?;
     let after = Entry::file(text);

@@ -3,8 +3,9 @@
 use super::find::refuse;
 use super::{Ctx, Exit};
 use crate::app::Target;
-use crate::exposure::{Account, Change, account, accounts};
 use crate::host::{Root, read_user_file};
+use crate::sandbox::cost::{Account, Change, account, accounts};
+use crate::units::drop_in_dir;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -60,7 +61,7 @@ fn of_file(ctx: &Ctx, file: &Path) -> Result<Account> {
     };
     let mut texts = vec![read(file)?];
     let name = file.file_name().unwrap_or_default().to_string_lossy();
-    let beside = file.with_file_name(format!("{name}.d"));
+    let beside = file.with_file_name(drop_in_dir(&name));
     for conf in Root::new(&beside).list("/")? {
         if conf.ends_with(".conf") {
             texts.push(read(&beside.join(conf))?);

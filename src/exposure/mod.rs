@@ -6,135 +6,16 @@
 //!
 //! A filter of system calls is scored as on 64-bit x86, whichever machine this runs on.
 
-mod account;
 mod checks;
 mod context;
-mod floor;
 mod grades;
+mod score;
 mod sets;
 mod syscalls;
-mod unit;
-
-pub use account::{Account, Change, account, accounts, shown};
-pub use checks::{CHECKS, Check};
-pub use floor::{FLOORS, Floor, Role};
-pub use unit::Unit;
-
-use std::fmt;
-
-/// One check that a unit fails, or part of it.
-#[derive(Debug, Clone, Copy)]
-pub struct Finding {
-    /// What was looked at.
-    pub check: &'static Check,
-    /// From 1 to the check's range.
-    pub badness: u32,
-    /// What it adds to the sum.
-    pub points: u32,
-}
-
-/// The exposure of one unit.
-#[derive(Debug, Clone)]
-pub struct Exposure {
-    /// The score in tenths, from 0 to 100, as systemd rounds it: up.
-    pub tenths: u32,
-    /// The points that make it, which tell apart what the rounding hides.
-    pub raw: u32,
-    /// The points that were possible.
-    pub total_weight: u32,
-    /// The failed checks, in the order of the table.
-    pub findings: Vec<Finding>,
-}
-
-/// The findings that one directive causes.
-#[derive(Debug, Clone)]
-pub struct Remedy {
-    /// The directive to write.
-    pub directive: &'static str,
-    /// What it is worth.
-    pub points: u32,
-    /// What it mends.
-    pub findings: Vec<Finding>,
-}
-
-/// Scores a unit with every value known that any version of systemd knows.
-pub fn score(unit: &Unit) -> Exposure {
-    score_as(unit, u16::MAX)
-}
-
-/// Scores a unit as a version of systemd reads it: what that version does not know is passed over.
-pub fn score_as(unit: &Unit, version: u16) -> Exposure {
-    let context = context::Context::new(unit, version);
-    let mut total_weight = 0;
-    let mut findings = Vec::new();
-    for check in CHECKS {
-        let Some(badness) = check.assess(&context) else {
-            continue;
-        };
-        total_weight += check.weight;
-        if badness > 0 {
-            findings.push(Finding {
-                check,
-                badness,
-                points: (badness * check.weight).div_ceil(check.range),
-            });
-        }
-    }
-    let raw = findings.iter().map(|finding| finding.points).sum();
-    Exposure {
-        tenths: tenths(raw, total_weight),
-        raw,
-        total_weight,
-        findings,
-    }
-}
-
-fn tenths(raw: u32, total_weight: u32) -> u32 {
-    (raw * 100).div_ceil(total_weight)
-}
-
-impl Exposure {
-    /// The word for the score.
-    pub fn word(&self) -> &'static str {
-        match self.tenths {
-            100.. => "DANGEROUS",
-            90.. => "UNSAFE",
-            75.. => "EXPOSED",
-            50.. => "MEDIUM",
-            10.. => "OK",
-            1.. => "SAFE",
-            0 => "PERFECT",
-        }
-    }
-
-    /// The `n` directives that lower the score most for the least writing: one line each.
-    pub fn cheapest(&self, n: usize) -> Vec<Remedy> {
-        let mut remedies: Vec<Remedy> = Vec::new();
-        for finding in &self.findings {
-            let directive = finding.check.directive;
-            match remedies.iter_mut().find(|it| it.directive == directive) {
-                Some(remedy) => {
-                    remedy.points += finding.points;
-                    remedy.findings.push(*finding);
-                }
-                None => remedies.push(Remedy {
-                    directive,
-                    points: finding.points,
-                    findings: vec![*finding],
-                }),
-            }
-        }
-        remedies.sort_by_key(|remedy| std::cmp::Reverse(remedy.points));
-        remedies.truncate(n);
-        remedies
-    }
-}
-
-impl fmt::Display for Exposure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&shown(self.tenths))
-    }
-}
-
 #[cfg(test)]
 mod tests;
+mod unit;
+
+pub use checks::{CHECKS, Check};
+pub use score::{Exposure, Finding, Remedy, score, score_as, shown, tenths};
+pub use unit::Unit;

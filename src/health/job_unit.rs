@@ -1,20 +1,17 @@
 //! Jobs of ours: units in `/run` that are there while the job is, in the sandbox of a service.
 
 use super::cause_text;
-use crate::app::{
-    App, Check, Hooks, Line, Name, Service, Socket, Span, Target, Text, Type, Upgrade,
-};
+use crate::app::{App, Check, Hooks, Name, Service, Target, Text};
 use crate::host::{self, Deadline, Host, release_of, wait_until};
-use crate::render::{RUNTIME_UNIT_DIR, ReleaseMount, job};
+use crate::render::{ReleaseMount, derive, job};
 use crate::tree::FileTree;
+use crate::units::RUNTIME_UNIT_DIR;
 use anyhow::{Context as _, Result, anyhow};
 use std::time::Duration;
 
 /// What the name of a check's unit begins with, after the app's; the pid of its `robotctl` follows,
 /// so that a check and a deploy at the same time do not meet.
 const CHECK: &str = "check";
-/// How long a command may take to end once it is told to.
-const STOP_SECONDS: u64 = 2;
 
 /// One job whose unit is in place; [`TransientJob::end`] takes it away.
 #[derive(Debug)]
@@ -152,7 +149,8 @@ pub(super) fn command(
         return Err("a command needs a running host".to_owned());
     }
     let say = |error: anyhow::Error| format!("{error:#}");
-    let copy = check_job(service, argv, &check.within).map_err(say)?;
+    let name = check_name().map_err(say)?;
+    let copy = derive::check_command(service, name, argv, &check.within);
     let state = host.systemd.show_one(&app.unit(service)).map_err(say)?;
     let runs = state
         .main_pid()
@@ -169,39 +167,10 @@ pub(super) fn command(
     job_unit.end_after(outcome).map_err(say)
 }
 
-/// A command of a service as a job: it has the service's sandbox, and none of its sockets.
-fn check_job(service: &Service, argv: &[Text], within: &Span) -> Result<Service> {
-    let mut job = service.clone();
+/// The name of the job that runs a check's command.
+fn check_name() -> Result<Name> {
     let name = format!("{CHECK}{}{}", host::pid(), Hooks::SUFFIX);
-    job.name = Name::parse(&name).map_err(|clause| anyhow!("`{name}`: {clause}"))?;
-    let text = format!("{} (check)", service.description);
-    job.description = Line::parse(&text).map_err(|clause| anyhow!("`{text}`: {clause}"))?;
-    job.exec = argv.to_vec();
-    job.exec_start_pre.clear();
-    job.exec_reload.clear();
-    job.kind = Type::Oneshot;
-    job.restart = "no";
-    // It ends by itself when nobody waits for it any more.
-    job.timeout_start = within.clone();
-    job.timeout_stop = Span::seconds(STOP_SECONDS);
-    job.watchdog = None;
-    job.upgrade = Upgrade::Restart;
-    job.enable = false;
-    job.timer = None;
-    // What the service binds itself decides its network, and with it that of the command.
-    if job.socket != Socket::Direct {
-        job.listen.clear();
-        job.listen_names.clear();
-    }
-    for units in [
-        &mut job.after,
-        &mut job.requires,
-        &mut job.wants,
-        &mut job.conflicts,
-    ] {
-        units.clear();
-    }
-    Ok(job)
+    Name::parse(&name).map_err(|rule| anyhow!("`{name}`: {rule}"))
 }
 
 /// Whether a unit of an app is that of a check whose `robotctl` is still at work.

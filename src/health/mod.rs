@@ -4,19 +4,18 @@
 //! minute. Success is the checks passed, no restart over the settle time, and a main process
 //! that really runs the release.
 
-mod advice;
 mod cause;
 mod http;
 mod job_unit;
 mod probe;
 
-pub use advice::with_advice;
 pub use cause::{cause, cause_text};
 pub use http::{Address, Answer, get};
 pub use job_unit::{TransientJob, is_at_work, remove_units};
 
 use crate::app::{App, Check, Probe, Service, Socket};
 use crate::host::{Deadline, Host, Stopwatch, UnitState, interrupted, release_of, wait_until};
+use crate::sandbox::explain::with_advice;
 use job_unit::{command, run_job};
 use probe::{describe, probe};
 use std::cell::OnceCell;

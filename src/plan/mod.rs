@@ -7,7 +7,6 @@ mod show;
 mod units;
 
 pub use show::Diff;
-pub(crate) use show::bytes;
 pub use units::{Action, UnitPlan};
 
 use crate::app::{App, Text};
@@ -27,7 +26,7 @@ pub struct Observed {
     pub repair: Option<String>,
     /// What lies at each path that the new or the live release's files name.
     pub files: BTreeMap<String, Entry>,
-    /// Ends of the paths of files that pin a service to a release of its own.
+    /// The paths of files that pin a service to a release of its own.
     pub pinned: Vec<String>,
     /// Units that are active now.
     pub active: BTreeSet<String>,
@@ -320,7 +319,7 @@ fn file_changes(
         if let (Some(was), Some(now)) = (old.get(path), before)
             && was != now
             && !enables
-            && !pins.iter().any(|pin| path.ends_with(pin))
+            && !pins.iter().any(|pin| path == pin)
         {
             warnings.push(format!("`{path}` was changed by hand and will be replaced"));
         }

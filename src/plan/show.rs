@@ -1,6 +1,7 @@
 //! The plan as a person reads it.
 
 use super::{Action, Plan};
+use crate::bytesize::format_bytes;
 use crate::store::{FileChange, Stored};
 use similar::TextDiff;
 use std::fmt;
@@ -34,11 +35,6 @@ fn text(stored: Option<&Stored>) -> String {
         .map_or(String::new(), |entry| entry.text())
 }
 
-/// Bytes as people read them.
-pub(crate) fn bytes(count: u64) -> String {
-    indicatif::BinaryBytes(count).to_string()
-}
-
 impl Plan {
     /// What the release takes on the disk.
     fn disk(&self) -> String {
@@ -50,7 +46,7 @@ impl Plan {
             (Some(from), count) if count > 0 => format!(", {count} files shared with {from}"),
             _ => String::new(),
         };
-        let (bytes, inodes) = (bytes(payload.disk_bytes), payload.disk_inodes);
+        let (bytes, inodes) = (format_bytes(payload.disk_bytes), payload.disk_inodes);
         format!("{bytes} in {inodes} new inodes{shared}")
     }
 }
@@ -68,8 +64,8 @@ impl fmt::Display for Plan {
                 f,
                 "\ncontent: {} files, {} ({} new): {} added, {} changed, {} removed",
                 payload.files,
-                bytes(payload.bytes),
-                bytes(payload.new_bytes),
+                format_bytes(payload.bytes),
+                format_bytes(payload.new_bytes),
                 payload.added.len(),
                 payload.changed.len(),
                 payload.removed.len()

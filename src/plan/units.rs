@@ -1,9 +1,9 @@
 //! What happens to each unit, and in which order.
 
 use super::{Candidate, Observed};
-use crate::app::layout::UNIT_DIR;
 use crate::app::{App, Service, Socket};
 use crate::store::FileChange;
+use crate::units::UnitFile;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -137,11 +137,8 @@ struct UnitPlanner<'a> {
 impl UnitPlanner<'_> {
     /// Whether the unit's file or one of its drop-ins changes.
     fn rewritten(&self, unit: &str) -> bool {
-        let file = format!("{UNIT_DIR}/{unit}");
-        let dir = format!("{file}.d/");
-        let changed = self.changed.iter();
-        changed.clone().any(|path| *path == file)
-            || changed.clone().any(|path| path.starts_with(&dir))
+        let mut files = self.changed.iter().filter_map(|path| UnitFile::parse(path));
+        files.any(|file| file.unit == unit)
     }
 
     fn known(&self, unit: &str) -> bool {

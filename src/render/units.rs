@@ -1,7 +1,9 @@
 //! The base units: service, socket, timer, target.
 
 use super::escape::{assignment, reload, words};
-use crate::app::{App, Listen, Service, Socket, Timer, Type, UnitRef};
+use crate::app::{
+    App, Listen, Name, PROXY_SUFFIX, STAND_IN_SUFFIX, Service, Socket, Timer, Type, UnitRef,
+};
 use anyhow::Result;
 use askama::Template;
 
@@ -22,7 +24,7 @@ pub(super) enum Role {
 #[template(path = "service.service", config = "packaging/askama.toml")]
 struct ServiceUnit<'a> {
     app: &'a str,
-    description: String,
+    description: &'a str,
     target_unit: String,
     relations: Vec<(&'static str, String)>,
     /// The template whose instance of the same release this stands before.
@@ -54,25 +56,14 @@ struct ServiceUnit<'a> {
 
 /// The `.service` of a service in one role.
 pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String> {
-    let main = role == Role::Main;
-    let stands_in = matches!(role, Role::StandIn | Role::ProxyStandIn);
-    let groups: Vec<&str> = service
-        .groups
-        .iter()
-        .map(crate::app::Name::as_str)
-        .collect();
+    let groups: Vec<&str> = service.groups.iter().map(Name::as_str).collect();
     let unit = ServiceUnit {
         app: app.name.as_str(),
-        description: match role {
-            Role::Main => service.description.to_string(),
-            Role::StandIn => format!("{} (stand-in)", service.description),
-            Role::Proxy => format!("{} (proxy)", service.description),
-            Role::ProxyStandIn => format!("{} (stand-in's proxy)", service.description),
-        },
+        description: service.description.as_str(),
         target_unit: app.target_unit(),
         relations: relations(app, service, role),
         before_standin: match role {
-            Role::ProxyStandIn => format!("{}-{}-standin@", app.name, stem(service)),
+            Role::ProxyStandIn => format!("{}-{}{STAND_IN_SUFFIX}@", app.name, proxied(service)),
             _ => String::new(),
         },
         kind: service.kind.word(),
@@ -88,13 +79,13 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
         exec_start: words(&service.exec),
         exec_start_post: gate(service),
         exec_reload: reload(&service.exec_reload),
-        restart: if stands_in { "no" } else { service.restart },
-        restarts: main && service.restart != "no",
+        restart: service.restart,
+        restarts: role == Role::Main && service.restart != "no",
         timeout_start: &service.timeout_start.text,
         timeout_stop: &service.timeout_stop.text,
         watchdog: service.watchdog.as_ref().map_or("", |span| &span.text),
         sockets: match role {
-            Role::Proxy | Role::ProxyStandIn => proxied(app, service),
+            Role::Proxy | Role::ProxyStandIn => proxied_socket(app, service),
             _ if service.has_socket_unit() && service.socket == Socket::Activate => {
                 app.socket_units(service).join(" ")
             }
@@ -118,7 +109,7 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
             .iter()
             .map(|name| (name.as_str(), app.layout.credential(name.as_str())))
             .collect(),
-        wanted_by: if !stands_in && service.enable && service.timer.is_none() {
+        wanted_by: if service.enable && service.timer.is_none() {
             app.target_unit()
         } else {
             String::new()
@@ -140,14 +131,14 @@ pub(super) fn gate(service: &Service) -> String {
 }
 
 /// The socket unit whose listener the proxy of this (derived) service takes.
-fn proxied(app: &App, proxy: &Service) -> String {
-    format!("{}-{}.socket", app.name, stem(proxy))
+fn proxied_socket(app: &App, proxy: &Service) -> String {
+    format!("{}-{}.socket", app.name, proxied(proxy))
 }
 
 /// The name of the service that a proxy stands before.
-fn stem(proxy: &Service) -> &str {
+fn proxied(proxy: &Service) -> &str {
     let name = proxy.name.as_str();
-    name.strip_suffix("-proxy").unwrap_or(name)
+    name.strip_suffix(PROXY_SUFFIX).unwrap_or(name)
 }
 
 /// Ordering and requirement lines of `[Unit]`.
@@ -167,16 +158,16 @@ fn relations(app: &App, service: &Service, role: Role) -> Vec<(&'static str, Str
     let mut join = Vec::new();
     match role {
         Role::Proxy => {
-            let backend = format!("{}-{}.service", app.name, stem(service));
+            let backend = format!("{}-{}.service", app.name, proxied(service));
             requires.push(backend.clone());
             after.push(backend.clone());
             join.push(backend);
-            requires.push(proxied(app, service));
-            after.push(proxied(app, service));
+            requires.push(proxied_socket(app, service));
+            after.push(proxied_socket(app, service));
         }
         Role::ProxyStandIn => {
-            requires.push(proxied(app, service));
-            after.push(proxied(app, service));
+            requires.push(proxied_socket(app, service));
+            after.push(proxied_socket(app, service));
         }
         _ if service.has_socket_unit() && service.socket == Socket::Activate => {
             requires.extend(app.socket_units(service));
@@ -237,7 +228,7 @@ pub(super) fn socket(app: &App, service: &Service, unit: &str) -> Result<String>
         description: service.description.as_str(),
         target_unit: app.target_unit(),
         listen: listen.iter().map(ToString::to_string).collect(),
-        fd_name: name.map_or("", crate::app::Name::as_str),
+        fd_name: name.map_or("", Name::as_str),
         service: match service.socket {
             Socket::Proxy => app.proxy_unit(service),
             Socket::Activate | Socket::Direct => app.unit(service),

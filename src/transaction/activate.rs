@@ -2,15 +2,16 @@
 
 use super::clean_up;
 use super::precheck::local_drop_ins;
-use crate::app::{App, Service, Socket, Type};
+use crate::app::{App, PROXY_SUFFIX, Service, Socket, Type};
 use crate::error::HintedError;
 use crate::events::Subject;
-use crate::health::{Address, cause_text, with_advice};
+use crate::health::{Address, cause_text};
 use crate::host::{self, Deadline, Stopwatch, Systemd, UnitState};
 use crate::plan::{Action, Plan, UnitPlan};
-use crate::render::RUNTIME_UNIT_DIR;
+use crate::sandbox::explain::with_advice;
 use crate::session::Session;
 use crate::tree::{Entry, FileTree};
+use crate::units::{self, RUNTIME_UNIT_DIR, UnitFile};
 use anyhow::{Result, anyhow, bail};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -69,9 +70,9 @@ fn copy_local_drop_ins(session: &Session<'_>, plan: &Plan, app: &App) -> Result<
     let mut tree = FileTree::default();
     let pairs = overlapping(plan, app).flat_map(|service| app.standins(service, ""));
     for (template, unit) in pairs {
-        let dir = format!("{RUNTIME_UNIT_DIR}/{template}.d");
         for (name, bytes) in local_drop_ins(session.host, &session.app, &unit)? {
-            tree.insert(format!("{dir}/{name}"), Entry::file(bytes));
+            let path = UnitFile::drop_in(&template, &name).path_in(RUNTIME_UNIT_DIR);
+            tree.insert(path, Entry::file(bytes));
         }
     }
     if tree.is_empty() {
@@ -165,7 +166,7 @@ pub(super) fn socket_and_users(systemd: &Systemd, socket: &str) -> Result<Vec<St
     let service = triggers.get("Triggers").to_owned();
     let mut out = Vec::new();
     // What a proxy stands before goes with it.
-    if let Some(stem) = service.strip_suffix("-proxy.service") {
+    if let Some(stem) = units::stem(&service).strip_suffix(PROXY_SUFFIX) {
         out.extend([service.clone(), format!("{stem}.service")]);
     } else if !service.is_empty() {
         out.push(service);

@@ -1,14 +1,11 @@
 //! What killed runs left in `/run`: second copies, stand-ins' drop-ins, jobs.
 
-use crate::app::Hooks;
+use crate::app::{Hooks, PRE_CHECK_SUFFIX, STAND_IN_SUFFIX};
 use crate::error::HintedError;
 use crate::health::is_at_work;
 use crate::host::{self, Host};
-use crate::render::RUNTIME_UNIT_DIR;
+use crate::units::{self, RUNTIME_UNIT_DIR};
 use anyhow::{Result, bail};
-
-/// What the names of second copies end in.
-pub(super) const SUFFIX: &str = "-precheck";
 
 /// What is in the first line of every file that is made for an app.
 pub(super) fn made_line(app: &str) -> String {
@@ -42,15 +39,12 @@ pub fn clean_up(host: &Host, app: &str) -> Result<()> {
         return Ok(());
     }
     let copy = |name: &str| {
-        let unit = host::temp_target(name).unwrap_or(name);
-        let stem = unit
-            .trim_end_matches(".d")
-            .rsplit_once('.')
-            .map_or(unit, |(stem, _)| stem);
+        let unit = units::unit_of_entry(host::temp_target(name).unwrap_or(name));
+        let stem = units::stem(unit);
         unit.starts_with(&format!("{app}-"))
-            && [SUFFIX, "-standin@", Hooks::SUFFIX]
+            && [PRE_CHECK_SUFFIX, STAND_IN_SUFFIX, Hooks::SUFFIX]
                 .iter()
-                .any(|end| stem.ends_with(end))
+                .any(|end| stem.trim_end_matches('@').ends_with(end))
     };
     let (mut found, mut failed) = (false, Vec::new());
     for name in host.root.list(RUNTIME_UNIT_DIR)? {
@@ -79,13 +73,15 @@ fn remove_units(host: &Host, app: &str, name: String) -> Result<bool> {
     if !made_for(host, &path, app)? {
         return Ok(false);
     }
-    if let Some(unit) = path.strip_suffix(".d") {
-        if host.root.meta(unit)?.is_none() {
-            host.root.remove_tree(&path)?;
-        }
-    } else {
+    let unit = units::unit_of_entry(&name);
+    if unit == name {
         host.systemd.stop_and_confirm(&[name])?;
         host.root.remove_file(&path)?;
+        return Ok(true);
+    }
+    let unit = format!("{RUNTIME_UNIT_DIR}/{unit}");
+    if host.root.meta(&unit)?.is_none() {
+        host.root.remove_tree(&path)?;
     }
     Ok(true)
 }

@@ -2,8 +2,10 @@
 
 use super::accounts::missing;
 use crate::app::{App, Layout};
+use crate::bytesize::format_bytes;
 use crate::host::{Host, memory_available, memory_of};
-use crate::plan::{LiveRelease, Observed, bytes};
+use crate::plan::{LiveRelease, Observed};
+use crate::render::execstart_path;
 use crate::store::{Damaged, Store};
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow, bail};
@@ -17,8 +19,9 @@ pub fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) -> Result
     let mut observed = Observed::default();
     let state = store.state()?;
     for service in state.pins.keys() {
-        let file = format!("/{}-{service}.service.d/05-execstart.conf", app.name);
-        observed.pinned.push(file);
+        observed
+            .pinned
+            .push(execstart_path(&app.unit_called(service)));
     }
     if let Some(id) = state.live {
         let record = store.release(&id)?;
@@ -114,8 +117,8 @@ fn low_memory(host: &Host, app: &App) -> Result<BTreeMap<String, String>> {
         Some(there) if needed > 0 && needed + MEMORY_RESERVE > there => {
             let text = format!(
                 "second copies need {}, {} are available",
-                bytes(needed),
-                bytes(there)
+                format_bytes(needed),
+                format_bytes(there)
             );
             Ok(units.into_iter().map(|unit| (unit, text.clone())).collect())
         }

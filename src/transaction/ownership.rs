@@ -1,13 +1,13 @@
 //! Whose it is: what a deploy would write over or take as the app's own, and is another's.
 
 use crate::app::App;
-use crate::app::layout::{ENABLE_DIR, UNIT_DIR};
 use crate::error::HintedError;
 use crate::host::{Host, temp_target};
 use crate::plan::Observed;
 use crate::render::made_for;
 use crate::store::Store;
 use crate::tree::{Entry, FileTree};
+use crate::units::{ENABLE_DIR, UnitFile};
 use anyhow::Result;
 
 /// Where units of others lie that ours would hide, or that would hide ours.
@@ -37,8 +37,8 @@ pub fn check_ownership(host: &Host, app: &App, tree: &FileTree, observed: &Obser
                 return taken(path, owner);
             }
         }
-        let unit = path.strip_prefix(&format!("{UNIT_DIR}/"));
-        if let Some(unit) = unit.filter(|unit| !known && !unit.contains('/')) {
+        let unit = UnitFile::parse(path).and_then(UnitFile::main);
+        if let Some(unit) = unit.filter(|_| !known) {
             for dir in OTHER_UNIT_DIRS {
                 let path = format!("{dir}/{unit}");
                 match host.root.entry(&path)? {

@@ -6,34 +6,28 @@
 //! checks and stay up for the settle time: what crashes after two seconds never gets a request.
 //! Its units lie in `/run` and are removed; a killed run leaves them to [`super::clean_up`].
 
-use super::clean_up::{SUFFIX, ensure_no_leftovers, made_line};
+use super::clean_up::{ensure_no_leftovers, made_line};
 use super::health::{stopped_daemons, warn_unchecked};
-use crate::app::{
-    AbsPath, App, DEFAULT_STOP_SECONDS, Listen, Name, Probe, Service, Socket, Span, Target,
-};
+use crate::app::{AbsPath, App, Listen, PRE_CHECK_SUFFIX, Service, Socket, Target};
 use crate::error::HintedError;
 use crate::events::Subject;
 use crate::health::{
     Verdict, cause_text, check_service, remove_units, settle, settle_time, still_answers,
-    with_advice,
 };
 use crate::host::{self, Host, Stopwatch, UnitState, in_network_of};
 use crate::plan::{Action, Plan};
-use crate::render::{RUNTIME_UNIT_DIR, precheck as copy_units};
+use crate::render::{derive, precheck as copy_units};
+use crate::sandbox::explain::with_advice;
 use crate::session::Session;
 use crate::tree::{Entry, FileTree};
+use crate::units::{RUNTIME_UNIT_DIR, UnitFile, drop_in_dir};
 use anyhow::{Result, anyhow};
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// A trial lasts no longer than this, whatever the settle time after the switch.
 const MAX_SETTLE: Duration = Duration::from_secs(10);
-
-/// Nobody waits for a copy's answer: it is killed when it has not ended within so many seconds,
-/// unless the manifest says how long that takes. A Gunicorn that is stopped while its workers start
-/// takes half a minute else.
-const STOP_SECONDS: u64 = 3;
 
 /// A second copy of a service, and the files that make it.
 struct PreCheckInstance<'a> {
@@ -188,11 +182,12 @@ impl<'a> PreCheckInstance<'a> {
         target: Target,
         id: &str,
     ) -> Result<Self> {
-        let copy = instance_of(app, service)?;
+        let private = |index: usize, listen: &Listen| private(app, service, index, listen);
+        let copy = derive::pre_check_instance(service, private)?;
         let mut tree = copy_units(app, &copy, target, id)?;
         let unit = app.unit(&copy);
         for (name, bytes) in local_drop_ins(session.host, app.name.as_str(), &app.unit(service))? {
-            let path = format!("{RUNTIME_UNIT_DIR}/{unit}.d/{name}");
+            let path = UnitFile::drop_in(&unit, &name).path_in(RUNTIME_UNIT_DIR);
             tree.insert(path, Entry::file(bytes));
         }
         Ok(Self {
@@ -228,49 +223,6 @@ impl<'a> PreCheckInstance<'a> {
     }
 }
 
-/// The service as it is tried: another name and address, nothing that touches live units.
-fn instance_of(app: &App, service: &Service) -> Result<Service> {
-    let mut copy = service.clone();
-    let name = format!("{}{SUFFIX}", service.name);
-    copy.name = Name::parse(&name).map_err(|clause| anyhow!("`{name}`: {clause}"))?;
-    copy.enable = false;
-    copy.restart = "no";
-    if copy.timeout_stop == Span::seconds(DEFAULT_STOP_SECONDS) {
-        copy.timeout_stop = Span::seconds(STOP_SECONDS);
-    }
-    copy.timer = None;
-    copy.requires.clear();
-    copy.wants.clear();
-    copy.conflicts.clear();
-    if service.socket == Socket::Activate {
-        let addresses = service.listen.iter().enumerate();
-        copy.listen = addresses
-            .map(|(index, listen)| private(app, service, index, listen))
-            .collect::<Result<_>>()?;
-    } else {
-        copy.socket = Socket::Direct;
-    }
-    let own: Vec<Option<SocketAddr>> = service.listen.iter().map(Listen::local_address).collect();
-    copy.checks.retain(|check| match &check.probe {
-        Probe::Http { address, .. } => address.is_none() || own.contains(address),
-        Probe::Tcp(address) => own.contains(&Some(*address)),
-        Probe::Settle(_) => true,
-        Probe::Unix(_) | Probe::Command(_) | Probe::Job => false,
-    });
-    for check in &mut copy.checks {
-        match &mut check.probe {
-            Probe::Http { address, .. } => *address = None,
-            Probe::Tcp(address) => {
-                if let Some(new) = copy.listen.iter().find_map(Listen::local_address) {
-                    *address = new;
-                }
-            }
-            Probe::Unix(_) | Probe::Command(_) | Probe::Job | Probe::Settle(_) => {}
-        }
-    }
-    Ok(copy)
-}
-
 fn private(app: &App, service: &Service, index: usize, listen: &Listen) -> Result<Listen> {
     if listen.port().is_some() {
         return Ok(Listen::Tcp(
@@ -278,7 +230,10 @@ fn private(app: &App, service: &Service, index: usize, listen: &Listen) -> Resul
         ));
     }
     let Service { name, .. } = service;
-    let path = format!("/run/robotctl/{}-{name}{SUFFIX}{index}.sock", app.name);
+    let path = format!(
+        "/run/robotctl/{}-{name}{PRE_CHECK_SUFFIX}{index}.sock",
+        app.name
+    );
     let path = AbsPath::parse(&path).map_err(|clause| anyhow!("`{path}`: {clause}"))?;
     Ok(Listen::Unix(path))
 }
@@ -370,7 +325,7 @@ fn units(app: &App, copies: &[PreCheckInstance<'_>]) -> Vec<String> {
 pub(super) fn local_drop_ins(host: &Host, app: &str, unit: &str) -> Result<Vec<(String, Vec<u8>)>> {
     let mut out = Vec::new();
     for dir in ["/etc/systemd/system", RUNTIME_UNIT_DIR] {
-        let dir = format!("{dir}/{unit}.d");
+        let dir = format!("{dir}/{}", drop_in_dir(unit));
         for name in host.root.list(&dir)? {
             let path = format!("{dir}/{name}");
             if let Some(bytes) = host.root.read(&path)?

@@ -1,12 +1,13 @@
 //! What must be true before anything changes.
 
 use crate::app::App;
-use crate::app::layout::UNIT_DIR;
+use crate::bytesize::format_bytes;
 use crate::error::fail;
 use crate::host::{Host, files, is_root, is_taken, processes, random_hex};
 use crate::plan::PayloadPlan;
 use crate::stage::Payload;
 use crate::tree::{Entry, FileTree};
+use crate::units::UnitFile;
 use anyhow::Result;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -54,8 +55,8 @@ fn room(host: &Host, path: &str, need: u64, count: u64) -> Result<()> {
             format!(
                 "the disk of `{}` is too full: {} are free, the release needs {}",
                 place.display(),
-                crate::plan::bytes(bytes),
-                crate::plan::bytes(need)
+                format_bytes(bytes),
+                format_bytes(need)
             ),
             hint.to_owned(),
         );
@@ -245,19 +246,17 @@ pub fn verify_units(host: &Host, app: &App, tree: &FileTree) -> Result<()> {
         host.root.make_dir(&dir, 0o700)?;
         let mut units = Vec::new();
         for (path, entry) in tree.iter() {
-            let Some(name) = path.strip_prefix(&format!("{UNIT_DIR}/")) else {
+            let Some(file) = UnitFile::parse(path) else {
                 continue;
             };
             if let Entry::File { bytes, .. } = entry {
-                let target = format!("{dir}/{name}");
+                let target = file.path_in(&dir);
                 if let Some((parent, _)) = target.rsplit_once('/') {
                     host.root.make_dir(parent, 0o755)?;
                 }
                 host.root.write_atomic(&target, bytes, 0o644)?;
             }
-            if !name.contains('/') {
-                units.push(name.to_owned());
-            }
+            units.extend(file.main().map(str::to_owned));
         }
         let real = host.root.path(&dir);
         let output = host.systemd.verify(&real, &units)?;

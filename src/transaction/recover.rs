@@ -2,12 +2,13 @@
 //! passed its checks. Every step may be repeated; a second crash changes nothing.
 
 use super::{commit, finish_back, remove, switch};
-use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
-use crate::app::{Layout, Name, unit_type};
+use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
+use crate::app::{Layout, Name};
 use crate::events::Subject;
 use crate::host::{Host, release_of};
 use crate::session::Session;
 use crate::store::{Damaged, Journal, Step, Store};
+use crate::units::{UnitFile, is_templated, unit_type};
 use anyhow::{Result, anyhow};
 
 /// How an interrupted change was ended.
@@ -195,8 +196,8 @@ fn clean_up(host: &Host, journal: &Journal) -> Result<()> {
 fn removed(journal: &Journal) -> Vec<String> {
     let gone = journal.files.iter();
     let gone = gone.filter(|change| change.before.is_none());
-    let names = gone.filter_map(|change| change.path.strip_prefix(UNIT_DIR)?.strip_prefix('/'));
-    let unit = |name: &&str| unit_type(name).is_some() && !name.contains(['@', '/']);
+    let names = gone.filter_map(|change| UnitFile::parse(&change.path)?.main());
+    let unit = |name: &&str| unit_type(name).is_some() && !is_templated(name);
     names.filter(unit).map(str::to_owned).collect()
 }
 

@@ -2,8 +2,8 @@
 
 use super::observe::unknown;
 use super::switch;
-use crate::app::layout::{EMPTY_ROOT, UNIT_DIR};
-use crate::app::{Layout, Name, unit_type};
+use crate::app::layout::EMPTY_ROOT;
+use crate::app::{Layout, Name};
 use crate::error::HintedError;
 use crate::events::Subject;
 use crate::host::Host;
@@ -11,6 +11,7 @@ use crate::render::made_for;
 use crate::session::Session;
 use crate::store::{FORMAT, FileChange, Journal, State, Step, Store, Stored, UnitChanges};
 use crate::tree::FileTree;
+use crate::units::{UnitFile, is_templated, unit_type};
 use anyhow::{Result, anyhow};
 use serde::Serialize;
 
@@ -173,9 +174,8 @@ fn removal_set(
         if made_for(&entry).is_some_and(|owner| owner != name.as_str()) {
             continue; // Another app's by now.
         }
-        if let Some(unit) = path.strip_prefix(&format!("{UNIT_DIR}/"))
-            && !unit.contains('/')
-            && !unit.contains('@')
+        if let Some(unit) = UnitFile::parse(path).and_then(UnitFile::main)
+            && !is_templated(unit)
         {
             units.push(unit.to_owned());
         }

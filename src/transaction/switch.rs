@@ -1,11 +1,12 @@
 //! Files outside the release, and the link: forward and back, each durable and repeatable.
 
-use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
+use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{App, Layout};
 use crate::host::{Batch, Host};
 use crate::plan::Plan;
 use crate::store::{FileChange, Journal, Stored};
 use crate::tree::FileTree;
+use crate::units::{UnitFile, is_dir_of_one_unit, is_read_by_manager, is_templated};
 use anyhow::{Context, Result};
 
 /// Puts every file in its new state.
@@ -48,7 +49,7 @@ fn put(host: &Host, changes: &[FileChange], revert_change: bool) -> Result<()> {
 
 /// Drop-ins and enablement links have directories of their own, which go with them.
 pub(super) fn drop_if_empty(host: &Host, dir: &str) -> Result<()> {
-    if dir.ends_with(".d") || dir.ends_with(".wants") {
+    if is_dir_of_one_unit(dir) {
         host.root.remove_dir_if_empty(dir)?;
     }
     Ok(())
@@ -71,8 +72,7 @@ pub(super) fn configure(host: &Host, app: &App, tree: &FileTree, plan: &Plan) ->
     {
         host.systemd.tmpfiles(&host.root, &tmpfiles)?;
     }
-    let of_a_unit = |path: &str| path.starts_with(UNIT_DIR) || path.starts_with(ENABLE_DIR);
-    if changes(&of_a_unit) || is_stale(host, tree)? {
+    if changes(&is_read_by_manager) || is_stale(host, tree)? {
         host.systemd.daemon_reload()
     } else {
         Ok(())
@@ -82,8 +82,8 @@ pub(super) fn configure(host: &Host, app: &App, tree: &FileTree, plan: &Plan) ->
 /// Whether the manager knows a unit by other files than those that are there now.
 fn is_stale(host: &Host, tree: &FileTree) -> Result<bool> {
     let names = tree.iter().filter_map(|(path, _)| {
-        let name = path.strip_prefix(UNIT_DIR)?.strip_prefix('/')?;
-        (!name.contains(['/', '@'])).then(|| name.to_owned())
+        let unit = UnitFile::parse(path)?.main()?;
+        (!is_templated(unit)).then(|| unit.to_owned())
     });
     let names: Vec<String> = names.collect();
     let states = host.systemd.show(&names)?;

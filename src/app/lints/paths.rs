@@ -1,6 +1,7 @@
 //! Paths that a service should not write, or does not see.
 
-use super::Case;
+use super::case::{Case, Hit};
+use crate::app::names::Text;
 
 /// Whether one path is the other or lies below it, either way round.
 fn covers(one: &str, other: &str) -> bool {
@@ -11,7 +12,7 @@ fn covers(one: &str, other: &str) -> bool {
     below(one, other) || below(other, one)
 }
 
-pub(super) fn writable_code(case: &Case<'_>) -> Vec<(String, &'static str)> {
+pub(super) fn writable_code(case: &Case<'_>) -> Vec<Hit> {
     // A job of root's that looks after releases has to, and says so by name.
     if case.service.user.as_str() == "root" && case.shape.allows("exec-writable") {
         return Vec::new();
@@ -38,7 +39,7 @@ pub(super) fn writable_code(case: &Case<'_>) -> Vec<(String, &'static str)> {
     listed.chain(own).filter(code).map(hit).collect()
 }
 
-pub(super) fn home_path(case: &Case<'_>) -> Vec<(String, &'static str)> {
+pub(super) fn home_path(case: &Case<'_>) -> Vec<Hit> {
     if case.shape.allows("home") || case.directive("ProtectHome").is_some() {
         return Vec::new();
     }
@@ -47,7 +48,7 @@ pub(super) fn home_path(case: &Case<'_>) -> Vec<(String, &'static str)> {
         .exec
         .iter()
         .chain(service.exec_start_pre.iter().flatten());
-    let words = words.map(crate::app::Text::as_str);
+    let words = words.map(Text::as_str);
     let words = words.chain([service.working_directory.as_str()]);
     let home = |word: &&str| ["/home/", "/root/"].iter().any(|dir| word.starts_with(dir));
     let hit = |word: &str| {

@@ -1,8 +1,9 @@
 //! `service.NAME.check`.
 
-use super::{Path, Reader, get, quoted};
+use super::reader::{Path, Reader, get, quoted};
+use crate::app::listen::Listen;
 use crate::app::names::{Span, Text};
-use crate::app::{Check, Listen, Probe};
+use crate::app::service::{Check, Probe};
 use crate::manifest::{CheckTable, Problem, Result, ServiceTable};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

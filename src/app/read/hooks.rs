@@ -1,8 +1,9 @@
 //! `[hooks]`: commands of a deploy, as jobs of the app.
 
-use super::{Reader, get};
+use super::reader::{Reader, get};
+use crate::app::application::Hooks;
 use crate::app::names::{EnvName, Span};
-use crate::app::{Hooks, Service};
+use crate::app::service::Service;
 use crate::manifest::{Result, ServiceTable};
 
 /// How long all commands of one hook may take together, when nothing else is said.

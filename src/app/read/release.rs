@@ -1,8 +1,9 @@
 //! `[release]` and `[[secret]]`.
 
-use super::{Reader, get, quoted};
+use super::reader::{Reader, get, quoted};
+use crate::app::application::Secret;
 use crate::app::names::{EnvName, Span, Text};
-use crate::app::{Python, Release, Secret};
+use crate::app::release::{Python, Release};
 use crate::manifest::{Problem, Result};
 
 impl Reader<'_> {

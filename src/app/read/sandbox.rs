@@ -1,8 +1,10 @@
 //! `service.NAME.sandbox` and `runtime`.
 
-use super::{Path, Reader, get, one_of, quoted};
-use crate::app::{CAPABILITIES, Device, EXCEPTIONS, Line, PRESETS, Sandbox};
+use super::reader::{Path, Reader, get, one_of, quoted};
+use crate::app::lines::{Device, Line};
+use crate::app::sandbox::Sandbox;
 use crate::manifest::{Problem, Result, SandboxTable, nearest};
+use crate::sandbox::exceptions::{CAPABILITIES, EXCEPTIONS, PRESETS};
 
 impl Reader<'_> {
     pub(super) fn sandbox(

@@ -1,17 +1,24 @@
 //! `[service.NAME]`.
 
+use super::reader::{Path, Reader, get, one_of, quoted};
 use super::timer::timer;
-use super::{Path, Reader, get, one_of, quoted};
+use crate::app::application::Hooks;
+use crate::app::listen::Listen;
 use crate::app::names::{EnvName, Name, Span, Text, UnitName};
-use crate::app::{
-    DEFAULT_STOP_SECONDS, Hooks, Limits, Listen, Sandbox, Service, Socket, Type, UnitRef, Upgrade,
-};
+use crate::app::sandbox::Sandbox;
+use crate::app::service::{DEFAULT_STOP_SECONDS, Limits, Service, Socket, Type, UnitRef, Upgrade};
+use crate::app::unit_names::{PRE_CHECK_SUFFIX, PROXY_SUFFIX, STAND_IN_SUFFIX};
 use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
 use std::collections::BTreeMap;
 
 impl Reader<'_> {
     pub(super) fn service(&self, key: &str, table: &ServiceTable) -> Result<Service> {
-        for reserved in ["-standin", "-proxy", "-precheck", Hooks::SUFFIX] {
+        for reserved in [
+            STAND_IN_SUFFIX,
+            PROXY_SUFFIX,
+            PRE_CHECK_SUFFIX,
+            Hooks::SUFFIX,
+        ] {
             if key.ends_with(reserved) {
                 let message = format!("a service's name may not end with `{reserved}`");
                 return Err(Problem::new(&["service", key], message)

@@ -1,8 +1,9 @@
 //! `service.NAME.timer`.
 
-use super::get;
+use super::reader::get;
+use crate::app::lines::Calendar;
 use crate::app::names::Span;
-use crate::app::{Calendar, Timer, Type};
+use crate::app::service::{Timer, Type};
 use crate::manifest::{Problem, Result, TimerTable};
 
 /// The timer of a service of this kind.

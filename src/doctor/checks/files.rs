@@ -1,10 +1,12 @@
 //! Files: what the release put on the host, what tmpfiles.d makes, and who may read and write it.
 
 use super::{Findings, error, warning};
-use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
+use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::doctor::CheckContext;
 use crate::host::{Mismatch, files as on_disk};
+use crate::render::execstart_path;
 use crate::tree::Entry;
+use crate::units::{ENABLE_DIR, UnitFile};
 
 pub(in crate::doctor) fn files(context: &CheckContext<'_>) -> Findings {
     let mut out = Vec::new();
@@ -29,27 +31,29 @@ pub(in crate::doctor) fn files(context: &CheckContext<'_>) -> Findings {
 
 /// Whether a path is the file that pins a service to a release of its own.
 fn pinned(context: &CheckContext<'_>, path: &str) -> bool {
-    let app = &context.app.name;
     let mut pins = context.state.pins.keys();
-    pins.any(|name| path.ends_with(&format!("/{app}-{name}.service.d/05-execstart.conf")))
+    pins.any(|name| path == execstart_path(&context.app.unit_called(name)))
 }
 
 pub(in crate::doctor) fn shadowed(context: &CheckContext<'_>) -> Findings {
     let mut out = Vec::new();
     for path in context.tree.paths() {
-        let Some(unit) = path.strip_prefix(&format!("{UNIT_DIR}/")) else {
+        let Some(unit) = UnitFile::parse(path).and_then(UnitFile::main) else {
             continue;
         };
         let other = format!("{ENABLE_DIR}/{unit}");
         let root = &context.host.root;
         let masked = root.read_link(&other)?.as_deref() == Some("/dev/null");
-        if unit.contains('/') || masked {
+        if masked {
             continue;
         }
         if root.meta(&other)?.is_some() {
             out.push(warning(
                 format!("`{other}` hides the generated unit, and cannot be masked"),
-                format!("make it a drop-in: /etc/systemd/system/{unit}.d/50-local.conf"),
+                format!(
+                    "make it a drop-in: {}",
+                    UnitFile::drop_in(unit, "50-local.conf").path_in(ENABLE_DIR)
+                ),
             ));
         }
     }

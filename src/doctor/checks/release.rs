@@ -1,7 +1,8 @@
 //! The release that is live: whole, known and the one that runs.
 
 use super::{Findings, error, warning};
-use crate::app::{Layout, Severity, lint};
+use crate::app::{Layout, STAND_IN_SUFFIX, Severity, lint};
+use crate::bytesize::format_bytes;
 use crate::doctor::CheckContext;
 use crate::host::{is_hidden, release_of};
 use crate::store::Store;
@@ -141,7 +142,7 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Findings {
             ));
         }
     }
-    let pattern = format!("{}-*-standin@*", context.app.name);
+    let pattern = format!("{}-*{STAND_IN_SUFFIX}@*", context.app.name);
     for unit in context.host.systemd.list(&pattern)? {
         out.push(warning(
             format!("the stand-in `{unit}` was left behind"),
@@ -179,7 +180,7 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Findings {
         return Ok(vec![warning(
             format!(
                 "the disk of `{path}` is nearly full: {} free",
-                crate::plan::bytes(bytes)
+                format_bytes(bytes)
             ),
             "sudo robotctl prune",
         )]);

@@ -3,9 +3,12 @@
 //! A cost is measured, not looked up: the service is rendered and scored with the exception and
 //! without it.
 
-use super::{Exposure, Floor, Role, Unit, score_as};
-use crate::app::{App, EXCEPTIONS, Service, Shape, Socket, Target};
-use crate::render;
+use super::exceptions::EXCEPTIONS;
+use super::floor::{Floor, Role};
+use crate::app::{App, Service, Socket};
+use crate::exposure::{Exposure, Remedy, Unit, score_as, shown};
+use crate::render::{self, derive};
+use crate::units::Target;
 use anyhow::Result;
 use serde::Serialize;
 
@@ -55,7 +58,7 @@ pub fn accounts(app: &App, target: Target) -> Result<Vec<Account>> {
     for service in &app.services {
         out.push(of_service(app, service, target)?);
         if service.socket == Socket::Proxy && service.has_socket_unit() {
-            out.push(of_service(app, &render::proxy_of(service)?, target)?);
+            out.push(of_service(app, &derive::proxy(service)?, target)?);
         }
     }
     Ok(out)
@@ -93,7 +96,7 @@ fn scored(app: &App, service: &Service, target: Target) -> Result<Exposure> {
 
 fn of_service(app: &App, service: &Service, target: Target) -> Result<Account> {
     let exposure = scored(app, service, target)?;
-    let floor = Floor::of(Role::of(&Shape::of(app, service)));
+    let floor = Floor::of(Role::of(&app.shape(service)));
     let mut exceptions = Vec::new();
     let mut lower = Vec::new();
     for variant in variants(app, service) {
@@ -247,7 +250,7 @@ fn variants(app: &App, service: &Service) -> Vec<Variant> {
 /// What the directives of a plain unit would be worth.
 fn remedies(exposure: &Exposure) -> Vec<Change> {
     let remedies = exposure.cheapest(MAX_SUGGESTIONS);
-    let change = |remedy: &super::Remedy| Change {
+    let change = |remedy: &Remedy| Change {
         what: format!("with `{}=`", remedy.directive.trim_end_matches('=')),
         points: i64::from(remedy.points),
         opens: match remedy.findings.as_slice() {
@@ -257,11 +260,6 @@ fn remedies(exposure: &Exposure) -> Vec<Change> {
         },
     };
     remedies.iter().map(change).collect()
-}
-
-/// Tenths as systemd prints them.
-pub fn shown(tenths: u32) -> String {
-    format!("{}.{}", tenths / 10, tenths % 10)
 }
 
 #[cfg(test)]

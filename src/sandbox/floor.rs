@@ -3,8 +3,8 @@
 //! Measured on systemd 252 and 257; each is reached by a unit in the tests. 500 points are in all:
 //! `ProtectClock=yes` makes the manager list the clock's device, and without it 1000 are lost.
 
-use super::tenths;
-use crate::app::{Network, Shape};
+use super::shape::{Network, Shape};
+use crate::exposure::tenths;
 
 /// What a service needs of its host, as far as the score can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -140,5 +140,99 @@ impl Floor {
         const TOTAL_WEIGHT: u32 = 56_460;
         let raw = if rooted { self.rooted() } else { self.raw };
         tenths(raw, TOTAL_WEIGHT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FLOORS, Floor, Role};
+    use crate::exposure::{Exposure, Unit, score};
+
+    /// Everything on, nothing needed: the unit that all floors start from.
+    const BASE: &str = include_str!("../exposure/hardened.service");
+    const INTERNET: &str = "RestrictAddressFamilies=AF_INET AF_INET6\nPrivateNetwork=no\n";
+
+    fn scored(drop_in: &str) -> Exposure {
+        score(&Unit::merge(&[BASE, &format!("[Service]\n{drop_in}")]))
+    }
+
+    /// The lines that a role needs on top of the base.
+    fn needs(role: Role) -> String {
+        let users = "PrivateUsers=no\n";
+        let capabilities = |names: &str| {
+            format!("CapabilityBoundingSet={names}\nAmbientCapabilities={names}\n{users}")
+        };
+        let loopback = "IPAddressAllow=localhost\n";
+        let anywhere = "IPAddressDeny=\n";
+        let packets = "RestrictAddressFamilies=AF_NETLINK AF_PACKET\n";
+        let netlink = "RestrictAddressFamilies=AF_NETLINK\n";
+        match role {
+            Role::Closed => String::new(),
+            Role::Devices => {
+                "PrivateDevices=no\nDeviceAllow=/dev/spidev0.0 rw\nSupplementaryGroups=spi\n".into()
+            }
+            Role::Proxied => format!("RestrictAddressFamilies=AF_INET\n{loopback}"),
+            Role::Loopback => format!("{INTERNET}{loopback}"),
+            Role::Host => format!("{INTERNET}{anywhere}"),
+            Role::LowPort => format!(
+                "{INTERNET}{loopback}{}",
+                capabilities("CAP_NET_BIND_SERVICE")
+            ),
+            Role::NetAdmin => format!(
+                "PrivateNetwork=no\nRestrictAddressFamilies=\nRestrictAddressFamilies=AF_UNIX AF_NETLINK\n{}",
+                capabilities("CAP_NET_ADMIN")
+            ),
+            Role::NetAdminLoopback => {
+                format!(
+                    "{INTERNET}{netlink}{loopback}{}",
+                    capabilities("CAP_NET_ADMIN")
+                )
+            }
+            Role::NetAdminHost => {
+                format!(
+                    "{INTERNET}{netlink}{anywhere}{}",
+                    capabilities("CAP_NET_ADMIN")
+                )
+            }
+            Role::NetRaw => format!(
+                "{INTERNET}{packets}{anywhere}{}",
+                capabilities("CAP_NET_RAW")
+            ),
+            Role::NetRawAdmin => format!(
+                "{INTERNET}{packets}{anywhere}{}",
+                capabilities("CAP_NET_RAW CAP_NET_ADMIN")
+            ),
+        }
+    }
+
+    #[test]
+    fn every_floor_is_reached() {
+        for floor in FLOORS {
+            let needs = needs(floor.role);
+            let exposure = scored(&needs);
+            assert_eq!(exposure.raw, floor.raw, "{:?}", floor.role);
+            assert_eq!(exposure.tenths, floor.tenths(false), "{:?}", floor.role);
+            let rooted = scored(&format!("{needs}RootDirectory=/run/empty"));
+            assert_eq!(rooted.tenths, floor.tenths(true), "{:?}", floor.role);
+        }
+        assert!(FLOORS.is_sorted_by_key(|floor| floor.raw));
+    }
+
+    #[test]
+    fn the_floors_are_the_measured_ones() {
+        let of = |role, rooted| Floor::of(role).map(|floor| floor.tenths(rooted));
+        assert_eq!(of(Role::Closed, false), Some(2));
+        assert_eq!(of(Role::Closed, true), Some(1));
+        assert_eq!(of(Role::Devices, false), Some(4));
+        assert_eq!(of(Role::Proxied, false), Some(5));
+        assert_eq!(of(Role::Loopback, false), Some(9));
+        assert_eq!(of(Role::Loopback, true), Some(9));
+        assert_eq!(of(Role::Host, false), Some(11));
+        assert_eq!(of(Role::NetAdmin, false), Some(11));
+        assert_eq!(of(Role::LowPort, false), Some(13));
+        assert_eq!(of(Role::NetAdminLoopback, false), Some(14));
+        assert_eq!(of(Role::NetAdminHost, false), Some(15));
+        assert_eq!(of(Role::NetRaw, false), Some(16));
+        assert_eq!(of(Role::NetRawAdmin, false), Some(18));
     }
 }

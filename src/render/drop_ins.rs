@@ -1,12 +1,20 @@
-//! Drop-ins, tmpfiles.d and sysusers.d.
+//! The drop-ins of a service.
 
-use super::directives;
 use super::escape::{reload, words};
 use super::units::gate;
-use crate::app::{AbsPath, App, Line, Name, Sandbox, Service, Shape, Target, Text, Type, Upgrade};
-use anyhow::{Result, anyhow};
+use crate::app::{AbsPath, App, Line, Service};
+use crate::sandbox::directives;
+use crate::units::{Target, UNIT_DIR, UnitFile};
+use anyhow::Result;
 use askama::Template;
-use std::collections::BTreeSet;
+
+/// The drop-in with the commands and the release.
+pub(super) const EXECSTART: &str = "05-execstart.conf";
+
+/// The path of a service's `05-execstart.conf`, which alone decides the release that it runs.
+pub fn execstart_path(unit: &str) -> String {
+    UnitFile::drop_in(unit, EXECSTART).path_in(UNIT_DIR)
+}
 
 /// Where the release that a service sees at `/opt/<app>/current` comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +82,7 @@ struct Hardening<'a> {
 }
 
 pub(super) fn hardening(app: &App, service: &Service, target: Target) -> Result<String> {
-    let shape = Shape::of(app, service);
+    let shape = app.shape(service);
     let conf = Hardening {
         app: app.name.as_str(),
         lines: directives::lines(&shape, target),
@@ -154,7 +162,7 @@ struct Capabilities<'a> {
 }
 
 pub(super) fn capabilities(app: &App, service: &Service) -> Result<Option<String>> {
-    let shape = Shape::of(app, service);
+    let shape = app.shape(service);
     if shape.capabilities.is_empty() {
         return Ok(None);
     }
@@ -179,135 +187,4 @@ pub(super) fn limits(app: &App, service: &Service) -> Result<Option<String>> {
     }
     let app = app.name.as_str();
     Ok(Some(Limits { app, lines }.render()?))
-}
-
-#[derive(Template)]
-#[template(path = "tmpfiles.conf", config = "packaging/askama.toml")]
-struct Tmpfiles<'a> {
-    app: &'a str,
-    user: &'a str,
-    root_dirs: BTreeSet<String>,
-}
-
-pub(super) fn tmpfiles(app: &App) -> Result<String> {
-    let conf = Tmpfiles {
-        app: app.name.as_str(),
-        user: app.user.as_str(),
-        root_dirs: root_dirs(app),
-    };
-    Ok(conf.render()?)
-}
-
-/// The directories above the mounts of an own root. systemd 247 makes those that are missing
-/// with the unit's `UMask=`, so that the service could not enter them.
-fn root_dirs(app: &App) -> BTreeSet<String> {
-    let layout = &app.layout;
-    let mut mounts = vec![
-        layout.current(),
-        layout.state(),
-        layout.cache(),
-        layout.logs(),
-        layout.run(),
-        layout.etc(),
-    ];
-    for service in &app.services {
-        let sandbox = &service.sandbox;
-        mounts.extend(sandbox.read_write.iter().map(ToString::to_string));
-        mounts.extend(sandbox.read_only.iter().map(|(_, to)| to.to_string()));
-        if sandbox.allows("system-bus") {
-            mounts.extend(["/run/dbus/x", "/run/systemd/x"].map(str::to_owned));
-        }
-    }
-    let mut out = BTreeSet::new();
-    for mount in &mounts {
-        let ends = mount.match_indices('/').map(|(end, _)| end).skip(1);
-        out.extend(ends.filter_map(|end| mount.get(..end).map(str::to_owned)));
-    }
-    out
-}
-
-#[derive(Template)]
-#[template(path = "sysusers.conf", config = "packaging/askama.toml")]
-struct Sysusers<'a> {
-    app: &'a str,
-    state: String,
-    users: BTreeSet<&'a str>,
-    groups: BTreeSet<&'a str>,
-}
-
-pub(super) fn sysusers(app: &App) -> Result<String> {
-    let services = app.services.iter();
-    let users = services.clone().map(|service| &service.user);
-    let users = users.chain([&app.user]).map(Name::as_str);
-    let groups = services.flat_map(|service| &service.groups);
-    let conf = Sysusers {
-        app: app.name.as_str(),
-        state: app.layout.state(),
-        users: users.filter(|user| *user != "root").collect(),
-        groups: groups.map(Name::as_str).collect(),
-    };
-    Ok(conf.render()?)
-}
-
-/// The service that passes bytes from the socket to a server in its own network namespace.
-pub(super) fn proxy(service: &Service) -> Result<Service> {
-    let text = |text: &str| Text::parse(text).map_err(|clause| anyhow!("`{text}`: {clause}"));
-    let address = service
-        .listen
-        .iter()
-        .find_map(crate::app::Listen::local_address);
-    let address = address.ok_or_else(|| anyhow!("a proxy needs an address"))?;
-    let mut proxy = service.clone();
-    proxy.name = Name::parse(&format!("{}-proxy", service.name))
-        .map_err(|clause| anyhow!("`{}-proxy`: {clause}", service.name))?;
-    proxy.exec = vec![
-        text("/usr/bin/robotctl")?,
-        text("relay")?,
-        text(&address.to_string())?,
-    ];
-    proxy.kind = Type::Notify;
-    // It takes the listener from the socket unit by name; the address is its argument.
-    proxy.listen.clear();
-    proxy.upgrade = Upgrade::Restart;
-    proxy.exec_start_pre.clear();
-    proxy.exec_reload.clear();
-    for units in [
-        &mut proxy.after,
-        &mut proxy.requires,
-        &mut proxy.wants,
-        &mut proxy.conflicts,
-    ] {
-        units.clear(); // It requires the service, which has them.
-    }
-    proxy.groups.clear();
-    proxy.env.clear();
-    proxy.secrets.clear();
-    proxy.watchdog = None;
-    // What was opened for the service is not opened for what stands before it.
-    proxy.sandbox = Sandbox::default();
-    proxy.limits = crate::app::Limits::default();
-    proxy.working_directory = AbsPath::parse("/").map_err(|clause| anyhow!("`/`: {clause}"))?;
-    Ok(proxy)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::tmpfiles;
-    use crate::app::App;
-    use crate::manifest::parse;
-
-    /// From 262 on, systemd-tmpfiles refuses an argument that the type of a line has no use for.
-    #[test]
-    fn no_line_of_tmpfiles_has_an_argument() {
-        let text = "[app]\nname = \"a\"\nversion = \"1\"\n[service.w]\nexec = [\"/bin/w\"]\n\
-            sandbox = { read-write = [\"/srv/a/b\"], allow = [\"system-bus\"] }\n";
-        let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
-        let text = tmpfiles(&app).unwrap();
-        assert!(text.contains("d /run/robotctl/root/srv/a 0755 root root -\n"));
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let words: Vec<&str> = line.split(' ').collect();
-            assert_eq!(words.len(), 6, "{line}");
-            assert!(["d", "f"].contains(&words[0]), "{line}");
-        }
-    }
 }

@@ -1,0 +1,29 @@
+//! sysusers.d(5): the users and groups of an app.
+
+use crate::app::{App, Name};
+use anyhow::Result;
+use askama::Template;
+use std::collections::BTreeSet;
+
+#[derive(Template)]
+#[template(path = "sysusers.conf", config = "packaging/askama.toml")]
+struct Sysusers<'a> {
+    app: &'a str,
+    state: String,
+    users: BTreeSet<&'a str>,
+    groups: BTreeSet<&'a str>,
+}
+
+pub(super) fn sysusers(app: &App) -> Result<String> {
+    let services = app.services.iter();
+    let users = services.clone().map(|service| &service.user);
+    let users = users.chain([&app.user]).map(Name::as_str);
+    let groups = services.flat_map(|service| &service.groups);
+    let conf = Sysusers {
+        app: app.name.as_str(),
+        state: app.layout.state(),
+        users: users.filter(|user| *user != "root").collect(),
+        groups: groups.map(Name::as_str).collect(),
+    };
+    Ok(conf.render()?)
+}

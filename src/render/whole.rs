@@ -1,0 +1,99 @@
+//! Everything that an app needs outside its releases.
+
+use super::drop_ins::ReleaseMount;
+use super::unit_files::{UnitFiles, put};
+use super::units::Role;
+use super::{derive, sysusers, tmpfiles, units};
+use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
+use crate::app::{App, Service, Socket};
+use crate::tree::FileTree;
+use crate::units::{Target, UNIT_DIR};
+use anyhow::{Context, Result};
+
+/// Everything that an app needs outside its releases, with the links that enable its units.
+///
+/// # Errors
+/// When a value would change the meaning of a unit file: the types of [`App`] allow none.
+pub fn render(app: &App, target: Target) -> Result<FileTree> {
+    let mut files = UnitFiles::new(app, target, UNIT_DIR);
+    let name = format!("{}.conf", app.name);
+    put(
+        &mut files.tree,
+        format!("{TMPFILES_DIR}/{name}"),
+        tmpfiles::tmpfiles(app)?,
+    );
+    put(
+        &mut files.tree,
+        format!("{SYSUSERS_DIR}/{name}"),
+        sysusers::sysusers(app)?,
+    );
+    files.unit(&app.target_unit(), units::target(app)?);
+    files.enable(&app.target_unit(), &["multi-user.target"]);
+    for service in &app.services {
+        let context = || format!("rendering service `{}`", service.name);
+        render_service(app, service, &mut files).with_context(context)?;
+    }
+    Ok(files.tree)
+}
+
+/// The texts of a service's unit, as systemd merges them: the file, then its drop-ins in order.
+///
+/// # Errors
+/// As [`render`].
+pub fn service_texts(app: &App, service: &Service, target: Target) -> Result<Vec<String>> {
+    let mut files = UnitFiles::new(app, target, UNIT_DIR);
+    files.service(
+        &app.unit(service),
+        service,
+        Role::Main,
+        ReleaseMount::Current,
+    )?;
+    Ok(files.tree.iter().map(|(_, entry)| entry.text()).collect())
+}
+
+fn render_service(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Result<()> {
+    let unit = app.unit(service);
+    let app_target = app.target_unit();
+    files.service(&unit, service, Role::Main, ReleaseMount::Current)?;
+    if service.enable && service.timer.is_none() {
+        files.enable(&unit, &[&app_target]);
+    }
+    for socket in app.socket_units(service) {
+        files.unit(&socket, units::socket(app, service, &socket)?);
+        if service.enable {
+            files.enable(&socket, &["sockets.target", &app_target]);
+        }
+    }
+    if service.overlaps() {
+        let template = app.standin_template(service);
+        let stand_in = derive::stand_in(service);
+        files.service(&template, &stand_in, Role::StandIn, ReleaseMount::Instance)?;
+    }
+    if service.socket == Socket::Proxy {
+        render_proxy(app, service, files)?;
+    }
+    if let Some(timer) = &service.timer {
+        let unit = app.timer_unit(service);
+        files.unit(&unit, units::timer(app, service, timer)?);
+        if service.enable {
+            files.enable(&unit, &["timers.target", &app_target]);
+        }
+    }
+    Ok(())
+}
+
+/// The proxy of a service, and that of its stand-in.
+fn render_proxy(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Result<()> {
+    let unit = app.proxy_unit(service);
+    let proxy = derive::proxy(service)?;
+    files.service(&unit, &proxy, Role::Proxy, ReleaseMount::None)?;
+    if service.enable && service.timer.is_none() {
+        files.enable(&unit, &[&app.target_unit()]);
+    }
+    if service.overlaps() {
+        let template = app.proxy_standin_template(service);
+        let proxy = derive::proxy_stand_in(service)?;
+        files.service(&template, &proxy, Role::ProxyStandIn, ReleaseMount::None)?;
+    }
+    Ok(())
+}

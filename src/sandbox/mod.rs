@@ -1,0 +1,21 @@
+//! The sandbox of a service: what it denies, what a manifest can allow, and what that costs.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`exceptions`] | the named exceptions, capabilities and presets of a manifest |
+//! | [`shape`] | the facts about a service that decide every directive |
+//! | [`directives`] | the hardening directives: since when, with which value, and why |
+//! | [`floor`] | the lowest score that a service of a shape can have |
+//! | [`cost`] | a service's score, and what each of its exceptions adds to it |
+//! | [`explain`] | what a program's error messages tell about its sandbox |
+//!
+//! All but [`cost`] are tables and functions over plain values: they know no app. [`cost`] renders
+//! and scores variants of a service; a search for the tightest sandbox that a service works in
+//! belongs beside it.
+
+pub mod cost;
+pub mod directives;
+pub mod exceptions;
+pub mod explain;
+pub mod floor;
+pub mod shape;
