@@ -12,6 +12,7 @@
 //! | [`manifest`] | text | tables, as written |
 //! | [`app`] | tables | an app that cannot hold a bad value |
 //! | [`render`] | an app | the files that should exist: a [`tree`] |
+//! | [`payload`] | | what a release holds, and how two differ |
 //! | [`stage`] | a source | a release in place, invisible |
 //! | [`plan`] | a tree and what the host looks like | what would change, as data |
 //! | [`transaction`] | a plan | a changed host, or the host as before |
@@ -25,6 +26,7 @@
 #![warn(missing_docs)]
 
 pub mod app;
+pub mod bytesize;
 pub mod cli;
 pub mod command_line;
 pub mod doctor;
@@ -35,6 +37,8 @@ pub mod health;
 pub mod host;
 pub mod manifest;
 pub mod page;
+mod parallel;
+pub mod payload;
 pub mod plan;
 pub mod render;
 pub mod session;

@@ -2,8 +2,9 @@
 
 use super::accounts::missing;
 use crate::app::{App, Layout};
+use crate::bytesize::format_bytes;
 use crate::host::{Host, memory_available, memory_of};
-use crate::plan::{LiveRelease, Observed, bytes};
+use crate::plan::{LiveRelease, Observed};
 use crate::store::{Damaged, Store};
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow, bail};
@@ -114,8 +115,8 @@ fn low_memory(host: &Host, app: &App) -> Result<BTreeMap<String, String>> {
         Some(there) if needed > 0 && needed + MEMORY_RESERVE > there => {
             let text = format!(
                 "second copies need {}, {} are available",
-                bytes(needed),
-                bytes(there)
+                format_bytes(needed),
+                format_bytes(there)
             );
             Ok(units.into_iter().map(|unit| (unit, text.clone())).collect())
         }

@@ -4,8 +4,8 @@ use crate::app::App;
 use crate::app::layout::UNIT_DIR;
 use crate::error::fail;
 use crate::host::{Host, files, is_root, is_taken, processes, random_hex};
+use crate::payload::Payload;
 use crate::plan::PayloadPlan;
-use crate::stage::Payload;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
 use std::net::SocketAddr;
@@ -54,8 +54,8 @@ fn room(host: &Host, path: &str, need: u64, count: u64) -> Result<()> {
             format!(
                 "the disk of `{}` is too full: {} are free, the release needs {}",
                 place.display(),
-                crate::plan::bytes(bytes),
-                crate::plan::bytes(need)
+                crate::bytesize::format_bytes(bytes),
+                crate::bytesize::format_bytes(need)
             ),
             hint.to_owned(),
         );

@@ -173,13 +173,13 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Findings {
         Some(live) => context.store.payload(live)?,
         None => None,
     };
-    let need = payload.as_ref().map_or(0, crate::stage::Payload::bytes) + 64 * 1024 * 1024;
-    let count = payload.as_ref().map_or(0, crate::stage::Payload::files) + 1024;
+    let need = payload.as_ref().map_or(0, crate::payload::Payload::bytes) + 64 * 1024 * 1024;
+    let count = payload.as_ref().map_or(0, crate::payload::Payload::files) + 1024;
     if bytes < need || inodes < count as u64 {
         return Ok(vec![warning(
             format!(
                 "the disk of `{path}` is nearly full: {} free",
-                crate::plan::bytes(bytes)
+                crate::bytesize::format_bytes(bytes)
             ),
             "sudo robotctl prune",
         )]);
