@@ -13,6 +13,7 @@
 //! | [`app`] | tables | an app that cannot hold a bad value |
 //! | [`sandbox`] | the shape of a service | its hardening directives, and what they cost |
 //! | [`render`] | an app | the files that should exist: a [`tree`] |
+//! | [`payload`] | | what a release holds, and how two differ |
 //! | [`stage`] | a source | a release in place, invisible |
 //! | [`plan`] | a tree and what the host looks like | what would change, as data |
 //! | [`transaction`] | a plan | a changed host, or the host as before |
@@ -38,6 +39,8 @@ pub mod health;
 pub mod host;
 pub mod manifest;
 pub mod page;
+mod parallel;
+pub mod payload;
 pub mod plan;
 pub mod render;
 pub mod sandbox;

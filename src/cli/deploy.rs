@@ -7,12 +7,12 @@ use super::{Ctx, Exit, preview};
 use crate::app::App;
 use crate::events::Subject;
 use crate::host::{self, Batch};
+use crate::payload::{IndexHeader, PreviousIndex};
 use crate::plan::{Candidate, Observed, PayloadPlan, Plan, plan};
 use crate::render::render;
 use crate::session::Session;
 use crate::stage::{
-    Base, IndexHeader, PreviousIndex, ScannedSource, Source, Stage, fill, is_staged, publish,
-    release_id, scan,
+    Base, ScannedSource, Source, Stage, fill, is_staged, publish, release_id, scan,
 };
 use crate::store::{FORMAT, Mark, ReleaseRecord, Store, Stored};
 use crate::transaction::{
@@ -173,7 +173,7 @@ fn planned(
     };
     let plan = plan(&candidate, observed).with_commands(&loaded.app);
     Ok(match is_staged(&ctx.host, &loaded.app, id)? {
-        true => plan.of_what_is_there(),
+        true => plan.with_staged_release(),
         false => plan,
     })
 }
@@ -301,7 +301,7 @@ fn remember(
 ) -> Result<()> {
     let known = observed.live.as_ref();
     if let Some(known) = known.and_then(|live| live.payload.as_ref()) {
-        prepared.scanned.payload.keep_stats_of(known);
+        prepared.scanned.reuse_installed_stats(known);
     }
     session.store.set_payload(id, prepared.scanned.finish())
 }
@@ -323,7 +323,7 @@ fn record<'a>(
             .store
             .previous_index(id, &prepared.scanned.payload)?
     {
-        prepared.scanned.payload.keep_stats_of(&known);
+        prepared.scanned.reuse_installed_stats(&known);
     }
     let known = session.store.release(id)?;
     let files = prepared.tree.iter();

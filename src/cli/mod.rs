@@ -18,6 +18,7 @@ mod rollback;
 mod score;
 mod show;
 mod typed;
+mod view;
 mod which;
 
 pub use exit::Exit;

@@ -7,8 +7,9 @@ use crate::app::App;
 use crate::error::HintedError;
 use crate::host;
 use crate::manifest::Problem;
+use crate::payload::Payload;
 use crate::plan::Plan;
-use crate::stage::{Payload, is_staged};
+use crate::stage::is_staged;
 use crate::transaction::{self, future_programs, space, verify_units};
 use crate::tree::FileTree;
 use anyhow::Result;
@@ -30,11 +31,9 @@ pub(super) fn show(ctx: &Ctx, plan: &Plan) {
 
 /// The plan with what it changes in files that are there.
 pub(super) fn text(plan: &Plan) -> String {
-    let mut text = plan.to_string();
-    if plan.from.is_some() {
-        for change in &plan.files {
-            text.push_str(&format!("\n{}", crate::plan::Diff(change)));
-        }
+    let mut text = super::view::plan::text(plan);
+    if plan.from.is_some() && !plan.files.is_empty() {
+        text.push_str(&format!("\n{}", super::view::plan::diffs(plan)));
     }
     text
 }

@@ -78,9 +78,11 @@ pub(super) fn with_way_back(
     plan: &mut Plan,
     operation: &Operation,
 ) -> Result<()> {
-    let state = plan.state_after(store.state()?, *operation == Operation::Rollback);
+    let state = store
+        .state()?
+        .after(&plan.to, *operation == Operation::Rollback);
     let back = previous(&ctx.host, store, layout, &state)?;
-    plan.back = back.map(|record| record.id);
+    plan.rollback_target = back.map(|record| record.id);
     Ok(())
 }
 
@@ -123,7 +125,7 @@ fn whole(ctx: &Ctx, store: &Store, record: &ReleaseRecord, shown: bool) -> Resul
         payload: payload.as_ref(),
     };
     Ok(Change {
-        plan: plan(&candidate, &observed).of_what_is_there(),
+        plan: plan(&candidate, &observed).with_staged_release(),
         idle: format!("nothing to do: {} {} is live", app.name, record.id),
         operation: Operation::Rollback,
         app,
@@ -218,7 +220,7 @@ fn pin(ctx: &Ctx, store: &Store, record: &ReleaseRecord, name: &str) -> Result<C
             action: if restarts {
                 Action::Restart
             } else {
-                Action::Keep
+                Action::Unchanged
             },
             why: format!("pinned to {}", record.id),
         }],
@@ -226,7 +228,7 @@ fn pin(ctx: &Ctx, store: &Store, record: &ReleaseRecord, name: &str) -> Result<C
         accounts: observed.missing,
         warnings: Vec::new(),
         notes: Vec::new(),
-        back: None,
+        rollback_target: None,
     };
     Ok(Change {
         idle: format!("nothing to do: `{unit}` is pinned to {}", record.id),

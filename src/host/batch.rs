@@ -1,9 +1,9 @@
 //! Files and links that are replaced in one step; several of them, durable together.
 
-use super::parallel::par_map;
 use super::root::absent;
 use super::temp::temp_path;
 use super::{Flush, Root};
+use crate::parallel::par_map;
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;

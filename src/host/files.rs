@@ -1,7 +1,6 @@
 //! What staging and the checks do to single files and directories.
 
 use anyhow::{Context, Result};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat, openat2};
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -21,26 +20,6 @@ fn open_plain(path: &Path) -> std::io::Result<File> {
         .read(true)
         .custom_flags(flags.bits())
         .open(path)
-}
-
-/// Opens what lies at a path below a directory; no link is followed, not even on the way where the
-/// kernel has openat2(2).
-pub(super) fn open_beneath(
-    dir: &File,
-    path: &Path,
-    flags: OFlags,
-) -> Result<File, rustix::io::Errno> {
-    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    let open = || openat2(dir, path, flags, Mode::empty(), resolve);
-    match rustix::io::retry_on_intr(open) {
-        // A kernel before 5.6, or a container that does not know the call.
-        Err(rustix::io::Errno::NOSYS | rustix::io::Errno::PERM) => {
-            let open = || openat(dir, path, flags, Mode::empty());
-            rustix::io::retry_on_intr(open).map(File::from)
-        }
-        other => other.map(File::from),
-    }
 }
 
 /// The mode of a directory that everybody may read.

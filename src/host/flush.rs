@@ -1,9 +1,9 @@
-//! Writing a new tree to the disk, from the time when its first files are there.
+//! Writing a new directory tree to disk while it is still being filled.
 //!
-//! A disk that waits until the last file is copied has nothing to do meanwhile, and the copying
-//! nothing to do afterwards.
+//! Writing begins with the first files, so that copying and writing overlap. [`super::batch`] ends a
+//! flush, so it is part of `host`.
 
-use super::parallel::processors;
+use crate::parallel::processors;
 use anyhow::{Context, Result};
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,79 +12,81 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-/// Bytes after which what is there is written.
-const SYNC_BYTES: u64 = 2 * 1024 * 1024;
+/// A sync is requested each time that this many more bytes have been written.
+const SYNC_INTERVAL_BYTES: u64 = 2 * 1024 * 1024;
 
-/// Writes the file system that holds a tree to the disk. It is opened before the first file is
-/// made: what cannot be written then shows here, whoever else hears of it first (syncfs(2)).
+/// Writes the file system of a directory tree to disk.
+///
+/// It is opened before the first file is created. Thus a write error shows here even if another
+/// process has seen it already (syncfs(2)).
 #[derive(Debug)]
 pub struct Flush {
     dir: File,
     path: PathBuf,
-    /// Bytes that were made known.
+    /// The bytes that [`Self::wrote`] has counted.
     written: AtomicU64,
-    early: Option<Early>,
+    background: Option<BackgroundSync>,
 }
 
-/// The thread that writes early.
+/// The thread that writes before the end.
 #[derive(Debug)]
-struct Early {
+struct BackgroundSync {
     wake: SyncSender<()>,
     thread: JoinHandle<std::io::Result<()>>,
 }
 
 impl Flush {
-    /// Opens the file system that holds `path`; with one processor, nothing is written early.
+    /// Opens the file system of `path`. On one processor, nothing is written before the end.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn begin(path: &Path) -> Result<Self> {
         let open = || -> std::io::Result<Self> {
             let dir = File::open(path)?;
-            let early = match processors() {
+            let background = match processors() {
                 1 => None,
-                // Where the system has no thread more, all is written at the end.
-                _ => Early::begin(dir.try_clone()?).ok(),
+                // If no thread can be started, everything is written at the end.
+                _ => BackgroundSync::begin(dir.try_clone()?).ok(),
             };
             Ok(Self {
                 dir,
                 path: path.to_owned(),
                 written: AtomicU64::new(0),
-                early,
+                background,
             })
         };
         open().with_context(|| format!("opening `{}`", path.display()))
     }
 
-    /// Makes known that something was written, and how many bytes the disk takes for it.
+    /// Counts bytes that were written, and requests a sync now and then.
     pub fn wrote(&self, bytes: u64) {
         let before = self.written.fetch_add(bytes, Ordering::Relaxed);
-        if before / SYNC_BYTES != (before + bytes) / SYNC_BYTES {
+        if before / SYNC_INTERVAL_BYTES != (before + bytes) / SYNC_INTERVAL_BYTES {
             self.request_sync();
         }
     }
 
-    /// Begins to write what is there now.
+    /// Starts to write what is there now.
     pub fn request_sync(&self) {
-        if let Some(early) = &self.early {
-            // When it is woken already, or has failed, there is nothing to add.
-            let _ = early.wake.try_send(());
+        if let Some(background) = &self.background {
+            // This fails if a sync is requested already or has failed; neither needs another one.
+            let _ = background.wake.try_send(());
         }
     }
 
-    /// Returns once everything is on the disk ([`super::Batch::end_with`]).
+    /// Returns when everything is on disk.
     ///
     /// # Errors
-    /// What could not be written, now or early.
+    /// The first write error, now or in the background.
     pub(super) fn end(&mut self) -> Result<()> {
-        let early = self.early.take();
-        early
-            .map_or(Ok(()), Early::end)
+        let background = self.background.take();
+        background
+            .map_or(Ok(()), BackgroundSync::end)
             .and_then(|()| sync(&self.dir))
             .with_context(|| format!("syncing the file system of `{}`", self.path.display()))
     }
 
-    /// Whether a file lies on the file system that is written.
+    /// Whether a file is on the file system that is written.
     pub(super) fn covers(&self, path: &Path) -> bool {
         let device = |meta: std::io::Result<std::fs::Metadata>| meta.map(|meta| meta.dev()).ok();
         let ours = device(self.dir.metadata());
@@ -92,7 +94,7 @@ impl Flush {
     }
 }
 
-impl Early {
+impl BackgroundSync {
     fn begin(dir: File) -> std::io::Result<Self> {
         let (wake, woken) = sync_channel(1);
         let work = move || woken.iter().try_for_each(|()| sync(&dir));
@@ -102,8 +104,8 @@ impl Early {
 
     fn end(self) -> std::io::Result<()> {
         drop(self.wake);
-        let died = || std::io::Error::other("the thread that writes died");
-        self.thread.join().unwrap_or_else(|_| Err(died()))
+        let panicked = || std::io::Error::other("the thread that writes panicked");
+        self.thread.join().unwrap_or_else(|_| Err(panicked()))
     }
 }
 
@@ -111,23 +113,23 @@ fn sync(dir: &File) -> std::io::Result<()> {
     loop {
         match nix::unistd::syncfs(dir) {
             Err(nix::errno::Errno::EINTR) => {}
-            ended => return Ok(ended?),
+            result => return Ok(result?),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Flush, SYNC_BYTES};
+    use super::{Flush, SYNC_INTERVAL_BYTES};
     use anyhow::Result;
 
     #[test]
-    fn it_ends_whether_or_not_anything_was_written() -> Result<()> {
+    fn a_flush_ends_with_or_without_writes() -> Result<()> {
         let dir = tempfile::tempdir()?;
         for count in [0, 1, 3] {
             let mut flush = Flush::begin(dir.path())?;
             std::fs::write(dir.path().join("f"), "x")?;
-            (0..count).for_each(|_| flush.wrote(SYNC_BYTES));
+            (0..count).for_each(|_| flush.wrote(SYNC_INTERVAL_BYTES));
             flush.request_sync();
             flush.end()?;
             flush.end()?;

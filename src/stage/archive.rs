@@ -1,56 +1,52 @@
-//! Archives: `.tar`, alone or compressed. Members are judged as files of a directory are.
+//! Archives: `.tar`, alone or compressed. The same rules apply to their members as to the files of a
+//! directory.
 
-use super::BUFFER;
 use super::base::BaseTree;
-use super::fill::{COPIED, LINKED, Watch};
-use super::links::plain_target;
-use super::payload::{Item, Kind, Payload, plain_name};
-use super::scan::{Exclude, ScannedSource, changed, no_setuid, special};
+use super::checks::{check_mode, check_name, source_changed, special_file};
+use super::copy::{BUFFER_BYTES, Dir};
+use super::exclude::Exclude;
+use super::progress::{COPY_COST_BYTES, Counter, LINK_COST_BYTES};
+use super::scanned::ScannedSource;
+use super::zstd::Zstd;
 use crate::error::HintedError;
-use crate::host::copy::Dir;
 use crate::host::files;
+use crate::payload::links::check_target;
+use crate::payload::{Item, Kind, Payload};
 use anyhow::Result;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use tar::EntryType;
 
-const SUFFIXES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".txz"];
+/// The most memory that decoding an `.xz` may take. `xz -9` needs 64 MiB.
+const MAX_XZ_MEMORY_KIB: u32 = 128 * 1024;
 
-/// What an `.xz` may make its reader keep, in KiB: `xz -9` wants 64 MiB.
-const XZ_KIB: u32 = 128 * 1024;
+/// The most bytes that the headers of one member may take: its name, link target and extended
+/// attributes. They are held in memory, and a small compressed archive can hold huge ones.
+const MAX_HEADER_BYTES: u64 = 1024 * 1024;
 
-/// What a member's name, link and extended attributes may take in all. They are kept in memory, and
-/// a few bytes of a compressed archive can make many of them.
-const HEADERS: u64 = 1024 * 1024;
-
-/// Whether the name says that it is an archive.
-pub(super) fn is_archive(path: &Path) -> bool {
-    let name = path.to_string_lossy();
-    SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
-}
-
-/// Why a decoder stopped is of no use to anybody: each has its own words for the same.
-fn broken(path: &Path) -> anyhow::Error {
+/// The error for an archive that cannot be decoded. Each decoder words its own errors differently,
+/// and none helps, so they are left out.
+fn damaged(path: &Path) -> anyhow::Error {
     let refused = HintedError::new(
         format!(
-            "the archive `{}` is damaged, cut off, or not what its name says",
+            "the archive `{}` is damaged, truncated, or not of the type that its name says",
             path.display()
         ),
-        "make it anew, such as with `tar --create --auto-compress --file app.tar.zst -C DIR .`",
+        "create it again, for example: `tar --create --auto-compress --file app.tar.zst -C DIR .`",
     );
     refused.into()
 }
 
-fn too_long(path: &Path) -> anyhow::Error {
+fn headers_too_long(path: &Path) -> anyhow::Error {
     let refused = HintedError::new(
         format!(
             "a member of the archive `{}` has headers of more than 1 MiB",
             path.display()
         ),
-        "make the archive anew without extended attributes: `tar --format=gnu -C DIR -cf app.tar .`",
+        "create the archive again without extended attributes: `tar --format=gnu -C DIR -cf app.tar .`",
     );
     refused.into()
 }
@@ -62,17 +58,22 @@ fn open(path: &Path) -> Result<Box<dyn Read>> {
     Ok(if name.ends_with("gz") {
         Box::new(flate2::read::MultiGzDecoder::new(file))
     } else if name.ends_with(".zst") {
-        Box::new(super::zstd::Zstd::new(file).map_err(|_| broken(path))?)
+        Box::new(Zstd::new(file).map_err(|_| damaged(path))?)
     } else if name.ends_with("xz") {
-        Box::new(lzma_rust2::XzReader::new_mem_limit(file, true, XZ_KIB))
+        Box::new(lzma_rust2::XzReader::new_mem_limit(
+            file,
+            true,
+            MAX_XZ_MEMORY_KIB,
+        ))
     } else {
         Box::new(file)
     })
 }
 
-/// A stream of which only so much may be read until somebody allows more.
+/// A stream with a limit that the owner of `left` can raise.
 struct LimitedReader {
     stream: Box<dyn Read>,
+    /// How many bytes may still be read.
     left: Rc<Cell<u64>>,
 }
 
@@ -80,60 +81,65 @@ impl Read for LimitedReader {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let left = self.left.get();
         if left == 0 {
-            return Err(std::io::Error::other("more than may be read"));
+            return Err(std::io::Error::other("the limit is reached"));
         }
-        let most = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let max = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
         let count = self
             .stream
-            .read(buffer.get_mut(..most).unwrap_or_default())?;
+            .read(buffer.get_mut(..max).unwrap_or_default())?;
         self.left.set(left - count as u64);
         Ok(count)
     }
 }
 
-/// Calls `par_map` for every member that is not excluded, with its plain path.
-fn members(
+/// Calls `visit` for every member that `keep` accepts, with its path as text. `keep` gets the path,
+/// and whether the member is a directory.
+fn for_each_member(
     path: &Path,
     mut keep: impl FnMut(&Path, bool) -> bool,
-    mut par_map: impl FnMut(String, EntryType, &mut tar::Entry<'_, LimitedReader>) -> Result<()>,
+    mut visit: impl FnMut(String, EntryType, &mut tar::Entry<'_, LimitedReader>) -> Result<()>,
 ) -> Result<()> {
     let left = Rc::new(Cell::new(u64::MAX));
-    let torn = |_: std::io::Error| match left.get() {
-        0 => too_long(path),
-        _ => broken(path),
+    let failed = |_: std::io::Error| match left.get() {
+        0 => headers_too_long(path),
+        _ => damaged(path),
     };
     let mut archive = tar::Archive::new(LimitedReader {
         stream: open(path)?,
         left: Rc::clone(&left),
     });
-    let mut entries = archive.entries().map_err(torn)?;
-    let mut last = 0;
+    let mut entries = archive.entries().map_err(failed)?;
+    let mut member_bytes = 0;
     loop {
-        // What of the last member was not read is passed over on the way to the next one's headers.
-        let unread = left.get().saturating_sub(u64::MAX - last);
-        left.set(HEADERS.saturating_add(unread));
+        // The unread rest of the last member comes before the headers of the next one.
+        let unread = left.get().saturating_sub(u64::MAX - member_bytes);
+        left.set(MAX_HEADER_BYTES.saturating_add(unread));
         let Some(entry) = entries.next() else { break };
-        let mut entry = entry.map_err(torn)?;
+        let mut entry = entry.map_err(failed)?;
         let kind = entry.header().entry_type();
-        // A sparse member is said to be longer than what is there of it.
-        last = match kind.is_gnu_sparse() {
-            true => entry.header().entry_size().map_err(torn)?,
-            false => entry.size(),
+        // The size of a sparse member counts its holes, which are not in the archive.
+        member_bytes = if kind.is_gnu_sparse() {
+            entry.header().entry_size().map_err(failed)?
+        } else {
+            entry.size()
         };
         left.set(u64::MAX);
         if matches!(kind, EntryType::XGlobalHeader | EntryType::XHeader) {
             continue;
         }
-        let name = entry.path().map_err(torn)?.into_owned();
-        let mut plain = std::path::PathBuf::new();
+        let name = entry.path().map_err(failed)?.into_owned();
+        let mut plain = PathBuf::new();
         for part in name.components() {
             match part {
                 Component::Normal(part) => plain.push(part),
                 Component::CurDir => {}
                 Component::RootDir | Component::ParentDir | Component::Prefix(_) => {
                     let refused = HintedError::new(
-                        format!("the archive's member `{}` leaves the tree", name.display()),
-                        "make the archive anew from inside the directory: `tar -C DIR -cf app.tar .`",
+                        format!(
+                            "the archive's member `{}` leads out of the release",
+                            name.display()
+                        ),
+                        "create the archive again from inside the directory: `tar -C DIR -cf app.tar .`",
                     );
                     return Err(refused.into());
                 }
@@ -142,31 +148,31 @@ fn members(
         if plain.as_os_str().is_empty() || !keep(&plain, kind.is_dir()) {
             continue;
         }
-        par_map(plain_name(&plain)?, kind, &mut entry)?;
+        visit(check_name(&plain)?, kind, &mut entry)?;
     }
     left.set(u64::MAX);
-    // To the very end, where the checksum of a compressed archive is.
-    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(torn)?;
+    // Read to the end, where a compressed archive has its checksum.
+    std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(failed)?;
     Ok(())
 }
 
-/// What the archive would put into a release.
+/// Lists what the release would hold, and hashes the files.
 pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
     let mut found: BTreeMap<String, Kind> = BTreeMap::new();
-    members(
+    for_each_member(
         path,
-        |path, is_dir| !exclude.covers(path, is_dir),
+        |path, is_dir| !exclude.excludes_with_parents(path, is_dir),
         |name, kind, entry| {
             let mode = entry.header().mode().unwrap_or(0o644);
             let item = match kind {
                 EntryType::Directory => Kind::Dir,
                 EntryType::Regular | EntryType::Continuous => {
-                    no_setuid(&name, mode)?;
+                    check_mode(&name, mode)?;
                     let len = entry.size();
                     let mut hasher = blake3::Hasher::new();
-                    hasher.update_reader(entry).map_err(|_| broken(path))?;
+                    hasher.update_reader(entry).map_err(|_| damaged(path))?;
                     if hasher.count() != len {
-                        return Err(broken(path));
+                        return Err(damaged(path));
                     }
                     Kind::File {
                         hash: hasher.finalize().into(),
@@ -176,41 +182,41 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
                 }
                 EntryType::Symlink => {
                     let target = entry.link_name()?.unwrap_or_default();
-                    Kind::Link(plain_target(&name, &target)?)
+                    Kind::Link(check_target(&name, &target)?)
                 }
                 EntryType::Link => {
                     let target = entry.link_name()?.unwrap_or_default();
-                    let target = plain_name(target.strip_prefix("./").unwrap_or(&target))?;
+                    let target = check_name(target.strip_prefix("./").unwrap_or(&target))?;
                     match found.get(&target) {
                         Some(kind @ Kind::File { .. }) => kind.clone(),
                         _ => {
                             let refused = HintedError::new(
                                 format!(
-                                    "the archive's member `{name}` is a link to `{target}`, which is not in it"
+                                    "the archive's member `{name}` is a hard link to `{target}`, which is not in the archive before it"
                                 ),
-                                "make the archive anew from the whole directory",
+                                "create the archive again from the whole directory",
                             );
                             return Err(refused.into());
                         }
                     }
                 }
                 EntryType::GNUSparse => {
-                    // A few bytes can say that they are a petabyte.
+                    // A few bytes can stand for a petabyte.
                     let refused = HintedError::new(
                         format!("the archive's member `{name}` is a sparse file"),
-                        "make the archive anew without `--sparse`",
+                        "create the archive again without `--sparse`",
                     );
                     return Err(refused.into());
                 }
-                _ => return Err(special(&name, "device, pipe or other special file").into()),
+                _ => return Err(special_file(&name, "device, pipe or other special file").into()),
             };
-            parents(&name, &mut found)?;
+            add_parents(&name, &mut found)?;
             match (found.get(&name), &item) {
                 (None, _) | (Some(Kind::Dir), Kind::Dir) => {}
                 _ => {
                     let refused = HintedError::new(
                         format!("the archive holds `{name}` twice"),
-                        "make the archive anew; `tar --append` and `--update` leave the old member in it",
+                        "create the archive again; `tar --append` and `tar --update` leave the old member in it",
                     );
                     return Err(refused.into());
                 }
@@ -223,8 +229,9 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
     Ok(Payload::new(items.collect()))
 }
 
-/// Directories that the archive does not name; none may be a link, which would lead elsewhere.
-fn parents(name: &str, found: &mut BTreeMap<String, Kind>) -> Result<()> {
+/// Adds the directories above a member. An archive need not name them. Nothing but a directory may
+/// be there: below a link, the member would be written elsewhere.
+fn add_parents(name: &str, found: &mut BTreeMap<String, Kind>) -> Result<()> {
     let mut rest = name;
     while let Some((parent, _)) = rest.rsplit_once('/') {
         match found.get(parent) {
@@ -232,10 +239,8 @@ fn parents(name: &str, found: &mut BTreeMap<String, Kind>) -> Result<()> {
             Some(Kind::Dir) => {}
             Some(_) => {
                 let refused = HintedError::new(
-                    format!(
-                        "the archive's member `{name}` lies below `{parent}`, which is no directory"
-                    ),
-                    "make the archive anew from the directory",
+                    format!("the archive has `{name}` below `{parent}`, which is not a directory"),
+                    "create the archive again from one directory",
                 );
                 return Err(refused.into());
             }
@@ -245,15 +250,15 @@ fn parents(name: &str, found: &mut BTreeMap<String, Kind>) -> Result<()> {
     Ok(())
 }
 
-/// Writes the members that are not in the live release below `to`.
+/// Links the files that the live release has, and writes the others from the archive.
 pub(super) fn unpack(
     path: &Path,
     scanned: &mut ScannedSource,
     base: Option<&BaseTree<'_>>,
     to: &Dir,
-    watch: &Watch<'_>,
+    counter: &Counter<'_>,
 ) -> Result<()> {
-    let base = base.and_then(|base| base.dir("", to));
+    let base = base.and_then(|base| base.subdir("", to));
     let mut missing = BTreeMap::new();
     for at in 0..scanned.payload.items.len() {
         let Some(item) = scanned.payload.items.get(at) else {
@@ -262,9 +267,9 @@ pub(super) fn unpack(
         let Kind::File { len, .. } = item.kind else {
             continue;
         };
-        if let Some(placed) = base.as_ref().and_then(|base| base.link(at, item)) {
-            scanned.placed(at, placed);
-            watch.done(1, len, LINKED);
+        if let Some(installed) = base.as_ref().and_then(|base| base.link(at, item)) {
+            scanned.set_installed(at, installed);
+            counter.add(1, len, LINK_COST_BYTES);
         } else {
             missing.insert(item.path.clone(), at);
         }
@@ -272,13 +277,13 @@ pub(super) fn unpack(
     if missing.is_empty() {
         return Ok(());
     }
-    let mut buffer = vec![0; BUFFER];
+    let mut buffer = vec![0; BUFFER_BYTES];
     let changed = || {
         let message = format!("`{}` changed while it was read", path.display());
-        anyhow::Error::new(changed(message))
+        anyhow::Error::new(source_changed(message))
     };
     let wanted = missing.clone();
-    members(
+    for_each_member(
         path,
         |path, _| path.to_str().is_some_and(|path| wanted.contains_key(path)),
         |name, kind, entry| {
@@ -288,20 +293,20 @@ pub(super) fn unpack(
                 return Ok(());
             };
             let mode = item.mode();
-            let (digest, _, placed) = if kind == EntryType::Link {
+            let (written, installed) = if kind == EntryType::Link {
                 let first = entry.link_name()?.unwrap_or_default();
-                let first = plain_name(first.strip_prefix("./").unwrap_or(&first))?;
+                let first = check_name(first.strip_prefix("./").unwrap_or(&first))?;
                 let first = to.read(&first).map_err(|_| changed())?;
                 to.write(first, &name, mode, &mut buffer)?
             } else {
                 to.write(entry, &name, mode, &mut buffer)?
             };
-            if digest != hash {
+            if written != hash {
                 return Err(changed());
             }
-            scanned.placed(at, placed);
+            scanned.set_installed(at, installed);
             missing.remove(&name);
-            watch.done(1, len, COPIED + len);
+            counter.add(1, len, COPY_COST_BYTES + len);
             Ok(())
         },
     )?;

@@ -1,12 +1,12 @@
 //! Build commands and the Python environment, run unprivileged in a sandbox where the staged
 //! tree is `/opt/<app>/current`, so that what they write down is right when it is live.
 
-use super::links::judge_built;
-use super::python;
+use super::python::{self, Step};
 use crate::app::{App, Name};
 use crate::error::HintedError;
 use crate::host::files::WalkEntry;
 use crate::host::{Command, Host, Lock, files};
+use crate::payload::links::check_built_links;
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,16 +24,6 @@ const UNIT_PREFIX: &str = "robotctl-build-*.service";
 /// The unit that is there while an app is built, and without which no command of the build goes on.
 fn unit(app: &Name) -> String {
     format!("robotctl-build-{app}.service")
-}
-
-/// One command of a build.
-#[derive(Debug)]
-pub(super) struct Step {
-    pub(super) argv: Vec<String>,
-    /// Whether it has no network.
-    pub(super) offline: bool,
-    /// What it reads; without, nothing.
-    pub(super) input: Option<&'static str>,
 }
 
 /// Runs everything that the manifest asks for, then gives the tree back to root.
@@ -201,7 +191,7 @@ fn normalise(own: &Path, top: &Path, app: &App) -> Result<()> {
             }
         }
     }
-    Ok(judge_built(&links, &app.layout.current())?)
+    Ok(check_built_links(&links, &app.layout.current())?)
 }
 
 /// The name and the target of a link that was built, where each is text.

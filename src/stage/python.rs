@@ -1,7 +1,16 @@
 //! The Python environment of a release, in `.venv`: what makes it, command by command.
 
-use super::build::Step;
 use crate::app::{App, Python};
+
+/// One command of a build.
+#[derive(Debug)]
+pub(super) struct Step {
+    pub(super) argv: Vec<String>,
+    /// Whether the command runs without network access.
+    pub(super) offline: bool,
+    /// The standard input of the command, if any.
+    pub(super) input: Option<&'static str>,
+}
 
 /// Byte code that no clamped time stamp can make stale. What does not compile (a template, test
 /// data, another version's syntax) stays source, as for pip; what cannot be read or written is a

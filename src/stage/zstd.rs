@@ -1,17 +1,19 @@
-//! A whole Zstandard file (RFC 8878): frame after frame, each held against its checksum. The
-//! crate reads one frame and leaves the checksum to its caller.
+//! Decoding a whole Zstandard file (RFC 8878).
+//!
+//! A file is a sequence of frames, each with an optional checksum. The crate decodes one frame and
+//! leaves the comparison of the checksum to its caller.
 
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 use std::io::{BufRead, Error, Read, Result};
 
 /// Reads the content of all frames.
 pub(super) struct Zstd<R: BufRead> {
-    /// None once the last frame has ended.
+    /// `None` after the last frame.
     frame: Option<StreamingDecoder<R, FrameDecoder>>,
 }
 
 impl<R: BufRead> Zstd<R> {
-    /// Begins the first frame.
+    /// Reads the header of the first frame.
     pub(super) fn new(source: R) -> Result<Self> {
         let frame = StreamingDecoder::new(source).map_err(Error::other)?;
         Ok(Self { frame: Some(frame) })
@@ -29,10 +31,10 @@ impl<R: BufRead> Read for Zstd<R> {
             if stored.is_some() && stored != frame.decoder.get_calculated_checksum() {
                 return Err(Error::other("the checksum of a frame is wrong"));
             }
-            let Some(ended) = self.frame.take() else {
+            let Some(finished) = self.frame.take() else {
                 break;
             };
-            let mut source = ended.into_inner();
+            let mut source = finished.into_inner();
             if !source.fill_buf()?.is_empty() {
                 self.frame = Some(StreamingDecoder::new(source).map_err(Error::other)?);
             }

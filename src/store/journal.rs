@@ -6,8 +6,7 @@
 //! tells whether the change was proven, `recover` needs nothing else.
 
 use super::State;
-use crate::tree::Entry;
-use anyhow::{Context, Result, bail};
+use crate::tree::FileChange;
 use serde::{Deserialize, Serialize};
 
 /// How far a change has come.
@@ -21,74 +20,6 @@ pub enum Step {
     Reverting,
     /// A removal has taken everything out of sight: recovery goes on to its end.
     Removed,
-}
-
-/// A file as the journal and the records hold it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Stored {
-    /// A text file with its mode.
-    Text(u32, String),
-    /// Any other file, in hexadecimal, with its mode.
-    Hex(u32, String),
-    /// A symbolic link.
-    Link(String),
-}
-
-impl Stored {
-    /// Takes an entry in.
-    pub fn new(entry: &Entry) -> Self {
-        match entry {
-            Entry::Symlink(target) => Self::Link(target.clone()),
-            Entry::File { mode, bytes } => match std::str::from_utf8(bytes) {
-                Ok(text) => Self::Text(*mode, text.to_owned()),
-                Err(_) => {
-                    let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-                    Self::Hex(*mode, digits.collect())
-                }
-            },
-        }
-    }
-
-    /// Gives the entry back.
-    ///
-    /// # Errors
-    /// When the record was damaged.
-    pub fn entry(&self) -> Result<Entry> {
-        match self {
-            Self::Link(target) => Ok(Entry::Symlink(target.clone())),
-            Self::Text(mode, text) => Ok(Entry::File {
-                mode: *mode,
-                bytes: text.clone().into_bytes(),
-            }),
-            Self::Hex(mode, digits) => {
-                if !digits.is_ascii() || digits.len() % 2 != 0 {
-                    bail!("a record holds a damaged file");
-                }
-                let byte = |at: usize| {
-                    let pair = digits.get(at..at + 2).unwrap_or_default();
-                    u8::from_str_radix(pair, 16)
-                };
-                let bytes = (0..digits.len()).step_by(2).map(byte);
-                let bytes: Result<Vec<u8>, _> = bytes.collect();
-                Ok(Entry::File {
-                    mode: *mode,
-                    bytes: bytes.context("a record holds a damaged file")?,
-                })
-            }
-        }
-    }
-}
-
-/// One file that a change replaces.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FileChange {
-    /// Absolute path on the host.
-    pub path: String,
-    /// What was there.
-    pub before: Option<Stored>,
-    /// What is to be there.
-    pub after: Option<Stored>,
 }
 
 /// Units that a change touches, by what has to be done to put them back.

@@ -22,9 +22,10 @@ mod live;
 mod lock;
 mod release;
 
+pub use crate::tree::{FileChange, Stored};
 pub use change::{Change, Committed};
 pub use damage::Damaged;
-pub use journal::{FileChange, Journal, Step, Stored, UnitChanges};
+pub use journal::{Journal, Step, UnitChanges};
 pub use release::{Mark, ReleaseRecord};
 
 use crate::app::layout::STORES_DIR;
@@ -98,6 +99,22 @@ pub struct State {
     /// own ([`Journal::made`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<String>,
+}
+
+impl State {
+    /// The state after `release` has gone live. After a rollback, the next rollback goes back
+    /// further.
+    #[must_use]
+    pub fn after(mut self, release: &str, is_rollback: bool) -> Self {
+        if self.live.as_deref() != Some(release) {
+            match self.before.iter().rposition(|id| id == release) {
+                Some(at) if is_rollback => self.before.truncate(at),
+                _ => self.before.extend(self.live.take()),
+            }
+        }
+        self.live = Some(release.to_owned());
+        self
+    }
 }
 
 /// The records of one app.

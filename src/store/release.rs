@@ -1,12 +1,11 @@
 //! What is known of each release.
 
-use super::journal::Stored;
 use super::{Store, text};
 use crate::app::App;
 use crate::host::Batch;
 use crate::manifest::parse;
-use crate::stage::{Payload, PreviousIndex};
-use crate::tree::{Entry, FileTree};
+use crate::payload::{Payload, PreviousIndex, index};
+use crate::tree::{Entry, FileTree, Stored};
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -92,8 +91,8 @@ impl Store {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn payload(&self, id: &str) -> Result<Option<Payload>> {
-        let index = self.payload_index(id)?;
-        Ok(index.and_then(|index| Payload::from_index(&index)))
+        let bytes = self.payload_index(id)?;
+        Ok(bytes.and_then(|bytes| index::decode(&bytes)))
     }
 
     /// What a release has at the paths of a payload; `None` when its own was not kept.
@@ -101,11 +100,11 @@ impl Store {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn previous_index(&self, id: &str, new: &Payload) -> Result<Option<PreviousIndex>> {
-        let index = self.payload_index(id)?;
-        Ok(index.and_then(|index| PreviousIndex::read(&index, new)))
+        let bytes = self.payload_index(id)?;
+        Ok(bytes.and_then(|bytes| PreviousIndex::read(&bytes, new)))
     }
 
-    /// What was kept of the payload of a release, as [`crate::stage::IndexHeader`] and [`PreviousIndex`] read it.
+    /// What was kept of the payload of a release, as [`crate::payload::IndexHeader`] and [`PreviousIndex`] read it.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
@@ -118,7 +117,7 @@ impl Store {
     /// # Errors
     /// When it cannot be written.
     pub fn set_payload(&self, id: &str, payload: &Payload) -> Result<()> {
-        let bytes = payload.to_index();
+        let bytes = index::encode(payload);
         self.root.write_atomic(&self.index(id), &bytes, 0o600)
     }
 
@@ -134,8 +133,11 @@ impl Store {
     ) -> Result<Batch<'_>> {
         let mut batch = Batch::new(&self.root);
         let id = &record.id;
-        let index = payload.map(|payload| (self.index(id), payload.to_index()));
-        for (path, bytes) in index.into_iter().chain([(self.record(id), text(record)?)]) {
+        let indexed = payload.map(|payload| (self.index(id), index::encode(payload)));
+        for (path, bytes) in indexed
+            .into_iter()
+            .chain([(self.record(id), text(record)?)])
+        {
             batch.prepare(&path, &Entry::File { mode: 0o600, bytes })?;
         }
         Ok(batch)

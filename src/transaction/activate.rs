@@ -103,7 +103,7 @@ pub(super) fn after_switch(session: &Session<'_>, plan: &Plan, app: &App) -> Res
         let name = std::slice::from_ref(&unit.unit);
         let service = unit.service.as_deref().unwrap_or_default();
         match unit.action {
-            Action::Keep | Action::Stop => continue,
+            Action::Unchanged | Action::Stop => continue,
             // A proxy requires its server: systemd has restarted it with that.
             Action::Restart if restarted.contains(&service) => start(session, name)?,
             Action::Start | Action::Rebind => start(session, name)?,

@@ -82,7 +82,7 @@ pub(super) fn stopped_daemons(host: &Host, plan: &Plan, app: &App) -> Result<Vec
 /// Whether the plan leaves a unit alone.
 fn is_unchanged(plan: &Plan, unit: &str) -> bool {
     let mut units = plan.units.iter();
-    units.any(|one| one.unit == unit && one.action == Action::Keep)
+    units.any(|one| one.unit == unit && one.action == Action::Unchanged)
 }
 
 pub(super) fn daemons(app: &App) -> Vec<String> {

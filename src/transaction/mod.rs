@@ -179,7 +179,9 @@ fn journal(
             .filter(|unit| wanted.contains(&unit.action));
         units.map(|unit| unit.unit.clone()).collect()
     };
-    let mut after = plan.state_after(state.clone(), *operation == Operation::Rollback);
+    let mut after = state
+        .clone()
+        .after(&plan.to, *operation == Operation::Rollback);
     match operation {
         Operation::Pin { service, release } => {
             after.pins.insert(service.clone(), release.clone());

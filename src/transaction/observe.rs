@@ -5,7 +5,6 @@ use crate::app::{App, Layout};
 use crate::bytesize::format_bytes;
 use crate::host::{Host, memory_available, memory_of};
 use crate::plan::{LiveRelease, Observed};
-use crate::render::execstart_path;
 use crate::store::{Damaged, Store};
 use crate::tree::FileTree;
 use anyhow::{Result, anyhow, bail};
@@ -21,7 +20,7 @@ pub fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) -> Result
     for service in state.pins.keys() {
         observed
             .pinned
-            .push(execstart_path(&app.unit_called(service)));
+            .push(crate::render::execstart_path(&app.unit_called(service)));
     }
     if let Some(id) = state.live {
         let record = store.release(&id)?;

@@ -1,13 +1,12 @@
 //! What must be true before anything changes.
 
 use crate::app::App;
-use crate::bytesize::format_bytes;
+use crate::app::layout::UNIT_DIR;
 use crate::error::fail;
 use crate::host::{Host, files, is_root, is_taken, processes, random_hex};
+use crate::payload::Payload;
 use crate::plan::PayloadPlan;
-use crate::stage::Payload;
 use crate::tree::{Entry, FileTree};
-use crate::units::UnitFile;
 use anyhow::Result;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -55,8 +54,8 @@ fn room(host: &Host, path: &str, need: u64, count: u64) -> Result<()> {
             format!(
                 "the disk of `{}` is too full: {} are free, the release needs {}",
                 place.display(),
-                format_bytes(bytes),
-                format_bytes(need)
+                crate::bytesize::format_bytes(bytes),
+                crate::bytesize::format_bytes(need)
             ),
             hint.to_owned(),
         );
@@ -246,17 +245,19 @@ pub fn verify_units(host: &Host, app: &App, tree: &FileTree) -> Result<()> {
         host.root.make_dir(&dir, 0o700)?;
         let mut units = Vec::new();
         for (path, entry) in tree.iter() {
-            let Some(file) = UnitFile::parse(path) else {
+            let Some(name) = path.strip_prefix(&format!("{UNIT_DIR}/")) else {
                 continue;
             };
             if let Entry::File { bytes, .. } = entry {
-                let target = file.path_in(&dir);
+                let target = format!("{dir}/{name}");
                 if let Some((parent, _)) = target.rsplit_once('/') {
                     host.root.make_dir(parent, 0o755)?;
                 }
                 host.root.write_atomic(&target, bytes, 0o644)?;
             }
-            units.extend(file.main().map(str::to_owned));
+            if !name.contains('/') {
+                units.push(name.to_owned());
+            }
         }
         let real = host.root.path(&dir);
         let output = host.systemd.verify(&real, &units)?;

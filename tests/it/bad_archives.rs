@@ -33,27 +33,28 @@ fn archive(test: &Test, name: &str, member: &str, kind: EntryType, link: &str) {
     builder.finish().expect("finish");
 }
 
-const INSIDE: &str = "make the archive anew from inside the directory: `tar -C DIR -cf app.tar .`";
-const WHOLE: &str = "make the archive anew from the whole directory";
+const INSIDE: &str =
+    "create the archive again from inside the directory: `tar -C DIR -cf app.tar .`";
+const WHOLE: &str = "create the archive again from the whole directory";
 const SPECIAL: &str = "a release holds files, directories and links; list it in `release.exclude`";
 const RELATIVE: &str = "make it relative and keep it inside, or list it in `release.exclude`";
 
 /// A member's name, its type, its link target, the message of the refusal, and the hint.
 #[rustfmt::skip]
 const MEMBERS: &[(&str, EntryType, &str, &str, &str)] = &[
-    ("../evil", EntryType::Regular, "", "the archive's member `../evil` leaves the tree", INSIDE),
-    ("a/../../evil", EntryType::Regular, "", "the archive's member `a/../../evil` leaves the tree", INSIDE),
-    ("/etc/evil", EntryType::Regular, "", "the archive's member `/etc/evil` leaves the tree", INSIDE),
+    ("../evil", EntryType::Regular, "", "the archive's member `../evil` leads out of the release", INSIDE),
+    ("a/../../evil", EntryType::Regular, "", "the archive's member `a/../../evil` leads out of the release", INSIDE),
+    ("/etc/evil", EntryType::Regular, "", "the archive's member `/etc/evil` leads out of the release", INSIDE),
     ("null", EntryType::Char, "", "the source holds a device, pipe or other special file: `null`", SPECIAL),
     ("disk", EntryType::Block, "", "the source holds a device, pipe or other special file: `disk`", SPECIAL),
     ("pipe", EntryType::Fifo, "", "the source holds a device, pipe or other special file: `pipe`", SPECIAL),
-    ("out", EntryType::Symlink, "../out", "the link `out` -> `../out` leaves the tree", RELATIVE),
-    ("passwd", EntryType::Symlink, "/etc/passwd", "the link `passwd` -> `/etc/passwd` leaves the tree", RELATIVE),
-    ("hard", EntryType::Link, "/etc/passwd", "the archive's member `hard` is a link to `/etc/passwd`, which is not in it", WHOLE),
-    ("hard", EntryType::Link, "../passwd", "the archive's member `hard` is a link to `../passwd`, which is not in it", WHOLE),
-    ("bin/web", EntryType::Regular, "", "the archive holds `bin/web` twice", "make the archive anew; `tar --append` and `--update` leave the old member in it"),
-    ("bin", EntryType::Symlink, "lib", "the archive holds `bin` twice", "make the archive anew; `tar --append` and `--update` leave the old member in it"),
-    ("bin/web/below", EntryType::Regular, "", "the archive's member `bin/web/below` lies below `bin/web`, which is no directory", "make the archive anew from the directory"),
+    ("out", EntryType::Symlink, "../out", "the link `out` -> `../out` leads out of the release", RELATIVE),
+    ("passwd", EntryType::Symlink, "/etc/passwd", "the link `passwd` -> `/etc/passwd` leads out of the release", RELATIVE),
+    ("hard", EntryType::Link, "/etc/passwd", "the archive's member `hard` is a hard link to `/etc/passwd`, which is not in the archive before it", WHOLE),
+    ("hard", EntryType::Link, "../passwd", "the archive's member `hard` is a hard link to `../passwd`, which is not in the archive before it", WHOLE),
+    ("bin/web", EntryType::Regular, "", "the archive holds `bin/web` twice", "create the archive again; `tar --append` and `tar --update` leave the old member in it"),
+    ("bin", EntryType::Symlink, "lib", "the archive holds `bin` twice", "create the archive again; `tar --append` and `tar --update` leave the old member in it"),
+    ("bin/web/below", EntryType::Regular, "", "the archive has `bin/web/below` below `bin/web`, which is not a directory", "create the archive again from one directory"),
 ];
 
 #[test]
@@ -86,8 +87,8 @@ fn a_member_below_a_link_is_refused() {
     refused(
         &test,
         Some("evil.tar"),
-        "the archive's member `lib/x` lies below `lib`, which is no directory",
-        "make the archive anew from the directory",
+        "the archive has `lib/x` below `lib`, which is not a directory",
+        "create the archive again from one directory",
     );
 }
 
@@ -139,7 +140,7 @@ fn a_member_with_very_long_headers_is_refused() {
             &test,
             Some("long.tar"),
             "a member of the archive `long.tar` has headers of more than 1 MiB",
-            "make the archive anew without extended attributes: `tar --format=gnu -C DIR -cf app.tar .`",
+            "create the archive again without extended attributes: `tar --format=gnu -C DIR -cf app.tar .`",
         );
     }
 }
@@ -160,7 +161,7 @@ fn a_sparse_member_is_refused() {
         &test,
         Some("app.tar"),
         "the archive's member `hole` is a sparse file",
-        "make the archive anew without `--sparse`",
+        "create the archive again without `--sparse`",
     );
 }
 
@@ -183,7 +184,7 @@ fn a_link_that_leaves_the_tree_through_another_link_is_refused() {
     refused(
         &test,
         Some("evil.tar"),
-        "the link `a/b/c/two` -> `one/../../../..` leaves the tree",
+        "the link `a/b/c/two` -> `one/../../../..` leads out of the release",
         RELATIVE,
     );
 }
@@ -193,8 +194,10 @@ fn refused_as_damaged(test: &Test, name: &str) {
     refused(
         test,
         Some(name),
-        &format!("the archive `{name}` is damaged, cut off, or not what its name says"),
-        "make it anew, such as with `tar --create --auto-compress --file app.tar.zst -C DIR .`",
+        &format!(
+            "the archive `{name}` is damaged, truncated, or not of the type that its name says"
+        ),
+        "create it again, for example: `tar --create --auto-compress --file app.tar.zst -C DIR .`",
     );
 }
 

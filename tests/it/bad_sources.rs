@@ -31,7 +31,7 @@ fn a_missing_empty_or_unknown_source_is_refused() {
     refused(
         &test,
         None,
-        "the source `src` is not there",
+        "the source `src` does not exist",
         "name a directory or an archive: `robotctl --root [DIR]/root/ deploy DIR`, or `release.source` in the manifest",
     );
     std::fs::create_dir_all(test.app("src/only/directories")).expect("make directories");
@@ -62,7 +62,7 @@ fn a_link_out_of_the_tree_is_refused() {
     ] {
         let test = Test::shop().link(path, target);
         let name = path.trim_start_matches("src/");
-        let message = format!("the link `{name}` -> `{target}` leaves the tree");
+        let message = format!("the link `{name}` -> `{target}` leads out of the release");
         refused(&test, None, &message, hint);
     }
     Test::shop()
@@ -94,7 +94,7 @@ fn special_files_are_refused() {
             &test,
             None,
             "the source holds a setuid or setgid file: `bin/web`",
-            "take the bit off with `chmod ug-s`; a service gets rights from its unit",
+            "clear the bit with `chmod ug-s`; a service gets its privileges from its unit",
         );
     }
 }
@@ -109,7 +109,7 @@ fn file_names_that_are_not_plain_utf_8_are_refused() {
         ),
         (
             &b"two\nlines"[..],
-            "the source has a file name that holds a control character: `two\\nlines`",
+            "the source has a file name that contains a control character: `two\\nlines`",
         ),
     ] {
         let test = Test::shop();

@@ -74,7 +74,7 @@ fn a_change_with_the_same_length_and_time_is_noticed() {
     let (first, was) = (live(&test), time());
     let known = store(&test).payload(&first).unwrap().expect("a payload");
     let stamps = known.items.iter();
-    let kept = stamps.filter(|item| item.traces.source.is_some());
+    let kept = stamps.filter(|item| item.fingerprints.source.is_some());
     let kept: Vec<&str> = kept.map(|item| item.path.as_str()).collect();
     assert!(kept.contains(&"data/pages.txt"), "{kept:?}");
     test.write("src/data/pages.txt", "one\nTWO\n");

@@ -75,7 +75,7 @@ fn a_deploy_without_the_state_does_what_its_plan_shows() {
         plan.starts_with("shop 0.3: 0.2-[ID] -> 0.3-[ID]\n"),
         "{plan}"
     );
-    let back = "\na rollback after this would put back 0.2-[ID]\n";
+    let back = "\na rollback after this would restore 0.2-[ID]\n";
     assert!(plan.ends_with(back), "{plan}");
     let planned = hash(&test);
     assert!(!test.root(STATE).exists(), "a preview wrote the state");

@@ -23,6 +23,7 @@ mod docs;
 mod doctor;
 mod formats;
 mod golden;
+mod imports;
 mod layers;
 mod lost_state;
 mod offline;

@@ -168,7 +168,7 @@ fn changes_of_the_administrator_are_kept() {
     assert!(
         ended
             .stderr
-            .contains("`shop-web.socket` was disabled by the administrator and stays so"),
+            .contains("`shop-web.socket` was disabled by the administrator and stays disabled"),
         "{}",
         ended.stderr
     );
@@ -260,7 +260,7 @@ fn a_deploy_repairs_a_live_release_that_is_missing() {
         lose();
         let plan = test.run(["deploy"]).any_stdout().any_stderr().success();
         assert!(
-            plan.stdout.contains(&format!("put right: {wrong}")),
+            plan.stdout.contains(&format!("repair: {wrong}")),
             "{}",
             plan.stdout
         );

@@ -734,4 +734,4 @@ fn the_id_of_a_release_and_the_hash_of_a_plan_are_stable() {
 }
 
 const ID: &str = "1.0-904c52af1567";
-const PLAN: &str = "--plan 2a5bb142ff72f76a";
+const PLAN: &str = "--plan 82b1c3eac5aaad97";

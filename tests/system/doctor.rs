@@ -1,16 +1,16 @@
-//! Doctor finds each fault, and its hint fixes the fault.
+//! Doctor: each fault is found, and its hint mends it.
 
-use crate::demo::{UNITS, demo, installed, occupy_port};
+use crate::demo::{UNITS, demo, installed, stranger};
 use crate::machine::Machine;
 
 tests![Quick: each_fault_is_found_with_its_hint];
 
-/// A fault, what doctor reports, and the command that fixes it.
+/// A fault, what doctor says of it, what its hint tells to type, and what mends it.
 struct Fault {
     name: &'static str,
     cause: &'static str,
     says: &'static [&'static str],
-    fix: &'static str,
+    mend: &'static str,
 }
 
 const FAULTS: &[Fault] = &[
@@ -18,13 +18,13 @@ const FAULTS: &[Fault] = &[
         name: "deleted unit file",
         cause: "rm /usr/local/lib/systemd/system/demo-worker.service",
         says: &["demo-worker.service` is missing", "hint: sudo robotctl"],
-        fix: "robotctl --manifest /root/demo/robot.toml deploy --apply",
+        mend: "robotctl --manifest /root/demo/robot.toml deploy --apply",
     },
     Fault {
         name: "hand-edited unit",
         cause: "echo '# hand' >> /usr/local/lib/systemd/system/demo-web.service.d/10-hardening.conf",
         says: &["10-hardening.conf` was changed", "hint: "],
-        fix: "robotctl --manifest /root/demo/robot.toml deploy --apply",
+        mend: "robotctl --manifest /root/demo/robot.toml deploy --apply",
     },
     Fault {
         name: "wrong mode",
@@ -33,13 +33,13 @@ const FAULTS: &[Fault] = &[
             "`/run/demo` has mode 0777, not 0750",
             "hint: sudo systemd-tmpfiles --create",
         ],
-        fix: "systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/demo.conf",
+        mend: "systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/demo.conf",
     },
     Fault {
         name: "current elsewhere",
         cause: "ln -sfn /root/demo /opt/demo/current",
         says: &["current", "hint: "],
-        fix: "ln -sfn releases/$(ls /opt/demo/releases) /opt/demo/current",
+        mend: "ln -sfn releases/$(ls /opt/demo/releases) /opt/demo/current",
     },
     Fault {
         name: "stopped service",
@@ -48,7 +48,7 @@ const FAULTS: &[Fault] = &[
             "`demo-worker.service` is inactive",
             "hint: if it should run: sudo systemctl start demo-worker.service",
         ],
-        fix: "systemctl start demo-worker.service",
+        mend: "systemctl start demo-worker.service",
     },
     Fault {
         name: "failed service",
@@ -60,7 +60,7 @@ const FAULTS: &[Fault] = &[
             "`demo-worker.service` has failed: exit-code",
             "hint: journalctl -u demo-worker.service",
         ],
-        fix: "rm -r /run/systemd/system/demo-worker.service.d; systemctl daemon-reload; \
+        mend: "rm -r /run/systemd/system/demo-worker.service.d; systemctl daemon-reload; \
                systemctl restart demo-worker.service",
     },
     Fault {
@@ -70,7 +70,7 @@ const FAULTS: &[Fault] = &[
             "`demo-tidy.timer` is inactive",
             "hint: if it should run: sudo systemctl enable --now demo-tidy.timer",
         ],
-        fix: "systemctl enable --now demo-tidy.timer",
+        mend: "systemctl enable --now demo-tidy.timer",
     },
     Fault {
         name: "missing secret",
@@ -79,19 +79,19 @@ const FAULTS: &[Fault] = &[
             "the secret `API_KEY` is missing",
             "hint: sudo install -D -m 600 FILE /etc/demo/credentials/API_KEY",
         ],
-        fix: "install -m 600 /dev/stdin /etc/demo/credentials/API_KEY <<< x",
+        mend: "install -m 600 /dev/stdin /etc/demo/credentials/API_KEY <<< x",
     },
     Fault {
         name: "readable secret",
         cause: "chmod 644 /etc/demo/credentials/API_KEY",
         says: &["can be read by others", "chmod 600"],
-        fix: "chmod 600 /etc/demo/credentials/API_KEY",
+        mend: "chmod 600 /etc/demo/credentials/API_KEY",
     },
     Fault {
         name: "writable release",
         cause: "chmod 666 /opt/demo/current/VERSION",
         says: &["not root's alone to write", "hint: sudo chown"],
-        fix: "chmod 644 /opt/demo/current/VERSION",
+        mend: "chmod 644 /opt/demo/current/VERSION",
     },
 ];
 
@@ -100,7 +100,7 @@ fn each_fault_is_found_with_its_hint(machine: &Machine) {
     machine.ok("chmod 700 /etc/demo/credentials");
     let mut demo = demo("1.0");
     demo.tables = "[[secret]]\nname = \"API_KEY\"\n";
-    demo.deploy_ok(machine);
+    demo.deployed(machine);
     machine.robotctl("doctor").exits(0);
     let healthy = installed(machine);
     for fault in FAULTS {
@@ -118,18 +118,18 @@ fn each_fault_is_found_with_its_hint(machine: &Machine) {
                 fault.name
             );
         }
-        machine.ok(fault.fix);
+        machine.ok(fault.mend);
         let out = machine.robotctl("doctor");
-        assert_eq!(out.code, 0, "{} is fixed: {out}", fault.name);
+        assert_eq!(out.code, 0, "{} is mended: {out}", fault.name);
         assert_eq!(installed(machine), healthy, "{}", fault.name);
     }
-    the_holder_of_a_port_is_named(machine);
+    held_port(machine);
 }
 
-/// If another process holds a port, its pid and its command are reported before any change.
-fn the_holder_of_a_port_is_named(machine: &Machine) {
+/// A port that somebody else holds is told by pid and command, before anything changes.
+fn held_port(machine: &Machine) {
     machine.ok("systemctl stop demo-web.socket demo-web.service");
-    let mut other = occupy_port(machine, "8080");
+    let mut other = stranger(machine);
     let pid = machine.ok("pgrep -f 'http.server --bind'");
     let doctor = machine.robotctl("doctor").exits(1);
     doctor

@@ -1,4 +1,4 @@
-//! Hooks of a deploy, the soak after it, and jobs as checks.
+//! Hooks of a deploy, the watch after it, and jobs as checks.
 
 use crate::demo::{current, demo, installed};
 use crate::machine::{Machine, until};
@@ -6,9 +6,9 @@ use std::time::Duration;
 
 tests![
     Quick:
-    hooks_run_once_and_can_fail_a_deploy,
-    units_that_systemd_has_loaded_are_reloaded,
-    a_release_that_crashes_during_the_soak_is_rolled_back,
+    hooks_run_once_and_stop_or_undo_a_deploy,
+    what_systemd_remembers_is_read_anew,
+    a_release_that_loops_later_is_taken_back,
     jobs_headers_and_json_are_checked,
 ];
 
@@ -19,18 +19,18 @@ after-switch = [[\"/bin/true\"], [\"/bin/sh\", \"-c\", \"echo after $(cat VERSIO
 PLACE = \"here\"
 ";
 
-const OTHER_HOOK: &str = "[hooks]
-before-switch = [[\"/bin/sh\", \"-c\", \"echo other $(cat VERSION) >> /var/lib/demo/hooks\"]]
+const HAIL: &str = "[hooks]
+before-switch = [[\"/bin/sh\", \"-c\", \"echo hail $(cat VERSION) >> /var/lib/demo/hooks\"]]
 ";
 
-fn hooks_run_once_and_can_fail_a_deploy(machine: &Machine) {
+fn hooks_run_once_and_stop_or_undo_a_deploy(machine: &Machine) {
     let with = |version: &str, tables: &'static str| {
         let mut demo = demo(version);
         demo.tables = tables;
         demo
     };
-    with("1.0", NOTE).deploy_ok(machine);
-    let second = with("2.0", NOTE).deploy_ok(machine);
+    with("1.0", NOTE).deployed(machine);
+    let second = with("2.0", NOTE).deployed(machine);
     with("2.0", NOTE)
         .deploy(machine)
         .exits(0)
@@ -72,17 +72,17 @@ fn hooks_run_once_and_can_fail_a_deploy(machine: &Machine) {
         ""
     );
     machine.robotctl("rollback").exits(0);
-    assert_eq!(noted(), expected, "a rollback runs no hooks");
+    assert_eq!(noted(), expected, "a rollback is no deploy");
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
 }
 
-/// A deploy reloads all unit files once, for those in `/etc`. systemd reads transient files in
-/// `/run` by itself, unless it has loaded another file of that name.
-fn units_that_systemd_has_loaded_are_reloaded(machine: &Machine) {
+/// All unit files are read once a deploy, for those in `/etc`. What is in `/run` for a moment systemd
+/// reads by itself, unless it remembers other files by that name.
+fn what_systemd_remembers_is_read_anew(machine: &Machine) {
     let noted = |version: &str, tables: &'static str| {
         let mut demo = demo(version);
         demo.tables = tables;
-        demo.deploy_ok(machine)
+        demo.deployed(machine)
     };
     let reloads = || {
         let lines =
@@ -96,24 +96,24 @@ fn units_that_systemd_has_loaded_are_reloaded(machine: &Machine) {
     machine.robotctl("check").exits(0);
     assert_eq!(reloads(), before + 1);
 
-    // Another unit refers to it, so systemd keeps it loaded after its file is removed.
+    // It is referred to, and so it is not forgotten when its file goes.
     let unit = "[Unit]\nAfter=demo-before-switch-hook.service\n\
                 [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n";
     machine.write("/run/systemd/system/keeper.service", unit, 0o644);
     machine.ok("systemctl start keeper.service");
-    for (version, tables) in [("2.0", OTHER_HOOK), ("3.0", NOTE)] {
+    for (version, tables) in [("2.0", HAIL), ("3.0", NOTE)] {
         noted(version, tables);
     }
-    let expected = "before 1.1 demo here\nafter 1.1\nother 2.0\nbefore 3.0 demo here\nafter 3.0\n";
+    let expected = "before 1.1 demo here\nafter 1.1\nhail 2.0\nbefore 3.0 demo here\nafter 3.0\n";
     assert_eq!(machine.read("/var/lib/demo/hooks"), expected);
     assert!(reloads() > before + 3);
 }
 
-fn a_release_that_crashes_during_the_soak_is_rolled_back(machine: &Machine) {
-    let first = demo("1.0").deploy_ok(machine);
+fn a_release_that_loops_later_is_taken_back(machine: &Machine) {
+    let first = demo("1.0").deployed(machine);
     let mut second = demo("2.0");
     second.tables = "[release]\nsoak = \"2min\"\n";
-    let bad = second.deploy_ok(machine);
+    let bad = second.deployed(machine);
     let watch = "systemctl is-active robotctl-soak-demo.service";
     machine.ok(watch);
     for _ in 0..2 {
@@ -124,12 +124,10 @@ fn a_release_that_crashes_during_the_soak_is_rolled_back(machine: &Machine) {
             now != pid && now != "0"
         });
     }
-    until(
-        "the release is rolled back",
-        Duration::from_secs(20),
-        || current(machine) == first,
-    );
-    until("the soak ends", Duration::from_secs(20), || {
+    until("the release is taken back", Duration::from_secs(20), || {
+        current(machine) == first
+    });
+    until("the watch is over", Duration::from_secs(20), || {
         machine.sh(watch).code != 0
     });
     let said = machine.robotctl("releases").exits(0).says("bad: ");
@@ -138,18 +136,18 @@ fn a_release_that_crashes_during_the_soak_is_rolled_back(machine: &Machine) {
 
     let mut third = demo("3.0");
     third.tables = "[release]\nsoak = \"1s\"\n";
-    let third = third.deploy_ok(machine);
-    until("the soak ends", Duration::from_secs(20), || {
+    let third = third.deployed(machine);
+    until("the watch is over", Duration::from_secs(20), || {
         machine.sh(watch).code != 0
     });
     assert_eq!(current(machine), third);
 }
 
 fn jobs_headers_and_json_are_checked(machine: &Machine) {
-    let first = demo("1.0").deploy_ok(machine);
+    let first = demo("1.0").deployed(machine);
     let mut good = demo("2.0");
     good.tables = "[service.once]\nexec = [\"/bin/true\"]\ntimer = { calendar = \"yearly\" }\ncheck = [{ job = true }]\n";
-    let second = good.deploy_ok(machine);
+    let second = good.deployed(machine);
     machine.robotctl("check").exits(0).says("the job succeeds");
     let mut bad = demo("3.0");
     bad.tables = "[service.once]\nexec = [\"/bin/sh\", \"-c\", \"echo cannot >&2; exit 5\"]\ntimer = { calendar = \"yearly\" }\ncheck = [{ job = true }]\n";

@@ -1,4 +1,4 @@
-//! One robotctl process at a time may change an app.
+//! One robotctl an app.
 
 use crate::demo::{WEB, current, demo};
 use crate::machine::{Machine, until};
@@ -6,25 +6,25 @@ use std::time::Duration;
 
 tests![
     Quick:
-    a_second_robotctl_names_the_lock_holder,
-    the_lock_is_held_until_the_hooks_end,
+    second_robotctl_is_told_who_works,
+    nobody_works_beside_a_hook,
 ];
 
-fn a_second_robotctl_names_the_lock_holder(machine: &Machine) {
-    demo("1.0").deploy_ok(machine);
+fn second_robotctl_is_told_who_works(machine: &Machine) {
+    demo("1.0").deployed(machine);
     let mut slow = demo("2.0");
     slow.fault = "slow";
-    let mut first = slow.start_deploy(machine);
-    // The journal exists: the deploy is under way and waits for the stand-in.
+    let mut first = slow.begin(machine);
+    // The journal is there: the deploy is under way, and waits for the stand-in.
     until("the deploy begins", Duration::from_secs(20), || {
         machine.exists("/var/lib/robotctl/demo/journal.json")
     });
-    let pid = machine.spawned_pid();
+    let pid = machine.begun();
     let out = machine.robotctl("rollback").exits(5);
     out.says("another `robotctl` works on this app")
         .says(&format!("deploying (pid {pid})"));
     machine.robotctl("remove").exits(5);
-    // Read-only commands need no lock.
+    // Reading needs no lock.
     machine
         .robotctl("status")
         .exits(0)
@@ -33,7 +33,7 @@ fn a_second_robotctl_names_the_lock_holder(machine: &Machine) {
         .robotctl("doctor")
         .exits(0)
         .says("not looked: all: another `robotctl` changes the app right now");
-    // With `--wait`, the rollback runs after the deploy.
+    // Waiting does: the rollback comes after the deploy.
     machine
         .robotctl("rollback --wait 60")
         .exits(0)
@@ -44,21 +44,21 @@ fn a_second_robotctl_names_the_lock_holder(machine: &Machine) {
     machine.robotctl("doctor").exits(0);
 }
 
-/// The lock is held after the switch too: while a hook runs, no other command changes the app.
-fn the_lock_is_held_until_the_hooks_end(machine: &Machine) {
-    demo("1.0").deploy_ok(machine);
+/// The switch is not the end: while a hook after it runs, nobody else changes the app.
+fn nobody_works_beside_a_hook(machine: &Machine) {
+    demo("1.0").deployed(machine);
     let gate = "/var/lib/demo/gate";
     machine.ok(&format!("mkfifo --mode=666 {gate}"));
     let mut second = demo("2.0");
     second.tables = "[hooks]\nafter-switch = [[\"/bin/sh\", \"-c\", \
                      \"touch /var/lib/demo/here && read go < /var/lib/demo/gate\"]]\n";
-    let mut first = second.start_deploy(machine);
+    let mut first = second.begin(machine);
     until("the hook runs", Duration::from_secs(20), || {
         machine.exists("/var/lib/demo/here")
     });
     let switched = current(machine);
     assert!(switched.starts_with("2.0-"), "{switched}");
-    let pid = machine.spawned_pid();
+    let pid = machine.begun();
     for command in ["rollback", "remove", "prune"] {
         machine
             .robotctl(command)

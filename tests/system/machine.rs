@@ -1,4 +1,4 @@
-//! A disposable machine with a real systemd: wraps `scripts/container` and cleans up on drop.
+//! A throwaway machine with a real systemd: `scripts/container` as a value that cleans up.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,13 +8,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// A command that takes longer than this hangs.
+/// No command of a test takes this long, unless it hangs.
 const HANGS_AFTER: &str = "240";
-/// The names of all machines begin with this; the pid of the run follows.
+/// Machines of all runs begin with this; the run's pid follows.
 const PREFIX: &str = "sys-";
 
-/// The file with the pid of the last spawned command.
-const SPAWNED_PID: &str = "/root/begun";
+/// Where a command that was begun leaves its pid.
+const BEGUN: &str = "/root/begun";
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
@@ -23,7 +23,7 @@ fn container() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/container")
 }
 
-/// Checks that machines can be booted, and removes those of killed runs.
+/// Checks that machines can be booted, and removes those of runs that were killed.
 pub fn ready() -> Result<(), String> {
     let uid = Command::new("id").arg("-u").output();
     if uid.map_err(|error| error.to_string())?.stdout != b"0\n" {
@@ -60,7 +60,7 @@ pub fn ready() -> Result<(), String> {
     Ok(())
 }
 
-/// A running machine. Dropping it removes it.
+/// A running machine; dropping it ends it with all that it holds.
 pub struct Machine {
     pub name: String,
     pub suite: String,
@@ -68,7 +68,7 @@ pub struct Machine {
     notes: Mutex<String>,
 }
 
-/// The result of a command.
+/// What a command left behind.
 #[derive(Debug)]
 pub struct Out {
     shown: String,
@@ -94,19 +94,19 @@ impl Out {
         self
     }
 
-    /// Asserts that stdout or stderr contains a text.
+    /// Asserts that the data or the talk holds a text.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         let found = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(found, "`{text}` is not printed by {self}");
+        assert!(found, "`{text}` is not said by {self}");
         self
     }
 
-    /// Asserts that nothing was printed.
+    /// Asserts that nothing was said at all.
     #[track_caller]
-    pub fn prints_nothing(self) -> Self {
+    pub fn silent(self) -> Self {
         let nothing = self.stdout.trim().is_empty() && self.stderr.trim().is_empty();
-        assert!(nothing, "unexpected output of {self}");
+        assert!(nothing, "something is said by {self}");
         self
     }
 }
@@ -124,14 +124,14 @@ impl std::fmt::Display for Out {
 }
 
 impl Machine {
-    /// Boots a machine of a suite with the binary under test as /usr/bin/robotctl. A root file
-    /// system with more packages follows the suite: `bookworm+servers`.
+    /// Boots a machine of a suite with the binary under test as /usr/bin/robotctl.
+    /// The suite may be followed by what its root file system has besides: `bookworm+servers`.
     pub fn boot(suite: &str) -> Self {
         let program = concat!(env!("CARGO_BIN_EXE_robotctl"), ":/usr/bin/robotctl");
         Self::start(suite, &["--bind", program])
     }
 
-    /// Boots a machine of a suite without robotctl.
+    /// Boots a machine of a suite that has no robotctl.
     pub fn bare(suite: &str) -> Self {
         Self::start(suite, &[])
     }
@@ -154,15 +154,11 @@ impl Machine {
         }
     }
 
-    /// Copies a file or directory into the machine.
+    /// Binds a directory of this checkout as well, by copying it in.
     pub fn copy_in(&self, from: &Path, to: &str) {
         let to = self.path(to);
         let copied = Command::new("cp").arg("-r").arg(from).arg(&to).status();
-        assert!(
-            copied.unwrap().success(),
-            "copying {} into the machine",
-            from.display()
-        );
+        assert!(copied.unwrap().success(), "copying {} in", from.display());
     }
 
     /// Cuts the power: every process dies at once, and the machine boots again from its disk.
@@ -186,13 +182,13 @@ impl Machine {
         self.notes.lock().unwrap().clone()
     }
 
-    /// The end of the system journal, for the report of a failure.
-    pub fn journal_tail(&self) -> String {
+    /// The end of the system journal, for a failure's report.
+    pub fn last_words(&self) -> String {
         let argv = "journalctl --no-pager -o short-precise -n 15";
         format!("--- {argv}\n{}", self.sh(argv).stdout)
     }
 
-    /// A command that runs inside as root in /root, with a time limit.
+    /// A command, to be run inside as root in /root.
     pub fn command(&self, argv: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         command
@@ -203,29 +199,29 @@ impl Machine {
         command
     }
 
-    /// A command without a time limit.
-    pub fn long_command(&self, argv: &[&str]) -> Command {
+    /// A command that lasts as long as the test wants.
+    pub fn lasting(&self, argv: &[&str]) -> Command {
         let mut command = Command::new(container());
         command.args(["exec", &self.name, "--"]).args(argv);
         command
     }
 
-    /// Starts a command and discards its output.
-    pub fn spawn(&self, argv: &[&str]) -> Child {
-        let mut command = self.spawn_command(argv);
+    /// Starts a command whose words nobody reads.
+    pub fn begin(&self, argv: &[&str]) -> Child {
+        let mut command = self.beginning(argv);
         let silent = command.stdin(Stdio::null()).stdout(Stdio::null());
         silent.stderr(Stdio::null()).spawn().unwrap()
     }
 
-    /// A command that writes its pid to a file, as [`Machine::spawn`] starts it.
-    pub fn spawn_command(&self, argv: &[&str]) -> Command {
-        let noted = format!("echo $$ > {SPAWNED_PID} && exec \"$@\"");
+    /// A command as [`Machine::begin`] starts it.
+    pub fn beginning(&self, argv: &[&str]) -> Command {
+        let noted = format!("echo $$ > {BEGUN} && exec \"$@\"");
         self.command(&[&["sh", "-c", &noted, "sh"], argv].concat())
     }
 
-    /// The pid, inside the machine, of the last spawned command.
-    pub fn spawned_pid(&self) -> String {
-        self.read(SPAWNED_PID).trim().to_owned()
+    /// The pid, inside, of what was begun last, once it shows that it runs.
+    pub fn begun(&self) -> String {
+        self.read(BEGUN).trim().to_owned()
     }
 
     /// Runs a command to its end.
@@ -240,14 +236,14 @@ impl Machine {
         Out::new(line.to_owned(), &output)
     }
 
-    /// Runs a line of shell that must succeed, and returns its output without the last line break.
+    /// Runs a line of shell that must succeed, and gives what it prints without the last break.
     #[track_caller]
     pub fn ok(&self, line: &str) -> String {
         let out = self.sh(line).exits(0);
         out.stdout.trim_end().to_owned()
     }
 
-    /// Runs `robotctl` with arguments that contain no blanks.
+    /// Runs `robotctl` with arguments that hold no blanks.
     pub fn robotctl(&self, arguments: &str) -> Out {
         let argv: Vec<&str> = ["robotctl"]
             .into_iter()
@@ -263,7 +259,7 @@ impl Machine {
         ))
     }
 
-    /// The status code and the body of an HTTP answer.
+    /// The body that an address answers with, and the status code in front.
     pub fn get(&self, address: &str) -> String {
         let line = format!(
             "curl --silent --show-error --max-time 10 --write-out ' %{{http_code}}' {address}"
@@ -273,7 +269,7 @@ impl Machine {
         format!("{code} {}{}", body.trim(), out.stderr.trim())
     }
 
-    /// The path outside of a path inside. Do not use it through links: they lead outside.
+    /// Where a path inside lies outside. Links are not followed well: they lead outside.
     pub fn path(&self, path: &str) -> PathBuf {
         let root = self.root.lock().unwrap();
         root.join(path.trim_start_matches('/'))
@@ -288,7 +284,7 @@ impl Machine {
         fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// Writes a file, and creates its parent directories.
+    /// Writes a file, with the directories above it.
     #[track_caller]
     pub fn write(&self, path: &str, text: &str, mode: u32) {
         let real = self.path(path);
@@ -297,23 +293,23 @@ impl Machine {
         fs::set_permissions(&real, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// The target of a link; empty if there is none.
+    /// The text of a link, empty when there is none.
     pub fn link(&self, path: &str) -> String {
         let target = fs::read_link(self.path(path)).unwrap_or_default();
         target.to_string_lossy().into_owned()
     }
 }
 
-/// The machine's `/`, as the host sees it through the first process.
+/// The machine's `/`, seen from here through its first process.
 fn root_of(out: &Out) -> PathBuf {
     Path::new("/proc").join(out.stdout.trim()).join("root")
 }
 
-/// Polls a condition that no event announces.
+/// Asks until it is so, for what no event announces.
 #[track_caller]
-pub fn until(what: &str, within: Duration, mut condition: impl FnMut() -> bool) {
+pub fn until(what: &str, within: Duration, mut so: impl FnMut() -> bool) {
     let start = Instant::now();
-    while !condition() {
+    while !so() {
         assert!(start.elapsed() < within, "{what}: not within {within:?}");
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -1,6 +1,6 @@
 //! Upgrades and rollbacks under load.
 
-use crate::demo::{demo, running_release};
+use crate::demo::{demo, runs};
 use crate::load::Load;
 use crate::machine::Machine;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use std::time::Duration;
 tests![
     Quick:
     no_request_is_lost_in_upgrades_and_rollbacks,
-    a_service_that_is_ready_too_early_is_waited_for,
+    who_says_ready_too_early_is_waited_for,
 ];
 
 const CLIENTS: usize = 8;
 
 fn no_request_is_lost_in_upgrades_and_rollbacks(machine: &Machine) {
-    demo("1.0").deploy_ok(machine);
+    demo("1.0").deployed(machine);
     let mut load = Load::start(machine, "127.0.0.1:8080", &CLIENTS.to_string());
-    // The load at rest, to compare with. No event says that there were enough requests.
+    // Time at rest, to compare with: nothing announces that enough was asked.
     std::thread::sleep(Duration::from_secs(2));
     load.phase("changes");
     for version in ["2.0", "3.0", "4.0", "5.0"] {
-        let release = demo(version).deploy_ok(machine);
-        assert_eq!(running_release(machine, "demo-web.service"), release);
+        let release = demo(version).deployed(machine);
+        assert_eq!(runs(machine, "demo-web.service"), release);
     }
     machine.robotctl("rollback").exits(0);
     machine.robotctl("rollback").exits(0);
@@ -41,7 +41,7 @@ fn no_request_is_lost_in_upgrades_and_rollbacks(machine: &Machine) {
     for version in ["1.0", "2.0", "3.0", "4.0", "5.0"] {
         assert!(
             changes.bodies.contains_key(version),
-            "no answer of {version}: {tallies:?}"
+            "{version} answered: {tallies:?}"
         );
     }
     let only: Vec<&String> = after.bodies.keys().collect();
@@ -56,7 +56,7 @@ fn no_request_is_lost_in_upgrades_and_rollbacks(machine: &Machine) {
     );
 }
 
-/// Reports that it is ready one second before it accepts, as Gunicorn's workers do.
+/// Says that it is ready and accepts a second later, in the way of Gunicorn's workers.
 const HASTY: &str = "\
 import os, select, signal, socket, time
 over = []
@@ -79,8 +79,8 @@ while not over:
         client.sendall(b'HTTP/1.0 200 OK\\r\\nContent-Length: 3\\r\\n\\r\\n' + body)
 ";
 
-/// The old instance stops only when another process accepts connections, whatever was reported.
-fn a_service_that_is_ready_too_early_is_waited_for(machine: &Machine) {
+/// Nobody is sent away before somebody else waits for connections, whatever was said.
+fn who_says_ready_too_early_is_waited_for(machine: &Machine) {
     let deploy = |version: &str| {
         machine.ok("rm -rf /root/hasty && mkdir -p /root/hasty");
         let manifest = format!(
@@ -102,7 +102,7 @@ fn a_service_that_is_ready_too_early_is_waited_for(machine: &Machine) {
     machine.robotctl("--app hasty rollback").exits(0);
     let all = &load.stop()["rest"];
     machine.note(&format!(
-        "an upgrade and a rollback of a service that is ready a second too early: {} of {} requests lost, slowest {} ms",
+        "an upgrade and a rollback of what is ready a second too early: {} of {} requests lost, slowest {} ms",
         all.lost(),
         all.answered,
         all.slowest_ms

@@ -1,4 +1,4 @@
-//! The Debian package: install, use, remove and purge with apt.
+//! The package: what apt does with it, from the first install to purge.
 
 use crate::machine::{Machine, until};
 use std::path::Path;
@@ -7,15 +7,15 @@ use std::time::Duration;
 
 tests![
     Bare:
-    the_package_is_installed_used_removed_and_purged,
+    it_is_installed_used_removed_and_purged,
     apt_waits_for_a_deploy,
-    purge_stops_services_that_could_not_be_removed,
-    other_apps_survive_a_purge_of_the_package,
+    purge_stops_what_could_not_be_removed,
+    other_apps_outlive_the_package,
 ];
 
 const PAGE: &str = "http://127.0.0.1:8080";
 
-/// The package of this checkout: `ROBOT_DEB`, or one that is built now.
+/// The package of this checkout: `ROBOT_DEB`, or else one that is built now.
 fn package() -> String {
     if let Ok(path) = std::env::var("ROBOT_DEB") {
         return path;
@@ -28,27 +28,27 @@ fn package() -> String {
     String::from_utf8(built.stdout).unwrap().trim().to_owned()
 }
 
-fn apt(machine: &Machine, arguments: &str) -> crate::machine::Out {
+fn apt(machine: &Machine, words: &str) -> crate::machine::Out {
     machine.sh(&format!(
-        "DEBIAN_FRONTEND=noninteractive apt-get -y -qq -o Dpkg::Use-Pty=0 {arguments} </dev/null"
+        "DEBIAN_FRONTEND=noninteractive apt-get -y -qq -o Dpkg::Use-Pty=0 {words} </dev/null"
     ))
 }
 
-/// Files that the package or its app may leave or remove, as one text.
-fn files_of_the_package(machine: &Machine) -> String {
+/// Files that the package or its application may leave or take, as one text.
+fn around(machine: &Machine) -> String {
     machine.ok(
         "find /opt /usr/local /etc/systemd /etc/robot /var/lib/robot* /run/robot* /usr/lib/robot \
          -printf '%p %y %m %u\\n' 2>/dev/null | sort",
     )
 }
 
-fn the_package_is_installed_used_removed_and_purged(machine: &Machine) {
+fn it_is_installed_used_removed_and_purged(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
-    let before = files_of_the_package(machine);
+    let before = around(machine);
     apt(machine, "install /root/robot.deb")
         .exits(0)
         .says("sudo robotctl deploy --apply");
-    // The package starts nothing by itself.
+    // Nothing runs that nobody asked for.
     assert_eq!(
         machine.ok("systemctl list-units --plain --no-legend 'robot*'"),
         ""
@@ -65,7 +65,7 @@ fn the_package_is_installed_used_removed_and_purged(machine: &Machine) {
         "share/fish/vendor_completions.d/robotctl.fish",
         "share/robot/robot.schema.json",
     ] {
-        // The machine's dpkg excludes man pages; the package contains them.
+        // The machine's own dpkg leaves man pages out; the package has them.
         let listed = machine.ok("dpkg-query --listfiles robot");
         assert!(
             listed.contains(&format!("/usr/{file}\n")),
@@ -89,7 +89,7 @@ fn the_package_is_installed_used_removed_and_purged(machine: &Machine) {
         .exits(0)
         .says("nothing to do");
 
-    // A unit that the administrator disabled stays disabled after a reinstallation.
+    // What the administrator disabled stays so when the package comes again.
     machine.ok("systemctl disable robotctl-recover.service");
     apt(machine, "reinstall /root/robot.deb").exits(0);
     assert_eq!(
@@ -111,52 +111,44 @@ fn the_package_is_installed_used_removed_and_purged(machine: &Machine) {
     assert!(!machine.exists("/opt/robot"));
     assert_eq!(machine.read("/var/lib/robot/data"), "precious\n");
     apt(machine, "purge robot").exits(0);
-    assert_eq!(
-        files_of_the_package(machine),
-        before,
-        "purge leaves nothing"
-    );
+    assert_eq!(around(machine), before, "purge leaves nothing");
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
 
-    // A purge without a removal before it, while everything runs.
+    // Purged at once, with everything up.
     apt(machine, "install /root/robot.deb").exits(0);
     machine.robotctl("deploy --apply").exits(0);
     apt(machine, "purge robot").exits(0);
-    assert_eq!(
-        files_of_the_package(machine),
-        before,
-        "purge leaves nothing"
-    );
+    assert_eq!(around(machine), before, "purge leaves nothing");
     assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("000 "));
 }
 
-/// apt removes the package during a deploy: it waits until the deploy ends.
+/// A deploy that is under way and apt, which takes the program from under it: apt waits for its end.
 fn apt_waits_for_a_deploy(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
-    let before = files_of_the_package(machine);
+    let before = around(machine);
     apt(machine, "install /root/robot.deb").exits(0);
     for journal_is_there in [false, true] {
         let begun = match journal_is_there {
             true => "journal.json",
             false => "lock",
         };
-        // Stops the deploy with SIGSTOP: it holds the app until SIGCONT.
+        // Stopped where it stands: it works on the app until it is told to go on.
         let pid = machine.ok(&format!(
             "setsid robotctl deploy --apply >/root/deploy.log 2>&1 & pid=$!; \
              until [ -e /var/lib/robotctl/robot/{begun} ]; do :; done; kill -STOP $pid; echo $pid"
         ));
-        let mut waiting = machine.spawn(&["apt-get", "-y", "-qq", "remove", "robot"]);
+        let mut waiting = machine.begin(&["apt-get", "-y", "-qq", "remove", "robot"]);
         until("apt waits", Duration::from_secs(20), || {
             machine
                 .sh("pgrep --full '[f]lock --wait 60|robot [r]emove --wait 60'")
                 .code
                 == 0
         });
-        assert!(waiting.try_wait().unwrap().is_none(), "apt did not wait");
+        assert!(waiting.try_wait().unwrap().is_none(), "apt has not waited");
         machine.ok(&format!("test -e /usr/bin/robotctl && kill -CONT {pid}"));
         assert!(waiting.wait().unwrap().success(), "apt failed");
-        let output = machine.read("/root/deploy.log");
-        assert!(output.contains("is live"), "{output}");
+        let told = machine.read("/root/deploy.log");
+        assert!(told.contains("is live"), "{told}");
         assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("000 "));
         assert_eq!(
             machine.ok("systemctl list-units --plain --no-legend 'robot*'"),
@@ -166,17 +158,13 @@ fn apt_waits_for_a_deploy(machine: &Machine) {
         apt(machine, "install /root/robot.deb").exits(0);
     }
     apt(machine, "purge robot").exits(0);
-    assert_eq!(
-        files_of_the_package(machine),
-        before,
-        "purge leaves nothing"
-    );
+    assert_eq!(around(machine), before, "purge leaves nothing");
 }
 
-/// Services that could not be removed are stopped before their files are deleted.
-fn purge_stops_services_that_could_not_be_removed(machine: &Machine) {
+/// The services whose removal failed are stopped before their files go.
+fn purge_stops_what_could_not_be_removed(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
-    let before = files_of_the_package(machine);
+    let before = around(machine);
     apt(machine, "install /root/robot.deb").exits(0);
     machine.robotctl("deploy --apply").exits(0);
     machine.ok(
@@ -193,15 +181,11 @@ fn purge_stops_services_that_could_not_be_removed(machine: &Machine) {
         ""
     );
     assert_eq!(machine.ok("pgrep -u robot || true"), "");
-    assert_eq!(
-        files_of_the_package(machine),
-        before,
-        "purge leaves nothing"
-    );
+    assert_eq!(around(machine), before, "purge leaves nothing");
 }
 
-/// Another app keeps running without robotctl, and is recognised after a reinstallation.
-fn other_apps_survive_a_purge_of_the_package(machine: &Machine) {
+/// An app of one's own runs on without robotctl, and is known again when that comes back.
+fn other_apps_outlive_the_package(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
     apt(machine, "install /root/robot.deb").exits(0);
     let mut demo = crate::demo::demo("1.0");

@@ -1,17 +1,17 @@
-//! Removal of apps and of old releases.
+//! Taking the app away.
 
-use crate::demo::{WEB, current, demo, running_release};
+use crate::demo::{WEB, current, demo, runs};
 use crate::machine::{Machine, until};
 use std::time::Duration;
 
 tests![
     Quick:
     remove_and_purge_leave_nothing,
-    purge_refuses_mounts_and_removes_deep_trees,
-    prune_without_a_view_of_processes_removes_nothing,
-    prune_keeps_the_release_of_a_running_job,
+    what_is_mounted_or_deep_is_dealt_with,
+    prune_that_sees_no_processes_removes_nothing,
+    prune_leaves_the_release_of_a_job_under_way,
 ];
-tests![Slow: prune_keeps_a_release_that_a_process_uses];
+tests![Slow: prune_leaves_what_a_process_uses];
 
 fn remove_and_purge_leave_nothing(machine: &Machine) {
     let nothing_runs = || {
@@ -28,8 +28,8 @@ fn remove_and_purge_leave_nothing(machine: &Machine) {
         assert!(machine.get(WEB).starts_with("000 "));
         assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
     };
-    demo("1.0").deploy_ok(machine);
-    demo("2.0").deploy_ok(machine);
+    demo("1.0").deployed(machine);
+    demo("2.0").deployed(machine);
     machine.ok("echo precious > /var/lib/demo/data && echo COLOUR=mine > /etc/demo/env");
     machine.robotctl("remove").exits(0).says("are still there");
     nothing_runs();
@@ -40,7 +40,7 @@ fn remove_and_purge_leave_nothing(machine: &Machine) {
         .exits(2)
         .says("no app is deployed");
 
-    demo("3.0").deploy_ok(machine);
+    demo("3.0").deployed(machine);
     assert_eq!(machine.get(&format!("{WEB}/env")), "200 mine");
     machine.robotctl("doctor").exits(0);
     machine.robotctl("remove --purge").exits(0);
@@ -53,13 +53,13 @@ fn remove_and_purge_leave_nothing(machine: &Machine) {
     ] {
         assert!(!machine.exists(path), "{path}");
     }
-    demo("4.0").deploy_ok(machine);
+    demo("4.0").deployed(machine);
     machine.robotctl("doctor").exits(0);
 }
 
-/// A purge does not empty file systems that are mounted below, and deep directories do not stop it.
-fn purge_refuses_mounts_and_removes_deep_trees(machine: &Machine) {
-    demo("1.0").deploy_ok(machine);
+/// Purging empties no file system that is mounted below, and is not kept up by what a service made.
+fn what_is_mounted_or_deep_is_dealt_with(machine: &Machine) {
+    demo("1.0").deployed(machine);
     machine
         .ok("mkdir '/var/lib/demo/with space' /root/precious && echo data > /root/precious/file");
     machine.ok("mount --bind /root/precious '/var/lib/demo/with space'");
@@ -80,10 +80,10 @@ fn purge_refuses_mounts_and_removes_deep_trees(machine: &Machine) {
     assert!(!machine.exists("/var/lib/demo"));
 }
 
-/// A process that an administrator started in an old release keeps that release.
-fn prune_keeps_a_release_that_a_process_uses(machine: &Machine) {
+/// A process that an administrator started in an old release keeps it.
+fn prune_leaves_what_a_process_uses(machine: &Machine) {
     for version in ["1.0", "2.0", "3.0", "4.0"] {
-        demo(version).deploy_ok(machine);
+        demo(version).deployed(machine);
     }
     let releases = || machine.ok("ls /opt/demo/releases | cut -d - -f 1 | xargs");
     assert_eq!(releases(), "1.0 2.0 3.0 4.0");
@@ -102,15 +102,15 @@ fn prune_keeps_a_release_that_a_process_uses(machine: &Machine) {
     assert_eq!(releases(), "3.0 4.0");
 }
 
-/// Without a view of all processes, robotctl cannot know what is in use, and removes nothing.
-fn prune_without_a_view_of_processes_removes_nothing(machine: &Machine) {
+/// Who does not see every process cannot tell what is used, and removes nothing.
+fn prune_that_sees_no_processes_removes_nothing(machine: &Machine) {
     for version in ["1.0", "2.0", "3.0"] {
-        demo(version).deploy_ok(machine);
+        demo(version).deployed(machine);
     }
     let releases = || machine.ok("ls /opt/demo/releases | cut -d - -f 1 | xargs");
     let run =
         "systemd-run --quiet --collect --wait --pipe -p CapabilityBoundingSet=~CAP_SYS_PTRACE";
-    // Root's group sees hidden processes, but not those that it may not trace.
+    // Root's group sees what is invisible to others, but not what it may not trace.
     let hidden = format!("{run} -p ProtectProc=ptraceable");
     let pids = machine.ok(&format!("{hidden} ls /proc"));
     assert!(!pids.lines().any(|name| name == "1"), "{pids}");
@@ -118,7 +118,7 @@ fn prune_without_a_view_of_processes_removes_nothing(machine: &Machine) {
         .sh(&format!("{hidden} robotctl prune --keep 2"))
         .exits(2)
         .says("the processes of this host are hidden from `robotctl`: nothing was removed");
-    // It sees the processes, but not which files they use.
+    // It sees that they are there, and not what they use.
     machine
         .sh(&format!("{run} robotctl prune --keep 2"))
         .exits(0)
@@ -130,30 +130,26 @@ fn prune_without_a_view_of_processes_removes_nothing(machine: &Machine) {
     assert_eq!(releases(), "2.0 3.0");
 }
 
-/// A running job continues on its release, which stays until the job has ended.
-fn prune_keeps_the_release_of_a_running_job(machine: &Machine) {
+/// A job that is under way goes on, on its release, which stays until it has ended.
+fn prune_leaves_the_release_of_a_job_under_way(machine: &Machine) {
     let with_job = |version: &str| {
         let mut demo = demo(version);
         demo.tables = "[service.long]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"oneshot\"\n\
                        timer = { calendar = \"yearly\" }\n";
-        demo.deploy_ok(machine)
+        demo.deployed(machine)
     };
     let first = with_job("1.0");
     let unit = "demo-long.service";
     machine.ok(&format!("systemctl start --no-block {unit}"));
-    // Once its program runs, the process is the job and no longer systemd that prepares it.
+    // From its program on, it is the job, and no longer systemd on its way to it.
     until("the job is under way", Duration::from_secs(20), || {
         machine.property(unit, "MainPID") != "0"
             && machine.sh("pgrep -f 'app.py worke[r]' | wc -l").stdout == "2\n"
     });
     let pid = machine.property(unit, "MainPID");
     let (second, third) = (with_job("2.0"), with_job("3.0"));
-    assert_eq!(
-        machine.property(unit, "MainPID"),
-        pid,
-        "the job must continue"
-    );
-    assert_eq!(running_release(machine, unit), first);
+    assert_eq!(machine.property(unit, "MainPID"), pid, "it goes on");
+    assert_eq!(runs(machine, unit), first);
     machine
         .robotctl("prune --keep 2")
         .exits(0)

@@ -1,6 +1,6 @@
-//! The servers that the load tests upgrade, with their manifests.
+//! The servers that are upgraded, with what their manifests say.
 //!
-//! The file `fault` in a release says how the release fails:
+//! What is broken in a release is told by its file `fault`:
 //!
 //! no-start  ends at once               sick    `/healthz` answers 503
 //! crash     ends 2 s after its start   hang    never answers
@@ -10,47 +10,46 @@ use crate::machine::{Machine, Out};
 use crate::tally::Tally;
 use std::collections::BTreeMap;
 
-/// The address of all servers.
+/// Where all of them listen.
 pub const ADDRESS: &str = "127.0.0.1:8080";
 
-/// The clients.
+/// Who asks them.
 pub const CLIENTS: &str = "fresh=4,kept=2,idle=2,slow=2";
 
-/// While some processor is idle now and then, no client waits this many milliseconds, even on a
-/// busy host and with a broken release. A plain restart with the socket held takes two seconds.
-pub const MAX_WAIT_MS: u128 = 500;
+/// Where some processor is idle now and then, nobody waits so many milliseconds, whatever the release
+/// and whoever else uses the machine. A plain restart with the socket held takes two seconds.
+pub const HELD_UP: u128 = 500;
 
-/// How many requests may cross the close of a kept connection in this many changes. Each of the
-/// four clients with kept connections may have one for each process that serves and ends (main
-/// service and stand-in), so eight a change if all were cut. The most that was measured is one in
-/// two changes.
-pub fn max_crossed(changes: usize) -> usize {
+/// How many requests may cross the close of a kept connection in so many changes. Each of the four
+/// clients that keep theirs may have one for each process that serves and ends, main service and
+/// stand-in, so eight a change if all were cut. At most one in two changes is what was seen.
+pub fn crossed_at_most(changes: usize) -> usize {
     4 + changes
 }
 
-/// The lost requests of each phase, and the messages of all units of the app.
-pub fn describe_losses(machine: &Machine, tallies: &BTreeMap<String, Tally>) -> String {
+/// What was lost in each phase, and all that the units of the app have to say of it.
+pub fn losses(machine: &Machine, tallies: &BTreeMap<String, Tally>) -> String {
     let lost = tallies.iter().filter(|(_, tally)| tally.lost() > 0);
     let mut out = String::new();
     for (phase, tally) in lost {
         out.push_str(&format!("{phase}: {:?}\n", tally.failed));
     }
-    let messages = machine.sh("journalctl --no-pager -o short-precise -u 'proof-*'");
-    out + &messages.stdout
+    let words = machine.sh("journalctl --no-pager -o short-precise -u 'proof-*'");
+    out + &words.stdout
 }
 
-/// All kinds of broken releases.
+/// Every kind of broken release.
 pub const FAULTS: [&str; 5] = ["no-start", "crash", "sick", "hang", "memory"];
 
-/// A server, as an app.
+/// A server that is upgraded.
 pub struct Server {
     pub name: &'static str,
-    /// Keys of `[service.web]`, without those that all servers share.
+    /// Keys of `[service.web]` but those that all have.
     keys: &'static str,
-    /// More of these keys.
+    /// More of them.
     more: &'static str,
     files: &'static [(&'static str, &'static str)],
-    /// The faults of a short run. All servers together have every kind.
+    /// The faults of a short run: all servers together have every kind.
     pub faults: &'static [&'static str],
 }
 
@@ -69,7 +68,7 @@ const GUNICORN: Server = Server {
     faults: &["crash", "hang"],
 };
 
-/// The Gunicorn of the machine's suite.
+/// The Gunicorn that a suite has.
 pub fn gunicorn(machine: &Machine) -> &'static Server {
     match machine.suite.as_str() {
         "bookworm" => &GUNICORN_20,
@@ -124,7 +123,7 @@ pub const PLAIN: Server = Server {
     faults: &["hang"],
 };
 
-/// The same, without the overlap.
+/// The Gunicorn that a suite has, without the overlap.
 pub fn gunicorn_restarted(machine: &Machine) -> Server {
     Server {
         name: "Gunicorn without overlap",
@@ -134,9 +133,9 @@ pub fn gunicorn_restarted(machine: &Machine) -> Server {
 }
 
 impl Server {
-    /// Writes a version and deploys it.
+    /// Puts a version on the machine and deploys it; gives the exit code and what was said.
     pub fn deploy(&self, machine: &Machine, version: &str, fault: &str) -> Out {
-        // The settle time must be longer than the two seconds before the crash.
+        // What crashes after two seconds must be watched for longer than that.
         let settle = if fault == "crash" { "3s" } else { "300ms" };
         let manifest = format!(
             "[app]\nname = \"proof\"\nversion = \"{version}\"\n\n[service.web]\n{}\n{}\

@@ -1,7 +1,7 @@
-//! Every shape of service works in its default sandbox and scores at its floor.
+//! Every shape of service under its default sandbox: it works, and scores at its floor.
 //!
-//! The score is that of systemd for the loaded unit. The work is in `shapes/app.py`. The table in
-//! the report holds the measured values.
+//! The score is systemd's own on the loaded unit, the work is that of `shapes/app.py`. The table
+//! in the report is made of what was measured.
 
 use crate::deploy::exposure;
 use crate::machine::{Machine, until};
@@ -12,13 +12,13 @@ use std::time::Duration;
 tests![
     Servers:
     every_shape_works_at_its_floor,
-    the_first_request_starts_a_stopped_service,
+    first_request_wakes_what_sleeps,
 ];
-tests![Quick: the_sandbox_blocks_what_it_forbids, a_hanging_service_is_restarted_by_its_watchdog];
+tests![Quick: sandbox_bites, hanging_service_is_ended_by_its_watchdog];
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+const SECONDS: Duration = Duration::from_secs(10);
 
-/// Service, address, and the start of the answer.
+/// Service, where to ask, what the answer begins with.
 const ANSWERS: &[(&str, &str, &str)] = &[
     ("wsgi", "http://127.0.0.1:8001/", "200 wsgi ok"),
     (
@@ -48,8 +48,8 @@ const ANSWERS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Service, its floor, and its default score. The score of node is higher than its floor: node
-/// needs writable code, netlink and kernel settings.
+/// Service, its floor, and its default score where that is higher: node cannot do without
+/// writable code, netlink and kernel settings.
 const FLOORS: &[(&str, &str, &str)] = &[
     ("wsgi", "0.1", "0.1"),
     ("wsgi-unix", "0.1", "0.1"),
@@ -70,7 +70,7 @@ const FLOORS: &[(&str, &str, &str)] = &[
     ("display", "0.4", "0.4"),
 ];
 
-/// Deploys the fixture on a machine with the servers.
+/// A machine with the servers, and the fixture deployed.
 fn deploy(machine: &Machine) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
     machine.copy_in(&fixture, "/root/shapes");
@@ -96,7 +96,7 @@ fn every_shape_works_at_its_floor(machine: &Machine) {
         assert!(answer.starts_with(expected), "{service}: {answer}");
         answered.insert(service, "yes".to_owned());
     }
-    for (service, how) in other_services(machine) {
+    for (service, how) in unasked(machine) {
         answered.insert(service, how);
     }
     let scores = machine.robotctl("--manifest /root/shapes/robot.toml --format json score");
@@ -110,7 +110,7 @@ fn every_shape_works_at_its_floor(machine: &Machine) {
         let theirs = exposure(machine, &unit).to_string();
         let works = answered
             .get(service)
-            .map_or("yes, through its service", |how| how);
+            .map_or("yes, for its service", |how| how);
         machine.note(&format!(
             "{service:12}   {floor}    {}      {theirs}  {works}",
             ours["score"].as_str().unwrap()
@@ -125,17 +125,17 @@ fn every_shape_works_at_its_floor(machine: &Machine) {
         .says("3 of 17 units score above 0.4");
 }
 
-/// Tests the services that do not answer requests.
-fn other_services(machine: &Machine) -> Vec<(&'static str, String)> {
+/// What services do that nobody can ask.
+fn unasked(machine: &Machine) -> Vec<(&'static str, String)> {
     machine.ok("systemctl reload shapes-worker.service");
     let status = || machine.property("shapes-worker.service", "StatusText");
-    until("the worker reloads", TIMEOUT, || {
+    until("the worker reloads", SECONDS, || {
         status().contains("reloads=1")
     });
     assert_eq!(machine.property("shapes-worker.service", "NRestarts"), "0");
     machine.ok("systemctl start shapes-job.service");
     let job = "journalctl --no-pager -o cat -u shapes-job.service";
-    until("the job prints its result", TIMEOUT, || {
+    until("the job tells", SECONDS, || {
         machine.ok(job).contains("job ok")
     });
     machine.ok("systemctl start shapes-net.service");
@@ -144,14 +144,14 @@ fn other_services(machine: &Machine) -> Vec<(&'static str, String)> {
         "inactive"
     );
     let base = |name: &str| machine.exists(&format!("/var/lib/shapes/{name}.db"));
-    until("the address is added and deleted", TIMEOUT, || base("net"));
+    until("the address comes and goes", SECONDS, || base("net"));
     machine.ok("systemctl start shapes-calm.service");
     assert_eq!(
         machine.property("shapes-net.service", "ActiveState"),
         "inactive"
     );
     for name in ["simple", "forking", "display"] {
-        until(name, TIMEOUT, || base(name));
+        until(name, SECONDS, || base(name));
         let unit = format!("shapes-{name}.service");
         assert_eq!(machine.property(&unit, "ActiveState"), "active", "{unit}");
         assert_ne!(machine.property(&unit, "MainPID"), "0", "{unit}");
@@ -174,7 +174,7 @@ fn other_services(machine: &Machine) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn the_first_request_starts_a_stopped_service(machine: &Machine) {
+fn first_request_wakes_what_sleeps(machine: &Machine) {
     deploy(machine);
     for (service, address, expected) in ANSWERS {
         if ["own", "low"].contains(service) {
@@ -193,12 +193,12 @@ fn the_first_request_starts_a_stopped_service(machine: &Machine) {
     }
     machine.ok("systemctl stop shapes.target");
     let running = "systemctl list-units --plain --legend=no 'shapes*' | cat";
-    until("the target stops all services", TIMEOUT, || {
+    until("the target stops all", SECONDS, || {
         machine.ok(running).is_empty()
     });
     machine.ok("systemctl start shapes.target");
     for (service, address, expected) in ANSWERS {
-        until(service, TIMEOUT, || {
+        until(service, SECONDS, || {
             machine.get(address).starts_with(expected)
         });
     }
@@ -206,8 +206,8 @@ fn the_first_request_starts_a_stopped_service(machine: &Machine) {
     assert_eq!(failed, "", "{failed}");
 }
 
-/// Services that try everything that a sandbox can forbid: name, keys, what succeeds.
-pub const SANDBOX_PROBES: &[(&str, &str, &str)] = &[
+/// Services that try what none may do: (name, keys, what it could do after all).
+pub const BITES: &[(&str, &str, &str)] = &[
     ("closed", "", "control"),
     (
         "loopback",
@@ -228,34 +228,34 @@ pub const SANDBOX_PROBES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// The manifest of these services.
-pub fn probe_manifest() -> String {
+/// Their manifest.
+pub fn bites() -> String {
     let mut manifest =
-        "[app]\nname = \"probe\"\nversion = \"1\"\n[env]\nSTATE = \"{state}\"\n".to_owned();
-    for (name, keys, _) in SANDBOX_PROBES {
+        "[app]\nname = \"bite\"\nversion = \"1\"\n[env]\nSTATE = \"{state}\"\n".to_owned();
+    for (name, keys, _) in BITES {
         manifest.push_str(&format!(
-            "[service.{name}]\nexec = [\"/usr/bin/python3\", \"{{current}}/app.py\", \"probe\", \
+            "[service.{name}]\nexec = [\"/usr/bin/python3\", \"{{current}}/app.py\", \"bite\", \
              \"{name}\"]\npre-check = false\n{keys}\n"
         ));
     }
     manifest
 }
 
-/// The kernel enforces the sandbox: nothing that it forbids succeeds from inside.
-fn the_sandbox_blocks_what_it_forbids(machine: &Machine) {
+/// Nothing that the sandbox forbids can be done from inside: on the kernel, not on paper.
+fn sandbox_bites(machine: &Machine) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
-    machine.copy_in(&fixture, "/root/probe");
-    machine.write("/root/probe/robot.toml", &probe_manifest(), 0o644);
+    machine.copy_in(&fixture, "/root/bite");
+    machine.write("/root/bite/robot.toml", &bites(), 0o644);
     machine.ok("echo 127.0.0.1 localhost > /etc/hosts && ip addr add 192.0.2.7/32 dev lo");
     machine.ok("systemd-run --quiet python3 -m http.server 9000");
     machine
-        .robotctl("--manifest /root/probe/robot.toml deploy --apply")
+        .robotctl("--manifest /root/bite/robot.toml deploy --apply")
         .exits(0);
-    for (name, _, expected) in SANDBOX_PROBES {
-        let report = format!("/var/lib/probe/{name}.could");
-        until(name, TIMEOUT, || machine.exists(&report));
+    for (name, _, expected) in BITES {
+        let report = format!("/var/lib/bite/{name}.could");
+        until(name, SECONDS, || machine.exists(&report));
         let could = machine.read(&report);
-        // Before 257, Debian's systemd accepts `SocketBindDeny=` and ignores it.
+        // Before 257, Debian's systemd takes `SocketBindDeny=` and does nothing.
         let could = match machine.suite.as_str() {
             "bookworm" if *name == "loopback" => could.replace("bind another port, ", ""),
             _ => could,
@@ -264,7 +264,7 @@ fn the_sandbox_blocks_what_it_forbids(machine: &Machine) {
     }
 }
 
-fn a_hanging_service_is_restarted_by_its_watchdog(machine: &Machine) {
+fn hanging_service_is_ended_by_its_watchdog(machine: &Machine) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
     machine.copy_in(&fixture, "/root/hang");
     machine.write(
@@ -278,7 +278,7 @@ fn a_hanging_service_is_restarted_by_its_watchdog(machine: &Machine) {
         .robotctl("--manifest /root/hang/robot.toml deploy --apply")
         .exits(0);
     machine.ok("systemctl start hang-main.service");
-    until("the watchdog restarts it", TIMEOUT, || {
+    until("the watchdog bites", SECONDS, || {
         machine.property("hang-main.service", "NRestarts") != "0"
     });
 }

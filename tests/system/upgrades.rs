@@ -1,14 +1,14 @@
-//! Upgrades, rollbacks and broken releases under load, on real servers: no request is lost.
+//! The proof: upgrades, rollbacks and broken releases under load, on real servers.
 //!
 //! Each server goes through rounds of four changes: two upgrades, a rollback and a release that is
-//! broken in one way. These tests check that every client gets an answer and that none waits too
-//! long; `latency.rs` compares how long they wait.
+//! broken in one way. Two machines run at a time, unless `--jobs` says otherwise: what is judged here
+//! is who gets an answer, and that nobody stands still; `latency.rs` compares how long they wait.
 
 use crate::load::Load;
 use crate::machine::{Machine, until};
 use crate::servers::{
-    ADDRESS, CLIENTS, FAULTS, MAX_WAIT_MS, NODE, NODE_BLOCKING, PLAIN, RUST, Server, UVICORN,
-    UVICORN_ITSELF, describe_losses, gunicorn, max_crossed,
+    ADDRESS, CLIENTS, FAULTS, HELD_UP, NODE, NODE_BLOCKING, PLAIN, RUST, Server, UVICORN,
+    UVICORN_ITSELF, crossed_at_most, gunicorn, losses,
 };
 use crate::tally::Tally;
 use std::collections::BTreeMap;
@@ -35,43 +35,42 @@ tests![
     a_plain_restart_for_comparison,
 ];
 
-/// All kinds of broken releases on every server, instead of one or two.
+/// Every kind of broken release on every server, in place of one or two.
 pub static FULL: AtomicBool = AtomicBool::new(false);
 
 fn gunicorn_loses_nothing(machine: &Machine) {
-    loses_nothing(machine, gunicorn(machine));
+    prove(machine, gunicorn(machine));
 }
 
 fn uvicorn_loses_nothing(machine: &Machine) {
-    loses_nothing(machine, &UVICORN);
+    prove(machine, &UVICORN);
 }
 
 fn node_loses_nothing(machine: &Machine) {
-    loses_nothing(machine, &NODE);
+    prove(machine, &NODE);
 }
 
 fn rust_loses_nothing(machine: &Machine) {
-    loses_nothing(machine, &RUST);
+    prove(machine, &RUST);
 }
 
 fn a_server_behind_the_proxy_loses_nothing(machine: &Machine) {
-    loses_nothing(machine, &PLAIN);
+    prove(machine, &PLAIN);
 }
 
-/// When it stops, Uvicorn closes connections that it has accepted and not read from yet
-/// (`H11Protocol.shutdown`). If systemd passes it the socket, a few requests are reset at each
-/// stop.
+/// Stopped, Uvicorn closes what it has accepted and not read from yet (`H11Protocol.shutdown`):
+/// with the socket handed over, a few requests a stop are reset.
 fn uvicorn_on_its_own_for_comparison(machine: &Machine) {
-    let account = run_changes(machine, &UVICORN_ITSELF, UVICORN_ITSELF.faults);
-    let all = note_row(machine, &UVICORN_ITSELF, &account);
-    assert_eq!(answers_of_refused(&account, &all), 0, "{:?}", all.bodies);
+    let account = go_through(machine, &UVICORN_ITSELF, UVICORN_ITSELF.faults);
+    let all = tell(machine, &UVICORN_ITSELF, &account);
+    assert_eq!(never(&account, &all), 0, "{:?}", all.bodies);
 }
 
-/// accept(2) blocks in a process that loses the race for a connection while another process of the
-/// same socket starts: see `docs/decisions/0006-non-blocking-sockets.md`.
+/// Accept(2) blocks in whoever loses the race for a connection while another process of the same
+/// socket starts: see `docs/decisions/0006-non-blocking-sockets.md`.
 fn node_on_a_blocking_socket_for_comparison(machine: &Machine) {
-    let account = run_changes(machine, &NODE_BLOCKING, NODE_BLOCKING.faults);
-    note_row(machine, &NODE_BLOCKING, &account);
+    let account = go_through(machine, &NODE_BLOCKING, NODE_BLOCKING.faults);
+    tell(machine, &NODE_BLOCKING, &account);
 }
 
 fn gunicorn_at_its_limit(machine: &Machine) {
@@ -94,28 +93,28 @@ fn a_server_behind_the_proxy_at_its_limit(machine: &Machine) {
     at_its_limit(machine, &PLAIN);
 }
 
-/// The result of all changes of a server.
+/// What a server went through.
 struct Account {
     changes: usize,
-    /// Broken releases. The pre-check refused each of them.
+    /// Broken releases: their pre-check refused each.
     refused: Vec<String>,
     tallies: BTreeMap<String, Tally>,
     /// Versions whose pre-check failed.
-    refused_versions: Vec<String>,
+    never: Vec<String>,
     upgrade: Duration,
 }
 
-fn loses_nothing(machine: &Machine, server: &Server) {
+fn prove(machine: &Machine, server: &Server) {
     let faults: Vec<&str> = match FULL.load(Ordering::Relaxed) {
         true => FAULTS.to_vec(),
         false => server.faults.to_vec(),
     };
-    let account = run_changes(machine, server, &faults);
-    check_account(machine, server, &account);
-    stop_and_start(machine);
+    let account = go_through(machine, server, &faults);
+    judge(machine, server, &account);
+    cycles(machine);
 }
 
-fn run_changes(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
+fn go_through(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
     server.deploy(machine, "0.0", "").exits(0);
     let mut load = Load::start(machine, ADDRESS, CLIENTS);
     rest(2);
@@ -156,19 +155,19 @@ fn run_changes(machine: &Machine, server: &Server, faults: &[&str]) -> Account {
         changes,
         refused,
         tallies: load.stop(),
-        refused_versions: never,
+        never,
         upgrade: mean(&upgrades),
     }
 }
 
-/// Waits, because no event says that there were enough requests.
+/// Nothing announces that enough was asked.
 fn rest(seconds: u64) {
     std::thread::sleep(Duration::from_secs(seconds));
 }
 
-/// Clients that ask again at once keep every processor busy: a new process takes its time from
-/// those that answer. How long that takes is reported and not checked, because the clients also
-/// wait for each other at rest, at times for a fifth of a second.
+/// Clients that ask again at once, so that no processor is ever idle: what starts can only take its
+/// time from what answers. How long that takes is told and not judged, since at rest as well they
+/// wait for each other, a fifth of a second at times.
 fn at_its_limit(machine: &Machine, server: &Server) {
     server.deploy(machine, "0.0", "").exits(0);
     let mut load = Load::start(machine, ADDRESS, "hard=8");
@@ -184,7 +183,7 @@ fn at_its_limit(machine: &Machine, server: &Server) {
             server.deploy(machine, version, "").exits(0);
             upgrades.push(start.elapsed());
         }
-        // The change may still have an effect.
+        // What went before is still felt.
         rest(1);
         load.phase("rest");
         rest(2);
@@ -193,28 +192,23 @@ fn at_its_limit(machine: &Machine, server: &Server) {
         changes: 3,
         refused: Vec::new(),
         tallies: load.stop(),
-        refused_versions: Vec::new(),
+        never: Vec::new(),
         upgrade: mean(&upgrades),
     };
-    let all = note_row(machine, server, &account);
-    assert_eq!(
-        all.lost(),
-        0,
-        "{}",
-        describe_losses(machine, &account.tallies)
-    );
+    let all = tell(machine, server, &account);
+    assert_eq!(all.lost(), 0, "{}", losses(machine, &account.tallies));
 }
 
 fn mean(times: &[Duration]) -> Duration {
     times.iter().sum::<Duration>() / u32::try_from(times.len()).unwrap()
 }
 
-/// Stops and starts three times: no process and no held port is left.
-fn stop_and_start(machine: &Machine) {
+/// Three times down and up: no process and no held port is left behind.
+fn cycles(machine: &Machine) {
     for _ in 0..3 {
         machine.ok("systemctl stop proof.target");
         let left = "pgrep -u proof || ss -Hltn 'sport = :8080'";
-        // A Gunicorn that is stopped while its workers start has one worker that misses the signal.
+        // A Gunicorn that is stopped while its workers start has one that does not hear it.
         until("everything is down", Duration::from_secs(40), || {
             machine.sh(left).stdout.is_empty()
         });
@@ -229,22 +223,17 @@ fn stop_and_start(machine: &Machine) {
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
 }
 
-fn check_account(machine: &Machine, server: &Server, account: &Account) {
-    let all = note_row(machine, server, account);
-    assert_eq!(
-        all.lost(),
-        0,
-        "{}",
-        describe_losses(machine, &account.tallies)
-    );
-    assert_eq!(answers_of_refused(account, &all), 0, "{:?}", all.bodies);
-    assert!(all.waited_ms() < MAX_WAIT_MS, "{} ms", all.waited_ms());
-    let most = max_crossed(account.changes);
+fn judge(machine: &Machine, server: &Server, account: &Account) {
+    let all = tell(machine, server, account);
+    assert_eq!(all.lost(), 0, "{}", losses(machine, &account.tallies));
+    assert_eq!(never(account, &all), 0, "{:?}", all.bodies);
+    assert!(all.waited_ms() < HELD_UP, "{} ms", all.waited_ms());
+    let most = crossed_at_most(account.changes);
     assert!(all.crossed <= most, "{} of {most}", all.crossed);
 }
 
-/// Notes a row of the table.
-fn note_row(machine: &Machine, server: &Server, account: &Account) -> Tally {
+/// Notes a line of the table.
+fn tell(machine: &Machine, server: &Server, account: &Account) -> Tally {
     let rest = &account.tallies["rest"];
     let mut all = Tally::default();
     let mut moving = Tally::default();
@@ -261,7 +250,7 @@ fn note_row(machine: &Machine, server: &Server, account: &Account) -> Tally {
         account.changes,
         all.answered,
         all.lost(),
-        answers_of_refused(account, &all),
+        never(account, &all),
         moving.slowest_ms,
         rest.slowest_ms,
         moving.p99(),
@@ -285,8 +274,8 @@ fn note_row(machine: &Machine, server: &Server, account: &Account) -> Tally {
 }
 
 /// Answers from releases that failed their pre-check.
-fn answers_of_refused(account: &Account, all: &Tally) -> usize {
-    let counts = account.refused_versions.iter();
+fn never(account: &Account, all: &Tally) -> usize {
+    let counts = account.never.iter();
     counts.filter_map(|version| all.bodies.get(version)).sum()
 }
 
@@ -336,8 +325,5 @@ fn a_plain_restart_for_comparison(machine: &Machine) {
         all.closed,
         all.crossed,
     ));
-    assert!(
-        all.lost() > 0,
-        "the restart lost no request: the comparison shows nothing"
-    );
+    assert!(all.lost() > 0, "a comparison that compares nothing");
 }

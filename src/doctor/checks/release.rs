@@ -1,8 +1,7 @@
 //! The release that is live: whole, known and the one that runs.
 
 use super::{Findings, error, warning};
-use crate::app::{Layout, STAND_IN_SUFFIX, Severity, lint};
-use crate::bytesize::format_bytes;
+use crate::app::{Layout, Severity, lint};
 use crate::doctor::CheckContext;
 use crate::host::{is_hidden, release_of};
 use crate::store::Store;
@@ -142,7 +141,7 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Findings {
             ));
         }
     }
-    let pattern = format!("{}-*{STAND_IN_SUFFIX}@*", context.app.name);
+    let pattern = format!("{}-*-standin@*", context.app.name);
     for unit in context.host.systemd.list(&pattern)? {
         out.push(warning(
             format!("the stand-in `{unit}` was left behind"),
@@ -174,13 +173,13 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Findings {
         Some(live) => context.store.payload(live)?,
         None => None,
     };
-    let need = payload.as_ref().map_or(0, crate::stage::Payload::bytes) + 64 * 1024 * 1024;
-    let count = payload.as_ref().map_or(0, crate::stage::Payload::files) + 1024;
+    let need = payload.as_ref().map_or(0, crate::payload::Payload::bytes) + 64 * 1024 * 1024;
+    let count = payload.as_ref().map_or(0, crate::payload::Payload::files) + 1024;
     if bytes < need || inodes < count as u64 {
         return Ok(vec![warning(
             format!(
                 "the disk of `{path}` is nearly full: {} free",
-                format_bytes(bytes)
+                crate::bytesize::format_bytes(bytes)
             ),
             "sudo robotctl prune",
         )]);

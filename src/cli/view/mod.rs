@@ -1,0 +1,3 @@
+//! Views: text output as pure functions of data.
+
+pub(super) mod plan;

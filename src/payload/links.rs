@@ -1,0 +1,255 @@
+//! Where the symbolic links of a release may lead: each must stay inside it.
+
+use super::item::{Item, Kind};
+use super::list::Payload;
+use crate::error::HintedError;
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Component, Components, Path};
+
+/// How many links the resolution of one path may follow (path_resolution(7)).
+const MAX_LINKS_FOLLOWED: usize = 40;
+
+/// Refuses a payload with an item below something other than a directory, or with a link that leads
+/// out of the release, alone or through other links.
+///
+/// # Errors
+/// The first such item.
+pub fn check_links(payload: &Payload) -> Result<(), HintedError> {
+    let items = payload.items.iter();
+    let links: HashMap<&str, &str> = items
+        .filter_map(|item| match &item.kind {
+            Kind::Link(target) => Some((item.path.as_str(), target.as_str())),
+            _ => None,
+        })
+        .collect();
+    // Most items are in the same directory as the item before.
+    let mut last_parent = None;
+    for item in &payload.items {
+        let parent = item.path.rsplit_once('/').map(|(parent, _)| parent);
+        let wrong_parent = parent.filter(|parent| {
+            let is_checked = last_parent == Some(*parent);
+            let is_dir = |item: &Item| item.kind == Kind::Dir;
+            !is_checked && !payload.get(parent).is_some_and(is_dir)
+        });
+        last_parent = parent;
+        if let Some(parent) = wrong_parent {
+            return Err(HintedError::new(
+                format!(
+                    "the source has `{}` below `{parent}`, which is not a directory",
+                    item.path
+                ),
+                "create the source again from one directory",
+            ));
+        }
+        if let Kind::Link(target) = &item.kind
+            && !stays_inside(&item.path, target, &links, None)
+        {
+            return Err(leads_outside(&item.path, target));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a link that a build created and that does not stay inside the release, alone or through
+/// other links. `links` are all links of the built tree, by path. An absolute link may lead to
+/// `top`, where the release will be mounted, or directly to `/usr`.
+///
+/// # Errors
+/// The first link that does not.
+pub fn check_built_links(links: &BTreeMap<String, String>, top: &str) -> Result<(), HintedError> {
+    let none = HashMap::new();
+    let all = links.iter().map(|(path, target)| (&**path, &**target));
+    let all: HashMap<&str, &str> = all.collect();
+    for (path, target) in links {
+        let is_printable = !target.chars().any(char::is_control);
+        let stays = |links: &HashMap<&str, &str>| stays_inside(path, target, links, Some(top));
+        if !(is_printable && stays(&none) && stays(&all)) {
+            return Err(HintedError::new(
+                format!(
+                    "the build created a link that leads out of the release: `{path}` -> `{}`",
+                    target.escape_debug()
+                ),
+                "change the build: make the link relative and inside the release, or copy its target",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The target of a link as text, if the link alone does not lead out of the release.
+///
+/// # Errors
+/// A [`HintedError`] if it does, or if the target is not UTF-8 or contains control characters.
+pub fn check_target(path: &str, target: &Path) -> Result<String, HintedError> {
+    let text = target.to_str().ok_or_else(|| {
+        HintedError::new(
+            format!(
+                "the source has a link target that is not UTF-8: `{path}` -> `{}`",
+                target.to_string_lossy().escape_debug()
+            ),
+            "rename it, or list it in `release.exclude`",
+        )
+    })?;
+    let is_printable = !text.is_empty() && !text.chars().any(char::is_control);
+    if is_printable && stays_inside(path, text, &HashMap::new(), None) {
+        Ok(text.to_owned())
+    } else {
+        Err(leads_outside(path, text))
+    }
+}
+
+/// Whether a link stays inside the release at each step of its resolution. The target need not
+/// exist. With `top`, the path where the release will be mounted, the link may also lead there and
+/// to `/usr`.
+fn stays_inside(path: &str, target: &str, links: &HashMap<&str, &str>, top: Option<&str>) -> bool {
+    let mut at: Vec<&str> = path.split('/').collect();
+    at.pop();
+    let mut ahead = vec![Path::new(target).components()];
+    let mut followed = 1;
+    while let Some(parts) = ahead.last_mut() {
+        match parts.next() {
+            None => drop(ahead.pop()),
+            Some(Component::CurDir) => {}
+            Some(Component::ParentDir) => {
+                if at.pop().is_none() {
+                    return false;
+                }
+            }
+            Some(Component::Prefix(_)) => return false,
+            Some(Component::RootDir) => {
+                let absolute = Path::new("/").join(parts.as_path());
+                let Some(top) = top else { return false };
+                if !absolute.starts_with(top) {
+                    // The links of the host are not known here, so `..` may lead anywhere.
+                    let has_parent_dir = |parts: &Components<'_>| {
+                        parts.clone().any(|part| part == Component::ParentDir)
+                    };
+                    return absolute.starts_with("/usr") && !ahead.iter().any(has_parent_dir);
+                }
+                at.clear();
+                // Skip the components of `top` itself.
+                let names = Path::new(top).components().skip(1).count();
+                parts.by_ref().take(names).for_each(drop);
+            }
+            Some(Component::Normal(part)) => {
+                at.push(part.to_str().unwrap_or_default());
+                if let Some(next) = links.get(at.join("/").as_str()) {
+                    followed += 1;
+                    if followed > MAX_LINKS_FOLLOWED {
+                        return true; // A loop: the kernel refuses to resolve it (ELOOP).
+                    }
+                    at.pop();
+                    ahead.push(Path::new(next).components());
+                }
+            }
+        }
+    }
+    true
+}
+
+fn leads_outside(path: &str, target: &str) -> HintedError {
+    HintedError::new(
+        format!(
+            "the link `{path}` -> `{}` leads out of the release",
+            target.escape_debug()
+        ),
+        "make it relative and keep it inside, or list it in `release.exclude`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Item, Kind, Payload, check_built_links, check_links, check_target};
+    use std::path::Path;
+
+    #[test]
+    fn a_link_must_not_lead_out_of_the_release() {
+        for (path, target) in [
+            ("a", "b"),
+            ("a/b", "../c"),
+            ("a", "./b/../c"),
+            ("a/b/c", "../../d"),
+        ] {
+            assert!(
+                check_target(path, Path::new(target)).is_ok(),
+                "{path} -> {target}"
+            );
+        }
+        for (path, target) in [
+            ("a", "../b"),
+            ("a", "/etc"),
+            ("a/b", "../../c"),
+            ("a", "x/../../y"),
+            ("a", ""),
+        ] {
+            assert!(
+                check_target(path, Path::new(target)).is_err(),
+                "{path} -> {target}"
+            );
+        }
+    }
+
+    fn accepts(links: &[(&str, &str)]) -> bool {
+        let dirs = ["a", "a/b", "a/b/c"];
+        let dirs = dirs.map(|path| Item::new(path.into(), Kind::Dir));
+        let links = links
+            .iter()
+            .map(|(path, target)| Item::new((*path).into(), Kind::Link((*target).into())));
+        check_links(&Payload::new(dirs.into_iter().chain(links).collect())).is_ok()
+    }
+
+    #[test]
+    fn links_are_followed_through_links() {
+        assert!(accepts(&[("a/b/up", "../x"), ("y", "a/b/up/z")]));
+        assert!(accepts(&[
+            ("loop", "loop"),
+            ("a/one", "two"),
+            ("a/two", "one")
+        ]));
+        // Each alone stays inside. The second leads out through the first.
+        assert!(accepts(&[("a/b/c/l1", "../../../top")]));
+        assert!(accepts(&[("a/b/c/l2", "l1/../../../..")]));
+        assert!(!accepts(&[
+            ("a/b/c/l1", "../../../top"),
+            ("a/b/c/l2", "l1/../../../.."),
+        ]));
+    }
+
+    #[test]
+    fn a_built_link_leads_into_the_release_or_to_usr() {
+        let accepts = |links: &[(&str, &str)]| {
+            let links = links.iter();
+            let owned = links.map(|(path, target)| ((*path).to_owned(), (*target).to_owned()));
+            check_built_links(&owned.collect(), "/opt/demo/current").is_ok()
+        };
+        for links in [
+            &[("bin/python", "/usr/bin/python3"), ("lib64", "lib")][..],
+            &[("a/whole", "/opt/demo/current/a/b"), ("a/b", "../c")],
+            &[("up", "/opt/demo/current")],
+            &[("usr", "/usr"), ("env", "usr/bin/env")],
+            &[("a", "/opt/demo/current/b"), ("b", "a")],
+        ] {
+            assert!(accepts(links), "{links:?}");
+        }
+        for links in [
+            &[("out", "/etc/shadow")][..],
+            &[("out", "/opt/demo")],
+            &[("out", "/opt/demo/currently")],
+            &[("out", "../x")],
+            &[("out", "/usr/../etc/shadow")],
+            &[("out", "/opt/demo/current/../../../etc")],
+            // Each alone stays inside.
+            &[("a/b/one", "../../x"), ("a/b/two", "one/../..")],
+            &[("usr", "/usr"), ("a/b/out", "../../usr/../etc")],
+            &[("a/b/up", "/opt/demo/current"), ("a/b/out", "up/..")],
+        ] {
+            assert!(!accepts(links), "{links:?}");
+        }
+    }
+
+    #[test]
+    fn an_item_below_a_link_is_refused() {
+        assert!(!accepts(&[("a/l", "b"), ("a/l/evil", "x")]));
+        assert!(!accepts(&[("absent/evil", "x")]));
+    }
+}

@@ -1,0 +1,205 @@
+//! The plan and its parts, as `--format json` prints them.
+
+use crate::app::{App, Text};
+use crate::tree::FileChange;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// How many hexadecimal digits the hash of a plan has.
+const HASH_DIGITS: usize = 16;
+
+/// What a deploy or a rollback would do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Plan {
+    /// The name of the app.
+    pub app: String,
+    /// The version of the release that becomes live.
+    pub version: String,
+    /// The id of the live release; `null` if there is none.
+    pub from: Option<String>,
+    /// The id of the release that becomes live.
+    pub to: String,
+    /// The content of the release.
+    pub payload: PayloadPlan,
+    /// The keys of the manifest whose values differ from those of the live release. `app.version`
+    /// is left out.
+    pub manifest: Vec<String>,
+    /// What is wrong with the `current` link or the directory of the live release, and is
+    /// repaired.
+    pub repair: Option<String>,
+    /// The files outside the release that change, sorted by path.
+    pub files: Vec<FileChange>,
+    /// The commands of the manifest that run, in order.
+    pub commands: Vec<CommandPlan>,
+    /// The accounts that are created, such as `user shop`.
+    pub accounts: Vec<String>,
+    /// All units of the app, in the order in which they change.
+    pub units: Vec<UnitPlan>,
+    /// What to consider before the plan is applied.
+    pub warnings: Vec<String>,
+    /// Measurements that explain the plan, such as free memory. Not part of the hash, because they
+    /// change from one moment to the next.
+    pub notes: Vec<String>,
+    /// The release that a rollback after this would restore; `null` if there is none. Not part of
+    /// the hash.
+    pub rollback_target: Option<String>,
+}
+
+/// The content of the new release, compared with that of the live one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PayloadPlan {
+    /// The number of files and links in the release.
+    pub files: usize,
+    /// Their size in bytes.
+    pub bytes: u64,
+    /// The size in bytes of the files that are new or changed.
+    pub new_bytes: u64,
+    /// The bytes that the release takes on disk, in whole blocks, without shared files.
+    pub disk_bytes: u64,
+    /// The inodes that the release takes, without shared files.
+    pub disk_inodes: u64,
+    /// The number of files that are shared with the live release through hard links.
+    pub shared: usize,
+    /// Whether the release is on disk already, so that it takes no more space.
+    pub there: bool,
+    /// The paths of files and links that the live release does not have.
+    pub added: Vec<String>,
+    /// The paths of files and links that differ from those of the live release.
+    pub changed: Vec<String>,
+    /// The paths of files and links that only the live release has.
+    pub removed: Vec<String>,
+}
+
+/// A command of the manifest that a deploy runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct CommandPlan {
+    /// The key of the manifest: `build`, `before-switch` or `after-switch`.
+    pub when: &'static str,
+    /// The program and its arguments.
+    pub argv: Vec<String>,
+}
+
+/// One unit and what happens to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct UnitPlan {
+    /// The full name of the unit.
+    pub unit: String,
+    /// The short name of the service that the unit belongs to; `null` for the app's target.
+    pub service: Option<String>,
+    /// What happens to the unit.
+    pub action: Action,
+    /// Why.
+    pub why: String,
+}
+
+/// What happens to a unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Action {
+    /// Nothing happens.
+    Unchanged,
+    /// Stopped before the switch: the new release does not have the unit.
+    Stop,
+    /// Started after the switch.
+    Start,
+    /// Restarted after the switch. An activated socket queues requests meanwhile.
+    Restart,
+    /// Restarted while another instance serves requests. No request is lost.
+    Overlap,
+    /// Stopped before anything is started, then started: an address changes or moves to another
+    /// unit. The address refuses connections in between.
+    Rebind,
+}
+
+impl Action {
+    /// Whether the unit is started in the end.
+    pub fn starts(self) -> bool {
+        !matches!(self, Self::Unchanged | Self::Stop)
+    }
+
+    /// The word for it in text output.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Unchanged => "unchanged",
+            Self::Stop => "stop",
+            Self::Start => "start",
+            Self::Restart => "restart",
+            Self::Overlap => "overlap",
+            Self::Rebind => "rebind",
+        }
+    }
+}
+
+impl Plan {
+    /// The plan for a release that is on disk already: it takes no more space.
+    #[must_use]
+    pub fn with_staged_release(mut self) -> Self {
+        let payload = &mut self.payload;
+        if payload.files > 0 {
+            (payload.disk_bytes, payload.disk_inodes, payload.shared) = (0, 0, 0);
+            payload.there = true;
+        }
+        self
+    }
+
+    /// Adds the commands that a deploy of the app runs. A rollback runs none of them.
+    #[must_use]
+    pub fn with_commands(mut self, app: &App) -> Self {
+        if self.from.as_ref() == Some(&self.to) {
+            return self;
+        }
+        let mut add = |when, argv: &[Text]| {
+            let argv = argv.iter().map(ToString::to_string).collect();
+            self.commands.push(CommandPlan { when, argv });
+        };
+        for argv in &app.release.build {
+            add("build", argv);
+        }
+        let (before, after) = (&app.hooks.before_switch, &app.hooks.after_switch);
+        for (when, job) in [("before-switch", before), ("after-switch", after)] {
+            if let Some(job) = job {
+                job.exec_start_pre.iter().for_each(|argv| add(when, argv));
+                add(when, &job.exec);
+            }
+        }
+        self
+    }
+
+    /// Whether nothing would change.
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            from,
+            to,
+            files,
+            units,
+            repair,
+            app: _,
+            version: _,
+            payload: _,
+            manifest: _, // Other values make another release.
+            commands: _,
+            accounts: _,
+            warnings: _,
+            notes: _,
+            rollback_target: _,
+        } = self;
+        from.as_ref() == Some(to)
+            && files.is_empty()
+            && repair.is_none()
+            && units.iter().all(|unit| unit.action == Action::Unchanged)
+    }
+
+    /// A digest of everything that the plan would do.
+    pub fn hash(&self) -> String {
+        let stable = Self {
+            notes: Vec::new(),
+            rollback_target: None,
+            ..self.clone()
+        };
+        let mut hasher = blake3::Hasher::new();
+        // Serializing a plan cannot fail, nor can writing to a hasher.
+        let _ = serde_json::to_writer(&mut hasher, &stable);
+        let digits = hasher.finalize().to_hex();
+        digits.chars().take(HASH_DIGITS).collect()
+    }
+}

@@ -1,0 +1,62 @@
+//! What a plan is made from: a candidate, and the host before the change.
+
+use crate::app::App;
+use crate::payload::{Payload, PreviousIndex};
+use crate::tree::{Entry, FileTree};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A release that may become live.
+#[derive(Debug)]
+pub struct Candidate<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Its app.
+    pub app: &'a App,
+    /// The files that it installs on the host.
+    pub tree: &'a FileTree,
+    /// Its payload, if it is known.
+    pub payload: Option<&'a Payload>,
+}
+
+/// What is known of the host before the change.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// The live release.
+    pub live: Option<LiveRelease>,
+    /// What is wrong with the `current` link or the directory of the live release, if anything.
+    pub repair: Option<String>,
+    /// The files at the paths that the new or the live release names.
+    pub files: BTreeMap<String, Entry>,
+    /// Suffixes of the paths of drop-ins that pin a service to a release of its own.
+    pub pinned: Vec<String>,
+    /// Units that are active.
+    pub active: BTreeSet<String>,
+    /// Units that have failed.
+    pub failed: BTreeSet<String>,
+    /// Units that the administrator has masked.
+    pub masked: BTreeSet<String>,
+    /// Accounts that the new release names and the host does not have, such as `user shop`.
+    pub missing: Vec<String>,
+    /// Units of which the host has no memory for a second instance, each with the numbers.
+    pub low_memory: BTreeMap<String, String>,
+}
+
+impl Observed {
+    /// Whether the release is live, and its link and directory are as they should be.
+    pub(super) fn is_live(&self, id: &str) -> bool {
+        self.repair.is_none() && self.live.as_ref().is_some_and(|live| live.id == id)
+    }
+}
+
+/// The live release.
+#[derive(Debug)]
+pub struct LiveRelease {
+    /// Its id.
+    pub id: String,
+    /// Its app.
+    pub app: App,
+    /// The files that it has installed on the host.
+    pub tree: FileTree,
+    /// Its index, compared with the new payload, if it was read.
+    pub payload: Option<PreviousIndex>,
+}

@@ -1,0 +1,50 @@
+//! Making a plan.
+
+use super::content::compare;
+use super::data::{Action, PayloadPlan, Plan, UnitPlan};
+use super::files::file_changes;
+use super::input::{Candidate, Observed};
+use super::units::units;
+use crate::app::lint;
+use std::collections::BTreeSet;
+
+/// Makes the plan that takes a host from what was observed to a candidate.
+pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
+    let live = observed.live.as_ref();
+    let (files, mut warnings) = file_changes(new, observed);
+    let findings = lint(new.app, None).into_iter();
+    warnings.extend(findings.map(|finding| finding.message));
+    let units = units(new, observed, &files);
+    let payload = new.payload.filter(|_| !observed.is_live(new.id));
+    let old_payload = live
+        .filter(|_| observed.repair.is_none())
+        .and_then(|live| live.payload.as_ref());
+    Plan {
+        app: new.app.name.to_string(),
+        version: new.app.version.to_string(),
+        from: live.map(|live| live.id.clone()),
+        to: new.id.to_owned(),
+        payload: payload.map_or_else(PayloadPlan::default, |payload| {
+            compare(payload, old_payload, new.app)
+        }),
+        manifest: live.map_or(Vec::new(), |live| {
+            new.app.manifest.differing(&live.app.manifest)
+        }),
+        repair: observed.repair.clone(),
+        files,
+        commands: Vec::new(),
+        accounts: observed.missing.clone(),
+        notes: notes(&units, observed),
+        units,
+        warnings,
+        rollback_target: None,
+    }
+}
+
+/// The memory of units that change without a second instance; each text once.
+fn notes(units: &[UnitPlan], observed: &Observed) -> Vec<String> {
+    let changed = units.iter().filter(|unit| unit.action != Action::Unchanged);
+    let low_memory = changed.filter_map(|unit| observed.low_memory.get(&unit.unit));
+    let texts: BTreeSet<&String> = low_memory.collect();
+    texts.into_iter().cloned().collect()
+}

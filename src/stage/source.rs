@@ -1,0 +1,59 @@
+//! The source of a release: a directory or an archive.
+
+use crate::error::HintedError;
+use crate::host::files;
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// The suffixes of the archives that can be decoded.
+const ARCHIVE_SUFFIXES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".txz"];
+
+/// Where the content of a release comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A directory.
+    Directory(PathBuf),
+    /// A `.tar`, `.tar.gz`, `.tar.zst` or `.tar.xz` archive.
+    Archive(PathBuf),
+}
+
+impl Source {
+    /// The source at a path.
+    ///
+    /// # Errors
+    /// A [`HintedError`] if nothing is there, or neither a directory nor an archive.
+    pub fn at(path: &Path) -> Result<Self> {
+        if files::is_dir(path) {
+            return Ok(Self::Directory(path.to_owned()));
+        }
+        let shown = path.display();
+        if !files::exists(path) {
+            let refused = HintedError::new(
+                format!("the source `{shown}` does not exist"),
+                "name a directory or an archive: `sudo robotctl deploy DIR`, or `release.source` in the manifest",
+            );
+            return Err(refused.into());
+        }
+        if files::is_file(path) && is_archive(path) {
+            return Ok(Self::Archive(path.to_owned()));
+        }
+        let refused = HintedError::new(
+            format!("the source `{shown}` is neither a directory nor an archive"),
+            "use a directory, `.tar`, `.tar.gz`, `.tar.zst` or `.tar.xz`",
+        );
+        Err(refused.into())
+    }
+
+    /// The path of the directory or archive.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Directory(path) | Self::Archive(path) => path,
+        }
+    }
+}
+
+/// Whether the name is that of an archive.
+fn is_archive(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    ARCHIVE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
+}
