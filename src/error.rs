@@ -10,17 +10,18 @@
 //! error that reaches `ops` becomes [`Kind::Unexpected`].
 
 use crate::command_line::CommandLine;
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
 
 /// What a command left behind. It decides the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The command was refused, or failed before it changed anything.
     Refused,
-    /// The deploy failed. The previous release is live again, and healthy.
+    /// The deploy failed. The previous release was restored and is healthy.
     RolledBack,
     /// The host needs a person: the hints say what to type.
     Degraded,
@@ -46,12 +47,13 @@ impl Kind {
 }
 
 /// What a person can do about an error.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Hint {
     /// What to do, in words; empty when the command says it all.
     pub text: String,
     /// The command that does it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub command: Option<CommandLine>,
 }
 

@@ -1,33 +1,34 @@
 //! Events: what a command does, one step at a time.
 //!
-//! Every event has the same envelope. It goes to the systemd journal, to the screen or to the JSON
-//! output of the command, and the important ones to the app's history.
+//! Every event has the same envelope. It goes to the systemd journal and to the user, as text or as
+//! JSON. Those that [`KINDS`] marks also go to the app's history.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// One event of a deploy, rollback, recovery or prune.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// One event of a deploy, rollback, recovery, removal or prune.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Event {
-    /// RFC 3339, UTC.
+    /// When it happened: RFC 3339, UTC.
     pub ts: String,
-    /// The same for all events of one command.
+    /// The same for all events of one command, and sent with every HTTP check.
     pub trace_id: String,
-    /// The app.
+    /// The app's name, with its environment.
     pub app: String,
-    /// The overlay.
+    /// The environment.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub environment: Option<String>,
-    /// The release it is about.
+    /// The release that the event is about.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub release: Option<String>,
-    /// The service it is about.
+    /// The unit that the event is about.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub service: Option<String>,
-    /// What happened: `deployed`, `rolled-back`, `failed`, `recovered`, `pruned`, or a step.
+    /// What happened: one of [`KINDS`].
     pub event: String,
-    /// `info`, `warning` or `error`.
+    /// `debug`, `info`, `warning` or `error`.
     pub level: String,
-    /// One sentence.
+    /// One sentence; lines of a service's own output may follow.
     pub message: String,
 }
 
@@ -51,4 +52,117 @@ impl<'a> Subject<'a> {
             unit: None,
         }
     }
+}
+
+/// A kind of event.
+#[derive(Debug, Clone, Copy)]
+pub struct EventKind {
+    /// The word in `event`.
+    pub name: &'static str,
+    /// Whether the app's history keeps it.
+    pub in_history: bool,
+    /// What happened.
+    pub meaning: &'static str,
+}
+
+const fn step(name: &'static str, meaning: &'static str) -> EventKind {
+    EventKind {
+        name,
+        in_history: false,
+        meaning,
+    }
+}
+
+const fn result(name: &'static str, meaning: &'static str) -> EventKind {
+    EventKind {
+        name,
+        in_history: true,
+        meaning,
+    }
+}
+
+/// Every kind of event, alphabetically. The reference is generated from this table.
+pub const KINDS: &[EventKind] = &[
+    step(
+        "account-created",
+        "An account that the new release needs was created.",
+    ),
+    step("checked", "A check of the new release passed."),
+    step(
+        "cleanup-failed",
+        "Files or units of a killed command are still there. The next command tries again.",
+    ),
+    step(
+        "configure-failed",
+        "systemd-sysusers(8) or systemd-tmpfiles(8) failed while the previous release was restored.",
+    ),
+    result("deployed", "A release is live and healthy."),
+    result("failed", "A release failed."),
+    step("hook", "A hook runs."),
+    step(
+        "hook-skipped",
+        "A hook was not run, because the host is not running.",
+    ),
+    step(
+        "mark-failed",
+        "A release that failed could not be marked as bad.",
+    ),
+    step(
+        "migrate-failed",
+        "State of an older robotctl could not be rewritten. It stays readable.",
+    ),
+    step(
+        "not-checked",
+        "The checks of a service were skipped, because it is stopped.",
+    ),
+    step("not-pre-checked", "A service starts without a pre-check."),
+    step("note", "Something to know about the command itself."),
+    result(
+        "pinned",
+        "One service runs another release until the next deploy.",
+    ),
+    step("pre-checked", "A check of a pre-check instance passed."),
+    result("pruned", "An old release was removed."),
+    step("reload", "The unit files were read again."),
+    step("rebind", "A unit starts with another address."),
+    result("recovered", "An interrupted change was ended."),
+    step("recovering", "An interrupted change is being ended."),
+    result("removed", "An app was removed."),
+    step("restart", "A unit restarts on the new release."),
+    step(
+        "restart-failed",
+        "A unit did not start while the previous release was restored.",
+    ),
+    result("restored", "The previous release was restored."),
+    result("rolled-back", "An earlier release is live and healthy."),
+    step(
+        "soaking",
+        "The release is watched for restarts after the deploy.",
+    ),
+    step("staging", "A release is being staged."),
+    step(
+        "standing-in",
+        "A stand-in answers on the new release while the service restarts.",
+    ),
+    step("start", "A unit starts."),
+    result(
+        "state-rebuilt",
+        "A lost state was rebuilt from the link `current`.",
+    ),
+    step("state-not-rebuilt", "A lost state could not be rebuilt."),
+    step("switched", "`current` points at the new release."),
+    step(
+        "trim-failed",
+        "Old state could not be trimmed. It does no harm.",
+    ),
+    step("overlap", "A unit restarts while its stand-in answers."),
+    step("unchanged", "A unit is not touched."),
+    step("stop", "A unit stops."),
+];
+
+/// Whether the history of the app keeps an event of this name.
+pub fn in_history(name: &str) -> bool {
+    KINDS
+        .iter()
+        .any(|kind| kind.name == name && kind.in_history)
 }

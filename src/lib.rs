@@ -1,52 +1,61 @@
-//! From one manifest to hardened systemd units, atomic releases and a way back.
+//! From one manifest to hardened systemd units, atomic releases and rollback.
 //!
 //! ```text
 //! robot.toml ─parse─▶ Manifest ─check─▶ App ─render─▶ FileTree ─plan(observed)─▶ Plan ─apply─▶ Outcome
-//!                                                                                    └─verify─▶ keep | roll back
+//!                                                                                    └─check─▶ keep | roll back
 //! ```
 //!
-//! The modules are the pipeline, in its order; left of `apply` everything is pure.
+//! The modules, from the command line down:
 //!
-//! | module | from | to |
-//! |---|---|---|
-//! | [`manifest`] | text | tables, as written |
-//! | [`app`] | tables | an app that cannot hold a bad value |
-//! | [`sandbox`] | the shape of a service | its hardening directives, and what they cost |
-//! | [`render`] | an app | the files that should exist: a [`tree`] |
-//! | [`payload`] | | what a release holds, and how two differ |
-//! | [`stage`] | a source | a release in place, invisible |
-//! | [`plan`] | a tree and what the host looks like | what would change, as data |
-//! | [`transaction`] | a plan | a changed host, or the host as before |
-//! | [`health`] | a running app | healthy or not |
-//! | [`store`] | | what is remembered of an app, the crash journal included |
-//! | [`doctor`] | a host | findings, with what to type |
-//! | [`exposure`] | a unit | its score, and why it is not lower |
-//! | [`units`] | names and paths of units | their parts |
-//! | [`page`] | a host | the reference application's status page |
-//! | [`host`] | | the only door to files, processes, clock and environment |
-//! | [`cli`] | arguments | one stage called, text and exit code |
+//! | module | holds |
+//! |---|---|
+//! | [`cli`] | one file a command: parse the arguments, call one use case, print its outcome |
+//! | `ops` | the use cases: deploy, rollback, recover, remove, prune, status, doctor, … |
+//! | [`manifest`] | the TOML as written; problems with line and key; the schema |
+//! | [`app`] | an app whose values are all valid; lints; the layout on the host |
+//! | [`sandbox`] | hardening directives, exceptions, floors and their cost |
+//! | [`exposure`] | the score of a unit, as systemd-analyze(1) gives it |
+//! | [`render`] | an app → the files that should exist: a [`tree`] |
+//! | [`payload`] | what a release holds; its index |
+//! | [`plan`] | the files that should exist and what the host has → what would change |
+//! | [`stage`] | a source → a release on the disk that nothing uses yet |
+//! | `transaction` | the crash-safe core: a plan applied, or undone |
+//! | `transient` | units that exist for one step: pre-check instances, hooks, checks, builds |
+//! | `health` | whether a service is up, runs the right release and answers |
+//! | [`store`] | the state of an app: what is live, releases, journal, history, lock |
+//! | `doctor` | the table of checks of a host |
+//! | `relay` | the program that passes connections on to a server |
+//! | `page` | the status page of the bundled app |
+//! | [`host`] | the I/O boundary: files, processes, systemd, clock, accounts |
+//! | [`error`], [`command_line`], [`events`], [`session`], [`units`], [`bytesize`] | values that all of them share |
+//!
+//! `manifest`, `app`, `sandbox`, `exposure`, `render`, `tree`, `units`, `payload` and `plan` are pure:
+//! they read no file, clock or environment.
 #![warn(missing_docs)]
 
 pub mod app;
 pub mod bytesize;
 pub mod cli;
 pub mod command_line;
-pub mod doctor;
+pub(crate) mod doctor;
 pub mod error;
 pub mod events;
 pub mod exposure;
-pub mod health;
+pub(crate) mod health;
 pub mod host;
 pub mod manifest;
-pub mod page;
+pub(crate) mod ops;
+pub(crate) mod page;
 mod parallel;
 pub mod payload;
 pub mod plan;
+pub(crate) mod relay;
 pub mod render;
 pub mod sandbox;
 pub mod session;
 pub mod stage;
 pub mod store;
-pub mod transaction;
+pub(crate) mod transaction;
+pub(crate) mod transient;
 pub mod tree;
 pub mod units;

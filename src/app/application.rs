@@ -1,4 +1,4 @@
-//! The whole application.
+//! An application.
 
 use super::canonical::Canonical;
 use super::layout::Layout;
@@ -8,57 +8,57 @@ use super::release::Release;
 use super::service::Service;
 use crate::units::Target;
 
-/// A whole application.
+/// An application: what one manifest describes.
 #[derive(Debug, Clone)]
 pub struct App {
     /// Name, with `-<environment>` for an overlay.
     pub name: Name,
-    /// Version as shown; a release's id begins with it.
+    /// Version; the start of a release id.
     pub version: Version,
-    /// One line.
+    /// Description, one line.
     pub description: Line,
-    /// `Name <mail>`.
+    /// Maintainer: `Name <mail>`.
     pub maintainer: Option<Line>,
-    /// Owner of the state.
+    /// The user of the services, which owns the state.
     pub user: Name,
-    /// The overlay, if one was asked for.
+    /// The overlay, if there is one.
     pub environment: Option<Name>,
-    /// The target that the manifest names; `None` is the host's own.
+    /// The systemd to write units for; `None` means the host's.
     pub target: Option<Target>,
-    /// What a release is made of.
+    /// What a release contains.
     pub release: Release,
     /// Secrets.
     pub secrets: Vec<Secret>,
-    /// Services, in an order in which each comes after what it names in `after`.
+    /// Services, each after those that its `after`, `requires` and `wants` name.
     pub services: Vec<Service>,
-    /// Jobs of a deploy.
+    /// Jobs that run during a deploy.
     pub hooks: Hooks,
-    /// Where it lives.
+    /// Its paths.
     pub layout: Layout,
-    /// The manifest that it is of, without its layout.
+    /// Its manifest, in canonical form.
     pub manifest: Canonical,
 }
 
-/// A secret, delivered as a credential.
+/// A secret, which systemd passes as a credential.
 #[derive(Debug, Clone)]
 pub struct Secret {
     /// The credential's name.
     pub name: EnvName,
-    /// Made with this many random bytes, in hexadecimal, when it is absent.
+    /// The number of random bytes to generate it from, in hexadecimal, if it does not exist.
     pub generate: Option<u16>,
 }
 
-/// Jobs that run once a deploy, on the new release.
+/// Jobs that run once per deploy, with the new release.
 #[derive(Debug, Clone, Default)]
 pub struct Hooks {
-    /// Before anything live changes: a failure stops the deploy.
+    /// Before anything live changes. A failure stops the deploy.
     pub before_switch: Option<Service>,
-    /// After the new release took over, before its checks: a failure puts the old one back.
+    /// After the new release took over, before its checks. A failure rolls it back.
     pub after_switch: Option<Service>,
 }
 
 impl Hooks {
-    /// What the names of these jobs end in.
+    /// The end of the names of these jobs.
     pub const SUFFIX: &'static str = "-hook";
 }
 
@@ -70,9 +70,10 @@ impl App {
             .find(|service| service.name.as_str() == name)
     }
 
-    /// Directories that systemd makes for a service and gives to its user, each with the stem of
-    /// its directive (systemd.exec(5), "StateDirectory="). They are the app's user's, so that a
-    /// service of another user gets none. Cache and logs are made for those that name them.
+    /// Directories that systemd creates for a service and gives to its user, each with the start of
+    /// its directive's name (systemd.exec(5), "StateDirectory="). They belong to the user of the app,
+    /// so a service of another user has none. Only services that use the cache or log directory
+    /// have it.
     pub fn directories(&self, service: &Service) -> Vec<(&'static str, String)> {
         if service.user != self.user {
             return Vec::new();

@@ -1,21 +1,21 @@
-//! A manifest without its layout: what two texts that mean the same have in common.
+//! The canonical form of a manifest: the same for all texts with the same meaning.
 
 use crate::manifest::{Manifest, Problem, Result};
 use serde_json::{Map, Value};
 
-/// Keys that say where a release comes from and what is taken along: that is its payload.
+/// Keys of `[release]` that only decide its payload.
 const OF_THE_SOURCE: [&str; 2] = ["source", "exclude"];
 
-/// The keys of a manifest with their values, as they are written: neither comments, layout and
-/// order, nor the tables of environments that were not asked for, nor where the source lies.
+/// The keys of a manifest and their values, without comments, layout, order, other environments and
+/// the place of the source.
 ///
-/// A key that is not written is not here, so that a key that a later `robotctl` knows changes no
-/// manifest without it.
+/// A key that the manifest does not have is not here either. So a key that a later `robotctl`
+/// introduces does not change older manifests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Canonical(Map<String, Value>);
 
 impl Canonical {
-    /// Of a manifest, for one of its environments.
+    /// The canonical form of a manifest, for one of its environments.
     pub(super) fn new(manifest: &Manifest, environment: Option<&str>) -> Result<Self> {
         let mut keys = Map::new();
         for (key, value) in &manifest.written {
@@ -29,18 +29,18 @@ impl Canonical {
         if let Some(Value::Object(all)) = keys.get_mut("environment") {
             all.retain(|key, _| Some(key.as_str()) == environment);
         }
-        // A table in which nothing is left says what no table says.
+        // An empty table means the same as no table.
         keys.retain(|_, value| value.as_object().is_none_or(|table| !table.is_empty()));
         Ok(Self(keys))
     }
 
-    /// As JSON in one line, each table in the order of its keys.
+    /// JSON on one line, with sorted keys.
     pub fn json(&self) -> String {
         Value::Object(self.0.clone()).to_string()
     }
 
-    /// The keys that differ, such as `release.keep`, but for the version, in their order; of a
-    /// service that only one has, `service.` and its name.
+    /// The keys that differ, such as `release.keep`, except the version. A service that only one
+    /// of them has is `service.` and its name.
     pub fn differing(&self, other: &Self) -> Vec<String> {
         let mut out = Vec::new();
         differing("", &self.0, &other.0, &mut out);
@@ -61,7 +61,7 @@ fn differing(
     let none = Value::Object(Map::new());
     for key in keys {
         let path = format!("{table}{key}");
-        let is_known = table.is_empty(); // To be there or not says nothing of `[release]`.
+        let is_known = table.is_empty(); // Whether `[release]` exists means nothing.
         let absent = is_known.then_some(&none);
         match (one.get(key).or(absent), other.get(key).or(absent)) {
             (Some(Value::Object(one)), Some(Value::Object(other))) => {
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_manifest_says_is_left() {
+    fn texts_with_the_same_meaning_are_the_same() {
         let plain = of("[release]\nkeep = 3\nsoak = \"1min\"\n", None);
         let json = r#"{"app":{"name":"shop","version":"1"},"release":{"keep":3,"soak":"1min"}}"#;
         assert_eq!(plain.json(), json);
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_named() {
+    fn the_keys_that_differ_are_named() {
         let one = "[release]\nkeep = 3\n[service.web]\nexec = [\"/a\"]\n[service.web.env]\nA = \"1\"\n\
                    B = \"1\"\n[[service.web.check]]\nhttp = \"/\"\nwithin = \"2s\"\n";
         let other = one

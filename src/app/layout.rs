@@ -1,4 +1,4 @@
-//! Where things live on a host. Every path of the contract is written here and nowhere else.
+//! The paths of an app on a host. Other modules do not spell them out.
 
 use super::names::Name;
 pub use crate::sandbox::directives::EMPTY_ROOT;
@@ -8,9 +8,9 @@ pub use crate::units::{ENABLE_DIR, RUNTIME_UNIT_DIR, UNIT_DIR};
 pub const TMPFILES_DIR: &str = "/usr/local/lib/tmpfiles.d";
 /// Where `deploy` writes sysusers.d(5).
 pub const SYSUSERS_DIR: &str = "/usr/local/lib/sysusers.d";
-/// Where `robotctl` keeps its own records, one directory an app.
+/// The state of `robotctl`, one directory per app.
 pub const STORES_DIR: &str = "/var/lib/robotctl";
-/// Where a package puts its manifest and payload: `/usr/lib/<app>/robot.toml`.
+/// Where a package installs its manifest and payload: `/usr/lib/<app>/robot.toml`.
 pub const VENDOR_DIR: &str = "/usr/lib";
 
 /// The paths of one app.
@@ -20,7 +20,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of the app called `name` (with its environment, such as `wiki-staging`).
+    /// The paths of an app. The name includes the environment: `wiki-staging`.
     pub fn new(name: &Name) -> Self {
         Self {
             app: name.to_string(),
@@ -47,12 +47,12 @@ impl Layout {
         format!("/opt/{}/current", self.app)
     }
 
-    /// What `current` says when a release is live: relative, so that it is right under any root.
+    /// The text of the link `current` for a live release: relative, to be right under any root.
     pub fn target(id: &str) -> String {
         format!("releases/{id}")
     }
 
-    /// The release that such a text names, or one that a person wrote: `./releases/ID/`,
+    /// The release that the text of the link names. A person may have written `./releases/ID/` or
     /// `/opt/<app>/releases/ID`.
     pub fn targeted<'a>(&self, target: &'a str) -> Option<&'a str> {
         let parts = target.split('/').filter(|part| !matches!(*part, "" | "."));
@@ -110,7 +110,7 @@ impl Layout {
         format!("{STORES_DIR}/{}", self.app)
     }
 
-    /// Replaces `{current}`, `{state}`, `{run}`, `{cache}`, `{logs}` and `{etc}`; anything else
+    /// Replaces `{current}`, `{state}`, `{run}`, `{cache}`, `{logs}` and `{etc}`. Everything else
     /// is literal.
     pub fn expand(&self, text: &str) -> String {
         let known: [(&str, String); 6] = [
@@ -147,7 +147,7 @@ mod tests {
     use crate::app::names::Name;
 
     #[test]
-    fn a_link_into_another_app_s_releases_names_none() {
+    fn a_link_to_a_release_of_another_app_is_not_recognized() {
         let layout = Layout::new(&Name::parse("robot").unwrap());
         for own in ["releases/1", "./releases//1/", "/opt/robot/releases/1"] {
             assert_eq!(layout.targeted(own), Some("1"), "{own}");

@@ -1,33 +1,32 @@
-//! Values that land in a unit file as they are, without quotes.
+//! Values that a unit file contains without quotes.
 //!
-//! systemd takes white space off both ends of such a value and joins a line that ends with a
-//! backslash to the next one (systemd.syntax(7)). What would not arrive as it was written is
-//! refused.
+//! systemd removes white space from both ends of such a value and joins a line that ends with a
+//! backslash to the next one (systemd.syntax(7)). Values that this would change are refused.
 
 use super::names::{Text, newtype};
 
 newtype! {
-    /// The whole rest of a line, such as `Description=`.
+    /// The rest of a line, such as `Description=`.
     Line
 }
 
 impl Line {
     /// # Errors
-    /// The rule that it breaks, as a hint.
+    /// The rule that the text breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         Text::parse(text)?;
         if text.starts_with(' ') || text.ends_with(' ') {
-            return Err("take the blanks at its ends away: systemd does not keep them");
+            return Err("remove the spaces at the start and the end: systemd drops them");
         }
         if text.ends_with('\\') {
             return Err(
-                "take the `\\` at its end away: it would swallow the next line of the unit",
+                "remove the `\\` at the end: systemd would join the next line of the unit to it",
             );
         }
         Ok(Self(text.to_owned()))
     }
 
-    /// The line with a remark after it.
+    /// The line, followed by a remark.
     #[must_use]
     pub fn followed_by(&self, remark: &'static str) -> Self {
         Self(format!("{self}{remark}"))
@@ -35,18 +34,18 @@ impl Line {
 }
 
 newtype! {
-    /// `OnCalendar=`: only the characters that systemd.time(7) knows. Whether they make a date
-    /// is for `systemd-analyze verify` to say.
+    /// `OnCalendar=`: the characters that systemd.time(7) allows. `systemd-analyze verify` checks
+    /// whether they make a date.
     Calendar
 }
 
 impl Calendar {
     /// # Errors
-    /// The rule that it breaks, as a hint.
+    /// The rule that the text breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let fits = |c: char| c.is_ascii_alphanumeric() || " *-/,:.~+_".contains(c);
         if text.is_empty() || !text.chars().all(fits) {
-            return Err("it may hold letters, digits and `*-/,:.~+_` only (systemd.time(7))");
+            return Err("use only letters, digits and `*-/,:.~+_` (systemd.time(7))");
         }
         Line::parse(text)?;
         Ok(Self(text.to_owned()))
@@ -54,18 +53,18 @@ impl Calendar {
 }
 
 newtype! {
-    /// `DeviceAllow=`: a node or a group of nodes, and what may be done with it
+    /// `DeviceAllow=`: a node or a group of nodes, and the access to it
     /// (systemd.resource-control(5)).
     Device
 }
 
 impl Device {
     /// # Errors
-    /// The rule that it breaks, as a hint.
+    /// The rule that the text breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (node, access) = text
             .split_once(' ')
-            .ok_or("write node and access, such as `/dev/spidev0.0 rw`")?;
+            .ok_or("write the node and the access, such as `/dev/spidev0.0 rw`")?;
         let path = node.strip_prefix("/dev/").is_some_and(|rest| {
             let fits = |c: char| c.is_ascii_alphanumeric() || "/_.:,@+-".contains(c);
             let plain = |part: &str| !part.is_empty() && part != "." && part != "..";
@@ -79,12 +78,12 @@ impl Device {
                 !name.is_empty() && name.chars().all(fits)
             });
         if !path && !group {
-            return Err("the node must be `/dev/…`, `char-…` or `block-…`");
+            return Err("write `/dev/…`, `char-…` or `block-…` as the node");
         }
         let known = access.chars().all(|c| "rwm".contains(c));
         let once = |c: char| access.matches(c).count() == 1;
         if access.is_empty() || !known || !access.chars().all(once) {
-            return Err("the access must be made of `r`, `w` and `m`, each once");
+            return Err("write the access with `r`, `w` and `m`, each at most once");
         }
         Ok(Self(text.to_owned()))
     }
@@ -95,7 +94,7 @@ mod tests {
     use super::{Calendar, Device, Line};
 
     #[test]
-    fn a_line_arrives_whole_or_is_refused() {
+    fn a_line_that_systemd_would_change_is_refused() {
         for good in ["", "a  b", "50% \\o/ $x \"q\"", "\u{a0}a\u{a0}"] {
             assert!(Line::parse(good).is_ok(), "{good:?}");
         }
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn calendars_have_the_characters_of_their_manual() {
+    fn calendars_have_the_characters_of_systemd_time() {
         for good in [
             "hourly",
             "Mon..Fri *-*-* 03:30:00 Europe/Berlin",
@@ -121,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_are_node_and_access() {
+    fn devices_have_a_node_and_an_access() {
         for good in [
             "/dev/spidev0.0 rw",
             "char-rtc r",

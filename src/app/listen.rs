@@ -1,4 +1,4 @@
-//! Addresses that a service answers on.
+//! Addresses that a service listens on.
 
 use super::names::AbsPath;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// One address of `listen = [...]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
-    /// An address and port.
+    /// An IP address and a port.
     Tcp(SocketAddr),
     /// A port on every address: reachable from the network.
     AnyAddress(u16),
@@ -16,10 +16,10 @@ pub enum Listen {
 }
 
 impl Listen {
-    /// Reads `127.0.0.1:80`, `[::1]:80`, `:80`, `localhost:80`, `unix:/run/x.sock`.
+    /// Parses `127.0.0.1:80`, `[::1]:80`, `:80`, `localhost:80`, `unix:/run/x.sock`.
     ///
     /// # Errors
-    /// A clause that completes "… is not an address: ".
+    /// The forms that are allowed, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const FORMS: &str = "write `127.0.0.1:8080`, `[::1]:8080`, `:8080` or `unix:/run/app.sock`";
         if let Some(path) = text.strip_prefix("unix:") {
@@ -40,7 +40,7 @@ impl Listen {
         Ok(Self::Tcp(address))
     }
 
-    /// Whether both cannot be bound at once.
+    /// Whether the two cannot be open at the same time.
     pub fn collides(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Unix(a), Self::Unix(b)) => a == b,
@@ -62,7 +62,7 @@ impl Listen {
         }
     }
 
-    /// Whether another machine could reach it.
+    /// Whether other machines can reach it.
     pub fn is_public(&self) -> bool {
         match self {
             Self::Tcp(address) => !address.ip().is_loopback(),
@@ -88,7 +88,7 @@ impl Listen {
     }
 }
 
-/// As `ListenStream=` takes it (systemd.socket(5)).
+/// As in `ListenStream=` (systemd.socket(5)).
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -1,9 +1,9 @@
-//! Newtypes that cannot hold a bad value. Each `parse` says what is allowed, as a hint.
+//! Text that is valid by construction. If it is not valid, `parse` returns the rule as a hint.
 
 use std::time::Duration;
 
-/// Longest value that reaches a unit file, in bytes. systemd's own limit for a line is 1 MiB.
-const MAX_NAME: usize = 64 * 1024;
+/// The longest value in a unit file, in bytes. systemd's limit for a line is 1 MiB.
+const MAX_TEXT_BYTES: usize = 64 * 1024;
 
 macro_rules! newtype {
     ($(#[$doc:meta])* $name:ident) => {
@@ -30,32 +30,32 @@ pub(super) use newtype;
 
 newtype! {
     /// Name of an app, a service or a system user: `[a-z][a-z0-9-]*`, at most 31 characters,
-    /// so that it is a user name (useradd(8)), a package name and a unit prefix at once.
+    /// so that it can be a user name (useradd(8)), a package name and the start of a unit name.
     Name
 }
 
 impl Name {
     /// # Errors
-    /// The rule that it breaks, as a hint.
+    /// The rule that the text breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let mut chars = text.chars();
         if !chars.next().is_some_and(|c| c.is_ascii_lowercase()) {
-            return Err("it must begin with a lower-case letter");
+            return Err("start it with a lowercase letter");
         }
         if !chars.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-') {
-            return Err("it may hold lower-case letters, digits and `-` only");
+            return Err("use only lowercase letters, digits and `-`");
         }
         if text.len() > 31 {
-            return Err("it may be 31 characters long at most");
+            return Err("use at most 31 characters");
         }
         if text.ends_with('-') || text.contains("--") {
-            return Err("it may not end with `-` or hold `--`");
+            return Err("do not end it with `-` or use `--`");
         }
         Ok(Self(text.to_owned()))
     }
 
-    /// The name of what is derived from a service. It is only a part of unit names, and may be
-    /// longer than a user's name.
+    /// The name of a service that is derived from another. It is only a part of unit names, so it
+    /// may be longer than 31 characters.
     #[must_use]
     pub fn with_suffix(&self, suffix: &'static str) -> Self {
         Self(format!("{self}{suffix}"))
@@ -63,37 +63,37 @@ impl Name {
 }
 
 newtype! {
-    /// A Debian upstream version without epoch (deb-version(7)): it becomes part of a path.
+    /// A Debian upstream version without epoch (deb-version(7)), since it becomes part of a path.
     Version
 }
 
 impl Version {
     /// # Errors
-    /// The rule that it breaks, as a hint.
+    /// The rule that the text breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if !text.chars().next().is_some_and(|c| c.is_ascii_digit()) {
-            return Err("it must begin with a digit");
+            return Err("start it with a digit");
         }
         let fits = |c: char| c.is_ascii_alphanumeric() || ".+~-".contains(c);
         if !text.chars().all(fits) {
-            return Err("it may hold letters, digits and `.+~-` only");
+            return Err("use only letters, digits and `.+~-`");
         }
         if text.len() > 64 {
-            return Err("it may be 64 characters long at most");
+            return Err("use at most 64 characters");
         }
         Ok(Self(text.to_owned()))
     }
 }
 
 newtype! {
-    /// One line of literal text: no control character, no Unicode noncharacter (systemd
-    /// refuses those as invalid UTF-8), at most 64 KiB.
+    /// One line of text: no control characters, no Unicode noncharacters (for systemd they are
+    /// invalid UTF-8), at most 64 KiB.
     Text
 }
 
 impl Text {
     /// # Errors
-    /// The rule that it breaks, as a hint.
+    /// The rule that the text breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.contains(['\n', '\r']) {
             return Err("write it on one line, without a line break");
@@ -108,8 +108,8 @@ impl Text {
         if text.chars().any(nonchar) {
             return Err("write it without Unicode noncharacters: systemd refuses them");
         }
-        if text.len() > MAX_NAME {
-            return Err("it may be 64 KiB long at most");
+        if text.len() > MAX_TEXT_BYTES {
+            return Err("use at most 64 KiB");
         }
         Ok(Self(text.to_owned()))
     }
@@ -122,53 +122,53 @@ newtype! {
 
 impl EnvName {
     /// # Errors
-    /// The rule that it breaks, as a hint.
+    /// The rule that the text breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let head = text.chars().next();
         if !head.is_some_and(|c| fits(c) && !c.is_ascii_digit()) || !text.chars().all(fits) {
-            return Err("it may hold letters, digits and `_` only, and not begin with a digit");
+            return Err("use only letters, digits and `_`, and do not start with a digit");
         }
         Ok(Self(text.to_owned()))
     }
 }
 
 newtype! {
-    /// An absolute, normal path: no `.`, `..`, empty part, and nothing that a unit file's
-    /// path list would split or expand (space, quote, `:`, `$`).
+    /// An absolute, normalized path: no `.`, `..` or empty part, and no character that splits or
+    /// expands in the path lists of unit files (space, quote, `:`, `$`).
     AbsPath
 }
 
 impl AbsPath {
     /// # Errors
-    /// The rule that it breaks, as a hint.
+    /// The rule that the text breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let Some(rest) = text.strip_prefix('/') else {
-            return Err("it must be absolute");
+            return Err("write an absolute path");
         };
         let bad = |part: &str| part.is_empty() || part == "." || part == "..";
         if !rest.is_empty() && rest.split('/').any(bad) {
-            return Err("it may not hold `//`, `.` or `..`, nor end with `/`");
+            return Err("write it without `//`, `.`, `..` or a `/` at the end");
         }
         let odd = |c: char| c.is_whitespace() || c.is_control() || "\"'\\:$%".contains(c);
         if text.chars().any(odd) {
-            return Err("it may not hold spaces, quotes, or any of `\\:$%`");
+            return Err("write it without spaces, quotes and `\\:$%`");
         }
         if text.len() > 1024 {
-            return Err("it may be 1024 bytes long at most");
+            return Err("use at most 1024 bytes");
         }
         Ok(Self(text.to_owned()))
     }
 }
 
 newtype! {
-    /// A whole unit name of another package, such as `network-online.target`.
+    /// The full name of a unit of another package, such as `network-online.target`.
     UnitName
 }
 
 impl UnitName {
     /// # Errors
-    /// The rule that it breaks, as a hint.
+    /// The rule that the text breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const TYPES: [&str; 7] = [
             "service", "socket", "timer", "target", "path", "mount", "device",
@@ -178,10 +178,10 @@ impl UnitName {
             .rsplit_once('.')
             .is_some_and(|(stem, end)| !stem.is_empty() && TYPES.contains(&end));
         if !known {
-            return Err("it must end in a unit type such as `.service` or `.target`");
+            return Err("end it with a unit type such as `.service` or `.target`");
         }
         if !text.chars().all(fits) || text.len() > 255 {
-            return Err("it may hold letters, digits and `:-_.\\@` only (systemd.unit(5))");
+            return Err("use only letters, digits and `:-_.\\@` (systemd.unit(5))");
         }
         Ok(Self(text.to_owned()))
     }
@@ -190,15 +190,15 @@ impl UnitName {
 /// A time span of systemd.time(7), such as `30s` or `1h 30min`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
-    /// As systemd takes it, on one line.
+    /// The text for systemd, on one line.
     pub text: String,
-    /// What it means.
+    /// The duration.
     pub duration: Duration,
 }
 
 impl Span {
     /// # Errors
-    /// The rule that it breaks, as a hint.
+    /// The rule that the text breaks, as a hint.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         const HINT: &str = "write a number with a unit, such as `30s`, `500ms` or `1h 30min`";
         let mut total = Duration::ZERO;
@@ -253,7 +253,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn names_versions_and_paths_are_judged() {
+    fn names_versions_and_paths_follow_their_rules() {
         for good in ["robot", "a", "wiki-platform", "x9"] {
             assert!(Name::parse(good).is_ok(), "{good}");
         }
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_one_line_that_systemd_takes() {
+    fn text_is_one_line_that_systemd_accepts() {
         assert!(Text::parse("grün %n $x \"q\" \\").is_ok());
         for bad in [
             "a\nb", "a\rb", "a\0b", "a\tb", "\u{85}", "\u{FFFE}", "\u{FDD0}",

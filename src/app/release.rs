@@ -1,8 +1,8 @@
-//! What a release is made of.
+//! What a release contains.
 
 use super::names::{Span, Text};
 
-/// How the Python environment of a release is made.
+/// The Python environment of a release.
 #[derive(Debug, Clone)]
 pub struct Python {
     /// Requirement files, relative to the release.
@@ -11,19 +11,19 @@ pub struct Python {
     pub wheels: Option<Text>,
 }
 
-/// What a release is made of.
+/// What a release contains.
 #[derive(Debug, Clone)]
 pub struct Release {
-    /// Directory or archive, relative to the manifest.
+    /// The source: a directory or archive, relative to the manifest.
     pub source: Text,
-    /// Patterns in gitignore syntax.
+    /// Files to leave out, in gitignore syntax.
     pub exclude: Vec<Text>,
-    /// Commands run in the staged tree.
+    /// Commands that run in the staged release.
     pub build: Vec<Vec<Text>>,
     /// The Python environment.
     pub python: Option<Python>,
-    /// How many releases stay.
+    /// The number of releases to keep.
     pub keep: u32,
-    /// For how long a release that went live is watched, and put back when a service loops.
+    /// How long after a deploy the release is rolled back if a service keeps crashing.
     pub soak: Option<Span>,
 }

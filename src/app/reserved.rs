@@ -1,12 +1,12 @@
-//! Names that no app may have. An app owns `/var/lib/<app>`, `/etc/<app>`, `/opt/<app>` and the
-//! like, a user, and the units `<app>.target` and `<app>-*`: what the system calls so already
-//! would become a service's own, and go with `remove --purge`.
+//! Names that an app cannot have. An app owns `/var/lib/<app>`, `/etc/<app>`, `/opt/<app>` and
+//! similar directories, a user, and the units `<app>.target` and `<app>-*`. With the name of
+//! something in the system, its services could write it, and `remove --purge` would delete it.
 
-/// Why names are taken, each with the names.
+/// Reasons, each with the reserved names.
 const NAMES: &[(&str, &str)] = &[
-    ("is `robotctl`'s own", "robotctl"),
+    ("the name is reserved for robotctl", "robotctl"),
     (
-        "names a directory of the system",
+        "the system has a directory of that name",
         "adduser alternatives apparmor apt aptitude ca-certificates containerd credentials cron \
          dbus debconf debian default dhcp dpkg fonts initramfs-tools journal kernel ldconfig \
          lib local lock log logrotate machines man-db misc modprobe mount network opt \
@@ -14,14 +14,14 @@ const NAMES: &[(&str, &str)] = &[
          selinux shm skel ssh ssl sudo systemd terminfo tmp tmpfiles ucf udev ufw usr var xdg",
     ),
     (
-        "names a user or a group of the system",
+        "the system has a user or a group of that name",
         "adm audio backup bin cdrom crontab daemon dialout dip disk docker fax floppy games \
          gnats input irc kmem kvm libvirt list lp lxd mail man messagebus news nobody nogroup \
          operator plugdev polkitd proxy render root sasl sgx shadow src sshd staff sync sys \
          syslog tape tss tty users utmp uucp uuidd video voice wheel www-data",
     ),
     (
-        "begins the name of units of the system",
+        "the system has units of that name",
         "autovt basic blockdev bluetooth boot-complete console container cryptsetup \
          ctrl-alt-del debug emergency exit factory-reset final first-boot-complete getty \
          graphical halt hibernate hybrid-sleep initrd integritysetup kexec kmod local-fs \
@@ -34,17 +34,17 @@ const NAMES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Beginnings of names that are the system's whatever follows.
+/// Reserved starts of names, each with the reason.
 const FAMILIES: &[(&str, &str)] = &[
-    ("robotctl-", "is `robotctl`'s own"),
-    ("systemd-", "is systemd's own"),
-    ("initrd-", "begins the name of units of the system"),
-    ("dbus-", "begins the name of units of the system"),
-    ("runlevel", "begins the name of units of the system"),
+    ("robotctl-", "the name is reserved for robotctl"),
+    ("systemd-", "the name is reserved for systemd"),
+    ("initrd-", "the system has units of that name"),
+    ("dbus-", "the system has units of that name"),
+    ("runlevel", "the system has units of that name"),
 ];
 
-/// Why an app may not be called so, if it may not.
-pub(super) fn reserved(name: &str) -> Option<&'static str> {
+/// Why the name is reserved; `None` if an app can have it.
+pub(super) fn why_reserved(name: &str) -> Option<&'static str> {
     let whole = NAMES
         .iter()
         .find(|(_, names)| names.split(' ').any(|one| one == name));
@@ -54,16 +54,16 @@ pub(super) fn reserved(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAMES, reserved};
+    use super::{NAMES, why_reserved};
     use crate::app::Name;
 
     #[test]
-    fn names_of_the_system_are_taken_and_others_are_free() {
+    fn names_of_the_system_are_reserved() {
         for name in ["robotctl", "dpkg", "www-data", "multi-user", "systemd"] {
-            assert!(reserved(name).is_some(), "{name}");
+            assert!(why_reserved(name).is_some(), "{name}");
         }
         for name in ["robotctl-recover", "systemd-journald", "runlevel5"] {
-            assert!(reserved(name).is_some(), "{name}");
+            assert!(why_reserved(name).is_some(), "{name}");
         }
         for name in [
             "robot",
@@ -73,12 +73,12 @@ mod tests {
             "mailer",
             "demo-user",
         ] {
-            assert_eq!(reserved(name), None, "{name}");
+            assert_eq!(why_reserved(name), None, "{name}");
         }
     }
 
     #[test]
-    fn each_name_is_there_once_in_order_and_could_be_typed() {
+    fn the_names_are_valid_sorted_and_unique() {
         let mut all = Vec::new();
         for (why, names) in NAMES {
             let names: Vec<&str> = names.split(' ').collect();
@@ -91,6 +91,6 @@ mod tests {
         let count = all.len();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), count, "a name is there twice");
+        assert_eq!(all.len(), count, "a name is listed twice");
     }
 }

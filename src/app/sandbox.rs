@@ -1,23 +1,23 @@
-//! What a service is allowed beyond the floor, as its manifest says.
+//! What the manifest allows a service beyond the floor.
 
 use super::lines::{Device, Line};
 use super::names::AbsPath;
 use std::collections::BTreeSet;
 
-/// What `[service.NAME.sandbox]` and `runtime` ask for.
+/// What `[service.NAME.sandbox]` and `runtime` allow.
 #[derive(Debug, Clone, Default)]
 pub struct Sandbox {
-    /// Names from [`EXCEPTIONS`].
+    /// Names from [`EXCEPTIONS`](crate::sandbox::exceptions::EXCEPTIONS).
     pub allow: BTreeSet<&'static str>,
-    /// `CAP_*`, ambient and bounding.
+    /// `AmbientCapabilities=` and `CapabilityBoundingSet=`.
     pub capabilities: BTreeSet<String>,
     /// `DeviceAllow=` lines.
     pub devices: Vec<Device>,
     /// `ReadWritePaths=`.
     pub read_write: Vec<AbsPath>,
-    /// What an allow-list root shows besides the release: (host path, path inside).
+    /// More visible paths: (path on the host, path for the service).
     pub read_only: Vec<(AbsPath, AbsPath)>,
-    /// The escape hatch: (directive, value), last word.
+    /// Raw directives: (name, value). They override everything else.
     pub directives: Vec<(String, Line)>,
 }
 

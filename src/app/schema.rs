@@ -1,11 +1,11 @@
-//! The JSON schema of `robot.toml`, for editors that complete and check it.
+//! The JSON schema of `robot.toml`, for completion and checks in editors.
 
 use super::service::Type;
 use crate::manifest::Manifest;
 use crate::sandbox::exceptions::{CAPABILITIES, EXCEPTIONS, PRESETS};
 use serde_json::{Value, json};
 
-/// Words that a key takes: table, key, words.
+/// Keys with a fixed set of words: table, key, words.
 fn words() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
     vec![
         (
@@ -40,7 +40,7 @@ fn words() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
     ]
 }
 
-/// The schema, with the descriptions of the tables and the words of their keys.
+/// The schema, with descriptions and the words that each key accepts.
 pub fn schema() -> Value {
     let mut schema = schemars::schema_for!(Manifest).to_value();
     if let Some(root) = schema.as_object_mut() {
@@ -71,7 +71,7 @@ mod tests {
     use super::{schema, words};
     use serde_json::Value;
 
-    /// What is wrong with a value, by the few words of JSON schema that ours uses.
+    /// What is wrong with a value. Knows only the JSON schema keywords that our schema uses.
     fn wrong(schema: &Value, root: &Value, value: &Value, path: &str) -> Vec<String> {
         if let Some(pointer) = schema["$ref"].as_str() {
             let target = root.pointer(pointer.trim_start_matches('#')).unwrap();
@@ -130,7 +130,7 @@ mod tests {
         out
     }
 
-    fn judge(text: &str) -> Vec<String> {
+    fn problems(text: &str) -> Vec<String> {
         let value: Value = toml::from_str(text).unwrap();
         let schema = schema();
         wrong(&schema, &schema, &value, "")
@@ -145,12 +145,12 @@ mod tests {
             include_str!("../../tests/golden/environment/robot.toml"),
             include_str!("../../tests/golden/timer/robot.toml"),
         ] {
-            assert_eq!(judge(text), [""; 0]);
+            assert_eq!(problems(text), [""; 0]);
         }
     }
 
     #[test]
-    fn mistakes_do_not() {
+    fn mistakes_do_not_fit_the_schema() {
         let head = "[app]\nname = \"a\"\nversion = \"1\"\n";
         for (rest, expected) in [
             ("nmae = 1\n", "/app/nmae: unknown"),
@@ -170,7 +170,7 @@ mod tests {
             ("[service.w]\n", "/service/w: \"exec\" is missing"),
             ("[release]\nkeep = true\n", "/release/keep: true"),
         ] {
-            assert_eq!(judge(&format!("{head}{rest}")), [expected], "{rest}");
+            assert_eq!(problems(&format!("{head}{rest}")), [expected], "{rest}");
         }
     }
 
@@ -179,8 +179,8 @@ mod tests {
         let schema = schema();
         for (name, table) in schema["$defs"].as_object().unwrap() {
             for (key, property) in table["properties"].as_object().unwrap() {
-                let told = property["description"].as_str().unwrap_or_default();
-                assert!(!told.is_empty(), "{name}.{key} has no description");
+                let description = property["description"].as_str().unwrap_or_default();
+                assert!(!description.is_empty(), "{name}.{key} has no description");
             }
         }
         for (table, key, _) in words() {

@@ -8,20 +8,20 @@ use super::sandbox::Sandbox;
 /// systemd's `Type=` (systemd.service(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
-    /// Started once forked.
+    /// Started when it is forked.
     Simple,
-    /// Started once executed: the default.
+    /// Started when its program is executed: the default.
     Exec,
-    /// Started once it says READY.
+    /// Started when it reports READY.
     Notify,
-    /// Started once the first process has gone.
+    /// Started when the first process exits.
     Forking,
-    /// Done once it has ended.
+    /// A job: started when it has ended.
     Oneshot,
 }
 
 impl Type {
-    /// The words of `Type=` and what they mean here.
+    /// The words of `Type=`.
     pub const WORDS: [(&'static str, Self); 5] = [
         ("simple", Self::Simple),
         ("exec", Self::Exec),
@@ -42,9 +42,9 @@ impl Type {
 /// Who opens the listening socket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Socket {
-    /// systemd, which hands it over: no request is lost through a restart.
+    /// systemd, which passes it to the service: a restart loses no request.
     Activate,
-    /// systemd, and `robotctl relay` passes bytes on.
+    /// systemd, and `robotctl relay` forwards connections to the service.
     Proxy,
     /// The service itself.
     Direct,
@@ -53,48 +53,48 @@ pub enum Socket {
 /// How a new release takes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upgrade {
-    /// A stand-in answers on the same socket meanwhile.
+    /// A stand-in answers on the same socket during the restart.
     Overlap,
-    /// Plain restart; an activated socket keeps requests waiting.
+    /// A restart. With an activated socket, requests wait.
     Restart,
 }
 
-/// What a smoke check looks at.
+/// What a check examines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Probe {
-    /// GET on an address; `None` is the service's first address.
+    /// The response to an HTTP GET request.
     Http {
-        /// Host and port, when not the service's own.
+        /// IP address and port; `None` is the service's first address.
         address: Option<std::net::SocketAddr>,
-        /// Begins with `/`.
+        /// Starts with `/`.
         path: Text,
-        /// Expected status.
+        /// Expected status code.
         status: u16,
-        /// Text that the body must hold.
+        /// Text that the body must contain.
         contains: Option<Text>,
-        /// Headers that the answer must have.
+        /// Headers that the response must have.
         headers: Vec<(Text, Text)>,
-        /// Values that the body must have as JSON, by pointer (RFC 6901).
+        /// Values that the JSON body must have, by JSON pointer (RFC 6901).
         json: Vec<(Text, serde_json::Value)>,
     },
-    /// A TCP address accepts.
+    /// A TCP address accepts connections.
     Tcp(std::net::SocketAddr),
-    /// A unix socket accepts.
+    /// A unix socket accepts connections.
     Unix(super::names::AbsPath),
-    /// The job that a timer starts is run once and succeeds.
+    /// The job that a timer starts runs once and succeeds.
     Job,
-    /// A command exits 0.
+    /// A command exits with code 0.
     Command(Vec<Text>),
-    /// Stays active, without a restart, for this long.
+    /// The service stays active for this long without a restart.
     Settle(Span),
 }
 
-/// One smoke check.
+/// One check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// What it looks at.
+    /// What it examines.
     pub probe: Probe,
-    /// It is tried again until this has passed.
+    /// How long it is retried.
     pub within: Span,
 }
 
@@ -112,7 +112,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Directive and value of each limit that is set.
+    /// The directive and value of each limit that is set.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let Self {
             memory_max,
@@ -132,7 +132,7 @@ impl Limits {
     }
 }
 
-/// What starts a oneshot (systemd.timer(5)).
+/// What starts a job (systemd.timer(5)).
 #[derive(Debug, Clone)]
 pub struct Timer {
     /// `OnCalendar=`
@@ -147,16 +147,16 @@ pub struct Timer {
     pub randomized_delay: Option<Span>,
 }
 
-/// A unit of this app or of another package, by its whole name.
+/// A unit that a service refers to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UnitRef {
     /// A service of this app, by its short name.
     Own(Name),
-    /// Another unit.
+    /// Another unit, by its full name.
     Other(UnitName),
 }
 
-/// How long a service has to end when it is told to, in seconds, unless its manifest says so.
+/// The default of `TimeoutStopSec=`, in seconds.
 pub const DEFAULT_STOP_SECONDS: u64 = 30;
 
 /// One service of an app.
@@ -166,7 +166,7 @@ pub struct Service {
     pub name: Name,
     /// `Description=`
     pub description: Line,
-    /// Absolute program and its arguments, placeholders replaced.
+    /// The program, an absolute path, and its arguments. Placeholders are replaced.
     pub exec: Vec<Text>,
     /// `ExecStartPre=`
     pub exec_start_pre: Vec<Vec<Text>>,
@@ -176,7 +176,7 @@ pub struct Service {
     pub kind: Type,
     /// Addresses.
     pub listen: Vec<Listen>,
-    /// The name of each address, by which the service tells its sockets apart; none or all have one.
+    /// The name of each address, for sd_listen_fds_with_names(3). All have one, or none.
     pub listen_names: Vec<Name>,
     /// Who opens them.
     pub socket: Socket,
@@ -190,7 +190,7 @@ pub struct Service {
     pub wants: Vec<UnitRef>,
     /// `Conflicts=`
     pub conflicts: Vec<UnitRef>,
-    /// Whether it is started with the app.
+    /// Whether it starts with the app.
     pub enable: bool,
     /// `User=`
     pub user: Name,
@@ -202,39 +202,38 @@ pub struct Service {
     pub restart: &'static str,
     /// `TimeoutStartSec=`
     pub timeout_start: Span,
-    /// `TimeoutStopSec=`; [`DEFAULT_STOP_SECONDS`] when the manifest says nothing.
+    /// `TimeoutStopSec=`; default [`DEFAULT_STOP_SECONDS`].
     pub timeout_stop: Span,
     /// `WatchdogSec=`
     pub watchdog: Option<Span>,
     /// Limits.
     pub limits: Limits,
-    /// The app's environment and the service's own, merged.
+    /// Environment variables of the app and the service, merged.
     pub env: Vec<(EnvName, Text)>,
-    /// Credentials: names under `/etc/<app>/credentials`.
+    /// Credentials: names of files in `/etc/<app>/credentials`.
     pub secrets: Vec<EnvName>,
-    /// Whether a second copy may run beside the live one, so that a new release can be tried
-    /// before anything live is touched.
+    /// Whether a second instance may run during the pre-check.
     pub pre_check: bool,
-    /// Smoke checks.
+    /// Checks that say whether it is healthy.
     pub checks: Vec<Check>,
     /// The timer that starts it.
     pub timer: Option<Timer>,
-    /// Exceptions.
+    /// Exceptions from the sandbox.
     pub sandbox: Sandbox,
 }
 
 impl Service {
-    /// Whether systemd holds the listening socket.
+    /// Whether systemd opens the listening socket.
     pub fn has_socket_unit(&self) -> bool {
         !self.listen.is_empty() && self.socket != Socket::Direct
     }
 
-    /// Whether a stand-in can answer while it restarts.
+    /// Whether a stand-in answers while it restarts.
     pub fn overlaps(&self) -> bool {
         self.upgrade == Upgrade::Overlap && self.has_socket_unit()
     }
 
-    /// Whether it is meant to run all the time once the app is started.
+    /// Whether it runs as long as the app does.
     pub fn is_daemon(&self) -> bool {
         self.enable && self.kind != Type::Oneshot && self.timer.is_none()
     }

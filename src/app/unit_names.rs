@@ -4,20 +4,20 @@ use super::application::App;
 use super::service::{Service, Socket};
 use crate::units;
 
-/// What the name of a stand-in ends in.
+/// The end of a stand-in's name.
 pub const STAND_IN_SUFFIX: &str = "-standin";
-/// What the name of a proxy ends in.
+/// The end of a proxy's name.
 pub const PROXY_SUFFIX: &str = "-proxy";
-/// What the name of a pre-check instance ends in.
+/// The end of a pre-check instance's name.
 pub const PRE_CHECK_SUFFIX: &str = "-precheck";
 
 impl App {
-    /// The whole unit name of a service: `<app>-<service>.service`.
+    /// The unit of a service: `<app>-<service>.service`.
     pub fn unit(&self, service: &Service) -> String {
         self.unit_called(service.name.as_str())
     }
 
-    /// The unit name of the service with this short name.
+    /// The unit of the service with this short name.
     pub fn unit_called(&self, service: &str) -> String {
         format!("{}-{service}.service", self.name)
     }
@@ -27,8 +27,8 @@ impl App {
         format!("{}-{}.socket", self.name, service.name)
     }
 
-    /// The socket unit of each address of a service, in the order of `listen`. Addresses of one
-    /// name share a unit, since a unit has one name for all its sockets (systemd.socket(5),
+    /// The socket unit of each address of a service, in the order of `listen`. Addresses with the
+    /// same name share a unit, since a unit has one name for all its sockets (systemd.socket(5),
     /// "FileDescriptorName=").
     pub fn sockets_by_address(&self, service: &Service) -> Vec<String> {
         let main = self.socket_unit(service);
@@ -42,7 +42,7 @@ impl App {
         (0..service.listen.len()).map(unit).collect()
     }
 
-    /// The socket units of a service; none when it binds its addresses itself.
+    /// The socket units of a service; none if it opens its addresses itself.
     pub fn socket_units(&self, service: &Service) -> Vec<String> {
         let mut out: Vec<String> = Vec::new();
         if service.has_socket_unit() {
@@ -65,7 +65,7 @@ impl App {
         format!("{}-{}{STAND_IN_SUFFIX}@.service", self.name, service.name)
     }
 
-    /// The stand-in of a service on one release.
+    /// The stand-in of a service for one release.
     pub fn standin_unit(&self, service: &Service, id: &str) -> String {
         units::instance(&self.standin_template(service), id)
     }
@@ -75,7 +75,7 @@ impl App {
         format!("{}-{}{PROXY_SUFFIX}.service", self.name, service.name)
     }
 
-    /// The proxy's template unit, before a stand-in of the service.
+    /// The template unit of a proxy for a stand-in.
     pub fn proxy_standin_template(&self, service: &Service) -> String {
         format!(
             "{}-{}{PROXY_SUFFIX}{STAND_IN_SUFFIX}@.service",
@@ -83,8 +83,8 @@ impl App {
         )
     }
 
-    /// Every unit that stands in for a service on one release, each with the unit that it
-    /// stands in for, in their starting order.
+    /// The stand-ins of a service and of its proxy for one release, each with the unit that it
+    /// replaces, in the order in which they start.
     pub fn standins(&self, service: &Service, id: &str) -> Vec<(String, String)> {
         let mut out = vec![(self.standin_unit(service, id), self.unit(service))];
         if service.socket == Socket::Proxy {
@@ -94,13 +94,13 @@ impl App {
         out
     }
 
-    /// The unit that starts and stops all of the app.
+    /// The target, which starts and stops the whole app.
     pub fn target_unit(&self) -> String {
         format!("{}.target", self.name)
     }
 
-    /// Every unit of a service that is there all the time, what triggers it first: in the order of
-    /// [`UnitType`](units::UnitType).
+    /// Every permanent unit of a service, in the order of [`UnitType`](units::UnitType): first what
+    /// triggers it.
     pub fn units_of(&self, service: &Service) -> Vec<String> {
         let mut out = Vec::new();
         if service.timer.is_some() {

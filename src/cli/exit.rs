@@ -1,67 +1,70 @@
-//! What the exit code says. Scripts rely on it: it is part of the contract.
+//! The exit codes. Scripts rely on them: they are part of the contract.
 
-use crate::host::LockError;
-use crate::transaction::Interrupted;
 use std::process::ExitCode;
 
-/// How a command ended.
+/// How a command ended that did what was asked. Every other end is an
+/// [`Error`](crate::error::Error), whose kind has its own code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// Done, or nothing to do.
-    Done = 0,
+    Done,
     /// The answer is no: findings, drift.
-    No = 1,
-    /// Refused or failed: nothing changed.
-    Refused = 2,
-    /// The deploy failed; the release before it is back and healthy.
-    RolledBack = 3,
-    /// A person is needed; the message says what to type.
-    Degraded = 4,
-    /// Another `robotctl` holds the lock.
-    Locked = 5,
+    No,
 }
 
 impl Exit {
-    /// Every exit, for the reference document.
-    pub const ALL: [Self; 6] = [
-        Self::Done,
-        Self::No,
-        Self::Refused,
-        Self::RolledBack,
-        Self::Degraded,
-        Self::Locked,
-    ];
-
-    /// What it means, as documented.
-    pub fn meaning(self) -> &'static str {
+    /// The exit code.
+    pub fn code(self) -> u8 {
         match self {
-            Self::Done => "done, or nothing to do",
-            Self::No => "the answer is no: findings, drift",
-            Self::Refused => "refused or failed: nothing changed",
-            Self::RolledBack => "the deploy failed; the release before it is back and healthy",
-            Self::Degraded => "a person is needed; the message says what to type",
-            Self::Locked => "another `robotctl` holds the lock",
-        }
-    }
-
-    /// All of them, as `--help` ends.
-    pub fn help() -> String {
-        let lines = Self::ALL.map(|exit| format!("  {}  {}", exit as u8, exit.meaning()));
-        format!("Exit codes:\n{}", lines.join("\n"))
-    }
-
-    /// The exit for an error that came all the way up.
-    pub fn of(error: &anyhow::Error) -> Self {
-        match error.downcast_ref::<LockError>() {
-            Some(LockError::Held(_)) => Self::Locked,
-            _ if error.is::<Interrupted>() => Self::Degraded,
-            _ => Self::Refused,
+            Self::Done => 0,
+            Self::No => 1,
         }
     }
 }
 
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+/// Every exit code with its meaning; help, man pages and reference print this table.
+pub const EXIT_CODES: [(u8, &str); 7] = [
+    (0, "done, or nothing to do"),
+    (1, "the answer is no: findings, drift"),
+    (2, "refused, nothing was changed"),
+    (
+        3,
+        "the deploy failed; the previous release was restored and is healthy",
+    ),
+    (4, "a person is needed; the message says what to type"),
+    (5, "another `robotctl` holds the lock"),
+    (130, "interrupted before anything was changed"),
+];
+
+/// The table as `--help` ends.
+pub(super) fn help() -> String {
+    let lines = EXIT_CODES.map(|(code, meaning)| format!("{code:>5}  {meaning}"));
+    format!("Exit codes:\n{}", lines.join("\n"))
+}
+
+/// The exit code for the operating system.
+pub(super) fn exit_code(code: u8) -> ExitCode {
+    ExitCode::from(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EXIT_CODES, Exit};
+    use crate::error::Kind;
+
+    #[test]
+    fn every_way_to_end_is_in_the_table() {
+        let kinds = [
+            Kind::Refused,
+            Kind::RolledBack,
+            Kind::Degraded,
+            Kind::Unexpected,
+            Kind::Locked,
+            Kind::Interrupted,
+        ];
+        let codes = kinds.map(Kind::exit_code);
+        for code in [Exit::Done.code(), Exit::No.code()].iter().chain(&codes) {
+            assert!(EXIT_CODES.iter().any(|(known, _)| known == code), "{code}");
+        }
     }
 }

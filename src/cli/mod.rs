@@ -1,36 +1,46 @@
-//! The front: arguments in, one stage called, text and exit code out.
+//! The command line: parse, call one use case, print its outcome, give the exit code.
 
 mod check;
+mod completion;
 mod deploy;
 mod doctor;
 mod exit;
-mod find;
 mod generate;
+mod history;
 mod internal;
-mod manual;
-mod permit;
-mod preview;
-mod printer;
+mod output;
 mod prune;
+mod recover;
 mod reference;
+mod releases;
 mod remove;
 mod rollback;
 mod score;
-mod show;
-mod typed;
+mod status;
 mod view;
-mod which;
 
-pub use exit::Exit;
-pub use printer::{Format, Printer};
+pub use exit::{EXIT_CODES, Exit};
+pub use output::Format;
 
 use crate::error::{Error, Kind};
-use crate::host::Host;
+use crate::ops::{Context, Options};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use output::Output;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Hardened systemd units, atomic releases and rollback for services on plain Debian machines
+/// The heading of the options that every command has.
+const GLOBAL_OPTIONS: &str = "Global options";
+
+/// Deploy services on plain Debian: hardened units, atomic releases, rollback
+///
+/// One manifest, robot.toml, describes the services of an app. From it,
+/// robotctl generates hardened systemd units and deploys releases, each with
+/// one atomic switch. A release that fails is rolled back automatically.
+///
+/// `deploy`, `prune` and `remove` show what they would do, and act with
+/// `--apply`. `rollback` and `recover` act at once. Commands that change the
+/// host need root.
 #[derive(Debug, Parser)]
 #[command(
     name = "robotctl",
@@ -40,23 +50,39 @@ use std::process::ExitCode;
 )]
 #[command(arg_required_else_help = true)]
 pub struct Cli {
-    /// The app to work on, when several are on this host
-    #[arg(long, global = true, value_name = "NAME")]
+    /// Work on this app [default: that of ./robot.toml, or the only one
+    /// deployed]
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL_OPTIONS,
+        value_name = "NAME",
+        add = completion::apps()
+    )]
     app: Option<String>,
-    /// The manifest [default: ./robot.toml, then the installed app's]
-    #[arg(long, global = true, value_name = "FILE")]
+    /// Read this manifest [default: ./robot.toml, or that of an app that a
+    /// package installed]
+    #[arg(long, global = true, help_heading = GLOBAL_OPTIONS, value_name = "FILE")]
     manifest: Option<PathBuf>,
-    /// The overlay of the manifest: the app is called <app>-<NAME>
-    #[arg(long, global = true, value_name = "NAME")]
+    /// Apply this environment of the manifest; the app is then called
+    /// APP-NAME
+    #[arg(long, global = true, help_heading = GLOBAL_OPTIONS, value_name = "NAME")]
     environment: Option<String>,
-    /// Works on a tree that is not running: an image, a test
-    #[arg(long, global = true, value_name = "DIR")]
+    /// Work on the files below this directory, such as an image, instead of
+    /// this host
+    #[arg(long, global = true, help_heading = GLOBAL_OPTIONS, value_name = "DIR")]
     root: Option<PathBuf>,
-    /// How data is written
-    #[arg(long, global = true, value_enum, default_value = "text")]
+    /// Write data in this format
+    #[arg(
+        long,
+        global = true,
+        help_heading = GLOBAL_OPTIONS,
+        value_enum,
+        default_value = "text"
+    )]
     format: Format,
-    /// Says nothing but errors
-    #[arg(short, long, global = true)]
+    /// Print errors and warnings only
+    #[arg(short, long, global = true, help_heading = GLOBAL_OPTIONS)]
     quiet: bool,
     #[command(subcommand)]
     command: Command,
@@ -64,146 +90,206 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Renders units, timers, drop-ins, tmpfiles.d and sysusers.d
+    /// Render units, timers, drop-ins, tmpfiles.d and sysusers.d
+    ///
+    /// Print every file that the manifest produces. Lints, which find settings
+    /// that are allowed but probably wrong, go to standard error.
+    ///
+    /// Needs no root, and changes nothing on the host.
     Generate(generate::Args),
-    /// Shows what a deploy would do; with --apply, does it
+    /// Show what a deploy would do; with --apply, do it
+    ///
+    /// Without `--apply`, print the plan: the content of the release, the files
+    /// on the host, the units, warnings. Whatever `--apply` would refuse, the
+    /// plan refuses with the same message and exit code.
+    ///
+    /// With `--apply`, stage the release, check it in its sandbox, switch to it
+    /// and check it again. A release that fails after the switch is rolled back
+    /// automatically (exit code 3).
+    ///
+    /// The manifest is that of `--manifest`, or ./robot.toml, or the robot.toml
+    /// inside SOURCE, or that of the only app that a package installed.
     Deploy(deploy::Args),
-    /// Puts back the release that was live before, or a named one
+    /// Restore the previous release, or a named one
+    ///
+    /// Acts at once. Code, units, timers and the environment of the manifest go
+    /// back together. State, secrets and /etc/APP/env stay as they are.
+    ///
+    /// Without RELEASE, restore the release that was live before the live one,
+    /// and skip releases that failed. Repeat the command to go back one more
+    /// release.
     Rollback(rollback::Args),
-    /// Ends an interrupted deploy in old or new, never between
-    Recover(internal::RecoverArgs),
-    /// Shows what is live and what every process really runs
+    /// Complete or undo an interrupted change
+    ///
+    /// Acts at once, on every app unless `--app` names one. A change is
+    /// interrupted if robotctl was killed or the host lost power.
+    ///
+    /// The result is the old release or the new one, never a mixture. The new
+    /// one wins only if it had passed its checks. The next command that changes
+    /// the app recovers it too, and so does the next boot.
+    Recover(recover::Args),
+    /// Show what is live and what every process runs
+    ///
+    /// For each app: the live release, and each unit with its state and the
+    /// release that its process really runs. Works for any user.
     Status,
-    /// Lists the releases on this host
+    /// List the releases on this host
+    ///
+    /// For each release: its id, its result, and when it was staged. Works for
+    /// any user.
     Releases,
-    /// Tells what happened, oldest first
+    /// Show what happened, oldest first
+    ///
+    /// Each line is an event of a deploy, a rollback or another change.
+    /// robotctl keeps the last thousand of each app. Works for any user.
     History,
-    /// Runs the smoke checks
+    /// Run the checks of the live release
+    ///
+    /// Run every check that the manifest of the live release lists, and print
+    /// each result. The exit code is 1 if one fails.
     Check,
-    /// Scores how exposed each service is, and says what it costs
+    /// Score how exposed each service is, and what its exceptions cost
+    ///
+    /// The score is that of systemd-analyze(1) `security`, from 0.0 to 10.0;
+    /// lower is better. It is computed from the manifest, so neither root nor
+    /// systemd is needed.
     Score(score::Args),
-    /// Finds what is wrong with the host and the app, and says what to type
+    /// Find what is wrong, and say what to type to fix it
+    ///
+    /// Check the host and each app on it. Each finding names the command that
+    /// fixes it. `doctor` changes nothing.
+    ///
+    /// Works for any user; checks that need root are then skipped. The exit
+    /// code is 1 if there is an error or a warning. Notes and skipped checks
+    /// never change it.
     Doctor(doctor::Args),
-    /// Removes old releases
+    /// Show which old releases can go; with --apply, remove them
+    ///
+    /// Keeps the live release, the previous one, pinned ones, those that a
+    /// process still uses, and the newest good ones up to `release.keep`.
     Prune(prune::Args),
-    /// Removes an app from this host
+    /// Show what removing an app would do; with --apply, do it
+    ///
+    /// Stop the services and remove units, releases and everything else that
+    /// was generated. State in /var/lib/APP and settings in /etc/APP stay,
+    /// unless `--purge` is there. Accounts always stay.
     Remove(remove::Args),
-    /// Waits until an address accepts
+    /// Wait until a server accepts at an address
     #[command(hide = true)]
     Await(internal::AwaitArgs),
-    /// Watches a release after its deploy and puts the one before back when a service loops
+    /// Watch a release after its deploy, and roll back when it fails
     #[command(hide = true)]
     Soak(internal::SoakArgs),
-    /// Passes connections on to a server that cannot take a socket over
+    /// Pass connections on to a server that cannot take over a socket
     #[command(hide = true)]
     Relay(internal::RelayArgs),
-    /// Serves the reference application's status page
+    /// Serve the bundled app's status page
     #[command(hide = true)]
     Page(internal::PageArgs),
-    /// Writes man pages, completions and the reference documents
+    /// Write man pages, completions and the reference documents
     #[command(hide = true)]
     Reference(reference::Args),
 }
 
-/// What every command gets.
-#[derive(Debug)]
-struct Ctx {
-    app: Option<String>,
-    manifest: Option<PathBuf>,
-    environment: Option<String>,
-    root: Option<PathBuf>,
-    host: Host,
-    printer: Printer,
+impl Command {
+    /// Whether it changes the host.
+    fn changes_host(&self) -> bool {
+        match self {
+            Self::Deploy(args) => args.apply,
+            Self::Prune(args) => args.apply,
+            Self::Remove(args) => args.apply,
+            Self::Rollback(args) => !args.dry_run,
+            Self::Recover(_) | Self::Soak(_) => true,
+            _ => false,
+        }
+    }
 }
 
-/// Parses arguments, runs, prints the error and its hint, and gives the exit code.
+/// Parses the arguments, runs the command, and prints its end.
 pub fn main() -> ExitCode {
+    completion::answer();
     let matches = parser().try_get_matches();
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => {
-            printer::note(error.print());
-            return if error.use_stderr() || Printer::lost().is_some() {
-                Exit::Refused.into()
-            } else {
-                Exit::Done.into()
-            };
-        }
+        Err(error) => return usage(&error),
     };
     crate::host::plain_umask();
-    let ctx = Ctx {
-        host: Host::new(cli.root.as_deref()),
+    let trace = crate::host::random_hex(8).unwrap_or_default();
+    // `--root /` is this host: its hints need `sudo`, and no `--root`.
+    let root = cli.root.clone();
+    let root = root.filter(|root| crate::host::Host::new(Some(root)).is_offline());
+    let out = Output::new(cli.format, cli.quiet, &trace, root);
+    let changes_host = cli.command.changes_host();
+    let result = run(cli, &out, trace);
+    exit::exit_code(out.finish(result, changes_host))
+}
+
+fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
+    let options = Options {
         app: cli.app,
         manifest: cli.manifest,
         environment: cli.environment,
         root: cli.root,
-        printer: Printer {
-            format: cli.format,
-            quiet: cli.quiet,
-        },
     };
-    let result = match &cli.command {
-        Command::Generate(args) => generate::run(args, &ctx),
-        Command::Deploy(args) => deploy::run(args, &ctx),
-        Command::Rollback(args) => rollback::run(args, &ctx),
-        Command::Recover(args) => internal::recover(args, &ctx),
-        Command::Status => show::status(&ctx),
-        Command::Releases => show::releases(&ctx),
-        Command::History => show::history(&ctx),
-        Command::Check => check::run(&ctx),
-        Command::Score(args) => score::run(args, &ctx),
-        Command::Doctor(args) => doctor::run(args, &ctx),
-        Command::Prune(args) => prune::run(args, &ctx),
-        Command::Remove(args) => remove::run(args, &ctx),
+    let sink = |event: &_| out.event(event);
+    let progress = |bytes| out.progress(bytes);
+    let ctx = &Context::new(options, trace, &sink, &progress);
+    match &cli.command {
+        Command::Generate(args) => generate::run(args, ctx, out),
+        Command::Deploy(args) => deploy::run(args, ctx, out),
+        Command::Rollback(args) => rollback::run(args, ctx, out),
+        Command::Recover(args) => recover::run(args, ctx, out),
+        Command::Status => status::run(ctx, out),
+        Command::Releases => releases::run(ctx, out),
+        Command::History => history::run(ctx, out),
+        Command::Check => check::run(ctx, out),
+        Command::Score(args) => score::run(args, ctx, out),
+        Command::Doctor(args) => doctor::run(args, ctx, out),
+        Command::Prune(args) => prune::run(args, ctx, out),
+        Command::Remove(args) => remove::run(args, ctx, out),
         Command::Await(args) => internal::wait(args),
-        Command::Soak(args) => internal::soak(args, &ctx),
+        Command::Soak(args) => internal::soak(args, ctx, out),
         Command::Relay(args) => internal::relay(args),
-        Command::Page(args) => internal::page(args, &ctx),
-        Command::Reference(args) => reference::run(args, &ctx),
-    };
-    let exit = result.unwrap_or_else(|error| {
-        let exit = Exit::of(&error);
-        let hint = match exit {
-            Exit::Locked => "\n\nhint: type it again later, or with `--wait SECONDS`",
-            _ => "",
-        };
-        let error = Error::of_kind(Kind::Unexpected, error);
-        let told = ctx.for_tree(&format!("error: {error}{hint}"));
-        ctx.printer.always(&told);
-        exit
-    });
-    told(exit, &cli.command, ctx.printer).into()
-}
-
-/// The exit code, when what was to be told could be told; a change is made all the same.
-fn told(exit: Exit, command: &Command, printer: Printer) -> Exit {
-    let Some(why) = Printer::lost().filter(|_| matches!(exit, Exit::Done | Exit::No)) else {
-        return exit;
-    };
-    let changes = match command {
-        Command::Deploy(args) => args.is_change(),
-        Command::Rollback(_) | Command::Recover(_) | Command::Prune(_) | Command::Remove(_) => true,
-        _ => false,
-    };
-    let (told, hint) = match changes {
-        true => (
-            "; the command itself is done",
-            "look at what it did: `sudo robotctl status` and `sudo robotctl history`",
-        ),
-        false => ("", "make room, or write it elsewhere"),
-    };
-    printer.always(&format!(
-        "error: writing to standard output: {why}{told}\n\nhint: {hint}"
-    ));
-    match changes {
-        true => Exit::Degraded,
-        false => Exit::Refused,
+        Command::Page(args) => internal::page(args, ctx),
+        Command::Reference(args) => reference::run(args, out),
     }
 }
 
-/// The command line as it is typed: each help ends with the exit codes.
+/// Prints help, the version, or a mistake in the arguments.
+fn usage(error: &clap::Error) -> ExitCode {
+    let is_mistake = error.use_stderr();
+    let wants_json = || {
+        let args: Vec<String> = std::env::args().collect();
+        let pair = ["--format".to_owned(), "json".to_owned()];
+        args.windows(2).any(|two| *two == pair) || args.iter().any(|arg| arg == "--format=json")
+    };
+    if is_mistake && wants_json() {
+        let trace = crate::host::random_hex(8).unwrap_or_default();
+        let out = Output::new(Format::Json, false, &trace, None);
+        let text = error.to_string();
+        let message = text.lines().next().unwrap_or_default();
+        let message = message.trim_start_matches("error: ");
+        let mut error = Error::new(Kind::Refused, message);
+        for tip in text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("tip: "))
+        {
+            error = error.hint(tip);
+        }
+        let error = error.hint("`robotctl --help` lists commands and options");
+        return exit::exit_code(out.finish(Err(error), false));
+    }
+    let out = Output::new(Format::Text, false, "", None);
+    out.note_lost(error.print());
+    if is_mistake {
+        return exit::exit_code(2);
+    }
+    exit::exit_code(out.finish(Ok(Exit::Done), false))
+}
+
+/// The command line as it is typed: every help ends with the exit codes.
 fn parser() -> clap::Command {
-    let with_exits = |command: clap::Command| command.after_long_help(Exit::help());
+    let with_exits = |command: clap::Command| command.after_long_help(exit::help());
     with_exits(command()).mut_subcommands(with_exits)
 }
 
@@ -224,7 +310,7 @@ mod tests {
         for sub in command.get_subcommands_mut() {
             let name = sub.get_name().to_owned();
             let help = sub.render_long_help().to_string();
-            let ends = name == "help" || help.contains("\n  5  another `robotctl`");
+            let ends = name == "help" || help.contains("  5  another `robotctl`");
             assert!(ends, "{name}: {help}");
             for line in help.lines() {
                 assert!(line.chars().count() <= 80, "{name}: {line}");

@@ -1,84 +1,53 @@
 //! `robotctl prune`
 
-use super::{Ctx, Exit};
-use crate::app::{Layout, Name};
+use super::view::{self, PlanData};
+use super::{Exit, Output};
 use crate::error::Error;
-use crate::session::Session;
-use anyhow::Result;
+use crate::ops::{self, Context, PruneRequest};
 use std::time::Duration;
 
 /// Arguments of `prune`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// How many releases stay [default: the manifest's `release.keep`]
+    /// Remove the releases
     #[arg(long)]
+    pub(super) apply: bool,
+    /// Keep this many good releases [default: `release.keep` of the
+    /// manifest]
+    #[arg(long, value_name = "COUNT")]
     keep: Option<u32>,
-    /// Prunes every app on this host
+    /// Prune every app on this host
     #[arg(long, conflicts_with_all = ["app", "manifest"])]
     all: bool,
-    /// Waits this many seconds for another robotctl
+    /// Wait up to SECONDS for another robotctl to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
 }
 
-pub(super) fn run(args: &Args, ctx: &Ctx) -> Result<Exit> {
-    let wait = Duration::from_secs(args.wait);
-    ctx.check_privileges()?;
-    let names = match args.all {
-        true => ctx.every_app()?,
-        false => vec![ctx.deployed()?],
+pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
+    let request = PruneRequest {
+        keep: args.keep,
+        all: args.all,
+        wait: Duration::from_secs(args.wait),
     };
-    let mut failed = None;
-    for name in names {
-        let pruned = ctx.check_deployed(&name).and_then(|()| {
-            ctx.locked(&name, "pruning", wait, |session, _| {
-                app(args, ctx, session, &name)
-            })
-        });
-        // One app that cannot be pruned is no reason to leave the others.
-        if let Err(error) = pruned
-            && let Some(error) = failed.replace(error)
-        {
-            ctx.printer
-                .always(&format!("error: {}", Error::from(error)));
+    let root = out.hint_root();
+    if args.apply {
+        for pruned in ops::prune(ctx, &request)? {
+            out.message(&view::prune::done(&pruned, root));
         }
+        return Ok(Exit::Done);
     }
-    failed.map_or(Ok(Exit::Done), Err)
-}
-
-/// Prunes one app, unless a change of it was interrupted.
-///
-/// Recovery is left to `recover`, to the next deploy and to the next boot: this may run in a
-/// sandbox that could end the change only in part, and what it names must not be pruned. That is
-/// no failure: there will be another day, and `robotctl doctor` tells of the interruption.
-fn app(args: &Args, ctx: &Ctx, session: &Session<'_>, name: &Name) -> Result<()> {
-    if let Some(journal) = session.store.journal()? {
-        ctx.printer.always(&format!(
-            "warning: a {} of `{name}` was interrupted: nothing was removed\n\n\
-             hint: sudo robotctl recover",
-            journal.operation
-        ));
-        return Ok(());
+    let preview = ops::preview_prune(ctx, &request)?;
+    for pruned in &preview.plans {
+        let data = PlanData::of_prune(pruned);
+        out.data("plan", &pruned.app, &data, &view::prune::plan(pruned, root));
     }
-    let live = session.store.state()?.live;
-    let record = match live {
-        Some(id) => session.store.release(&id)?,
-        None => None,
-    };
-    let is_unchanged = match &record {
-        Some(record) => record.app()?.release.keep,
-        None => 5,
-    };
-    let keep = args.keep.unwrap_or(is_unchanged).max(2);
-    let pruned = crate::transaction::prune(session, &Layout::new(name), keep)?;
-    for (id, why) in &pruned.spared {
-        ctx.printer.say(&format!("{id} stays: {why}"));
+    if let Some(refusal) = preview.refusal {
+        return Err(refusal);
     }
-    let count = match pruned.removed.len() {
-        0 => "nothing was removed".to_owned(),
-        1 => "1 release removed".to_owned(),
-        count => format!("{count} releases removed"),
-    };
-    ctx.printer.say(&format!("{name}: {count}"));
-    Ok(())
+    let mut plans = preview.plans.iter();
+    if plans.any(|pruned| !pruned.removed.is_empty()) {
+        out.message("\nto remove them: the same command with `--apply`");
+    }
+    Ok(Exit::Done)
 }

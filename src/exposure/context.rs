@@ -1,7 +1,7 @@
-//! What a unit comes to once the manager has read it, as far as the checks ask.
+//! The settings of a unit, as systemd understands them and the checks need them.
 //!
-//! Scored is the file, not the running service: the result is that of `systemd-analyze security
-//! --offline=true`. Both differ: a loaded unit counts its `ProtectSystem=` as `PrivateMounts=`.
+//! The file is scored, not the running service: the result is that of `systemd-analyze security
+//! --offline=true`. They differ: for a loaded unit, `ProtectSystem=` counts as `PrivateMounts=`.
 
 use super::sets::{self, Filter};
 use super::unit::{Quotes, Unit, boolean, words};
@@ -15,7 +15,7 @@ const IMPLIED_BY_DYNAMIC_USER: [&str; 4] = [
     "RestrictSUIDSGID",
 ];
 
-/// Words that newer versions take where older ones want a boolean, and each counts as `yes`.
+/// Words that newer versions accept where older ones accept a boolean. Each counts as `yes`.
 const NEWER_WORDS: &[(&str, &str, u16)] = &[
     ("PrivateTmp", "disconnected", 257),
     ("PrivateUsers", "self", 257),
@@ -39,7 +39,7 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    /// What a unit comes to in a version of systemd.
+    /// The settings of a unit in a version of systemd.
     pub(super) fn new(unit: &'a Unit, version: u16) -> Self {
         let of = |key| unit.values("Service", key);
         let mut context = Self {
@@ -69,12 +69,12 @@ impl<'a> Context<'a> {
         self.unit.values("Service", key)
     }
 
-    /// The last value, when it is not empty.
+    /// The last value, unless it is empty.
     pub(super) fn last(&self, key: &str) -> Option<&'a str> {
         self.values(key).pop().filter(|value| !value.is_empty())
     }
 
-    /// The last value that passes a test; the manager passes over others.
+    /// The last value that passes a test. systemd ignores the others.
     pub(super) fn last_where(&self, key: &str, test: impl Fn(&str) -> bool) -> Option<&'a str> {
         self.values(key).into_iter().rfind(|it| test(it))
     }
@@ -84,7 +84,7 @@ impl<'a> Context<'a> {
         self.last_where(key, |value| choices.contains(&value))
     }
 
-    /// Whether a switch is on. A word that this version does not know leaves it as it was.
+    /// Whether a switch is on. A word that the version does not know does not change it.
     pub(super) fn on(&self, key: &str) -> bool {
         let newer = |value: &str| {
             let word = value.split(':').next().unwrap_or_default();
@@ -101,21 +101,21 @@ impl<'a> Context<'a> {
                 .unwrap_or(false)
     }
 
-    /// Whether the unit is ordered after early boot, as units are unless they say otherwise.
+    /// Whether the unit is ordered after early boot, which is the default.
     pub(super) fn default_dependencies(&self) -> bool {
         let values = self.unit.values("Unit", "DefaultDependencies");
         values.into_iter().rev().find_map(boolean).unwrap_or(true)
     }
 
-    /// The user, when it is one that has a name and is not root.
+    /// The user, unless it is root.
     pub(super) fn user(&self) -> Option<&'a str> {
         let generated = self.on("DynamicUser").then_some("generated");
-        // The specifiers stand for the manager's own user.
+        // The specifiers stand for the user of systemd itself.
         let root = |name: &&str| !matches!(*name, "root" | "0" | "%u" | "%U");
         self.last("User").or(generated).filter(root)
     }
 
-    /// `SupplementaryGroups=`, `IPIngressFilterPath=` and other lists that are only asked for content.
+    /// Whether a list such as `SupplementaryGroups=` or `IPIngressFilterPath=` has an entry.
     pub(super) fn has_any(&self, key: &str) -> bool {
         self.values(key).into_iter().fold(false, |any, value| {
             !value.is_empty() && (any || !words(value, Quotes::Literal).is_empty())
@@ -128,7 +128,7 @@ impl<'a> Context<'a> {
         last.is_some_and(|value| boolean(value).unwrap_or(true))
     }
 
-    /// Whether the root directory or image is another than the host's.
+    /// Whether the unit has its own root directory or image.
     pub(super) fn has_own_root(&self) -> bool {
         ["RootDirectory", "RootImage"].iter().any(|key| {
             let path = self.last(key).unwrap_or_default();
@@ -163,16 +163,16 @@ impl<'a> Context<'a> {
         out
     }
 
-    /// Whether the device policy keeps out what is not listed.
+    /// Whether devices that are not listed are denied.
     pub(super) fn closes_devices(&self) -> bool {
         let policy = self.choice("DevicePolicy", &["auto", "closed", "strict"]);
-        // `auto` is no choice: private devices close it all the same.
+        // With `auto`, private devices still close it.
         matches!(policy, Some("closed" | "strict")) || self.on("PrivateDevices")
     }
 
-    /// Whether any device is listed, be it by the manager's own doing.
+    /// Whether any device is listed, by the unit or by systemd itself.
     ///
-    /// A filter that exists must let through what other settings need: the clock's device for
+    /// If there is a filter, systemd lists the devices that other settings need: the clock for
     /// `ProtectClock=`, loop devices for images, the TPM for encrypted credentials.
     pub(super) fn lists_devices(&self) -> bool {
         let listed = self
@@ -223,7 +223,7 @@ mips64-le mips64-le-n32 parisc parisc64 ppc ppc64 ppc64-le riscv64 s390 s390x";
     NAMES.split(' ').any(|it| it == word)
 }
 
-/// Whether a line of `DeviceAllow=` is one that the manager takes.
+/// Whether systemd accepts a line of `DeviceAllow=`.
 fn is_device_line(line: &str) -> bool {
     let words = words(line, Quotes::Join);
     let node = |path: &str| {

@@ -6,7 +6,7 @@ use super::context::Context;
 use super::sets::{Filter, is_loopback};
 use super::unit::boolean;
 
-/// root is worst; `nobody` is hardly better, since unrelated things share it.
+/// root is worst. `nobody` is almost as bad, since unrelated programs share it.
 pub(super) fn user(context: &Context<'_>) -> u32 {
     match context.user() {
         Some("nobody") => 9,
@@ -54,7 +54,7 @@ pub(super) fn root(context: &Context<'_>) -> u32 {
     u32::from(!context.has_own_root())
 }
 
-/// Graded by the worst bit that is left open.
+/// Graded by the worst permission bit that is not masked.
 pub(super) fn umask(context: &Context<'_>) -> u32 {
     let mask = context.umask();
     let grades = [(0o002, 10), (0o004, 5), (0o020, 2), (0o040, 1)];
@@ -90,7 +90,7 @@ pub(super) fn delegate(context: &Context<'_>) -> u32 {
     u32::from(context.delegates())
 }
 
-/// Only `native` alone is good, even where another word would mean the same.
+/// Only `native` is good, even if another word means the same.
 pub(super) fn architectures(context: &Context<'_>) -> u32 {
     let words = context.architectures();
     match words.len() {
@@ -100,7 +100,7 @@ pub(super) fn architectures(context: &Context<'_>) -> u32 {
     }
 }
 
-/// One call of the group that passes spoils it: a little less so where calls are listed at all.
+/// One allowed call of the group is enough to fail, and slightly better with an allow-list.
 pub(super) fn system_calls(filter: &Filter, group: &str) -> u32 {
     if filter.is_off() || !filter.is_allow_list() && filter.passes_any(group) {
         10
@@ -111,7 +111,7 @@ pub(super) fn system_calls(filter: &Filter, group: &str) -> u32 {
     }
 }
 
-/// What may still pass once everything is denied; a BPF program of one's own counts as good.
+/// What is still allowed after everything is denied. A custom BPF program counts as good.
 pub(super) fn addresses(context: &Context<'_>) -> u32 {
     if context.has_any("IPIngressFilterPath") || context.has_any("IPEgressFilterPath") {
         return 0;

@@ -1,10 +1,18 @@
-//! How exposed a service is: the score of `systemd-analyze security`, computed here.
+//! How exposed a service is: the score of `systemd-analyze security`, from the text of a unit.
 //!
-//! Why not ask systemd: 249 cannot score a file, and 257 takes every unit to have
-//! `PrivateMounts=yes`. The rules are those of 252, and `scripts/scorer-parity` compares both over
-//! hundreds of units. Scored is text; what a host enforces is another question.
+//! Why not ask systemd: 249 cannot score a file, and 257 scores every unit as if it had
+//! `PrivateMounts=yes`. The rules are those of 252; `scripts/scorer-parity` compares the results
+//! for hundreds of units. The score says what a unit asks for, not what a host enforces.
 //!
-//! A filter of system calls is scored as on 64-bit x86, whichever machine this runs on.
+//! System call filters are scored as on 64-bit x86 on every machine.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `score` | the score, what causes it, and what would lower it |
+//! | `checks`, `grades` | the table of checks, and those that need a function |
+//! | `context` | the settings of a unit as the checks need them |
+//! | `unit` | the syntax of unit files |
+//! | `sets`, `syscalls` | capabilities, namespaces, families, addresses and system calls |
 
 mod checks;
 mod context;

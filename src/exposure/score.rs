@@ -8,20 +8,20 @@ use std::fmt;
 /// One check that a unit fails, or part of it.
 #[derive(Debug, Clone, Copy)]
 pub struct Finding {
-    /// What was looked at.
+    /// The check.
     pub check: &'static Check,
     /// From 1 to the check's range.
     pub badness: u32,
-    /// What it adds to the sum.
+    /// The points that it adds.
     pub points: u32,
 }
 
 /// The exposure of one unit.
 #[derive(Debug, Clone)]
 pub struct Exposure {
-    /// The score in tenths, from 0 to 100, as systemd rounds it: up.
+    /// The score in tenths, from 0 to 100, rounded up as systemd does.
     pub tenths: u32,
-    /// The points that make it, which tell apart what the rounding hides.
+    /// The points that the score comes from. They show differences that rounding hides.
     pub raw: u32,
     /// The points that were possible.
     pub total_weight: u32,
@@ -29,23 +29,23 @@ pub struct Exposure {
     pub findings: Vec<Finding>,
 }
 
-/// The findings that one directive causes.
+/// The findings that one directive would fix.
 #[derive(Debug, Clone)]
 pub struct Remedy {
     /// The directive to write.
     pub directive: &'static str,
-    /// What it is worth.
+    /// The points that it would remove.
     pub points: u32,
-    /// What it mends.
+    /// The findings that it would fix.
     pub findings: Vec<Finding>,
 }
 
-/// Scores a unit with every value known that any version of systemd knows.
+/// Scores a unit as the newest systemd reads it.
 pub fn score(unit: &Unit) -> Exposure {
     score_as(unit, u16::MAX)
 }
 
-/// Scores a unit as a version of systemd reads it: what that version does not know is passed over.
+/// Scores a unit as a version of systemd reads it. It ignores values that the version does not know.
 pub fn score_as(unit: &Unit, version: u16) -> Exposure {
     let context = Context::new(unit, version);
     let mut total_weight = 0;
@@ -91,7 +91,7 @@ impl Exposure {
         }
     }
 
-    /// The `n` directives that lower the score most for the least writing: one line each.
+    /// The `n` directives that lower the score most, each with one line.
     pub fn cheapest(&self, n: usize) -> Vec<Remedy> {
         let mut remedies: Vec<Remedy> = Vec::new();
         for finding in &self.findings {

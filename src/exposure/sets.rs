@@ -1,7 +1,7 @@
 //! The settings that are sets: capabilities, namespaces, address families, system calls, addresses.
 //!
-//! Each is built line by line, because what a line does depends on the lines before it; the rules
-//! are those of systemd.exec(5) and systemd.resource-control(5).
+//! Each is built line by line, because the effect of a line depends on the lines before it. The
+//! rules are in systemd.exec(5) and systemd.resource-control(5).
 
 use super::syscalls;
 use super::unit::{Quotes, boolean, words};
@@ -15,17 +15,17 @@ SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE
 SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN \
 SYSLOG WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE";
 
-/// `address_families(7)`, as far as the manager's C library knows them.
+/// address_families(7), as far as systemd's C library knows them.
 const FAMILIES: &str = "AF_LOCAL AF_UNIX AF_FILE AF_INET AF_AX25 AF_IPX AF_APPLETALK AF_NETROM \
 AF_BRIDGE AF_ATMPVC AF_X25 AF_INET6 AF_ROSE AF_NETBEUI AF_SECURITY AF_KEY AF_NETLINK AF_ROUTE \
 AF_PACKET AF_ASH AF_ECONET AF_ATMSVC AF_RDS AF_SNA AF_IRDA AF_PPPOX AF_WANPIPE AF_LLC AF_IB \
 AF_MPLS AF_CAN AF_TIPC AF_BLUETOOTH AF_IUCV AF_RXRPC AF_ISDN AF_PHONET AF_IEEE802154 AF_CAIF \
 AF_ALG AF_NFC AF_VSOCK AF_KCM AF_QIPCRTR AF_SMC AF_XDP AF_MCTP";
 
-/// Every kind of `RestrictNamespaces=`; `time` is understood, though not documented.
+/// The types of namespace of `RestrictNamespaces=`. `time` works and is not documented.
 const NAMESPACES: [&str; 8] = ["cgroup", "ipc", "net", "mnt", "pid", "time", "user", "uts"];
 
-/// The bit of a capability, given by name in any case or by number.
+/// The bit of a capability, by its name in upper or lower case or by its number.
 pub(super) fn capability(name: &str) -> u64 {
     let number = name.parse().ok().or_else(|| {
         let name = name.to_ascii_uppercase();
@@ -35,7 +35,7 @@ pub(super) fn capability(name: &str) -> u64 {
     number.map_or(0, |number| if number < 63 { 1 << number } else { 0 })
 }
 
-/// `CapabilityBoundingSet=` or `AmbientCapabilities=`: what is left of `initial`.
+/// `CapabilityBoundingSet=` or `AmbientCapabilities=`: the remaining set, from an initial one.
 pub(super) fn capabilities(initial: u64, lines: &[&str]) -> u64 {
     lines.iter().fold(initial, |set, line| {
         let (inverted, list) = sign(line);
@@ -52,7 +52,7 @@ pub(super) fn capabilities(initial: u64, lines: &[&str]) -> u64 {
     })
 }
 
-/// `RestrictNamespaces=`: the kinds that may still be made.
+/// `RestrictNamespaces=`: the types that may still be created.
 pub(super) fn namespaces(lines: &[&str]) -> BTreeSet<&'static str> {
     let mut allowed: Option<BTreeSet<&'static str>> = None;
     for &line in lines {
@@ -84,7 +84,7 @@ pub(super) fn namespaces(lines: &[&str]) -> BTreeSet<&'static str> {
     allowed.unwrap_or_else(|| NAMESPACES.into())
 }
 
-/// A list that either allows or denies what is in it; which of both, its first line decides.
+/// A list that allows or denies its members. The first line decides which.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Filter {
     allows: bool,
@@ -154,7 +154,7 @@ impl Filter {
         filter
     }
 
-    /// A word joins the list when it agrees with the list's sense, and leaves it otherwise.
+    /// Adds a word to the list if both allow or both deny. Otherwise removes it.
     fn take(&mut self, word: String, inverted: bool) {
         let listed = self.listed.get_or_insert_default();
         if inverted == self.allows {
@@ -164,7 +164,7 @@ impl Filter {
         }
     }
 
-    /// Whether the list names what it allows.
+    /// Whether this is an allow-list.
     pub(super) fn is_allow_list(&self) -> bool {
         self.allows
     }
@@ -174,12 +174,12 @@ impl Filter {
         !self.allows && self.listed.as_ref().is_none_or(BTreeSet::is_empty)
     }
 
-    /// Whether a thing is in the list, in whichever sense.
+    /// Whether the list has a matching member.
     pub(super) fn lists(&self, test: impl Fn(&str) -> bool) -> bool {
         self.listed.iter().flatten().any(|it| test(it))
     }
 
-    /// Whether a member of a group passes.
+    /// Whether any member of a group is allowed.
     pub(super) fn passes_any(&self, group: &str) -> bool {
         let foreign = |name: &str| {
             syscalls::NOT_ON_X86_64
@@ -193,7 +193,7 @@ impl Filter {
     }
 }
 
-/// `EPERM`, `0` or `kill`, after the colon of a system call.
+/// Whether a word is an action such as `EPERM`, `0` or `kill`, which follows a system call.
 fn is_error(word: &str) -> bool {
     let number = word.parse::<u16>().is_ok_and(|number| number <= 4095);
     number || word == "kill" || word.starts_with('E')
@@ -243,7 +243,7 @@ fn prefix(word: &str) -> Option<(IpAddr, u32)> {
     (length <= longest).then_some((address, length))
 }
 
-/// Whether a prefix lies in the loopback network, its host part set aside.
+/// Whether a prefix is in the loopback network.
 pub(super) fn is_loopback(&(address, length): &(IpAddr, u32)) -> bool {
     match address {
         IpAddr::V4(address) => length >= 7 && address.octets()[0] == 127,

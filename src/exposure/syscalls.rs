@@ -1,10 +1,10 @@
 //! The groups of `SystemCallFilter=` (systemd.exec(5)), frozen.
 //!
-//! `systemd-analyze syscall-filter` of version 252 prints them, but for `@sandbox`, new in 254. The
-//! groups that are scored are the same in 257. Only a test against a newer systemd can tell when
-//! that ends; `scripts/scorer-parity` is that test.
+//! As `systemd-analyze syscall-filter` of version 252 prints them, with `@sandbox` of 254. The
+//! groups that are scored are the same in 257. `scripts/scorer-parity` finds changes in newer
+//! versions.
 
-/// Every group and its members; a member that begins with `@` is a group.
+/// Every group and its members. A member that starts with `@` is a group.
 pub(super) const GROUPS: &[(&str, &str)] = &[
     (
         "@aio",
@@ -226,14 +226,14 @@ pub(super) const GROUPS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Members of the scored groups that a 64-bit x86 kernel does not have: a filter need not name them.
+/// Members of the scored groups that a 64-bit x86 kernel does not have. They do not count.
 pub(super) const NOT_ON_X86_64: &str = "bdflush break chown32 clock_adjtime64 clock_settime64 fchown32 ftime gtty idle lchown32 lock mpx \
 nice pciconfig_iobase pciconfig_read pciconfig_write prof profil rtas s390_pci_mmio_read \
 s390_pci_mmio_write s390_runtime_instr setfsuid32 setgroups32 setresuid32 setreuid32 setuid32 \
 sgetmask ssetmask stime stty subpage_prot switch_endian sys_debug_setcontext ulimit umount vm86 \
 vm86old";
 
-/// The system calls of a group, groups in it resolved; nothing when there is no such group.
+/// The system calls of a group and of the groups in it; none for an unknown group.
 pub(super) fn members(group: &str) -> Vec<&'static str> {
     let row = GROUPS.iter().find(|(name, _)| *name == group);
     row.into_iter()

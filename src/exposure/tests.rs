@@ -1,6 +1,6 @@
 use super::{CHECKS, Check, Exposure, Unit, score, score_as};
 
-/// A hardened unit without any need.
+/// A unit with every restriction.
 const BASE: &str = include_str!("hardened.service");
 
 const INTERNET: &str = "RestrictAddressFamilies=AF_INET AF_INET6\nPrivateNetwork=no\n";
@@ -77,17 +77,17 @@ fn plain_units_score_as_systemd_scores_them() {
 }
 
 #[test]
-fn what_keeps_a_score_up_is_told() {
+fn the_most_expensive_findings_come_first() {
     let exposure = scored(&format!("{INTERNET}IPAddressAllow=localhost"));
     assert_eq!(exposure.to_string(), "0.9");
     assert_eq!(exposure.word(), "SAFE");
     let remedies = exposure.cheapest(2);
-    let told: Vec<_> = remedies
+    let found: Vec<_> = remedies
         .iter()
         .map(|it| (it.directive, it.points))
         .collect();
     assert_eq!(
-        told,
+        found,
         [("PrivateNetwork", 2500), ("RestrictAddressFamilies", 1525)]
     );
     let first = score(&Unit::default()).cheapest(1);
@@ -96,16 +96,16 @@ fn what_keeps_a_score_up_is_told() {
 }
 
 #[test]
-fn every_remedy_mends_its_finding() {
+fn every_fix_removes_its_finding() {
     for check in CHECKS {
         let bad = "User=app\nNotifyAccess=all\nDelegate=yes\nKeyringMode=shared\n\
                    SupplementaryGroups=a\nAmbientCapabilities=CAP_KILL\n";
         let name = check.name();
         assert_eq!(
-            badness(&format!("{bad}{}", check.mend()), &name),
+            badness(&format!("{bad}{}", check.fix()), &name),
             0,
             "{name}: {}",
-            check.mend()
+            check.fix()
         );
     }
 }

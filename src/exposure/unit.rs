@@ -1,4 +1,4 @@
-//! The text of a unit and its drop-ins, read as the manager reads it.
+//! The text of a unit and its drop-ins, parsed as systemd parses it.
 //!
 //! See systemd.syntax(7) and, for the merging of drop-ins, systemd.unit(5).
 
@@ -12,9 +12,10 @@ struct Assignment {
     value: String,
 }
 
-/// A unit: every assignment, in the order in which the manager meets them.
+/// A unit: every assignment, in order.
 ///
-/// What a later assignment does to an earlier one depends on the key, so nothing is dropped here.
+/// Whether a later assignment replaces an earlier one or adds to it depends on the key, so all are
+/// kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Unit {
     assignments: Vec<Assignment>,
@@ -30,7 +31,7 @@ impl Unit {
         unit
     }
 
-    /// The values of a key, oldest first, with blanks at both ends taken off.
+    /// The values of a key, the oldest first, without spaces at both ends.
     pub fn values(&self, section: &str, key: &str) -> Vec<&str> {
         let pairs = self.assignments_of(section, &[key]).into_iter();
         pairs.map(|(_, value)| value).collect()
@@ -84,16 +85,16 @@ impl Unit {
     }
 }
 
-/// What quotation marks mean in a list; each key has its own answer.
+/// What quotation marks mean in a list. It depends on the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Quotes {
-    /// They hold a word together and disappear.
+    /// They join a word, and are removed.
     Join,
-    /// They are letters.
+    /// They are ordinary characters.
     Literal,
 }
 
-/// The words of a list. An open quotation or a trailing backslash ends it early, as in the manager.
+/// The words of a list. As in systemd, an open quotation or a trailing backslash ends it early.
 pub(super) fn words(value: &str, quotes: Quotes) -> Vec<String> {
     let mut out = Vec::new();
     let mut chars = value.chars().peekable();
@@ -122,7 +123,7 @@ pub(super) fn words(value: &str, quotes: Quotes) -> Vec<String> {
     }
 }
 
-/// A boolean as systemd.syntax(7) spells it.
+/// A boolean of systemd.syntax(7).
 pub(super) fn boolean(value: &str) -> Option<bool> {
     match value.to_ascii_lowercase().as_str() {
         "1" | "yes" | "y" | "true" | "t" | "on" => Some(true),

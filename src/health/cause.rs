@@ -1,98 +1,89 @@
 //! Why a unit is down, in words, and what to do about it.
 
-use crate::host::UnitState;
+use crate::host::{ActiveState, MainExit, UnitResult, UnitStatus};
 
-/// What systemd's own numbers and words mean (systemd.exec(5), "Process Exit Codes";
-/// systemd.service(5), `Result`). Two clauses: what happened, and what to do if that is known.
-pub fn cause(state: &UnitState) -> (String, Option<&'static str>) {
-    let status = state.get("ExecMainStatus");
-    // ExecMainCode: 1 exited, 2 killed, 3 killed with a core dump (waitid(2)).
-    let killed = matches!(state.get("ExecMainCode"), "2" | "3");
-    let said = |what: &str, hint| (what.to_owned(), Some(hint));
-    match (state.get("Result"), status, killed) {
-        ("oom-kill", ..) => said(
+/// What happened to a unit, as a clause, and what to do about it if that is known
+/// (systemd.exec(5), "Process Exit Codes"; systemd.service(5), `Result`).
+fn cause(state: &UnitStatus) -> (String, Option<&'static str>) {
+    use MainExit::{Exited, Killed};
+    let known = |what: &str, hint| (what.to_owned(), Some(hint));
+    match (&state.result, state.main_exit) {
+        (UnitResult::OomKill, _) => known(
             "it ran out of memory",
             "raise `limits.memory-max`, or make it use less",
         ),
-        ("watchdog", ..) => said(
-            "it did not tell its watchdog in time that it is alive",
+        (UnitResult::Watchdog, _) => known(
+            "it did not notify its watchdog in time",
             "raise `watchdog`, or find what it waits for",
         ),
-        ("timeout", ..) => said(
+        (UnitResult::Timeout, _) => known(
             "it took too long",
-            "raise `timeout-start`, or find what it waits for; `type = \"notify\"` needs a program that says READY=1",
+            "raise `timeout-start`, or find what it waits for; with `type = \"notify\"`, the program must send READY=1",
         ),
-        ("start-limit-hit", ..) => said(
+        (UnitResult::StartLimitHit, _) => known(
             "it was started too often within a short time",
-            "its earlier lines tell why it ended",
+            "its earlier log lines show why it ended",
         ),
-        ("protocol", ..) => said(
-            "it ended before it said that it is ready",
-            "`type = \"notify\"` needs a program that says READY=1; use `exec` for one that does not",
+        (UnitResult::Protocol, _) => known(
+            "it ended before it reported that it is ready",
+            "with `type = \"notify\"`, the program must send READY=1; use `exec` for a program that does not",
         ),
-        // The program ran and was ended because its readiness gate had failed.
-        ("exit-code", "15", true) => said(
+        // systemd ended the program with SIGTERM, because its readiness gate had failed.
+        (UnitResult::ExitCode, Some(Killed(15))) => known(
             "nothing accepted on its address in time",
-            "with `socket = \"proxy\"` the program must bind the address in `listen` itself",
+            "with `socket = \"proxy\"`, the program must bind the address in `listen` itself",
         ),
-        (_, "31", true) => said(
+        (_, Some(Killed(31))) => known(
             "the sandbox refused a system call (SIGSYS)",
-            "see `sandbox.allow`: `pkey`, `nice` and `setuid-self` open system calls",
+            "see `sandbox.allow`: `pkey`, `nice` and `setuid-self` allow more system calls",
         ),
-        (_, "9", true) => said(
+        (_, Some(Killed(9))) => known(
             "it was killed (SIGKILL), as the kernel does when memory runs out",
-            "look at `journalctl -k` and at `limits.memory-max`",
+            "see `journalctl -k`, and check `limits.memory-max`",
         ),
-        (_, signal, true) => (format!("signal {signal} ended it"), None),
-        (_, "243", false) => said(
+        (_, Some(Killed(signal))) => (format!("signal {signal} ended it"), None),
+        (_, Some(Exited(243))) => known(
             "a secret is missing or cannot be read (243/CREDENTIALS)",
             "sudo install -D -m 600 FILE /etc/APP/credentials/NAME",
         ),
-        (_, "226", false) => said(
+        (_, Some(Exited(226))) => known(
             "its sandbox could not be set up (226/NAMESPACE)",
-            "a path of `sandbox.read-only` or `sandbox.read-write` is missing on this host",
+            "a path in `sandbox.read-only` or `sandbox.read-write` does not exist on this host",
         ),
-        (_, "203", false) => said(
+        (_, Some(Exited(203))) => known(
             "its program could not be executed (203/EXEC)",
             "check `exec`, its first line (`#!`) and that the file is executable",
         ),
-        (_, "200", false) => said(
-            "its working directory is missing (200/CHDIR)",
+        (_, Some(Exited(200))) => known(
+            "its working directory does not exist (200/CHDIR)",
             "check `working-directory`",
         ),
-        (_, "233", false) => said(
-            "its directory in `/run` could not be set up (233/RUNTIME_DIRECTORY)",
-            "something else stands in its place: look at `ls -la /run` and remove it",
+        (_, Some(Exited(233))) => known(
+            "its directory in `/run` could not be created (233/RUNTIME_DIRECTORY)",
+            "another file has its name: check `ls -la /run` and remove it",
         ),
-        (_, "216", false) => said(
+        (_, Some(Exited(216))) => known(
             "its group, or one of `groups`, does not exist (216/GROUP)",
             "check `groups` and `user`",
         ),
-        (_, "217", false) => said("its user does not exist (217/USER)", "check `user`"),
-        ("success", "0", false) if ended(state) => said(
-            "it ended with exit status 0",
-            "a service goes on running until it is stopped; one that ends is a job: `type = \"oneshot\"`",
-        ),
-        ("success", ..) => (format!("it is {}", state.get("ActiveState")), None),
-        (result, status, false) if status != "0" && !status.is_empty() => (
+        (_, Some(Exited(217))) => known("its user does not exist (217/USER)", "check `user`"),
+        (UnitResult::Success, Some(Exited(0))) if state.active_state == ActiveState::Inactive => {
+            known(
+                "it ended with exit status 0",
+                "a service runs until it is stopped; for a job that ends, use `type = \"oneshot\"`",
+            )
+        }
+        (UnitResult::Success, _) => (format!("it is {}", state.active_state), None),
+        (result, Some(Exited(status))) if status != 0 => (
             format!("it ended with exit status {status} ({result})"),
             None,
         ),
-        (result, ..) => (
-            format!("it is {} ({result})", state.get("ActiveState")),
-            None,
-        ),
+        (result, _) => (format!("it is {} ({result})", state.active_state), None),
     }
 }
 
-/// Whether the main process has ended and nothing has started another.
-fn ended(state: &UnitState) -> bool {
-    let code = state.get("ExecMainCode");
-    code == "1" && state.get("ActiveState") == "inactive"
-}
-
-/// The same in one sentence.
-pub fn cause_text(state: &UnitState) -> String {
+/// The cause and what to do about it, in one sentence.
+pub(crate) fn cause_text(state: &UnitStatus) -> String {
     match cause(state) {
         (what, Some(hint)) => format!("{what}; {hint}"),
         (what, None) => what,
@@ -102,38 +93,54 @@ pub fn cause_text(state: &UnitState) -> String {
 #[cfg(test)]
 mod tests {
     use super::cause_text;
-    use crate::host::UnitState;
+    use crate::host::MainExit::{self, Exited, Killed};
+    use crate::host::{ActiveState, UnitResult, UnitStatus};
+
+    fn text(active_state: ActiveState, result: UnitResult, exit: Option<MainExit>) -> String {
+        cause_text(&UnitStatus {
+            active_state,
+            result,
+            main_exit: exit,
+            ..UnitStatus::default()
+        })
+    }
 
     #[test]
-    fn what_ended_a_unit_is_named() {
-        let of = |result: &str, code: &str, status: &str| {
-            cause_text(&UnitState::of(&[
-                ("ActiveState", "failed"),
-                ("Result", result),
-                ("ExecMainCode", code),
-                ("ExecMainStatus", status),
-            ]))
-        };
-        for (state, words) in [
-            (of("signal", "2", "31"), "the sandbox refused a system call"),
+    fn the_cause_names_what_ended_a_unit() {
+        use UnitResult::{CoreDump, ExitCode, OomKill, Signal, Timeout, Watchdog};
+        for (result, exit, words) in [
+            (Signal, Killed(31), "the sandbox refused a system call"),
+            (CoreDump, Killed(31), "the sandbox refused a system call"),
+            (OomKill, Killed(9), "ran out of memory"),
+            (Signal, Killed(9), "SIGKILL"),
+            (ExitCode, Exited(243), "243/CREDENTIALS"),
+            (Watchdog, Killed(6), "watchdog"),
+            (Timeout, Killed(15), "took too long"),
             (
-                of("core-dump", "3", "31"),
-                "the sandbox refused a system call",
+                ExitCode,
+                Exited(1),
+                "it ended with exit status 1 (exit-code)",
             ),
-            (of("oom-kill", "2", "9"), "ran out of memory"),
-            (of("signal", "2", "9"), "SIGKILL"),
-            (of("exit-code", "1", "243"), "243/CREDENTIALS"),
-            (of("watchdog", "2", "6"), "watchdog"),
-            (of("timeout", "2", "15"), "took too long"),
-            (of("exit-code", "1", "1"), "exit status 1"),
-            (of("exit-code", "1", "216"), "216/GROUP"),
-            (
-                of("exit-code", "2", "15"),
-                "nothing accepted on its address",
-            ),
-            (of("signal", "2", "15"), "signal 15"),
+            (ExitCode, Exited(216), "216/GROUP"),
+            (ExitCode, Killed(15), "nothing accepted on its address"),
+            (Signal, Killed(15), "signal 15"),
         ] {
-            assert!(state.contains(words), "{state}");
+            let text = text(ActiveState::Failed, result, Some(exit));
+            assert!(text.contains(words), "{text}");
         }
+    }
+
+    #[test]
+    fn a_unit_that_did_not_fail_has_its_state_as_cause() {
+        let inactive = || ActiveState::Inactive;
+        let text_of = |exit| text(inactive(), UnitResult::Success, exit);
+        assert!(text_of(Some(Exited(0))).starts_with("it ended with exit status 0"));
+        assert_eq!(text_of(None), "it is inactive");
+        let unknown = text(
+            ActiveState::Failed,
+            UnitResult::Other("resources".into()),
+            None,
+        );
+        assert_eq!(unknown, "it is failed (resources)");
     }
 }

@@ -1,4 +1,4 @@
-//! One GET, over TCP or a unix socket: enough of HTTP/1.1 for a health check.
+//! One GET request over TCP or a unix socket: as much of HTTP/1.1 as a health check needs.
 
 use crate::host::{Connection, Deadline};
 use std::fmt;
@@ -7,14 +7,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 /// The longest head that is read.
-const MAX_HEAD: usize = 64 * 1024;
+const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// The longest body that is read.
-const MAX_BODY: usize = 1024 * 1024;
-const TRUNCATED: &str = "the answer is cut short";
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+/// The most headers that are read.
+const MAX_HEADERS: usize = 64;
+const TRUNCATED: &str = "the response is incomplete";
 
-/// Where to ask.
+/// The address of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Address {
+pub(crate) enum Address {
     /// Over TCP.
     Tcp(SocketAddr),
     /// Over a unix socket.
@@ -22,11 +24,11 @@ pub enum Address {
 }
 
 impl Address {
-    /// Connects, until the deadline at the longest.
+    /// Connects before the deadline.
     ///
     /// # Errors
     /// The operating system's.
-    pub fn dial(&self, deadline: Deadline) -> io::Result<Connection> {
+    pub(crate) fn dial(&self, deadline: Deadline) -> io::Result<Connection> {
         match self {
             Self::Tcp(address) => Connection::tcp(*address, deadline),
             Self::Unix(path) => Connection::unix(Path::new(path), deadline),
@@ -43,41 +45,40 @@ impl fmt::Display for Address {
     }
 }
 
-/// What came back.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Response {
     /// The status code.
-    pub status: u16,
+    pub(crate) status: u16,
     /// Name and value of each header.
-    pub headers: Vec<(String, String)>,
+    pub(crate) headers: Vec<(String, String)>,
     /// The body as text.
-    pub body: String,
+    pub(crate) body: String,
 }
 
-impl Answer {
-    /// The value of the first header of this name, in whatever case.
-    pub fn header(&self, name: &str) -> Option<&str> {
+impl Response {
+    /// The value of the first header with this name, which is case-insensitive.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
         let found = headers.find(|(one, _)| one.eq_ignore_ascii_case(name));
         found.map(|(_, value)| value.as_str())
     }
 }
 
-/// Sends one GET with the header `X-Trace-Id` and reads the answer, until the deadline at the
-/// longest: an endpoint that drips or streams has not answered.
+/// Sends a GET request with the header `X-Trace-Id` and reads the whole response before the deadline.
 ///
 /// # Errors
-/// One clause: what happened in place of an answer.
-pub fn get(
+/// What happened instead, as a clause.
+pub(crate) fn get(
     address: &Address,
     path: &str,
     trace: &str,
     deadline: Deadline,
-) -> Result<Answer, String> {
-    let patience = deadline.left();
-    let say = |error: io::Error| match error.kind() {
+) -> Result<Response, String> {
+    let time = deadline.left();
+    let text = |error: io::Error| match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            format!("no whole answer within {patience:.0?}")
+            format!("no complete response within {time:.0?}")
         }
         _ => error.to_string(),
     };
@@ -89,45 +90,46 @@ pub fn get(
         "GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: robotctl\r\nX-Trace-Id: {trace}\r\n\
          Accept: */*\r\nConnection: close\r\n\r\n"
     );
-    let mut line = address.dial(deadline).map_err(say)?;
-    line.write_all(request.as_bytes()).map_err(say)?;
+    let mut connection = address.dial(deadline).map_err(text)?;
+    let sent = connection.write_all(request.as_bytes());
+    sent.map_err(text)?;
     let mut bytes = Vec::new();
     let mut buffer = [0; 16 * 1024];
     loop {
-        let count = match line.read(&mut buffer) {
+        let count = match connection.read(&mut buffer) {
             Ok(count) => count,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(say(error)),
+            Err(error) => return Err(text(error)),
         };
         bytes.extend_from_slice(buffer.get(..count).unwrap_or_default());
-        if let Some(answer) = parse(&bytes, count == 0)? {
-            return Ok(answer);
+        if let Some(response) = parse(&bytes, count == 0)? {
+            return Ok(response);
         }
     }
 }
 
-/// Reads what has come so far; `None` when more is to come.
-fn parse(bytes: &[u8], ended: bool) -> Result<Option<Answer>, String> {
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut response = httparse::Response::new(&mut headers);
-    let broken = |_| "the answer is not HTTP".to_owned();
-    let httparse::Status::Complete(head) = response.parse(bytes).map_err(broken)? else {
+/// Parses what has arrived so far; `None` when the response is incomplete.
+fn parse(bytes: &[u8], ended: bool) -> Result<Option<Response>, String> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Response::new(&mut headers);
+    let broken = |_| "the response is not HTTP".to_owned();
+    let httparse::Status::Complete(head) = parsed.parse(bytes).map_err(broken)? else {
         return match (ended, bytes.len()) {
-            (true, 0) => Err("the connection was closed without an answer".to_owned()),
+            (true, 0) => Err("the connection was closed without a response".to_owned()),
             (true, _) => Err(TRUNCATED.to_owned()),
-            (false, 0..MAX_HEAD) => Ok(None),
-            (false, _) => Err(format!("its head is longer than {MAX_HEAD} bytes")),
+            (false, 0..MAX_HEAD_BYTES) => Ok(None),
+            (false, _) => Err(format!("its head is longer than {MAX_HEAD_BYTES} bytes")),
         };
     };
     let header = |name: &str| {
-        let mut headers = response.headers.iter();
+        let mut headers = parsed.headers.iter();
         let found = headers.find(|header| header.name.eq_ignore_ascii_case(name));
         found.and_then(|header| std::str::from_utf8(header.value).ok())
     };
     let rest = bytes.get(head..).unwrap_or_default();
     let length = header("content-length").and_then(|value| value.trim().parse::<usize>().ok());
-    let body = match (response.code, header("transfer-encoding"), length) {
-        // These have none, whatever their heads say (RFC 9112, 6.3).
+    let body = match (parsed.code, header("transfer-encoding"), length) {
+        // These responses have no body, whatever their heads say (RFC 9112, 6.3).
         (Some(204 | 304), ..) => Some(Vec::new()),
         (_, Some(coding), _) if coding.contains("chunked") => unchunk(rest)?,
         (.., Some(length)) => rest.get(..length).map(<[u8]>::to_vec),
@@ -136,13 +138,13 @@ fn parse(bytes: &[u8], ended: bool) -> Result<Option<Answer>, String> {
     let Some(body) = body else {
         return match (ended, rest.len()) {
             (true, _) => Err(TRUNCATED.to_owned()),
-            (false, 0..MAX_BODY) => Ok(None),
-            (false, _) => Err(format!("its body is longer than {MAX_BODY} bytes")),
+            (false, 0..MAX_BODY_BYTES) => Ok(None),
+            (false, _) => Err(format!("its body is longer than {MAX_BODY_BYTES} bytes")),
         };
     };
-    Ok(Some(Answer {
-        status: response.code.unwrap_or(0),
-        headers: response
+    Ok(Some(Response {
+        status: parsed.code.unwrap_or(0),
+        headers: parsed
             .headers
             .iter()
             .map(|one| {
@@ -154,12 +156,12 @@ fn parse(bytes: &[u8], ended: bool) -> Result<Option<Answer>, String> {
     }))
 }
 
-/// Joins chunks (RFC 9112, 7.1); `None` when more are to come.
+/// Joins chunks (RFC 9112, 7.1); `None` when the last chunk has not arrived.
 fn unchunk(mut rest: &[u8]) -> Result<Option<Vec<u8>>, String> {
     let mut body = Vec::new();
     loop {
         let size = httparse::parse_chunk_size(rest);
-        let size = size.map_err(|_| "its body is not chunked as it says".to_owned())?;
+        let size = size.map_err(|_| "its body is not chunked as its head says".to_owned())?;
         let httparse::Status::Complete((start, size)) = size else {
             return Ok(None);
         };
@@ -177,22 +179,19 @@ fn unchunk(mut rest: &[u8]) -> Result<Option<Vec<u8>>, String> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(
-        clippy::disallowed_methods,
-        reason = "a test is the server that the door leads to"
-    )]
+    #![expect(clippy::disallowed_methods, reason = "the tests are the servers")]
 
-    use super::{Address, Answer, get, parse};
+    use super::{Address, Response, get, parse};
     use crate::host::{Deadline, Stopwatch};
     use std::io::{Read as _, Write as _};
     use std::net::{TcpListener, TcpStream};
     use std::time::Duration;
 
     #[test]
-    fn plain_chunked_and_broken_answers() {
+    fn plain_chunked_and_broken_responses_are_parsed() {
         let whole = |bytes: &[u8]| parse(bytes, true).map(Option::unwrap);
-        let answer = whole(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
-        assert_eq!((answer.status, answer.body.as_str()), (200, "ok"));
+        let response = whole(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").unwrap();
+        assert_eq!((response.status, response.body.as_str()), (200, "ok"));
         let text =
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n1\r\n!\r\n0\r\n\r\n";
         assert_eq!(whole(text).unwrap().body, "ok!");
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_whole_when_all_of_it_has_come() {
+    fn a_response_is_complete_with_its_last_byte() {
         for text in [
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n",
@@ -217,8 +216,8 @@ mod tests {
         }
     }
 
-    /// Asks a server that writes with `serve` once it was asked; the time is 300 ms.
-    fn ask(serve: impl FnOnce(&mut TcpStream) + Send) -> (Result<Answer, String>, Duration) {
+    /// Sends a request, with a deadline of 300 ms, to a server that responds with `serve`.
+    fn request(serve: impl FnOnce(&mut TcpStream) + Send) -> (Result<Response, String>, Duration) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = Address::Tcp(listener.local_addr().unwrap());
         std::thread::scope(|scope| {
@@ -233,7 +232,7 @@ mod tests {
         })
     }
 
-    /// Writes the same again and again until the client has gone.
+    /// Writes the same bytes again and again until the client closes the connection.
     fn drip(stream: &mut TcpStream, head: &str, bytes: &[u8], pause: Duration) {
         let _ = stream.write_all(head.as_bytes());
         while stream.write_all(bytes).is_ok() {
@@ -242,33 +241,34 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_drips_has_not_answered_in_time() {
+    fn a_slow_response_ends_at_the_deadline() {
         let pause = Duration::from_millis(20);
         let plain = "HTTP/1.1 200 OK\r\n\r\n";
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         let field = "HTTP/1.1 200 OK\r\n";
         for (head, bytes) in [(field, "X: y\r\n"), (plain, "."), (chunked, "1\r\n.\r\n")] {
-            let (answer, took) = ask(|stream| drip(stream, head, bytes.as_bytes(), pause));
-            assert!(answer.is_err(), "{answer:?}");
+            let (response, took) = request(|stream| drip(stream, head, bytes.as_bytes(), pause));
+            assert!(response.is_err(), "{response:?}");
             assert!(took < Duration::from_secs(3), "{took:?}");
         }
     }
 
     #[test]
-    fn heads_and_bodies_without_an_end_are_refused() {
+    fn endless_heads_and_bodies_are_refused() {
         let plain = "HTTP/1.1 200 OK\r\n\r\n";
         let chunk = format!("10000\r\n{}\r\n", ".".repeat(0x10000));
         let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         let (field, dots) = (".".repeat(0x10000), ".".repeat(0x10000));
         let long = "HTTP/1.1 200 OK\r\nX: ";
-        for (head, bytes, said) in [
+        for (head, bytes, message) in [
             (plain, dots.as_str(), "its body is longer than"),
             (chunked, chunk.as_str(), "its body is longer than"),
             (long, field.as_str(), "its head is longer than"),
         ] {
-            let (answer, _) = ask(|stream| drip(stream, head, bytes.as_bytes(), Duration::ZERO));
-            let error = answer.unwrap_err();
-            assert!(error.contains(said), "{error}");
+            let (response, _) =
+                request(|stream| drip(stream, head, bytes.as_bytes(), Duration::ZERO));
+            let error = response.unwrap_err();
+            assert!(error.contains(message), "{error}");
         }
     }
 }

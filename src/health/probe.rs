@@ -1,6 +1,6 @@
-//! One check: looked at once.
+//! One attempt of a check.
 
-use super::http::{Address, Answer, get};
+use super::http::{Address, Response, get};
 use crate::app::{Listen, Probe, Service};
 use crate::host::{Connection, Deadline, Host};
 use std::io::{self, ErrorKind};
@@ -38,7 +38,7 @@ fn http_address(service: &Service, address: Option<std::net::SocketAddr>) -> Opt
     })
 }
 
-/// Looks once at what answers, until the deadline at the longest.
+/// Makes one attempt, which ends before the deadline.
 pub(super) fn probe(
     host: &Host,
     service: &Service,
@@ -46,29 +46,27 @@ pub(super) fn probe(
     trace: &str,
     deadline: Deadline,
 ) -> Result<(), String> {
-    let refused = |error: io::Error| match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => "nobody accepts in time".to_owned(),
+    let text = |error: io::Error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => "nothing accepts in time".to_owned(),
         _ => error.to_string(),
     };
     match probe {
         Probe::Http { address, path, .. } => {
             let address = http_address(service, *address).ok_or("it has no address")?;
-            let answer = get(&address, path.as_str(), trace, deadline)?;
-            judge(probe, &answer)
+            let response = get(&address, path.as_str(), trace, deadline)?;
+            compare(probe, &response)
         }
-        Probe::Tcp(address) => Connection::tcp(*address, deadline)
-            .map(drop)
-            .map_err(refused),
+        Probe::Tcp(address) => Connection::tcp(*address, deadline).map(drop).map_err(text),
         Probe::Unix(path) => Connection::unix(&host.root.path(path.as_str()), deadline)
             .map(drop)
-            .map_err(refused),
-        // These take their own time.
+            .map_err(text),
+        // These are not repeated attempts.
         Probe::Command(_) | Probe::Job | Probe::Settle(_) => Ok(()),
     }
 }
 
-/// Whether an answer is the expected one.
-fn judge(probe: &Probe, answer: &Answer) -> Result<(), String> {
+/// Compares a response with the expected one.
+fn compare(probe: &Probe, response: &Response) -> Result<(), String> {
     let Probe::Http {
         address: _,
         path: _,
@@ -80,16 +78,16 @@ fn judge(probe: &Probe, answer: &Answer) -> Result<(), String> {
     else {
         return Ok(());
     };
-    if answer.status != *status {
-        return Err(format!("it answers {}", answer.status));
+    if response.status != *status {
+        return Err(format!("it answers {}", response.status));
     }
     if let Some(text) = contains
-        && !answer.body.contains(text.as_str())
+        && !response.body.contains(text.as_str())
     {
-        return Err(format!("its body does not hold `{text}`"));
+        return Err(format!("its body does not contain `{text}`"));
     }
     for (name, wanted) in headers {
-        match answer.header(name.as_str()) {
+        match response.header(name.as_str()) {
             Some(value) if value == wanted.as_str() => {}
             Some(value) => return Err(format!("its header `{name}` is `{value}`")),
             None => return Err(format!("it has no header `{name}`")),
@@ -99,7 +97,7 @@ fn judge(probe: &Probe, answer: &Answer) -> Result<(), String> {
         return Ok(());
     }
     let body: serde_json::Value =
-        serde_json::from_str(&answer.body).map_err(|_| "its body is not JSON".to_owned())?;
+        serde_json::from_str(&response.body).map_err(|_| "its body is not JSON".to_owned())?;
     for (pointer, wanted) in json {
         match body.pointer(pointer.as_str()) {
             Some(value) if value == wanted => {}
@@ -112,12 +110,12 @@ fn judge(probe: &Probe, answer: &Answer) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::compare;
     use crate::app::{Probe, Text};
-    use crate::health::Answer;
+    use crate::health::http::Response;
 
     #[test]
-    fn headers_and_json_are_judged() {
+    fn headers_and_json_are_compared() {
         let text = |text: &str| Text::parse(text).unwrap();
         let probe =
             |headers: Vec<(Text, Text)>, json: Vec<(Text, serde_json::Value)>| Probe::Http {
@@ -128,21 +126,21 @@ mod tests {
                 headers,
                 json,
             };
-        let answer = Answer {
+        let response = Response {
             status: 200,
             headers: vec![("Content-Type".into(), "application/json".into())],
             body: r#"{"status": "ok", "checks": [{"up": true}]}"#.into(),
         };
         let header = |value: &str| {
-            judge(
+            compare(
                 &probe(vec![(text("content-type"), text(value))], vec![]),
-                &answer,
+                &response,
             )
         };
         assert_eq!(header("application/json"), Ok(()));
         assert!(header("text/html").is_err());
         let json = |pointer: &str, value: serde_json::Value| {
-            judge(&probe(vec![], vec![(text(pointer), value)]), &answer)
+            compare(&probe(vec![], vec![(text(pointer), value)]), &response)
         };
         assert_eq!(json("/status", "ok".into()), Ok(()));
         assert_eq!(json("/checks/0/up", true.into()), Ok(()));

@@ -1,18 +1,22 @@
-//! What systemd hands to a service: listening sockets, and a socket to say that it is ready
+//! What systemd passes to a service: listening sockets, and a socket for notifications
 //! (`sd_listen_fds(3)`, `sd_notify(3)`).
 
+use super::stream::Stream;
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::ErrorKind;
+use std::net::TcpListener;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
-/// A listening socket that was handed over.
+/// The pause after accept(2) has failed, as it does without a free descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(5);
+
+/// A listening socket that systemd passed.
 #[derive(Debug)]
 enum Listener {
     Tcp(TcpListener),
@@ -43,66 +47,7 @@ impl Listener {
     }
 }
 
-/// One connection.
-#[derive(Debug)]
-pub enum Stream {
-    /// Over TCP.
-    Tcp(TcpStream),
-    /// Over a unix socket.
-    Unix(UnixStream),
-}
-
-impl Stream {
-    /// How long one read or write may take.
-    ///
-    /// # Errors
-    /// The operating system's; a zero duration is refused.
-    pub fn set_patience(&self, patience: Duration) -> std::io::Result<()> {
-        match self {
-            Self::Tcp(stream) => {
-                stream.set_read_timeout(Some(patience))?;
-                stream.set_write_timeout(Some(patience))
-            }
-            Self::Unix(stream) => {
-                stream.set_read_timeout(Some(patience))?;
-                stream.set_write_timeout(Some(patience))
-            }
-        }
-    }
-
-    /// Says that nothing more will be written.
-    pub fn finish(&self) {
-        // The other side may have gone already.
-        let _ = match self {
-            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
-        };
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Unix(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl Write for Stream {
-    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.write(buffer),
-            Self::Unix(stream) => stream.write(buffer),
-        }
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-/// The sockets of this process, and the signals that end it.
+/// The listening sockets of this process, and the signals that end it.
 #[derive(Debug)]
 pub struct ActivatedSockets {
     listeners: Vec<Listener>,
@@ -110,12 +55,13 @@ pub struct ActivatedSockets {
 }
 
 impl ActivatedSockets {
-    /// Takes the sockets over; `None` when there are none. SIGTERM and SIGINT are from now on
-    /// told by [`ActivatedSockets::accept`]: call this before the first thread is made, since each
-    /// thread takes the mask of the one that made it.
+    /// Takes the sockets; `None` when systemd passed none.
+    ///
+    /// From then on [`ActivatedSockets::accept`] reports SIGTERM and SIGINT. Call this before the
+    /// first thread starts: a thread inherits the signal mask of the thread that starts it.
     ///
     /// # Errors
-    /// When a descriptor is no listening stream socket.
+    /// When a descriptor is not a listening stream socket.
     pub fn take() -> Result<Option<Self>> {
         let mut given = listenfd::ListenFd::from_env();
         let mut listeners = Vec::new();
@@ -124,7 +70,7 @@ impl ActivatedSockets {
                 Ok(listener) => listener.map(Listener::Tcp),
                 Err(_) => given
                     .take_unix_listener(index)
-                    .context("taking a listening socket over from systemd")?
+                    .context("taking a listening socket from systemd")?
                     .map(Listener::Unix),
             };
             listeners.extend(listener);
@@ -132,7 +78,7 @@ impl ActivatedSockets {
         if listeners.is_empty() {
             return Ok(None);
         }
-        // A connection that another process of the same socket took must not block this one.
+        // When another process or thread accepts the connection first, accept(2) must not block.
         for listener in &listeners {
             match listener {
                 Listener::Tcp(listener) => listener.set_nonblocking(true)?,
@@ -142,15 +88,15 @@ impl ActivatedSockets {
         let mut set = SigSet::empty();
         set.add(Signal::SIGTERM);
         set.add(Signal::SIGINT);
-        set.thread_block().context("holding signals back")?;
+        set.thread_block().context("blocking signals")?;
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
             .context("watching for signals")?;
         Ok(Some(Self { listeners, signals }))
     }
 
-    /// The listeners, and what becomes readable once the process is told to end, for one who waits
-    /// for more than connections.
-    pub(super) fn into_parts(self) -> (Vec<OwnedFd>, OwnedFd) {
+    /// The listeners, and a descriptor that becomes readable when the process has to end: for a
+    /// caller with an event loop of its own.
+    pub(crate) fn into_parts(self) -> (Vec<OwnedFd>, OwnedFd) {
         let owned = |listener| match listener {
             Listener::Tcp(listener) => listener.into(),
             Listener::Unix(listener) => listener.into(),
@@ -159,7 +105,8 @@ impl ActivatedSockets {
         (listeners, self.signals.into())
     }
 
-    /// The next connection; `None` once the process was told to end.
+    /// The next connection; `None` when the process has to end. Several threads may wait here: each
+    /// connection goes to one of them, the end to all.
     ///
     /// # Errors
     /// The operating system's, when waiting itself fails.
@@ -177,32 +124,34 @@ impl ActivatedSockets {
                 .iter()
                 .map(|one| one.any().unwrap_or(true))
                 .collect();
+            // The signal is never read, so that every waiting thread sees it.
             if ready.first() == Some(&true) {
                 return Ok(None);
             }
             let listeners = self.listeners.iter().zip(ready.iter().skip(1));
             for (listener, _) in listeners.filter(|(_, ready)| **ready) {
                 match listener.accept() {
-                    Ok(peer) => return Ok(Some(peer)),
+                    Ok(stream) => return Ok(Some(stream)),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    // The client has gone, or there are too many open files: others wait.
-                    Err(_) => std::thread::sleep(Duration::from_millis(5)),
+                    // The client has gone, or no descriptor is free.
+                    Err(_) => std::thread::sleep(ACCEPT_PAUSE),
                 }
             }
         }
     }
 }
 
-/// Tells systemd that the service is up; without `Type=notify` nobody listens.
+/// Notifies systemd that the service is ready. Does nothing unless systemd started it with
+/// `Type=notify`.
 ///
 /// # Errors
-/// When systemd listens and cannot be told.
+/// When systemd waits for the notification and it cannot be sent.
 pub fn notify_ready() -> Result<()> {
-    sd_notify::notify(false, &[sd_notify::NotifyState::Ready]).context("telling systemd: ready")
+    sd_notify::notify(false, &[sd_notify::NotifyState::Ready]).context("notifying systemd: ready")
 }
 
-/// Tells systemd that the service is going down.
+/// Notifies systemd that the service stops.
 pub fn notify_stopping() {
-    // It goes down whether systemd hears it or not.
+    // The service stops with or without the notification.
     let _ = sd_notify::notify(false, &[sd_notify::NotifyState::Stopping]);
 }

@@ -1,19 +1,17 @@
-//! Files and links that are replaced in one step; several of them, durable together.
+//! Several files and links that are replaced together, with one sync for each directory.
 
-use super::root::absent;
-use super::temp::temp_path;
-use super::{Flush, Root};
+use super::flush::Flush;
+use super::prepared_file::PreparedFile;
+use super::root::{Root, absent};
 use crate::parallel::par_map;
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
-use std::fs::{self, File, Permissions};
-use std::io::Write as _;
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-/// Changes of which the names may not be on the disk before its end. A directory is synced once,
-/// however many names in it change.
+/// Changes whose names become durable together at the end. A directory is synced once, no matter how
+/// many names in it change.
 #[derive(Debug)]
 #[must_use = "nothing is durable before its end"]
 pub struct Batch<'a> {
@@ -22,27 +20,8 @@ pub struct Batch<'a> {
     parents: BTreeSet<PathBuf>,
 }
 
-/// What is there under a name that nobody reads. It is removed again unless it gets its own.
-#[derive(Debug)]
-pub(super) struct PreparedFile {
-    temporary: PathBuf,
-    real: PathBuf,
-    /// What is not on the disk yet: a link's text comes there with its name.
-    unsynced: Option<File>,
-    is_named: bool,
-}
-
-impl Drop for PreparedFile {
-    fn drop(&mut self) {
-        if !self.is_named {
-            // What cannot be removed now, the next run sweeps away.
-            let _ = fs::remove_file(&self.temporary);
-        }
-    }
-}
-
 impl Root {
-    /// Puts every entry of a tree in place, durably.
+    /// Writes every entry of a tree, durably.
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -56,7 +35,7 @@ impl Root {
 }
 
 impl<'a> Batch<'a> {
-    /// A batch of no changes yet.
+    /// A batch without changes.
     pub fn new(root: &'a Root) -> Self {
         Self {
             root,
@@ -65,17 +44,17 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Puts an entry in place, or removes what is there. The content is on the disk before the
-    /// name is there; one file at a time needs room beside the old one.
+    /// Replaces the entry at a path now, or removes it. The content is on the disk before the name
+    /// is, and only one file at a time needs space beside the old one.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn put(&mut self, path: &str, entry: Option<&Entry>) -> Result<()> {
         match entry {
             Some(entry) => {
-                let mut ready = self.written(path, entry)?;
-                ready.sync()?;
-                ready.publish()?;
+                let mut file = self.write(path, entry)?;
+                file.sync()?;
+                file.publish()?;
             }
             None => {
                 let real = self.root.path(path);
@@ -87,18 +66,18 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Writes an entry that gets its name at the end, or never.
+    /// Writes an entry that gets its name at the end of the batch.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn prepare(&mut self, path: &str, entry: &Entry) -> Result<()> {
-        let ready = self.written(path, entry)?;
-        self.prepared.push(ready);
+        let file = self.write(path, entry)?;
+        self.prepared.push(file);
         self.sync_name(path);
         Ok(())
     }
 
-    fn written(&self, path: &str, entry: &Entry) -> Result<PreparedFile> {
+    fn write(&self, path: &str, entry: &Entry) -> Result<PreparedFile> {
         if let Some(parent) = Path::new(path).parent().and_then(Path::to_str) {
             self.root.make_dir(parent, 0o755)?;
         }
@@ -109,31 +88,31 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Counts a name that is as it should be among those that will be durable.
+    /// Makes an unchanged name durable at the end too.
     pub fn sync_name(&mut self, path: &str) {
         let real = self.root.path(path);
         self.parents.extend(real.parent().map(Path::to_owned));
     }
 
-    /// Brings to the disk what is prepared in several batches, at once: a file system commits it
-    /// together. Their ends need not write it any more.
+    /// Writes the prepared content of several batches to the disk in parallel, because a file system
+    /// can commit it together. Their ends need not write it again.
     ///
     /// # Errors
-    /// The operating system's, with the path; the batches are of no use then.
+    /// The operating system's, with the path. The batches cannot be used afterwards.
     pub fn sync<'b>(batches: impl IntoIterator<Item = &'b mut Self>) -> Result<()>
     where
         'a: 'b,
     {
-        let ready = batches.into_iter().flat_map(|batch| &mut batch.prepared);
-        let unsynced = ready.filter_map(|one| Some((one.unsynced.take()?, one.doing())));
-        let unsynced: Vec<(File, String)> = unsynced.collect();
-        let sync = |(file, doing): &(File, String), (): &mut ()| {
-            file.sync_all().with_context(|| doing.clone())
+        let prepared = batches.into_iter().flat_map(|batch| &mut batch.prepared);
+        let unsynced: Vec<(File, String)> =
+            prepared.filter_map(PreparedFile::take_unsynced).collect();
+        let sync = |(file, context): &(File, String), (): &mut ()| {
+            file.sync_all().with_context(|| context.clone())
         };
         par_map(&unsynced, || (), sync).map(drop)
     }
 
-    /// Makes all of it durable, and names what is prepared: its content is on the disk before.
+    /// Publishes what is prepared, after its content is on the disk, and makes all names durable.
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -142,18 +121,18 @@ impl<'a> Batch<'a> {
         self.publish()
     }
 
-    /// As [`Batch::end`], after the flush of a tree, which ends with it: what lies on its file
-    /// system is on the disk by that.
+    /// As [`Batch::end`], together with the flush of a tree. That flush writes the content of all
+    /// files on its file system.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn end_with(mut self, mut flush: Flush) -> Result<()> {
         flush.end()?;
-        let mut ready = self.prepared.iter_mut();
-        ready.try_for_each(|one| match flush.covers(&one.temporary) {
-            true => Ok(()),
-            false => one.sync(),
-        })?;
+        for file in &mut self.prepared {
+            if !flush.covers(file.temporary()) {
+                file.sync()?;
+            }
+        }
         self.publish()
     }
 
@@ -161,9 +140,9 @@ impl<'a> Batch<'a> {
         self.prepared
             .iter_mut()
             .try_for_each(PreparedFile::publish)?;
-        // Of a directory that is gone, its own name is what has changed.
-        let there = |dir: &PathBuf| dir.ancestors().find(|dir| dir.is_dir()).map(Path::to_owned);
-        let dirs: BTreeSet<PathBuf> = self.parents.iter().filter_map(there).collect();
+        // For a directory that was removed, the change is in the directory above it.
+        let existing = |dir: &PathBuf| dir.ancestors().find(|dir| dir.is_dir()).map(Path::to_owned);
+        let dirs: BTreeSet<PathBuf> = self.parents.iter().filter_map(existing).collect();
         for dir in dirs {
             let sync = || File::open(&dir)?.sync_all();
             sync().with_context(|| format!("syncing `{}`", dir.display()))?;
@@ -172,75 +151,18 @@ impl<'a> Batch<'a> {
     }
 }
 
-impl PreparedFile {
-    /// The temporary name is unique: a leftover of a killed run can never be published or be in
-    /// the way.
-    fn new(real: PathBuf) -> Self {
-        Self {
-            temporary: temp_path(&real),
-            real,
-            unsynced: None,
-            is_named: false,
-        }
-    }
-
-    /// A file.
-    pub(super) fn file(real: PathBuf, bytes: &[u8], mode: u32) -> Result<Self> {
-        let mut ready = Self::new(real);
-        let write = || -> std::io::Result<File> {
-            let mut file = File::options()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&ready.temporary)?;
-            file.write_all(bytes)?;
-            file.set_permissions(Permissions::from_mode(mode))?;
-            Ok(file)
-        };
-        ready.unsynced = Some(write().with_context(|| ready.doing())?);
-        Ok(ready)
-    }
-
-    /// A symbolic link.
-    pub(super) fn link(real: PathBuf, target: &str) -> Result<Self> {
-        let ready = Self::new(real);
-        symlink(target, &ready.temporary).with_context(|| ready.doing())?;
-        Ok(ready)
-    }
-
-    /// Brings the content to the disk.
-    pub(super) fn sync(&mut self) -> Result<()> {
-        // By the descriptor that wrote it: what went wrong since is told to that one.
-        match self.unsynced.take() {
-            Some(file) => file.sync_all().with_context(|| self.doing()),
-            None => Ok(()),
-        }
-    }
-
-    /// Gives it its name, which may not be on the disk then.
-    pub(super) fn publish(&mut self) -> Result<()> {
-        fs::rename(&self.temporary, &self.real).with_context(|| self.doing())?;
-        self.is_named = true;
-        Ok(())
-    }
-
-    fn doing(&self) -> String {
-        format!("writing `{}`", self.real.display())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::{Batch, Entry, Flush, Root};
 
     #[test]
-    fn what_is_prepared_gets_its_name_at_the_end_or_never() {
+    fn prepared_files_get_their_names_at_the_end_or_never() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
         let list = || root.list("/d").unwrap();
         let link = Entry::Symlink("f".to_owned());
         let entries = [("/d/f", Entry::file("x")), ("/d/l", link)];
-        let begun = || {
+        let begin = || {
             let mut batch = Batch::new(&root);
             for (path, entry) in &entries {
                 batch.prepare(path, entry).unwrap();
@@ -249,21 +171,21 @@ mod tests {
             assert!(list().iter().all(|name| name.starts_with('.')));
             batch
         };
-        drop(begun());
+        drop(begin());
         assert_eq!(list(), [""; 0]);
-        begun().end().unwrap();
+        begin().end().unwrap();
         assert_eq!(list(), ["f", "l"]);
         for (path, entry) in &entries {
             assert_eq!(root.entry(path).unwrap().as_ref(), Some(entry));
             root.remove_file(path).unwrap();
         }
         let flush = Flush::begin(dir.path()).unwrap();
-        begun().end_with(flush).unwrap();
+        begin().end_with(flush).unwrap();
         assert_eq!(list(), ["f", "l"]);
     }
 
     #[test]
-    fn a_flush_covers_its_own_file_system_alone() {
+    fn a_flush_covers_only_its_own_file_system() {
         let dir = tempfile::tempdir().unwrap();
         let flush = Flush::begin(dir.path()).unwrap();
         assert!(flush.covers(dir.path()));

@@ -1,21 +1,20 @@
-//! The processes of one unit, and how much memory they hold.
+//! The processes of a unit, and the memory that they use.
 
-use super::unit_state::UnitState;
+use super::systemd::UnitStatus;
 use std::fs;
 
-/// Where the tree of unified control groups is mounted, or what systemd keeps beside it.
+/// Where the unified control group hierarchy is mounted, or the one that systemd uses beside it.
 const TREES: [&str; 3] = [
     "/sys/fs/cgroup",
     "/sys/fs/cgroup/unified",
     "/sys/fs/cgroup/systemd",
 ];
 
-/// The processes of a unit, in no order.
-pub fn members(state: &UnitState) -> Vec<u32> {
-    let group = state.get("ControlGroup");
-    if group.is_empty() {
-        return state.main_pid().into_iter().collect();
-    }
+/// The processes of a unit, in no particular order.
+pub fn members(state: &UnitStatus) -> Vec<u32> {
+    let Some(group) = &state.control_group else {
+        return state.main_pid.into_iter().collect();
+    };
     let texts = TREES.iter().filter_map(|tree| {
         let text = fs::read_to_string(format!("{tree}{group}/cgroup.procs"));
         text.ok().filter(|text| !text.is_empty())
@@ -24,19 +23,17 @@ pub fn members(state: &UnitState) -> Vec<u32> {
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
-/// Bytes that a unit holds and cannot share with a second copy of itself.
-pub fn memory_of(state: &UnitState) -> u64 {
-    // Systemd prints the largest number where the controller is missing.
-    if let Ok(bytes) = state.get("MemoryCurrent").parse::<u64>()
-        && bytes != u64::MAX
-    {
+/// The memory in bytes that a second instance of a unit would need. Without the memory controller of
+/// control groups, the anonymous memory of its processes.
+pub fn memory_of(state: &UnitStatus) -> u64 {
+    if let Some(bytes) = state.memory_current {
         return bytes;
     }
     let own = |pid: &u32| kibibytes(&format!("/proc/{pid}/status"), "RssAnon:");
     members(state).iter().filter_map(own).sum()
 }
 
-/// Bytes that could be had without swapping; `None` when the kernel does not say.
+/// The memory in bytes that is available without swapping; `None` when the kernel does not say.
 pub fn memory_available() -> Option<u64> {
     kibibytes("/proc/meminfo", "MemAvailable:")
 }

@@ -1,19 +1,19 @@
-//! Connections to a server whose every read and write ends in time, whatever the server does.
+//! Connections to a server. Every read and write ends in time, no matter what the server does.
 
-use super::activation::Stream;
 use super::clock::Deadline;
+use super::stream::Stream;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use std::io::{ErrorKind, Read, Result, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// A connection with one deadline for all that happens on it.
+/// A connection with one deadline for everything that happens on it.
 #[derive(Debug)]
 pub struct Connection {
-    peer: Stream,
+    stream: Stream,
     deadline: Deadline,
 }
 
@@ -23,56 +23,51 @@ impl Connection {
     /// # Errors
     /// The operating system's; [`ErrorKind::TimedOut`] when the time is over.
     pub fn tcp(address: SocketAddr, deadline: Deadline) -> Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, left(deadline)?)?;
-        let peer = Stream::Tcp(stream);
-        Ok(Self { peer, deadline })
+        let stream = TcpStream::connect_timeout(&address, time_left(deadline)?)?;
+        let stream = Stream::Tcp(stream);
+        Ok(Self { stream, deadline })
     }
 
-    /// Connects to a unix socket. A server that accepts nobody fills its queue, where connect(2)
-    /// would wait for as long as it lives: the send timeout bounds that too (socket(7)).
+    /// Connects to a unix socket. When the queue of the server is full, connect(2) waits for as long
+    /// as the server lives, so the send timeout bounds it (socket(7)).
     ///
     /// # Errors
     /// The operating system's; [`ErrorKind::WouldBlock`] when the time is over.
     pub fn unix(path: &Path, deadline: Deadline) -> Result<Self> {
         let flags = SocketFlags::CLOEXEC;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        set_socket_timeout(&socket, Timeout::Send, Some(left(deadline)?))?;
+        set_socket_timeout(&socket, Timeout::Send, Some(time_left(deadline)?))?;
         connect(&socket, &SocketAddrUnix::new(path)?)?;
-        let peer = Stream::Unix(UnixStream::from(socket));
-        Ok(Self { peer, deadline })
+        let stream = Stream::Unix(UnixStream::from(socket));
+        Ok(Self { stream, deadline })
     }
 }
 
-/// What is left until then, as the kernel takes it: a timeout of zero would be none.
-fn left(deadline: Deadline) -> Result<Duration> {
-    match deadline.is_over() {
-        true => Err(ErrorKind::TimedOut.into()),
-        false => Ok(deadline.left().max(Duration::from_millis(1))),
+/// The time left, as the kernel takes it: a timeout of zero would mean none.
+fn time_left(deadline: Deadline) -> Result<Duration> {
+    if deadline.is_over() {
+        Err(ErrorKind::TimedOut.into())
+    } else {
+        Ok(deadline.left().max(Duration::from_millis(1)))
     }
 }
 
 impl Read for Connection {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        self.peer.set_patience(left(self.deadline)?)?;
-        self.peer.read(buffer)
+        self.stream.set_timeout(time_left(self.deadline)?)?;
+        self.stream.read(buffer)
     }
 }
 
 impl Write for Connection {
     fn write(&mut self, buffer: &[u8]) -> Result<usize> {
-        self.peer.set_patience(left(self.deadline)?)?;
-        self.peer.write(buffer)
+        self.stream.set_timeout(time_left(self.deadline)?)?;
+        self.stream.write(buffer)
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.peer.flush()
+        self.stream.flush()
     }
-}
-
-/// Whether somebody listens on an address already.
-pub fn is_taken(address: SocketAddr) -> bool {
-    // Anything else shows when the server starts.
-    TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
 }
 
 #[cfg(test)]
@@ -83,7 +78,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_full_queue_is_waited_for_no_longer_than_the_deadline() {
+    fn connecting_to_a_full_queue_ends_at_the_deadline() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("full.sock");
         let listener = UnixListener::bind(&path).unwrap();

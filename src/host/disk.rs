@@ -1,11 +1,13 @@
-//! What a file system has left, and which names it has on the disk.
+//! Free space, read-only file systems, and durable names.
 
-use super::Root;
+use super::remove::mount_points;
+use super::root::Root;
 use anyhow::{Context, Result};
 use std::fs::File;
+use std::path::PathBuf;
 
 impl Root {
-    /// Bytes and inodes that are free for root on the file system that holds `path`.
+    /// The bytes and inodes that are free for root on the file system of a path.
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -13,10 +15,10 @@ impl Root {
         let mut real = self.followed(path);
         while !real.exists() && real.pop() {}
         let stat = nix::sys::statvfs::statvfs(&real)
-            .with_context(|| format!("asking for the free space of `{}`", real.display()))?;
+            .with_context(|| format!("reading the free space of `{}`", real.display()))?;
         Ok((
             stat.blocks_available() * stat.fragment_size(),
-            // Some file systems count no inodes and report none.
+            // Some file systems do not count inodes and report 0.
             match stat.files() {
                 0 => u64::MAX,
                 _ => stat.files_available(),
@@ -24,16 +26,35 @@ impl Root {
         ))
     }
 
-    /// Whether the file system of a path, or of what would be above it, takes no writes.
+    /// Whether the file system of a path, or of its nearest existing parent, is read-only.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn is_read_only(&self, path: &str) -> Result<bool> {
         let mut real = self.followed(path);
         while !real.exists() && real.pop() {}
-        let stat = nix::sys::statvfs::statvfs(&real)
-            .with_context(|| format!("looking at the file system of `{}`", real.display()))?;
+        let stat = nix::sys::statvfs::statvfs(&real).with_context(|| {
+            format!(
+                "reading the state of the file system of `{}`",
+                real.display()
+            )
+        })?;
         Ok(stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
+    }
+
+    /// The mount point of the file system that holds a path, or the next directory above it that
+    /// exists (proc_pid_mountinfo(5)).
+    ///
+    /// # Errors
+    /// When the mounts cannot be read.
+    pub fn mount_of(&self, path: &str) -> Result<PathBuf> {
+        let mut real = self.followed(path);
+        while !real.exists() && real.pop() {}
+        let real = real.canonicalize().unwrap_or(real);
+        let points = mount_points()?.into_iter();
+        let above = points.filter(|point| real.starts_with(point));
+        let nearest = above.max_by_key(|point| point.components().count());
+        Ok(nearest.unwrap_or_else(|| PathBuf::from("/")))
     }
 
     /// Makes the names in a directory durable.

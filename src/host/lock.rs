@@ -1,37 +1,38 @@
-//! One `robotctl` an app: a kernel lock, freed by any death.
+//! The lock of an app. The kernel holds it and releases it when the process ends in any way.
 
-use super::Root;
+use super::clock::wait_until;
+use super::root::Root;
 use anyhow::Context as _;
 use nix::fcntl::{Flock, FlockArg};
 use std::fmt;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::time::Duration;
 
-/// How long a holder may take to say who it is.
+/// How long the holder may take to write its name into the file.
 const HOLDER_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The lock of one app; dropping it frees it.
+/// The lock of one app. Dropping it releases it.
 #[derive(Debug)]
-#[must_use = "the lock is free again as soon as it is dropped"]
+#[must_use = "the lock is released as soon as this is dropped"]
 pub struct Lock {
     file: Flock<File>,
 }
 
-/// Who holds a lock: for the message only, the kernel's lock decides.
+/// The process that holds a lock. For messages only: the kernel decides who holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Process id, command and start time, as the holder wrote them.
+    /// The command and its process id, as the holder wrote them.
     pub text: String,
 }
 
-/// Why a lock was not had.
+/// Why a lock could not be taken.
 #[derive(Debug)]
 pub enum LockError {
-    /// Another process has it.
+    /// Another process holds it.
     Held(Holder),
-    /// It could not be tried.
+    /// The lock file cannot be used.
     Failed(anyhow::Error),
 }
 
@@ -39,10 +40,14 @@ impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Held(holder) if holder.text.is_empty() => {
-                write!(f, "another `robotctl` works on this app")
+                write!(f, "another `robotctl` is working on this app")
             }
             Self::Held(holder) => {
-                write!(f, "another `robotctl` works on this app: {}", holder.text)
+                write!(
+                    f,
+                    "another `robotctl` is working on this app: {}",
+                    holder.text
+                )
             }
             Self::Failed(error) => write!(f, "{error:#}"),
         }
@@ -52,18 +57,18 @@ impl fmt::Display for LockError {
 impl std::error::Error for LockError {}
 
 impl Lock {
-    /// Whether the lock's file is still the one at `path`: who removes an app removes the file,
-    /// and whoever waited for it then holds a lock on nothing.
+    /// Whether the file of the lock is still the one at `path`. The removal of an app removes the file,
+    /// and a process that waited for the lock then holds it on a file without a name.
     pub fn is_current(&self, root: &Root, path: &str) -> bool {
         let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
         let own = self.file.metadata().map(id).ok();
         own.is_some() && own == std::fs::metadata(root.followed(path)).map(id).ok()
     }
 
-    /// Takes the lock whose file is at `path`, waiting for it up to `wait`.
+    /// Takes the lock with the file at `path`, and waits for it for at most `wait`.
     ///
     /// # Errors
-    /// [`LockError::Held`] names the holder.
+    /// [`LockError::Held`] with the holder; [`LockError::Failed`] when the file cannot be used.
     pub fn take(root: &Root, path: &str, doing: &str, wait: Duration) -> Result<Self, LockError> {
         let open = || -> anyhow::Result<File> {
             let real = root.followed(path);
@@ -72,19 +77,22 @@ impl Lock {
                 .write(true)
                 .create(true)
                 .truncate(false)
+                // A user who could open the file could hold the lock.
+                .mode(0o600)
                 .open(&real);
             file.with_context(|| format!("opening the lock `{}`", real.display()))
         };
         let mut file = open().map_err(LockError::Failed)?;
-        let taken = super::wait_until(wait, || {
+        let taken = wait_until(wait, || {
             let handle = file.try_clone().map_err(|_| nix::errno::Errno::EIO)?;
             Flock::lock(handle, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| errno)
         });
         match taken {
             Ok(mut lock) => {
                 let text = format!("{doing} (pid {})\n", std::process::id());
-                // Only a message for others: a full disk must not keep anyone from recovering.
-                // Written before it is cut, so that whoever comes meanwhile finds somebody.
+                // The text is only for messages, so an error must not prevent a recovery on a full
+                // disk. It is written before the rest is cut off, so that a reader always finds a
+                // holder.
                 let _ = lock
                     .rewind()
                     .and_then(|()| lock.write_all(text.as_bytes()))
@@ -93,8 +101,8 @@ impl Lock {
             }
             Err(nix::errno::Errno::EWOULDBLOCK) => {
                 let mut text = String::new();
-                // Who has just taken the first lock has not said so yet.
-                let _ = super::wait_until(HOLDER_TIMEOUT, || {
+                // A process that has just taken the lock may not have written its name yet.
+                let _ = wait_until(HOLDER_TIMEOUT, || {
                     text.clear();
                     let _ = file.rewind().and_then(|()| file.read_to_string(&mut text));
                     if text.contains('\n') { Ok(()) } else { Err(()) }
@@ -109,17 +117,48 @@ impl Lock {
             )),
         }
     }
-    /// Who works under the lock whose file is at `path`, when somebody does. Only the file's text
-    /// and `/proc` are asked: trying the lock, even for a moment, could turn a command away.
+
+    /// The process that holds the lock with the file at `path`. It only reads the file and `/proc`: to
+    /// try the lock, even for a moment, could make another command fail.
     pub fn holder(root: &Root, path: &str) -> Option<Holder> {
-        let text = root.read_text(path).ok()??;
-        let text = text.lines().next()?;
-        let (_, pid) = text.trim().rsplit_once("(pid ")?;
+        let text = match root.read_text(path) {
+            Ok(text) => text?.lines().next()?.trim().to_owned(),
+            // Only root can read the file. The kernel tells every user who holds the lock.
+            Err(_) => {
+                let inode = std::fs::metadata(root.followed(path)).ok()?.ino();
+                let table = std::fs::read_to_string("/proc/locks").ok()?;
+                format!("robotctl (pid {})", flock_owner(&table, inode)?)
+            }
+        };
+        let (_, pid) = text.rsplit_once("(pid ")?;
         let pid = pid.strip_suffix(')')?;
         let command = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
         let own = std::process::id().to_string();
-        (command.trim() == "robotctl" && pid != own).then(|| Holder {
-            text: text.trim().to_owned(),
-        })
+        (command.trim() == "robotctl" && pid != own).then_some(Holder { text })
+    }
+}
+
+/// The process that holds the flock(2) on an inode (proc_locks(5)).
+fn flock_owner(table: &str, inode: u64) -> Option<&str> {
+    table.lines().find_map(|line| {
+        let mut words = line.split_whitespace().skip(1);
+        let (kind, pid) = (words.next()?, words.nth(2)?);
+        let found: u64 = words.next()?.rsplit(':').next()?.parse().ok()?;
+        (kind == "FLOCK" && found == inode).then_some(pid)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::flock_owner;
+
+    #[test]
+    fn the_owner_of_a_lock_is_found_and_processes_that_wait_are_not() {
+        let table = "1: POSIX  ADVISORY  WRITE 11 08:01:77 0 EOF\n\
+                     2: -> FLOCK  ADVISORY  WRITE 12 08:01:77 0 EOF\n\
+                     3: FLOCK  ADVISORY  WRITE 13 08:01:78 0 EOF\n\
+                     4: FLOCK  ADVISORY  WRITE 14 08:01:77 0 EOF\n";
+        assert_eq!(flock_owner(table, 77), Some("14"));
+        assert_eq!(flock_owner(table, 7), None);
     }
 }

@@ -1,23 +1,23 @@
-//! The processes of this host, as the kernel shows them in proc(5).
+//! The processes of this host (proc(5)).
 
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;
 
-/// One process and the files that tie it to a release.
+/// A process, with the files that show which release it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {
     /// Process id.
     pub pid: u32,
     /// `comm`.
     pub command: String,
-    /// Device and inode of its working directory, `exe` and mapped files, each once.
+    /// Device and inode of its working directory, its program and its mapped files.
     pub files: Vec<(u64, u64)>,
-    /// False when the kernel would not show them.
-    pub seen: bool,
+    /// Whether the kernel showed all of them.
+    pub is_complete: bool,
 }
 
-/// Every process but kernel threads.
+/// All processes except for kernel threads.
 ///
 /// # Errors
 /// When `/proc` cannot be listed.
@@ -33,19 +33,19 @@ pub fn processes() -> Result<Vec<Process>> {
         if cmdline.is_empty() {
             continue; // A kernel thread or a zombie.
         }
-        let mut seen = true;
+        let mut is_complete = true;
         let mut files = Vec::new();
         for link in ["cwd", "exe"] {
             match fs::metadata(dir.join(link)) {
                 Ok(meta) => files.push((meta.dev(), meta.ino())),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(_) => seen = false,
+                Err(_) => is_complete = false,
             }
         }
         match fs::read_to_string(dir.join("maps")) {
             Ok(maps) => files.extend(maps.lines().filter_map(mapped)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(_) => seen = false,
+            Err(_) => is_complete = false,
         }
         files.sort_unstable();
         files.dedup();
@@ -53,13 +53,13 @@ pub fn processes() -> Result<Vec<Process>> {
             pid,
             command: command.trim().to_owned(),
             files,
-            seen,
+            is_complete,
         });
     }
     Ok(out)
 }
 
-/// The pids of all processes, kernel threads included.
+/// The process ids of all processes and kernel threads.
 ///
 /// # Errors
 /// When `/proc` cannot be listed.
@@ -72,7 +72,7 @@ pub(super) fn pids() -> Result<Vec<u32>> {
     Ok(out)
 }
 
-/// Device and inode of a line of `/proc/PID/maps`.
+/// Device and inode of the file in a line of `/proc/PID/maps`.
 fn mapped(line: &str) -> Option<(u64, u64)> {
     let mut words = line.split_whitespace().skip(3);
     let (major, minor) = words.next()?.split_once(':')?;
@@ -82,31 +82,31 @@ fn mapped(line: &str) -> Option<(u64, u64)> {
     (inode != 0).then(|| (nix::sys::stat::makedev(major, minor), inode))
 }
 
-/// This process's own id.
+/// The id of this process.
 pub fn pid() -> u32 {
     std::process::id()
 }
 
-/// Whether a process is there.
+/// Whether a process is visible.
 pub fn is_running(pid: u32) -> bool {
     PathBuf::from(format!("/proc/{pid}")).exists()
 }
 
-/// Whether no such process is there, be it in sight or not.
+/// Whether a process has ended. Unlike [`is_running`], it also sees processes that are hidden.
 pub fn has_ended(pid: u32) -> bool {
     let pid = i32::try_from(pid).map(nix::unistd::Pid::from_raw);
     pid.is_ok_and(|pid| nix::sys::signal::kill(pid, None) == Err(nix::errno::Errno::ESRCH))
 }
 
-/// Whether a process is kept out of sight, or has ended (proc(5), "hidepid").
+/// Whether a process is hidden from this one (proc(5), "hidepid"), or has ended.
 pub fn is_hidden(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_err()
 }
 
-/// The release whose mount a process sees at `/opt/<app>/current`: proof of what it runs, since
-/// a link's text shows where `current` points now, not where it pointed at the start.
+/// The release that is mounted at `/opt/<app>/current` for a process (proc_pid_mountinfo(5)). This is
+/// the release that the process runs; the link `current` shows only the release that is live now.
 ///
-/// `None` when the process has ended or sees no such mount (proc_pid_mountinfo(5)).
+/// `None` when the process has ended or has no such mount.
 pub fn release_of(pid: u32, app: &str) -> Option<String> {
     let text = fs::read_to_string(format!("/proc/{pid}/mountinfo")).ok()?;
     release_in(&text, app)
@@ -124,7 +124,7 @@ fn release_in(mountinfo: &str, app: &str) -> Option<String> {
         let Some((_, id)) = source.rsplit_once(&releases) else {
             continue;
         };
-        // With the whole host visible, the mount lies on the release itself.
+        // A service that sees the whole host has the mount on the release itself.
         if !id.contains('/') && (point == current || point.ends_with(&format!("{releases}{id}"))) {
             found = Some(id.to_owned());
         }
@@ -137,7 +137,7 @@ mod tests {
     use super::{mapped, release_in};
 
     #[test]
-    fn the_mount_names_the_release() {
+    fn the_mount_shows_the_release() {
         let line = |source: &str, point: &str| {
             format!("41 40 254:0 {source} {point} ro - ext4 /dev/vda rw\n")
         };

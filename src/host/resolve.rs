@@ -1,8 +1,8 @@
-//! Where a path leads in a tree that is not running: links in it mean the tree's own `/`, as
-//! they will once it runs (openat2(2), "RESOLVE_IN_ROOT").
+//! Paths in a directory tree: an absolute link in it means the tree's own `/`, as it will once the
+//! tree runs (openat2(2), "RESOLVE_IN_ROOT").
 //!
-//! By hand, since the kernel's own walk gives no path for what is not there yet. Nobody else
-//! changes the tree meanwhile.
+//! The kernel cannot do this, because it gives no path for a file that does not exist yet. It is safe
+//! because no other process changes the tree meanwhile.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -10,13 +10,14 @@ use std::path::{Component, Path, PathBuf};
 /// As many links as the kernel follows in one path (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
-/// The real path of `path` in the tree at `base`; a link in its last place is followed or not.
+/// The real path of `path` in the tree at `base`. `last` says whether a link at the path itself is
+/// followed.
 pub(super) fn resolve(base: &Path, path: &Path, last: bool) -> PathBuf {
     let mut rest = parts(path);
     let (mut real, mut depth, mut links) = (base.to_owned(), 0_usize, 0);
     while let Some(part) = rest.pop() {
         if part == ".." {
-            // Above `/` is `/`.
+            // The parent of `/` is `/`.
             if depth > 0 {
                 real.pop();
                 depth -= 1;
@@ -28,13 +29,13 @@ pub(super) fn resolve(base: &Path, path: &Path, last: bool) -> PathBuf {
         if rest.is_empty() && !last {
             break;
         }
-        // No link, or not there: what is wrong with it shows when it is used.
+        // It is not a link, or it does not exist. An error shows when the path is used.
         let Ok(target) = std::fs::read_link(&real) else {
             continue;
         };
         links += 1;
         if links > MAX_LINKS {
-            // A path that nothing can be at: following the loop would lead out of the tree.
+            // A path that cannot exist: to follow the loop any further could lead out of the tree.
             return Path::new("/dev/null/too many links")
                 .join(path.strip_prefix("/").unwrap_or(path));
         }
@@ -49,7 +50,7 @@ pub(super) fn resolve(base: &Path, path: &Path, last: bool) -> PathBuf {
     real
 }
 
-/// The steps of a path, the last one first.
+/// The components of a path, the last one first.
 fn parts(path: &Path) -> Vec<OsString> {
     let steps = path.components().filter_map(|part| match part {
         Component::Normal(name) => Some(name.to_owned()),
@@ -61,13 +62,27 @@ fn parts(path: &Path) -> Vec<OsString> {
     out
 }
 
+/// An absolute form of a path without `.` and `..`, which are resolved in the text of the path.
+pub(super) fn lexically_absolute(working_directory: &Path, path: &Path) -> PathBuf {
+    let mut out = PathBuf::from("/");
+    for part in working_directory.join(path).components() {
+        match part {
+            Component::Normal(name) => out.push(name),
+            // The parent of `/` is `/`.
+            Component::ParentDir => drop(out.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
-    use super::resolve;
+    use super::{lexically_absolute, resolve};
     use std::path::Path;
 
     #[test]
-    fn links_mean_the_trees_own_root() {
+    fn links_stay_in_the_tree() {
         let dir = tempfile::tempdir().unwrap();
         let base = dir.path();
         std::fs::create_dir_all(base.join("data/opt")).unwrap();
@@ -99,5 +114,19 @@ mod tests {
         }
         let nowhere = resolve(base, Path::new("/loop/x"), false);
         assert!(std::fs::write(nowhere, "").is_err());
+    }
+
+    #[test]
+    fn dots_are_resolved_in_the_text() {
+        let absolute = |path: &str| lexically_absolute(Path::new("/home/me/x"), Path::new(path));
+        for (path, wanted) in [
+            ("../y", "/home/me/y"),
+            ("./y/.", "/home/me/x/y"),
+            ("/mnt/a/../b", "/mnt/b"),
+            ("../../../../..", "/"),
+            ("/", "/"),
+        ] {
+            assert_eq!(absolute(path), Path::new(wanted), "{path}");
+        }
     }
 }

@@ -1,11 +1,12 @@
-//! Where `/` is, and every operation on files below it.
+//! Where `/` is, and the operations on files below it.
 //!
-//! What must outlive a power cut goes through [`Root::write_atomic`] and
-//! [`Root::symlink_atomic`]: a temporary file of a unique name in the same directory, fsync,
-//! rename(2), fsync of the directory. A reader sees the old file or the new one.
+//! [`Root::write_atomic`] and [`Root::symlink_atomic`] survive a power cut: they write a temporary file
+//! with a unique name in the same directory, fsync it, rename(2) it and fsync the directory. A reader
+//! sees the old file or the new one.
 
-use super::batch::PreparedFile;
-use super::resolve::resolve;
+use super::environment::working_directory;
+use super::prepared_file::PreparedFile;
+use super::resolve::{lexically_absolute, resolve};
 use crate::tree::Entry;
 use anyhow::{Context, Result, bail};
 use std::fs::{self, File};
@@ -19,7 +20,7 @@ pub struct Root {
     base: PathBuf,
 }
 
-/// The facts of a file that checks look at.
+/// The metadata of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
     /// Permission bits with setuid, setgid and sticky.
@@ -36,7 +37,7 @@ pub struct Meta {
     pub is_symlink: bool,
     /// Bytes.
     pub len: u64,
-    /// Last change of the content, in seconds since 1970.
+    /// When the content last changed, in seconds since 1970.
     pub modified: i64,
 }
 
@@ -48,25 +49,43 @@ impl Root {
         }
     }
 
-    /// The real path of an absolute path on the host. In a tree that is not running, no link on
-    /// the way leads out of it; one in the last place is left to the caller.
+    /// A root at a path that a user typed: absolute, without `..` and symbolic links, which
+    /// systemd-tmpfiles(8) refuses. `..` is resolved in the text of the path. A path that does not
+    /// exist keeps its links.
+    pub(super) fn normalized(path: &Path) -> Self {
+        let base = match working_directory() {
+            Ok(directory) => lexically_absolute(&directory, path),
+            Err(_) => path.to_owned(),
+        };
+        Self {
+            base: fs::canonicalize(&base).unwrap_or(base),
+        }
+    }
+
+    /// Whether this is the running host.
+    pub fn is_host(&self) -> bool {
+        self.base == Path::new("/")
+    }
+
+    /// The real path of an absolute path on the host. In a directory tree, symbolic links on the way
+    /// stay in the tree; a link at the path itself is not followed.
     pub fn path(&self, path: &str) -> PathBuf {
         self.real(path, false)
     }
 
-    /// As [`Root::path`], with a link in the last place followed: for opening what is there.
+    /// As [`Root::path`], with a link at the path itself followed too: for opening the file.
     pub fn followed(&self, path: &str) -> PathBuf {
         self.real(path, true)
     }
 
     fn real(&self, path: &str, last: bool) -> PathBuf {
-        if self.base == Path::new("/") {
+        if self.is_host() {
             return Path::new("/").join(path);
         }
         resolve(&self.base, Path::new(path), last)
     }
 
-    /// Reads a file; `None` when it is not there.
+    /// Reads a file; `None` when it does not exist.
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -75,10 +94,10 @@ impl Root {
         absent(fs::read(&real)).with_context(|| format!("reading `{}`", real.display()))
     }
 
-    /// Reads a file as text; `None` when it is not there.
+    /// Reads a file as text; `None` when it does not exist.
     ///
     /// # Errors
-    /// As [`Root::read`], or when it is not UTF-8.
+    /// The operating system's, with the path; also when the file is not UTF-8.
     pub fn read_text(&self, path: &str) -> Result<Option<String>> {
         let Some(bytes) = self.read(path)? else {
             return Ok(None);
@@ -88,7 +107,7 @@ impl Root {
             .with_context(|| format!("reading `{path}` as text"))
     }
 
-    /// The text of a symbolic link; `None` when there is no link.
+    /// The target of a symbolic link; `None` when there is no link.
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -102,10 +121,10 @@ impl Root {
         }
     }
 
-    /// The entry at a path, without following a link; `None` when nothing is there.
+    /// The entry at a path, without following a link; `None` when there is none.
     ///
     /// # Errors
-    /// The operating system's, or when it is neither a file nor a link.
+    /// The operating system's; also when the entry is a directory.
     pub fn entry(&self, path: &str) -> Result<Option<Entry>> {
         let Some(meta) = self.meta(path)? else {
             return Ok(None);
@@ -122,29 +141,29 @@ impl Root {
         }))
     }
 
-    /// The facts of a file, without following a link; `None` when nothing is there.
+    /// The metadata of an entry, without following a link; `None` when there is none.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn meta(&self, path: &str) -> Result<Option<Meta>> {
         let real = self.path(path);
         let meta = absent(fs::symlink_metadata(&real))
-            .with_context(|| format!("looking at `{}`", real.display()))?;
-        Ok(meta.map(|meta| facts(&meta)))
+            .with_context(|| format!("reading the metadata of `{}`", real.display()))?;
+        Ok(meta.map(|meta| Meta::new(&meta)))
     }
 
-    /// The facts of what a path leads to, links followed; `None` when nothing is there.
+    /// The metadata of an entry, with links followed; `None` when there is none.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn meta_followed(&self, path: &str) -> Result<Option<Meta>> {
         let real = self.followed(path);
         let meta = absent(fs::metadata(&real))
-            .with_context(|| format!("looking at `{}`", real.display()))?;
-        Ok(meta.map(|meta| facts(&meta)))
+            .with_context(|| format!("reading the metadata of `{}`", real.display()))?;
+        Ok(meta.map(|meta| Meta::new(&meta)))
     }
 
-    /// Names in a directory, in order; none when it is not there.
+    /// The names in a directory, sorted; none when it does not exist.
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -168,22 +187,22 @@ impl Root {
         Ok(names)
     }
 
-    /// Makes the root itself, for a tree that begins here.
+    /// Creates the root directory itself.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn make_base(&self) -> Result<()> {
         fs::create_dir_all(&self.base)
-            .with_context(|| format!("making the directory `{}`", self.base.display()))
+            .with_context(|| format!("creating the directory `{}`", self.base.display()))
     }
 
-    /// Makes a directory and those above it, durably; an existing one keeps its mode.
+    /// Creates a directory and its parents, durably. An existing one keeps its mode.
     ///
     /// # Errors
     /// The operating system's, with the path.
     pub fn make_dir(&self, path: &str, mode: u32) -> Result<()> {
         let real = self.followed(path);
-        let context = || format!("making the directory `{}`", real.display());
+        let context = || format!("creating the directory `{}`", real.display());
         if real.is_dir() {
             return Ok(());
         }
@@ -191,7 +210,7 @@ impl Root {
         if let Some(parent) = parent.filter(|parent| *parent != "/") {
             self.make_dir(parent, 0o755)?;
         }
-        // With its mode from the first moment: a kill leaves no directory that is too open.
+        // Created with its mode, so that a kill never leaves a directory that is too open.
         match fs::DirBuilder::new().mode(mode).create(&real) {
             Err(error) if error.kind() != ErrorKind::AlreadyExists => {
                 return Err(error).with_context(context);
@@ -204,8 +223,8 @@ impl Root {
     /// Replaces a file in one step, durably.
     ///
     /// # Errors
-    /// The operating system's, with the path; the old file is there then, or the new one, which may
-    /// not be durable.
+    /// The operating system's, with the path. Then the path holds the old file, or the new one, which
+    /// may not be durable.
     pub fn write_atomic(&self, path: &str, bytes: &[u8], mode: u32) -> Result<()> {
         self.replace(PreparedFile::file(self.path(path), bytes, mode)?, path)
     }
@@ -213,21 +232,21 @@ impl Root {
     /// Replaces a symbolic link in one step, durably.
     ///
     /// # Errors
-    /// The operating system's, with the path; the old link is there then, or the new one, which may
-    /// not be durable.
+    /// The operating system's, with the path. Then the path holds the old link, or the new one, which
+    /// may not be durable.
     pub fn symlink_atomic(&self, path: &str, target: &str) -> Result<()> {
         self.replace(PreparedFile::link(self.path(path), target)?, path)
     }
 
-    fn replace(&self, mut ready: PreparedFile, path: &str) -> Result<()> {
-        ready.sync()?;
-        ready.publish()?;
+    fn replace(&self, mut file: PreparedFile, path: &str) -> Result<()> {
+        file.sync()?;
+        file.publish()?;
         let real = self.path(path);
         self.sync_parent(&real)
             .with_context(|| format!("writing `{}`", real.display()))
     }
 
-    /// Removes a file or link, durably; it is fine when it is not there.
+    /// Removes a file or link, durably. Does nothing when there is none.
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -241,7 +260,7 @@ impl Root {
         }
     }
 
-    /// Removes a directory if it is empty; anything else is left alone.
+    /// Removes a directory if it is empty. Leaves anything else alone.
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -260,7 +279,7 @@ impl Root {
         }
     }
 
-    /// Renames within one file system, then syncs the directory.
+    /// Renames an entry within one file system, durably.
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -271,16 +290,16 @@ impl Root {
         self.sync_parent(&new).with_context(context)
     }
 
-    /// Appends a line to a file and syncs it. A line that a killed run left unfinished is ended
-    /// first, so that it spoils no other.
+    /// Appends a line to a file, durably. If a killed run left an unfinished line, a line break is
+    /// added first.
     ///
     /// # Errors
     /// The operating system's, with the path.
-    pub fn append(&self, path: &str, line: &str) -> Result<()> {
+    pub fn append(&self, path: &str, line: &str, mode: u32) -> Result<()> {
         let real = self.followed(path);
         let append = || -> std::io::Result<()> {
             let mut options = File::options();
-            options.read(true).append(true).create(true).mode(0o600);
+            options.read(true).append(true).create(true).mode(mode);
             let mut file = options.open(&real)?;
             let mut last = *b"\n";
             if let Some(at) = file.metadata()?.len().checked_sub(1) {
@@ -298,19 +317,22 @@ impl Root {
     }
 }
 
-fn facts(meta: &fs::Metadata) -> Meta {
-    Meta {
-        mode: meta.mode() & 0o7777,
-        uid: meta.uid(),
-        gid: meta.gid(),
-        id: (meta.dev(), meta.ino()),
-        is_dir: meta.is_dir(),
-        is_symlink: meta.is_symlink(),
-        len: meta.len(),
-        modified: meta.mtime(),
+impl Meta {
+    fn new(meta: &fs::Metadata) -> Self {
+        Self {
+            mode: meta.mode() & 0o7777,
+            uid: meta.uid(),
+            gid: meta.gid(),
+            id: (meta.dev(), meta.ino()),
+            is_dir: meta.is_dir(),
+            is_symlink: meta.is_symlink(),
+            len: meta.len(),
+            modified: meta.mtime(),
+        }
     }
 }
 
+/// `None` when the error says that the file does not exist.
 pub(super) fn absent<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -318,5 +340,35 @@ pub(super) fn absent<T>(result: std::io::Result<T>) -> std::io::Result<Option<T>
             Ok(None)
         }
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Root;
+    use std::fs::create_dir;
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    #[test]
+    fn a_typed_root_is_absolute_and_without_dots_and_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        create_dir(base.join("tree")).unwrap();
+        symlink(base.join("tree"), base.join("link")).unwrap();
+        symlink("/", base.join("slash")).unwrap();
+        let here = std::env::current_dir().unwrap();
+        let up = Path::new("..").join(here.file_name().unwrap());
+        for (typed, wanted) in [
+            (base.join("x/../tree"), base.join("tree")),
+            (base.join("link"), base.join("tree")),
+            (base.join("link/../absent"), base.join("absent")),
+            (up, here),
+        ] {
+            assert_eq!(Root::normalized(&typed).base, wanted, "{typed:?}");
+        }
+        for typed in [Path::new("/"), Path::new("/usr/.."), &base.join("slash")] {
+            assert!(Root::normalized(typed).is_host(), "{typed:?}");
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Other programs: arguments in, output out, and an error that shows the command as typed.
+//! Running other programs. Errors show the command as you would type it.
 
 use super::clock::Deadline;
 use super::signals::interrupted;
@@ -9,7 +9,7 @@ use std::os::fd::AsFd as _;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::Duration;
 
-/// How often a wait for a program looks whether anybody still wants it.
+/// How often a wait for a program checks for an interrupt.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A command to run.
@@ -20,7 +20,7 @@ pub struct Command {
     input: Option<Vec<u8>>,
 }
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Output {
     /// The exit code; 128 + signal when it was killed.
@@ -55,36 +55,39 @@ impl Command {
         self
     }
 
-    /// Gives standard input; without it there is none.
+    /// Sets standard input, which is empty otherwise.
     #[must_use]
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = Some(bytes.into());
         self
     }
 
-    /// The command as a person would type it.
+    /// The command as you would type it.
     pub fn shown(&self) -> String {
         self.argv.join(" ")
     }
 
-    /// Runs it to its end, whatever the exit code.
+    /// Runs the command to its end, with any exit code.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the program cannot be started.
     pub fn output(&self) -> Result<Output> {
-        self.ended(self.spawn()?)
+        self.wait(self.spawn()?)
     }
 
-    /// Runs a program that prints little to its end; `None` when it had to be killed because the
-    /// time is over, or because the user waits no longer.
+    /// Runs a program that prints little to its end. Kills it and returns `None` when the time is over
+    /// or the user interrupts the wait.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// When the program cannot be started.
     pub fn output_within(&self, time: Duration) -> Result<Option<Output>> {
         let deadline = Deadline::after(time);
         let mut child = self.spawn()?;
-        let mut stderr = child.stderr.take().context("its words are lost")?;
-        let mut said = Vec::new();
+        let mut stderr = child
+            .stderr
+            .take()
+            .context("standard error is not a pipe")?;
+        let mut written = Vec::new();
         loop {
             if deadline.is_over() || interrupted() {
                 child.kill().ok();
@@ -95,16 +98,16 @@ impl Command {
             let mut watched = [PollFd::new(stderr.as_fd(), PollFlags::POLLIN)];
             let ready = poll(&mut watched, left.unwrap_or(PollTimeout::ZERO));
             let mut buffer = [0; 4096];
-            // A signal wakes it too.
+            // A signal also ends poll(2).
             if ready.is_ok_and(|count| count > 0) {
                 match stderr.read(&mut buffer).unwrap_or(0) {
                     0 => break,
-                    count => said.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+                    count => written.extend_from_slice(buffer.get(..count).unwrap_or_default()),
                 }
             }
         }
-        let mut output = self.ended(child)?;
-        output.stderr = String::from_utf8_lossy(&said).into_owned();
+        let mut output = self.wait(child)?;
+        output.stderr = String::from_utf8_lossy(&written).into_owned();
         Ok(Some(output))
     }
 
@@ -113,7 +116,7 @@ impl Command {
             bail!("running an empty command");
         };
         let mut process = Process::new(program);
-        // A terminal's Ctrl-C is for us: the program that does our work goes on.
+        // Ctrl-C on the terminal goes to robotctl alone, which decides what happens to the program.
         std::os::unix::process::CommandExt::process_group(&mut process, 0);
         process
             .args(arguments)
@@ -135,7 +138,7 @@ impl Command {
         Ok(child)
     }
 
-    fn ended(&self, child: Child) -> Result<Output> {
+    fn wait(&self, child: Child) -> Result<Output> {
         use std::os::unix::process::ExitStatusExt as _;
         let context = || format!("running `{}`", self.shown());
         let output = child.wait_with_output().with_context(context)?;
@@ -150,19 +153,19 @@ impl Command {
         })
     }
 
-    /// Runs it and gives its standard output.
+    /// Runs the command and returns its standard output.
     ///
     /// # Errors
-    /// When it cannot be started or fails: the error shows the command and the end of stderr.
+    /// When it cannot be started or fails: the error shows the command and the end of standard error.
     pub fn run(&self) -> Result<String> {
-        self.judged(self.output()?)
+        self.checked(self.output()?)
     }
 
-    /// The standard output of a run that went well.
+    /// The standard output of a successful run.
     ///
     /// # Errors
-    /// As [`Command::run`].
-    pub fn judged(&self, output: Output) -> Result<String> {
+    /// When the exit code is not 0: the error shows the command and the end of standard error.
+    pub fn checked(&self, output: Output) -> Result<String> {
         if output.success() {
             return Ok(output.stdout);
         }
@@ -184,7 +187,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_program_that_hangs_is_killed_in_time() {
+    fn a_program_that_hangs_is_killed_at_the_deadline() {
         let watch = Stopwatch::start();
         let hangs = Command::new(["sleep", "60"]);
         assert_eq!(
@@ -197,7 +200,7 @@ mod tests {
             .output_within(Duration::from_secs(60))
             .unwrap()
             .unwrap();
-        let said = (output.stdout.as_str(), output.stderr.as_str());
-        assert_eq!((output.code, said), (3, ("out\n", "no\n")));
+        let written = (output.stdout.as_str(), output.stderr.as_str());
+        assert_eq!((output.code, written), (3, ("out\n", "no\n")));
     }
 }

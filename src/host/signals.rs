@@ -1,90 +1,86 @@
-//! Signals that wait until a change has ended, or that end its waits.
+//! Signals that must not end the process in the middle of a change.
 //!
-//! They are caught and not blocked: a block would be inherited by every program that is started
-//! meanwhile, which could then not be ended by a polite kill.
+//! They are handled, not blocked. Programs that robotctl starts would inherit a block, and SIGTERM
+//! could not end them.
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// What the handlers see and tell; they stay once they are there.
+/// The flags of the signal handlers, which stay installed.
 #[derive(Debug, Default)]
 struct Signals {
-    /// They do what they do to any program.
-    free: Arc<AtomicBool>,
-    /// Ctrl-C or a polite kill has come.
-    came: Arc<AtomicBool>,
+    /// Whether signals have their default effect.
+    has_default_effect: Arc<AtomicBool>,
+    /// Whether SIGINT or SIGTERM has arrived.
+    has_arrived: Arc<AtomicBool>,
 }
 
 static SIGNALS: OnceLock<Signals> = OnceLock::new();
-/// Whether waits end when one comes.
-static HEEDED: AtomicBool = AtomicBool::new(false);
+/// Whether a signal ends waits.
+static INTERRUPTIBLE: AtomicBool = AtomicBool::new(false);
 
 fn signals() -> &'static Signals {
     SIGNALS.get_or_init(|| {
         let signals = Signals::default();
         for signal in [SIGINT, SIGTERM] {
-            // Where there can be no handler, the journal does what it is for.
-            let free = Arc::clone(&signals.free);
-            let _ = flag::register_conditional_default(signal, free);
-            let _ = flag::register(signal, Arc::clone(&signals.came));
+            // Without a handler, a signal ends the process, and the journal makes recovery possible.
+            let default = Arc::clone(&signals.has_default_effect);
+            let _ = flag::register_conditional_default(signal, default);
+            let _ = flag::register(signal, Arc::clone(&signals.has_arrived));
         }
-        // Whoever lost a terminal wants the end of it, not another.
+        // A lost terminal does not end a change: it runs to its end.
         let _ = flag::register(SIGHUP, Arc::default());
         signals
     })
 }
 
-/// While this lives, a lost terminal, Ctrl-C and a polite kill end nothing by themselves.
+/// While this value lives, SIGHUP, SIGINT and SIGTERM do not end the process.
 #[derive(Debug)]
-#[must_use = "the next signal ends the process once it is dropped"]
+#[must_use = "signals end the process again once this is dropped"]
 pub struct SignalGuard(());
 
-/// Holds back SIGHUP, SIGINT and SIGTERM. A kill that cannot wait is what the journal is for.
-pub fn hold_signals() -> SignalGuard {
+/// Defers SIGHUP, SIGINT and SIGTERM. SIGKILL cannot be deferred; the journal makes recovery possible.
+pub fn defer_signals() -> SignalGuard {
     let signals = signals();
-    signals.came.store(false, Ordering::SeqCst);
-    signals.free.store(false, Ordering::SeqCst);
+    signals.has_arrived.store(false, Ordering::SeqCst);
+    signals.has_default_effect.store(false, Ordering::SeqCst);
     SignalGuard(())
 }
 
 impl Drop for SignalGuard {
     fn drop(&mut self) {
-        signals().free.store(true, Ordering::SeqCst);
+        signals().has_default_effect.store(true, Ordering::SeqCst);
     }
 }
 
-/// While `then` runs, a signal that is held back ends the wait that is under way, and all that
-/// follow.
+/// While `then` runs, a deferred signal ends the current wait and all later ones.
 pub fn interruptible<T>(then: impl FnOnce() -> T) -> T {
-    HEEDED.store(true, Ordering::SeqCst);
+    INTERRUPTIBLE.store(true, Ordering::SeqCst);
     let out = then();
-    HEEDED.store(false, Ordering::SeqCst);
+    INTERRUPTIBLE.store(false, Ordering::SeqCst);
     out
 }
 
-/// Whether Ctrl-C or a polite kill came where it is heeded.
+/// Whether SIGINT or SIGTERM arrived and ends waits.
 pub fn interrupted() -> bool {
-    let came = || SIGNALS.get().is_some_and(Signals::came);
-    HEEDED.load(Ordering::SeqCst) && came()
-}
-
-impl Signals {
-    fn came(&self) -> bool {
-        self.came.load(Ordering::SeqCst)
-    }
+    let has_arrived = || {
+        let signals = SIGNALS.get();
+        signals.is_some_and(|signals| signals.has_arrived.load(Ordering::SeqCst))
+    };
+    INTERRUPTIBLE.load(Ordering::SeqCst) && has_arrived()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::hold_signals;
+    use super::defer_signals;
     use crate::host::Command;
     use nix::sys::signal::{Signal, raise};
 
     #[test]
-    fn a_held_signal_ends_nothing_and_programs_do_not_inherit_the_hold() {
-        let held = hold_signals();
+    fn a_deferred_signal_does_not_end_the_process_and_programs_inherit_no_mask() {
+        let guard = defer_signals();
         raise(Signal::SIGTERM).unwrap();
         let text = Command::new(["cat", "/proc/self/status"]).run().unwrap();
         for mask in ["SigBlk:", "SigIgn:"] {
@@ -94,6 +90,6 @@ mod tests {
                 assert_eq!(bits >> (signal as u32 - 1) & 1, 0, "{mask} {signal}");
             }
         }
-        drop(held);
+        drop(guard);
     }
 }

@@ -1,63 +1,63 @@
-//! Whether what a tmpfiles.d(5) file names is there, as the file says.
+//! Comparing the host with a tmpfiles.d(5) file.
 
-use super::Root;
+use super::root::Root;
 use anyhow::{Context, Result};
 
-/// How a path is not as its line says.
+/// How a path differs from its line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mismatch {
-    /// Nothing is there.
+    /// It does not exist.
     Missing,
-    /// A directory where a file should be, or the other way about.
+    /// It is a directory instead of a file, or a file instead of a directory.
     Kind,
-    /// Other permission bits.
+    /// It has other permission bits.
     Mode {
-        /// Those that it has.
+        /// The permission bits that it has.
         is: u32,
-        /// Those of the line.
+        /// The permission bits of the line.
         wanted: u32,
     },
-    /// Somebody else's; the line names this user.
+    /// It belongs to another user than this one, which the line names.
     Owner(String),
-    /// There is no such user.
+    /// The user that the line names does not exist.
     NoUser(String),
 }
 
 impl Root {
-    /// The paths of a tmpfiles.d(5) file that are not as its lines say, with how they differ. Read
-    /// are lines as `robotctl` writes them: `d` and `f`, with a mode and a user.
+    /// The paths that differ from their lines in a tmpfiles.d(5) file. It reads lines as `robotctl`
+    /// writes them: `d` and `f`, with a mode and a user.
     ///
     /// # Errors
-    /// When that cannot be seen, or the file is damaged.
-    pub fn unlike_tmpfiles(&self, text: &str) -> Result<Vec<(String, Mismatch)>> {
+    /// When a path cannot be read, or the file is damaged.
+    pub fn tmpfiles_mismatches(&self, text: &str) -> Result<Vec<(String, Mismatch)>> {
         let mut out = Vec::new();
         for line in text.lines().filter(|line| !line.starts_with('#')) {
             let words: Vec<&str> = line.split_whitespace().collect();
             let [kind, path, mode, user, ..] = words.as_slice() else {
                 continue;
             };
-            let mut unlike = |how| out.push(((*path).to_owned(), how));
+            let mut differs = |how| out.push(((*path).to_owned(), how));
             let Some(meta) = self.meta(path)? else {
-                unlike(Mismatch::Missing);
+                differs(Mismatch::Missing);
                 continue;
             };
             if meta.is_symlink || meta.is_dir != (*kind == "d") {
-                unlike(Mismatch::Kind);
+                differs(Mismatch::Kind);
                 continue;
             }
             let wanted = u32::from_str_radix(mode, 8).context("reading tmpfiles.d")?;
             if meta.mode != wanted {
                 let is = meta.mode;
-                unlike(Mismatch::Mode { is, wanted });
+                differs(Mismatch::Mode { is, wanted });
             }
             let uid = match *user {
-                // A tree need not have a user database to have a root.
+                // A directory tree without a user database has a root user too.
                 "root" => Some(0),
                 user => self.user(user)?.map(|user| user.uid),
             };
             match uid {
-                None => unlike(Mismatch::NoUser((*user).to_owned())),
-                Some(uid) if uid != meta.uid => unlike(Mismatch::Owner((*user).to_owned())),
+                None => differs(Mismatch::NoUser((*user).to_owned())),
+                Some(uid) if uid != meta.uid => differs(Mismatch::Owner((*user).to_owned())),
                 Some(_) => {}
             }
         }
@@ -72,7 +72,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn each_difference_is_seen() {
+    fn each_difference_is_found() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
         let mode = |path: &str, mode| {
@@ -83,7 +83,7 @@ mod tests {
         create_dir_all(dir.path().join("etc/env")).unwrap();
         write(dir.path().join("etc/passwd"), "shop:x:4294967294:0::/:/\n").unwrap();
         mode("opt", 0o755);
-        let seen = |text: &str| root.unlike_tmpfiles(text).unwrap();
+        let seen = |text: &str| root.tmpfiles_mismatches(text).unwrap();
         let one = |path: &str, how| vec![(path.to_owned(), how)];
         let uid = std::os::unix::fs::MetadataExt::uid(&dir.path().metadata().unwrap());
         let (is, wanted) = (0o755, 0o750);

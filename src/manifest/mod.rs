@@ -1,12 +1,18 @@
-//! What the user wrote: `robot.toml`, one to one, not yet judged.
+//! The text of `robot.toml` as tables, before anything is checked.
 //!
-//! `parse` takes text, so that it is the same for a file, a package and a test.
-//! Unknown keys are errors: a typo in a hardening key must never be silence.
-//! Meaning is checked in [`crate::app`], which reports with [`Problem`] and lets
-//! [`Problem::at`] find the line.
+//! An unknown key is an error, because a typo in a hardening key must not pass unnoticed.
+//! The app checks what the tables mean. It reports with [`Problem`], and
+//! [`Problem::at`] adds the line.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `tables` | every table and key, with the descriptions that the schema shows |
+//! | `problem` | what is wrong, where, and what to do |
+//! | `toml_error` | the deserializer's errors as problems |
 
 mod problem;
 mod tables;
+mod toml_error;
 
 pub(crate) use problem::nearest;
 pub use problem::{Problem, Result};
@@ -15,23 +21,23 @@ pub use tables::{
     ReleaseTable, SandboxTable, SecretTable, ServiceTable, TimerTable,
 };
 
-/// Reads a manifest from its text.
+/// Parses the text of a manifest.
 ///
 /// # Errors
 /// A [`Problem`] with the line, the key and, for an unknown key, the nearest known one.
 pub fn parse(text: &str) -> Result<Manifest> {
-    let wrong = |error| problem::from_toml(&error, text);
+    let wrong = |error| toml_error::problem(&error, text);
     let mut manifest: Manifest = toml::from_str(text).map_err(wrong)?;
     manifest.written = toml::from_str(text).map_err(wrong)?;
     Ok(manifest)
 }
 
-/// The app's name, of a manifest that may be wrong elsewhere.
+/// The app's name in a manifest, even if the manifest is wrong elsewhere.
 pub fn app_name(text: &str) -> Option<String> {
     let table = match toml::from_str::<toml::Table>(text) {
         Ok(table) => table,
         Err(error) => {
-            // What comes before the line that cannot be read.
+            // The text before the line with the error.
             let before = text.get(..error.span()?.start)?;
             let end = before.rfind('\n').map_or(0, |at| at + 1);
             toml::from_str(before.get(..end)?).ok()?
@@ -82,9 +88,8 @@ mod tests {
     fn a_wrong_type_names_line_and_expectation() {
         let message = refused("[release]\nkeep = \"five\"\n");
         assert!(
-            message.starts_with(
-                "line 5: string \"five\" is there where a number belongs\n\nhint: write"
-            ),
+            message
+                .starts_with("line 5: expected a number, found the string \"five\"\n\nhint: write"),
             "{message}"
         );
     }

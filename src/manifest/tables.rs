@@ -1,4 +1,4 @@
-//! The tables of `robot.toml`, as serde sees them. No rule lives here.
+//! The tables of `robot.toml`, as serde reads them. The descriptions are those of the schema.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -6,16 +6,16 @@ use std::collections::BTreeMap;
 
 type Map<T> = BTreeMap<String, T>;
 
-/// The whole of `robot.toml`.
+/// A manifest, `robot.toml`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// Who the application is.
+    /// Name, version and user of the app.
     pub app: AppTable,
-    /// What a release is made of.
+    /// What a release contains.
     #[serde(default)]
     pub release: ReleaseTable,
-    /// Plain environment of every service.
+    /// Environment variables of every service.
     #[serde(default)]
     pub env: Map<String>,
     /// Secrets, delivered as systemd credentials.
@@ -24,13 +24,13 @@ pub struct Manifest {
     /// The services, by short name.
     #[serde(default)]
     pub service: Map<ServiceTable>,
-    /// Commands run once a deploy.
+    /// Commands that run once per deploy.
     #[serde(default)]
     pub hooks: HooksTable,
-    /// Overlays by name: `--environment staging` deploys as `<app>-staging`.
+    /// Overlays by name: `--environment staging` deploys the app as `<app>-staging`.
     #[serde(default)]
     pub environment: Map<OverlayTable>,
-    /// All of it, as it is written: [`super::parse`] fills it in.
+    /// The manifest as it is written. `parse` sets it.
     #[serde(skip)]
     pub written: toml::Table,
 }
@@ -39,18 +39,18 @@ pub struct Manifest {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct AppTable {
-    /// `[a-z][a-z0-9-]*`, at most 31 characters.
+    /// The name of the app: `[a-z][a-z0-9-]*`, at most 31 characters.
     pub name: String,
-    /// Begins with a digit; `[0-9A-Za-z.+~-]`.
+    /// The version. Starts with a digit, contains `[0-9A-Za-z.+~-]`.
     pub version: String,
     /// One line for `Description=`.
     #[serde(default)]
     pub description: String,
-    /// `Name <mail>`.
+    /// The maintainer: `Name <mail>`.
     pub maintainer: Option<String>,
-    /// System user of the services; default: the name.
+    /// System user of the services; default: the name of the app.
     pub user: Option<String>,
-    /// systemd version to write for: a number, `host` (default) or `portable`.
+    /// systemd version of the units: a number, `host` (default) or `portable`.
     pub target: Option<String>,
 }
 
@@ -58,24 +58,24 @@ pub struct AppTable {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ReleaseTable {
-    /// Directory or archive, relative to the manifest; default `.`.
+    /// Directory or archive with the files of a release, relative to the manifest; default `.`.
     pub source: Option<String>,
-    /// What stays out of a release, in gitignore syntax.
+    /// Files to leave out, in gitignore syntax.
     #[serde(default)]
     pub exclude: Vec<String>,
-    /// Commands run in the staged tree.
+    /// Commands that run in the new release before it is used.
     #[serde(default)]
     pub build: Vec<Build>,
-    /// Makes `.venv` in the release.
+    /// Creates a Python environment, `.venv`, in the release.
     pub python: Option<PythonTable>,
-    /// How many releases stay on disk; default 5.
+    /// Number of releases to keep on disk; default 5.
     pub keep: Option<u32>,
-    /// For how long after a deploy the release is watched, and put back when a service starts
-    /// to loop, such as `10min`; default: it is not.
+    /// Time after a deploy, such as `10min`, in which the release is rolled back if one of its
+    /// services keeps crashing; default: none.
     pub soak: Option<String>,
 }
 
-/// One build command: its arguments.
+/// One build command: the program and its arguments.
 pub type Build = Vec<String>;
 
 /// `release.python`
@@ -84,7 +84,7 @@ pub type Build = Vec<String>;
 pub struct PythonTable {
     /// Requirement files, relative to the source.
     pub requirements: Vec<String>,
-    /// Directory of wheels, relative to the source: nothing is fetched.
+    /// Directory of wheels, relative to the source. With it, nothing is downloaded.
     pub wheels: Option<String>,
 }
 
@@ -92,12 +92,12 @@ pub struct PythonTable {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SecretTable {
-    /// The credential's name.
+    /// Name of the credential.
     pub name: String,
-    /// Services that get it; default: all.
+    /// Services that receive it; default: all.
     #[serde(default)]
     pub services: Vec<String>,
-    /// `hex:BYTES`: made once if absent.
+    /// `hex:BYTES`: random bytes, generated if the secret does not exist.
     pub generate: Option<String>,
 }
 
@@ -105,17 +105,17 @@ pub struct SecretTable {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct HooksTable {
-    /// Run before anything live changes: a failure stops the deploy.
+    /// Commands that run before anything live changes. A failure stops the deploy.
     #[serde(default)]
     pub before_switch: Vec<Vec<String>>,
-    /// Run once the new release is live: a failure puts the old one back.
+    /// Commands that run when the new release is live. A failure rolls it back.
     #[serde(default)]
     pub after_switch: Vec<Vec<String>>,
-    /// How long the commands of one hook may take together; default `5min`.
+    /// Time limit for all commands of a hook together; default `5min`.
     pub timeout: Option<String>,
-    /// Preset of exceptions for a runtime, as a service has it.
+    /// Preset of exceptions for a runtime, as for a service.
     pub runtime: Option<String>,
-    /// Named exceptions from the sandbox, as a service has them.
+    /// Exceptions from the sandbox, as for a service.
     #[serde(default)]
     pub sandbox: SandboxTable,
 }
@@ -124,71 +124,72 @@ pub struct HooksTable {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ServiceTable {
-    /// One line for `Description=`; default made of the app's and the service's name.
+    /// One line for `Description=`; default: the names of the app and the service.
     pub description: Option<String>,
-    /// The command, one string an argument.
+    /// The command: the program and its arguments.
     pub exec: Vec<String>,
-    /// Commands before it, each its arguments.
+    /// Commands that run before `exec`.
     #[serde(default)]
     pub exec_start_pre: Vec<Vec<String>>,
-    /// Command for `systemctl reload`; the argument `$MAINPID` is the main process.
+    /// Command for `systemctl reload`. The argument `$MAINPID` is the main process.
     #[serde(default)]
     pub exec_reload: Vec<String>,
-    /// systemd's `Type=`: `simple`, `exec` (default), `notify`, `forking`, `oneshot`.
+    /// When the service counts as started (`Type=`): `simple`, `exec` (default), `notify`, `forking`, `oneshot`.
     pub r#type: Option<String>,
     /// Preset of exceptions for a runtime: `gunicorn-20`, `node`, `java`, `luajit`, `dotnet`.
     pub runtime: Option<String>,
-    /// Addresses: `127.0.0.1:8080`, `[::1]:8080`, `:8080`, `unix:/run/app.sock`; with a name for
+    /// Addresses: `127.0.0.1:8080`, `[::1]:8080`, `:8080`, `unix:/run/app.sock`. With a name for
     /// sd_listen_fds_with_names(3): `admin=127.0.0.1:8081`.
     #[serde(default)]
     pub listen: Vec<String>,
-    /// `activate` (default), `proxy`, `direct`.
+    /// Who opens the addresses: `activate` (default; systemd), `proxy` (systemd, and a proxy
+    /// forwards connections) or `direct` (the service).
     pub socket: Option<String>,
-    /// `overlap` (default with `activate`) or `restart`.
+    /// How a new release takes over: `overlap` (default for `activate` and `proxy`) or `restart`.
     pub upgrade: Option<String>,
-    /// This app's services by short name; other units by full name.
+    /// Start after these: services of the app by short name, other units by full name.
     #[serde(default)]
     pub after: Vec<String>,
-    /// As `after`, and starts them too.
+    /// As `after`, and start them too.
     #[serde(default)]
     pub requires: Vec<String>,
-    /// As `requires`, but their failure is borne.
+    /// As `requires`, but start even if they fail.
     #[serde(default)]
     pub wants: Vec<String>,
-    /// Cannot run beside these.
+    /// Units that cannot run at the same time.
     #[serde(default)]
     pub conflicts: Vec<String>,
-    /// `false`: installed, not started by itself.
+    /// Whether the service starts with the app; default `true`.
     pub enable: Option<bool>,
-    /// Another user than the app's; `root` is allowed and shown.
+    /// User of the service; default: `app.user`. `root` is allowed, and reported.
     pub user: Option<String>,
     /// Supplementary groups.
     #[serde(default)]
     pub groups: Vec<String>,
-    /// Default `{current}`.
+    /// Working directory; default `{current}`.
     pub working_directory: Option<String>,
-    /// systemd's `Restart=`; default `on-failure`, `no` for `oneshot`.
+    /// When systemd restarts the service (`Restart=`); default `on-failure`, `no` for `oneshot`.
     pub restart: Option<String>,
-    /// systemd's time span.
+    /// Time limit for the start (`TimeoutStartSec=`); default `90s`, no limit for `oneshot`.
     pub timeout_start: Option<String>,
-    /// systemd's time span.
+    /// Time limit for the stop (`TimeoutStopSec=`); default `30s`.
     pub timeout_stop: Option<String>,
-    /// systemd's time span for `WatchdogSec=`.
+    /// Time within which the service must report again that it is alive (`WatchdogSec=`).
     pub watchdog: Option<String>,
     /// Resource limits.
     pub limits: Option<LimitsTable>,
-    /// Plain environment of this service alone.
+    /// Environment variables of this service only.
     #[serde(default)]
     pub env: Map<String>,
-    /// Whether a second copy may run for a moment; default: when it listens and overlaps or
-    /// binds its own address.
+    /// Allow a second instance to run during the pre-check; default: yes for a service that
+    /// listens, except on a unix socket that it opens itself or with `upgrade = "restart"`.
     pub pre_check: Option<bool>,
-    /// Smoke checks after a deploy.
+    /// Checks that say whether the service is healthy.
     #[serde(default)]
     pub check: Vec<CheckTable>,
-    /// Makes a timer that starts this service.
+    /// Timer that starts this service.
     pub timer: Option<TimerTable>,
-    /// Named exceptions from the sandbox.
+    /// Exceptions from the sandbox.
     #[serde(default)]
     pub sandbox: SandboxTable,
 }
@@ -197,13 +198,13 @@ pub struct ServiceTable {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LimitsTable {
-    /// `MemoryMax=`, such as `350M`.
+    /// Most memory that the service can use (`MemoryMax=`), such as `350M`.
     pub memory_max: Option<String>,
-    /// `CPUQuota=`, such as `70%`.
+    /// Most processor time, in percent of one CPU (`CPUQuota=`), such as `70%`.
     pub cpu_quota: Option<String>,
-    /// `TasksMax=`.
+    /// Most processes and threads (`TasksMax=`).
     pub tasks_max: Option<u64>,
-    /// `LimitNOFILE=`.
+    /// Most open files of a process (`LimitNOFILE=`).
     pub nofile: Option<u64>,
 }
 
@@ -213,28 +214,28 @@ pub struct LimitsTable {
 pub struct CheckTable {
     /// A path to GET on the service's first address, or a whole `http://` address.
     pub http: Option<String>,
-    /// Expected status; default 200.
+    /// Expected status code; default 200.
     pub status: Option<u16>,
     /// Text that the body must contain.
     pub contains: Option<String>,
-    /// Headers that the answer must have, by name.
+    /// Headers that the response must have, by name.
     #[serde(default)]
     pub header: Map<String>,
-    /// Values that the body, as JSON, must have, by pointer: `{ "/status" = "ok" }`.
+    /// Values that the JSON body must have, by JSON pointer: `{ "/status" = "ok" }`.
     #[serde(default)]
     #[schemars(with = "Map<serde_json::Value>")]
     pub json: Map<toml::Value>,
-    /// `host:port` that must accept.
+    /// Address, `127.0.0.1:5432`, that must accept connections.
     pub tcp: Option<String>,
-    /// Path of a unix socket that must accept.
+    /// Path of a unix socket that must accept connections.
     pub unix: Option<String>,
-    /// Command that must exit 0.
+    /// Command that must exit with code 0.
     pub command: Option<Vec<String>>,
-    /// `true`: the job that a timer starts is run once and must succeed.
+    /// `true`: run the job that the timer starts, once; it must succeed.
     pub job: Option<bool>,
-    /// Must stay active without a restart for this long.
+    /// The service must stay active for this long without a restart.
     pub settle: Option<String>,
-    /// Keep trying for this long; default `30s`.
+    /// How long to retry; default `30s`, `5min` for `job`.
     pub within: Option<String>,
 }
 
@@ -242,16 +243,17 @@ pub struct CheckTable {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TimerTable {
-    /// `OnCalendar=`.
+    /// When the job runs (`OnCalendar=`), such as `daily`.
     pub calendar: Option<String>,
-    /// `OnBootSec=`.
+    /// Time after the boot at which the job runs (`OnBootSec=`).
     pub on_boot: Option<String>,
-    /// `OnUnitActiveSec=`.
+    /// Time after the last start at which the job runs again (`OnUnitActiveSec=`).
     pub on_unit_active: Option<String>,
-    /// `Persistent=`.
+    /// Whether a run that was missed while the host was off is made up for (`Persistent=`); default
+    /// `false`.
     #[serde(default)]
     pub persistent: bool,
-    /// `RandomizedDelaySec=`.
+    /// Longest random delay of a run (`RandomizedDelaySec=`).
     pub randomized_delay: Option<String>,
 }
 
@@ -259,22 +261,22 @@ pub struct TimerTable {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SandboxTable {
-    /// Named, documented exceptions.
+    /// Names of exceptions, such as `outbound`.
     #[serde(default)]
     pub allow: Vec<String>,
-    /// Capabilities, such as `CAP_SYS_PTRACE`.
+    /// Capabilities that the service keeps, such as `CAP_SYS_PTRACE`.
     #[serde(default)]
     pub capabilities: Vec<String>,
-    /// Device nodes with access, such as `/dev/spidev0.0 rw`.
+    /// Devices that the service can use, such as `/dev/spidev0.0 rw`.
     #[serde(default)]
     pub devices: Vec<String>,
-    /// Paths that are writable besides the state directories.
+    /// Paths that the service can write, besides its state directories.
     #[serde(default)]
     pub read_write: Vec<String>,
-    /// Paths that are visible; `from:to` shows one elsewhere.
+    /// Paths that the service can see; `from:to` shows one at another place.
     #[serde(default)]
     pub read_only: Vec<String>,
-    /// Exact systemd directives, last word.
+    /// Raw systemd directives. They override everything else.
     #[serde(default)]
     pub directives: Map<String>,
 }
@@ -283,10 +285,10 @@ pub struct SandboxTable {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OverlayTable {
-    /// Replaces the addresses of a service.
+    /// Addresses of a service, in place of its own.
     #[serde(default)]
     pub listen: Map<Vec<String>>,
-    /// Added to the app's environment.
+    /// Environment variables, in addition to those of the app.
     #[serde(default)]
     pub env: Map<String>,
 }

@@ -1,52 +1,39 @@
-//! Where the page's facts come from: `/opt`, systemd, and the last report of `robotctl doctor`.
+//! The sources of the page: `/opt`, systemd, and the last report of `robotctl doctor`.
 //!
-//! All of it is readable for anybody; nothing here needs a right. What cannot be seen is told
-//! as unknown.
+//! Every user may read them, so the page needs no privileges. What it cannot read is unknown.
 
-use super::status::{App, Diagnosis, Status, judge};
+use super::judge::judge;
+use super::status::{DeployedApp, DoctorReport, Status};
 use crate::app::{Layout, Name};
-use crate::host::{Host, Root, Stopwatch, UnitState, now};
+use crate::host::{Host, Root, Stopwatch, UnitStatus, now};
 use jiff::Timestamp;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long unit states are served again before systemd is asked anew, so that load on the page
-/// is no load on the host.
+/// How long unit states are cached, so that many requests cost no more than one.
 const CACHE_TIME: Duration = Duration::from_secs(2);
-/// What a row needs.
-const PROPERTIES: &str = "Id,Description,LoadState,ActiveState,SubState,Result,MainPID,\
-ExecMainStartTimestamp,ExecMainExitTimestamp,ActiveEnterTimestamp,NextElapseUSecRealtime";
-
-/// Where to look: in a sandbox, parts of the host lie elsewhere.
+/// Where the sources are. In a sandbox, `/opt` of the host is at another path.
 #[derive(Debug, Clone)]
-pub struct Places {
+pub(crate) struct Places {
     /// The host's `/opt`.
-    pub opt: PathBuf,
+    pub(crate) opt: PathBuf,
     /// The last report of `robotctl doctor`.
-    pub report: Option<PathBuf>,
+    pub(crate) report: Option<PathBuf>,
 }
 
-/// Unit states, or why there are none.
-type Units = Result<Vec<UnitState>, String>;
+/// The states of units, or why they are unknown.
+type Units = Result<Vec<UnitStatus>, String>;
 
-/// Looks at the host.
+/// Reads the sources.
 #[derive(Debug)]
 pub(super) struct Facts<'a> {
     host: &'a Host,
     version: String,
     opt: Root,
     report: Option<PathBuf>,
-    /// Held while systemd is asked: the others wait for the same answer.
+    /// Locked while systemd is asked: other requests wait for the same answer.
     units: Mutex<Option<(Stopwatch, Arc<Units>)>>,
-}
-
-/// What lies in `/opt` of one app.
-pub(super) struct Deployed {
-    pub(super) name: String,
-    pub(super) live: Option<String>,
-    pub(super) since: Option<Timestamp>,
-    pub(super) releases: Vec<String>,
 }
 
 impl<'a> Facts<'a> {
@@ -65,11 +52,11 @@ impl<'a> Facts<'a> {
         &self.version
     }
 
-    /// Everything, as it is now.
+    /// The current status.
     pub(super) fn status(&self) -> Status {
         let apps = self.deployed();
         let units = self.units(&apps);
-        let diagnosis = self.diagnosis();
+        let report = self.report();
         let now = now();
         let (known, unknown) = match units.as_ref() {
             Ok(states) => (states.as_slice(), None),
@@ -80,20 +67,20 @@ impl<'a> Facts<'a> {
             now,
             apps: apps
                 .iter()
-                .map(|app| judge(app, &owned(app, &apps, known), diagnosis.as_ref(), now))
-                .collect::<Vec<App>>(),
+                .map(|app| judge(app, &own_units(app, &apps, known), report.as_ref(), now))
+                .collect(),
             units_unknown: unknown,
-            diagnosis,
+            report,
         }
     }
 
-    fn deployed(&self) -> Vec<Deployed> {
+    fn deployed(&self) -> Vec<DeployedApp> {
         let names = self.opt.list("/").unwrap_or_default();
         let names = names.into_iter().filter(|name| Name::parse(name).is_ok());
         names.filter_map(|name| self.app(name)).collect()
     }
 
-    fn app(&self, name: String) -> Option<Deployed> {
+    fn app(&self, name: String) -> Option<DeployedApp> {
         let current = format!("/{name}/current");
         let dir = format!("/{name}/releases");
         self.opt.meta(&dir).ok()?.filter(|meta| meta.is_dir)?;
@@ -102,16 +89,16 @@ impl<'a> Facts<'a> {
         let releases = self.opt.list(&dir).ok()?.into_iter();
         let layout = Name::parse(&name).map(|name| Layout::new(&name)).ok();
         let named = || layout?.targeted(target.as_deref()?).map(str::to_owned);
-        Some(Deployed {
+        Some(DeployedApp {
             live: named(),
-            // The switch makes the link: its time is the switch's.
+            // The switch creates the link, so the link has the time of the switch.
             since: link.and_then(|link| Timestamp::from_second(link.modified).ok()),
             releases: releases.filter(|id| !id.starts_with('.')).collect(),
             name,
         })
     }
 
-    fn units(&self, apps: &[Deployed]) -> Arc<Units> {
+    fn units(&self, apps: &[DeployedApp]) -> Arc<Units> {
         let mut cached = self.units.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, units)) = cached.as_ref()
             && at.elapsed() < CACHE_TIME
@@ -123,7 +110,7 @@ impl<'a> Facts<'a> {
             Ok(Vec::new())
         } else {
             let systemd = &self.host.systemd;
-            let states = systemd.show_matching(&patterns, PROPERTIES);
+            let states = systemd.show_matching(&patterns);
             states.map_err(|error| format!("{error:#}"))
         };
         let units = Arc::new(units);
@@ -131,25 +118,29 @@ impl<'a> Facts<'a> {
         units
     }
 
-    fn diagnosis(&self) -> Option<Diagnosis> {
+    fn report(&self) -> Option<DoctorReport> {
         let text = crate::host::read_user_file(self.report.as_ref()?).ok()?;
         serde_json::from_str(&text).ok()
     }
 }
 
-/// The units of one app: `wiki-staging-web.service` is not one of `wiki` when there is an app
+/// The units of an app. `wiki-staging-web.service` does not belong to `wiki` when there is an app
 /// `wiki-staging`.
-fn owned<'u>(app: &Deployed, apps: &[Deployed], units: &'u [UnitState]) -> Vec<&'u UnitState> {
+fn own_units<'u>(
+    app: &DeployedApp,
+    apps: &[DeployedApp],
+    units: &'u [UnitStatus],
+) -> Vec<&'u UnitStatus> {
     let belongs = |name: &str, unit: &str| {
         let rest = unit.strip_prefix(name);
         rest.is_some_and(|rest| rest.starts_with('-'))
     };
-    let nearer = |other: &Deployed, unit: &str| {
+    let is_closer = |other: &DeployedApp, unit: &str| {
         other.name.len() > app.name.len() && belongs(&other.name, unit)
     };
     let ours = units.iter().filter(|state| {
-        let unit = state.get("Id");
-        belongs(&app.name, unit) && !apps.iter().any(|other| nearer(other, unit))
+        let unit = state.id.as_str();
+        belongs(&app.name, unit) && !apps.iter().any(|other| is_closer(other, unit))
     });
     ours.collect()
 }

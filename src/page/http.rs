@@ -1,40 +1,40 @@
-//! As much of HTTP/1.1 (RFC 9112) as a read-only page needs, for any bytes that arrive.
+//! As much of HTTP/1.1 (RFC 9112) as a read-only page needs. Any bytes get a response.
 
 use serde::Serialize;
 use std::io::{ErrorKind, Read, Write};
 
-/// Longest request line with headers.
-const MAX_REQUEST: usize = 8 * 1024;
-/// Most headers.
+/// The longest head of a request.
+const MAX_HEAD_BYTES: usize = 8 * 1024;
+/// The most headers of a request.
 const MAX_HEADERS: usize = 64;
-/// How many reads of a body are thrown away; each may take a while.
-const MAX_DISCARDED: usize = 16;
+/// How many reads of a body are discarded.
+const MAX_DISCARDED_READS: usize = 16;
 
-/// A request that can be answered.
+/// A request for a page.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Request {
-    /// Without the query.
+    /// The path without the query.
     pub(super) path: String,
-    /// HEAD: as GET, without the body.
+    /// Whether it is HEAD, which gets a response without a body.
     pub(super) head_only: bool,
 }
 
-/// Why a request gets no page.
+/// Why a request does not get a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Problem {
-    /// The client said nothing, or nothing whole.
+    /// The client disconnected, or sent nothing.
     Gone,
-    /// Not HTTP.
+    /// The bytes are not HTTP.
     Malformed,
-    /// No such page.
+    /// The page does not exist.
     Unknown,
-    /// Neither GET nor HEAD.
+    /// The method is neither GET nor HEAD.
     Method,
-    /// It did not arrive in time.
+    /// The request did not arrive in time.
     Slow,
-    /// More than [`MAX_REQUEST`] or [`MAX_HEADERS`].
+    /// The request exceeds [`MAX_HEAD_BYTES`] or [`MAX_HEADERS`].
     Large,
-    /// A page could not be made.
+    /// The page could not be rendered.
     Broken,
 }
 
@@ -51,7 +51,7 @@ impl Problem {
     }
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
 pub(super) struct Response {
     status: (u16, &'static str),
@@ -89,21 +89,21 @@ impl Response {
     }
 }
 
-/// Reads the head of one request; `ready` sets how long the next read may take.
+/// Reads the head of one request. `set_timeout` is called before each read.
 pub(super) fn read<R: Read>(
     from: &mut R,
-    ready: &dyn Fn(&R) -> std::io::Result<()>,
+    set_timeout: &dyn Fn(&R) -> std::io::Result<()>,
 ) -> Result<Request, Problem> {
     let mut bytes = Vec::new();
     let mut part = [0; 1024];
     loop {
-        ready(from).map_err(|_| Problem::Gone)?;
+        set_timeout(from).map_err(|_| Problem::Gone)?;
         let count = match from.read(&mut part) {
             Ok(0) => return Err(Problem::Gone),
             Ok(count) => count,
             Err(error) => match error.kind() {
                 ErrorKind::Interrupted => continue,
-                // Somebody who asked nothing, such as a port check, gets no answer.
+                // A client that sends nothing, such as a port check, gets no response.
                 ErrorKind::WouldBlock | ErrorKind::TimedOut if bytes.is_empty() => {
                     return Err(Problem::Gone);
                 }
@@ -115,13 +115,13 @@ pub(super) fn read<R: Read>(
         if let Some(request) = parse(&bytes)? {
             return Ok(request);
         }
-        if bytes.len() > MAX_REQUEST {
+        if bytes.len() > MAX_HEAD_BYTES {
             return Err(Problem::Large);
         }
     }
 }
 
-/// `None` while the head is not whole yet.
+/// Parses a request; `None` while its head is incomplete.
 fn parse(bytes: &[u8]) -> Result<Option<Request>, Problem> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
@@ -138,7 +138,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Request>, Problem> {
     };
     let hosts = request.headers.iter();
     let hosts = hosts.filter(|header| header.name.eq_ignore_ascii_case("host"));
-    // RFC 9112, section 3.2: exactly one, from 1.1 on.
+    // HTTP/1.1 requires exactly one (RFC 9112, 3.2).
     let count = hosts.count();
     if count > 1 || (count == 0 && request.version != Some(0)) {
         return Err(Problem::Malformed);
@@ -151,13 +151,13 @@ fn parse(bytes: &[u8]) -> Result<Option<Request>, Problem> {
     }))
 }
 
-/// Writes an answer: one request a connection.
+/// Writes a response that ends the connection.
 pub(super) fn write(
     to: &mut impl Write,
-    answer: &Response,
+    response: &Response,
     head_only: bool,
 ) -> std::io::Result<()> {
-    let Response { status, kind, body } = answer;
+    let Response { status, kind, body } = response;
     let (code, reason) = status;
     let date = jiff::fmt::rfc2822::DateTimePrinter::new()
         .timestamp_to_rfc9110_string(&crate::host::now())
@@ -168,7 +168,7 @@ pub(super) fn write(
     } else {
         ""
     };
-    let mut whole = format!(
+    let mut text = format!(
         "HTTP/1.1 {code} {reason}\r\n\
          {date}{allow}\
          Content-Type: {kind}\r\n\
@@ -182,16 +182,16 @@ pub(super) fn write(
         body.len()
     );
     if !head_only {
-        whole.push_str(body);
+        text.push_str(body);
     }
-    to.write_all(whole.as_bytes())?;
+    to.write_all(text.as_bytes())?;
     to.flush()
 }
 
-/// Reads what is left until the other side has finished, or has sent too much, or is too slow.
+/// Reads and drops bytes until the client has finished, sends too much, or is too slow.
 pub(super) fn discard(from: &mut impl Read) {
     let mut part = [0; 4096];
-    for _ in 0..MAX_DISCARDED {
+    for _ in 0..MAX_DISCARDED_READS {
         if !from.read(&mut part).is_ok_and(|count| count > 0) {
             return;
         }
@@ -203,26 +203,29 @@ mod tests {
     use super::{Problem, Request, Response, parse, read, write};
     use proptest::prelude::{any, proptest};
 
-    fn asked(bytes: &[u8]) -> Result<Request, Problem> {
+    fn read_request(bytes: &[u8]) -> Result<Request, Problem> {
         read(&mut &*bytes, &|_| Ok(()))
     }
 
     #[test]
-    fn a_request_is_its_path_and_whether_a_body_is_wanted() {
+    fn a_request_has_a_path_and_may_be_head() {
         let page = |head_only| Request {
             path: "/".into(),
             head_only,
         };
-        assert_eq!(asked(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"), Ok(page(false)));
         assert_eq!(
-            asked(b"HEAD /?a=b HTTP/1.1\r\nhost: x\r\n\r\n"),
+            read_request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+            Ok(page(false))
+        );
+        assert_eq!(
+            read_request(b"HEAD /?a=b HTTP/1.1\r\nhost: x\r\n\r\n"),
             Ok(page(true))
         );
-        assert_eq!(asked(b"GET / HTTP/1.0\r\n\r\n"), Ok(page(false)));
+        assert_eq!(read_request(b"GET / HTTP/1.0\r\n\r\n"), Ok(page(false)));
     }
 
     #[test]
-    fn what_is_no_request_has_a_reason() {
+    fn bytes_that_are_not_a_request_have_a_problem() {
         let cases: [(&[u8], Problem); 8] = [
             (b"", Problem::Gone),
             (b"GET / HTTP/1.1\r\n", Problem::Gone),
@@ -237,16 +240,21 @@ mod tests {
             (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", Problem::Method),
         ];
         for (bytes, problem) in cases {
-            assert_eq!(asked(bytes), Err(problem), "{}", bytes.escape_ascii());
+            assert_eq!(
+                read_request(bytes),
+                Err(problem),
+                "{}",
+                bytes.escape_ascii()
+            );
         }
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(100));
-        assert_eq!(asked(many.as_bytes()), Err(Problem::Large));
+        assert_eq!(read_request(many.as_bytes()), Err(Problem::Large));
         let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(9000));
-        assert_eq!(asked(long.as_bytes()), Err(Problem::Large));
+        assert_eq!(read_request(long.as_bytes()), Err(Problem::Large));
     }
 
     #[test]
-    fn head_tells_the_length_and_sends_no_body() {
+    fn a_response_to_head_has_a_length_and_no_body() {
         let mut out = Vec::new();
         write(&mut out, &Response::problem(Problem::Method), true).unwrap();
         let text = String::from_utf8(out).unwrap();
@@ -261,9 +269,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_have_an_answer(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
+        fn any_bytes_have_a_result(bytes in proptest::collection::vec(any::<u8>(), 0..2000)) {
             let _ = parse(&bytes);
-            let _ = asked(&bytes);
+            let _ = read_request(&bytes);
         }
     }
 }

@@ -1,102 +1,118 @@
-//! The reference application's status page: read-only, and small enough to be looked through.
+//! The bundled status page, a program of its own behind `robotctl page`: read-only, for any reader.
 //!
-//! The socket comes from systemd, so that the process needs no network of its own. One thread
-//! waits for connections and signals, a few answer. Each connection carries one request: a
-//! client that keeps one open can then not take an answering thread from the others, and on
-//! SIGTERM there is nothing to wait for but the requests in hand.
+//! The listening socket comes from systemd, so that the process needs no network of its own. Each
+//! connection carries one request. So a client that keeps a connection open cannot block a thread, and
+//! SIGTERM has to wait only for the requests in progress.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `mod` | the threads, and which path gets which response |
+//! | `http` | as much of HTTP/1.1 as the page needs |
+//! | `facts` | reads `/opt`, systemd and the doctor's report |
+//! | `judge`, `time` | how healthy an app is, in words |
+//! | `status` | the values on the page |
 
 mod facts;
 mod http;
+mod judge;
 mod status;
+mod time;
 
-pub use facts::Places;
+pub(crate) use facts::Places;
 
+use crate::command_line::CommandLine;
+use crate::error::{Hint, HintedError};
 use crate::host::{self, ActivatedSockets, Deadline, Host, Stream};
 use anyhow::{Context, Result, anyhow};
 use askama::Template as _;
 use facts::Facts;
 use http::{Problem, Request, Response};
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-/// Threads that answer.
+/// How many requests are served at a time. Other connections wait in the kernel.
 const WORKERS: usize = 16;
-/// Connections that wait for one of them; more wait in the kernel.
-const MAX_QUEUED: usize = 16;
-/// How long a request may take to arrive: one who sends it in drops holds no thread for longer.
+/// How long a request may take to arrive, so that a slow client does not block a thread.
 const READ_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long an answer may take to leave.
+/// The shortest timeout of one read, because zero would mean none.
+const MIN_READ_TIMEOUT: Duration = Duration::from_millis(1);
+/// How long a response may take to leave.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait for more bytes of a client that has its response.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// Serves until SIGTERM; requests in hand are answered first.
+/// Serves the page until SIGTERM. Requests in progress get their responses.
 ///
 /// # Errors
-/// When systemd handed no socket over, or the version cannot be read.
-pub fn serve(host: &Host, version_file: &Path, places: Places) -> Result<()> {
+/// When systemd passed no socket, or the version cannot be read.
+pub(crate) fn serve(host: &Host, version_file: &Path, places: Places) -> Result<()> {
     let version = host::read_user_file(version_file)
         .with_context(|| format!("reading the version in `{}`", version_file.display()))?;
     let facts = Facts::new(host, version.trim(), places);
-    let Some(inherited) = ActivatedSockets::take()? else {
-        return Err(anyhow!(
-            "systemd handed no socket over\n\n\
-             hint: to try it by hand: systemd-socket-activate -l 127.0.0.1:8080 robotctl page"
-        ));
+    let Some(sockets) = ActivatedSockets::take()? else {
+        return Err(HintedError::new(
+            "systemd passed no socket: a socket unit has to start this command",
+            Hint::to(
+                "to try the page",
+                CommandLine::new([
+                    "systemd-socket-activate",
+                    "-l",
+                    "127.0.0.1:8080",
+                    "robotctl",
+                    "page",
+                ]),
+            ),
+        )
+        .into());
     };
-    let (sender, receiver) = sync_channel::<Stream>(MAX_QUEUED);
-    let receiver = Mutex::new(receiver);
-    std::thread::scope(|scope| -> Result<()> {
-        for _ in 0..WORKERS {
-            scope.spawn(|| serve_connections(&facts, &receiver));
-        }
-        // Dropped at the end of this block: the workers answer what waits, then end.
-        let sender = sender;
-        host::notify_ready()?;
-        while let Some(peer) = inherited.accept()? {
-            if sender.send(peer).is_err() {
-                break;
-            }
-        }
-        host::notify_stopping();
-        Ok(())
-    })
-}
-
-fn serve_connections(facts: &Facts, receiver: &Mutex<Receiver<Stream>>) {
-    loop {
-        let next = match receiver.lock() {
-            Ok(receiver) => receiver.recv(),
-            Err(poisoned) => poisoned.into_inner().recv(),
-        };
-        let Ok(peer) = next else { return };
-        // A client that goes away in the middle is no event.
-        let _ = converse(facts, peer);
-    }
-}
-
-fn converse(facts: &Facts, mut peer: Stream) -> std::io::Result<()> {
-    let deadline = Deadline::after(READ_TIMEOUT);
-    let request = http::read(&mut peer, &|peer: &Stream| {
-        peer.set_patience(deadline.left().max(Duration::from_millis(1)))
+    // Clients wait in the queue of the listener until the threads run.
+    host::notify_ready()?;
+    let ended = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS)
+            .map(|_| scope.spawn(|| serve_connections(&facts, &sockets)))
+            .collect();
+        let ended = workers.into_iter().map(|worker| {
+            let panicked = |_| Err(anyhow!("a thread of the page panicked"));
+            worker.join().unwrap_or_else(panicked)
+        });
+        ended.fold(Ok(()), Result::and)
     });
-    let response = match &request {
-        Ok(request) => answer(facts, request),
-        // Nothing to answer: it asked nothing.
-        Err(Problem::Gone) => return Ok(()),
-        Err(problem) => Response::problem(*problem),
-    };
-    peer.set_patience(WRITE_TIMEOUT)?;
-    let head_only = request.is_ok_and(|request| request.head_only);
-    http::write(&mut peer, &response, head_only)?;
-    peer.finish();
-    // What is unread when a socket is closed turns into a reset, which can overtake the answer.
-    peer.set_patience(Duration::from_millis(200))?;
-    http::discard(&mut peer);
+    host::notify_stopping();
+    ended
+}
+
+/// Serves one connection after the other.
+fn serve_connections(facts: &Facts<'_>, sockets: &ActivatedSockets) -> Result<()> {
+    while let Some(stream) = sockets.accept()? {
+        // A client that disconnects early is not an error.
+        let _ = serve_connection(facts, stream);
+    }
     Ok(())
 }
 
-fn answer(facts: &Facts, request: &Request) -> Response {
+fn serve_connection(facts: &Facts<'_>, mut stream: Stream) -> std::io::Result<()> {
+    let deadline = Deadline::after(READ_TIMEOUT);
+    let request = http::read(&mut stream, &|stream: &Stream| {
+        stream.set_timeout(deadline.left().max(MIN_READ_TIMEOUT))
+    });
+    let response = match &request {
+        Ok(request) => respond(facts, request),
+        // The client sent no request.
+        Err(Problem::Gone) => return Ok(()),
+        Err(problem) => Response::problem(*problem),
+    };
+    stream.set_timeout(WRITE_TIMEOUT)?;
+    let head_only = request.is_ok_and(|request| request.head_only);
+    http::write(&mut stream, &response, head_only)?;
+    stream.finish();
+    // If bytes of the client were unread when the connection is closed, the kernel would send a reset,
+    // which can overtake the response.
+    stream.set_timeout(DRAIN_TIMEOUT)?;
+    http::discard(&mut stream);
+    Ok(())
+}
+
+fn respond(facts: &Facts<'_>, request: &Request) -> Response {
     match request.path.as_str() {
         "/" => match facts.status().render() {
             Ok(text) => Response::html(text),
@@ -116,14 +132,14 @@ mod tests {
     use crate::app::App;
 
     #[test]
-    fn the_reference_application_is_of_this_version_and_has_no_finding() {
+    fn the_bundled_app_has_this_version_and_no_lint_finding() {
         let text = include_str!("../../packaging/robot/robot.toml");
         let app = crate::manifest::parse(text).and_then(|read| App::from_manifest(&read, None));
         let app = app.unwrap();
         assert_eq!(app.version.as_str(), env!("CARGO_PKG_VERSION"));
-        let hits = crate::app::lint(&app, None).into_iter();
-        let hits = hits.filter(|hit| hit.severity != crate::app::Severity::Note);
-        assert_eq!(hits.map(|hit| hit.message).collect::<Vec<_>>(), [""; 0]);
+        let findings = crate::app::lint(&app, None).into_iter();
+        let findings = findings.filter(|one| one.severity != crate::app::Severity::Note);
+        assert_eq!(findings.map(|one| one.message).collect::<Vec<_>>(), [""; 0]);
         let shown = include_str!("../../packaging/robot/payload/VERSION");
         assert_eq!(shown.trim(), env!("CARGO_PKG_VERSION"));
         let changes = include_str!("../../packaging/changelog");

@@ -14,7 +14,7 @@ const MAX_LINKS_FOLLOWED: usize = 40;
 ///
 /// # Errors
 /// The first such item.
-pub fn check_links(payload: &Payload) -> Result<(), HintedError> {
+pub(crate) fn check_links(payload: &Payload) -> Result<(), HintedError> {
     let items = payload.items.iter();
     let links: HashMap<&str, &str> = items
         .filter_map(|item| match &item.kind {
@@ -56,7 +56,10 @@ pub fn check_links(payload: &Payload) -> Result<(), HintedError> {
 ///
 /// # Errors
 /// The first link that does not.
-pub fn check_built_links(links: &BTreeMap<String, String>, top: &str) -> Result<(), HintedError> {
+pub(crate) fn check_built_links(
+    links: &BTreeMap<String, String>,
+    top: &str,
+) -> Result<(), HintedError> {
     let none = HashMap::new();
     let all = links.iter().map(|(path, target)| (&**path, &**target));
     let all: HashMap<&str, &str> = all.collect();
@@ -80,7 +83,7 @@ pub fn check_built_links(links: &BTreeMap<String, String>, top: &str) -> Result<
 ///
 /// # Errors
 /// A [`HintedError`] if it does, or if the target is not UTF-8 or contains control characters.
-pub fn check_target(path: &str, target: &Path) -> Result<String, HintedError> {
+pub(crate) fn check_target(path: &str, target: &Path) -> Result<String, HintedError> {
     let text = target.to_str().ok_or_else(|| {
         HintedError::new(
             format!(

@@ -14,7 +14,7 @@
 
 pub mod index;
 mod item;
-pub mod links;
+pub(crate) mod links;
 mod list;
 mod previous;
 mod stat;

@@ -37,8 +37,8 @@ pub struct Plan {
     pub units: Vec<UnitPlan>,
     /// What to consider before the plan is applied.
     pub warnings: Vec<String>,
-    /// Measurements that explain the plan, such as free memory. Not part of the hash, because they
-    /// change from one moment to the next.
+    /// What explains the plan: notes of lints, and measurements such as free memory. Not part of the
+    /// hash, because measurements change from one moment to the next.
     pub notes: Vec<String>,
     /// The release that a rollback after this would restore; `null` if there is none. Not part of
     /// the hash.
@@ -131,6 +131,12 @@ impl Action {
 }
 
 impl Plan {
+    /// Whether the plan leaves a unit as it is.
+    pub fn keeps(&self, unit: &str) -> bool {
+        let mut units = self.units.iter();
+        units.any(|one| one.unit == unit && one.action == Action::Unchanged)
+    }
+
     /// The plan for a release that is on disk already: it takes no more space.
     #[must_use]
     pub fn with_staged_release(mut self) -> Self {
@@ -201,5 +207,45 @@ impl Plan {
         let _ = serde_json::to_writer(&mut hasher, &stable);
         let digits = hasher.finalize().to_hex();
         digits.chars().take(HASH_DIGITS).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Plan;
+    use serde_json::Value;
+
+    /// Every property in a schema that has no description.
+    fn undescribed(schema: &Value, path: &str, found: &mut Vec<String>) {
+        match schema {
+            Value::Object(object) => {
+                let properties = object.get("properties").and_then(Value::as_object);
+                for (name, property) in properties.into_iter().flatten() {
+                    if property.get("description").is_none() {
+                        found.push(format!("{path}.{name}"));
+                    }
+                }
+                for (name, value) in object {
+                    undescribed(value, &format!("{path}.{name}"), found);
+                }
+            }
+            Value::Array(values) => {
+                for value in values {
+                    undescribed(value, path, found);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_schema_of_a_plan_describes_every_property() {
+        let schema = serde_json::to_value(schemars::schema_for!(Plan)).unwrap();
+        assert_eq!(schema["properties"]["to"]["type"], "string");
+        let mut found = Vec::new();
+        undescribed(&schema, "plan", &mut found);
+        // The variants of `Stored` are described as a whole.
+        found.retain(|property| !property.starts_with("plan.$defs.Stored."));
+        assert!(found.is_empty(), "{found:#?}");
     }
 }

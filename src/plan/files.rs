@@ -3,6 +3,7 @@
 use super::input::{Candidate, Observed};
 use crate::render::made_for;
 use crate::tree::{Entry, FileChange, FileTree, Stored};
+use crate::units::WantsLink;
 use std::collections::BTreeSet;
 
 /// The files that differ from those on the host, and warnings about them.
@@ -27,7 +28,7 @@ pub(super) fn file_changes(
         let mut after = new.tree.get(path);
         let is_link = matches!(after.or(installed), Some(Entry::Symlink(_)));
         if is_link && installed.is_some() && before.is_none() && after.is_some() {
-            let unit = path.rsplit('/').next().unwrap_or(path);
+            let unit = WantsLink::parse(path).map_or(path, |link| link.unit);
             warnings.push(format!(
                 "`{unit}` was disabled by the administrator and stays disabled"
             ));

@@ -27,7 +27,7 @@ pub struct Observed {
     pub repair: Option<String>,
     /// The files at the paths that the new or the live release names.
     pub files: BTreeMap<String, Entry>,
-    /// Suffixes of the paths of drop-ins that pin a service to a release of its own.
+    /// Paths of drop-ins that pin a service to a release of its own.
     pub pinned: Vec<String>,
     /// Units that are active.
     pub active: BTreeSet<String>,

@@ -5,16 +5,21 @@ use super::data::{Action, PayloadPlan, Plan, UnitPlan};
 use super::files::file_changes;
 use super::input::{Candidate, Observed};
 use super::units::units;
-use crate::app::lint;
+use crate::app::{Severity, lint};
 use std::collections::BTreeSet;
 
 /// Makes the plan that takes a host from what was observed to a candidate.
 pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
     let live = observed.live.as_ref();
     let (files, mut warnings) = file_changes(new, observed);
-    let findings = lint(new.app, None).into_iter();
-    warnings.extend(findings.map(|finding| finding.message));
     let units = units(new, observed, &files);
+    let mut notes = notes(&units, observed);
+    for finding in lint(new.app, None) {
+        match finding.severity {
+            Severity::Note => notes.push(finding.message),
+            Severity::Warning | Severity::Error => warnings.push(finding.message),
+        }
+    }
     let payload = new.payload.filter(|_| !observed.is_live(new.id));
     let old_payload = live
         .filter(|_| observed.repair.is_none())
@@ -34,7 +39,7 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         files,
         commands: Vec::new(),
         accounts: observed.missing.clone(),
-        notes: notes(&units, observed),
+        notes,
         units,
         warnings,
         rollback_target: None,

@@ -3,9 +3,9 @@
 use super::data::{Action, UnitPlan};
 use super::decide::{Change, Overlap, UnitFacts, UnitKind, UnitState, decide};
 use super::input::{Candidate, Observed};
-use crate::app::layout::UNIT_DIR;
 use crate::app::{App, Service, Socket, Type};
 use crate::tree::FileChange;
+use crate::units::UnitFile;
 use std::collections::BTreeSet;
 
 /// The units that the new release does not have, then all units of the new release in the order in
@@ -20,7 +20,11 @@ pub(super) fn units(
         app,
         observed,
         is_new_release: !observed.is_live(new.id),
-        changed_paths: files.iter().map(|change| change.path.as_str()).collect(),
+        changed_units: files
+            .iter()
+            .filter_map(|change| UnitFile::parse(&change.path))
+            .map(|file| file.unit)
+            .collect(),
     };
     let mut out = removed_units(app, observed);
     for service in &app.services {
@@ -81,8 +85,8 @@ struct UnitPlanner<'a> {
     observed: &'a Observed,
     /// Whether another release becomes live.
     is_new_release: bool,
-    /// The paths of files outside the release that change.
-    changed_paths: BTreeSet<&'a str>,
+    /// The units whose unit file or drop-ins change.
+    changed_units: BTreeSet<&'a str>,
 }
 
 impl UnitPlanner<'_> {
@@ -141,7 +145,7 @@ impl UnitPlanner<'_> {
     }
 
     fn change(&self, unit: &str) -> Change {
-        match (self.is_new_release, self.changes_files(unit)) {
+        match (self.is_new_release, self.changed_units.contains(unit)) {
             (false, false) => Change::None,
             (true, false) => Change::Release,
             (false, true) => Change::Files,
@@ -149,19 +153,12 @@ impl UnitPlanner<'_> {
         }
     }
 
-    /// Whether the unit file or one of its drop-ins changes.
-    fn changes_files(&self, unit: &str) -> bool {
-        let file = format!("{UNIT_DIR}/{unit}");
-        let drop_ins = format!("{file}.d/");
-        let mut changed = self.changed_paths.iter();
-        changed.any(|path| *path == file || path.starts_with(&drop_ins))
-    }
-
     /// Whether a second instance can serve requests while the unit restarts: all its sockets stay
     /// open.
     fn overlap(&self, service: &Service, unit: &str) -> Overlap {
-        let stays_open =
-            |socket: &String| self.observed.active.contains(socket) && !self.changes_files(socket);
+        let stays_open = |socket: &String| {
+            self.observed.active.contains(socket) && !self.changed_units.contains(socket.as_str())
+        };
         let can_overlap = unit == self.app.unit(service)
             && service.overlaps()
             && self.app.socket_units(service).iter().all(stays_open);

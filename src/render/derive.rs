@@ -247,9 +247,10 @@ pub fn pre_check_instance(
         working_directory,
         restart: "no",
         timeout_start,
-        timeout_stop: match timeout_stop == Span::seconds(DEFAULT_STOP_SECONDS) {
-            true => Span::seconds(PRE_CHECK_STOP_SECONDS),
-            false => timeout_stop,
+        timeout_stop: if timeout_stop == Span::seconds(DEFAULT_STOP_SECONDS) {
+            Span::seconds(PRE_CHECK_STOP_SECONDS)
+        } else {
+            timeout_stop
         },
         watchdog,
         limits,

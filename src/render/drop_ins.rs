@@ -1,7 +1,7 @@
 //! The drop-ins of a service.
 
 use super::escape::{reload, words};
-use super::units::gate;
+use super::units::wait_for_port;
 use crate::app::{AbsPath, App, Line, Service};
 use crate::sandbox::directives;
 use crate::units::{Target, UNIT_DIR, UnitFile};
@@ -16,16 +16,16 @@ pub fn execstart_path(unit: &str) -> String {
     UnitFile::drop_in(unit, EXECSTART).path_in(UNIT_DIR)
 }
 
-/// Where the release that a service sees at `/opt/<app>/current` comes from.
+/// Which release a service sees at `/opt/<app>/current`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReleaseMount<'a> {
-    /// Whatever `current` names when the service starts.
+    /// The one that `current` points at when the service starts.
     Current,
-    /// The instance of a template unit.
+    /// The one that the instance of a template unit names.
     Instance,
-    /// One release, named: a service rolled back alone.
+    /// This one.
     Pinned(&'a str),
-    /// None: the program is not part of the release.
+    /// None, since the program is not part of a release.
     None,
 }
 
@@ -39,17 +39,17 @@ struct ExecStart<'a> {
     exec_start_post: String,
     exec_reload: String,
     mount: ReleaseMount<'a>,
-    /// Hides the app's directory on a host whose files are visible: a mount at `current` itself
-    /// would follow the link, and the process would see the next swap.
+    /// A directory to hide, if the files of the host are visible. A mount at `current` itself would
+    /// follow the link, and the process would see the next switch.
     cover: String,
     current: String,
     releases: String,
 }
 
-/// `05-execstart.conf`: commands, working directory and the release's mount.
+/// `05-execstart.conf`: commands, working directory and the mount of the release.
 ///
 /// # Errors
-/// Only when a value slipped past the model's rules.
+/// When a value would change the meaning of the file: the types of [`App`] allow none.
 pub fn execstart(app: &App, service: &Service, mount: ReleaseMount<'_>) -> Result<String> {
     let conf = ExecStart {
         app: app.name.as_str(),
@@ -60,12 +60,13 @@ pub fn execstart(app: &App, service: &Service, mount: ReleaseMount<'_>) -> Resul
             .map(|argv| words(argv))
             .collect(),
         exec_start: words(&service.exec),
-        exec_start_post: gate(service),
+        exec_start_post: wait_for_port(service),
         exec_reload: reload(&service.exec_reload),
         mount,
-        cover: match mount != ReleaseMount::None && service.sandbox.allows("host-files") {
-            true => app.layout.opt(),
-            false => String::new(),
+        cover: if mount != ReleaseMount::None && service.sandbox.allows("host-files") {
+            app.layout.opt()
+        } else {
+            String::new()
         },
         current: app.layout.current(),
         releases: app.layout.releases(),
@@ -98,7 +99,7 @@ struct RuntimeDirs<'a> {
     lines: Vec<(String, String)>,
 }
 
-/// The directories that systemd makes for the service and gives to its user.
+/// `15-runtime-dirs.conf`: the directories that systemd creates for the service.
 pub(super) fn runtime_dirs(app: &App, service: &Service) -> Result<Option<String>> {
     let directories = app.directories(service);
     if directories.is_empty() {
@@ -114,7 +115,7 @@ pub(super) fn runtime_dirs(app: &App, service: &Service) -> Result<Option<String
         lines.push((format!("{stem}Directory"), names));
         lines.push((format!("{stem}DirectoryMode"), "0750".to_owned()));
         if *stem == "Runtime" {
-            // Shared by all services of the app: none may take it away from the others.
+            // All services of the app share it, so it stays when one of them stops.
             lines.push(("RuntimeDirectoryPreserve".to_owned(), "yes".to_owned()));
         }
     }
@@ -136,15 +137,16 @@ pub(super) fn paths(app: &App, service: &Service) -> Result<Option<String>> {
     if sandbox.read_write.is_empty() && sandbox.read_only.is_empty() {
         return Ok(None);
     }
-    let both = |(from, to): &'_ (AbsPath, AbsPath)| (from.to_string(), to.to_string());
-    let read_only: Vec<(String, String)> = sandbox.read_only.iter().map(both).collect();
+    let pair = |(from, to): &'_ (AbsPath, AbsPath)| (from.to_string(), to.to_string());
+    let read_only: Vec<(String, String)> = sandbox.read_only.iter().map(pair).collect();
     let conf = Paths {
         app: app.name.as_str(),
         read_write: sandbox.read_write.iter().map(AbsPath::as_str).collect(),
-        // An empty root has no such path to re-open: it must be mounted there.
-        read_write_directive: match sandbox.allows("host-files") {
-            true => "ReadWritePaths",
-            false => "BindPaths",
+        // In its own root the path does not exist: it must be mounted.
+        read_write_directive: if sandbox.allows("host-files") {
+            "ReadWritePaths"
+        } else {
+            "BindPaths"
         },
         read_only: read_only
             .iter()

@@ -1,10 +1,10 @@
-//! Interpolated values are literal.
+//! Values in templates are literal: none can add a directive or a specifier.
 //!
-//! systemd reads three languages in one file: lines (a trailing backslash joins two), words
-//! (quotes and C escapes, systemd.syntax(7)) and specifiers (`%`, systemd.unit(5)); commands
-//! add variables (`$`, systemd.service(5)). Askama runs [`UnitEscaper`] over every value that a
-//! template interpolates, so that a specifier can only come from template text. Words are
-//! quoted by [`words`] and [`assignment`], whose results templates mark as `safe`.
+//! A unit file has three levels of syntax: lines (a trailing backslash joins two), words (quotes
+//! and C escapes, systemd.syntax(7)) and specifiers (`%`, systemd.unit(5)). Commands also have
+//! variables (`$`, systemd.service(5)). Askama passes every value of a template through
+//! [`UnitEscaper`], so only the text of a template contains specifiers. [`words`] and
+//! [`assignment`] quote words; templates mark their results as `safe`.
 
 use crate::app::{EnvName, Text};
 use std::fmt;
@@ -12,7 +12,7 @@ use std::fmt;
 /// The main process, in `ExecReload=`.
 const MAIN_PID: &str = "$MAINPID";
 
-/// Doubles `%` and refuses a control character, which could end the line.
+/// Doubles `%`, and refuses control characters, which could end the line.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct UnitEscaper;
 
@@ -29,9 +29,9 @@ impl askama::filters::Escaper for UnitEscaper {
     }
 }
 
-/// A command line: each argument arrives as one argument, byte for byte.
+/// A command line. The program gets each argument unchanged.
 ///
-/// `$` is doubled (systemd.service(5), "Command lines"), and `%`.
+/// `$` and `%` are doubled (systemd.service(5), "Command lines").
 pub(super) fn words(argv: &[Text]) -> String {
     let words: Vec<String> = argv
         .iter()
@@ -40,8 +40,8 @@ pub(super) fn words(argv: &[Text]) -> String {
     words.join(" ")
 }
 
-/// The command for `systemctl reload`. `$MAINPID` as a whole argument is the variable that systemd
-/// sets there (systemd.service(5), "ExecReload="): without it there is nobody to signal.
+/// The command for `systemctl reload`. An argument `$MAINPID` is the variable that systemd sets
+/// (systemd.service(5), "ExecReload="), since most commands signal the main process.
 pub(super) fn reload(argv: &[Text]) -> String {
     let word = |word: &Text| match word.as_str() {
         MAIN_PID => MAIN_PID.to_owned(),
@@ -50,7 +50,7 @@ pub(super) fn reload(argv: &[Text]) -> String {
     argv.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// One word of `Environment=` (systemd.exec(5)): `$` has no meaning there.
+/// One word of `Environment=` (systemd.exec(5)), where `$` has no meaning.
 pub(super) fn assignment(name: &EnvName, value: &Text) -> String {
     quote(&format!("{name}={value}"))
 }

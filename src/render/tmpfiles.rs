@@ -22,8 +22,8 @@ pub(super) fn tmpfiles(app: &App) -> Result<String> {
     Ok(conf.render()?)
 }
 
-/// The directories above the mounts of an own root. systemd 247 makes those that are missing
-/// with the unit's `UMask=`, so that the service could not enter them.
+/// The parent directories of all mounts in a service's own root. systemd 247 would create them with
+/// the unit's `UMask=`, and the service could not enter them.
 fn root_dirs(app: &App) -> BTreeSet<String> {
     let layout = &app.layout;
     let mut mounts = vec![
@@ -56,7 +56,7 @@ mod tests {
     use crate::app::App;
     use crate::manifest::parse;
 
-    /// From 262 on, systemd-tmpfiles refuses an argument that the type of a line has no use for.
+    /// From 262 on, systemd-tmpfiles refuses an argument that the type of a line does not use.
     #[test]
     fn no_line_of_tmpfiles_has_an_argument() {
         let text = "[app]\nname = \"a\"\nversion = \"1\"\n[service.w]\nexec = [\"/bin/w\"]\n\

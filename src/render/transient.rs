@@ -12,7 +12,7 @@ use anyhow::Result;
 /// [`pre_check_instance`](super::derive::pre_check_instance).
 ///
 /// # Errors
-/// As [`render`](super::render).
+/// When the service cannot be rendered.
 pub fn precheck(app: &App, instance: &Service, target: Target, id: &str) -> Result<FileTree> {
     let mut files = UnitFiles::new(app, target, RUNTIME_UNIT_DIR);
     let unit = app.unit(instance);
@@ -30,7 +30,7 @@ pub fn precheck(app: &App, instance: &Service, target: Target, id: &str) -> Resu
 /// The unit of a job on a release, in the sandbox that the job asks for.
 ///
 /// # Errors
-/// As [`render`](super::render).
+/// When the service cannot be rendered.
 pub fn job(app: &App, job: &Service, target: Target, mount: ReleaseMount<'_>) -> Result<FileTree> {
     let mut files = UnitFiles::new(app, target, RUNTIME_UNIT_DIR);
     files.service(&app.unit(job), job, Role::Main, mount)?;

@@ -7,16 +7,16 @@ use crate::app::{
 use anyhow::Result;
 use askama::Template;
 
-/// Which of an app's service units is rendered.
+/// The role of a service unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
     /// The service itself.
     Main,
-    /// The template that answers on the same socket while the service restarts.
+    /// The stand-in, a template.
     StandIn,
-    /// `robotctl relay` before a service that cannot take a socket over.
+    /// The proxy.
     Proxy,
-    /// The same before the service's stand-in.
+    /// The proxy of the stand-in, a template.
     ProxyStandIn,
 }
 
@@ -27,7 +27,7 @@ struct ServiceUnit<'a> {
     description: &'a str,
     target_unit: String,
     relations: Vec<(&'static str, String)>,
-    /// The template whose instance of the same release this stands before.
+    /// The stand-in that a proxy belongs to, up to the name of the release.
     before_standin: String,
     kind: &'static str,
     user: &'a str,
@@ -44,9 +44,9 @@ struct ServiceUnit<'a> {
     timeout_stop: &'a str,
     watchdog: &'a str,
     sockets: String,
-    /// Whether another process may accept from the same socket at the same time. Starting one,
-    /// systemd sets the mode of the socket that both share: without this, a server that expects
-    /// accept(2) never to block hangs until the other has set it again.
+    /// Whether another process may accept from the same socket at the same time. When it starts one,
+    /// systemd resets the mode of the socket, which both share. Without this setting, a server
+    /// that relies on a nonblocking accept(2) would hang until the other process sets the mode.
     nonblocking: bool,
     environment: Vec<String>,
     env_file: String,
@@ -54,7 +54,7 @@ struct ServiceUnit<'a> {
     wanted_by: String,
 }
 
-/// The `.service` of a service in one role.
+/// The `.service` unit of a service in one role.
 pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String> {
     let groups: Vec<&str> = service.groups.iter().map(Name::as_str).collect();
     let unit = ServiceUnit {
@@ -77,7 +77,7 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
             .map(|argv| words(argv))
             .collect(),
         exec_start: words(&service.exec),
-        exec_start_post: gate(service),
+        exec_start_post: wait_for_port(service),
         exec_reload: reload(&service.exec_reload),
         restart: service.restart,
         restarts: role == Role::Main && service.restart != "no",
@@ -118,9 +118,9 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
     Ok(unit.render()?)
 }
 
-/// The readiness gate: a server behind a proxy counts as started once its port accepts, so that
-/// the first request through the proxy succeeds.
-pub(super) fn gate(service: &Service) -> String {
+/// The command that waits until a server behind a proxy accepts connections, so that the first
+/// request through the proxy succeeds.
+pub(super) fn wait_for_port(service: &Service) -> String {
     let address = service.listen.iter().find_map(Listen::local_address);
     match address {
         Some(address) if service.socket == Socket::Proxy => {
@@ -130,12 +130,12 @@ pub(super) fn gate(service: &Service) -> String {
     }
 }
 
-/// The socket unit whose listener the proxy of this (derived) service takes.
+/// The socket unit whose listener a proxy takes.
 fn proxied_socket(app: &App, proxy: &Service) -> String {
     format!("{}-{}.socket", app.name, proxied(proxy))
 }
 
-/// The name of the service that a proxy stands before.
+/// The name of the service that a proxy belongs to.
 fn proxied(proxy: &Service) -> &str {
     let name = proxy.name.as_str();
     name.strip_suffix(PROXY_SUFFIX).unwrap_or(name)
@@ -183,11 +183,11 @@ fn relations(app: &App, service: &Service, role: Role) -> Vec<(&'static str, Str
         ("JoinsNamespaceOf", join),
     ];
     let lines = all.into_iter().filter(|(_, units)| !units.is_empty());
-    lines.map(|(name, units)| (name, once(units))).collect()
+    lines.map(|(name, units)| (name, unique(units))).collect()
 }
 
-/// Names in their order, each once.
-fn once(units: Vec<String>) -> String {
+/// The names without duplicates, in order.
+fn unique(units: Vec<String>) -> String {
     let mut out: Vec<String> = Vec::new();
     for unit in units {
         if !out.contains(&unit) {
@@ -213,7 +213,7 @@ struct SocketUnit<'a> {
     wanted_by: String,
 }
 
-/// One `.socket` of a service, with the addresses that belong to it.
+/// A `.socket` unit of a service, with its addresses.
 pub(super) fn socket(app: &App, service: &Service, unit: &str) -> Result<String> {
     let owners = app.sockets_by_address(service);
     let mine: Vec<usize> = (0..owners.len())
@@ -257,7 +257,7 @@ struct TimerUnit<'a> {
     wanted_by: String,
 }
 
-/// The `.timer` that starts a service.
+/// The `.timer` unit of a service.
 pub(super) fn timer(app: &App, service: &Service, timer: &Timer) -> Result<String> {
     let Timer {
         calendar,
@@ -294,7 +294,10 @@ pub(super) fn timer(app: &App, service: &Service, timer: &Timer) -> Result<Strin
             String::new()
         },
     };
-    debug_assert!(service.kind == Type::Oneshot, "the model allows no other");
+    debug_assert!(
+        service.kind == Type::Oneshot,
+        "the manifest allows no other"
+    );
     Ok(unit.render()?)
 }
 
@@ -305,7 +308,7 @@ struct TargetUnit<'a> {
     description: String,
 }
 
-/// The unit that starts and stops all of the app.
+/// The target of an app.
 pub(super) fn target(app: &App) -> Result<String> {
     let description = match app.description.as_str() {
         "" => format!("{} services", app.name),

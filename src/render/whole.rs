@@ -39,7 +39,7 @@ pub fn render(app: &App, target: Target) -> Result<FileTree> {
 /// The texts of a service's unit, as systemd merges them: the file, then its drop-ins in order.
 ///
 /// # Errors
-/// As [`render`].
+/// When the service cannot be rendered.
 pub fn service_texts(app: &App, service: &Service, target: Target) -> Result<Vec<String>> {
     let mut files = UnitFiles::new(app, target, UNIT_DIR);
     files.service(

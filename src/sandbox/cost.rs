@@ -1,7 +1,6 @@
-//! A service's score, the floor of its shape, and what each of its exceptions costs.
+//! The score of a service, the floor of its shape, and what each of its exceptions adds.
 //!
-//! A cost is measured, not looked up: the service is rendered and scored with the exception and
-//! without it.
+//! Costs are measured: the service is rendered and scored with and without each exception.
 
 use super::exceptions::EXCEPTIONS;
 use super::floor::{Floor, Role};
@@ -10,50 +9,51 @@ use crate::exposure::{Exposure, Remedy, Unit, score_as, shown};
 use crate::render::{self, derive};
 use crate::units::Target;
 use anyhow::Result;
+use schemars::JsonSchema;
 use serde::Serialize;
 
-/// Something that can be changed, and what that is worth.
-#[derive(Debug, Clone, Serialize)]
-pub struct Change {
-    /// What is there and can go, or what to write in its place.
+/// A part of a unit or manifest that raises the score.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct Cost {
+    /// The exception, or the change that would lower the score.
     pub what: String,
-    /// The points that it costs now.
+    /// The points that it adds now.
     pub points: i64,
-    /// What it opens, or lets the service do.
+    /// What it allows the service to do.
     pub opens: String,
 }
 
-/// The account of one unit.
-#[derive(Debug, Clone, Serialize)]
-pub struct Account {
+/// The score of one unit, and what makes it.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct ScoreReport {
     /// The unit's name.
     pub unit: String,
-    /// The score as systemd prints it.
+    /// The score as systemd prints it, such as `0.2`.
     pub score: String,
     /// The score in tenths.
     pub tenths: u32,
-    /// The points that make it.
+    /// The sum of points that the score comes from.
     pub points: u32,
-    /// The points of the floor of its shape; `None` for a unit that no manifest describes.
+    /// The points of the floor of its shape; `None` for a unit without a manifest.
     pub floor_points: Option<u32>,
     /// The floor as a score.
     pub floor: Option<String>,
-    /// What the points of the floor are left for.
+    /// What needs the points of the floor.
     pub because: Option<&'static str>,
-    /// What the manifest opens.
-    pub exceptions: Vec<Change>,
-    /// What would lower the score most for the least writing.
-    pub lower: Vec<Change>,
+    /// The exceptions of the manifest, the most expensive first.
+    pub exceptions: Vec<Cost>,
+    /// The changes that would lower the score most.
+    pub lower: Vec<Cost>,
 }
 
-/// How many ways to lower the score are told.
+/// The number of changes to suggest.
 const MAX_SUGGESTIONS: usize = 3;
 
-/// The accounts of every unit of an app that runs something.
+/// The scores of every service and proxy of an app.
 ///
 /// # Errors
-/// As [`render::render`].
-pub fn accounts(app: &App, target: Target) -> Result<Vec<Account>> {
+/// When a unit cannot be rendered.
+pub fn score_app(app: &App, target: Target) -> Result<Vec<ScoreReport>> {
     let mut out = Vec::new();
     for service in &app.services {
         out.push(of_service(app, service, target)?);
@@ -64,10 +64,10 @@ pub fn accounts(app: &App, target: Target) -> Result<Vec<Account>> {
     Ok(out)
 }
 
-/// The account of a unit by its texts: the file, then its drop-ins.
-pub fn account(unit: &str, texts: &[&str], version: u16) -> Account {
+/// The score of a unit from its texts: the file, then its drop-ins.
+pub fn score_unit(unit: &str, texts: &[&str], version: u16) -> ScoreReport {
     let exposure = score_as(&Unit::merge(texts), version);
-    Account {
+    ScoreReport {
         unit: unit.to_owned(),
         score: exposure.to_string(),
         tenths: exposure.tenths,
@@ -80,7 +80,7 @@ pub fn account(unit: &str, texts: &[&str], version: u16) -> Account {
     }
 }
 
-/// The version whose reading is scored: a portable unit is as good as its oldest reader makes it.
+/// The version to score for. A portable unit is only as good as the oldest systemd makes it.
 fn version(target: Target) -> u16 {
     match target {
         Target::Version(version) => version,
@@ -94,35 +94,35 @@ fn scored(app: &App, service: &Service, target: Target) -> Result<Exposure> {
     Ok(score_as(&Unit::merge(&texts), version(target)))
 }
 
-fn of_service(app: &App, service: &Service, target: Target) -> Result<Account> {
+fn of_service(app: &App, service: &Service, target: Target) -> Result<ScoreReport> {
     let exposure = scored(app, service, target)?;
     let floor = Floor::of(Role::of(&app.shape(service)));
     let mut exceptions = Vec::new();
     let mut lower = Vec::new();
     for variant in variants(app, service) {
         let without = scored(app, &variant.service, target)?;
-        let change = Change {
+        let cost = Cost {
             what: variant.what,
             points: i64::from(exposure.raw) - i64::from(without.raw),
             opens: variant.opens,
         };
         if variant.instead.is_none() {
-            exceptions.push(change.clone());
+            exceptions.push(cost.clone());
         }
-        if change.points > 0 {
-            lower.push(Change {
+        if cost.points > 0 {
+            lower.push(Cost {
                 what: match variant.instead {
                     Some(instead) => instead,
-                    None => format!("without {}", change.what),
+                    None => format!("without {}", cost.what),
                 },
-                ..change
+                ..cost
             });
         }
     }
-    exceptions.sort_by_key(|change| std::cmp::Reverse(change.points));
-    lower.sort_by_key(|change| std::cmp::Reverse(change.points));
+    exceptions.sort_by_key(|cost| std::cmp::Reverse(cost.points));
+    lower.sort_by_key(|cost| std::cmp::Reverse(cost.points));
     lower.truncate(MAX_SUGGESTIONS);
-    Ok(Account {
+    Ok(ScoreReport {
         unit: app.unit(service),
         score: exposure.to_string(),
         tenths: exposure.tenths,
@@ -135,19 +135,24 @@ fn of_service(app: &App, service: &Service, target: Target) -> Result<Account> {
     })
 }
 
-/// A service with one thing changed.
+/// A service with one change.
 struct Variant {
     what: String,
     opens: String,
-    /// What to write in its place; `None` when it is simply taken out.
+    /// What to write instead; `None` if the exception is only removed.
     instead: Option<String>,
     service: Service,
 }
 
 impl Variant {
-    fn without(what: String, opens: &str, from: &Service, take: impl FnOnce(&mut Service)) -> Self {
+    fn without(
+        what: String,
+        opens: &str,
+        from: &Service,
+        change: impl FnOnce(&mut Service),
+    ) -> Self {
         let mut service = from.clone();
-        take(&mut service);
+        change(&mut service);
         Self {
             what,
             opens: opens.to_owned(),
@@ -156,10 +161,10 @@ impl Variant {
         }
     }
 
-    fn instead(text: &str, opens: &str, from: &Service, take: impl FnOnce(&mut Service)) -> Self {
+    fn instead(text: &str, opens: &str, from: &Service, change: impl FnOnce(&mut Service)) -> Self {
         Self {
             instead: Some(text.to_owned()),
-            ..Self::without(text.to_owned(), opens, from, take)
+            ..Self::without(text.to_owned(), opens, from, change)
         }
     }
 }
@@ -167,7 +172,7 @@ impl Variant {
 /// Empties a list.
 type Clear = fn(&mut Service);
 
-/// The service without each of its exceptions in turn, and with a socket from systemd.
+/// The service without each of its exceptions in turn, and with other kinds of socket.
 fn variants(app: &App, service: &Service) -> Vec<Variant> {
     let sandbox = &service.sandbox;
     let mut out = Vec::new();
@@ -185,7 +190,7 @@ fn variants(app: &App, service: &Service) -> Vec<Variant> {
     }
     for (index, (name, value)) in sandbox.directives.iter().enumerate() {
         let what = format!("`{name}={value}`");
-        let opens = "a directive of the manifest's own";
+        let opens = "a raw directive of the manifest";
         out.push(Variant::without(what, opens, service, |it| {
             it.sandbox.directives.remove(index);
         }));
@@ -193,19 +198,19 @@ fn variants(app: &App, service: &Service) -> Vec<Variant> {
     let lists: [(&str, &str, bool, Clear); 3] = [
         (
             "`devices`",
-            "`PrivateDevices=no`, and the devices that are listed",
+            "`PrivateDevices=no`, and the listed devices",
             sandbox.devices.is_empty(),
             |it| it.sandbox.devices.clear(),
         ),
         (
             "`groups`",
-            "what belongs to these groups",
+            "files and devices of these groups",
             service.groups.is_empty(),
             |it| it.groups.clear(),
         ),
         (
             "`read-write`",
-            "further paths are writable",
+            "more paths are writable",
             sandbox.read_write.is_empty(),
             |it| it.sandbox.read_write.clear(),
         ),
@@ -219,7 +224,7 @@ fn variants(app: &App, service: &Service) -> Vec<Variant> {
         let what = "`user = \"root\"`".to_owned();
         out.push(Variant::without(
             what,
-            "all that is root's",
+            "the files and processes of root",
             service,
             |it| {
                 it.user = app.user.clone();
@@ -236,7 +241,7 @@ fn variants(app: &App, service: &Service) -> Vec<Variant> {
             let text = format!("with {text}");
             out.push(Variant::instead(
                 &text,
-                "a network of its own",
+                "the service's own network access",
                 service,
                 |it| {
                     it.socket = to;
@@ -247,10 +252,10 @@ fn variants(app: &App, service: &Service) -> Vec<Variant> {
     out
 }
 
-/// What the directives of a plain unit would be worth.
-fn remedies(exposure: &Exposure) -> Vec<Change> {
+/// The directives that would lower the score of a unit most.
+fn remedies(exposure: &Exposure) -> Vec<Cost> {
     let remedies = exposure.cheapest(MAX_SUGGESTIONS);
-    let change = |remedy: &Remedy| Change {
+    let cost = |remedy: &Remedy| Cost {
         what: format!("with `{}=`", remedy.directive.trim_end_matches('=')),
         points: i64::from(remedy.points),
         opens: match remedy.findings.as_slice() {
@@ -259,24 +264,24 @@ fn remedies(exposure: &Exposure) -> Vec<Change> {
             [] => String::new(),
         },
     };
-    remedies.iter().map(change).collect()
+    remedies.iter().map(cost).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::accounts;
+    use super::score_app;
     use crate::app::{App, Target};
     use crate::manifest::parse;
 
     #[test]
-    fn costs_add_up_to_what_is_above_the_floor() {
+    fn costs_add_up_to_the_points_above_the_floor() {
         let text = "[app]\nname = \"a\"\nversion = \"1\"\n\
             [service.w]\nexec = [\"/bin/w\"]\nlisten = [\"127.0.0.1:80\"]\n\
             sandbox = { allow = [\"jit\", \"proc-files\"], directives = { UMask = \"0022\" } }\n\
             [service.d]\nexec = [\"/bin/d\"]\nlisten = [\"127.0.0.1:81\"]\nsocket = \"direct\"\n";
         let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
         for target in [Target::Version(252), Target::Portable] {
-            let all = accounts(&app, target).unwrap();
+            let all = score_app(&app, target).unwrap();
             let [direct, web] = all.as_slice() else {
                 panic!("{all:?}");
             };

@@ -1,6 +1,6 @@
-//! Every hardening directive, once: since when, with which value, and why.
+//! Every hardening directive, once: since which systemd, with which value, and why.
 //!
-//! The floor of exposure of each shape comes from this table; so does the reference document.
+//! The floor of each shape follows from this table. The reference document is generated from it.
 
 use super::shape::{Network, Shape};
 use crate::units::Target;
@@ -13,21 +13,21 @@ pub const EMPTY_ROOT: &str = "/run/robotctl/root";
 pub struct Directive {
     /// As in systemd.directives(7).
     pub name: &'static str,
-    /// The systemd version that knows it.
+    /// The systemd version that introduced it.
     pub since: u16,
     /// The version from which Debian's systemd enforces it, where that is later.
     pub enforced: u16,
-    /// A stricter word in place of `yes`, and the version that knows it. Left out where it breaks
-    /// more than it keeps: `PrivateTmp=disconnected` moves /var/tmp into memory, and a process
-    /// that is PID 1 of its namespace (`PrivatePIDs=`) ignores SIGTERM unless it handles it.
+    /// A stricter word than `yes`, and the version that introduced it. Two are not used because
+    /// they break services: `PrivateTmp=disconnected` moves /var/tmp into memory, and with
+    /// `PrivatePIDs=` the process is PID 1 of its namespace and ignores SIGTERM by default.
     pub newer: Option<(u16, &'static str)>,
-    /// What it keeps the service from.
+    /// What it keeps the service from doing.
     pub keeps_from: &'static str,
-    /// The lines to write for a shape; none leaves the directive out.
+    /// Its values for a shape, one per line; none if it is not written.
     pub value: fn(&Shape) -> Vec<String>,
 }
 
-/// What most rows have in common.
+/// What most rows of the table have in common.
 const PLAIN: Directive = Directive {
     name: "",
     since: 0,
@@ -39,7 +39,8 @@ const PLAIN: Directive = Directive {
 
 impl Directive {
     /// Its values for a shape on a target. A portable unit has the old word first: a version that
-    /// does not know the new one keeps it, where the new one alone would leave the door open.
+    /// does not know the new word keeps the old one. With the new word alone, it would drop the
+    /// restriction.
     fn values(&self, shape: &Shape, target: Target) -> Vec<String> {
         let mut values = (self.value)(shape);
         if let Some((since, word)) = self.newer
@@ -55,7 +56,7 @@ impl Directive {
     }
 }
 
-/// The lines `Name=value` for a shape on a target.
+/// The name and value of each line for a shape on a target.
 pub fn lines(shape: &Shape, target: Target) -> Vec<(&'static str, String)> {
     let known = DIRECTIVES.iter().filter(|row| target.has(row.since));
     known
@@ -78,19 +79,19 @@ fn yes_if(condition: bool) -> Vec<String> {
     is(if condition { "yes" } else { "no" })
 }
 
-/// Files that programs look up by name wherever they run.
+/// Files that programs need on any host.
 const ROOT_FILES: &str = "/usr -/bin -/sbin -/lib -/lib64 -/lib32 -/libx32 -/etc/passwd -/etc/group \
 -/etc/nsswitch.conf -/etc/hosts -/etc/services -/etc/ld.so.cache -/etc/localtime -/etc/ssl \
 -/etc/alternatives -/etc/mime.types";
-/// What a program needs besides to find other hosts.
+/// Files that a program also needs to find other hosts.
 const NET_FILES: &str = "-/etc/resolv.conf -/etc/gai.conf";
 
-/// The table, in the order in which it is written.
+/// The table, in the order of the lines in the drop-in.
 pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "RootDirectory",
         since: 233,
-        keeps_from: "seeing any file that is not listed",
+        keeps_from: "seeing files that are not on an allow-list",
         value: |shape| {
             if shape.rooted {
                 is(EMPTY_ROOT)
@@ -103,7 +104,7 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "MountAPIVFS",
         since: 233,
-        keeps_from: "a root without /proc, /dev and /sys",
+        keeps_from: "nothing: it mounts /proc, /dev and /sys in its root",
         value: |shape| if shape.rooted { is("yes") } else { Vec::new() },
         ..PLAIN
     },
@@ -132,7 +133,7 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "NoNewPrivileges",
         since: 187,
-        keeps_from: "gaining rights through a setuid program",
+        keeps_from: "gaining privileges through a setuid program",
         value: yes,
         ..PLAIN
     },
@@ -159,35 +160,35 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "PrivateTmp",
         since: 183,
-        keeps_from: "meeting other programs' temporary files",
+        keeps_from: "seeing temporary files of other programs",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "PrivateMounts",
         since: 239,
-        keeps_from: "mounting where others see it",
+        keeps_from: "making mounts that others see",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "PrivateDevices",
         since: 209,
-        keeps_from: "touching hardware",
+        keeps_from: "accessing hardware",
         value: |shape| yes_if(shape.devices.is_empty()),
         ..PLAIN
     },
     Directive {
         name: "DevicePolicy",
         since: 208,
-        keeps_from: "opening a device that is not listed",
+        keeps_from: "opening devices that are not listed",
         value: |_| is("closed"),
         ..PLAIN
     },
     Directive {
         name: "DeviceAllow",
         since: 208,
-        keeps_from: "nothing: it lists the devices that are needed",
+        keeps_from: "nothing: it lists the devices that it needs",
         value: |shape| shape.devices.clone(),
         ..PLAIN
     },
@@ -201,14 +202,14 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "PrivateIPC",
         since: 248,
-        keeps_from: "meeting other programs' shared memory",
+        keeps_from: "accessing shared memory of other programs",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "PrivateNetwork",
         since: 33,
-        keeps_from: "opening any connection of its own",
+        keeps_from: "using the host's network",
         value: |shape| yes_if(matches!(shape.network, Network::None | Network::Namespace)),
         ..PLAIN
     },
@@ -225,7 +226,7 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "IPAddressAllow",
         since: 235,
-        keeps_from: "nothing: it lists the addresses that are needed",
+        keeps_from: "nothing: it lists the addresses that it needs",
         value: |shape| match shape.network {
             Network::Namespace | Network::Loopback => is("localhost"),
             _ => Vec::new(),
@@ -236,7 +237,7 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "SocketBindDeny",
         since: 249,
         enforced: 257,
-        keeps_from: "binding ports that the manifest does not list",
+        keeps_from: "opening ports that the manifest does not list",
         value: |shape| {
             if shape.ports.is_empty() {
                 Vec::new()
@@ -250,7 +251,7 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "SocketBindAllow",
         since: 249,
         enforced: 257,
-        keeps_from: "nothing: it lists the ports that are needed",
+        keeps_from: "nothing: it lists the ports that it needs",
         value: |shape| {
             let ports = shape.ports.iter();
             ports.map(|port| format!("tcp:{port}")).collect()
@@ -260,14 +261,14 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "RestrictAddressFamilies",
         since: 211,
-        keeps_from: "opening sockets of any other kind",
+        keeps_from: "opening sockets of other families",
         value: |shape| vec![shape.families.join(" ")],
         ..PLAIN
     },
     Directive {
         name: "ProtectProc",
         since: 247,
-        keeps_from: "seeing other users' processes",
+        keeps_from: "seeing processes of other users",
         value: |shape| {
             is(if shape.allows("host-processes") {
                 "default"
@@ -317,7 +318,7 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "ProtectKernelLogs",
         since: 244,
-        keeps_from: "reading the kernel's log",
+        keeps_from: "reading the kernel log",
         value: yes,
         ..PLAIN
     },
@@ -345,28 +346,28 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "MemoryDenyWriteExecute",
         since: 231,
-        keeps_from: "making memory that is both writable and executable",
+        keeps_from: "creating memory that is writable and executable",
         value: |shape| yes_if(!shape.allows("jit")),
         ..PLAIN
     },
     Directive {
         name: "RestrictNamespaces",
         since: 233,
-        keeps_from: "making namespaces",
+        keeps_from: "creating namespaces",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "RestrictRealtime",
         since: 231,
-        keeps_from: "real-time scheduling",
+        keeps_from: "using real-time scheduling",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "RestrictSUIDSGID",
         since: 242,
-        keeps_from: "making setuid files",
+        keeps_from: "creating setuid files",
         value: yes,
         ..PLAIN
     },
@@ -387,35 +388,35 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "UMask",
         since: 1,
-        keeps_from: "making files that others can read",
+        keeps_from: "creating files that others can read",
         value: |_| is("0077"),
         ..PLAIN
     },
     Directive {
         name: "CapabilityBoundingSet",
         since: 21,
-        keeps_from: "ever holding a capability",
+        keeps_from: "gaining a capability later",
         value: |_| is(""),
         ..PLAIN
     },
     Directive {
         name: "AmbientCapabilities",
         since: 229,
-        keeps_from: "holding a capability",
+        keeps_from: "starting with a capability",
         value: |_| is(""),
         ..PLAIN
     },
     Directive {
         name: "SystemCallArchitectures",
         since: 209,
-        keeps_from: "system calls of a foreign architecture",
+        keeps_from: "making system calls of other architectures",
         value: |_| is("native"),
         ..PLAIN
     },
     Directive {
         name: "SystemCallFilter",
         since: 187,
-        keeps_from: "system calls that a service does not need",
+        keeps_from: "making system calls that services do not need",
         value: |shape| {
             let mut allow = vec!["@system-service"];
             let mut deny = vec!["@privileged", "@resources"];
@@ -427,10 +428,12 @@ pub const DIRECTIVES: &[Directive] = &[
             }
             let mut out = vec![allow.join(" "), format!("~{}", deny.join(" "))];
             if shape.allows("setuid-self") {
-                // Without rights of its own, each such call would change nothing or be refused.
-                out.push(match shape.private_users {
-                    true => "~@chown:0 @setuid:0".into(),
-                    false => "@chown @setuid".into(),
+                // With private users there is no other user to become, so that success without
+                // effect is enough. Otherwise the calls must work.
+                out.push(if shape.private_users {
+                    "~@chown:0 @setuid:0".into()
+                } else {
+                    "@chown @setuid".into()
                 });
             }
             out
@@ -440,19 +443,19 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "SystemCallErrorNumber",
         since: 209,
-        keeps_from: "dying without a word at a refused call",
+        keeps_from: "being killed by a denied system call: the call fails instead",
         value: |_| is("EPERM"),
         ..PLAIN
     },
     Directive {
         name: "NoExecPaths",
         since: 248,
-        keeps_from: "executing what it can write",
+        keeps_from: "executing files that it can write",
         value: |shape| {
             if shape.allows("exec-writable") {
                 return Vec::new();
             }
-            // Without `+` they would be paths of the host, none of which an own root shows.
+            // Without `+` these would be paths of the host, which are not visible in its root.
             let sign = if shape.rooted { "-+" } else { "-" };
             let paths = shape.writable.iter().map(|path| format!("{sign}{path}"));
             vec![paths.collect::<Vec<_>>().join(" ")]
@@ -461,7 +464,7 @@ pub const DIRECTIVES: &[Directive] = &[
     },
 ];
 
-/// Directives that are taken and not enforced: name, enforced since, why.
+/// Directives that Debian's systemd accepts before it enforces them: name, enforced since, why.
 pub const UNENFORCED: &[(&str, u16, &str)] = &[
     ("RestrictNetworkInterfaces", 257, BPF),
     ("SocketBindAllow", 257, BPF),
@@ -469,17 +472,17 @@ pub const UNENFORCED: &[(&str, u16, &str)] = &[
     (
         "RestrictFileSystems",
         u16::MAX,
-        "needs `bpf` among the kernel's security modules",
+        "it needs the kernel's security module `bpf`",
     ),
 ];
-const BPF: &str = "Debian builds systemd with BPF programs from 257 on";
+const BPF: &str = "Debian's systemd has the BPF programs for it from 257 on";
 
 #[cfg(test)]
 mod tests {
     use super::{DIRECTIVES, UNENFORCED};
 
     #[test]
-    fn the_lint_knows_what_is_not_enforced() {
+    fn a_directive_that_is_enforced_later_is_listed_as_unenforced() {
         for row in DIRECTIVES.iter().filter(|row| row.enforced > row.since) {
             let known = UNENFORCED
                 .iter()

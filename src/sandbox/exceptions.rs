@@ -5,104 +5,104 @@
 /// A named exception of `allow = [...]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Exception {
-    /// The word in the manifest.
+    /// Its name in the manifest.
     pub name: &'static str,
-    /// What it opens.
+    /// What it allows.
     pub opens: &'static str,
-    /// Who needs it, and how it shows when it is missing.
+    /// Which programs need it, and how they fail without it.
     pub needed_by: &'static str,
 }
 
-/// Every exception, alphabetically. Documents are generated from this table.
+/// Every exception, in alphabetical order.
 pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "bind-any",
-        opens: "`SocketBindDeny=` is left out: the service may bind other ports than it lists",
-        needed_by: "servers with ports of their own choice; shows as `Operation not permitted` on bind",
+        opens: "no `SocketBindDeny=`: the service can open ports that it does not list",
+        needed_by: "servers that choose their own ports; without it, bind fails with `Operation not permitted`",
     },
     Exception {
         name: "exec-writable",
-        opens: "`NoExecPaths=` is left out: files in writable directories may be executed",
-        needed_by: "programs that unpack and run helpers; shows as `Permission denied` on exec",
+        opens: "no `NoExecPaths=`: the service can execute files in writable directories",
+        needed_by: "programs that unpack and run helpers; without it, exec fails with `Permission denied`",
     },
     Exception {
         name: "home",
         opens: "`ProtectHome=read-only`: home directories are readable",
-        needed_by: "programs that read files under `/home`; shows as `No such file or directory`",
+        needed_by: "programs that read files under `/home`; without it: `No such file or directory`",
     },
     Exception {
         name: "host-files",
-        opens: "the whole file system is visible, read-only, in place of an allow-list root",
-        needed_by: "diagnostic tools and programs whose files lie outside the release and `/usr`",
+        opens: "the whole file system is visible, read-only, instead of the paths on an allow-list",
+        needed_by: "diagnostic tools, and programs with files outside the release and `/usr`",
     },
     Exception {
         name: "host-processes",
         opens: "`ProtectProc=default`, `ProcSubset=all`: other users' processes are visible",
-        needed_by: "process monitors; shows as missing processes",
+        needed_by: "process monitors; without it, processes are missing",
     },
     Exception {
         name: "host-users",
-        opens: "`PrivateUsers=no`: owners of files and processes show as on the host",
-        needed_by: "programs that compare owners; shows as files owned by `nobody`",
+        opens: "`PrivateUsers=no`: files and processes have the same owners as on the host",
+        needed_by: "programs that compare owners; without it, files belong to `nobody`",
     },
     Exception {
         name: "jit",
-        opens: "`MemoryDenyWriteExecute=no`",
-        needed_by: "node (not with `--jitless`), Java, LuaJIT, .NET, cffi callbacks; shows as SIGTRAP or MemoryError",
+        opens: "`MemoryDenyWriteExecute=no`: memory can be writable and executable",
+        needed_by: "Node.js (except with `--jitless`), Java, LuaJIT, .NET, cffi callbacks; without it: SIGTRAP or MemoryError",
     },
     Exception {
         name: "low-port",
         opens: "`CAP_NET_BIND_SERVICE`, `PrivateUsers=no`",
-        needed_by: "`socket = \"direct\"` on a port below 1024; prefer socket activation",
+        needed_by: "`socket = \"direct\"` with a port below 1024; socket activation does not need it",
     },
     Exception {
         name: "net-admin",
         opens: "`CAP_NET_ADMIN`, `AF_NETLINK`, the host's network, `PrivateUsers=no`",
-        needed_by: "programs that configure interfaces; shows as `RTNETLINK: Operation not permitted`",
+        needed_by: "programs that configure network interfaces; without it: `RTNETLINK: Operation not permitted`",
     },
     Exception {
         name: "netlink",
         opens: "`AF_NETLINK`",
-        needed_by: "getifaddrs, node's networkInterfaces; shows as errno 97",
+        needed_by: "getifaddrs, `os.networkInterfaces` of Node.js; without it: errno 97",
     },
     Exception {
         name: "nice",
-        opens: "system calls of `@resources`",
-        needed_by: "os.nice, setpriority, sched_*; shows as `Operation not permitted`",
+        opens: "the system calls of `@resources`",
+        needed_by: "os.nice, setpriority, sched_*; without it: `Operation not permitted`",
     },
     Exception {
         name: "outbound",
-        opens: "the host's network with `AF_INET` and `AF_INET6`, no address filter",
-        needed_by: "clients of other hosts; shows as `Network is unreachable`",
+        opens: "the host's network with `AF_INET` and `AF_INET6`, without an address filter",
+        needed_by: "programs that connect to other hosts; without it: `Network is unreachable`",
     },
     Exception {
         name: "pkey",
-        opens: "system calls of `@pkey`",
-        needed_by: "V8; shows as SIGSYS with an empty log",
+        opens: "the system calls of `@pkey`",
+        needed_by: "V8; without it: SIGSYS with an empty log",
     },
     Exception {
         name: "proc-files",
         opens: "`ProcSubset=all`: `/proc/meminfo`, `/proc/cpuinfo`, `/proc/sys`",
-        needed_by: "programs that size themselves; shows as FileNotFoundError",
+        needed_by: "programs that adapt to memory and CPUs; without it: FileNotFoundError",
     },
     Exception {
         name: "raw-net",
         opens: "`CAP_NET_RAW`, `AF_PACKET`, the host's network, `PrivateUsers=no`",
-        needed_by: "packet capture and ping; shows as `Operation not permitted`",
+        needed_by: "packet capture and ping; without it: `Operation not permitted`",
     },
     Exception {
         name: "setuid-self",
-        opens: "system calls of `@chown` and `@setuid` seem to succeed, and do nothing",
-        needed_by: "Gunicorn up to 20.1; shows as PermissionError in workers after READY",
+        opens: "the system calls of `@chown` and `@setuid` return success and do nothing",
+        needed_by: "Gunicorn up to 20.1; without it, its workers fail with PermissionError after READY",
     },
     Exception {
         name: "system-bus",
-        opens: "the D-Bus system bus socket",
-        needed_by: "systemctl and other D-Bus clients; shows as `Failed to connect to bus`",
+        opens: "the socket of the D-Bus system bus",
+        needed_by: "systemctl and other D-Bus clients; without it: `Failed to connect to bus`",
     },
 ];
 
-/// Every capability there is (capabilities(7), Linux 5.9 and later).
+/// Every capability (capabilities(7), Linux 5.9 and later).
 pub const CAPABILITIES: &[&str] = &[
     "CAP_AUDIT_CONTROL",
     "CAP_AUDIT_READ",
@@ -147,7 +147,7 @@ pub const CAPABILITIES: &[&str] = &[
     "CAP_WAKE_ALARM",
 ];
 
-/// Exceptions that a runtime is known to need.
+/// The exceptions that each runtime needs.
 pub const PRESETS: &[(&str, &[&str])] = &[
     ("dotnet", &["jit"]),
     ("gunicorn-20", &["setuid-self"]),

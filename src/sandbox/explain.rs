@@ -1,11 +1,11 @@
-//! What the words of a program tell of the sandbox that it runs in.
+//! What a program's error messages show about its sandbox.
 
-/// What a program says when something is closed to it, each with how that is opened.
+/// Messages of a program whose sandbox denies something, and how to allow it.
 const ADVICE: &[(&[&str], &str)] = &[
     (
         &["Address family not supported", "EAFNOSUPPORT", "Errno 97]"],
-        "the sandbox gives it no such socket: a server must take the one that systemd hands over \
-         (sd_listen_fds(3)), else write `socket = \"proxy\"`; a client of other hosts needs \
+        "the sandbox denies it such a socket: a server must use the one that systemd passes \
+         (sd_listen_fds(3)), or needs `socket = \"proxy\"`; a client of other hosts needs \
          `sandbox.allow = [\"outbound\"]`",
     ),
     (
@@ -18,24 +18,24 @@ const ADVICE: &[(&[&str], &str)] = &[
             "Temporary failure in name resolution",
             "EAI_AGAIN",
         ],
-        "it has no network: `sandbox.allow = [\"outbound\"]` lets it reach other hosts",
+        "it has no network: `sandbox.allow = [\"outbound\"]` allows connections to other hosts",
     ),
     (
         &["Operation not permitted", "EPERM", "Errno 1]"],
-        "the sandbox may refuse it that: docs/reference/exceptions.md tells which `sandbox.allow` \
-         opens what",
+        "the sandbox may deny it: /usr/share/doc/robot/reference/exceptions.md lists what each \
+         value of `sandbox.allow` allows",
     ),
 ];
 
-/// What happened, and what the last lines of the program say about how to mend it.
+/// What happened, and what to do according to the last lines of the program.
 pub fn with_advice(what: String, lines: &[String]) -> String {
-    let said = |words: &[&str]| {
+    let contains = |words: &[&str]| {
         let mut pairs = lines
             .iter()
             .flat_map(|line| words.iter().map(move |word| (line, word)));
         pairs.any(|(line, word)| line.contains(word))
     };
-    match ADVICE.iter().find(|(words, _)| said(words)) {
+    match ADVICE.iter().find(|(words, _)| contains(words)) {
         Some((_, advice)) => format!("{what}; {advice}"),
         None => what,
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::with_advice;
 
     #[test]
-    fn the_program_s_words_lead_to_the_key() {
+    fn an_error_message_leads_to_the_key_that_allows_it() {
         for (line, key) in [
             (
                 "OSError: [Errno 97] Address family not supported by protocol",

@@ -1,29 +1,30 @@
 //! The lowest score that a service of a shape can have and still work.
 //!
-//! Measured on systemd 252 and 257; each is reached by a unit in the tests. 500 points are in all:
-//! `ProtectClock=yes` makes the manager list the clock's device, and without it 1000 are lost.
+//! Measured on systemd 252 and 257. A unit in the tests reaches each of them. Each contains 500
+//! points for the clock's device, which `ProtectClock=yes` makes systemd list; without that
+//! directive, the score is 1000 points higher.
 
 use super::shape::{Network, Shape};
 use crate::exposure::tenths;
 
-/// What a service needs of its host, as far as the score can tell.
+/// What a service needs of its host, as far as the score depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// An inherited listener, a worker or a timer: no network of its own.
+    /// No network: an inherited listener, a worker or a job.
     Closed,
     /// A server in a network namespace, behind a proxy.
     Proxied,
-    /// A server that binds a port of the loopback interface itself.
+    /// A server that opens a port of the loopback interface itself.
     Loopback,
     /// A server or client of any address.
     Host,
-    /// Devices of its own, no network.
+    /// Devices, and no network.
     Devices,
     /// A low port of the loopback interface, with `CAP_NET_BIND_SERVICE`.
     LowPort,
     /// `CAP_NET_ADMIN` over netlink alone; no IP packet passes.
     NetAdmin,
-    /// `CAP_NET_ADMIN` and an own port on the loopback interface.
+    /// `CAP_NET_ADMIN` and a port on the loopback interface.
     NetAdminLoopback,
     /// `CAP_NET_ADMIN` and any address.
     NetAdminHost,
@@ -36,15 +37,15 @@ pub enum Role {
 /// The floor of a role.
 #[derive(Debug, Clone, Copy)]
 pub struct Floor {
-    /// For whom.
+    /// The role.
     pub role: Role,
-    /// The points that are left with the host's root directory; 200 fewer with one of its own.
+    /// The points with the host's root directory. With its own root directory, 200 fewer.
     pub raw: u32,
-    /// What they are left for.
+    /// What needs them.
     pub because: &'static str,
 }
 
-/// Every floor, from the lowest.
+/// Every floor, the lowest first.
 pub const FLOORS: &[Floor] = &[
     Floor {
         role: Role::Closed,
@@ -59,7 +60,7 @@ pub const FLOORS: &[Floor] = &[
     Floor {
         role: Role::Proxied,
         raw: 2425,
-        because: "Internet sockets towards the proxy",
+        because: "Internet sockets for the proxy",
     },
     Floor {
         role: Role::Loopback,
@@ -79,7 +80,7 @@ pub const FLOORS: &[Floor] = &[
     Floor {
         role: Role::LowPort,
         raw: 6925,
-        because: "the host's network and users, and the capability; a socket unit needs none of them",
+        because: "the host's network and users, and the capability; with a socket unit it would need none of them",
     },
     Floor {
         role: Role::NetAdminLoopback,
@@ -104,7 +105,7 @@ pub const FLOORS: &[Floor] = &[
 ];
 
 impl Role {
-    /// The role of a service in a manifest.
+    /// The role of a service of a shape.
     pub fn of(shape: &Shape) -> Self {
         let holds = |name: &str| shape.capabilities.iter().any(|it| it == name);
         match shape.network {
@@ -129,13 +130,13 @@ impl Floor {
         FLOORS.iter().find(|floor| floor.role == role)
     }
 
-    /// The points with a root directory of its own.
+    /// The points with its own root directory.
     pub fn rooted(&self) -> u32 {
         const ROOT_DIRECTORY: u32 = 200;
         self.raw - ROOT_DIRECTORY
     }
 
-    /// The score in tenths; `rooted` when the service has a root directory of its own.
+    /// The score in tenths; `rooted` if the service has its own root directory.
     pub fn tenths(&self, rooted: bool) -> u32 {
         const TOTAL_WEIGHT: u32 = 56_460;
         let raw = if rooted { self.rooted() } else { self.raw };
@@ -148,7 +149,7 @@ mod tests {
     use super::{FLOORS, Floor, Role};
     use crate::exposure::{Exposure, Unit, score};
 
-    /// Everything on, nothing needed: the unit that all floors start from.
+    /// Every restriction, and no need: the unit that all floors start from.
     const BASE: &str = include_str!("../exposure/hardened.service");
     const INTERNET: &str = "RestrictAddressFamilies=AF_INET AF_INET6\nPrivateNetwork=no\n";
 
@@ -156,7 +157,7 @@ mod tests {
         score(&Unit::merge(&[BASE, &format!("[Service]\n{drop_in}")]))
     }
 
-    /// The lines that a role needs on top of the base.
+    /// The lines that a role needs in addition.
     fn needs(role: Role) -> String {
         let users = "PrivateUsers=no\n";
         let capabilities = |names: &str| {

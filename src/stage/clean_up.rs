@@ -21,7 +21,7 @@ pub fn clean_up(host: &Host, store: &Store, layout: &Layout) -> Result<()> {
     }
     store.clean_up()?;
     for dir in [layout.opt(), layout.releases(), layout.credentials()] {
-        host.root.sweep_temporaries(&dir, |_| true)?;
+        host.root.remove_temporaries(&dir, |_| true)?;
     }
     if !store.has_saved_state()? && host.root.meta(&layout.releases())?.is_none() {
         return Ok(()); // The state is lost and the releases cannot be seen.

@@ -6,7 +6,7 @@
 //! | Hash the files that no earlier release knows | `scanned` |
 //! | Name the release after its content | `id` |
 //! | Fill `releases/.staging-*`: hard links to the live release, copies of the rest | `fill` with `base`, `copy` and `progress` |
-//! | Run the manifest's build in it | `build`, `python` |
+//! | Run the manifest's build in it (`transient::build`), and check what it made | `built` |
 //! | Sync it and rename it to `releases/<id>` | `publish` with `staging_dir` |
 //! | Remove what an interrupted run left | `clean_up` |
 //!
@@ -14,7 +14,7 @@
 
 mod archive;
 mod base;
-mod build;
+mod built;
 mod checks;
 mod clean_up;
 mod copy;
@@ -23,7 +23,6 @@ mod fill;
 mod id;
 mod progress;
 mod publish;
-mod python;
 mod scan;
 mod scanned;
 mod source;
@@ -35,7 +34,7 @@ pub use clean_up::clean_up;
 pub use fill::fill;
 pub use id::release_id;
 pub use progress::Progress;
-pub use publish::{is_staged, publish};
+pub use publish::{Build, is_staged, publish};
 pub use scan::scan;
 pub use scanned::ScannedSource;
 pub use source::Source;

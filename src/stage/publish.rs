@@ -1,10 +1,11 @@
 //! The last step of staging: the release gets its name.
 
-use super::build;
+use super::built;
 use super::staging_dir::Stage;
 use crate::app::App;
 use crate::host::{Batch, Host};
 use anyhow::Result;
+use std::path::PathBuf;
 
 /// Whether a complete release with this id is on disk.
 ///
@@ -13,6 +14,10 @@ use anyhow::Result;
 pub fn is_staged(host: &Host, app: &App, id: &str) -> Result<bool> {
     Ok(host.root.meta(&app.layout.release(id))?.is_some())
 }
+
+/// Runs the build commands of an app in a staged release, whose path below the root it gets. Returns the
+/// directory that they have written to.
+pub type Build<'a> = dyn Fn(&str) -> Result<PathBuf> + 'a;
 
 /// Runs the manifest's build in a staged release, writes it to disk and publishes its records, then
 /// the release itself. If the release is on disk already, `stage` is dropped.
@@ -25,6 +30,7 @@ pub fn publish(
     stage: Option<Stage<'_>>,
     id: &str,
     records: Batch<'_>,
+    build: &Build<'_>,
 ) -> Result<()> {
     let needed = if is_staged(host, app, id)? {
         None
@@ -37,7 +43,8 @@ pub fn publish(
         return host.root.sync_dir(&app.layout.releases());
     };
     if !app.release.build.is_empty() || app.release.python.is_some() {
-        build::build(host, app, stage.path())?;
+        let written = build(stage.path())?;
+        built::normalise(&written, &host.root.path(stage.path()), app)?;
     }
     stage.sync(records)?.publish(&app.layout.release(id))
 }

@@ -1,6 +1,7 @@
 //! The source of a release: a directory or an archive.
 
-use crate::error::HintedError;
+use crate::command_line::CommandLine;
+use crate::error::{Hint, HintedError};
 use crate::host::files;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -30,7 +31,10 @@ impl Source {
         if !files::exists(path) {
             let refused = HintedError::new(
                 format!("the source `{shown}` does not exist"),
-                "name a directory or an archive: `sudo robotctl deploy DIR`, or `release.source` in the manifest",
+                Hint::to(
+                    "set `release.source` in the manifest, or name a directory or an archive",
+                    CommandLine::sudo_robotctl(["deploy", "DIR"]),
+                ),
             );
             return Err(refused.into());
         }

@@ -1,11 +1,16 @@
-//! What a change writes down when it begins, and names when it has succeeded.
+//! What a change writes when it begins, and names when it has succeeded.
 
-use super::{FORMAT, Journal, Mark, State, Store};
+use super::format::FORMAT;
+use super::journal::Journal;
+use super::records::Store;
+use super::release::{Mark, PublicRelease, ReleaseRecord, public_name};
+use super::state::State;
 use crate::host::Batch;
 use anyhow::Result;
 
-/// A change that has begun. What it needs to end well is written: a disk that has filled up by then
-/// is no reason to take a healthy release back. Dropped, it is as if it had not been written.
+/// A change that has begun. Everything that it needs to succeed is on the disk already, because a
+/// disk that fills up meanwhile is no fault of the new release. If it is dropped, nothing of that
+/// gets a name.
 #[derive(Debug)]
 #[must_use = "the state has no name before the commit"]
 pub struct Change<'a> {
@@ -13,19 +18,19 @@ pub struct Change<'a> {
     committed: Committed<'a>,
 }
 
-/// A change of which the state tells: it goes forward.
+/// A change that is in the state: it goes forward from here.
 #[derive(Debug)]
-#[must_use = "the record of the release is not written before its end"]
+#[must_use = "the release is not marked before the end"]
 pub struct Committed<'a> {
     release: Option<Batch<'a>>,
 }
 
 impl Store {
-    /// Records a change before its first step.
+    /// Writes the journal of a change before its first step.
     ///
     /// # Errors
-    /// When it cannot be written; a journal that is there all the same tells of nothing to undo. Or
-    /// when the command has made a change already: the state of that would prove this one.
+    /// When it cannot be written: a journal that exists all the same has nothing to undo. Also when
+    /// the command has made a change already, because the state of that one would prove this one.
     pub fn begin(&self, journal: &Journal) -> Result<Change<'_>> {
         let trace = &journal.trace_id;
         anyhow::ensure!(
@@ -45,43 +50,45 @@ impl Store {
                 },
             },
         };
-        let mut partly_recorded = self.prepared("journal.json", journal)?;
+        let mut begun = self.prepared("journal.json", journal)?;
         let Change { state, committed } = &mut change;
-        let all = [
-            Some(state),
-            committed.release.as_mut(),
-            Some(&mut partly_recorded),
-        ];
+        let all = [Some(state), committed.release.as_mut(), Some(&mut begun)];
         Batch::sync(all.into_iter().flatten())?;
-        partly_recorded.end()?;
+        begun.end()?;
         Ok(change)
     }
 
-    /// What marks a release as good; nothing for one without a record.
+    /// Prepares the mark of a release as good; `None` for a release without a record.
     ///
     /// # Errors
-    /// When its record cannot be read or written.
+    /// When the record cannot be read or written.
     pub fn mark_good(&self, id: &str) -> Result<Option<Batch<'_>>> {
-        let name = format!("releases/{id}.json");
-        let Some(mut record) = self.release(id)? else {
+        let Some((public, whole)) = self.release_to_rewrite(id)? else {
             return Ok(None);
         };
-        if record.mark == Mark::Good {
-            // What was seen may not be on the disk yet.
+        if public.mark == Mark::Good {
+            // The mark was read, but it may not be on the disk yet.
             let mut batch = Batch::new(&self.root);
-            batch.sync_name(&self.path(&name));
+            batch.sync_name(&self.path(&public_name(id)));
             return Ok(Some(batch));
         }
-        record.mark = Mark::Good;
-        self.prepared(&name, &record).map(Some)
+        let public = PublicRelease {
+            mark: Mark::Good,
+            ..public
+        };
+        match whole {
+            Some(record) => self.prepare_release(&ReleaseRecord { public, ..record }, None),
+            None => self.prepared(&public_name(id), &public),
+        }
+        .map(Some)
     }
 }
 
 impl<'a> Change<'a> {
-    /// The new release is healthy: the state says so, and from here the change goes forward.
+    /// The new release is healthy: the state says so, and the change goes forward from here.
     ///
     /// # Errors
-    /// When it cannot be named or made durable.
+    /// When the state cannot be named or made durable.
     pub fn commit(self) -> Result<Committed<'a>> {
         self.state.end()?;
         Ok(self.committed)
@@ -92,7 +99,7 @@ impl Committed<'_> {
     /// Marks the release as good.
     ///
     /// # Errors
-    /// When it cannot be named or made durable.
+    /// When the record cannot be named or made durable.
     pub fn end(self) -> Result<()> {
         self.release.map_or(Ok(()), Batch::end)
     }
@@ -100,7 +107,9 @@ impl Committed<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Journal, Mark, ReleaseRecord, State, Step, Store, UnitChanges};
+    use super::super::{
+        Journal, Mark, PublicRelease, ReleaseRecord, State, Step, Store, UnitChanges,
+    };
     use crate::app::{Layout, Name};
     use crate::host::Root;
     use std::collections::BTreeMap;
@@ -127,7 +136,7 @@ mod tests {
         }
     }
 
-    /// Every name in a directory of the book.
+    /// Every name in a directory of the store.
     fn names(root: &Root, dir: &str) -> Vec<String> {
         root.list(&format!("/var/lib/robotctl/shop{dir}")).unwrap()
     }
@@ -139,47 +148,56 @@ mod tests {
         let store = Store::new(&root, &Layout::new(&Name::parse("shop").unwrap()));
         let _lock = store.lock("testing", Duration::ZERO).unwrap();
         let record = ReleaseRecord {
-            format: 1,
-            id: "1-a".to_owned(),
+            public: PublicRelease {
+                format: 2,
+                id: "1-a".to_owned(),
+                version: "1".to_owned(),
+                environment: None,
+                staged: String::new(),
+                mark: Mark::Staged,
+                units: Vec::new(),
+                scores: Vec::new(),
+            },
             manifest: String::new(),
-            environment: None,
             files: BTreeMap::new(),
-            staged: String::new(),
             origin: String::new(),
-            mark: Mark::Staged,
         };
         store.set_release(&record).unwrap();
-        let mark = || store.release("1-a").unwrap().unwrap().mark;
+        let mark = || store.release("1-a").unwrap().unwrap().public.mark;
         let counts = || (names(&root, "").len(), names(&root, "/releases").len());
 
         let change = store.begin(&journal()).unwrap();
         assert_eq!(store.journal().unwrap(), Some(journal()));
         assert_eq!(
             counts(),
-            (4, 2),
-            "lock, journal, releases, state; two records"
+            (4, 3),
+            "lock, journal, releases, state; public part twice, private part"
         );
         assert!(!store.has_saved_state().unwrap());
         drop(change);
-        assert_eq!(counts(), (3, 1), "what was not committed is gone");
+        assert_eq!(
+            counts(),
+            (3, 2),
+            "a change that is not committed leaves nothing"
+        );
 
         let change = store.begin(&journal()).unwrap();
         let committed = change.commit().unwrap();
         assert_eq!(store.state().unwrap().live.as_deref(), Some("1-a"));
         assert_eq!(mark(), Mark::Staged);
-        assert_eq!(counts(), (4, 2));
+        assert_eq!(counts(), (4, 3));
         committed.end().unwrap();
         assert_eq!(mark(), Mark::Good);
-        assert_eq!(counts(), (4, 1));
+        assert_eq!(counts(), (4, 2));
         // The state would prove a second change of the same command before it has begun.
         let second = Journal {
             state_before: store.state().unwrap(),
             ..journal()
         };
         assert!(store.begin(&second).is_err());
-        // A good one needs no second mark.
+        // A release that is good already is not written again.
         store.mark_good("1-a").unwrap().unwrap().end().unwrap();
         assert!(store.mark_good("2-b").unwrap().is_none());
-        assert_eq!(counts(), (4, 1));
+        assert_eq!(counts(), (4, 2));
     }
 }

@@ -1,17 +1,20 @@
-//! Marks that outlive their releases: what failed once is not tried again by itself, also when a
-//! prune has taken it.
+//! Releases that failed and were removed.
+//!
+//! A release that failed is not deployed again by itself, also after `prune` has removed it.
 
-use super::{Damaged, FORMAT, Mark, Store};
+use super::damage::Damaged;
+use super::format::FORMAT;
+use super::records::Store;
+use super::release::Mark;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
-/// How many are remembered.
+/// How many failed releases the list keeps.
 const MAX_FAILURES: usize = 100;
 
-/// Where they are kept.
 const FILE: &str = "failed.json";
 
-/// Releases that failed and are gone.
+/// The list in `failed.json`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct FailedReleases {
     #[serde(default)]
@@ -21,43 +24,39 @@ pub(super) struct FailedReleases {
 }
 
 impl Store {
-    /// Why a release failed when it was last tried; `None` when it did not, or never was.
+    /// Why a release failed when it was last tried; `None` when it did not fail.
     ///
     /// # Errors
-    /// When a record is there and cannot be read.
+    /// When a record cannot be read.
     pub fn failed(&self, id: &str) -> Result<Option<String>> {
-        if let Some(record) = self.release(id)? {
-            return Ok(match record.mark {
+        if let Some(release) = self.public_release(id)? {
+            return Ok(match release.mark {
                 Mark::Bad(why) => Some(why),
                 Mark::Good | Mark::Staged => None,
             });
         }
-        let gone = self
-            .readable_failures()?
-            .unwrap_or_default()
-            .releases
-            .into_iter();
-        let mut gone = gone.filter(|(gone, _)| gone == id);
-        Ok(gone.next().map(|(_, why)| why))
+        let removed = self.readable_failures()?.unwrap_or_default().releases;
+        let mut reasons = removed.into_iter().filter(|(removed, _)| removed == id);
+        Ok(reasons.next().map(|(_, why)| why))
     }
 
-    /// Remembers how a release has done beyond its record, which is about to go.
+    /// Keeps the mark of a release whose record is about to be removed.
     ///
     /// # Errors
-    /// When it cannot be read or written.
+    /// When the list cannot be read or written.
     pub fn keep_failure(&self, id: &str) -> Result<()> {
-        let Some(record) = self.release(id)? else {
+        let Some(release) = self.public_release(id)? else {
             return Ok(());
         };
         let Some(mut all) = self.readable_failures()? else {
             return Ok(());
         };
-        let there = all.releases.len();
-        all.releases.retain(|(gone, _)| gone != id);
-        match record.mark {
+        let count = all.releases.len();
+        all.releases.retain(|(removed, _)| removed != id);
+        match release.mark {
             Mark::Bad(why) => all.releases.push((id.to_owned(), why)),
-            // It has failed before, and not since.
-            Mark::Good | Mark::Staged if all.releases.len() < there => {}
+            // It failed once and has succeeded since: the entry that was there is dropped.
+            Mark::Good | Mark::Staged if all.releases.len() < count => {}
             Mark::Good | Mark::Staged => return Ok(()),
         }
         let excess = all.releases.len().saturating_sub(MAX_FAILURES);
@@ -70,8 +69,8 @@ impl Store {
         Ok(self.read(FILE)?.unwrap_or_default())
     }
 
-    /// What can be read of them: `doctor` tells of a file that is damaged, which holds nobody up
-    /// and is written over by nobody.
+    /// The list, or `None` when it is damaged: then `doctor` reports it, no command fails because of
+    /// it, and none overwrites it.
     fn readable_failures(&self) -> Result<Option<FailedReleases>> {
         match self.failures() {
             Err(error) if error.is::<Damaged>() => Ok(None),

@@ -1,27 +1,29 @@
-//! The common envelope of every event.
+//! The history: one line an event, readable for every user.
+//!
+//! A line holds the first line of the event's message, because further lines are output of a
+//! service. The systemd journal has the whole message.
 
-use super::Store;
+use super::records::{PUBLIC, Store};
 use crate::events::Event;
 use anyhow::Result;
 
-/// How many lines of the history a prune leaves.
-const MAX_HISTORY_LINES: usize = 1000;
+/// How many lines a prune leaves.
+const MAX_LINES: usize = 1000;
 
-/// Where it lies in the book.
 const FILE: &str = "history.jsonl";
 
 impl Store {
-    /// Adds a line to the history. A history that cannot be written never fails a deploy.
+    /// Adds an event. A history that cannot be written never fails a deploy.
     pub fn append_event(&self, event: &Event) {
-        if let Ok(line) = serde_json::to_string(event) {
-            let _ = self.root.append(&self.path(FILE), &line);
+        if let Ok(line) = serde_json::to_string(&public(event.clone())) {
+            let _ = self.root.append(&self.path(FILE), &line, PUBLIC);
         }
     }
 
-    /// The history, oldest first; a torn last line is passed over.
+    /// The history, oldest first. A torn last line is skipped.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// When the file cannot be read.
     pub fn history(&self) -> Result<Vec<Event>> {
         let text = self.root.read_text(&self.path(FILE))?.unwrap_or_default();
         Ok(text
@@ -30,23 +32,40 @@ impl Store {
             .collect())
     }
 
-    /// Drops all but the last thousand lines of the history.
+    /// Drops all but the last thousand lines.
     ///
     /// # Errors
-    /// When it cannot be read or written; it is then as it was.
+    /// When it cannot be read or written; it is then as before.
     pub fn trim_history(&self) -> Result<()> {
         let path = self.path(FILE);
         let text = self.root.read_text(&path)?.unwrap_or_default();
         let Some(excess) = text
             .lines()
             .count()
-            .checked_sub(MAX_HISTORY_LINES)
+            .checked_sub(MAX_LINES)
             .filter(|it| *it > 0)
         else {
             return Ok(());
         };
         let kept: Vec<&str> = text.lines().skip(excess).collect();
         let kept = kept.join("\n") + "\n";
-        self.root.write_atomic(&path, kept.as_bytes(), 0o600)
+        self.root.write_atomic(&path, kept.as_bytes(), PUBLIC)
     }
+
+    /// Writes a history of format 1 again without the output of services.
+    pub(super) fn publish_history(&self) -> Result<()> {
+        let mut text = String::new();
+        for event in self.history()? {
+            text.push_str(&serde_json::to_string(&public(event))?);
+            text.push('\n');
+        }
+        self.root
+            .write_atomic(&self.path(FILE), text.as_bytes(), PUBLIC)
+    }
+}
+
+fn public(mut event: Event) -> Event {
+    let first = event.message.lines().next().unwrap_or_default();
+    event.message = first.to_owned();
+    event
 }

@@ -1,37 +1,40 @@
-//! The crash journal: what is being changed, and how to put it back.
+//! The crash journal: what a change does, and how to undo it.
 //!
-//! It is written, whole and synced, before the first visible change, and removed after the
-//! last. Whoever finds it knows the release that was live and the earlier content of every
-//! file: with the state, which
-//! tells whether the change was proven, `recover` needs nothing else.
+//! It is written, whole and synced, before the first visible change, and removed after the last. It
+//! names the release that was live and the earlier content of every file. With the state, which says
+//! whether the change succeeded, `recover` needs nothing else.
 
-use super::State;
+use super::records::Store;
+use super::state::State;
 use crate::tree::FileChange;
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
+
+const FILE: &str = "journal.json";
 
 /// How far a change has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
-    /// Files, link and units are being changed: recovery goes back, unless the state says that the
-    /// new release has passed its checks.
+    /// Files, link and units are being changed. Recovery goes back, unless the state says that the new
+    /// release has passed its checks.
     Switching,
-    /// The change failed and is being put back: recovery goes on with that.
+    /// The change failed and is being reverted. Recovery continues with that.
     Reverting,
-    /// A removal has taken everything out of sight: recovery goes on to its end.
+    /// A removal has removed units and link. Recovery continues with the rest.
     Removed,
 }
 
-/// Units that a change touches, by what has to be done to put them back.
+/// The units that a change touches, by what undoes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitChanges {
-    /// Stopped because the new release has them no more: start again.
+    /// Stopped, because the new release does not have them: start again.
     pub stopped: Vec<String>,
-    /// Started, and down before: stop those of a first deploy; of a later one, those whose file goes again.
+    /// Started, and stopped before. On a first deploy: stop them. Later: stop those whose file is new.
     pub started: Vec<String>,
-    /// Restarted on the new release: restart on the old one.
+    /// Restarted on the new release: restart on the previous one.
     pub restarted: Vec<String>,
-    /// Those of the restarted whose address changed hands: all are stopped before one starts.
+    /// Restarted with another address: stop all of them before any starts.
     #[serde(default)]
     pub rebound: Vec<String>,
     /// Stand-ins: stop.
@@ -51,8 +54,8 @@ pub struct Journal {
     pub step: Step,
     /// The release that was live before; `None` on the first deploy.
     pub from: Option<String>,
-    /// What `current` said before, when nothing was recorded as live: records were lost, or another
-    /// tool had made it.
+    /// The text of `current` before, when no release was recorded as live: the state was lost, or
+    /// another tool created the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
     /// The release that `current` names after.
@@ -61,7 +64,7 @@ pub struct Journal {
     pub files: Vec<FileChange>,
     /// Units.
     pub units: UnitChanges,
-    /// A removal that takes state, environment and secrets along.
+    /// A removal that also deletes state, environment and secrets.
     #[serde(default)]
     pub purge: bool,
     /// The state to record when it goes back.
@@ -71,19 +74,54 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Whether this change wrote a state. One that was switching goes forward then: the state that
-    /// it leads to is written down, which is the last thing before its end.
+    /// Whether this change wrote a state. A change that was switching then goes forward, because the
+    /// state is the last thing that a successful change writes.
     pub fn made(&self, state: &State) -> bool {
         state.change.as_ref() == Some(&self.trace_id)
     }
 }
 
+impl Store {
+    /// The journal of a change that is under way or was interrupted.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn journal(&self) -> Result<Option<Journal>> {
+        self.read(FILE)
+    }
+
+    /// Whether a change is under way or was interrupted; any user may ask this.
+    ///
+    /// # Errors
+    /// When that cannot be seen.
+    pub fn has_journal(&self) -> Result<bool> {
+        Ok(self.root.meta(&self.path(FILE))?.is_some())
+    }
+
+    /// Writes a step before it is taken.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_journal(&self, journal: &Journal) -> Result<()> {
+        self.write(FILE, journal)
+    }
+
+    /// Ends the change.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn clear_journal(&self) -> Result<()> {
+        self.root.remove_file(&self.path(FILE))
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Journal, State, Step, UnitChanges};
+    use super::{Journal, Step, UnitChanges};
+    use crate::store::State;
 
     #[test]
-    fn only_its_own_state_proves_a_change() {
+    fn a_change_succeeded_only_if_the_state_is_its_own() {
         let journal = Journal {
             format: 1,
             trace_id: "b".to_owned(),

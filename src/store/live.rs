@@ -1,15 +1,17 @@
-//! What is live: as the state says, or `current` where the state was lost. The link outlives records.
+//! What is live: as the state says, or as `current` says when the state was lost.
 
-use super::{Mark, State, Store};
+use super::records::Store;
+use super::release::Mark;
+use super::state::State;
 use anyhow::Result;
 use jiff::Timestamp;
 
 impl Store {
-    /// What is live; nothing when the app was never deployed. A state that was lost is told by the
-    /// link, or else a running app would be taken for a new one, and a failure would take it away.
+    /// What is live; nothing when the app was never deployed. A lost state is reconstructed, because
+    /// a running app must not be taken for a new one and removed when its next deploy fails.
     ///
     /// # Errors
-    /// When a record is there and cannot be read, or what `current` names cannot be seen.
+    /// When a file cannot be read, or the target of `current` cannot be seen.
     pub fn state(&self) -> Result<State> {
         match self.saved_state()? {
             Some(state) => Ok(state),
@@ -17,22 +19,22 @@ impl Store {
         }
     }
 
-    /// The state that the link and the records of the releases tell: what had been live before are
-    /// the good releases that were staged before. Pins are not told.
+    /// The state according to `current` and the records: the previous releases are the good ones
+    /// that were staged earlier. Pins cannot be reconstructed.
     fn reconstructed_state(&self) -> Result<State> {
         let Some(live) = self.linked()? else {
             return Ok(State::default());
         };
-        let is_there = self.root.meta(&self.layout.release(&live))?.is_some();
-        let record = self.release(&live)?.filter(|_| is_there);
-        // A change that was cut off has proven nothing.
+        let exists = self.root.meta(&self.layout.release(&live))?.is_some();
+        let record = self.public_release(&live)?.filter(|_| exists);
+        // Without the mark, the change that made the link did not succeed.
         let Some(record) = record.filter(|record| record.mark == Mark::Good) else {
             return Ok(State::default());
         };
         let mut before = Vec::new();
         for id in self.releases()? {
-            // A record that cannot be read is in nobody's way.
-            if let Ok(Some(other)) = self.release(&id)
+            // A damaged record of another release is skipped.
+            if let Ok(Some(other)) = self.public_release(&id)
                 && other.mark == Mark::Good
                 && other.staged < record.staged
             {
@@ -40,7 +42,7 @@ impl Store {
             }
         }
         before.sort();
-        // The switch made the link: its time is the switch's.
+        // The switch creates the link, so both have the same time.
         let link = self.root.meta(&self.layout.current())?;
         let since = link.and_then(|link| Timestamp::from_second(link.modified).ok());
         Ok(State {
@@ -51,7 +53,7 @@ impl Store {
         })
     }
 
-    /// The release that `current` names, whether it is there or not; `None` when `current` is no
+    /// The release that `current` names, whether or not it exists; `None` when `current` is not a
     /// link to a release.
     ///
     /// # Errors
@@ -62,19 +64,19 @@ impl Store {
         if let Some(id) = text.as_deref().and_then(named) {
             return Ok(Some(id.to_owned()));
         }
-        // By a way of its own.
-        let Some(led) = self.directory_id(&self.layout.current())? else {
+        // The link may lead to the release by another path.
+        let Some(target) = self.directory_id(&self.layout.current())? else {
             return Ok(None);
         };
         for id in self.root.list(&self.layout.releases())? {
-            if self.directory_id(&self.layout.release(&id))? == Some(led) {
+            if self.directory_id(&self.layout.release(&id))? == Some(target) {
                 return Ok(Some(id));
             }
         }
         Ok(None)
     }
 
-    /// What `current` says; `None` when it is no link.
+    /// The text of the link `current`; `None` when it is not a link.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -82,7 +84,7 @@ impl Store {
         self.root.read_link(&self.layout.current())
     }
 
-    /// Which directory a path leads to: its device and inode.
+    /// Device and inode of the directory that a path leads to.
     fn directory_id(&self, path: &str) -> Result<Option<(u64, u64)>> {
         let meta = self.root.meta_followed(path)?;
         Ok(meta.filter(|meta| meta.is_dir).map(|meta| meta.id))

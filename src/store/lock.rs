@@ -1,33 +1,33 @@
-//! Who works on a book, and how one ends.
+//! The lock of a store, and its end.
 
-use super::Store;
+use super::records::{DIR_MODE, Store};
 use crate::app::layout::STORES_DIR;
 use crate::host::{Lock, LockError, Root};
 use anyhow::Result;
 use std::time::Duration;
 
-/// How often a book may be burned under somebody who is about to lock it.
+/// How often another command may delete the store while this one is about to lock it.
 const MAX_LOCK_TRIES: u32 = 100;
 
 impl Store {
-    /// Takes the app's lock; the book's directory is made when it is missing.
+    /// Takes the app's lock. The directory of the store is created if it is missing.
     ///
     /// # Errors
-    /// [`LockError::Held`] names who has it.
+    /// [`LockError::Held`] names the process that holds it.
     pub fn lock(&self, doing: &str, wait: Duration) -> Result<Lock, LockError> {
         let path = self.path("lock");
         let mut tries = 0;
         loop {
             self.root
                 .make_dir(STORES_DIR, 0o755)
-                .and_then(|()| self.root.make_dir(&self.dir, 0o700))
+                .and_then(|()| self.root.make_dir(&self.dir, DIR_MODE))
                 .map_err(LockError::Failed)?;
             match Lock::take(&self.root, &path, doing, wait) {
                 Ok(lock) if self.is_lock_current(&lock) => {
-                    let made = self.root.make_dir(&self.path("releases"), 0o700);
+                    let made = self.root.make_dir(&self.path("releases"), 0o755);
                     return made.map(|()| lock).map_err(LockError::Failed);
                 }
-                // The book was burned meanwhile: the next one is begun, by us or by another.
+                // The store was deleted meanwhile: the next turn creates a new one.
                 Ok(_) => {}
                 Err(LockError::Failed(error)) if is_absent(&error) && tries < MAX_LOCK_TRIES => {
                     tries += 1;
@@ -37,29 +37,29 @@ impl Store {
         }
     }
 
-    /// Whether a lock is still the app's: it is not once the book was burned.
+    /// Whether a lock is still the lock of this store; not after the store was deleted.
     pub fn is_lock_current(&self, lock: &Lock) -> bool {
         lock.is_current(&self.root, &self.path("lock"))
     }
 
-    /// Who works on the app now, in words; nobody most of the time.
+    /// The process that changes the app now, in words.
     pub fn lock_holder(&self) -> Option<String> {
         Lock::holder(&self.root, &self.path("lock")).map(|holder| holder.text)
     }
 
-    /// Removes what killed writers left in the book.
+    /// Removes temporary files that killed writers left in the store.
     ///
     /// # Errors
-    /// When it cannot be listed or removed.
+    /// When it cannot be listed or a file cannot be removed.
     pub fn clean_up(&self) -> Result<()> {
         for dir in [self.dir.clone(), self.path("releases")] {
-            self.root.sweep_temporaries(&dir, |_| true)?;
+            self.root.remove_temporaries(&dir, |_| true)?;
         }
         Ok(())
     }
 
-    /// Removes the whole book. One rename takes journal and lock along: whoever comes then begins
-    /// a book of its own, and nothing of that is touched here.
+    /// Deletes the store. One rename takes journal and lock along, so a command that comes after it
+    /// creates a store of its own, which this one does not touch.
     ///
     /// # Errors
     /// When it cannot be removed.
@@ -67,17 +67,17 @@ impl Store {
         self.root.discard(&self.dir)
     }
 
-    /// Removes what is left of books whose burning was killed. Their apps are gone, so that this
-    /// is for every command to do.
+    /// Finishes deletions of stores that were killed. Any command may do this, because those apps are
+    /// removed already.
     ///
     /// # Errors
-    /// When it cannot be listed or removed.
+    /// When the directory cannot be listed or a store cannot be removed.
     pub fn remove_deleted(root: &Root) -> Result<()> {
-        root.sweep_temporaries(STORES_DIR, |_| true)
+        root.remove_temporaries(STORES_DIR, |_| true)
     }
 }
 
-/// Whether something was not there.
+/// Whether a file did not exist.
 fn is_absent(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<std::io::Error>();
     io.is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
@@ -95,10 +95,10 @@ mod tests {
         Store::new(root, &Layout::new(&Name::parse("shop").unwrap()))
     }
 
-    /// One command after the other writes a book of its own, and every second one burns it while
-    /// others wait for its lock.
+    /// Commands create a store one after the other, and every second one deletes it while others wait
+    /// for its lock.
     #[test]
-    fn burning_a_book_never_touches_the_next_one() {
+    fn deleting_a_store_never_touches_the_next_one() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
         let round = &|number: usize| {
@@ -113,12 +113,12 @@ mod tests {
                 std::thread::yield_now();
                 assert!(
                     store.is_lock_current(&lock),
-                    "the lock of {number} was taken away"
+                    "the lock of {number} is no longer current"
                 );
                 let live = store.state().unwrap().live;
                 assert_eq!(
                     live, state.live,
-                    "the book of {number} was burned by another"
+                    "the store of {number} was deleted by another command"
                 );
             }
             if number.is_multiple_of(2) {
@@ -136,9 +136,9 @@ mod tests {
         });
     }
 
-    /// A killed burning leaves a directory that is nobody's book, and the next command sweeps it.
+    /// A killed deletion leaves a directory that is not a store, and the next command removes it.
     #[test]
-    fn a_burned_book_is_none_and_is_swept() {
+    fn a_killed_deletion_is_finished_by_the_next_command() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
         let store = store(&root);

@@ -1,65 +1,134 @@
-//! What is known of each release.
+//! The records of releases.
+//!
+//! The public part lists what any user may know, the private part holds the content. The mark is in
+//! the public part only, so that marking a release replaces one file.
 
-use super::{Store, text};
+use super::damage::Damaged;
+use super::format::{FORMAT, UnsupportedFormat};
+use super::records::{PRIVATE, PUBLIC, Store};
 use crate::app::App;
-use crate::host::Batch;
+use crate::host::{Batch, files};
 use crate::manifest::parse;
 use crate::payload::{Payload, PreviousIndex, index};
 use crate::tree::{Entry, FileTree, Stored};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// How a release has done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "mark", content = "why")]
 pub enum Mark {
-    /// In place, never live.
+    /// Staged, and never live.
     Staged,
     /// It was live and passed its checks.
     Good,
-    /// It failed; the text says how. Not chosen again without `--force`.
+    /// It failed; the text says how. Only `--force` deploys it again.
     Bad(String),
 }
 
-/// A release as it was staged: enough to put it back without its source.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct ReleaseRecord {
+/// What a unit does for its service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnitRole {
+    /// The service itself, which runs until it is stopped.
+    Daemon,
+    /// A service that runs to its end: a job.
+    Job,
+    /// A socket of the service.
+    Socket,
+    /// The timer of the service.
+    Timer,
+}
+
+/// A unit of a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PublicUnit {
+    /// The unit's name, such as `shop-web.service`.
+    pub unit: String,
+    /// The short name of its service.
+    pub service: String,
+    /// What it does for the service.
+    pub role: UnitRole,
+    /// Whether the manifest enables it.
+    pub enabled: bool,
+}
+
+/// The exposure of a unit when it was staged (systemd-analyze(1), "security").
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Score {
+    /// The unit's name.
+    pub unit: String,
+    /// From `0.0` to `10.0`.
+    pub score: String,
+}
+
+/// What any user may know of a release: `releases/<id>.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PublicRelease {
     /// Format of this file.
     pub format: u32,
     /// The release's id.
     pub id: String,
-    /// The manifest's text.
-    pub manifest: String,
-    /// The overlay that was asked for.
+    /// The version in the manifest; empty in records of format 1.
+    #[serde(default)]
+    pub version: String,
+    /// The environment that was asked for.
     pub environment: Option<String>,
-    /// Every file that it puts on the host.
-    pub files: BTreeMap<String, Stored>,
-    /// When it was staged, RFC 3339: releases of one second are in order too.
+    /// When it was staged: RFC 3339 with nanoseconds, so that it also orders releases of one second.
     pub staged: String,
-    /// Where its content came from, as typed.
-    pub origin: String,
     /// How it has done.
     #[serde(flatten)]
     pub mark: Mark,
+    /// Its units, in the order of the manifest.
+    #[serde(default)]
+    pub units: Vec<PublicUnit>,
+    /// The exposure of its services.
+    #[serde(default)]
+    pub scores: Vec<Score>,
+}
+
+/// The content of a release: `releases/<id>.private`. Format 1 kept it in the public file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct PrivateRelease {
+    #[serde(default)]
+    format: u32,
+    manifest: String,
+    files: BTreeMap<String, Stored>,
+    origin: String,
+}
+
+/// All that is recorded of a release: enough to make it live again without its source.
+#[derive(Debug, Clone)]
+pub struct ReleaseRecord {
+    /// The public part.
+    pub public: PublicRelease,
+    /// The text of the manifest.
+    pub manifest: String,
+    /// Every file that the release puts on the host, by path.
+    pub files: BTreeMap<String, Stored>,
+    /// The source, as it was given to `deploy`.
+    pub origin: String,
 }
 
 impl ReleaseRecord {
     /// The app that the release is.
     ///
     /// # Errors
-    /// When this version of `robotctl` no longer takes the manifest.
+    /// When this version of robotctl no longer accepts the manifest.
     pub fn app(&self) -> Result<App> {
-        let read = || App::from_manifest(&parse(&self.manifest)?, self.environment.as_deref());
+        let environment = self.public.environment.as_deref();
+        let read = || App::from_manifest(&parse(&self.manifest)?, environment);
         read()
             .map_err(|problem| anyhow!("{}", problem.at(&self.manifest)))
-            .with_context(|| format!("reading the manifest of release `{}`", self.id))
+            .with_context(|| format!("reading the manifest of release `{}`", self.public.id))
     }
 
     /// The files that it puts on the host.
     ///
     /// # Errors
-    /// When the record was damaged.
+    /// When the record is damaged.
     pub fn tree(&self) -> Result<FileTree> {
         let mut tree = FileTree::default();
         for (path, stored) in &self.files {
@@ -69,47 +138,153 @@ impl ReleaseRecord {
     }
 }
 
+/// The units of an app, as its public record lists them.
+pub fn public_units(app: &App) -> Vec<PublicUnit> {
+    let mut units = Vec::new();
+    for service in &app.services {
+        let mut add = |unit: String, role, enabled| {
+            units.push(PublicUnit {
+                unit,
+                service: service.name.to_string(),
+                role,
+                enabled,
+            });
+        };
+        for socket in app.socket_units(service) {
+            add(socket, UnitRole::Socket, service.enable);
+        }
+        if service.timer.is_some() {
+            add(app.timer_unit(service), UnitRole::Timer, service.enable);
+        }
+        let role = if service.is_daemon() {
+            UnitRole::Daemon
+        } else {
+            UnitRole::Job
+        };
+        add(app.unit(service), role, service.enable);
+    }
+    units
+}
+
 impl Store {
-    /// What is known of a release.
+    /// What any user may know of a release.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
-    pub fn release(&self, id: &str) -> Result<Option<ReleaseRecord>> {
-        self.read(&format!("releases/{id}.json"))
+    /// When the file cannot be read.
+    pub fn public_release(&self, id: &str) -> Result<Option<PublicRelease>> {
+        let public: Option<PublicRelease> = self.read(&public_name(id))?;
+        let Some(mut public) = public else {
+            return Ok(None);
+        };
+        // Format 1 had neither version nor units; root can tell them from the manifest.
+        if public.format < 2
+            && let Ok(Some(record)) = self.with_private(public.clone())
+            && let Ok(app) = record.app()
+        {
+            public.version = app.version.to_string();
+            public.units = public_units(&app);
+        }
+        Ok(Some(public))
     }
 
-    /// Replaces what is known of a release.
+    /// All that is recorded of a release.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or the private one is missing.
+    pub fn release(&self, id: &str) -> Result<Option<ReleaseRecord>> {
+        match self.read(&public_name(id))? {
+            Some(public) => self.with_private(public),
+            None => Ok(None),
+        }
+    }
+
+    fn with_private(&self, public: PublicRelease) -> Result<Option<ReleaseRecord>> {
+        let id = public.id.clone();
+        // A kill between the two files of a migration leaves both places; they are equal then.
+        let private: Option<PrivateRelease> = match self.read(&private_name(&id))? {
+            None if public.format < 2 => self.read(&public_name(&id))?,
+            private => private,
+        };
+        let Some(private) = private else {
+            let path = self.path(&private_name(&id));
+            return Err(self.damaged(&path, "the file is missing"));
+        };
+        Ok(Some(ReleaseRecord {
+            public,
+            manifest: private.manifest,
+            files: private.files,
+            origin: private.origin,
+        }))
+    }
+
+    /// Replaces the record of a release.
     ///
     /// # Errors
     /// When it cannot be written.
     pub fn set_release(&self, record: &ReleaseRecord) -> Result<()> {
-        self.write(&format!("releases/{}.json", record.id), record)
+        self.prepare_release(record, None)?.end()
+    }
+
+    /// Marks a release; nothing for one without a record.
+    ///
+    /// # Errors
+    /// When the record cannot be read or written.
+    pub fn set_mark(&self, id: &str, mark: Mark) -> Result<()> {
+        let Some(record) = self.release_to_rewrite(id)? else {
+            return Ok(());
+        };
+        let public = PublicRelease { mark, ..record.0 };
+        match record.1 {
+            None => self.write(&public_name(id), &public),
+            Some(private) => self.set_release(&ReleaseRecord { public, ..private }),
+        }
+    }
+
+    /// A record before it is written again: the public part, and the whole of one of format 1, whose
+    /// public file also holds the private part.
+    pub(super) fn release_to_rewrite(
+        &self,
+        id: &str,
+    ) -> Result<Option<(PublicRelease, Option<ReleaseRecord>)>> {
+        let public: Option<PublicRelease> = self.read(&public_name(id))?;
+        Ok(match public {
+            None => None,
+            Some(public) if public.format < 2 => self.release(id)?.map(|mut record| {
+                if let Ok(app) = record.app() {
+                    record.public.version = app.version.to_string();
+                    record.public.units = public_units(&app);
+                }
+                record.public.format = FORMAT;
+                (record.public.clone(), Some(record))
+            }),
+            Some(public) => Some((public, None)),
+        })
     }
 
     /// The payload of a release; `None` when it was not kept.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// When the file cannot be read.
     pub fn payload(&self, id: &str) -> Result<Option<Payload>> {
         let bytes = self.payload_index(id)?;
         Ok(bytes.and_then(|bytes| index::decode(&bytes)))
     }
 
-    /// What a release has at the paths of a payload; `None` when its own was not kept.
+    /// What a release has at the paths of a payload; `None` when its own payload was not kept.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// When the file cannot be read.
     pub fn previous_index(&self, id: &str, new: &Payload) -> Result<Option<PreviousIndex>> {
-        let bytes = self.payload_index(id)?;
-        Ok(bytes.and_then(|bytes| PreviousIndex::read(&bytes, new)))
+        let index = self.payload_index(id)?;
+        Ok(index.and_then(|index| PreviousIndex::read(&index, new)))
     }
 
-    /// What was kept of the payload of a release, as [`crate::payload::IndexHeader`] and [`PreviousIndex`] read it.
+    /// The index of a release's payload, as it is on the disk.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
+    /// When the file cannot be read.
     pub fn payload_index(&self, id: &str) -> Result<Option<Vec<u8>>> {
-        self.root.read(&self.index(id))
+        self.root.read(&self.path(&index_name(id)))
     }
 
     /// Keeps the payload of a release.
@@ -118,28 +293,39 @@ impl Store {
     /// When it cannot be written.
     pub fn set_payload(&self, id: &str, payload: &Payload) -> Result<()> {
         let bytes = index::encode(payload);
-        self.root.write_atomic(&self.index(id), &bytes, 0o600)
+        let path = self.path(&index_name(id));
+        self.root.write_atomic(&path, &bytes, PRIVATE)
     }
 
-    /// What writes down a release that is being staged: its payload, unless that is known, and
-    /// its record.
+    /// Prepares the record of a release that is being staged, with its payload unless that is known.
+    /// The public part gets its name last: without it there is no record.
     ///
     /// # Errors
-    /// When they cannot be written.
+    /// When it cannot be written.
     pub fn prepare_release(
         &self,
         record: &ReleaseRecord,
         payload: Option<&Payload>,
     ) -> Result<Batch<'_>> {
         let mut batch = Batch::new(&self.root);
-        let id = &record.id;
-        let indexed = payload.map(|payload| (self.index(id), index::encode(payload)));
-        for (path, bytes) in indexed
-            .into_iter()
-            .chain([(self.record(id), text(record)?)])
-        {
-            batch.prepare(&path, &Entry::File { mode: 0o600, bytes })?;
+        let id = &record.public.id;
+        if let Some(payload) = payload {
+            let (mode, bytes) = (PRIVATE, index::encode(payload));
+            let path = self.path(&index_name(id));
+            batch.prepare(&path, &Entry::File { mode, bytes })?;
         }
+        let private = PrivateRelease {
+            format: FORMAT,
+            manifest: record.manifest.clone(),
+            files: record.files.clone(),
+            origin: record.origin.clone(),
+        };
+        self.prepare_in(&mut batch, &private_name(id), &private)?;
+        let public = PublicRelease {
+            format: FORMAT,
+            ..record.public.clone()
+        };
+        self.prepare_in(&mut batch, &public_name(id), &public)?;
         Ok(batch)
     }
 
@@ -148,44 +334,93 @@ impl Store {
     /// # Errors
     /// When the directory cannot be listed.
     pub fn releases(&self) -> Result<Vec<String>> {
-        self.ids(".json")
+        self.ids(&[".json"])
     }
 
-    /// Ids of all releases of which something is written down, if only a part.
+    /// Ids of all releases of which any file is there.
     ///
     /// # Errors
     /// When the directory cannot be listed.
     pub fn partly_recorded(&self) -> Result<Vec<String>> {
-        let mut ids = self.ids(".json")?;
-        ids.extend(self.ids(".index")?);
+        self.ids(&[".json", ".private", ".index"])
+    }
+
+    fn ids(&self, suffixes: &[&str]) -> Result<Vec<String>> {
+        let names = self.root.list(&self.path("releases"))?;
+        let mut ids: Vec<String> = names
+            .iter()
+            .filter(|name| !name.starts_with('.'))
+            .filter_map(|name| suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)))
+            .map(str::to_owned)
+            .collect();
         ids.sort();
         ids.dedup();
         Ok(ids)
     }
 
-    fn ids(&self, suffix: &str) -> Result<Vec<String>> {
-        let names = self.root.list(&self.path("releases"))?;
-        let ids = names.iter().filter_map(|name| name.strip_suffix(suffix));
-        Ok(ids
-            .filter(|id| !id.starts_with('.'))
-            .map(str::to_owned)
-            .collect())
-    }
-
-    /// Forgets a release.
+    /// Removes the record of a release, the public part last.
     ///
     /// # Errors
     /// When a file cannot be removed.
     pub fn forget(&self, id: &str) -> Result<()> {
-        self.root.remove_file(&self.index(id))?;
-        self.root.remove_file(&self.record(id))
+        for name in [index_name(id), private_name(id), public_name(id)] {
+            self.root.remove_file(&self.path(&name))?;
+        }
+        Ok(())
     }
 
-    fn record(&self, id: &str) -> String {
-        self.path(&format!("releases/{id}.json"))
+    /// Brings data of format 1 to today's: splits records, and opens the public files to all users.
+    ///
+    /// # Errors
+    /// When a file cannot be read or written. Everything is then readable as before.
+    pub fn migrate(&self) -> Result<()> {
+        let is_closed = |path: &str, mode: u32| -> Result<bool> {
+            let meta = self.root.meta(path)?;
+            Ok(meta.is_some_and(|meta| meta.mode & 0o777 & mode != mode))
+        };
+        // Closed before its directory opens.
+        let lock = self.path("lock");
+        if let Some(meta) = self.root.meta(&lock)?
+            && meta.mode & 0o077 != 0
+        {
+            files::set_mode(&self.root.followed(&lock), PRIVATE)?;
+        }
+        let dirs = [
+            (self.dir.clone(), super::records::DIR_MODE),
+            (self.path("releases"), 0o755),
+        ];
+        for (dir, mode) in dirs {
+            if is_closed(&dir, mode)? {
+                files::set_mode(&self.root.followed(&dir), mode)?;
+            }
+        }
+        for id in self.releases()? {
+            match self.release_to_rewrite(&id) {
+                Ok(Some((_, Some(record)))) => self.set_release(&record)?,
+                // The command that needs the record says what to do.
+                Err(error) if error.is::<Damaged>() || error.is::<UnsupportedFormat>() => {}
+                other => drop(other?),
+            }
+        }
+        if is_closed(&self.path("history.jsonl"), PUBLIC)? {
+            self.publish_history()?;
+        }
+        let state = self.path("state.json");
+        if is_closed(&state, PUBLIC)? {
+            files::set_mode(&self.root.followed(&state), PUBLIC)?;
+        }
+        Ok(())
     }
+}
 
-    fn index(&self, id: &str) -> String {
-        self.path(&format!("releases/{id}.index"))
-    }
+pub(super) fn public_name(id: &str) -> String {
+    format!("releases/{id}.json")
+}
+
+fn private_name(id: &str) -> String {
+    format!("releases/{id}.private")
+}
+
+fn index_name(id: &str) -> String {
+    format!("releases/{id}.index")
 }

@@ -1,39 +1,40 @@
-//! A state that was lost is written down again.
+//! Saving a state again that was lost.
 
 use crate::app::Layout;
 use crate::events::Subject;
 use crate::session::Session;
 
-/// What became of a state that was lost.
+/// What became of a lost state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StateRebuild {
-    /// It was not, or nothing tells of it.
-    Nothing,
-    /// It is written again.
+pub(crate) enum StateRebuild {
+    /// The state was not lost, or nothing shows what it was.
+    NotNeeded,
+    /// It is saved again.
     Written,
-    /// It could not be written.
+    /// It could not be saved.
     Failed,
 }
 
-/// Writes down what is live when the record of that was lost, and `current` tells it. What cannot be
-/// told or written is in nobody's way: whoever asks what is live is told again, or refused.
-pub fn rebuild_state(session: &Session<'_>, layout: &Layout) -> StateRebuild {
+/// Saves the state again when the file was lost and `current` shows what is live. When it cannot be
+/// saved, every command reconstructs it again.
+pub(crate) fn rebuild_state(session: &Session<'_>, layout: &Layout) -> StateRebuild {
     let (Ok(None), Ok(state)) = (session.store.saved_state(), session.store.state()) else {
-        return StateRebuild::Nothing;
+        return StateRebuild::NotNeeded;
     };
     let Some(live) = &state.live else {
-        return StateRebuild::Nothing;
+        return StateRebuild::NotNeeded;
     };
-    let (about, current) = (Subject::release(live), layout.current());
+    let (subject, current) = (Subject::release(live), layout.current());
     match session.store.set_state(&state) {
         Ok(()) => {
-            let text = format!("{live} is recorded as live again, as `{current}` says");
-            session.emit("warning", "adopted", about, &text);
+            let text = format!("{live} is recorded as live again, because `{current}` names it");
+            session.emit("warning", "state-rebuilt", subject, &text);
             StateRebuild::Written
         }
         Err(error) => {
-            let text = format!("{live} is live, as `{current}` says, and not recorded: {error:#}");
-            session.emit("warning", "not-adopted", about, &text);
+            let text =
+                format!("{live} is live according to `{current}`, but not recorded: {error:#}");
+            session.emit("warning", "state-not-rebuilt", subject, &text);
             StateRebuild::Failed
         }
     }

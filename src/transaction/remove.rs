@@ -1,120 +1,137 @@
-//! Taking an app away: units, files, releases; state and settings only when asked.
+//! Removing an app: a change that ends without a release.
 
-use super::observe::unknown;
+use super::apply::running;
+use super::interrupted::Interrupted;
+use super::revert::{RevertOutcome, revert_change};
 use super::switch;
 use crate::app::layout::EMPTY_ROOT;
 use crate::app::{Layout, Name};
-use crate::error::HintedError;
+use crate::command_line::CommandLine;
+use crate::error::{Hint, HintedError, fail};
 use crate::events::Subject;
 use crate::host::Host;
 use crate::render::made_for;
 use crate::session::Session;
-use crate::store::{FORMAT, FileChange, Journal, State, Step, Store, Stored, UnitChanges};
-use crate::tree::FileTree;
+use crate::store::{FORMAT, Journal, State, Step, Store, UnitChanges};
+use crate::tree::{FileChange, FileTree, Stored};
 use crate::units::{UnitFile, is_templated, unit_type};
 use anyhow::{Result, anyhow};
-use serde::Serialize;
 
-/// A removal's name in the journal.
-pub const REMOVAL: &str = "remove";
+/// The operation of a removal in the journal.
+pub(crate) const REMOVAL: &str = "remove";
 
-/// Removes an app. Interrupted before the commit, it is put back by recovery; after it, recovery
-/// goes on with it.
+/// Why an app was not removed.
+#[derive(Debug)]
+pub(crate) enum RemoveError {
+    /// Nothing was changed, or everything was restored.
+    Restored(anyhow::Error),
+    /// The app is removed in part. The journal is kept, and `recover` continues.
+    Interrupted(Interrupted),
+}
+
+impl From<anyhow::Error> for RemoveError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Restored(error)
+    }
+}
+
+/// Removes an app. Recovery restores it when the removal is interrupted before its commit, and
+/// finishes the removal after it.
 ///
 /// # Errors
-/// When something cannot be removed: before the commit everything is then put back, after it
-/// the error is a [`super::Interrupted`].
-pub fn remove(session: &Session<'_>, name: &Name, purge: bool) -> Result<()> {
-    let layout = Layout::new(name);
-    let removal_set = trees(&layout, purge);
-    for path in &removal_set {
-        if let Some(mount) = session.host.root.mount_at(path)? {
-            let mount = mount.display();
-            return Err(HintedError::new(
-                format!("`{mount}` is mounted, and would be emptied"),
-                format!("sudo umount '{mount}', then try again"),
-            )
-            .into());
+/// [`RemoveError`] says what is left.
+pub(crate) fn remove(session: &Session<'_>, name: &Name, purge: bool) -> Result<(), RemoveError> {
+    let (host, store, layout) = (session.host, session.store, Layout::new(name));
+    check_mounts(host, &layout, purge)?;
+    store.release_reserve();
+    let (mut journal, units) = journal(session, name, purge)?;
+    let begun = store.set_journal(&journal);
+    begun.inspect_err(|_| drop(store.clear_journal()))?;
+    let mut hide = || -> Result<()> {
+        host.systemd.stop(&units)?;
+        switch::files_forward(host, &journal)?;
+        switch::link(host, &layout, None)?;
+        host.systemd.daemon_reload()?;
+        host.systemd.reset_failed(&units);
+        journal.step = Step::Removed;
+        store.set_journal(&journal)
+    };
+    if let Err(error) = hide() {
+        return Err(match revert_change(session, &mut journal, None) {
+            RevertOutcome::Healthy => RemoveError::Restored(error),
+            RevertOutcome::Unhealthy(wrong) | RevertOutcome::Stuck(wrong) => {
+                let both = anyhow!("{error:#}; restoring the app: {wrong}");
+                RemoveError::Interrupted(Interrupted(both))
+            }
+        });
+    }
+    let finished = finish(session, &journal);
+    finished.map_err(|error| RemoveError::Interrupted(Interrupted(error)))
+}
+
+/// Refuses to empty a file system that is mounted inside the app's directories.
+fn check_mounts(host: &Host, layout: &Layout, purge: bool) -> Result<()> {
+    for path in directories(layout, purge) {
+        if let Some(mount) = host.root.mount_at(&path)? {
+            let mount = mount.display().to_string();
+            return fail(
+                format!("`{mount}` is mounted, and the removal would empty it"),
+                Hint::to("unmount it", CommandLine::sudo(["umount", &mount])),
+            );
         }
     }
-    session.store.release_reserve();
-    let (mut journal, all) = journal(session, name, purge)?;
-    let begun = session.store.set_journal(&journal);
-    begun.inspect_err(|_| drop(session.store.clear_journal()))?;
-    let mut taken = || -> Result<()> {
-        session.host.systemd.stop(&all)?;
-        switch::files_forward(session.host, &journal)?;
-        switch::link(session.host, &layout, None)?;
-        session.host.systemd.daemon_reload()?;
-        session.host.systemd.reset_failed(&all);
-        journal.step = Step::Removed;
-        session.store.set_journal(&journal)
-    };
-    if let Err(error) = taken() {
-        return match super::revert_change(session, &mut journal, None) {
-            super::RevertOutcome::Healthy => Err(error),
-            super::RevertOutcome::UnhealthyAfterSwitch(wrong)
-            | super::RevertOutcome::Stuck(wrong) => {
-                let join = anyhow!("{error:#}; putting it back: {wrong}");
-                Err(anyhow::Error::new(super::Interrupted(join)))
-            }
-        };
-    }
-    finish(session, &journal).map_err(|error| anyhow::Error::new(super::Interrupted(error)))
+    Ok(())
 }
 
 /// What a removal stops and removes.
-#[derive(Debug, Serialize)]
-pub struct Removal {
-    /// Units, in the order in which they are stopped.
-    pub units: Vec<String>,
-    /// Units, drop-ins and their like.
-    pub files: Vec<String>,
-    /// Directories, with all that is in them.
-    pub directories: Vec<String>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Removal {
+    /// Units that run, in the order in which they stop.
+    pub(crate) units: Vec<String>,
+    /// Units, drop-ins and other files on the host.
+    pub(crate) files: Vec<String>,
+    /// Directories, with everything in them.
+    pub(crate) directories: Vec<String>,
 }
 
-/// Looks at what a removal would do.
+/// Reads what a removal would do.
 ///
 /// # Errors
-/// When records or files cannot be read.
-pub fn removal(host: &Host, store: &Store, name: &Name, purge: bool) -> Result<Removal> {
+/// When records or files cannot be read, or [`remove`] would refuse.
+pub(crate) fn removal(host: &Host, store: &Store, name: &Name, purge: bool) -> Result<Removal> {
+    let layout = Layout::new(name);
+    check_mounts(host, &layout, purge)?;
     let (_, files, units) = removal_set(host, store, name)?;
-    let mut directories = trees(&Layout::new(name), purge);
-    let mut failed = Ok(());
-    directories.retain(|path| match host.root.meta(path) {
-        Ok(meta) => meta.is_some(),
-        Err(error) => {
-            failed = Err(error);
-            false
+    let mut existing = Vec::new();
+    for path in directories(&layout, purge) {
+        if host.root.meta(&path)?.is_some() {
+            existing.push(path);
         }
-    });
-    failed.map(|()| Removal {
-        units: super::running(host, units).unwrap_or_default(),
+    }
+    Ok(Removal {
+        units: running(host, units).unwrap_or_default(),
         files: files.into_iter().map(|change| change.path).collect(),
-        directories,
+        directories: existing,
     })
 }
 
-/// Whether a removal left state or settings of an app of which nothing is remembered: its mark
-/// is there, and no releases of anybody are.
+/// Whether an earlier removal left state or settings of an app without a record.
 ///
 /// # Errors
 /// When that cannot be seen.
-pub fn left(host: &Host, name: &Name) -> Result<bool> {
+pub(crate) fn has_leftovers(host: &Host, name: &Name) -> Result<bool> {
     let layout = Layout::new(name);
-    let is_there = |path: String| Ok::<_, anyhow::Error>(host.root.meta(&path)?.is_some());
-    Ok(
-        (is_there(layout.env_file())? || is_there(layout.credentials())?)
-            && !is_there(layout.opt())?,
-    )
+    let exists = |path: String| anyhow::Ok(host.root.meta(&path)?.is_some());
+    let has_settings = exists(layout.env_file())? || exists(layout.credentials())?;
+    // With releases, the directories may be those of an app that another tool installed.
+    Ok(has_settings && !exists(layout.opt())?)
 }
 
-/// Directories that go: the releases, and all that the app wrote when it is purged.
-fn trees(layout: &Layout, purge: bool) -> Vec<String> {
-    let mut out = vec![layout.opt()];
+/// The directories to remove: the releases, and with a purge all data of the app.
+fn directories(layout: &Layout, purge: bool) -> Vec<String> {
+    let mut all = vec![layout.opt()];
     if purge {
-        out.extend([
+        all.extend([
             layout.state(),
             layout.cache(),
             layout.logs(),
@@ -122,10 +139,10 @@ fn trees(layout: &Layout, purge: bool) -> Vec<String> {
             layout.run(),
         ]);
     }
-    out
+    all
 }
 
-/// What goes, with how to undo it; and all units, in the order in which they are stopped.
+/// What is removed, with how to undo it; and all units, in the order in which they stop.
 fn journal(session: &Session<'_>, name: &Name, purge: bool) -> Result<(Journal, Vec<String>)> {
     let (state, files, units) = removal_set(session.host, session.store, name)?;
     let journal = Journal {
@@ -138,7 +155,7 @@ fn journal(session: &Session<'_>, name: &Name, purge: bool) -> Result<(Journal, 
         to: None,
         files,
         units: UnitChanges {
-            stopped: super::running(session.host, units.clone())?,
+            stopped: running(session.host, units.clone())?,
             ..UnitChanges::default()
         },
         purge,
@@ -158,21 +175,20 @@ fn removal_set(
     let tree = match &state.live {
         Some(live) => match store.release(live)? {
             Some(record) => record.tree()?,
-            None => return Err(unknown(host, &layout, live)),
+            None => return Err(store.missing_record(live)),
         },
         None => match store.linked()? {
             Some(id) => return Err(unrecorded(&layout, &id).into()),
             None => FileTree::default(),
         },
     };
-    let mut files = Vec::new();
-    let mut units = Vec::new();
+    let (mut files, mut units) = (Vec::new(), Vec::new());
     for path in tree.paths() {
         let Some(entry) = host.root.entry(path)? else {
             continue;
         };
         if made_for(&entry).is_some_and(|owner| owner != name.as_str()) {
-            continue; // Another app's by now.
+            continue; // Another app has replaced it.
         }
         if let Some(unit) = UnitFile::parse(path).and_then(UnitFile::main)
             && !is_templated(unit)
@@ -189,30 +205,32 @@ fn removal_set(
     Ok((state, files, units))
 }
 
-/// Something is live, and nothing tells which units and files are its own.
+/// A release is live, and no record says which units and files belong to it.
 fn unrecorded(layout: &Layout, id: &str) -> HintedError {
     HintedError::new(
         format!(
-            "`{}` leads to {id}, and nothing is recorded of what that installed",
+            "`{}` leads to {id}, and no record says what it installed",
             layout.current()
         ),
-        "deploy it again, then remove it".to_owned(),
+        Hint::to(
+            "deploy it again, then remove it",
+            CommandLine::sudo_robotctl(["deploy", "--apply"]),
+        ),
     )
 }
 
-/// Nothing of the app is visible any more: the rest goes, and the journal with it. Idempotent,
-/// so that recovery may repeat it.
+/// Removes the rest once no part of the app is visible, and the journal with it. Recovery may repeat
+/// it.
 pub(super) fn finish(session: &Session<'_>, journal: &Journal) -> Result<()> {
-    let name =
-        Name::parse(&session.app).map_err(|clause| anyhow!("`{}`: {clause}", session.app))?;
-    let layout = Layout::new(&name);
-    let root = &session.host.root;
-    // First their names: a part of a release must never be there under one.
+    let name = Name::parse(&session.app);
+    let name = name.map_err(|clause| anyhow!("`{}`: {clause}", session.app))?;
+    let (root, layout) = (&session.host.root, Layout::new(&name));
+    // Renamed first: a release that is removed in part must not have its name.
     root.discard(&layout.releases())?;
-    for path in trees(&layout, journal.purge) {
+    for path in directories(&layout, journal.purge) {
         root.remove_tree(&path)?;
     }
-    // The mount points of its services' own roots are empty directories.
+    // The mount points in the root directory of sandboxed services are empty directories.
     for path in [
         layout.current(),
         layout.opt(),

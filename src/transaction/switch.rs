@@ -4,8 +4,8 @@ use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{App, Layout};
 use crate::host::{Batch, Host};
 use crate::plan::Plan;
-use crate::store::{FileChange, Journal, Stored};
-use crate::tree::FileTree;
+use crate::store::Journal;
+use crate::tree::{FileChange, FileTree, Stored};
 use crate::units::{UnitFile, is_dir_of_one_unit, is_read_by_manager, is_templated};
 use anyhow::{Context, Result};
 
@@ -14,7 +14,8 @@ pub(super) fn files_forward(host: &Host, journal: &Journal) -> Result<()> {
     put(host, &journal.files, false)
 }
 
-/// Puts every file in its earlier state, last first.
+/// Puts every file in its earlier state, last first. Files that only the new state has are removed
+/// before any other is written, because that frees space on a full disk.
 pub(super) fn files_back(host: &Host, journal: &Journal) -> Result<()> {
     put(host, &journal.files, true)
 }
@@ -24,6 +25,7 @@ fn put(host: &Host, changes: &[FileChange], revert_change: bool) -> Result<()> {
     let mut order: Vec<&FileChange> = changes.iter().collect();
     if revert_change {
         order.reverse();
+        order.sort_by_key(|change| change.before.is_some());
     }
     for change in order {
         let stored = if revert_change {
@@ -68,7 +70,7 @@ pub(super) fn configure(host: &Host, app: &App, tree: &FileTree, plan: &Plan) ->
     if let Some(entry) = tree.get(&tmpfiles)
         && (users
             || changes(&|path| path == tmpfiles)
-            || !host.root.unlike_tmpfiles(&entry.text())?.is_empty())
+            || !host.root.tmpfiles_mismatches(&entry.text())?.is_empty())
     {
         host.systemd.tmpfiles(&host.root, &tmpfiles)?;
     }
@@ -87,9 +89,7 @@ fn is_stale(host: &Host, tree: &FileTree) -> Result<bool> {
     });
     let names: Vec<String> = names.collect();
     let states = host.systemd.show(&names)?;
-    Ok(states
-        .iter()
-        .any(|state| state.get("NeedDaemonReload") == "yes"))
+    Ok(states.iter().any(|state| state.need_daemon_reload))
 }
 
 /// Points `current` where it led before a change.
@@ -100,8 +100,8 @@ pub(super) fn link_back(host: &Host, layout: &Layout, journal: &Journal) -> Resu
     }
 }
 
-/// Points `current` at a release by one rename(2), or takes it away; durable, also when a killed run
-/// has done it.
+/// Points `current` at a release by one rename(2), or removes it. The result is durable, also when a
+/// killed command did it.
 pub(super) fn link(host: &Host, layout: &Layout, id: Option<&str>) -> Result<()> {
     let Some(id) = id else {
         host.root.remove_file(&layout.current())?;

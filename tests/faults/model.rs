@@ -1,17 +1,17 @@
-//! Random sequences against a model that fits on a page.
+//! Random sequences of commands, compared with a small model.
 
-use super::bench::{Bench, Place, words};
-use super::crowd::whole;
-use super::points::{Fault, points, strike};
-use super::power::Dice;
-use super::seen::{Seen, leftovers};
+use super::concurrency::check_live_release;
+use super::fixture::{Fixture, Host, args};
+use super::injection::{Fault, inject, list_points};
+use super::power_cuts::Rng;
+use super::state::{HostState, check_no_leftovers};
 
 tests![Suite: sequences];
 
 const SEQUENCES: u64 = 12;
 const STEPS: usize = 25;
 
-/// What should be.
+/// The expected state.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Model {
     live: Option<String>,
@@ -25,7 +25,7 @@ impl Model {
         }
     }
 
-    /// Back to the latest one before that is still there.
+    /// Rolls back to the latest previous release that still exists.
     fn rolled_back(&mut self, there: &[String]) -> bool {
         let fits = |id: &String| there.contains(id) && self.live.as_ref() != Some(id);
         let Some(at) = self.before.iter().rposition(fits) else {
@@ -37,22 +37,22 @@ impl Model {
     }
 }
 
-fn sequences(bench: &Bench) -> Result<String, String> {
-    let place = bench.place("maker", 0);
+fn sequences(fixture: &Fixture) -> Result<String, String> {
+    let host = fixture.host("templates", 0);
     let mut ids = Vec::new();
     for version in 1..=5 {
-        place.must(&place.deploy(version))?;
-        ids.push(Seen::at(&place.root).live().unwrap().to_owned());
+        host.run_ok(&host.deploy(version))?;
+        ids.push(HostState::read(&host.root).live().unwrap().to_owned());
     }
     let seeds: Vec<u64> = (1..=SEQUENCES).collect();
-    bench.each(&seeds, |place, seed| {
-        place.clear();
-        let (mut dice, mut model) = (Dice(*seed), Model::default());
-        let mut told = Vec::new();
+    fixture.run_cases(&seeds, |host, seed| {
+        host.clear();
+        let (mut rng, mut model) = (Rng(*seed), Model::default());
+        let mut steps = Vec::new();
         for _ in 0..STEPS {
-            step(place, &ids, &mut dice, &mut model, &mut told)
-                .and_then(|()| holds(place, &model))
-                .map_err(|wrong| format!("seed {seed}: {}: {wrong}", told.join(", ")))?;
+            step(host, &ids, &mut rng, &mut model, &mut steps)
+                .and_then(|()| holds(host, &model))
+                .map_err(|error| format!("seed {seed}: {}: {error}", steps.join(", ")))?;
         }
         Ok(())
     })?;
@@ -63,63 +63,65 @@ fn sequences(bench: &Bench) -> Result<String, String> {
 }
 
 fn step(
-    place: &Place<'_>,
+    host: &Host<'_>,
     ids: &[String],
-    dice: &mut Dice,
+    rng: &mut Rng,
     model: &mut Model,
-    told: &mut Vec<String>,
+    steps: &mut Vec<String>,
 ) -> Result<(), String> {
-    let version = usize::try_from(dice.below(5)).unwrap();
-    let there: Vec<String> = Seen::at(&place.root).releases.into_keys().collect();
-    let deploy = place.deploy(u32::try_from(version + 1).unwrap());
-    match dice.below(10) {
+    let version = usize::try_from(rng.below(5)).unwrap();
+    let there: Vec<String> = HostState::read(&host.root).releases.into_keys().collect();
+    let deploy = host.deploy(u32::try_from(version + 1).unwrap());
+    match rng.below(10) {
         0..=3 => {
-            told.push(format!("deploy {}", version + 1));
-            place.must(&deploy)?;
+            steps.push(format!("deploy {}", version + 1));
+            host.run_ok(&deploy)?;
             model.deployed(&ids[version]);
         }
         4 => {
-            told.push("a deploy whose program is missing".into());
-            let ran = place.run(&words(&[
+            steps.push("a deploy whose program is missing".into());
+            let ran = host.run(&args(&[
                 "--manifest",
-                &place.bench.broken(),
+                &host.fixture.broken(),
                 "deploy",
                 "--apply",
             ]));
             if ran.code != Some(2) {
-                return Err(format!("exit {:?}: {}", ran.code, ran.said));
+                return Err(format!("exit {:?}: {}", ran.code, ran.stderr));
             }
         }
         5 | 6 => {
-            told.push("rollback".into());
-            let ran = place.run(&words(&["rollback"]));
+            steps.push("rollback".into());
+            let ran = host.run(&args(&["rollback"]));
             let could = model.rolled_back(&there);
             if ran.code != Some(if could { 0 } else { 2 }) {
                 return Err(format!(
                     "exit {:?}, the model says {could}: {}",
-                    ran.code, ran.said
+                    ran.code, ran.stderr
                 ));
             }
         }
         7 => {
-            told.push("prune".into());
+            steps.push("prune".into());
             if model.live.is_some() {
-                place.must(&words(&["prune", "--keep", "2"]))?;
+                host.run_ok(&args(&["prune", "--apply", "--keep", "2"]))?;
             }
             let mut after = model.clone();
-            let kept = Seen::at(&place.root).releases;
+            let remaining = HostState::read(&host.root).releases;
             if after.rolled_back(&there)
-                && let Some(next) = after.live.filter(|id| !kept.contains_key(id))
+                && let Some(next) = after.live.filter(|id| !remaining.contains_key(id))
             {
-                return Err(format!("{next} was pruned, and a rollback would take it"));
+                return Err(format!(
+                    "{next} was pruned, but it is the target of the next rollback"
+                ));
             }
         }
-        8 => crash(place, &deploy, dice, model, told, |model| {
+        8 => crash(host, &deploy, rng, model, steps, |model| {
             model.deployed(&ids[version]);
         })?,
         _ => {
             if model.clone().rolled_back(&there) {
-                crash(place, &words(&["rollback"]), dice, model, told, |model| {
+                crash(host, &args(&["rollback"]), rng, model, steps, |model| {
                     model.rolled_back(&there);
                 })?;
             }
@@ -128,57 +130,57 @@ fn step(
     Ok(())
 }
 
-/// Kills a command at one of its calls; recovery says on which side the host is.
+/// Kills a command at one of its calls. The host shows on which side recovery ended.
 fn crash(
-    place: &Place<'_>,
+    host: &Host<'_>,
     arguments: &[String],
-    dice: &mut Dice,
+    rng: &mut Rng,
     model: &mut Model,
-    told: &mut Vec<String>,
+    steps: &mut Vec<String>,
     done: impl Fn(&mut Model),
 ) -> Result<(), String> {
-    let keep = place.root.with_extension("keep");
+    let keep = host.root.with_extension("keep");
     let _ = std::fs::remove_dir_all(&keep);
     std::fs::create_dir(&keep).unwrap();
-    super::bench::copy_tree(&place.root, &keep);
-    // A copy both times: the calls that are listed are those that are struck.
-    place.become_like(&keep);
-    let (_, points) = points(place, arguments)?;
-    place.become_like(&keep);
+    super::fixture::copy_tree(&host.root, &keep);
+    // Both runs start from a copy, so that the listed calls are the ones that are made.
+    host.restore(&keep);
+    let (_, points) = list_points(host, arguments)?;
+    host.restore(&keep);
     std::fs::remove_dir_all(&keep).unwrap();
-    let point = &points[usize::try_from(dice.below(points.len() as u64)).unwrap()];
-    told.push(format!(
+    let point = &points[usize::try_from(rng.below(points.len() as u64)).unwrap()];
+    steps.push(format!(
         "{} killed at {}",
         arguments.last().unwrap(),
         point.shown()
     ));
-    strike(place, arguments, point, Fault::Kill)?;
-    place.must(&words(&["recover"]))?;
+    inject(host, arguments, point, Fault::Kill)?;
+    host.run_ok(&args(&["recover"]))?;
     let mut after = model.clone();
     done(&mut after);
-    let live = Seen::at(&place.root).live().map(str::to_owned);
+    let live = HostState::read(&host.root).live().map(str::to_owned);
     if live == after.live && live != model.live {
         *model = after;
     }
     Ok(())
 }
 
-fn holds(place: &Place<'_>, model: &Model) -> Result<(), String> {
-    leftovers(&place.root)?;
-    whole(place)?;
-    let seen = Seen::at(&place.root);
-    if seen.live() != model.live.as_deref() {
+fn holds(host: &Host<'_>, model: &Model) -> Result<(), String> {
+    check_no_leftovers(&host.root)?;
+    check_live_release(host)?;
+    let state = HostState::read(&host.root);
+    if state.live() != model.live.as_deref() {
         return Err(format!(
             "{:?} is live, the model says {:?}",
-            seen.live(),
+            state.live(),
             model.live
         ));
     }
     let before: Vec<String> =
-        serde_json::from_value(seen.state["before"].clone()).unwrap_or_default();
-    if seen.live().is_some() && before != model.before {
+        serde_json::from_value(state.recorded["before"].clone()).unwrap_or_default();
+    if state.live().is_some() && before != model.before {
         return Err(format!(
-            "before it were {before:?}, the model says {:?}",
+            "the previous releases are {before:?}, the model says {:?}",
             model.before
         ));
     }

@@ -1,13 +1,13 @@
-//! At each state-changing system call of a recovery: a second kill, a full disk, a broken disk,
-//! an interruption.
+//! A second fault at each state-changing system call of a recovery: a kill, a full disk, a broken
+//! disk or an interruption.
 //!
-//! Recoveries from neighbouring states make the same calls on the same disk. Where a second kill
-//! leaves a disk that is known, with the same calls to come, what follows is known too, and the
+//! Recoveries from similar states make the same calls on the same disk. If a second kill leaves a
+//! known disk, and the calls that follow are known as well, the rest was tested already and the
 //! walk ends there.
 
-use super::bench::{Bench, Place, copy_tree, words};
-use super::points::{FAULTS, Fault, Point, points, strike};
-use super::seen::digest;
+use super::fixture::{Fixture, Host, args, copy_tree};
+use super::injection::{FAULTS, Fault, Point, inject, list_points};
+use super::state::digest;
 use super::syscalls::{Operation, operations};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -16,41 +16,41 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 tests![Suite: each_call_of_recovery];
 
-/// A state of the disk that a kill can leave.
+/// A disk state that a kill can leave.
 struct Killed<'a> {
     operation: &'a Operation,
     at: String,
     template: PathBuf,
 }
 
-/// What has been seen so far, by all workers.
+/// What all workers have tested so far.
 #[derive(Default)]
 struct Known {
-    /// Operation, disk after a second kill, and the calls that were to come.
+    /// Operation, disk after a second kill, and the calls that would follow.
     walked: Mutex<BTreeSet<(&'static str, String, String)>>,
-    /// Operation, error, and the call that it was given to.
+    /// Operation, error, and the call that failed with it.
     tried: Mutex<BTreeSet<(&'static str, &'static str, String)>>,
     points: AtomicUsize,
     kills: AtomicUsize,
     errors: AtomicUsize,
 }
 
-/// A second fault, at each call of the recovery from each kill.
-fn each_call_of_recovery(bench: &Bench) -> Result<String, String> {
-    let operations = operations(bench)?;
+/// Injects a second fault at each call of the recovery from each kill.
+fn each_call_of_recovery(fixture: &Fixture) -> Result<String, String> {
+    let operations = operations(fixture)?;
     let mut kills = Vec::new();
     for operation in &operations {
         kills.extend(operation.points.iter().map(|point| (operation, point)));
     }
-    let (killed, torn) = states(bench, &kills)?;
+    let (killed, torn) = states(fixture, &kills)?;
     let known = Known::default();
-    let ended = bench.each(&killed, |place, killed| walk(place, killed, &known));
+    let ended = fixture.run_cases(&killed, |host, killed| walk(host, killed, &known));
     for one in &killed {
         std::fs::remove_dir_all(&one.template).unwrap();
     }
     ended?;
     if torn == 0 {
-        return Err("without the journal every kill was harmless: the test does not bite".into());
+        return Err("without the journal every kill was harmless: the test detects nothing".into());
     }
     Ok(format!(
         "{torn} of {} states that {} kills leave need the journal; {} points of their recoveries, \
@@ -63,28 +63,28 @@ fn each_call_of_recovery(bench: &Bench) -> Result<String, String> {
     ))
 }
 
-/// Every state of the disk that a kill leaves, and how many of them need the journal.
+/// All disk states that a kill leaves, and how many of them need the journal.
 fn states<'a>(
-    bench: &Bench,
+    fixture: &Fixture,
     kills: &[(&'a Operation, &'a Point)],
 ) -> Result<(Vec<Killed<'a>>, usize), String> {
     let (known, killed) = (Mutex::new(BTreeSet::new()), Mutex::new(Vec::new()));
     let torn = AtomicUsize::new(0);
-    bench.each(kills, |place, (operation, point)| {
-        place.become_like(&operation.template);
-        strike(place, &operation.arguments, point, Fault::Kill)?;
-        let name = format!("{}-{}", operation.name, digest(&place.root));
-        // Calls that only sync leave the disk as it was.
+    fixture.run_cases(kills, |host, (operation, point)| {
+        host.restore(&operation.template);
+        inject(host, &operation.arguments, point, Fault::Kill)?;
+        let name = format!("{}-{}", operation.name, digest(&host.root));
+        // Calls that only sync do not change the disk.
         if known.lock().unwrap().insert(name.clone()) {
-            let template = bench.dir.join(format!("killed-{name}"));
+            let template = fixture.dir.join(format!("killed-{name}"));
             std::fs::create_dir(&template).unwrap();
-            copy_tree(&place.root, &template);
+            copy_tree(&host.root, &template);
             let one = Killed {
                 operation,
                 at: point.shown(),
                 template,
             };
-            torn.fetch_add(usize::from(without_journal(place, &one)), Ordering::Relaxed);
+            torn.fetch_add(usize::from(without_journal(host, &one)), Ordering::Relaxed);
             killed.lock().unwrap().push(one);
         }
         Ok(())
@@ -92,41 +92,41 @@ fn states<'a>(
     Ok((killed.into_inner().unwrap(), torn.into_inner()))
 }
 
-/// Whether the host stays between old and new when the journal is taken away.
-fn without_journal(place: &Place<'_>, killed: &Killed<'_>) -> bool {
-    place.become_like(&killed.template);
-    let _ = std::fs::remove_file(place.root.join("var/lib/robotctl/demo/journal.json"));
-    let _ = place.run(&words(&["recover"]));
-    killed.operation.judge(place).is_err()
+/// Whether the host stays incomplete if the journal is removed.
+fn without_journal(host: &Host<'_>, killed: &Killed<'_>) -> bool {
+    host.restore(&killed.template);
+    let _ = std::fs::remove_file(host.root.join("var/lib/robotctl/demo/journal.json"));
+    let _ = host.run(&args(&["recover"]));
+    killed.operation.verify(host).is_err()
 }
 
-/// Every call of the recovery from one state, as long as it is not known what follows.
-fn walk(place: &Place<'_>, killed: &Killed<'_>, known: &Known) -> Result<(), String> {
+/// Tests every call of the recovery from one state, until the rest is known.
+fn walk(host: &Host<'_>, killed: &Killed<'_>, known: &Known) -> Result<(), String> {
     let name = killed.operation.name;
-    place.become_like(&killed.template);
-    let (ran, points) = points(place, &words(&["recover"]))?;
+    host.restore(&killed.template);
+    let (ran, points) = list_points(host, &args(&["recover"]))?;
     if ran.code != Some(0) {
-        return Err(format!("{name}, killed at {}: {}", killed.at, ran.said));
+        return Err(format!("{name}, killed at {}: {}", killed.at, ran.stderr));
     }
     known.points.fetch_add(points.len(), Ordering::Relaxed);
     let kinds: Vec<String> = points.iter().map(Point::kind).collect();
     let mut new = true;
     for (at, point) in points.iter().enumerate() {
-        let blame = |fault: Fault, wrong: String| {
+        let context = |fault: Fault, error: String| {
             let (first, point) = (&killed.at, point.shown());
             let fault = fault.name();
-            format!("{name}, killed at {first}; then {fault} at {point} of the recovery: {wrong}")
+            format!("{name}, killed at {first}; then {fault} at {point} of the recovery: {error}")
         };
-        // The disk before a sync is the disk after the call before it: that kill is there.
+        // The disk before a sync equals the disk after the call before it, which has its own kill.
         if new && !point.name.contains("sync") {
             known.kills.fetch_add(1, Ordering::Relaxed);
-            place.become_like(&killed.template);
-            strike(place, &words(&["recover"]), point, Fault::Kill)
-                .map_err(|wrong| blame(Fault::Kill, wrong))?;
-            let key = (name, digest(&place.root), kinds[at..].join("\n"));
+            host.restore(&killed.template);
+            inject(host, &args(&["recover"]), point, Fault::Kill)
+                .map_err(|error| context(Fault::Kill, error))?;
+            let key = (name, digest(&host.root), kinds[at..].join("\n"));
             new = known.walked.lock().unwrap().insert(key);
             if new {
-                recovered(place, killed).map_err(|wrong| blame(Fault::Kill, wrong))?;
+                recovered(host, killed).map_err(|error| context(Fault::Kill, error))?;
             }
         }
         for fault in FAULTS {
@@ -134,29 +134,29 @@ fn walk(place: &Place<'_>, killed: &Killed<'_>, known: &Known) -> Result<(), Str
             let key = (name, error, kinds[at].clone());
             if known.tried.lock().unwrap().insert(key) {
                 known.errors.fetch_add(1, Ordering::Relaxed);
-                failing(place, killed, point, fault).map_err(|wrong| blame(fault, wrong))?;
+                failing(host, killed, point, fault).map_err(|error| context(fault, error))?;
             }
         }
     }
     Ok(())
 }
 
-/// A recovery in which one call fails: it tells, and the next one ends well.
+/// One call of a recovery fails: this recovery reports it, and the next one succeeds.
 fn failing(
-    place: &Place<'_>,
+    host: &Host<'_>,
     killed: &Killed<'_>,
     point: &Point,
     fault: Fault,
 ) -> Result<(), String> {
-    place.become_like(&killed.template);
-    let ran = strike(place, &words(&["recover"]), point, fault)?;
+    host.restore(&killed.template);
+    let ran = inject(host, &args(&["recover"]), point, fault)?;
     if !matches!(ran.code, Some(0 | 2 | 4)) {
-        return Err(format!("exit {:?}: {}", ran.code, ran.said));
+        return Err(format!("exit {:?}: {}", ran.code, ran.stderr));
     }
-    recovered(place, killed)
+    recovered(host, killed)
 }
 
-fn recovered(place: &Place<'_>, killed: &Killed<'_>) -> Result<(), String> {
-    place.must(&words(&["recover"]))?;
-    killed.operation.judge(place).map(drop)
+fn recovered(host: &Host<'_>, killed: &Killed<'_>) -> Result<(), String> {
+    host.run_ok(&args(&["recover"]))?;
+    killed.operation.verify(host).map(drop)
 }

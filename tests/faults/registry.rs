@@ -1,11 +1,11 @@
-//! How tests register themselves.
+//! How tests are registered.
 
-use crate::bench::{Bench, Place};
+use crate::fixture::{Fixture, Host};
 
-/// Registers test functions of the module that it stands in: `tests![KIND: NAME, NAME];`, where a
-/// kind is a variant of [`Run`].
+/// Registers test functions of the current module: `tests![KIND: NAME, NAME];`, where a kind is a
+/// variant of [`Run`].
 ///
-/// A test function that is not registered is dead code, which does not compile here.
+/// An unregistered test function is dead code, which does not compile here.
 macro_rules! tests {
     ($kind:ident: $($name:ident),+ $(,)?) => {
         $(inventory::submit! {
@@ -17,7 +17,7 @@ macro_rules! tests {
     };
 }
 
-/// One test, which gives what went wrong as an error.
+/// One test. It returns a failure as an error.
 pub(crate) struct Test {
     pub(crate) path: &'static str,
     pub(crate) run: Run,
@@ -25,13 +25,13 @@ pub(crate) struct Test {
 
 inventory::collect!(Test);
 
-/// What a test works on.
+/// What a test runs on.
 #[derive(Clone, Copy)]
 pub(crate) enum Run {
-    /// The bench, with places for several workers; tells what was tried.
-    Suite(fn(&Bench) -> Result<String, String>),
-    /// One empty place.
-    Case(fn(&Place<'_>) -> Result<(), String>),
+    /// The fixture, with hosts for several workers. It returns what was tested.
+    Suite(fn(&Fixture) -> Result<String, String>),
+    /// One empty host.
+    Case(fn(&Host<'_>) -> Result<(), String>),
 }
 
 impl Test {
@@ -42,11 +42,11 @@ impl Test {
             .map_or(self.path, |(_, rest)| rest)
     }
 
-    /// Runs it, and gives what it tried.
-    pub(crate) fn run(&self, bench: &Bench) -> Result<String, String> {
+    /// Runs the test and returns what was tested.
+    pub(crate) fn run(&self, fixture: &Fixture) -> Result<String, String> {
         match self.run {
-            Run::Suite(suite) => suite(bench).map(|tried| format!(": {tried}")),
-            Run::Case(case) => case(&bench.place("case", 0)).map(|()| String::new()),
+            Run::Suite(suite) => suite(fixture).map(|tried| format!(": {tried}")),
+            Run::Case(case) => case(&fixture.host("case", 0)).map(|()| String::new()),
         }
     }
 }

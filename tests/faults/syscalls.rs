@@ -1,38 +1,40 @@
-//! At each state-changing system call: a kill, a full disk, a broken disk, an interruption.
+//! A fault at each state-changing system call: a kill, a full disk, a broken disk or an
+//! interruption.
 
-use super::bench::{Bench, Place, Ran, words};
-use super::points::{FAULTS, Fault, Point, points, strike};
-use super::seen::{Seen, Side, leftovers};
+use super::fixture::{Fixture, Host, Outcome, PURGE, args};
+use super::injection::{FAULTS, Fault, Point, inject, list_points};
+use super::state::{HostState, Side, check_no_leftovers};
 use std::path::PathBuf;
 
 tests![Suite: each_call];
 
-/// A command, the host that it works on, and what the host is before and after.
+/// A command, the host that it works on, and the host's state before and after.
 pub(crate) struct Operation {
     pub(crate) name: &'static str,
     pub(crate) arguments: Vec<String>,
     pub(crate) template: PathBuf,
-    pub(crate) old: Seen,
-    pub(crate) new: Seen,
+    pub(crate) old: HostState,
+    pub(crate) new: HostState,
     pub(crate) points: Vec<Point>,
 }
 
 impl Operation {
     pub(crate) fn new(
-        place: &Place<'_>,
+        host: &Host<'_>,
         name: &'static str,
         template: &str,
         arguments: Vec<String>,
     ) -> Result<Self, String> {
-        let template = place.bench.dir.join(template);
-        place.become_like(&template);
-        let old = Seen::at(&place.root);
-        let (ran, points) = points(place, &arguments)?;
+        let template = host.fixture.dir.join(template);
+        host.restore(&template);
+        let old = HostState::read(&host.root);
+        let (ran, points) = list_points(host, &arguments)?;
         if ran.code != Some(0) {
-            return Err(format!("{name} failed without a fault: {}", ran.said));
+            return Err(format!("{name} failed without a fault: {}", ran.stderr));
         }
-        leftovers(&place.root).map_err(|wrong| format!("{name} without a fault: {wrong}"))?;
-        let new = Seen::at(&place.root);
+        check_no_leftovers(&host.root)
+            .map_err(|error| format!("{name} without a fault: {error}"))?;
+        let new = HostState::read(&host.root);
         Ok(Self {
             name,
             arguments,
@@ -43,30 +45,29 @@ impl Operation {
         })
     }
 
-    /// The host must be on one side, with nothing left behind.
-    pub(crate) fn judge(&self, place: &Place<'_>) -> Result<Side, String> {
-        leftovers(&place.root)?;
-        Seen::at(&place.root).side(&self.old, &self.new)
+    /// Checks that the host is on one side of the change, with nothing left behind.
+    pub(crate) fn verify(&self, host: &Host<'_>) -> Result<Side, String> {
+        check_no_leftovers(&host.root)?;
+        HostState::read(&host.root).side(&self.old, &self.new)
     }
 
-    /// The command, typed again, must get where it wanted to.
-    pub(crate) fn retry(&self, place: &Place<'_>, side: Side) -> Result<(), String> {
+    /// Checks that the same command, run again, succeeds.
+    pub(crate) fn retry(&self, host: &Host<'_>, side: Side) -> Result<(), String> {
         if side == Side::New && self.name == "remove" {
             return Ok(());
         }
-        place
-            .must(&self.arguments)
+        host.run_ok(&self.arguments)
             .map_err(|said| format!("the retry: {said}"))?;
-        match self.judge(place) {
+        match self.verify(host) {
             Ok(Side::New) => Ok(()),
             other => Err(format!("after the retry: {other:?}")),
         }
     }
 }
 
-/// Hosts to start from, and everything that changes one.
-pub(crate) fn operations(bench: &Bench) -> Result<Vec<Operation>, String> {
-    let place = bench.place("maker", 0);
+/// The hosts to start from, and every command that changes one.
+pub(crate) fn operations(fixture: &Fixture) -> Result<Vec<Operation>, String> {
+    let host = fixture.host("templates", 0);
     let mut ids = Vec::new();
     for (name, versions) in [
         ("empty", vec![]),
@@ -74,42 +75,49 @@ pub(crate) fn operations(bench: &Bench) -> Result<Vec<Operation>, String> {
         ("two", vec![1, 2]),
         ("many", vec![1, 2, 3, 4, 5]),
     ] {
-        place.clear();
+        host.clear();
         for version in versions {
-            place.must(&place.deploy(version))?;
-            ids = Seen::at(&place.root).releases.into_keys().collect();
+            host.run_ok(&host.deploy(version))?;
+            ids = HostState::read(&host.root).releases.into_keys().collect();
         }
-        let template = bench.dir.join(name);
+        let template = fixture.dir.join(name);
         if template.exists() {
             std::fs::remove_dir_all(&template).unwrap();
         }
         std::fs::create_dir(&template).unwrap();
-        super::bench::copy_tree(&place.root, &template);
+        super::fixture::copy_tree(&host.root, &template);
     }
     let first = ids[0].as_str();
     Ok(vec![
-        Operation::new(&place, "deploy", "empty", place.deploy(1))?,
-        Operation::new(&place, "upgrade", "one", place.deploy(2))?,
-        Operation::new(&place, "rollback", "two", words(&["rollback", first]))?,
+        Operation::new(&host, "deploy", "empty", host.deploy(1))?,
+        Operation::new(&host, "upgrade", "one", host.deploy(2))?,
+        Operation::new(&host, "rollback", "two", args(&["rollback", first]))?,
         Operation::new(
-            &place,
+            &host,
             "pin",
             "two",
-            words(&["rollback", first, "--service", "web"]),
+            args(&["rollback", first, "--service", "web"]),
         )?,
-        Operation::new(&place, "prune", "many", words(&["prune", "--keep", "2"]))?,
-        Operation::new(&place, "remove", "two", words(&["remove", "--purge"]))?,
+        Operation::new(
+            &host,
+            "prune",
+            "many",
+            args(&["prune", "--apply", "--keep", "2"]),
+        )?,
+        Operation::new(&host, "remove", "two", args(&PURGE))?,
     ])
 }
 
-fn each_call(bench: &Bench) -> Result<String, String> {
-    let operations = operations(bench)?;
+fn each_call(fixture: &Fixture) -> Result<String, String> {
+    let operations = operations(fixture)?;
     let shares = |one: &Operation| one.points.iter().any(|point| point.name == "linkat");
     if !operations
         .iter()
         .any(|one| one.name == "upgrade" && shares(one))
     {
-        return Err("the upgrade shares no file with the release before: no link is struck".into());
+        return Err(
+            "the upgrade shares no file with the previous release: no link call is tested".into(),
+        );
     }
     let mut cases = Vec::new();
     for operation in &operations {
@@ -117,79 +125,83 @@ fn each_call(bench: &Bench) -> Result<String, String> {
             cases.extend(FAULTS.map(|fault| (operation, point, fault)));
         }
     }
-    bench.each(&cases, |place, (operation, point, fault)| {
-        one(place, operation, point, *fault).map_err(|wrong| {
+    fixture.run_cases(&cases, |host, (operation, point, fault)| {
+        run_case(host, operation, point, *fault).map_err(|error| {
             format!(
-                "{}, {} at {}: {wrong}",
+                "{}, {} at {}: {error}",
                 operation.name,
                 fault.name(),
                 point.shown()
             )
         })
     })?;
-    let told: Vec<String> = operations
+    let counts: Vec<String> = operations
         .iter()
         .map(|one| format!("{} {}", one.name, one.points.len()))
         .collect();
     let count: usize = operations.iter().map(|one| one.points.len()).sum();
     Ok(format!(
         "{count} points ({}), {} faults at each, {} cases",
-        told.join(", "),
+        counts.join(", "),
         FAULTS.len(),
         cases.len()
     ))
 }
 
-fn one(
-    place: &Place<'_>,
+fn run_case(
+    host: &Host<'_>,
     operation: &Operation,
     point: &Point,
     fault: Fault,
 ) -> Result<(), String> {
-    place.become_like(&operation.template);
-    let ran = strike(place, &operation.arguments, point, fault)?;
+    host.restore(&operation.template);
+    let ran = inject(host, &operation.arguments, point, fault)?;
     if fault == Fault::Error("EINTR") && point.may_be_interrupted() && ran.code != Some(0) {
         return Err(format!(
-            "an interrupted call was not made again: {}",
-            ran.said
+            "an interrupted call was not repeated: {}",
+            ran.stderr
         ));
     }
-    settles(place, operation, fault, &ran)
+    check_outcome(host, operation, fault, &ran)
 }
 
-/// What a command says that was struck must be so, and all ends well after it.
-pub(crate) fn settles(
-    place: &Place<'_>,
+/// Checks that the result of a command with a fault is what it reported, and that recovery and a
+/// retry succeed.
+pub(crate) fn check_outcome(
+    host: &Host<'_>,
     operation: &Operation,
     fault: Fault,
-    ran: &Ran,
+    ran: &Outcome,
 ) -> Result<(), String> {
-    let recover = words(&["recover"]);
+    let recover = args(&["recover"]);
     if fault == Fault::Kill {
-        place.must(&recover)?;
-        return operation.retry(place, operation.judge(place)?);
+        host.run_ok(&recover)?;
+        return operation.retry(host, operation.verify(host)?);
     }
-    // What it says must be so, before anything else runs.
-    let told = ran.code;
-    if told != Some(4) {
-        let side = Seen::at(&place.root).side(&operation.old, &operation.new);
-        let side = side.map_err(|wrong| format!("exit {told:?}: {wrong}: {}", ran.said))?;
+    // What it reports must be true before anything else runs.
+    let code = ran.code;
+    if code != Some(4) {
+        let side = HostState::read(&host.root).side(&operation.old, &operation.new);
+        let side = side.map_err(|error| format!("exit {code:?}: {error}: {}", ran.stderr))?;
         let same = operation.old.files == operation.new.files
-            && operation.old.state == operation.new.state;
-        let honest = match told {
+            && operation.old.recorded == operation.new.recorded;
+        let honest = match code {
             Some(0) => side == Side::New,
             Some(2 | 3) => side == Side::Old || same,
             _ => false,
         };
         if !honest {
             return Err(format!(
-                "exit {told:?}, and the host is {side:?}: {}",
-                ran.said
+                "exit {code:?}, and the host is {side:?}: {}",
+                ran.stderr
             ));
         }
-    } else if !(ran.said.contains("hint: ") && ran.said.ends_with(" recover")) {
-        return Err(format!("exit 4 does not say what to type: {}", ran.said));
+    } else if !(ran.stderr.contains("hint: ") && ran.stderr.ends_with(" recover")) {
+        return Err(format!(
+            "exit 4 without a hint to run recover: {}",
+            ran.stderr
+        ));
     }
-    place.must(&recover)?;
-    operation.retry(place, operation.judge(place)?)
+    host.run_ok(&recover)?;
+    operation.retry(host, operation.verify(host)?)
 }

@@ -32,7 +32,7 @@ fn a_missing_empty_or_unknown_source_is_refused() {
         &test,
         None,
         "the source `src` does not exist",
-        "name a directory or an archive: `robotctl --root [DIR]/root/ deploy DIR`, or `release.source` in the manifest",
+        "set `release.source` in the manifest, or name a directory or an archive: robotctl --root [DIR]/root/ deploy DIR",
     );
     std::fs::create_dir_all(test.app("src/only/directories")).expect("make directories");
     let empty = "build the application first, or check `release.exclude`";

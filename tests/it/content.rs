@@ -5,7 +5,6 @@ use crate::offline::{app, deploy, live};
 use crate::records::store;
 use crate::test::Test;
 use std::fs::{File, read_to_string};
-use std::time::Duration;
 
 /// How many members of an archive are hard links to another member.
 fn links(test: &Test, name: &str) -> usize {
@@ -66,10 +65,7 @@ fn a_change_with_the_same_length_and_time_is_noticed() {
     let test = app();
     let path = test.app("src/data/pages.txt");
     let time = || path.metadata().unwrap().modified().unwrap();
-    // A file younger than this is always read.
-    while time().elapsed().unwrap() < Duration::from_millis(2100) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    test.settle("src/data/pages.txt");
     deploy(&test);
     let (first, was) = (live(&test), time());
     let known = store(&test).payload(&first).unwrap().expect("a payload");

@@ -6,12 +6,23 @@ use crate::records::store;
 use robotctl::store::Mark;
 
 /// What to type when a record cannot be read.
-fn recovery_hint(path: &str) -> String {
-    let robotctl = "robotctl --root [DIR]/root/";
-    format!(
-        "sudo mv {path} {path}.damaged, then `{robotctl} doctor` and, where the app's robot.toml \
-         lies, `{robotctl} deploy --apply`\n"
-    )
+fn steps(path: &str) -> [String; 2] {
+    [
+        format!("hint: move the file aside: sudo mv {path} {path}.damaged\n"),
+        "hint: then deploy, in the directory of the app's robot.toml: \
+         robotctl --root [DIR]/root/ deploy --apply\n"
+            .to_owned(),
+    ]
+}
+
+/// The same below an error.
+pub(crate) fn recovery_hints(path: &str) -> String {
+    steps(path).join("\n")
+}
+
+/// The same below a finding of the doctor.
+pub(crate) fn recovery_fix(path: &str) -> String {
+    steps(path).map(|step| format!("  {step}")).concat()
 }
 
 #[test]
@@ -20,23 +31,29 @@ fn a_damaged_record_is_reported_with_a_hint() {
         let test = app();
         deploy(&test);
         let path = format!("[DIR]/root/var/lib/robotctl/shop/{name}");
-        let hint = recovery_hint(&path);
         let file = test.root(&format!("var/lib/robotctl/shop/{name}"));
         std::fs::write(&file, "").unwrap();
         let why = "EOF while parsing a value at line 1 column 0";
         let ended = test.run(["doctor"]).any_stdout().status(1);
-        let said = format!("error: `{path}` cannot be read: {why} [records]\n  hint: {hint}");
+        let said = format!(
+            "error: `{path}` cannot be read: {why} [state]\n{}",
+            recovery_fix(&path)
+        );
         assert!(ended.stdout.contains(&said), "{}", ended.stdout);
         if name == "journal.json" {
             let ended = test.run(["recover"]).any_stderr().status(4);
-            let said = format!("error: `{path}` cannot be read: {why}\n\nhint: {hint}");
+            let said = format!(
+                "error: `{path}` cannot be read: {why}\n\n{}",
+                recovery_hints(&path)
+            );
             assert_eq!(ended.stderr, said);
         }
         // The hint works.
         std::fs::rename(&file, format!("{}.damaged", file.display())).unwrap();
         if name == "state.json" {
             let ended = test.run(["doctor"]).any_stdout().status(1);
-            let said = "error: no release is recorded as live, and `/opt/shop/current` points at";
+            let said = "error: the state is missing, and `/opt/shop/current` points at 1.0-[ID] \
+                        [state]\n  hint: rebuild it: robotctl --root [DIR]/root/ recover\n";
             assert!(ended.stdout.starts_with(said), "{}", ended.stdout);
         }
         deploy(&test);
@@ -56,7 +73,10 @@ fn readers_show_the_other_apps_when_one_is_damaged() {
     std::fs::write(test.root("var/lib/robotctl/zz/state.json"), "").unwrap();
     let elsewhere = test.outside("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
-    for command in ["status", "releases", "history"] {
+    // The history of an app needs no other file.
+    let run = test.run(["history"]).from(&elsewhere);
+    assert!(run.any_stdout().success().stdout.contains("shop"));
+    for command in ["status", "releases"] {
         let run = test.run([command]).from(&elsewhere).case(command);
         let ended = run.any_stdout().any_stderr().status(2);
         assert!(ended.stdout.contains("shop"), "{command}: {}", ended.stdout);
@@ -67,7 +87,9 @@ fn readers_show_the_other_apps_when_one_is_damaged() {
             ended.stderr
         );
         assert!(
-            ended.stderr.contains("\nhint: sudo mv "),
+            ended
+                .stderr
+                .contains("\n\nhint: move the file aside: sudo mv "),
             "{}",
             ended.stderr
         );
@@ -76,7 +98,7 @@ fn readers_show_the_other_apps_when_one_is_damaged() {
     let ended = run.any_stdout().status(1);
     assert!(ended.stdout.contains("shop: healthy"), "{}", ended.stdout);
     assert!(
-        ended.stdout.ends_with("zz: 1 finding, 1 checks\n"),
+        ended.stdout.ends_with("zz: 1 finding, 2 checks\n"),
         "{}",
         ended.stdout
     );
@@ -91,7 +113,7 @@ fn a_damaged_list_of_failed_releases_blocks_no_command() {
     // It failed, and the administrator removed it.
     let gone = |id: &str| {
         let mut record = store(&test).release(id).unwrap().expect("a record");
-        record.mark = Mark::Bad("it did not start".into());
+        record.public.mark = Mark::Bad("it did not start".into());
         store(&test).set_release(&record).unwrap();
         std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{id}"))).unwrap();
         test.run(["recover"])
@@ -110,7 +132,7 @@ fn a_damaged_list_of_failed_releases_blocks_no_command() {
     gone(&before[1]);
     deploy(&test);
     test.run(["status"]).any_stdout().success();
-    test.run(["prune"]).any_stderr().success();
+    test.run(["prune", "--apply"]).any_stderr().success();
     assert_eq!(failed(&before[0]), None);
     assert_eq!(std::fs::read(&file).unwrap(), torn, "it was overwritten");
     // Doctor reports it with a hint.
@@ -118,14 +140,14 @@ fn a_damaged_list_of_failed_releases_blocks_no_command() {
     let (said, rest) = ended.stdout.split_once('\n').expect("two lines");
     let wrong = format!("error: `[DIR]/root/{path}` cannot be read: ");
     assert!(
-        said.starts_with(&wrong) && said.ends_with(" [records]"),
+        said.starts_with(&wrong) && said.ends_with(" [state]"),
         "{said}"
     );
-    let hint = format!("  hint: {}", recovery_hint(&format!("[DIR]/root/{path}")));
+    let hint = recovery_fix(&format!("[DIR]/root/{path}"));
     assert!(rest.starts_with(&hint), "{rest}");
     std::fs::rename(&file, format!("{}.damaged", file.display())).unwrap();
     let ended = test.run(["doctor"]).any_stdout().success();
-    assert!(!ended.stdout.contains("[records]"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("[state]"), "{}", ended.stdout);
 }
 
 #[test]
@@ -137,29 +159,31 @@ fn a_rollback_that_is_not_possible_says_what_to_type() {
     test.run(["rollback", "0.1", "--dry-run"])
         .stderr(
             "error: release 0.1-[ID] is no longer on this host\n\n\
-             hint: deploy it again from its source, or name another: \
-             `robotctl --root [DIR]/root/ releases` lists them\n",
+             hint: deploy it again from its source, or choose another release: \
+             robotctl --root [DIR]/root/ releases\n",
         )
         .status(2);
     let third = live(&test);
     let record = format!("var/lib/robotctl/shop/releases/{third}.json");
     std::fs::remove_file(test.root(&record)).unwrap();
-    let why = "error: the live release 0.3-[ID] has no record\n\nhint: ";
     let run = test.run(["rollback", "--service", "web"]);
-    run.stderr(&format!(
-        "{why}`robotctl --root [DIR]/root/ doctor` says what to do\n"
-    ))
+    run.stderr(
+        "error: the live release 0.3-[ID] has no record\n\n\
+         hint: find out what to do: robotctl --root [DIR]/root/ doctor\n",
+    )
     .status(2);
     let state = "[DIR]/root/var/lib/robotctl/shop/state.json";
-    let hint = recovery_hint(state);
     test.run(["rollback"])
-        .stderr(&format!("{why}{hint}"))
+        .stderr(&format!(
+            "error: `{state}` cannot be read: the live release 0.3-[ID] has no record\n\n{}",
+            recovery_hints(state)
+        ))
         .status(2);
     std::fs::remove_file(test.root("var/lib/robotctl/shop/state.json")).unwrap();
     let run = test.run(["rollback", "0.2", "--service", "web"]);
     run.stderr(
-        "error: nothing is live, so no service can go to another release alone\n\n\
-         hint: put all of the app back: the same command without `--service`\n",
+        "error: no release is live, so no service can be rolled back alone\n\n\
+         hint: roll back the whole app: the same command without `--service`\n",
     )
     .status(2);
     // The hint works.

@@ -1,17 +1,25 @@
-//! The documents are correct: manifests are valid, and link targets exist.
+//! The documents are correct, in the source tree and in the package: manifests are valid, and link
+//! targets exist. So do the paths that messages name.
 
 use robotctl::app::App;
 use robotctl::manifest;
 use std::path::{Path, PathBuf};
 
+fn source() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
 fn documents() -> Vec<PathBuf> {
-    let base = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let all = ["README.md", "docs"].map(|name| base.join(name));
-    let files = all.iter().filter(|path| path.exists()).flat_map(|path| {
+    files_below(&["README.md", "docs"].map(|name| source().join(name)))
+}
+
+/// Every file below some paths, sorted.
+fn files_below(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let files = paths.iter().flat_map(|path| {
         let entries = walkdir::WalkDir::new(path).into_iter();
         entries.map(|entry| entry.expect("list").into_path())
     });
-    let mut files: Vec<PathBuf> = files.collect();
+    let mut files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
     files.sort();
     files
 }
@@ -113,21 +121,123 @@ fn links(text: &str) -> Vec<String> {
     out
 }
 
-#[test]
-fn targets_of_relative_links_exist() {
-    let mut wrong = Vec::new();
-    for path in documents().into_iter().filter(|path| ends(path, "md")) {
-        let text = std::fs::read_to_string(&path).expect("read");
+/// Relative links of documents whose target does not exist.
+fn dead_links(documents: &[PathBuf]) -> Vec<String> {
+    let mut dead = Vec::new();
+    for path in documents.iter().filter(|path| ends(path, "md")) {
+        let text = std::fs::read_to_string(path).expect("read");
         for link in links(&text) {
             let target = link.split(['#', ' ']).next().unwrap_or_default();
             let elsewhere = target.contains("://") || target.starts_with("mailto:");
             let dir = path.parent().expect("a directory");
             if !target.is_empty() && !elsewhere && !dir.join(target).exists() {
-                wrong.push(format!("{}: `{link}` does not exist", path.display()));
+                dead.push(format!("{}: `{link}` does not exist", path.display()));
+            }
+        }
+    }
+    dead
+}
+
+#[test]
+fn targets_of_relative_links_exist() {
+    let dead = dead_links(&documents());
+    assert!(dead.is_empty(), "{}", dead.join("\n"));
+}
+
+/// What the package installs in /usr, as far as it comes from the source tree: documents and schema.
+fn installed() -> tempfile::TempDir {
+    let usr = tempfile::tempdir().expect("make a directory");
+    let dir = usr.path().join("share/doc/robot");
+    let copied = std::process::Command::new(source().join("scripts/package-docs"))
+        .arg(&dir)
+        .output()
+        .expect("run scripts/package-docs");
+    let said = String::from_utf8_lossy(&copied.stderr);
+    assert!(copied.status.success(), "{said}");
+    let text = std::fs::read_to_string(source().join("Cargo.toml")).expect("read");
+    let cargo: toml::Table = text.parse().expect("parse Cargo.toml");
+    let assets = cargo["package"]["metadata"]["deb"]["assets"].as_array();
+    let assets = assets.expect("a list of assets").iter();
+    let assets: Vec<(&str, &str)> = assets
+        .filter_map(|asset| {
+            let list = asset.as_array()?;
+            Some((list[0].as_str()?, list[1].as_str()?))
+        })
+        .collect();
+    // The tree of documents as a whole, and single files of the source tree.
+    assert!(assets.contains(&("target/reference/docs/**/*", "usr/share/doc/robot/")));
+    assert!(assets.contains(&("target/reference/man/*.1", "usr/share/man/man1/")));
+    assert!(assets.contains(&("target/reference/man/*.5", "usr/share/man/man5/")));
+    for (from, to) in assets {
+        let (from, to) = (source().join(from), to.trim_start_matches("usr/"));
+        if to.starts_with("share/") && from.is_file() {
+            let name = from.file_name().expect("a name");
+            let to = usr.path().join(to);
+            std::fs::create_dir_all(&to).expect("make a directory");
+            std::fs::copy(&from, to.join(name)).expect("copy a file");
+        }
+    }
+    usr
+}
+
+#[test]
+fn links_of_installed_documents_have_targets() {
+    let usr = installed();
+    let documents = files_below(&[usr.path().to_owned()]);
+    assert!(
+        documents
+            .iter()
+            .any(|path| path.ends_with("robot/README.md"))
+    );
+    let dead = dead_links(&documents);
+    assert!(dead.is_empty(), "{}", dead.join("\n"));
+}
+
+/// Paths of installed files that a text names.
+fn named_paths(text: &str) -> Vec<String> {
+    let is_path = |c: char| c.is_ascii_alphanumeric() || "/-_.".contains(c);
+    let starts = text.match_indices("/usr/share/");
+    let paths = starts.map(|(start, _)| {
+        let rest = &text[start..];
+        let end = rest.find(|c| !is_path(c)).unwrap_or(rest.len());
+        rest[..end].trim_end_matches('.').to_owned()
+    });
+    // Those of other packages are examples.
+    paths.filter(|path| path.contains("/robot")).collect()
+}
+
+#[test]
+fn paths_in_messages_are_installed() {
+    let usr = installed();
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for path in
+        files_below(&["src", "packaging", "README.md", "docs"].map(|dir| source().join(dir)))
+    {
+        let Ok(text) = std::fs::read_to_string(&path) else {
+            continue;
+        };
+        let shown = path.display();
+        for named in named_paths(&text) {
+            count += 1;
+            if !usr.path().join(named.trim_start_matches("/usr/")).exists() {
+                wrong.push(format!("{shown}: {named} is not in the package"));
+            }
+        }
+        // A user has no source tree. The commands of `reference` are for contributors.
+        let is_source = path.starts_with(source().join("src"));
+        if is_source && !path.starts_with(source().join("src/cli/reference")) {
+            let code = text.lines().filter(|line| {
+                let line = line.trim_start();
+                !line.starts_with("//") && !line.contains("include_str!")
+            });
+            for line in code.filter(|line| line.contains("docs/")) {
+                wrong.push(format!("{shown} names a path of the source tree: {line}"));
             }
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count > 3, "only {count} paths were found");
 }
 
 #[test]
@@ -150,4 +260,62 @@ fn reference_documents_are_up_to_date() {
         .expect("run robotctl");
     let said = String::from_utf8_lossy(&checked.stderr);
     assert!(checked.status.success(), "{said}");
+}
+
+/// What the shell is offered for the last of some words, by the binary itself.
+fn completions(words: &[&str]) -> Vec<String> {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_robotctl"))
+        .env("COMPLETE", "bash")
+        .env("_CLAP_COMPLETE_INDEX", words.len().to_string())
+        .env("_CLAP_IFS", "\n")
+        .args(["--", "robotctl"])
+        .args(words)
+        .output()
+        .expect("run robotctl");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    let offered = String::from_utf8_lossy(&output.stdout);
+    offered.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn completions_know_commands_and_options() {
+    let offered = completions(&[""]);
+    for command in [
+        "generate", "deploy", "rollback", "status", "doctor", "--app",
+    ] {
+        assert!(offered.iter().any(|one| one == command), "{offered:?}");
+    }
+    assert_eq!(completions(&["de"]), ["deploy"]);
+    assert_eq!(completions(&["deploy", "--pl"]), ["--plan"]);
+    assert_eq!(completions(&["--format", ""]), ["text", "json"]);
+}
+
+#[test]
+fn completions_leave_internal_commands_out() {
+    let offered = completions(&[""]);
+    for internal in ["await", "soak", "relay", "page", "reference"] {
+        assert!(!offered.iter().any(|one| one == internal), "{offered:?}");
+        assert_eq!(completions(&[internal]), [""; 0], "{internal}");
+    }
+    assert_eq!(completions(&["recover", "--b"]), [""; 0]);
+}
+
+#[test]
+fn completions_know_apps_services_and_releases() {
+    let test = crate::test::Test::shop();
+    test.run(["deploy", "--apply"]).any_stderr().success();
+    let root = test.root("").display().to_string();
+    let offered = |words: &[&str]| completions(&[&["--root", &root], words].concat());
+    assert_eq!(offered(&["--app", ""]), ["shop"]);
+    assert_eq!(offered(&["status", "--app", "s"]), ["shop"]);
+    assert_eq!(offered(&["rollback", "--service", ""]), ["web"]);
+    let releases = offered(&["rollback", "1."]);
+    let live = std::fs::read_link(test.root("opt/shop/current")).expect("read a link");
+    let live = live
+        .file_name()
+        .expect("a release")
+        .to_string_lossy()
+        .into_owned();
+    assert_eq!(releases, [live]);
 }

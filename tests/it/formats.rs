@@ -19,8 +19,8 @@ const V1_3: &str = "1.3-20861c31a262";
 const V1_4: &str = "1.4-c6ab164a2b2c";
 
 /// How the commands that change something are typed.
-const PRUNE: &[&str] = &["prune", "--app", "shop", "--keep", "2"];
-const REMOVE: &[&str] = &["remove", "--app", "shop"];
+const PRUNE: &[&str] = &["prune", "--app", "shop", "--keep", "2", "--apply"];
+const REMOVE: &[&str] = &["remove", "--app", "shop", "--apply"];
 
 /// A host as an earlier version left it.
 pub(crate) struct Earlier {
@@ -177,7 +177,7 @@ fn status_releases_and_history_read_earlier_files() {
     // The copies have other owners and times than the index knows: doctor names what it compared.
     let doctor = host.run(&[&["doctor"], elsewhere].concat(), 1).stdout;
     assert!(doctor.contains("common.txt"), "{doctor}");
-    assert!(!doctor.contains("[records]"), "{doctor}");
+    assert!(!doctor.contains("[state]"), "{doctor}");
     // An app with an environment, found without a manifest.
     let staging = host.run(&["status", "--app", "lamp-staging"], 0).stdout;
     assert!(staging.contains("2.0-3a141d89b8b5"), "{staging}");
@@ -285,7 +285,11 @@ fn recovery_ends_what_an_earlier_version_began() {
         eprintln!("{name}");
         let host = Earlier::new(name);
         let status = host.run(&["status", "--app", "shop"], 0).stdout;
-        assert!(status.contains("robotctl recover"), "{name}: {status}");
+        assert!(
+            status.contains("a change was interrupted: `robotctl --root ")
+                && status.contains("/root/ recover`\n"),
+            "{name}: {status}"
+        );
         host.run(&["recover"], 0);
         host.assert_live(live);
         // The release that was not live before the deploy is gone, and so are its records.

@@ -3,8 +3,9 @@
 //! An import counts towards the file that defines the item: a re-export (`pub use`) is followed to its
 //! source. Comments, strings and unit tests do not count.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
+use std::sync::LazyLock;
 
 /// Every file of `src` that is not only a test, with its text.
 pub(crate) fn sources() -> Vec<(String, String)> {
@@ -72,8 +73,9 @@ struct Source {
 }
 
 impl Graph {
-    pub(crate) fn of_src() -> Self {
-        Self::of(sources())
+    pub(crate) fn of_src() -> &'static Self {
+        static GRAPH: LazyLock<Graph> = LazyLock::new(|| Graph::of(sources()));
+        &GRAPH
     }
 
     fn of(files: Vec<(String, String)>) -> Self {
@@ -123,24 +125,28 @@ impl Graph {
 
     /// The shortest path of at least one edge.
     fn path(&self, from: &str, to: &str) -> Option<Vec<String>> {
-        let mut paths = vec![vec![from.to_owned()]];
-        let mut seen = BTreeSet::new();
-        while !paths.is_empty() {
-            let mut longer = Vec::new();
-            for path in paths {
-                let last = path.last().expect("a path has a file").clone();
-                for (_, next) in self.edges().filter(|(one, _)| *one == last) {
-                    let mut path = path.clone();
-                    path.push(next.to_owned());
-                    if next == to {
-                        return Some(path);
+        let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut files = VecDeque::from([from]);
+        while let Some(file) = files.pop_front() {
+            let first = (file.to_owned(), String::new());
+            let next = self.edges.range(first..).take_while(|(one, _)| one == file);
+            for (_, next) in next {
+                if next == to {
+                    let mut path = vec![to.to_owned()];
+                    let mut at = file;
+                    while at != from {
+                        path.push(at.to_owned());
+                        at = came_from[at];
                     }
-                    if seen.insert(next.to_owned()) {
-                        longer.push(path);
-                    }
+                    path.push(from.to_owned());
+                    path.reverse();
+                    return Some(path);
+                }
+                if next != from && !came_from.contains_key(next.as_str()) {
+                    came_from.insert(next, file);
+                    files.push_back(next);
                 }
             }
-            paths = longer;
         }
         None
     }
@@ -202,7 +208,7 @@ fn next_use(text: &str) -> Option<(&str, &str, &str)> {
     loop {
         let at = from + text[from..].find("use ")?;
         let before = text[..at].chars().next_back();
-        if before.is_none_or(|c| c.is_whitespace()) {
+        if before.is_none_or(char::is_whitespace) {
             let tree = &text[at + 4..];
             let end = tree.find(';')?;
             return Some((&text[..at], &tree[..end], &tree[end + 1..]));

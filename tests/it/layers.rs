@@ -1,6 +1,6 @@
 //! The structure of `src`: which module may use which, and no cycle between files.
 
-use crate::imports::Graph;
+use crate::imports::{Graph, code_of, sources};
 use robotctl::app::{App, Target};
 use robotctl::manifest;
 use robotctl::render::render;
@@ -83,11 +83,19 @@ const NEVER: &[(&str, &[&str], &str)] = &[
         "the crash-safe core applies a plan and knows no use case",
     ),
     (
+        "ops",
+        &["cli"],
+        "use cases parse no arguments and print nothing",
+    ),
+    (
         "page",
         &["ops", "plan", "stage", "transaction"],
         "a page shows and changes nothing",
     ),
 ];
+
+/// What the verbs of the command line may use; views may use the types that they show.
+const CLI: &[&str] = &["error", "ops"];
 
 fn module_of(file: &str) -> &str {
     let first = file.split('/').next().unwrap_or(file);
@@ -109,7 +117,7 @@ fn modules(graph: &Graph) -> BTreeMap<String, BTreeSet<String>> {
 
 #[test]
 fn modules_import_only_what_they_may() {
-    let found = modules(&Graph::of_src());
+    let found = modules(Graph::of_src());
     let used = |module: &str| {
         let used = found.get(module);
         used.unwrap_or_else(|| panic!("there is no module `{module}`"))
@@ -137,6 +145,49 @@ fn modules_import_only_what_they_may() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A verb parses, calls one use case and prints: it needs little, and few lines.
+#[test]
+fn verbs_are_thin() {
+    let graph = Graph::of_src();
+    let shared = ["cli/mod.rs", "cli/output.rs", "cli/exit.rs"];
+    let is_verb = |file: &str| {
+        file.starts_with("cli/") && file.matches('/').count() == 1 && !shared.contains(&file)
+    };
+    let mut wrong = Vec::new();
+    for (from, to) in graph.edges().filter(|(from, _)| is_verb(from)) {
+        let module = module_of(to);
+        // `doctor --list` and `score --threshold` print a table of the module itself.
+        let own_table = matches!(
+            (from, module),
+            ("cli/doctor.rs", "doctor") | ("cli/score.rs", "exposure")
+        );
+        if module != "cli" && !CLI.contains(&module) && !own_table {
+            wrong.push(format!("`{from}` uses `{to}`"));
+        }
+    }
+    for (file, text) in sources() {
+        let lines = code_of(&text).lines().count();
+        if is_verb(&file) && lines > MAX_VERB_LINES {
+            wrong.push(format!("`{file}` has {lines} lines"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Lines of a verb with its arguments and their help.
+const MAX_VERB_LINES: usize = 100;
+
+#[test]
+fn no_file_imports_itself_through_others() {
+    let cycles = Graph::of_src().cycles();
+    let shown: Vec<String> = cycles.iter().map(|cycle| cycle.join(" -> ")).collect();
+    assert!(
+        shown.is_empty(),
+        "cycles between files:\n{}",
+        shown.join("\n")
+    );
 }
 
 fn read(path: &str) -> String {

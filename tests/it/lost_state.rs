@@ -23,17 +23,15 @@ fn readers_work_without_the_state() {
         &["releases"],
         &["rollback", "--dry-run"],
         &["rollback", "--dry-run", "--service", "web"],
-        &["remove", "--dry-run"],
+        &["remove"],
         &["deploy"],
     ] {
         let printed = |test: &Test| {
-            let run = match arguments {
-                [one] => test.run([*one]),
-                [one, two] => test.run([*one, *two]),
-                [one, two, three, four] => test.run([*one, *two, *three, *four]),
-                _ => unreachable!("another number of words"),
-            };
-            let run = run.case(&arguments.join(" ")).any_stdout().any_stderr();
+            let run = test
+                .run(arguments)
+                .case(&arguments.join(" "))
+                .any_stdout()
+                .any_stderr();
             undated(&run.success().stdout)
         };
         assert_eq!(printed(&lost), printed(&known), "{}", arguments.join(" "));
@@ -46,14 +44,15 @@ fn readers_work_without_the_state() {
     tree::assert_same(&before, &lost.tree(), "a reader wrote something");
     // Doctor reports it, and `recover` fixes it.
     let doctor = || lost.run(["doctor"]).any_stdout();
-    let said = "error: no release is recorded as live, and `/opt/shop/current` points at \
-                0.2-[ID] [records]\n  hint: robotctl --root [DIR]/root/ recover\n";
+    let said = "error: the state is missing, and `/opt/shop/current` points at 0.2-[ID] \
+                [state]\n  hint: rebuild it: robotctl --root [DIR]/root/ recover\n";
     let ended = doctor().status(1);
     assert!(ended.stdout.starts_with(said), "{}", ended.stdout);
-    let again = "warning: shop: 0.2-[ID] is recorded as live again, as `/opt/shop/current` says\n";
+    let again =
+        "warning: shop: 0.2-[ID] is recorded as live again, because `/opt/shop/current` names it\n";
     lost.run(["recover"]).stderr(again).success();
     let ended = doctor().success();
-    assert!(!ended.stdout.contains("[records]"), "{}", ended.stdout);
+    assert!(!ended.stdout.contains("[state]"), "{}", ended.stdout);
 }
 
 /// The text without times, which differ between hosts.
@@ -81,7 +80,7 @@ fn a_deploy_without_the_state_does_what_its_plan_shows() {
     assert!(!test.root(STATE).exists(), "a preview wrote the state");
     let run = test.run(["deploy", "--apply", "--plan", &planned]);
     run.stderr(
-        "warning: shop: 0.2-[ID] is recorded as live again, as `/opt/shop/current` says\n\
+        "warning: shop: 0.2-[ID] is recorded as live again, because `/opt/shop/current` names it\n\
          shop: staging 0.3-[ID]\nshop: `current` points at 0.3-[ID]\n\
          shop: 0.3-[ID] is live (before: 0.2-[ID])\n",
     )
@@ -105,9 +104,12 @@ fn nothing_changes_while_the_live_release_is_unknown() {
     let before = test.state();
     version(&test, 3);
     for arguments in [
-        ["deploy", "--apply"],
-        ["rollback", "0.1"],
-        ["remove", "--purge"],
+        &["deploy"][..],
+        &["deploy", "--apply"],
+        &["rollback", "0.1", "--dry-run"],
+        &["rollback", "0.1"],
+        &["remove", "--app", "shop", "--purge"],
+        &["remove", "--app", "shop", "--purge", "--apply"],
     ] {
         let case = arguments.join(" ");
         let ended = test.run(arguments).case(&case).any_stderr().status(2);
@@ -117,6 +119,7 @@ fn nothing_changes_while_the_live_release_is_unknown() {
         tree::assert_same(&before, &test.state(), &case);
     }
     test.run(["prune"]).any_stderr().status(2);
+    test.run(["prune", "--apply"]).any_stderr().status(2);
     test.run(["status"]).any_stderr().status(2);
     test.run(["recover"]).any_stderr().status(4);
     tree::assert_same(&before, &test.state(), "something was changed");

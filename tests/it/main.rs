@@ -13,6 +13,10 @@
     clippy::print_stderr,
     reason = "a test that cannot continue should stop there"
 )]
+#![allow(
+    single_use_lifetimes,
+    reason = "a lifetime cannot be left out in an argument of type `impl AsRef<[&str]>`"
+)]
 
 mod bad_archives;
 mod bad_manifests;
@@ -23,12 +27,16 @@ mod docs;
 mod doctor;
 mod formats;
 mod golden;
+mod howto;
 mod imports;
+mod json_output;
 mod layers;
 mod lost_state;
 mod offline;
 mod ownership;
 mod plans;
+mod previews;
+mod public_state;
 mod records;
 mod remove;
 mod scorer_parity;
@@ -39,3 +47,4 @@ mod unsuitable_hosts;
 mod user_errors;
 mod values;
 mod views;
+mod words;

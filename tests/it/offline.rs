@@ -71,7 +71,7 @@ fn a_first_deploy_installs_everything() {
         ("etc/shop/env", 0o600),
         ("etc/shop/credentials", 0o700),
         ("var/lib/shop", 0o750),
-        ("var/lib/robotctl/shop", 0o700),
+        ("var/lib/robotctl/shop", 0o711),
         ("opt/shop", 0o755),
         ("opt/shop/releases", 0o755),
         ("usr/local/lib/systemd/system/shop-web.service", 0o644),
@@ -100,7 +100,7 @@ fn a_first_deploy_installs_everything() {
     test.run(["generate", "--check", "--output", &nowhere])
         .stderr(
             "error: there is no directory `[DIR]/nowhere` to compare with\n\n\
-             hint: write one first: `robotctl generate --output DIR`\n",
+             hint: write the files first: robotctl --root [DIR]/root/ generate --output DIR\n",
         )
         .status(2);
 }
@@ -108,6 +108,7 @@ fn a_first_deploy_installs_everything() {
 #[test]
 fn a_second_deploy_of_the_same_release_does_nothing() {
     let test = app();
+    test.settle("src/tests/it.py");
     deploy(&test);
     let before = test.state();
     test.run(["deploy", "--apply"])
@@ -131,8 +132,8 @@ fn an_upgrade_removes_old_units_and_a_rollback_restores_them() {
     test.write("src/new.txt", "new");
     deploy(&test);
     let new = host(&test);
-    let gone = "usr/local/lib/systemd/system/shop-job.timer";
-    assert!(old.contains_key(gone) && !new.contains_key(gone));
+    let removed = "usr/local/lib/systemd/system/shop-job.timer";
+    assert!(old.contains_key(removed) && !new.contains_key(removed));
     let leftover = new.keys().find(|path| path.contains("shop-job"));
     assert_eq!(leftover, None, "something of the job is still there");
     assert!(live(&test).starts_with("2.0-"));
@@ -144,9 +145,8 @@ fn an_upgrade_removes_old_units_and_a_rollback_restores_them() {
     tree::assert_same(&old, &host(&test), "a rollback left another host");
     test.run(["rollback"])
         .stderr(
-            "error: there is no release before 1.0-[ID]\n\n\
-             hint: `robotctl --root [DIR]/root/ releases` lists what can be named; \
-             `robotctl --root [DIR]/root/ remove` takes the app away\n",
+            "error: 1.0-[ID] has no previous release\n\n\
+             hint: list the releases: robotctl --root [DIR]/root/ releases\n",
         )
         .status(2);
     // Forward again, by name.
@@ -184,22 +184,22 @@ fn readers_print_json() {
     deploy(&test);
     test.write("src/data/pages.txt", "three\n");
     deploy(&test);
-    let json = |args: [&str; 3]| -> Vec<serde_json::Value> {
-        let ended = test.run(args).any_stdout().success();
-        serde_json::from_str(&ended.stdout).expect("JSON")
+    let json = |command: &str| {
+        let run = test.run([command, "--format", "json"]);
+        run.any_stdout().success()
     };
-    let status = json(["status", "--format", "json"]);
+    let status = json("status").data("status");
     assert_eq!(status[0]["app"], "shop");
     assert_eq!(status[0]["live"], "1.0-[ID]");
     assert_eq!(status[0]["current"], "releases/1.0-[ID]");
-    assert_eq!(status[0]["interrupted"], serde_json::Value::Null);
-    let releases = json(["releases", "--format", "json"]);
+    assert_eq!(status[0]["interrupted"], false);
+    let releases = json("releases").data("release");
     let which: Vec<bool> = releases
         .iter()
         .map(|release| release["live"].as_bool().unwrap())
         .collect();
     assert_eq!(which, [false, true], "in the order of staging");
-    let history = json(["history", "--format", "json"]);
+    let history = json("history").of_kind("event");
     let events: Vec<&str> = history
         .iter()
         .map(|event| event["event"].as_str().unwrap())
@@ -210,17 +210,18 @@ fn readers_print_json() {
             assert!(event[key].is_string(), "{key} of {event}");
         }
     }
-    // A deploy in JSON is one event a line.
+    // A deploy in JSON is one event a line, and the result.
     test.write("src/data/pages.txt", "four\n");
     let ended = test
         .run(["deploy", "--apply", "--format", "json"])
         .any_stdout()
         .success();
-    for line in ended.stdout.lines() {
-        let event: serde_json::Value = serde_json::from_str(line).expect(line);
-        assert_eq!(event["app"], "shop", "{line}");
+    let events = ended.of_kind("event");
+    for event in &events {
+        assert_eq!(event["app"], "shop", "{event}");
     }
-    assert!(ended.stdout.lines().count() >= 3, "{}", ended.stdout);
+    assert!(events.len() >= 3, "{}", ended.stdout);
+    assert_eq!(ended.json().len(), events.len() + 1, "{}", ended.stdout);
     let ended = test.run(["releases"]).any_stdout().success();
     let lines: Vec<&str> = ended.stdout.lines().collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
@@ -252,7 +253,7 @@ fn a_deploy_repairs_a_live_release_that_is_missing() {
             std::fs::remove_file(&current).unwrap();
             std::os::unix::fs::symlink("/etc", &current).unwrap();
         }),
-        ("the live release 1.0-[ID] is gone", &|| {
+        ("the live release 1.0-[ID] is missing", &|| {
             std::fs::remove_dir_all(releases.join(&id)).unwrap();
         }),
     ];
@@ -302,6 +303,9 @@ fn a_change_of_a_key_that_no_file_shows_is_deployed() {
     assert_ne!(live(&test), before);
     assert_eq!(releases(&test), 2);
     test.run(["prune"])
+        .stdout("shop: nothing to remove\n")
+        .success();
+    test.run(["prune", "--apply"])
         .stderr("shop: nothing was removed\n")
         .success();
     assert_eq!(releases(&test), 2);
@@ -316,5 +320,20 @@ fn a_change_of_a_key_that_no_file_shows_is_deployed() {
         written(rest);
         test.run(["deploy", "--apply"]).any_stderr().success();
         assert_eq!(live(&test) != before, is_new, "{rest}");
+    }
+}
+
+/// systemd-tmpfiles(8) and systemd-sysusers(8) refuse a root with `..` in it.
+#[test]
+fn the_root_may_be_relative_have_dots_or_be_a_link() {
+    for typed in ["../root", "[DIR]/app/../root", "../link", "[DIR]/link/"] {
+        let test = app();
+        let dir = test.outside("");
+        std::os::unix::fs::symlink("root", test.outside("link")).expect("make a link");
+        let typed = typed.replace("[DIR]/", dir.to_str().expect("UTF-8"));
+        let run = test.run(["deploy", "--apply"]).case(&typed);
+        run.on(std::path::Path::new(&typed)).any_stderr().success();
+        assert!(live(&test).starts_with("1.0-"), "{typed}");
+        assert!(test.root("var/lib/shop").is_dir(), "{typed}");
     }
 }

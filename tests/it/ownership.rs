@@ -46,7 +46,7 @@ fn environments_live_side_by_side() {
             assert_eq!(after.get(path), Some(fact), "{path}");
         }
     }
-    test.run(["remove", "--purge", "--environment", "staging"])
+    test.run(["remove", "--purge", "--app", "shop-staging", "--apply"])
         .any_stderr()
         .success();
     assert!(!test.tree().contains_key("opt/shop-staging"));
@@ -55,7 +55,7 @@ fn environments_live_side_by_side() {
 
 #[test]
 fn directories_of_others_are_not_used() {
-    const MARK: &str = "give the app another name; if it is this app's all the same: \
+    const MARK: &str = "give the app another name; if it is this app's, say so: \
                         sudo install -D -m 600 /dev/null /etc/shop/env";
     for (path, named, hint) in [
         ("var/lib/shop/db", "/var/lib/shop", MARK),
@@ -66,13 +66,13 @@ fn directories_of_others_are_not_used() {
         (
             "opt/shop/bin/shop",
             "/opt/shop",
-            "give the app another name, or move that away",
+            "give the app another name, or move the directory to another place",
         ),
     ] {
         let test = app();
         write(&test, path, "another program's");
         let stderr =
-            format!("error: `{named}` is there already and is not this app's\n\nhint: {hint}\n");
+            format!("error: `{named}` exists already and is not this app's\n\nhint: {hint}\n");
         refused(&test, path, &stderr);
     }
 }
@@ -122,7 +122,7 @@ fn links_in_a_tree_stay_inside_it() {
             test.write("src/data/pages.txt", "another");
             deploy(&test);
             test.run(["rollback"]).any_stderr().case(&case).success();
-            test.run(["remove", "--purge"])
+            test.run(["remove", "--purge", "--app", "shop", "--apply"])
                 .any_stderr()
                 .case(&case)
                 .success();
@@ -165,7 +165,7 @@ fn an_account_of_a_person_is_not_used_for_services() {
         write(&test, "etc/passwd", &format!("{line}\n"));
         let fields: Vec<&str> = line.split(':').collect();
         let stderr = format!(
-            "error: the user `shop` is there already, with uid {} and the shell `{}`\n\n\
+            "error: the user `shop` exists already, with uid {} and the shell `{}`\n\n\
              hint: give the app another name, or name a system user for its services with `app.user`\n",
             fields[2], fields[6]
         );
@@ -179,7 +179,7 @@ fn directories_of_the_app_itself_are_used() {
     let test = app();
     deploy(&test);
     write(&test, "var/lib/shop/db", "precious");
-    test.run(["remove"]).any_stderr().success();
+    test.run(["remove", "--apply"]).any_stderr().success();
     deploy(&test);
     assert_eq!(
         std::fs::read_to_string(test.root("var/lib/shop/db")).unwrap(),
@@ -215,8 +215,8 @@ fn directories_of_the_app_itself_are_used() {
 fn files_of_others_are_not_overwritten() {
     let stderr = |path: &str| {
         format!(
-            "error: `/{path}` is there already and was not made for this app\n\n\
-             hint: give the app or the service another name, or move that file away\n"
+            "error: `/{path}` exists already and was not written for this app\n\n\
+             hint: give the app or the service another name, or move the file to another place\n"
         )
     };
     for path in [
@@ -273,7 +273,7 @@ fn two_apps_never_share_a_unit_name() {
     test.write("robot.toml", &manifest("demo", "staging-web"));
     let stderr = format!(
         "error: `/{unit}` belongs to the app `demo-staging`\n\n\
-         hint: give one of the two, or the service, another name\n"
+         hint: give one of the two apps, or the service, another name\n"
     );
     refused(&test, "first", &stderr);
     // An upgrade is refused, too.
@@ -285,7 +285,9 @@ fn two_apps_never_share_a_unit_name() {
     // An upgrade and a removal leave the other app's unit alone.
     std::fs::remove_dir_all(test.root(&format!("{UNITS}/demo-staging-web.service.d"))).unwrap();
     for name in ["demo-staging", "demo"] {
-        test.run(["remove", "--app", name]).any_stderr().success();
+        test.run(["remove", "--app", name, "--apply"])
+            .any_stderr()
+            .success();
     }
     deploy(&test);
     std::fs::write(test.root(&unit), &theirs).unwrap();
@@ -296,6 +298,6 @@ fn two_apps_never_share_a_unit_name() {
     std::fs::remove_file(test.root(&unit)).unwrap();
     deploy(&test);
     std::fs::write(test.root(&unit), &theirs).unwrap();
-    test.run(["remove"]).any_stderr().success();
+    test.run(["remove", "--apply"]).any_stderr().success();
     assert_eq!(read(), theirs, "a removal changed it");
 }

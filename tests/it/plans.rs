@@ -68,7 +68,7 @@ fn the_hash_of_a_plan_does_not_cover_free_memory() {
 
 /// Runs a command that changes nothing; what it prints.
 #[track_caller]
-fn shown<const N: usize>(test: &Test, args: [&str; N]) -> String {
+fn shown<T: AsRef<str>>(test: &Test, args: impl AsRef<[T]>) -> String {
     let before = test.state();
     let shown = test.run(args).any_stdout().any_stderr().success().stdout;
     tree::assert_same(&before, &test.state(), "a plan changed something");
@@ -139,23 +139,22 @@ fn a_dry_run_of_a_service_rollback_shows_that_service_only() {
     let head = format!(
         "shop 0.3: 0.3-[ID] stays\n\nfiles on the host:\n  ~ {conf}\n\n\
          units:\n  unchanged shop-web.service  pinned to 0.1-[ID]\n\n\
-         a rollback after this would restore 0.2-[ID]\n\n--- {conf}\n"
+         a rollback after this would restore 0.2-[ID]\n"
     );
-    assert!(plan.starts_with(&head), "{plan}");
-    let json = [
-        "rollback",
-        "0.1",
-        "--service",
-        "web",
-        "--dry-run",
-        "--format",
-        "json",
-    ];
-    let json: serde_json::Value = serde_json::from_str(&shown(&test, json)).expect("JSON");
-    assert_eq!(json["files"].as_array().expect("files").len(), 1);
-    assert_eq!(json["rollback_target"], "0.2-[ID]");
+    assert_eq!(plan, head);
+    let with_diff = shown(&test, [&dry_run[..], &["--diff"]].concat());
+    let (names, diff) = with_diff
+        .split_once(&format!("--- {conf}\n"))
+        .expect("a diff");
+    assert!(names.contains(&format!("  ~ {conf}\n")), "{with_diff}");
+    assert!(diff.contains("\n+"), "{with_diff}");
+    let json = test.run([&dry_run[..], &["--format", "json"]].concat());
+    let plans = json.any_stdout().success().data("plan");
+    assert_eq!(plans.len(), 1);
+    assert_eq!(plans[0]["files"].as_array().expect("files").len(), 1);
+    assert_eq!(plans[0]["rollback_to"], "0.2-[ID]");
     let no_such = ["rollback", "--service", "wbe", "--dry-run"];
-    let said = "error: there is no service `wbe` in both 0.3-[ID] and 0.2-[ID]\n";
+    let said = "error: 0.3-[ID] and 0.2-[ID] do not both have a service `wbe`\n";
     let refused = test.run(no_such).any_stderr().status(2).stderr;
     assert!(refused.starts_with(said), "{refused}");
     // The rollback changes exactly that; then nothing is left to do.
@@ -207,8 +206,11 @@ pub(crate) fn hash(test: &Test) -> String {
     robotctl.arg(test.root(""));
     robotctl.args(["deploy", "--format", "json"]);
     let output = robotctl.output().expect("start robotctl");
-    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    plan["hash"].as_str().expect("a hash").to_owned()
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let line = stdout.lines().next().expect("a line");
+    let plan: serde_json::Value = serde_json::from_str(line).expect("JSON");
+    let hash = plan["data"]["hash"].as_str();
+    hash.expect("a hash").to_owned()
 }
 
 /// Something that happens between a plan and its deploy.
@@ -221,7 +223,7 @@ fn a_deploy_of_another_plan_than_the_one_shown_is_refused() {
         ("a file of the host", &|test| {
             std::fs::write(test.root(unit), "[Service]\n").expect("write");
         }),
-        ("a file that is gone", &|test| {
+        ("a file that is missing", &|test| {
             std::fs::remove_file(test.root(unit)).expect("remove");
         }),
         ("the manifest", &|test| {
@@ -285,13 +287,13 @@ fn a_pin_is_shown_and_removed_only_on_request() {
         "{pinned}"
     );
     let json = test.run(["status", "--format", "json"]).any_stdout();
-    let json: serde_json::Value = serde_json::from_str(&json.success().stdout).expect("JSON");
+    let json = json.success().data("status");
     let units = json[0]["units"].as_array().expect("units");
     let web = units.iter().find(|unit| unit["unit"] == "shop-web.service");
     assert_eq!(web.expect("the service")["note"], "pinned to 0.1-[ID]");
     let (before, live_before) = (test.state(), live(&test));
     let refused = "error: service `web` is pinned to 0.1-[ID]\n\n\
-                   hint: take it along with `--lift-pins`\n";
+                   hint: deploy it with the other services: add `--lift-pins`\n";
     version(&test, 3);
     test.run(["deploy"]).any_stdout().stderr(refused).status(2);
     let run = test.run(["deploy", "--apply"]);

@@ -1,6 +1,7 @@
 //! The records of an app: every later version reads them, their size is bounded, and records of a newer
 //! version are refused.
 
+use crate::damaged_records::{recovery_fix, recovery_hints};
 use crate::offline::{MANIFEST, app, deploy, live};
 use crate::test::Test;
 use crate::tree;
@@ -12,9 +13,37 @@ use std::path::PathBuf;
 const RECORDS: &str = "var/lib/robotctl/shop";
 
 /// The records of one app as a version wrote them. Never change these files.
-fn kept(format: u32) -> [(&'static str, &'static [u8]); 6] {
-    assert_eq!(format, 1, "a new format needs its records here");
-    [
+fn kept(format: u32) -> Vec<(&'static str, &'static [u8])> {
+    match format {
+        1 => format_1(),
+        2 => format_2(),
+        _ => panic!("a new format needs its records here"),
+    }
+}
+
+fn format_2() -> Vec<(&'static str, &'static [u8])> {
+    vec![
+        ("state.json", include_bytes!("formats/2/state.json")),
+        ("journal.json", include_bytes!("formats/2/journal.json")),
+        (
+            "releases/1.0-0123456789ab.json",
+            include_bytes!("formats/2/release.json"),
+        ),
+        (
+            "releases/1.0-0123456789ab.private",
+            include_bytes!("formats/2/release.private"),
+        ),
+        (
+            "releases/1.0-0123456789ab.index",
+            include_bytes!("formats/2/release.index"),
+        ),
+        ("failed.json", include_bytes!("formats/2/failed.json")),
+        ("history.jsonl", include_bytes!("formats/2/history.jsonl")),
+    ]
+}
+
+fn format_1() -> Vec<(&'static str, &'static [u8])> {
+    vec![
         ("state.json", include_bytes!("formats/1/state.json")),
         ("journal.json", include_bytes!("formats/1/journal.json")),
         (
@@ -82,9 +111,12 @@ fn records_in_every_format_are_read() {
         assert_eq!(journal.state_before, state);
         let [id] = store.releases().unwrap().try_into().expect("one release");
         let release = store.release(&id).unwrap().expect("a release");
-        assert_eq!(release.mark, Mark::Good);
-        assert_eq!(release.environment, None);
+        assert_eq!(release.public.mark, Mark::Good);
+        assert_eq!(release.public.environment, None);
         assert_eq!(release.app().unwrap().name.as_str(), "shop");
+        let public = store.public_release(&id).unwrap().expect("a release");
+        assert_eq!(public.version, "1.0");
+        assert_eq!(public.units[0].unit, "shop-web.service");
         assert_eq!(release.tree().unwrap().len(), 2);
         let payload = store.payload(&id).unwrap().expect("a payload");
         assert_eq!(payload.files(), 3);
@@ -127,7 +159,7 @@ fn records_of_a_newer_version_are_refused() {
         std::fs::write(file(&test, name), content).unwrap();
         was
     };
-    let journal = include_str!("formats/1/journal.json");
+    let journal = include_str!("formats/2/journal.json");
     let release = format!("releases/{id}.json");
     for (name, shown) in [
         ("state.json", "state.json"),
@@ -138,19 +170,20 @@ fn records_of_a_newer_version_are_refused() {
         let before = test.state();
         for arguments in [
             &["deploy", "--apply"][..],
+            &["deploy"],
             &["rollback"],
+            &["rollback", "--dry-run"],
             &["remove"],
+            &["remove", "--apply"],
             &["prune"],
+            &["prune", "--apply"],
         ] {
-            let run = match arguments {
-                [one] => test.run([*one]),
-                _ => test.run(["deploy", "--apply"]),
-            };
+            let run = test.run(arguments);
             let case = format!("{name}, {}", arguments.join(" "));
             let stderr = format!(
-                "error: `/{RECORDS}/{shown}` was written by a newer `robotctl`: it has format 99, \
-                 this one reads up to {FORMAT}\n\n\
-                 hint: install that `robotctl` again; nothing was changed\n"
+                "error: `/{RECORDS}/{shown}` was written by a newer robotctl: it has format 99, \
+                 this version reads up to {FORMAT}\n\n\
+                 hint: install that version of robotctl again\n"
             );
             run.case(&case).stderr(&stderr).status(2);
             tree::assert_same(&before, &test.state(), &case);
@@ -173,7 +206,7 @@ fn a_record_that_is_not_text_is_reported_as_damaged() {
         std::fs::write(file(&test, name), lost).unwrap();
         let path = format!("[DIR]/root/{RECORDS}/{name}");
         let said = test.run(["doctor"]).case(name).any_stdout().status(1);
-        let hint = format!("  hint: sudo mv {path} {path}.damaged, then ");
+        let hint = recovery_fix(&path);
         for part in [&format!("error: `{path}` cannot be read: "), &hint] {
             assert!(said.stdout.contains(part), "{part}: {}", said.stdout);
         }
@@ -186,7 +219,7 @@ fn a_record_that_is_not_text_is_reported_as_damaged() {
         let said = run
             .status(if name == "journal.json" { 4 } else { 2 })
             .stderr;
-        assert!(said.contains(&format!("hint: sudo mv {path} ")), "{said}");
+        assert!(said.ends_with(&recovery_hints(&path)), "{said}");
         assert_eq!(std::fs::read(file(&test, name)).unwrap(), lost);
     }
 }
@@ -207,29 +240,29 @@ fn records_do_not_grow_without_limit() {
     let store = store(&test);
     let mut state = store.state().unwrap();
     let known = store.releases().unwrap();
-    let gone = state.before.iter().find(|id| !known.contains(id)).cloned();
-    let gone = gone.expect("a release without a record");
+    let removed = state.before.iter().find(|id| !known.contains(id)).cloned();
+    let removed = removed.expect("a release without a record");
     // Back and forth between the same two releases.
     for _ in 0..100 {
         state.before.extend(known[..2].iter().cloned());
     }
     store.set_state(&state).unwrap();
-    test.run(["prune"]).any_stderr().success();
+    test.run(["prune", "--apply"]).any_stderr().success();
     let kept = store.state().unwrap().before;
     assert_eq!(
         kept,
         state.before[state.before.len() - 100..],
         "the last hundred stay"
     );
-    assert!(!kept.contains(&gone), "a removed release is dropped");
+    assert!(!kept.contains(&removed), "a removed release is dropped");
     let old: String = (0..1200).map(line).collect();
     std::fs::write(file(&test, "history.jsonl"), old).unwrap();
-    test.run(["prune"]).any_stderr().success();
+    test.run(["prune", "--apply"]).any_stderr().success();
     let history = store.history().unwrap();
     assert_eq!(history.len(), 1000, "a thousand lines stay");
     assert_eq!(history[999].trace_id, "1199", "the last ones");
     let before = read(&test, "history.jsonl");
-    test.run(["prune"]).any_stderr().success();
+    test.run(["prune", "--apply"]).any_stderr().success();
     assert_eq!(read(&test, "history.jsonl"), before);
     test.run(["rollback"]).any_stderr().success();
 }
@@ -246,16 +279,24 @@ fn events_name_the_environment() {
         "--format",
         "json",
     ]);
-    for line in run.any_stdout().success().stdout.lines() {
-        let event: serde_json::Value = serde_json::from_str(line).expect(line);
-        assert_eq!(event["environment"], "staging", "{line}");
+    let events = run.any_stdout().success().of_kind("event");
+    assert!(events.len() >= 3, "{events:?}");
+    for event in events {
+        assert_eq!(event["environment"], "staging", "{event}");
     }
     // Also when the app is named in full.
     std::fs::remove_file(test.app("robot.toml")).unwrap();
-    let run = test.run(["remove", "--app", "shop-staging", "--format", "json"]);
-    let said = run.any_stdout().any_stderr().success().stdout;
-    let event: serde_json::Value =
-        serde_json::from_str(said.lines().next().expect("an event")).expect("JSON");
-    assert_eq!(event["environment"], "staging", "{said}");
-    assert_eq!(event["app"], "shop-staging", "{said}");
+    let run = test.run([
+        "remove",
+        "--app",
+        "shop-staging",
+        "--apply",
+        "--format",
+        "json",
+    ]);
+    let events = run.any_stdout().success().of_kind("event");
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["event"], "removed", "{events:?}");
+    assert_eq!(events[0]["environment"], "staging", "{events:?}");
+    assert_eq!(events[0]["app"], "shop-staging", "{events:?}");
 }

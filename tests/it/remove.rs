@@ -1,5 +1,6 @@
 //! Prune and remove: what they delete, and what they keep.
 
+use crate::damaged_records::recovery_hints;
 use crate::offline::{app, deploy, live};
 use crate::tree::Kind;
 use std::process::{Command, Stdio};
@@ -16,7 +17,9 @@ fn prune_keeps_the_live_and_the_previous_release() {
         names.count()
     };
     assert_eq!(count(), 5, "`keep` is 5");
-    test.run(["prune", "--keep", "1"]).any_stderr().success();
+    test.run(["prune", "--keep", "1", "--apply"])
+        .any_stderr()
+        .success();
     assert_eq!(count(), 2);
     let before = live(&test);
     test.run(["rollback"]).any_stderr().success();
@@ -58,7 +61,9 @@ fn failed_releases_do_not_count_for_keep() {
     }
     // The newest failed release is kept for inspection.
     assert_eq!(marks(&test), ["bad", "good", "good", "good"]);
-    test.run(["prune", "--keep", "2"]).any_stderr().success();
+    test.run(["prune", "--keep", "2", "--apply"])
+        .any_stderr()
+        .success();
     assert_eq!(marks(&test), ["bad", "good", "good"]);
 
     // A failed release that was removed is still refused, until it was deployed with `--force`.
@@ -76,7 +81,9 @@ fn failed_releases_do_not_count_for_keep() {
         test.write("src/data/pages.txt", &format!("{number}\n"));
         deploy(&test);
     }
-    test.run(["prune", "--keep", "1"]).any_stderr().success();
+    test.run(["prune", "--keep", "1", "--apply"])
+        .any_stderr()
+        .success();
     test.write("src/data/pages.txt", "2\n");
     deploy(&test);
 }
@@ -91,17 +98,29 @@ fn records_are_kept_while_the_file_system_of_the_releases_is_not_mounted() {
     let (mounted, away) = (test.root("opt/shop"), test.root("shop"));
     std::fs::rename(&mounted, &away).unwrap();
     test.run(["rollback"]).any_stderr().status(2);
-    test.run(["prune", "--keep", "1"]).any_stderr().status(2);
+    let prunes = [
+        &["prune", "--keep", "1"][..],
+        &["prune", "--keep", "1", "--apply"],
+    ];
+    for args in prunes {
+        let run = test.run(args).any_stderr();
+        let said = run.status(2).stderr;
+        let why = "error: the live release `1.0-[ID]` is missing, so nothing was pruned\n";
+        assert!(said.starts_with(why), "{said}");
+    }
     // The same without the state, when the link is missing as well.
     let state = test.root("var/lib/robotctl/shop/state.json");
     let was = std::fs::read(&state).unwrap();
     std::fs::remove_file(&state).unwrap();
-    test.run(["prune", "--keep", "1"])
-        .stderr(
-            "error: `/opt/shop/releases` is not there, nothing was pruned\n\n\
-             hint: mount the file system of /opt/shop, or deploy again\n",
-        )
-        .status(2);
+    for args in prunes {
+        test.run(args)
+            .stderr(
+                "error: `/opt/shop/releases` is missing, so nothing was pruned\n\n\
+                 hint: mount the file system of /opt/shop, or deploy again: \
+                 robotctl --root [DIR]/root/ deploy --apply\n",
+            )
+            .status(2);
+    }
     std::fs::write(&state, was).unwrap();
     std::fs::rename(&away, &mounted).unwrap();
     assert_eq!(marks(&test), ["good", "good", "good"]);
@@ -113,11 +132,10 @@ fn remove_keeps_state_and_settings_without_purge() {
     let test = app();
     deploy(&test);
     std::fs::write(test.root("var/lib/shop/shop.db"), "data").unwrap();
-    test.run(["remove"])
+    test.run(["remove", "--apply"])
         .stderr(
             "shop was removed\n\
-             its state in /var/lib/shop, its settings in /etc/shop and its accounts are still \
-             there\n",
+             its state in /var/lib/shop, its settings in /etc/shop and its accounts are kept\n",
         )
         .success();
     let left = test.tree();
@@ -129,7 +147,9 @@ fn remove_keeps_state_and_settings_without_purge() {
     assert_eq!(own, ["etc/shop/env", "var/lib/shop/shop.db"]);
     assert!(!left.contains_key("opt/shop") && !left.contains_key("var/lib/robotctl/shop"));
     deploy(&test);
-    test.run(["remove", "--purge"]).any_stderr().success();
+    test.run(["remove", "--app", "shop", "--purge", "--apply"])
+        .any_stderr()
+        .success();
     let left = test.tree();
     // The empty root of all services is in memory: its mount points are removed at the next boot.
     let volatile = |path: &str| path.starts_with("run/robotctl/root/");
@@ -137,12 +157,15 @@ fn remove_keeps_state_and_settings_without_purge() {
         .keys()
         .find(|path| path.contains("shop") && !volatile(path));
     assert_eq!(own, None, "a file is left");
-    test.run(["remove"])
-        .stderr(
-            "error: `shop` is not deployed on this host\n\n\
-             hint: `robotctl --root [DIR]/root/ status` tells what is\n",
-        )
-        .status(2);
+    for args in [&["remove"][..], &["remove", "--apply"]] {
+        test.run(args)
+            .stderr(
+                "error: there is no app `shop` on this host\n\n\
+                 hint: list the apps, from a directory without a `robot.toml`: \
+                 robotctl --root [DIR]/root/ status\n",
+            )
+            .status(2);
+    }
 }
 
 /// Without the record, robotctl does not know the units that it must stop.
@@ -158,28 +181,30 @@ fn an_app_whose_live_release_has_no_record_is_not_removed() {
     std::fs::remove_file(&record).unwrap();
     let refused = |why: &str| {
         let before = test.state();
-        for args in [["remove", "--dry-run"], ["remove", "--purge"]] {
+        for args in [
+            &["remove"][..],
+            &["remove", "--apply"],
+            &["remove", "--app", "shop", "--purge", "--apply"],
+        ] {
             let case = format!("{args:?}");
             test.run(args).case(&case).stderr(why).status(2);
             crate::tree::assert_same(&before, &test.state(), &case);
         }
     };
     let state = format!("[DIR]/root/{store}/state.json");
-    let robotctl = "robotctl --root [DIR]/root/";
     refused(&format!(
-        "error: the live release 1.0-[ID] has no record\n\n\
-         hint: sudo mv {state} {state}.damaged, then `{robotctl} doctor` and, where the app's \
-         robot.toml lies, `{robotctl} deploy --apply`\n"
+        "error: `{state}` cannot be read: the live release 1.0-[ID] has no record\n\n\
+         {}",
+        recovery_hints(&state)
     ));
     std::fs::remove_file(test.root(&format!("{store}/state.json"))).unwrap();
     refused(
-        "error: `/opt/shop/current` leads to 1.0-[ID], and nothing is recorded of what that \
-         installed\n\n\
-         hint: deploy it again, then remove it\n",
+        "error: `/opt/shop/current` leads to 1.0-[ID], and no record says what it installed\n\n\
+         hint: deploy it again, then remove it: robotctl --root [DIR]/root/ deploy --apply\n",
     );
     assert_ne!(live(&test), first);
     deploy(&test);
-    test.run(["remove"]).any_stderr().success();
+    test.run(["remove", "--apply"]).any_stderr().success();
     assert!(!test.root("opt/shop").exists());
 }
 
@@ -191,18 +216,18 @@ fn a_removal_does_not_touch_a_new_deploy_of_the_same_app() {
     deploy(&test);
     let store = test.root("var/lib/robotctl/shop");
     // Sends the signal when the directory of the records is renamed.
-    let until = |signal: &str, command: &str| {
+    let until = |signal: &str, command: &[&str]| {
         let inject = format!("inject=/^rename:signal={signal}");
         let mut strace = Command::new("strace");
         strace.args(["-f", "-qq", "-o", "/dev/null", "-e", &inject, "-P"]);
         strace.arg(&store).arg(env!("CARGO_BIN_EXE_robotctl"));
-        strace.arg(command).arg("--root").arg(test.root(""));
+        strace.args(command).arg("--root").arg(test.root(""));
         let quiet = strace.current_dir(test.app("")).stderr(Stdio::null());
         quiet.spawn().expect("start strace")
     };
-    let killed = until("KILL", "remove").wait().unwrap();
+    let killed = until("KILL", &["remove", "--apply"]).wait().unwrap();
     assert!(!killed.success() && store.join("journal.json").exists());
-    let mut stopped = until("STOP", "recover");
+    let mut stopped = until("STOP", &["recover"]);
     while store.exists() {
         assert_eq!(stopped.try_wait().unwrap(), None, "it was not stopped");
         std::thread::yield_now();
@@ -234,28 +259,38 @@ fn a_removal_can_be_previewed_and_purged_later() {
     deploy(&test);
     std::fs::write(test.root("var/lib/shop/shop.db"), "data").unwrap();
     let before = test.tree();
-    let shown = test.run(["remove", "--purge", "--dry-run"]).any_stdout();
+    let shown = test
+        .run(["remove", "--purge", "--app", "shop"])
+        .any_stdout()
+        .stderr(
+            "\nto apply this plan: \
+             robotctl --root [DIR]/root/ --app shop remove --purge --apply\n",
+        );
     let shown = shown.success().stdout;
     for part in [
-        "files that would be removed:\n  ",
-        "  /usr/local/lib/systemd/system/shop-web.service\n",
-        "directories that would be removed:\n  /opt/shop\n  /var/lib/shop\n",
-        "its accounts are still there",
+        "files on the host:\n  - ",
+        "  - /usr/local/lib/systemd/system/shop-web.service\n",
+        "directories:\n  - /opt/shop\n  - /var/lib/shop\n",
+        "its accounts are kept",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
-    let shown = test.run(["remove", "--dry-run"]).any_stdout().success();
+    let shown = test
+        .run(["remove"])
+        .any_stdout()
+        .stderr("\nto apply this plan: robotctl --root [DIR]/root/ remove --apply\n")
+        .success();
     assert!(
-        !shown.stdout.contains("  /var/lib/shop\n"),
+        !shown.stdout.contains("  - /var/lib/shop\n"),
         "{}",
         shown.stdout
     );
     crate::tree::assert_same(&before, &test.tree(), "a preview changed something");
-    test.run(["remove"]).any_stderr().success();
-    test.run(["remove", "--purge", "--app", "shop"])
+    test.run(["remove", "--apply"]).any_stderr().success();
+    test.run(["remove", "--purge", "--app", "shop", "--apply"])
         .stderr(
             "shop was removed\n\
-             its accounts are still there: other files may be theirs\n",
+             its accounts are kept: other files may belong to them\n",
         )
         .success();
     for path in ["var/lib/shop", "etc/shop", "var/lib/robotctl/shop"] {
@@ -263,8 +298,12 @@ fn a_removal_can_be_previewed_and_purged_later() {
     }
     // A directory that does not belong to an app is kept.
     std::fs::create_dir_all(test.root("var/lib/other")).unwrap();
-    let run = test.run(["remove", "--purge", "--app", "other"]);
-    run.any_stderr().status(2);
+    for args in [
+        &["remove", "--purge", "--app", "other"][..],
+        &["remove", "--purge", "--app", "other", "--apply"],
+    ] {
+        test.run(args).any_stderr().status(2);
+    }
     assert!(test.root("var/lib/other").exists());
 }
 
@@ -295,9 +334,13 @@ fn prune_works_on_one_app_or_on_all_with_an_option() {
              hint: choose one with `--app NAME`\n",
         )
         .status(2);
-    test.run(["prune", "--keep", "2"]).any_stderr().success();
+    test.run(["prune", "--keep", "2", "--apply"])
+        .any_stderr()
+        .success();
     assert_eq!((count("second"), count("shop")), (2, 3));
-    let run = test.run(["prune", "--keep", "2", "--all"]).from(&elsewhere);
+    let run = test
+        .run(["prune", "--keep", "2", "--all", "--apply"])
+        .from(&elsewhere);
     run.any_stderr().success();
     assert_eq!((count("second"), count("shop")), (2, 2));
 }

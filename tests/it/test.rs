@@ -2,9 +2,11 @@
 //! are strict: a test states everything that a run prints, or it fails.
 
 use crate::tree::{self, Tree};
+use serde_json::Value;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// An application of one service, without its source.
@@ -127,13 +129,27 @@ impl Test {
         })
     }
 
+    /// Waits until a file of the application is older than two seconds. A younger file can change
+    /// again under the same time stamp, so the next deploy reads it once more and says so.
+    pub(crate) fn settle(&self, path: &str) {
+        let file = self.app(path);
+        let time = || file.metadata().unwrap().modified().unwrap();
+        while time().elapsed().unwrap() < Duration::from_millis(2100) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// A command on the tree below the root, run in the application's directory.
-    pub(crate) fn run<const N: usize>(&self, args: [&str; N]) -> Run<'_> {
+    pub(crate) fn run<T: AsRef<str>>(&self, args: impl AsRef<[T]>) -> Run<'_> {
         Run {
             test: self,
             case: String::new(),
             before: Vec::new(),
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            args: args
+                .as_ref()
+                .iter()
+                .map(|arg| arg.as_ref().to_owned())
+                .collect(),
             root: Some(self.root("")),
             dir: self.app(""),
             stdout: Some(String::new()),
@@ -147,6 +163,29 @@ impl Test {
         let dir = self.dir.path().display().to_string();
         let text = text.replace(&dir, "[DIR]");
         digests(&text)
+    }
+}
+
+impl Ended {
+    /// The lines of `--format json`.
+    pub(crate) fn json(&self) -> Vec<Value> {
+        let lines = self.stdout.lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect(line))
+            .collect()
+    }
+
+    /// The lines of a kind.
+    pub(crate) fn of_kind(&self, kind: &str) -> Vec<Value> {
+        let mut lines = self.json();
+        lines.retain(|line| line["kind"] == kind);
+        lines
+    }
+
+    /// The data of the lines of a kind.
+    pub(crate) fn data(&self, kind: &str) -> Vec<Value> {
+        let lines = self.of_kind(kind).into_iter();
+        lines.map(|mut line| line["data"].take()).collect()
     }
 }
 
@@ -197,6 +236,17 @@ impl Run<'_> {
     pub(crate) fn on_this_host(mut self) -> Self {
         self.root = None;
         self
+    }
+
+    /// Runs as a user without privileges; the caller must be root and the tree open to all.
+    pub(crate) fn by_other_user(self) -> Self {
+        let ids = [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+        ];
+        self.through(&ids)
     }
 
     /// Starts the command through another program.

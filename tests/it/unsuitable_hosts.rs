@@ -11,12 +11,25 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// Gives this thread and its children mounts of their own, which end with them.
+pub(crate) fn private_mounts() {
+    let none = None::<&str>;
+    unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("make it private");
+}
+
+/// Hides a directory below an empty one, for this thread and its children.
+pub(crate) fn mount_tmpfs(path: &str) {
+    let tmpfs = Some("tmpfs");
+    mount(tmpfs, path, tmpfs, MsFlags::empty(), None::<&str>).expect("mount an empty directory");
+}
+
 /// Prints that a test did not run, and fails in CI.
-fn not_run(what: &str) {
+pub(crate) fn not_run(what: &str) {
     eprintln!("NOT RUN: {what}");
     assert!(std::env::var_os("CI").is_none(), "CI must run this: {what}");
 }
@@ -24,22 +37,20 @@ fn not_run(what: &str) {
 #[test]
 fn changing_a_host_needs_root() {
     let test = Test::shop();
-    let stderr = "error: changing this host needs root\n\nhint: type `sudo` before the command\n";
-    for command in ["deploy --apply", "rollback", "prune", "remove"] {
-        let mut run = match command {
-            "deploy --apply" => test.run(["deploy", "--apply"]),
-            command => test.run([command]),
-        };
+    let stderr = "error: only root can change this host\n\nhint: type `sudo` before the command\n";
+    for args in [
+        &["deploy", "--apply"][..],
+        &["rollback"],
+        &["recover"],
+        &["prune", "--apply"],
+        &["remove", "--apply"],
+    ] {
+        let mut run = test.run(args);
         if is_root() {
             test.open_to_all();
-            run = run.through(&[
-                "setpriv",
-                "--reuid=65534",
-                "--regid=65534",
-                "--clear-groups",
-            ]);
+            run = run.by_other_user();
         }
-        let run = run.on_this_host().case(command);
+        let run = run.on_this_host().case(&args.join(" "));
         run.stderr(stderr).status(2);
     }
 }
@@ -49,23 +60,19 @@ fn changing_a_host_needs_systemd() {
     if !is_root() {
         return not_run("this needs root, to hide systemd");
     }
-    // A mount namespace of this thread and its children hides systemd.
-    let none = None::<&str>;
-    unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("make it private");
+    private_mounts();
     if Path::new("/run/systemd").exists() {
-        let tmpfs = Some("tmpfs");
-        mount(tmpfs, "/run/systemd", tmpfs, MsFlags::empty(), none).expect("hide systemd");
+        mount_tmpfs("/run/systemd");
     }
     // Otherwise the command would deploy on this machine.
     assert!(!Path::new("/run/systemd/system").exists());
     let stderr = "error: this host was not booted with systemd\n\n\
-                  hint: run it on the host itself, or work on a tree with `--root DIR`\n";
+                  hint: run robotctl on the host itself, or work on a tree with `--root DIR`\n";
     let run = Test::shop();
-    run.run(["deploy", "--apply"])
-        .on_this_host()
-        .stderr(stderr)
-        .status(2);
+    for args in [&["deploy"][..], &["deploy", "--apply"]] {
+        let run = run.run(args).on_this_host();
+        run.stderr(stderr).status(2);
+    }
     assert!(!Path::new("/opt/shop").exists() && !Path::new("/var/lib/robotctl/shop").exists());
 }
 
@@ -73,8 +80,18 @@ fn changing_a_host_needs_systemd() {
 fn a_root_that_does_not_exist_is_refused() {
     let test = Test::shop();
     let typo = test.outside("tree/typo");
-    for command in ["rollback", "remove", "prune"] {
-        let run = test.run([command]).on(&typo).case(command);
+    for args in [
+        &["deploy"][..],
+        &["deploy", "--apply"],
+        &["rollback"],
+        &["rollback", "--dry-run"],
+        &["recover"],
+        &["remove"],
+        &["remove", "--apply"],
+        &["prune"],
+        &["prune", "--apply"],
+    ] {
+        let run = test.run(args).on(&typo).case(&args.join(" "));
         run.stderr(
             "error: the root `[DIR]/tree/typo` is not a directory\n\n\
              hint: name the directory that holds the tree with `--root DIR`\n",
@@ -128,8 +145,8 @@ fn assert_too_full(stderr: &str, what: &str) {
     let rest = tail.strip_prefix(&start);
     let rest = rest.unwrap_or_else(|| panic!("{stderr}"));
     assert!(rest.contains(" are free, the release needs "), "{stderr}");
-    let hint =
-        "\n\nhint: remove old releases with `robotctl --root [DIR]/disk prune`, or make room\n";
+    let hint = "\n\nhint: make room, or remove old releases: \
+                robotctl --root [DIR]/disk prune --apply\n";
     assert!(rest.ends_with(hint), "{stderr}");
 }
 
@@ -214,10 +231,10 @@ fn stage_while_the_disk_fills_up(source: &str) {
 /// The plan is refused for the same reasons as the deploy.
 #[test]
 fn a_plan_that_apply_would_refuse_is_refused() {
-    let missing = "error: the program `/opt/shop/current/bin/web` of service `web` is not there or not \
-                executable\n\nhint: check `exec`, `release.exclude` and that the file is executable\n";
+    let missing = "error: the program `/opt/shop/current/bin/web` of service `web` is missing or not \
+                   executable\n\nhint: check `exec`, `release.exclude` and that the file is executable\n";
     let secret = "error: the secret `KEY` is missing\n\n\
-                  hint: sudo install -D -m 600 FILE [DIR]/root/etc/shop/credentials/KEY\n";
+                  hint: install it from a file: sudo install -D -m 600 FILE [DIR]/root/etc/shop/credentials/KEY\n";
     let with_secret = format!("{}[[secret]]\nname = \"KEY\"\n", crate::test::SHOP);
     for (manifest, mode, stderr) in [
         (crate::test::SHOP, 0o644, missing),

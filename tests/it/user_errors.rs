@@ -5,13 +5,15 @@ use crate::plans::releases;
 use crate::records::store;
 use crate::test::{Run, SHOP, Test};
 use crate::tree;
+use crate::unsuitable_hosts::{is_root, mount_tmpfs, not_run, private_mounts};
 use robotctl::store::Mark;
+use std::path::Path;
 use std::process::Command;
 
 /// The command in the last line of a plan.
 fn apply_command(stderr: &str) -> String {
     let line = stderr.lines().last().unwrap_or_default();
-    let command = line.strip_prefix("this was the plan; to do it: ");
+    let command = line.strip_prefix("to apply this plan: ");
     command.unwrap_or_else(|| panic!("{stderr}")).to_owned()
 }
 
@@ -31,7 +33,9 @@ fn the_command_below_a_plan_applies_that_plan() {
     let shown = robotctl.output().expect("start robotctl");
     let stderr = String::from_utf8_lossy(&shown.stderr).into_owned();
     let command = apply_command(&stderr);
-    assert!(command.starts_with("robotctl --manifest "), "{command}");
+    let wanted =
+        format!("robotctl --root {root} --manifest deploy/robot.toml --environment staging ");
+    assert!(command.starts_with(&wanted), "{command}");
     let program = env!("CARGO_BIN_EXE_robotctl").rsplit_once('/').unwrap().0;
     let typed = Command::new("sh")
         .args(["-c", &command])
@@ -45,14 +49,40 @@ fn the_command_below_a_plan_applies_that_plan() {
     assert_eq!(std::fs::read_to_string(web).unwrap(), "#!/bin/sh\nexit 1\n");
 }
 
+/// A systemctl(1) that knows no unit.
+const SYSTEMCTL: &str = r#"#!/bin/sh
+case $1 in --version) echo 'systemd 252' ;; esac
+for unit; do
+    case $unit in *.*) printf 'Id=%s\nLoadState=not-found\n\n' "$unit" ;; esac
+done
+"#;
+
+/// The host looks as if systemd had booted it, and its systemctl(1) knows no unit.
 #[test]
 fn the_command_below_a_plan_starts_with_sudo_on_a_host() {
+    if !is_root() {
+        return not_run("this needs root, to mount a directory over /run");
+    }
     let test = Test::shop();
-    let run = test.run(["deploy"]).on(std::path::Path::new("/"));
-    let ended = run.any_stdout().any_stderr().success();
-    let command = apply_command(&ended.stderr);
-    let wanted = "sudo robotctl --root / deploy --apply --plan [HASH]";
-    assert_eq!(command, wanted, "{}", ended.stderr);
+    private_mounts();
+    mount_tmpfs("/run");
+    std::fs::create_dir_all("/run/systemd/system").unwrap();
+    for tool in ["systemctl", "systemd-analyze"] {
+        let tool = format!("tools/{tool}");
+        test.write(&tool, SYSTEMCTL);
+        test.mode(&tool, 0o755);
+    }
+    let path = format!("PATH={}:/usr/bin:/bin", test.app("tools").display());
+    for root in [None, Some("/")] {
+        let run = test.run(["deploy"]).through(&["env", &path]);
+        let run = match root {
+            Some(root) => run.on(Path::new(root)),
+            None => run.on_this_host(),
+        };
+        let ended = run.any_stdout().any_stderr().success();
+        let wanted = "sudo robotctl deploy --apply --plan [HASH]";
+        assert_eq!(apply_command(&ended.stderr), wanted);
+    }
 }
 
 #[test]
@@ -67,7 +97,7 @@ fn the_manifest_in_the_source_has_priority_over_that_of_an_installed_app() {
     std::fs::set_permissions(installed.join("bin/web"), mode).unwrap();
     let elsewhere = test.outside("elsewhere");
     std::fs::create_dir(&elsewhere).unwrap();
-    let said = "no robot.toml here: taking the installed app `robot` (/usr/lib/robot/robot.toml)\n";
+    let said = "no robot.toml here: using the package's app `robot` (/usr/lib/robot/robot.toml)\n";
     let run = test.run(["deploy", "--apply"]).from(&elsewhere);
     let ended = run.any_stderr().success();
     assert!(ended.stderr.starts_with(said), "{}", ended.stderr);
@@ -99,9 +129,10 @@ fn an_unknown_app_is_refused_by_every_command() {
         let ended = test.run(["--app", "zebra", command]).any_stderr().status(2);
         assert!(
             ended.stderr.contains("there is no app `zebra`")
-                && ended
-                    .stderr
-                    .contains("hint: `robotctl --root [DIR]/root/ status`"),
+                && ended.stderr.ends_with(
+                    "\n\nhint: list the apps, from a directory without a `robot.toml`: \
+                     robotctl --root [DIR]/root/ status\n"
+                ),
             "{command}: {}",
             ended.stderr
         );
@@ -127,7 +158,7 @@ fn a_broken_manifest_does_not_block_commands_on_the_deployed_app() {
         ended.stderr.starts_with("warning: robot.toml:3: ")
             && ended
                 .stderr
-                .ends_with("only the app's name is taken from there: `shop`\n"),
+                .ends_with("; only the name `shop` is used of this manifest\n"),
         "{}",
         ended.stderr
     );
@@ -141,7 +172,7 @@ fn a_broken_manifest_does_not_block_commands_on_the_deployed_app() {
                 && ended.stderr.contains("\n\nhint: ")
                 && ended
                     .stderr
-                    .ends_with("; `--app NAME` does without the manifest\n"),
+                    .ends_with("\n\nhint: or name the app with `--app NAME`\n"),
             "{command}: {}",
             ended.stderr
         );
@@ -156,9 +187,9 @@ fn commands_on_a_root_do_not_ask_this_host() {
     deploy(&test);
     test.run(["check"])
         .stderr(
-            "error: checks ask services that run, and below `--root` none does\n\n\
-             hint: run it on the host itself, without `--root`; `robotctl --root DIR doctor` \
-             looks at a tree\n",
+            "error: checks need running services, and nothing runs below `--root`\n\n\
+             hint: run `check` on the host itself; this command checks a tree: \
+             robotctl --root [DIR]/root/ doctor\n",
         )
         .status(2);
     let ended = test.run(["doctor"]).any_stdout().success();
@@ -174,8 +205,9 @@ fn commands_on_a_root_do_not_ask_this_host() {
     std::fs::remove_file(test.root("usr/local/lib/systemd/system/shop-web.socket")).unwrap();
     let ended = test.run(["doctor"]).any_stdout().status(1);
     for hint in [
-        "sudo systemd-tmpfiles --root=[DIR]/root/ --create /usr/local/lib/tmpfiles.d/shop.conf",
-        "robotctl --root [DIR]/root/ deploy --apply",
+        "create it: \
+         sudo systemd-tmpfiles --root=[DIR]/root --create /usr/local/lib/tmpfiles.d/shop.conf",
+        "deploy again: robotctl --root [DIR]/root/ deploy --apply",
     ] {
         let hint = format!("  hint: {hint}\n");
         assert!(ended.stdout.contains(&hint), "{hint}{}", ended.stdout);
@@ -252,15 +284,15 @@ fn messages_about_a_missing_secret_and_a_held_lock_say_what_to_type() {
         "robot.toml",
         &format!("{}[[secret]]\nname = \"KEY\"\n", crate::offline::MANIFEST),
     );
-    let hint = "hint: sudo install -D -m 600 FILE [DIR]/root/etc/shop/credentials/KEY\n";
+    let hint = "hint: install it from a file: sudo install -D -m 600 FILE [DIR]/root/etc/shop/credentials/KEY\n";
     let ended = test.run(["deploy", "--apply"]).any_stderr().status(2);
     assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
     let test = app();
     deploy(&test);
     let store = store(&test);
     let lock = store.lock("testing", std::time::Duration::ZERO).unwrap();
-    let ended = test.run(["prune"]).any_stderr().status(5);
-    let hint = "\n\nhint: type it again later, or with `--wait SECONDS`\n";
+    let ended = test.run(["prune", "--apply"]).any_stderr().status(5);
+    let hint = "\n\nhint: try again later, or wait for it with `--wait SECONDS`\n";
     assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
     // By default, `recover` waits for a minute.
     let run = test.run(["recover", "--wait", "0"]).any_stderr();
@@ -273,7 +305,7 @@ fn messages_about_a_missing_secret_and_a_held_lock_say_what_to_type() {
 fn mark_bad(test: &Test, id: &str) {
     let store = store(test);
     let mut record = store.release(id).unwrap().expect("a record");
-    record.mark = Mark::Bad("it did not start".into());
+    record.public.mark = Mark::Bad("it did not start".into());
     store.set_release(&record).unwrap();
 }
 
@@ -284,19 +316,20 @@ fn a_rollback_to_a_failed_release_needs_force() {
     test.run(["rollback"]).any_stderr().success();
     mark_bad(&test, &third);
     let said = "error: release 0.3-[ID] failed before: it did not start\n\n\
-                hint: mend it and deploy again, or take it as it is with `--force`\n";
+                hint: fix the cause and deploy again, or deploy it as it is with `--force`\n";
     let before = test.state();
     let refused = |run: Run<'_>| run.stderr(said).status(2);
     refused(test.run(["rollback", "0.3"]));
     refused(test.run(["rollback", &third]));
     refused(test.run(["rollback", "0.3", "--dry-run"]));
     refused(test.run(["rollback", "0.3", "--service", "web"]));
+    refused(test.run(["rollback", "0.3", "--service", "web", "--dry-run"]));
     tree::assert_same(&before, &test.state(), "a refusal changed something");
     let run = test.run(["rollback", "0.3", "--force"]);
     run.any_stderr().success();
     assert_eq!(live(&test), third);
     let record = store(&test).release(&third).unwrap().expect("a record");
-    assert_eq!(record.mark, Mark::Good, "it is healthy now");
+    assert_eq!(record.public.mark, Mark::Good, "it is healthy now");
     // The live release may be repaired although it failed, and a rollback without a name needs no
     // `--force`.
     mark_bad(&test, &third);

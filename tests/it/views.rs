@@ -242,7 +242,7 @@ fn pinned_and_changed() -> Test {
     test
 }
 
-/// Three releases: `0.3` failed after it was live, and `0.2` is live again.
+/// Three releases: `0.3` failed after it was live, and `0.2` was restored.
 fn failed() -> Test {
     let test = three();
     let id = live(&test);
@@ -292,7 +292,9 @@ fn newer_state() -> Test {
     let test = deployed();
     let path = test.root("var/lib/robotctl/shop/state.json");
     let state = fs::read_to_string(&path).expect("read");
-    let newer = state.replacen("\"format\": 1", "\"format\": 99", 1);
+    let format = format!("\"format\": {}", robotctl::store::FORMAT);
+    let newer = state.replacen(&format, "\"format\": 99", 1);
+    assert_ne!(newer, state);
     fs::write(path, newer).expect("write");
     test
 }
@@ -314,7 +316,7 @@ fn proven() -> Test {
 
 fn removed() -> Test {
     let test = deployed();
-    test.run(["remove"]).any_stderr().success();
+    test.run(["remove", "--apply"]).any_stderr().success();
     test
 }
 
@@ -557,26 +559,47 @@ fn recovering() -> Vec<View> {
 fn removing() -> Vec<View> {
     vec![
         view("prune-nothing", three, &["prune"]),
-        view("prune", three, &["prune", "--keep", "2"]),
-        view("prune-all", two_apps, &["prune", "--keep", "2", "--all"]).elsewhere(),
-        view("prune-several", two_apps, &["prune"]).elsewhere(),
-        view("prune-interrupted", interrupted, &["prune"]).elsewhere(),
-        view("remove-dry-run", deployed, &["remove", "--dry-run"]),
+        view("prune-plan", three, &["prune", "--keep", "2"]),
+        view("prune", three, &["prune", "--keep", "2", "--apply"]),
         view(
-            "remove-purge-dry-run",
+            "prune-all-plan",
+            two_apps,
+            &["prune", "--keep", "2", "--all"],
+        )
+        .elsewhere(),
+        view(
+            "prune-all",
+            two_apps,
+            &["prune", "--keep", "2", "--all", "--apply"],
+        )
+        .elsewhere(),
+        view("prune-several", two_apps, &["prune"]).elsewhere(),
+        view("prune-interrupted", interrupted, &["prune", "--apply"]).elsewhere(),
+        view("remove-plan", deployed, &["remove"]),
+        view(
+            "remove-purge-plan",
             deployed,
-            &["remove", "--purge", "--dry-run"],
+            &["remove", "--app", "shop", "--purge"],
         ),
-        view("remove", deployed, &["remove"]),
-        view("remove-purge", deployed, &["remove", "--purge"]),
-        view("remove-purge-later", removed, &["remove", "--purge"]),
+        view("remove-purge-without-app", deployed, &["remove", "--purge"]),
+        view("remove", deployed, &["remove", "--apply"]),
+        view(
+            "remove-purge",
+            deployed,
+            &["remove", "--app", "shop", "--purge", "--apply"],
+        ),
+        view(
+            "remove-purge-later",
+            removed,
+            &["remove", "--app", "shop", "--purge", "--apply"],
+        ),
         view("remove-again", removed, &["remove"]),
     ]
 }
 
 fn refusals() -> Vec<View> {
     vec![
-        view("locked", deployed, &["prune"]),
+        view("locked", deployed, &["prune", "--apply"]),
         view("no-manifest", Test::new, &["deploy"]).elsewhere(),
         view("manifest-syntax", || manifest("[app\n"), &["deploy"]),
         view(
@@ -733,5 +756,5 @@ fn the_id_of_a_release_and_the_hash_of_a_plan_are_stable() {
     assert!(stderr.contains(PLAN), "{stderr}");
 }
 
-const ID: &str = "1.0-904c52af1567";
-const PLAN: &str = "--plan 82b1c3eac5aaad97";
+const ID: &str = "1.0-1f0cb32b4545";
+const PLAN: &str = "--plan 5a14a0c250867b17";

@@ -1,23 +1,23 @@
-//! What the administrator decided survives upgrades and rollbacks.
+//! Decisions of the administrator stay in force across upgrades and rollbacks.
 
-use crate::demo::{UNITS, WEB, demo, runs};
+use crate::demo::{UNITS, WEB, demo, running_release};
 use crate::machine::Machine;
 
 tests![
     Quick:
-    masked_disabled_and_stopped_stay_so,
-    drop_in_of_the_administrator_wins,
+    unit_states_of_the_administrator_are_kept,
+    a_drop_in_of_the_administrator_has_priority,
 ];
 
-fn masked_disabled_and_stopped_stay_so(machine: &Machine) {
+fn unit_states_of_the_administrator_are_kept(machine: &Machine) {
     let mut first = demo("1.0");
     first.tables =
         "[service.second]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"notify\"\n";
-    first.deployed(machine);
+    first.deploy_ok(machine);
     machine.ok("systemctl mask --now demo-worker.service");
     machine.ok("systemctl disable demo-tidy.timer");
     machine.ok("systemctl stop demo-second.service");
-    let as_left = |when: &str| {
+    let assert_unchanged = |when: &str| {
         assert_eq!(
             machine.property("demo-worker.service", "LoadState"),
             "masked",
@@ -42,20 +42,20 @@ fn masked_disabled_and_stopped_stay_so(machine: &Machine) {
             "{when}"
         );
     };
-    as_left("before");
+    assert_unchanged("before");
     let mut second = first.clone();
     second.version = "2.0".into();
     let out = second.deploy(machine).exits(0);
     out.says("was disabled by the administrator and stays disabled");
     assert_eq!(machine.get(WEB), "200 2.0");
-    as_left("after an upgrade");
+    assert_unchanged("after an upgrade");
     second.version = "3.0".into();
     second.deploy(machine).exits(0);
-    as_left("after two upgrades");
+    assert_unchanged("after two upgrades");
     machine.robotctl("rollback").exits(0);
     assert_eq!(machine.get(WEB), "200 2.0");
-    as_left("after a rollback");
-    // Doctor tells of it, and not as of a fault of the files.
+    assert_unchanged("after a rollback");
+    // Doctor reports these, but not as damaged files.
     let doctor = machine.robotctl("doctor").exits(1);
     let doctor = doctor.says("`demo-worker.service` is masked by the administrator");
     doctor
@@ -66,13 +66,13 @@ fn masked_disabled_and_stopped_stay_so(machine: &Machine) {
     machine.ok("systemctl start demo-worker.service demo-second.service");
     let live = machine.robotctl("status").exits(0);
     for unit in ["demo-worker.service", "demo-second.service"] {
-        assert!(runs(machine, unit).starts_with("2.0-"), "{live}");
+        assert!(running_release(machine, unit).starts_with("2.0-"), "{live}");
     }
 }
 
-fn drop_in_of_the_administrator_wins(machine: &Machine) {
+fn a_drop_in_of_the_administrator_has_priority(machine: &Machine) {
     let local = "/etc/systemd/system/demo-web.service.d/50-local.conf";
-    demo("1.0").deployed(machine);
+    demo("1.0").deploy_ok(machine);
     machine.write(
         local,
         "[Service]\nEnvironment=COLOUR=local\nTasksMax=77\n",
@@ -81,7 +81,7 @@ fn drop_in_of_the_administrator_wins(machine: &Machine) {
     machine.ok("systemctl daemon-reload && systemctl restart demo-web.service");
     let mut second = demo("2.0");
     second.web = "env = { COLOUR = \"vendor\" }\nlimits = { tasks-max = 50 }";
-    second.deployed(machine);
+    second.deploy_ok(machine);
     for version in ["2.0", "1.0"] {
         assert_eq!(machine.get(WEB), format!("200 {version}"));
         assert_eq!(machine.get(&format!("{WEB}/env")), "200 local", "{version}");
@@ -96,12 +96,12 @@ fn drop_in_of_the_administrator_wins(machine: &Machine) {
             machine.robotctl("rollback").exits(0);
         }
     }
-    // What stand-ins and second copies had of it went with them.
+    // The copies of the drop-in for stand-ins and pre-check instances are removed.
     assert_eq!(machine.ok("find /run/systemd/system -name '*demo*'"), "");
-    // The operator's environment file is read, and never written over.
+    // robotctl reads the administrator's environment file and never overwrites it.
     machine.ok("rm -r /etc/systemd/system/demo-web.service.d && systemctl daemon-reload");
     machine.ok("echo COLOUR=operator > /etc/demo/env");
-    demo("3.0").deployed(machine);
+    demo("3.0").deploy_ok(machine);
     assert_eq!(machine.get(&format!("{WEB}/env")), "200 operator");
     assert_eq!(machine.read("/etc/demo/env"), "COLOUR=operator\n");
     assert!(machine.exists(&format!("{UNITS}/demo-web.service")));

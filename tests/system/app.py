@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -B
-"""The fixture's only program. `fault` in its release says how it fails:
+"""The fixture's only program. The file `fault` in its release says how it fails:
 
 no-start  ends at once            crash  ends 2 seconds after its start
-sick      /healthz answers 503    slow   needs 2 seconds to get ready
+sick      /healthz answers 503    slow   becomes ready once its state has a file `go`
 """
 
 import os
@@ -36,7 +36,7 @@ def answer(client: socket.socket) -> None:
         if path == b"/healthz":
             status, body = (b"503 Sick", b"sick") if FAULT == "sick" else (b"200 OK", b"ok")
         elif path == b"/":
-            time.sleep(0.02)  # so that requests are in flight whenever it is stopped
+            time.sleep(0.02)  # so that requests are open whenever it is stopped
         elif path == b"/env":
             body = os.environ.get("COLOUR", "none").encode()
         client.sendall(b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(body), body))
@@ -47,8 +47,8 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os.write(stop, b"."))
     if FAULT == "no-start":
         sys.exit("the fixture does not start")
-    if FAULT == "slow":
-        time.sleep(2)
+    while FAULT == "slow" and not os.path.exists("/var/lib/demo/go"):
+        time.sleep(0.05)
     if FAULT == "crash":
         threading.Timer(2, lambda: os._exit(1)).start()
     role = sys.argv[1]
@@ -68,9 +68,9 @@ def main() -> None:
         try:
             client, _ = listeners[0].accept()
         except BlockingIOError:
-            continue  # another process was faster
+            continue  # another process accepted it
         threading.Thread(target=answer, args=(client,)).start()
-    # The interpreter ends once every request that was taken has been answered.
+    # The interpreter ends once every accepted request has been answered.
 
 
 main()

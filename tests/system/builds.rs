@@ -1,19 +1,18 @@
-//! Build commands: what they may leave behind, and what they are given.
+//! Build commands: what they may leave behind, and what they receive.
 
 use crate::demo::current;
 use crate::machine::{Machine, until};
-use std::time::Duration;
 
 tests![
     Quick:
-    what_was_built_is_nobody_else_s,
-    a_package_with_a_file_that_does_not_compile_is_taken,
-    a_build_ends_with_its_robotctl,
-    a_build_that_was_left_is_stopped,
+    build_output_belongs_to_root_only,
+    a_wheel_with_invalid_python_is_installed,
+    a_build_stops_with_its_robotctl,
+    an_orphaned_build_is_stopped,
 ];
 
-/// Takes a descriptor from whoever connects, and writes to it when it is told to.
-const KEEPER: &str = r"
+/// Accepts a descriptor over a socket, and writes to it when a file appears.
+const HOLDER: &str = r"
 import array, os, socket, time
 server = socket.socket(socket.AF_UNIX)
 server.bind('\0keeper')
@@ -27,7 +26,7 @@ os.pwrite(descriptor, b'PWNED', 0)
 open('/root/written', 'w')
 ";
 
-/// Gives a descriptor of the release away, and leaves a file where it does not belong.
+/// Passes a descriptor of the release to another process, and leaves a file in /dev/shm.
 const BUILD: &str = r"
 import os, socket
 open('/dev/shm/left', 'w')
@@ -36,38 +35,34 @@ client.connect('\0keeper')
 socket.send_fds(client, [b'x'], [os.open('VERSION', os.O_RDWR)])
 ";
 
-fn what_was_built_is_nobody_else_s(machine: &Machine) {
+fn build_output_belongs_to_root_only(machine: &Machine) {
     let mut demo = crate::demo::demo("1.0");
     demo.tables = "[release]\nbuild = [[\"/usr/bin/python3\", \"build.py\"], \
                    [\"/bin/sh\", \"-c\", \"x=1; echo $HOME ${x} $$ > words; ln -s VERSION link; \
                    ln -s /usr/bin/env env; ln -s /opt/demo/current/VERSION whole\"]]\n";
     demo.write(machine);
     machine.write("/root/demo/build.py", BUILD, 0o644);
-    machine.write("/root/keeper.py", KEEPER, 0o644);
-    let mut keeper = machine.begin(&["python3", "/root/keeper.py"]);
-    until("the keeper listens", Duration::from_secs(10), || {
-        machine.exists("/root/listens")
-    });
+    machine.write("/root/holder.py", HOLDER, 0o644);
+    let mut holder = machine.spawn(&["python3", "/root/holder.py"]);
+    until("the holder listens", || machine.exists("/root/listens"));
     let deploy = "--manifest /root/demo/robot.toml deploy --apply";
     machine.robotctl(deploy).exits(0);
     machine.ok("touch /root/go");
-    until("the keeper has written", Duration::from_secs(10), || {
-        machine.exists("/root/written")
-    });
-    assert!(keeper.wait().unwrap().success());
+    until("the holder has written", || machine.exists("/root/written"));
+    assert!(holder.wait().unwrap().success());
     let release = format!("/opt/demo/releases/{}", current(machine));
     assert_eq!(machine.read(&format!("{release}/VERSION")), "1.0");
-    // The shell expanded this, and nobody before it.
+    // The shell expanded this, and robotctl did not.
     let words = machine.read(&format!("{release}/words"));
     let words: Vec<&str> = words.split_whitespace().collect();
     assert_eq!(words[..2], ["/tmp", "1"]);
     assert!(words[2].parse::<u32>().is_ok(), "{words:?}");
-    let strange = format!("find {release} /dev/shm ! -user root -o -perm /6022 ! -type l");
-    let strange = machine.ok(&format!("{strange} | grep -v '^/dev/shm$' || true"));
-    assert_eq!(strange, "");
+    let unexpected = format!("find {release} /dev/shm ! -user root -o -perm /6022 ! -type l");
+    let unexpected = machine.ok(&format!("{unexpected} | grep -v '^/dev/shm$' || true"));
+    assert_eq!(unexpected, "");
 
-    // A link that leaves the release, one that only seems to stay, one that leaves it by way of
-    // another, and one that cannot be written down.
+    // A link that leaves the release, one that only seems to stay inside, one that leaves through
+    // another link, and one that is not UTF-8.
     let leaves = "the build created a link that leads out of the release: `out` -> ";
     for (index, (script, said)) in [
         ("ln -s ../../../../etc/shadow out", leaves),
@@ -97,7 +92,7 @@ fn what_was_built_is_nobody_else_s(machine: &Machine) {
     );
 }
 
-/// Makes a wheel of two files, of which one is a template that is no Python.
+/// Makes a wheel of two modules, one of which is a template that is not valid Python.
 const WHEEL: &str = r"
 import zipfile
 with zipfile.ZipFile('/root/demo/wheels/paper-1.0-py3-none-any.whl', 'w') as wheel:
@@ -112,7 +107,7 @@ with zipfile.ZipFile('/root/demo/wheels/paper-1.0-py3-none-any.whl', 'w') as whe
         wheel.writestr(name, text)
 ";
 
-fn a_package_with_a_file_that_does_not_compile_is_taken(machine: &Machine) {
+fn a_wheel_with_invalid_python_is_installed(machine: &Machine) {
     let mut demo = crate::demo::demo("1.0");
     demo.tables =
         "[release]\npython = { requirements = [\"requirements.txt\"], wheels = \"wheels\" }\n";
@@ -135,16 +130,16 @@ fn a_package_with_a_file_that_does_not_compile_is_taken(machine: &Machine) {
     assert_eq!(compiled.lines().count(), 1, "{compiled}");
 }
 
-/// However robotctl ends, and whatever the build does about its own end.
-fn a_build_ends_with_its_robotctl(machine: &Machine) {
+/// A build stops whichever way robotctl ends, even if the build ignores signals.
+fn a_build_stops_with_its_robotctl(machine: &Machine) {
     const STUBBORN: &str = "[release]\nbuild = [[\"/bin/sh\", \"-c\", \
                             \"trap '' INT TERM HUP; touch begun; sleep 1000; sleep 1000\"]]\n";
     let building = || machine.sh("pgrep --count -u robotctl-build").code == 0;
-    let first = crate::demo::demo("1.0").deployed(machine);
+    let first = crate::demo::demo("1.0").deploy_ok(machine);
     let mut demo = crate::demo::demo("2.0");
     demo.tables = STUBBORN;
     demo.write(machine);
-    // Who starts the tests may ignore a signal, and hand that down.
+    // The test runner may ignore a signal and pass that on to its children.
     let deploy = [
         "env",
         "--default-signal=INT,TERM",
@@ -155,36 +150,35 @@ fn a_build_ends_with_its_robotctl(machine: &Machine) {
         "--apply",
     ];
     for signal in ["KILL", "INT", "TERM"] {
-        let mut child = machine.begin(&deploy);
-        until("the build begins", Duration::from_secs(20), || {
+        let mut child = machine.spawn(&deploy);
+        until("the build begins", || {
             machine.sh("ls /opt/demo/releases/.staging-*/begun").code == 0
         });
         assert!(building());
-        machine.ok(&format!("kill -s {signal} {}", machine.begun()));
+        machine.ok(&format!("kill -s {signal} {}", machine.spawned_pid()));
         child.wait().unwrap();
-        until(signal, Duration::from_secs(10), || !building());
+        until(signal, || !building());
         machine.robotctl("--app demo recover").exits(0);
         assert_eq!(machine.ok("ls -A /opt/demo/releases"), first, "{signal}");
     }
     let units =
         "systemctl list-units --all --type=service --plain --no-legend 'robotctl-build-*' 'run-*'";
-    until("the units go", Duration::from_secs(10), || {
-        machine.ok(units).is_empty()
-    });
-    // Nobody is in the way of the next one.
+    until("the units go", || machine.ok(units).is_empty());
+    // Nothing blocks the next build.
     demo.tables = "[release]\nbuild = [[\"/bin/touch\", \"built\"], [\"/bin/touch\", \"twice\"]]\n";
-    demo.deployed(machine);
+    demo.deploy_ok(machine);
     "2.1".clone_into(&mut demo.version);
-    let release = demo.deployed(machine);
+    let release = demo.deploy_ok(machine);
     assert!(machine.exists(&format!("/opt/demo/releases/{release}/twice")));
 }
 
-/// What lost the lock by a kill is stopped by whoever has it now, before another build begins.
-fn a_build_that_was_left_is_stopped(machine: &Machine) {
+/// If a kill freed the lock, the next holder of the lock stops the old build before it starts
+/// another one.
+fn an_orphaned_build_is_stopped(machine: &Machine) {
     let mut demo = crate::demo::demo("1.0");
     demo.tables = "[release]\nbuild = [[\"/bin/touch\", \"built\"]]\n";
-    demo.deployed(machine);
-    // One that its lock cannot end.
+    demo.deploy_ok(machine);
+    // A build that does not end with the lock.
     machine.ok(
         "systemd-run --quiet --unit=robotctl-build-other.service sleep 1000; \
          systemd-run --quiet --uid=robotctl-build --property=Type=exec --property=BindsTo=robotctl-build-other.service \
@@ -192,7 +186,7 @@ fn a_build_that_was_left_is_stopped(machine: &Machine) {
          pgrep --count -u robotctl-build",
     );
     "1.1".clone_into(&mut demo.version);
-    demo.deployed(machine);
+    demo.deploy_ok(machine);
     assert_eq!(
         machine.sh("pgrep --count -u robotctl-build").stdout.trim(),
         "0"

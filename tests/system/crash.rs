@@ -1,21 +1,21 @@
-//! SIGKILL at every point of a change: recovery ends in the old release, never between.
+//! SIGKILL and power cuts at many points of a change: recovery always ends with one whole release.
 //!
-//! strace(1) kills robotctl on entry to the Nth call of one kind; of the calls of every kind that
-//! changes the host, some are tried from the first to the last. The offline tests try them all.
+//! strace(1) kills robotctl at the Nth call of one kind, for a sample of the calls of every kind
+//! that changes the host. The fault tests, which work offline, kill at every call.
 
-use crate::demo::{WEB, current, demo, installed, runs};
+use crate::demo::{WEB, current, demo, installed, running_release};
 use crate::machine::Machine;
 use std::path::Path;
 
 tests![
     Slow:
-    killed_anywhere_it_ends_in_the_old_release,
-    killed_while_rolling_back_it_ends_in_the_release_that_was_live,
-    power_cut_in_a_change_is_ended_before_services_start,
+    recovery_from_a_killed_upgrade_restores_the_old_release,
+    recovery_from_a_killed_rollback_leaves_one_whole_release,
+    a_change_cut_by_power_loss_is_recovered_before_services_start,
 ];
-tests![Quick: a_recovery_that_fails_at_boot_holds_nobody_up];
+tests![Quick: a_failed_recovery_at_boot_blocks_nothing];
 
-/// What changes files or starts other programs. The kinds are counted one by one.
+/// Calls that change files or start other programs. Each kind is counted separately.
 const CALLS: [&str; 5] = [
     "rename",
     "symlink",
@@ -24,7 +24,7 @@ const CALLS: [&str; 5] = [
     "/^(clone3?|v?fork)$",
 ];
 
-/// Runs robotctl and kills it on its Nth call of a kind; true when it was killed.
+/// Runs robotctl and kills it at its Nth call of a kind. Returns whether it was killed.
 fn killed(machine: &Machine, call: &str, nth: usize, arguments: &str) -> bool {
     let out = machine.sh(&format!(
         "strace -qq -o /dev/null -e trace='{call}' -e inject='{call}:signal=KILL:when={nth}' \
@@ -33,12 +33,12 @@ fn killed(machine: &Machine, call: &str, nth: usize, arguments: &str) -> bool {
     match out.code {
         137 | -1 => true,
         0 => false,
-        _ => panic!("neither killed nor done: {out}"),
+        _ => panic!("neither killed nor successful: {out}"),
     }
 }
 
-/// The old release, exactly: its files and no others, its link, its processes.
-pub fn is_whole(machine: &Machine, release: &str, version: &str, files: &str, when: &str) {
+/// Checks that the host has exactly this release: its files and no others, its link, its processes.
+pub fn assert_intact(machine: &Machine, release: &str, version: &str, files: &str, when: &str) {
     assert_eq!(current(machine), release, "{when}");
     assert_eq!(installed(machine), files, "{when}");
     assert_eq!(machine.get(WEB), format!("200 {version}"), "{when}");
@@ -54,7 +54,8 @@ pub fn is_whole(machine: &Machine, release: &str, version: &str, files: &str, wh
     assert_eq!(left, "", "{when}");
 }
 
-/// The release of a try: with a unit more and one changed, so that files come, change and go.
+/// The next release, with one more unit and one changed unit, so that files are added, changed and
+/// removed.
 pub fn next(version: &str) -> crate::demo::Demo {
     let mut next = demo(version);
     next.web = "limits = { tasks-max = 50 }";
@@ -62,15 +63,15 @@ pub fn next(version: &str) -> crate::demo::Demo {
     next
 }
 
-fn killed_anywhere_it_ends_in_the_old_release(machine: &Machine) {
-    let old = demo("1.0").deployed(machine);
+fn recovery_from_a_killed_upgrade_restores_the_old_release(machine: &Machine) {
+    let old = demo("1.0").deploy_ok(machine);
     let files = installed(machine);
-    // The fault tests kill at every call offline; here a sample meets a real systemd.
+    // The fault tests kill at every call offline. Here a sample runs on a real systemd.
     let stride = 5;
     let mut points = 0;
     for (kind, call) in CALLS.iter().enumerate() {
         for nth in (1..).step_by(stride) {
-            // A new version each time: nothing of it is there yet.
+            // A new version each time, so that none of its files exist yet.
             next(&format!("2.{kind}.{nth}")).write(machine);
             let when = format!("{call} {nth}");
             if !killed(
@@ -84,38 +85,41 @@ fn killed_anywhere_it_ends_in_the_old_release(machine: &Machine) {
             points += 1;
             let out = machine.robotctl("recover").exits(0);
             if current(machine) == old {
-                is_whole(machine, &old, "1.0", &files, &when);
+                assert_intact(machine, &old, "1.0", &files, &when);
             } else {
-                // Killed after the checks had passed: the new release stands, whole.
+                // It was killed after the commit: the whole new release stays.
                 let status = machine.robotctl("status").exits(0);
                 assert!(!status.stdout.contains("interrupted"), "{when}: {out}");
                 machine.robotctl("doctor").exits(0);
                 machine.robotctl("rollback").exits(0);
-                is_whole(machine, &old, "1.0", &files, &when);
+                assert_intact(machine, &old, "1.0", &files, &when);
             }
             machine
                 .robotctl("recover")
                 .exits(0)
                 .says("nothing to recover");
         }
-        // The deploy that was not killed is healthy, and so is what comes back.
+        // The deploy that was not killed is healthy, and so is the rollback.
         machine.robotctl("doctor").exits(0);
         assert_eq!(
             machine.property("demo-extra.service", "ActiveState"),
             "active"
         );
         machine.robotctl("rollback").exits(0);
-        is_whole(machine, &old, "1.0", &files, call);
+        assert_intact(machine, &old, "1.0", &files, call);
     }
     machine.note(&format!("upgrade killed at {points} points"));
-    assert!(points > 30, "only {points} points: is the trace blind?");
-    next("3.0").deployed(machine);
+    assert!(
+        points > 30,
+        "only {points} points: does strace see the calls?"
+    );
+    next("3.0").deploy_ok(machine);
     machine.robotctl("doctor").exits(0);
 }
 
-fn killed_while_rolling_back_it_ends_in_the_release_that_was_live(machine: &Machine) {
-    let one = demo("1.0").deployed(machine);
-    let two = next("2.0").deployed(machine);
+fn recovery_from_a_killed_rollback_leaves_one_whole_release(machine: &Machine) {
+    let one = demo("1.0").deploy_ok(machine);
+    let two = next("2.0").deploy_ok(machine);
     let files = installed(machine);
     let mut points = 0;
     for call in ["rename", "unlink"] {
@@ -125,8 +129,9 @@ fn killed_while_rolling_back_it_ends_in_the_release_that_was_live(machine: &Mach
                 break;
             }
             points += 1;
-            // A prune, which may run in a sandbox, leaves it to others and removes nothing.
-            machine.robotctl("prune").exits(0);
+            // Prune may run in a sandbox, so it leaves recovery to other commands and removes
+            // nothing.
+            machine.robotctl("prune --apply").exits(0);
             machine.robotctl("recover").exits(0);
             if current(machine) == two {
                 assert_eq!(installed(machine), files, "{when}");
@@ -145,17 +150,23 @@ fn killed_while_rolling_back_it_ends_in_the_release_that_was_live(machine: &Mach
         machine.robotctl(&format!("rollback {two}")).exits(0);
     }
     machine.note(&format!("rollback killed at {points} points"));
-    assert!(points > 10, "only {points} points: is the trace blind?");
+    assert!(
+        points > 10,
+        "only {points} points: does strace see the calls?"
+    );
 }
 
-/// Deploys `version` again and again, killed at one call later each time, until the host is as
-/// `so` says. The next try ends the one before it first.
-fn killed_when(machine: &Machine, call: &str, version: &str, so: impl Fn(&Machine) -> bool) {
+/// Deploys `version` repeatedly, killed one call later each time, until the host meets the
+/// `condition`. The next attempt first recovers from the previous one.
+fn kill_until(machine: &Machine, call: &str, version: &str, condition: impl Fn(&Machine) -> bool) {
     for nth in 1.. {
         next(&format!("{version}.{nth}")).write(machine);
         let deploy = "--manifest /root/demo/robot.toml deploy --apply";
-        assert!(killed(machine, call, nth, deploy), "never seen: {call}");
-        if so(machine) {
+        assert!(
+            killed(machine, call, nth, deploy),
+            "the command never made the call {call}"
+        );
+        if condition(machine) {
             return;
         }
     }
@@ -168,8 +179,8 @@ fn step(machine: &Machine) -> String {
     ))
 }
 
-/// Whether a change is under way whose checks have passed: the state is already its own.
-fn is_proven(machine: &Machine) -> bool {
+/// Whether a change is under way that is committed: the state already belongs to it.
+fn is_committed(machine: &Machine) -> bool {
     let field = |file: &str, name: &str| {
         machine.ok(&format!(
             "sed -n 's/^ *\"{name}\": \"\\(.*\\)\".*/\\1/p' /var/lib/robotctl/demo/{file} 2>/dev/null || true"
@@ -179,7 +190,7 @@ fn is_proven(machine: &Machine) -> bool {
     !journal.is_empty() && journal == field("state.json", "change")
 }
 
-/// Has interrupted changes ended at boot, as the package does.
+/// Enables recovery at boot, as the package does.
 fn with_recovery(machine: &Machine) {
     let unit =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/systemd/robotctl-recover.service");
@@ -187,15 +198,15 @@ fn with_recovery(machine: &Machine) {
     machine.ok("systemctl enable --quiet robotctl-recover.service");
 }
 
-fn power_cut_in_a_change_is_ended_before_services_start(machine: &Machine) {
+fn a_change_cut_by_power_loss_is_recovered_before_services_start(machine: &Machine) {
     with_recovery(machine);
-    let old = demo("1.0").deployed(machine);
+    let old = demo("1.0").deploy_ok(machine);
     let files = installed(machine);
-    // An unrelated power cut: all is up again.
+    // A power cut without a change: everything starts again.
     machine.cut_power();
-    is_whole(machine, &old, "1.0", &files, "power cut at rest");
+    assert_intact(machine, &old, "1.0", &files, "power cut without a change");
 
-    killed_when(machine, "/^(clone3?|v?fork)$", "2.0", |machine| {
+    kill_until(machine, "/^(clone3?|v?fork)$", "2.0", |machine| {
         current(machine) != old && step(machine).contains("switching")
     });
     machine.cut_power();
@@ -203,28 +214,34 @@ fn power_cut_in_a_change_is_ended_before_services_start(machine: &Machine) {
         machine.property("robotctl-recover.service", "Result"),
         "success"
     );
-    is_whole(machine, &old, "1.0", &files, "power cut after the switch");
+    assert_intact(machine, &old, "1.0", &files, "power cut after the switch");
     let journal = machine.ok("journalctl -b -o cat -u 'demo-*'");
     assert!(!journal.contains("standin"), "{journal}");
     machine.robotctl("doctor").exits(0);
 
-    killed_when(machine, "unlink", "3.0", is_proven);
+    kill_until(machine, "unlink", "3.0", is_committed);
     let new = current(machine);
     machine.cut_power();
-    assert_eq!(current(machine), new, "the checks had passed: it stands");
+    assert_eq!(current(machine), new, "it was committed, so it stays");
     assert!(
         machine.get(WEB).starts_with("200 3.0."),
         "{}",
         machine.get(WEB)
     );
-    assert_eq!(runs(machine, "demo-web.service"), new);
+    assert_eq!(running_release(machine, "demo-web.service"), new);
     machine.robotctl("doctor").exits(0);
     machine.robotctl("rollback").exits(0);
-    is_whole(machine, &old, "1.0", &files, "rollback after all that");
+    assert_intact(
+        machine,
+        &old,
+        "1.0",
+        &files,
+        "rollback after the recoveries",
+    );
 }
 
-/// Notes at the end of a boot how the recovery went, and forgets it: a machine on which a unit has
-/// failed does not count as up.
+/// Records the result of the recovery at the end of a boot, and resets it, because a machine with a
+/// failed unit does not count as booted.
 const NOTES: &str = "[Service]
 Type=oneshot
 ExecStart=/bin/sh -c 'systemctl show --property=Result UNIT > /root/noted; systemctl reset-failed UNIT'
@@ -232,10 +249,10 @@ ExecStart=/bin/sh -c 'systemctl show --property=Result UNIT > /root/noted; syste
 WantedBy=multi-user.target
 ";
 
-/// A change whose journal cannot be read is nobody's to end, and keeps nothing else down.
-fn a_recovery_that_fails_at_boot_holds_nobody_up(machine: &Machine) {
+/// A change whose journal cannot be read is not recovered, and blocks nothing else.
+fn a_failed_recovery_at_boot_blocks_nothing(machine: &Machine) {
     with_recovery(machine);
-    let first = demo("1.0").deployed(machine);
+    let first = demo("1.0").deploy_ok(machine);
     let (unit, note) = (
         "robotctl-recover.service",
         "/etc/systemd/system/note.service",
@@ -260,9 +277,9 @@ fn a_recovery_that_fails_at_boot_holds_nobody_up(machine: &Machine) {
         .robotctl("doctor")
         .exits(1)
         .says(&format!("`{journal}` cannot be read"))
-        .says(&format!("hint: sudo mv {journal} {journal}.damaged"));
+        .says(&format!(": sudo mv {journal} {journal}.damaged\n"));
     machine.ok(&format!("mv {journal} {journal}.damaged"));
     machine.robotctl("doctor").exits(0);
-    assert_eq!(runs(machine, "demo-web.service"), first);
+    assert_eq!(running_release(machine, "demo-web.service"), first);
     machine.ok(&format!("systemctl start {unit}"));
 }

@@ -1,17 +1,16 @@
-//! The fixture: an application of a web service, a worker and a job, which can be made to fail.
+//! The fixture: an app with a web service, a worker and a job, which can be made to fail.
 
 use crate::machine::{Machine, Out, until};
 use std::process::Child;
-use std::time::Duration;
 
-// The timer is a yearly one: a job that starts by itself mends what a test has broken.
+// The timer is yearly, because a job that starts by itself could repair what a test has damaged.
 
-/// Where the fixture's source lies on the machine.
+/// The directory of the fixture's source on the machine.
 pub const SOURCE: &str = "/root/demo";
 pub const UNITS: &str = "/usr/local/lib/systemd/system";
 pub const WEB: &str = "http://127.0.0.1:8080";
 
-/// A further table: a service that is tried, and that has no socket.
+/// A further table: a service with a pre-check and without a socket.
 pub const SECOND: &str = "[service.second]\nexec = [\"{current}/app.py\", \"worker\"]\n\
                           type = \"notify\"\npre-check = true\n";
 
@@ -19,17 +18,20 @@ pub const SECOND: &str = "[service.second]\nexec = [\"{current}/app.py\", \"work
 #[derive(Debug, Clone)]
 pub struct Demo {
     pub version: String,
-    /// What is wrong with it; see `app.py`.
+    /// How it fails; see `app.py`.
     pub fault: &'static str,
-    /// Further keys of `[service.web]`.
+    /// More keys of `[service.web]`.
     pub web: &'static str,
-    /// Further tables.
+    /// More tables.
     pub tables: &'static str,
-    /// How long the release must stay up; empty for robotctl's own default.
+    /// How long the release must stay up; empty for the default.
     pub settle: &'static str,
+    /// The time within which its health check must pass. It is long, for a busy host. For a version
+    /// whose check never passes, [`Demo::manifest`] uses a short one, because the check takes all of it.
+    pub within: &'static str,
 }
 
-/// A healthy version that is judged quickly.
+/// A healthy version with a short settle time.
 pub fn demo(version: &str) -> Demo {
     Demo {
         version: version.to_owned(),
@@ -37,6 +39,7 @@ pub fn demo(version: &str) -> Demo {
         web: "",
         tables: "",
         settle: "200ms",
+        within: "30s",
     }
 }
 
@@ -44,11 +47,13 @@ impl Demo {
     pub fn manifest(&self) -> String {
         let Self {
             version,
-            fault: _,
+            fault,
             web,
             tables,
             settle,
+            within,
         } = self;
+        let within = if *fault == "sick" { "3s" } else { within };
         let settle = match *settle {
             "" => String::new(),
             span => format!(", {{ settle = \"{span}\" }}"),
@@ -63,7 +68,7 @@ description = "Fixture"
 exec = ["{{current}}/app.py", "web"]
 type = "notify"
 listen = ["127.0.0.1:8080"]
-check = [{{ http = "/healthz", contains = "ok", within = "3s" }}{settle}]
+check = [{{ http = "/healthz", contains = "ok", within = "{within}" }}{settle}]
 {web}
 
 [service.worker]
@@ -79,7 +84,7 @@ timer = {{ calendar = "yearly" }}
         )
     }
 
-    /// Puts this version's source on the machine, in place of any other.
+    /// Writes the source of this version, in place of any other.
     pub fn write(&self, machine: &Machine) {
         machine.ok(&format!("rm -rf {SOURCE}"));
         machine.write(&format!("{SOURCE}/robot.toml"), &self.manifest(), 0o644);
@@ -88,16 +93,16 @@ timer = {{ calendar = "yearly" }}
         machine.write(&format!("{SOURCE}/app.py"), include_str!("app.py"), 0o755);
     }
 
-    /// Deploys this version, however that ends.
+    /// Deploys this version.
     pub fn deploy(&self, machine: &Machine) -> Out {
         self.write(machine);
         machine.robotctl("--manifest /root/demo/robot.toml deploy --apply")
     }
 
-    /// Begins to deploy this version, and does not wait for the end.
-    pub fn begin(&self, machine: &Machine) -> Child {
+    /// Starts a deploy of this version, and does not wait for its end.
+    pub fn start_deploy(&self, machine: &Machine) -> Child {
         self.write(machine);
-        machine.begin(&[
+        machine.spawn(&[
             "robotctl",
             "--manifest",
             "/root/demo/robot.toml",
@@ -106,9 +111,9 @@ timer = {{ calendar = "yearly" }}
         ])
     }
 
-    /// Deploys this version, which must succeed.
+    /// Deploys this version, and requires success.
     #[track_caller]
-    pub fn deployed(&self, machine: &Machine) -> String {
+    pub fn deploy_ok(&self, machine: &Machine) -> String {
         self.deploy(machine).exits(0);
         current(machine)
     }
@@ -120,15 +125,16 @@ pub fn current(machine: &Machine) -> String {
     link.strip_prefix("releases/").unwrap_or(&link).to_owned()
 }
 
-/// The release that a unit's main process really runs, as status tells.
-pub fn runs(machine: &Machine, unit: &str) -> String {
+/// The release that a unit's main process runs, according to `status`.
+pub fn running_release(machine: &Machine, unit: &str) -> String {
     let status = machine.robotctl("status").exits(0).stdout;
     let line = status.lines().find(|line| line.trim().starts_with(unit));
-    let mut words = line.unwrap_or_default().split_whitespace();
-    words.nth(3).unwrap_or_default().to_owned()
+    let mut columns = line.unwrap_or_default().split_whitespace();
+    columns.nth(3).unwrap_or_default().to_owned()
 }
 
-/// Everything that a release puts on the host, as one text: paths, modes, owners, links, bytes.
+/// Everything that a release installs on the host, as one text: paths, modes, owners, links,
+/// content.
 pub fn installed(machine: &Machine) -> String {
     machine.ok(
         "cd / && find usr/local/lib etc/systemd/system opt/demo/current \
@@ -137,19 +143,12 @@ pub fn installed(machine: &Machine) -> String {
     )
 }
 
-/// A program of somebody else's, which listens where the fixture wants to.
-pub fn stranger(machine: &Machine) -> Child {
-    let server = [
-        "python3",
-        "-m",
-        "http.server",
-        "--bind",
-        "127.0.0.1",
-        "8080",
-    ];
-    let child = machine.begin(&server);
-    until("the stranger listens", Duration::from_secs(10), || {
-        machine.sh("ss -Hltn sport = :8080").stdout.contains("8080")
+/// Starts a program that does not belong to the app, and waits until it listens on the port.
+pub fn occupy_port(machine: &Machine, port: &str) -> Child {
+    let child = machine.spawn(&["python3", "-m", "http.server", "--bind", "127.0.0.1", port]);
+    until("the port is in use", || {
+        let line = format!("ss -Hltn sport = :{port}");
+        machine.sh(&line).stdout.contains(port)
     });
     child
 }

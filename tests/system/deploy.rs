@@ -1,11 +1,11 @@
-//! First deploys, and deploys of the same.
+//! First deploys, and repeated deploys of the same release.
 
-use crate::demo::{UNITS, WEB, current, demo, installed, runs};
+use crate::demo::{UNITS, WEB, current, demo, installed, running_release};
 use crate::machine::Machine;
 
-tests![Quick: first_deploy_is_healthy_and_repeats_as_nothing];
+tests![Quick: a_first_deploy_is_healthy_and_a_repeat_does_nothing];
 
-fn first_deploy_is_healthy_and_repeats_as_nothing(machine: &Machine) {
+fn a_first_deploy_is_healthy_and_a_repeat_does_nothing(machine: &Machine) {
     let demo = demo("1.0");
     demo.write(machine);
     machine.ok("systemctl is-system-running");
@@ -19,7 +19,7 @@ fn first_deploy_is_healthy_and_repeats_as_nothing(machine: &Machine) {
         .ok("find /opt /usr/local /etc /var/lib/robotctl -newer /root/demo 2>/dev/null || true");
     assert_eq!(before, after, "a plan changes nothing");
 
-    let release = demo.deployed(machine);
+    let release = demo.deploy_ok(machine);
     assert!(release.starts_with("1.0-"), "{release}");
     assert_eq!(machine.get(WEB), "200 1.0");
     for unit in [
@@ -43,15 +43,15 @@ fn first_deploy_is_healthy_and_repeats_as_nothing(machine: &Machine) {
     ] {
         assert_eq!(machine.property(unit, "ActiveState"), "active", "{unit}");
     }
-    assert_eq!(runs(machine, "demo-web.service"), release);
+    assert_eq!(running_release(machine, "demo-web.service"), release);
     machine.robotctl("status").exits(0).says(&release);
     machine
         .robotctl("check")
         .exits(0)
         .says("pass  demo-web.service: GET");
     machine.robotctl("doctor").exits(0).says("demo: healthy");
-    understood_and_hardened(machine);
-    nothing_to_do(machine);
+    assert_valid_and_confined(machine);
+    assert_nothing_to_do(machine);
     machine.ok("systemctl start demo-tidy.service");
     machine
         .sh("journalctl -u demo-tidy.service -o cat")
@@ -59,27 +59,27 @@ fn first_deploy_is_healthy_and_repeats_as_nothing(machine: &Machine) {
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
 }
 
-/// systemd has no complaint about any unit, and the web service is as exposed as its shape must be.
-fn understood_and_hardened(machine: &Machine) {
+/// systemd accepts all units without a warning, and the web service has the exposure of its shape.
+fn assert_valid_and_confined(machine: &Machine) {
     machine
         .sh(&format!(
             "systemd-analyze verify --man=no {UNITS}/demo.target {UNITS}/demo-*.{{service,socket,timer}}"
         ))
         .exits(0)
-        .silent();
+        .prints_nothing();
     let scores: Vec<String> = ["demo-web", "demo-worker", "demo-tidy"]
         .iter()
         .map(|unit| format!("{unit} {}", exposure(machine, &format!("{unit}.service"))))
         .collect();
     machine.note(&format!("exposure: {}", scores.join(", ")));
-    // Later versions count `PrivateUsers=` and others in another way.
+    // Later versions score `PrivateUsers=` and other directives differently.
     if machine.suite == "bookworm" {
         let web = exposure(machine, "demo-web.service");
         assert!(web <= 0.2, "demo-web.service is exposed by {web}");
     }
 }
 
-/// What `systemd-analyze security` gives a unit.
+/// The score of a unit in `systemd-analyze security`.
 pub fn exposure(machine: &Machine, unit: &str) -> f32 {
     let table = machine.ok(&format!("systemd-analyze security --no-pager {unit}"));
     let last = table.lines().last().unwrap_or_default();
@@ -91,13 +91,13 @@ pub fn exposure(machine: &Machine, unit: &str) -> f32 {
     number.unwrap_or_else(|| panic!("no score in `{last}`"))
 }
 
-fn nothing_to_do(machine: &Machine) {
-    let look = || {
+fn assert_nothing_to_do(machine: &Machine) {
+    let snapshot = || {
         let invocation = machine.property("demo-web.service", "InvocationID");
         let restarts = machine.property("demo-web.service", "NRestarts");
         (invocation, restarts, installed(machine), current(machine))
     };
-    let before = look();
+    let before = snapshot();
     machine
         .robotctl("--manifest /root/demo/robot.toml deploy --apply")
         .exits(0)
@@ -106,5 +106,5 @@ fn nothing_to_do(machine: &Machine) {
         .robotctl("--manifest /root/demo/robot.toml deploy")
         .exits(0)
         .says("nothing to do");
-    assert_eq!(before, look(), "a deploy of the same changes nothing");
+    assert_eq!(before, snapshot(), "a deploy of the same changes nothing");
 }

@@ -1,45 +1,48 @@
-//! Doctor: each fault is found, and its hint mends it.
+//! Doctor finds each fault, and its hint fixes the fault.
 
-use crate::demo::{UNITS, demo, installed, stranger};
+use crate::demo::{UNITS, demo, installed, occupy_port};
 use crate::machine::Machine;
 
 tests![Quick: each_fault_is_found_with_its_hint];
 
-/// A fault, what doctor says of it, what its hint tells to type, and what mends it.
+/// A fault, what doctor reports, and the command that fixes it.
 struct Fault {
     name: &'static str,
     cause: &'static str,
     says: &'static [&'static str],
-    mend: &'static str,
+    fix: &'static str,
 }
 
 const FAULTS: &[Fault] = &[
     Fault {
         name: "deleted unit file",
         cause: "rm /usr/local/lib/systemd/system/demo-worker.service",
-        says: &["demo-worker.service` is missing", "hint: sudo robotctl"],
-        mend: "robotctl --manifest /root/demo/robot.toml deploy --apply",
+        says: &[
+            "demo-worker.service` is missing",
+            "hint: deploy again: sudo robotctl deploy --apply",
+        ],
+        fix: "robotctl --manifest /root/demo/robot.toml deploy --apply",
     },
     Fault {
         name: "hand-edited unit",
         cause: "echo '# hand' >> /usr/local/lib/systemd/system/demo-web.service.d/10-hardening.conf",
         says: &["10-hardening.conf` was changed", "hint: "],
-        mend: "robotctl --manifest /root/demo/robot.toml deploy --apply",
+        fix: "robotctl --manifest /root/demo/robot.toml deploy --apply",
     },
     Fault {
         name: "wrong mode",
         cause: "chmod 777 /run/demo",
         says: &[
             "`/run/demo` has mode 0777, not 0750",
-            "hint: sudo systemd-tmpfiles --create",
+            "hint: set the mode: sudo systemd-tmpfiles --create",
         ],
-        mend: "systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/demo.conf",
+        fix: "systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/demo.conf",
     },
     Fault {
         name: "current elsewhere",
         cause: "ln -sfn /root/demo /opt/demo/current",
         says: &["current", "hint: "],
-        mend: "ln -sfn releases/$(ls /opt/demo/releases) /opt/demo/current",
+        fix: "ln -sfn releases/$(ls /opt/demo/releases) /opt/demo/current",
     },
     Fault {
         name: "stopped service",
@@ -48,7 +51,7 @@ const FAULTS: &[Fault] = &[
             "`demo-worker.service` is inactive",
             "hint: if it should run: sudo systemctl start demo-worker.service",
         ],
-        mend: "systemctl start demo-worker.service",
+        fix: "systemctl start demo-worker.service",
     },
     Fault {
         name: "failed service",
@@ -58,9 +61,9 @@ const FAULTS: &[Fault] = &[
                 systemctl daemon-reload; systemctl restart demo-worker.service || true",
         says: &[
             "`demo-worker.service` has failed: exit-code",
-            "hint: journalctl -u demo-worker.service",
+            "hint: read why with `journalctl -u demo-worker.service -n 50`, then: sudo systemctl restart demo-worker.service",
         ],
-        mend: "rm -r /run/systemd/system/demo-worker.service.d; systemctl daemon-reload; \
+        fix: "rm -r /run/systemd/system/demo-worker.service.d; systemctl daemon-reload; \
                systemctl restart demo-worker.service",
     },
     Fault {
@@ -70,28 +73,31 @@ const FAULTS: &[Fault] = &[
             "`demo-tidy.timer` is inactive",
             "hint: if it should run: sudo systemctl enable --now demo-tidy.timer",
         ],
-        mend: "systemctl enable --now demo-tidy.timer",
+        fix: "systemctl enable --now demo-tidy.timer",
     },
     Fault {
         name: "missing secret",
         cause: "rm /etc/demo/credentials/API_KEY",
         says: &[
             "the secret `API_KEY` is missing",
-            "hint: sudo install -D -m 600 FILE /etc/demo/credentials/API_KEY",
+            "hint: install it from a file: sudo install -D -m 600 FILE /etc/demo/credentials/API_KEY",
         ],
-        mend: "install -m 600 /dev/stdin /etc/demo/credentials/API_KEY <<< x",
+        fix: "install -m 600 /dev/stdin /etc/demo/credentials/API_KEY <<< x",
     },
     Fault {
         name: "readable secret",
         cause: "chmod 644 /etc/demo/credentials/API_KEY",
         says: &["can be read by others", "chmod 600"],
-        mend: "chmod 600 /etc/demo/credentials/API_KEY",
+        fix: "chmod 600 /etc/demo/credentials/API_KEY",
     },
     Fault {
         name: "writable release",
         cause: "chmod 666 /opt/demo/current/VERSION",
-        says: &["not root's alone to write", "hint: sudo chown"],
-        mend: "chmod 644 /opt/demo/current/VERSION",
+        says: &[
+            "can be written by others than root",
+            "hint: give them back to root: sudo sh -c",
+        ],
+        fix: "chmod 644 /opt/demo/current/VERSION",
     },
 ];
 
@@ -100,7 +106,7 @@ fn each_fault_is_found_with_its_hint(machine: &Machine) {
     machine.ok("chmod 700 /etc/demo/credentials");
     let mut demo = demo("1.0");
     demo.tables = "[[secret]]\nname = \"API_KEY\"\n";
-    demo.deployed(machine);
+    demo.deploy_ok(machine);
     machine.robotctl("doctor").exits(0);
     let healthy = installed(machine);
     for fault in FAULTS {
@@ -110,26 +116,32 @@ fn each_fault_is_found_with_its_hint(machine: &Machine) {
             out = out.says(text);
         }
         let json = machine.robotctl("doctor --format json").exits(1);
-        let reports: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
-        for finding in reports[0]["findings"].as_array().unwrap() {
+        let reports = json.data("report");
+        assert_eq!(reports.len(), 1, "{}", fault.name);
+        let findings = reports[0]["findings"].as_array().unwrap();
+        assert!(!findings.is_empty(), "{}", fault.name);
+        for finding in findings {
+            let fix = finding["fix"].as_array().unwrap();
+            let is_text =
+                |step: &serde_json::Value| step["text"].is_string() || step["command"].is_string();
             assert!(
-                !finding["hint"].as_str().unwrap().is_empty(),
+                !fix.is_empty() && fix.iter().all(is_text),
                 "{}: {finding}",
                 fault.name
             );
         }
-        machine.ok(fault.mend);
+        machine.ok(fault.fix);
         let out = machine.robotctl("doctor");
-        assert_eq!(out.code, 0, "{} is mended: {out}", fault.name);
+        assert_eq!(out.code, 0, "{} is fixed: {out}", fault.name);
         assert_eq!(installed(machine), healthy, "{}", fault.name);
     }
-    held_port(machine);
+    the_holder_of_a_port_is_named(machine);
 }
 
-/// A port that somebody else holds is told by pid and command, before anything changes.
-fn held_port(machine: &Machine) {
+/// If another process holds a port, its pid and its command are reported before any change.
+fn the_holder_of_a_port_is_named(machine: &Machine) {
     machine.ok("systemctl stop demo-web.socket demo-web.service");
-    let mut other = stranger(machine);
+    let mut other = occupy_port(machine, "8080");
     let pid = machine.ok("pgrep -f 'http.server --bind'");
     let doctor = machine.robotctl("doctor").exits(1);
     doctor

@@ -1,14 +1,13 @@
-//! Hooks of a deploy, the watch after it, and jobs as checks.
+//! Hooks of a deploy, the soak after it, and jobs as checks.
 
 use crate::demo::{current, demo, installed};
 use crate::machine::{Machine, until};
-use std::time::Duration;
 
 tests![
     Quick:
-    hooks_run_once_and_stop_or_undo_a_deploy,
-    what_systemd_remembers_is_read_anew,
-    a_release_that_loops_later_is_taken_back,
+    hooks_run_once_and_can_fail_a_deploy,
+    units_that_systemd_has_loaded_are_reloaded,
+    a_release_that_crashes_during_the_soak_is_rolled_back,
     jobs_headers_and_json_are_checked,
 ];
 
@@ -19,18 +18,18 @@ after-switch = [[\"/bin/true\"], [\"/bin/sh\", \"-c\", \"echo after $(cat VERSIO
 PLACE = \"here\"
 ";
 
-const HAIL: &str = "[hooks]
-before-switch = [[\"/bin/sh\", \"-c\", \"echo hail $(cat VERSION) >> /var/lib/demo/hooks\"]]
+const OTHER_HOOK: &str = "[hooks]
+before-switch = [[\"/bin/sh\", \"-c\", \"echo other $(cat VERSION) >> /var/lib/demo/hooks\"]]
 ";
 
-fn hooks_run_once_and_stop_or_undo_a_deploy(machine: &Machine) {
+fn hooks_run_once_and_can_fail_a_deploy(machine: &Machine) {
     let with = |version: &str, tables: &'static str| {
         let mut demo = demo(version);
         demo.tables = tables;
         demo
     };
-    with("1.0", NOTE).deployed(machine);
-    let second = with("2.0", NOTE).deployed(machine);
+    with("1.0", NOTE).deploy_ok(machine);
+    let second = with("2.0", NOTE).deploy_ok(machine);
     with("2.0", NOTE)
         .deploy(machine)
         .exits(0)
@@ -51,7 +50,7 @@ fn hooks_run_once_and_stop_or_undo_a_deploy(machine: &Machine) {
     .says("no way");
     with(
         "3.1",
-        "[hooks]\nbefore-switch = [[\"/bin/sleep\", \"60\"]]\ntimeout = \"1s\"\n",
+        "[hooks]\nbefore-switch = [[\"/bin/sleep\", \"1000\"]]\ntimeout = \"1s\"\n",
     )
     .deploy(machine)
     .exits(2)
@@ -64,7 +63,7 @@ fn hooks_run_once_and_stop_or_undo_a_deploy(machine: &Machine) {
     .exits(3)
     .says("exit status 8")
     .says("oh dear")
-    .says("is back and healthy");
+    .says("was restored and is healthy");
     assert_eq!(installed(machine), before);
     assert_eq!(current(machine), second);
     assert_eq!(
@@ -72,17 +71,17 @@ fn hooks_run_once_and_stop_or_undo_a_deploy(machine: &Machine) {
         ""
     );
     machine.robotctl("rollback").exits(0);
-    assert_eq!(noted(), expected, "a rollback is no deploy");
+    assert_eq!(noted(), expected, "a rollback runs no hooks");
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
 }
 
-/// All unit files are read once a deploy, for those in `/etc`. What is in `/run` for a moment systemd
-/// reads by itself, unless it remembers other files by that name.
-fn what_systemd_remembers_is_read_anew(machine: &Machine) {
+/// A deploy reloads all unit files once, for those in `/etc`. systemd reads transient files in
+/// `/run` by itself, unless it has loaded another file of that name.
+fn units_that_systemd_has_loaded_are_reloaded(machine: &Machine) {
     let noted = |version: &str, tables: &'static str| {
         let mut demo = demo(version);
         demo.tables = tables;
-        demo.deployed(machine)
+        demo.deploy_ok(machine)
     };
     let reloads = || {
         let lines =
@@ -96,58 +95,52 @@ fn what_systemd_remembers_is_read_anew(machine: &Machine) {
     machine.robotctl("check").exits(0);
     assert_eq!(reloads(), before + 1);
 
-    // It is referred to, and so it is not forgotten when its file goes.
+    // Another unit refers to it, so systemd keeps it loaded after its file is removed.
     let unit = "[Unit]\nAfter=demo-before-switch-hook.service\n\
                 [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n";
     machine.write("/run/systemd/system/keeper.service", unit, 0o644);
     machine.ok("systemctl start keeper.service");
-    for (version, tables) in [("2.0", HAIL), ("3.0", NOTE)] {
+    for (version, tables) in [("2.0", OTHER_HOOK), ("3.0", NOTE)] {
         noted(version, tables);
     }
-    let expected = "before 1.1 demo here\nafter 1.1\nhail 2.0\nbefore 3.0 demo here\nafter 3.0\n";
+    let expected = "before 1.1 demo here\nafter 1.1\nother 2.0\nbefore 3.0 demo here\nafter 3.0\n";
     assert_eq!(machine.read("/var/lib/demo/hooks"), expected);
     assert!(reloads() > before + 3);
 }
 
-fn a_release_that_loops_later_is_taken_back(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+fn a_release_that_crashes_during_the_soak_is_rolled_back(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
     let mut second = demo("2.0");
     second.tables = "[release]\nsoak = \"2min\"\n";
-    let bad = second.deployed(machine);
+    let bad = second.deploy_ok(machine);
     let watch = "systemctl is-active robotctl-soak-demo.service";
     machine.ok(watch);
     for _ in 0..2 {
         let pid = machine.property("demo-worker.service", "MainPID");
         machine.ok("systemctl kill --signal=KILL demo-worker.service");
-        until("the worker is back", Duration::from_secs(10), || {
+        until("the worker is back", || {
             let now = machine.property("demo-worker.service", "MainPID");
             now != pid && now != "0"
         });
     }
-    until("the release is taken back", Duration::from_secs(20), || {
-        current(machine) == first
-    });
-    until("the watch is over", Duration::from_secs(20), || {
-        machine.sh(watch).code != 0
-    });
+    until("the release is rolled back", || current(machine) == first);
+    until("the soak ends", || machine.sh(watch).code != 0);
     let said = machine.robotctl("releases").exits(0).says("bad: ");
     assert!(said.stdout.contains(&bad), "{said}");
     machine.robotctl("doctor").exits(0);
 
     let mut third = demo("3.0");
     third.tables = "[release]\nsoak = \"1s\"\n";
-    let third = third.deployed(machine);
-    until("the watch is over", Duration::from_secs(20), || {
-        machine.sh(watch).code != 0
-    });
+    let third = third.deploy_ok(machine);
+    until("the soak ends", || machine.sh(watch).code != 0);
     assert_eq!(current(machine), third);
 }
 
 fn jobs_headers_and_json_are_checked(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+    let first = demo("1.0").deploy_ok(machine);
     let mut good = demo("2.0");
     good.tables = "[service.once]\nexec = [\"/bin/true\"]\ntimer = { calendar = \"yearly\" }\ncheck = [{ job = true }]\n";
-    let second = good.deployed(machine);
+    let second = good.deploy_ok(machine);
     machine.robotctl("check").exits(0).says("the job succeeds");
     let mut bad = demo("3.0");
     bad.tables = "[service.once]\nexec = [\"/bin/sh\", \"-c\", \"echo cannot >&2; exit 5\"]\ntimer = { calendar = \"yearly\" }\ncheck = [{ job = true }]\n";

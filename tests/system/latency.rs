@@ -1,23 +1,21 @@
-//! How long clients wait while a release changes, against the same load at rest.
+//! How long clients wait during upgrades and rollbacks, compared with the same load at rest.
 //!
-//! One machine at a time, and nothing else at work. After each change comes as much rest as the
-//! change took, so that there are about as many answers of either kind: the slowest of many is
-//! slower than the slowest of a few. The clients are a session of their own, as they would be on
-//! another host: where no control groups share out the processors, the kernel gives them no less
-//! time for what `robotctl` takes (sched(7), autogroups).
+//! The result is reported and not checked: the worst moment of a virtual machine comes at a random
+//! time, and any other work of the host affects it. These tests run with `--full`, one machine at a
+//! time.
 //!
-//! Which minute meets the worst moment of a virtual machine is chance. While what changes looks worse
-//! than it may, both go on, for up to [`ROUNDS`] rounds, all of which count. One bad moment at rest
-//! excuses one as bad while something changes, but not upgrades or rollbacks that are slower as a
-//! rule: the median of each is judged as well. That both tell a difference is shown by the same server
-//! without the overlap ([`a_plain_restart_is_felt`]).
-//! Why it is so: `docs/decisions/0012-how-waiting-is-judged.md`.
+//! After each change comes a rest of the same length, so that both have about the same number of
+//! answers: the slowest of many is slower than the slowest of a few. The clients run in a session of
+//! their own, as they would on another host: without control groups, the kernel then gives them no
+//! less processor time because of `robotctl` (sched(7), autogroups). The same server without the
+//! overlap shows that the measurement detects a difference
+//! ([`a_restart_without_overlap_delays_clients`]).
 
 use crate::load::Load;
 use crate::machine::Machine;
 use crate::servers::{
-    ADDRESS, CLIENTS, HELD_UP, NODE, PLAIN, RUST, Server, UVICORN, crossed_at_most, gunicorn,
-    gunicorn_restarted, losses,
+    ADDRESS, CLIENTS, NODE, PLAIN, RUST, Server, UVICORN, describe_losses, gunicorn,
+    gunicorn_restarted,
 };
 use crate::tally::Tally;
 use std::borrow::Borrow;
@@ -25,86 +23,51 @@ use std::time::{Duration, Instant};
 
 tests![
     Alone:
-    gunicorn_is_not_felt,
-    uvicorn_is_not_felt,
-    node_is_not_felt,
-    rust_is_not_felt,
-    a_server_behind_the_proxy_is_not_felt,
-    a_plain_restart_is_felt,
+    measure_gunicorn,
+    measure_uvicorn,
+    measure_node,
+    measure_rust,
+    measure_a_server_behind_the_proxy,
+    a_restart_without_overlap_delays_clients,
 ];
-
-/// An answer may take so many times what it does at rest.
-const TWICE: u128 = 2;
-
-/// Rest is taken to be no quieter than this many milliseconds, for the slowest answer of all: on the
-/// same server that is 3 ms in one minute and 50 in another, as the host of a virtual machine has
-/// time for it.
-const QUIET: u128 = 25;
-
-/// The same for the median of the slowest answers of each upgrade or rollback, which a bad moment does
-/// not move.
-const USUALLY_QUIET: u128 = 10;
 
 /// Upgrades and rollbacks of one round: an empty version is a rollback.
 const ROUND: [&str; 6] = ["a", "b", "", "c", "d", ""];
 
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 1;
 
-fn gunicorn_is_not_felt(machine: &Machine) {
-    not_felt(machine, gunicorn(machine));
+/// Without the overlap, some client waits longer than this many milliseconds on any host, because one
+/// answer takes two seconds.
+const MIN_DELAY_MS: u128 = 500;
+
+fn measure_gunicorn(machine: &Machine) {
+    compare(machine, gunicorn(machine));
 }
 
-fn uvicorn_is_not_felt(machine: &Machine) {
-    not_felt(machine, &UVICORN);
+fn measure_uvicorn(machine: &Machine) {
+    compare(machine, &UVICORN);
 }
 
-fn node_is_not_felt(machine: &Machine) {
-    not_felt(machine, &NODE);
+fn measure_node(machine: &Machine) {
+    compare(machine, &NODE);
 }
 
-fn rust_is_not_felt(machine: &Machine) {
-    not_felt(machine, &RUST);
+fn measure_rust(machine: &Machine) {
+    compare(machine, &RUST);
 }
 
-fn a_server_behind_the_proxy_is_not_felt(machine: &Machine) {
-    not_felt(machine, &PLAIN);
+fn measure_a_server_behind_the_proxy(machine: &Machine) {
+    compare(machine, &PLAIN);
 }
 
-/// The proof tells the difference: without the overlap, clients wait for the new release.
-fn a_plain_restart_is_felt(machine: &Machine) {
-    let seen = compared(machine, &gunicorn_restarted(machine), 1);
-    for waited in seen.judged() {
-        assert!(!waited.is_as_at_rest(), "{waited:?}");
-    }
-    assert!(seen.slowest().moving > HELD_UP, "{:?}", seen.slowest());
+/// The control: without the overlap, clients wait for the new release.
+fn a_restart_without_overlap_delays_clients(machine: &Machine) {
+    let comparison = compare(machine, &gunicorn_restarted(machine));
+    let slowest = sum(comparison.upgrades.iter().chain(&comparison.rollbacks)).waited_ms();
+    assert!(slowest > MIN_DELAY_MS, "{slowest} ms");
 }
 
-fn not_felt(machine: &Machine, server: &Server) {
-    let seen = compared(machine, server, ROUNDS);
-    for waited in seen.judged() {
-        assert!(waited.is_as_at_rest(), "{waited:?}");
-        assert!(waited.moving.max(waited.rest) < HELD_UP, "{waited:?}");
-    }
-}
-
-/// Milliseconds for which clients waited.
-#[derive(Debug)]
-struct Waited {
-    #[expect(dead_code, reason = "shown when a test fails")]
-    what: &'static str,
-    moving: u128,
-    rest: u128,
-    /// How long is waited at rest even in a minute that looks quieter.
-    quiet: u128,
-}
-
-impl Waited {
-    fn is_as_at_rest(&self) -> bool {
-        self.moving <= TWICE * self.rest.max(self.quiet)
-    }
-}
-
-/// What clients saw in each upgrade, rollback and rest.
+/// The tallies of each upgrade, rollback and rest.
 #[derive(Default)]
 struct Comparison {
     upgrades: Vec<Tally>,
@@ -113,44 +76,12 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn moving(&self) -> Tally {
-        sum(self.upgrades.iter().chain(&self.rollbacks))
-    }
-
-    fn rest(&self) -> Tally {
-        sum(&self.rests)
-    }
-
-    fn slowest(&self) -> Waited {
-        Waited {
-            what: "the slowest answer of all",
-            moving: self.moving().waited_ms(),
-            rest: self.rest().waited_ms(),
-            quiet: QUIET,
-        }
-    }
-
-    fn usual(&self, what: &'static str, changes: &[Tally]) -> Waited {
-        Waited {
-            what,
-            moving: median(changes),
-            rest: median(&self.rests),
-            quiet: USUALLY_QUIET,
-        }
-    }
-
-    fn judged(&self) -> [Waited; 3] {
-        [
-            self.slowest(),
-            self.usual("the slowest of most upgrades", &self.upgrades),
-            self.usual("the slowest of most rollbacks", &self.rollbacks),
-        ]
-    }
-
-    /// One round: for each change what was seen until a second after it, and in as long a rest.
+    /// One round: for each change, the tally until a second after it, and that of an equally long
+    /// rest.
     fn round(&mut self, machine: &Machine, server: &Server, number: usize) {
         let mut load = Load::start(machine, ADDRESS, CLIENTS);
-        // The first answers of a server and of the clients are nobody's; some take two seconds.
+        // Discards the first answers of the server and of the clients, some of which take two
+        // seconds.
         std::thread::sleep(Duration::from_secs(3));
         for (at, version) in ROUND.iter().enumerate() {
             load.phase(&format!("moving {at}"));
@@ -160,7 +91,7 @@ impl Comparison {
                 letter => server.deploy(machine, &format!("{number}.0{letter}"), ""),
             }
             .exits(0);
-            // What went before is still felt.
+            // The change may still have an effect.
             std::thread::sleep(Duration::from_secs(1));
             let took = begun.elapsed();
             load.phase(&format!("rest {at}"));
@@ -171,7 +102,7 @@ impl Comparison {
             sum(tallies.values()).lost(),
             0,
             "{}",
-            losses(machine, &tallies)
+            describe_losses(machine, &tallies)
         );
         for (at, version) in ROUND.iter().enumerate() {
             let phase = |kind: &str| format!("{kind} {at}");
@@ -186,36 +117,41 @@ impl Comparison {
     }
 }
 
-/// Compares for as many rounds as it takes, or `most`. Notes a line of the table.
-fn compared(machine: &Machine, server: &Server, most: usize) -> Comparison {
+/// Compares, and adds a row to a table. No answer may be lost.
+fn compare(machine: &Machine, server: &Server) -> Comparison {
     server.deploy(machine, "0.0", "").exits(0);
-    let mut seen = Comparison::default();
-    for number in 1..=most {
-        seen.round(machine, server, number);
-        if seen.judged().iter().all(Waited::is_as_at_rest) {
-            break;
-        }
+    let mut comparison = Comparison::default();
+    for number in 1..=ROUNDS {
+        comparison.round(machine, server, number);
     }
-    let (moving, rest) = (seen.moving(), seen.rest());
-    let [slowest, upgrades, rollbacks] = seen.judged();
-    let changes = seen.rests.len();
-    let crossed = moving.crossed + rest.crossed;
-    machine.note(&format!(
-        "| {} | {} | {changes} | {} / {} | {} / {} | {} / {} / {} | {} / {} | {crossed} |",
-        machine.suite,
-        server.name,
-        moving.answered,
-        rest.answered,
-        slowest.moving,
-        slowest.rest,
-        upgrades.moving,
-        rollbacks.moving,
-        upgrades.rest,
-        moving.p99(),
-        rest.p99(),
-    ));
-    assert!(crossed <= crossed_at_most(changes), "{crossed} crossed");
-    seen
+    let Comparison {
+        upgrades,
+        rollbacks,
+        rests,
+    } = &comparison;
+    let moving = sum(upgrades.iter().chain(rollbacks));
+    let rest = sum(rests);
+    let both = |of: &dyn Fn(&Tally) -> String| format!("{} / {}", of(&moving), of(&rest));
+    machine.row(
+        "latency",
+        &[
+            server.name.to_owned(),
+            rests.len().to_string(),
+            both(&|tally| tally.answered.to_string()),
+            both(&|tally| tally.permille(500)),
+            both(&|tally| tally.permille(990)),
+            both(&|tally| tally.permille(999)),
+            both(&|tally| tally.waited_ms().to_string()),
+            format!(
+                "{} / {} / {}",
+                median(upgrades),
+                median(rollbacks),
+                median(rests)
+            ),
+            both(&|tally| tally.crossed.to_string()),
+        ],
+    );
+    comparison
 }
 
 fn sum(tallies: impl IntoIterator<Item = impl Borrow<Tally>>) -> Tally {
@@ -226,7 +162,7 @@ fn sum(tallies: impl IntoIterator<Item = impl Borrow<Tally>>) -> Tally {
     all
 }
 
-/// The median of what was waited longest in each; of two in the middle the lower one.
+/// The median of the longest wait in each tally; of two in the middle, the lower one.
 fn median(tallies: &[Tally]) -> u128 {
     let mut each: Vec<u128> = tallies.iter().map(Tally::waited_ms).collect();
     each.sort_unstable();

@@ -1,37 +1,34 @@
-//! What a killed run left, and what does not go when it is told to.
+//! Leftovers of a killed run, and units that do not stop.
 
 use crate::demo::{Demo, SECOND, current, demo};
 use crate::machine::{Machine, until};
-use crate::manager::{PATH, deploy, shim};
-use std::time::Duration;
+use crate::systemctl::{PATH, deploy, shim};
 
 tests![
     Quick:
-    what_does_not_stop_takes_no_release_back,
-    what_an_earlier_trial_left_is_not_tried,
-    a_job_of_an_earlier_run_is_not_waited_for,
-    all_that_does_not_stop_is_told,
-    a_job_that_was_taken_away_is_not_said_to_be_there,
+    a_leftover_that_does_not_stop_fails_no_change,
+    a_leftover_pre_check_instance_is_not_checked,
+    a_leftover_job_is_not_taken_for_a_new_one,
+    every_leftover_that_does_not_stop_is_reported,
+    a_failed_reload_after_a_job_fails_no_deploy,
 ];
 
-/// The copy of a trial that the tests are about.
-const COPY: &str = "demo-second-precheck.service";
+/// The pre-check instance that these tests are about.
+const INSTANCE: &str = "demo-second-precheck.service";
 
-/// A version with two services that are tried.
-fn two(version: &str) -> Demo {
+/// A version with two services that have a pre-check.
+fn with_second_service(version: &str) -> Demo {
     let mut two = demo(version);
     two.tables = SECOND;
     two
 }
 
-/// Kills a deploy in its trial, once all copies run.
-fn killed(machine: &Machine, version: &str) {
-    let mut two = two(version);
-    two.settle = "60s";
-    let mut deploy = two.begin(machine);
-    until("the copies run", Duration::from_secs(20), || {
-        is_running(machine, COPY)
-    });
+/// Kills a deploy in its pre-check, once all instances run.
+fn kill_in_pre_check(machine: &Machine, version: &str) {
+    let mut slow = with_second_service(version);
+    slow.settle = "1h";
+    let mut deploy = slow.start_deploy(machine);
+    until("the instances run", || is_running(machine, INSTANCE));
     machine.ok("pkill --oldest --signal KILL --exact robotctl");
     deploy.wait().unwrap();
 }
@@ -41,61 +38,61 @@ fn is_running(machine: &Machine, unit: &str) -> bool {
     machine.sh(&line).code == 0
 }
 
-/// In nobody's way: neither a deploy nor a rollback fails for it.
-fn what_does_not_stop_takes_no_release_back(machine: &Machine) {
-    let first = two("1.0").deployed(machine);
-    killed(machine, "2.0");
+/// Neither a deploy nor a rollback fails because of it.
+fn a_leftover_that_does_not_stop_fails_no_change(machine: &Machine) {
+    let first = with_second_service("1.0").deploy_ok(machine);
+    kill_in_pre_check(machine, "2.0");
     shim(
         machine,
-        &format!("[ \"$1\" = stop ] && case \"$*\" in *{COPY}*) exit 1;; esac"),
+        &format!("[ \"$1\" = stop ] && case \"$*\" in *{INSTANCE}*) exit 1;; esac"),
     );
     demo("3.0").write(machine);
     deploy(machine)
         .exits(0)
-        .says("leftovers of a killed run are still there")
+        .says("leftovers of a killed command are still there")
         .says("warning: demo: leftovers are still there");
     assert!(current(machine).starts_with("3.0-"), "{}", current(machine));
     let back = format!("{PATH} robotctl --app demo rollback");
     machine.sh(&back).exits(0);
     assert_eq!(current(machine), first);
-    assert!(is_running(machine, COPY), "it was stopped all the same");
+    assert!(is_running(machine, INSTANCE), "it must still run");
     machine.robotctl("recover").exits(0);
-    assert!(!is_running(machine, COPY), "nothing found it");
+    assert!(!is_running(machine, INSTANCE), "recovery did not find it");
     machine.robotctl("doctor").exits(0);
 }
 
-/// Who is told to start what runs does nothing, and would look at another release.
-fn what_an_earlier_trial_left_is_not_tried(machine: &Machine) {
-    let first = two("1.0").deployed(machine);
-    killed(machine, "2.0");
-    // Once: what is still there when it is swept can be taken away after the trial.
+/// Starting a running unit does nothing, so the pre-check would test another release.
+fn a_leftover_pre_check_instance_is_not_checked(machine: &Machine) {
+    let first = with_second_service("1.0").deploy_ok(machine);
+    kill_in_pre_check(machine, "2.0");
+    // Fails once: the clean-up cannot stop it, and the removal after the pre-check can.
     shim(
         machine,
         &format!(
-            "[ \"$*\" = 'stop -- {COPY}' ] && [ ! -s /root/shim/calls ] && \
+            "[ \"$*\" = 'stop -- {INSTANCE}' ] && [ ! -s /root/shim/calls ] && \
              echo >> /root/shim/calls && exit 1"
         ),
     );
-    let mut bad = two("3.0");
+    let mut bad = with_second_service("3.0");
     bad.fault = "no-start";
     bad.web = "pre-check = false";
     bad.write(machine);
     deploy(machine)
         .exits(2)
-        .says(&format!("`{COPY}` of an earlier run is still there"))
-        .says(&format!("hint: sudo systemctl stop {COPY}"));
+        .says(&format!("`{INSTANCE}` of an earlier run is still there"))
+        .says(&format!("hint: sudo systemctl stop {INSTANCE}"));
     assert_eq!(current(machine), first);
     let said = machine.robotctl("releases").exits(0);
     assert!(!said.stdout.contains("bad"), "{said}");
     bad.deploy(machine)
         .exits(2)
         .says("failed its pre-check, nothing was changed: service `second`");
-    assert!(!is_running(machine, COPY), "it is still there");
+    assert!(!is_running(machine, INSTANCE), "it still runs");
 }
 
-/// Nor is a job that a killed run began taken for one of this run.
-fn a_job_of_an_earlier_run_is_not_waited_for(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+/// A job that a killed run started is not taken for a job of this run.
+fn a_leftover_job_is_not_taken_for_a_new_one(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
     let job = "demo-before-switch-hook.service";
     let hooked = |version: &str, tables: &'static str| {
         let mut hooked = demo(version);
@@ -104,8 +101,8 @@ fn a_job_of_an_earlier_run_is_not_waited_for(machine: &Machine) {
     };
     let wait = "[hooks]\nbefore-switch = [[\"/bin/sh\", \"-c\", \
                 \"until [ -e /var/lib/demo/go ]; do sleep 0.1; done\"]]\n";
-    let mut begun = hooked("2.0", wait).begin(machine);
-    until("the hook runs", Duration::from_secs(20), || {
+    let mut begun = hooked("2.0", wait).start_deploy(machine);
+    until("the hook runs", || {
         machine.property(job, "ExecMainPID") != "0"
     });
     machine.ok("pkill --oldest --signal KILL --exact robotctl");
@@ -128,9 +125,9 @@ fn a_job_of_an_earlier_run_is_not_waited_for(machine: &Machine) {
     assert_eq!(current(machine), first);
 }
 
-fn all_that_does_not_stop_is_told(machine: &Machine) {
-    two("1.0").deployed(machine);
-    killed(machine, "2.0");
+fn every_leftover_that_does_not_stop_is_reported(machine: &Machine) {
+    with_second_service("1.0").deploy_ok(machine);
+    kill_in_pre_check(machine, "2.0");
     let staging = "/opt/demo/releases/.staging-old";
     machine.ok(&format!(
         "mkdir -p {staging}/m && mount -t tmpfs none {staging}/m"
@@ -143,16 +140,16 @@ fn all_that_does_not_stop_is_told(machine: &Machine) {
         .sh(&format!("{PATH} robotctl --app demo recover"))
         .exits(4)
         .says("no: demo-web-precheck.service")
-        .says(&format!("no: {COPY}"))
+        .says(&format!("no: {INSTANCE}"))
         .says(&format!("{staging}/m"));
     machine.ok(&format!("umount {staging}/m"));
     machine.robotctl("recover").exits(0);
     machine.robotctl("doctor").exits(0);
 }
 
-/// That the manager was not told of it afterwards is no fault of the release.
-fn a_job_that_was_taken_away_is_not_said_to_be_there(machine: &Machine) {
-    demo("1.0").deployed(machine);
+/// A failed reload after the job does not make the deploy fail.
+fn a_failed_reload_after_a_job_fails_no_deploy(machine: &Machine) {
+    demo("1.0").deploy_ok(machine);
     let mut second = demo("2.0");
     second.tables =
         "[hooks]\nafter-switch = [[\"/bin/sh\", \"-c\", \"echo > /var/lib/demo/ran\"]]\n";

@@ -1,22 +1,22 @@
-//! Clients that ask a server 5 ms after each answer, with an exact account of what each of them saw.
+//! Clients that ask a server 5 ms after each answer, and a record of what each of them got.
 //!
-//! The machine has a network of its own, so the test's own executable runs inside as
-//! `system load ADDRESS CLIENTS`: a line on its standard input names the phase that begins, and
-//! its end ends the load, whose tally is then printed. CLIENTS is a number of clients that make
-//! a connection for each request, or `fresh=8,kept=2,idle=2,slow=2`:
+//! The machine has a network of its own, so the test program itself runs inside as `system load
+//! ADDRESS CLIENTS`. Each line on its standard input names the next phase. At the end of the input,
+//! the load ends and its tally is printed. CLIENTS is a number of clients that make a connection
+//! for each request, or `fresh=8,kept=2,idle=2,slow=2`:
 //!
 //! | kind | asks |
 //! |---|---|
 //! | `fresh` | `/` over a new connection each time |
-//! | `hard` | the same without the 5 ms: as fast as it is answered |
+//! | `hard` | the same without the 5 ms: as fast as the server answers |
 //! | `kept` | `/` over a connection that it keeps |
 //! | `idle` | `/` over a connection that it keeps, after a pause of 50 ms |
 //! | `slow` | `/slow`, which takes two seconds, over a new connection each time |
 //!
-//! A kept connection may be closed while nothing is under way (RFC 9112, 9.5). A client that
-//! sees that before it asks just makes a new one: that is counted as `closed`. One that asks at
-//! that very moment gets no answer and asks again (RFC 9110, 9.2.2): counted as `crossed`, and
-//! an error for clients that do not ask again. Anything else is a failure, by what happened.
+//! A server may close a kept connection while no request is open (RFC 9112, 9.5). If the client
+//! notices that before it asks, it makes a new connection, counted as `closed`. If it asks at that
+//! very moment, it gets no answer and asks again (RFC 9110, 9.2.2), counted as `crossed`; a client
+//! that does not retry would see an error. Everything else is a failure, counted by its kind.
 
 use crate::machine::Machine;
 use crate::tally::Tally;
@@ -28,10 +28,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, RwLock};
 use std::time::{Duration, Instant};
 
-/// A client gives up after this long: a hang is a failure.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// A client gives up after this time: a hang is a failure, a slow answer on a busy host is not.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How a client asks.
+/// How a client sends requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Fresh,
@@ -42,7 +42,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// How long it waits before it asks.
+    /// How long it waits before each request.
     fn pause(self) -> Duration {
         Duration::from_millis(match self {
             Self::Idle => 50,
@@ -66,14 +66,14 @@ fn kinds(text: &str) -> Vec<Kind> {
             "kept" => Kind::Kept,
             "idle" => Kind::Idle,
             "slow" => Kind::Slow,
-            _ => panic!("`{word}` is no kind of client"),
+            _ => panic!("`{word}` is not a kind of client"),
         };
         out.resize(out.len() + count.parse::<usize>().expect("a number"), kind);
     }
     out
 }
 
-/// The phases so far, and when each began.
+/// The phases so far, each with its start time.
 struct Phases(Vec<(String, Instant)>);
 
 impl Phases {
@@ -81,19 +81,20 @@ impl Phases {
         self.0.push((name.to_owned(), Instant::now()));
     }
 
-    /// The phase that is under way.
+    /// The current phase.
     fn now(&self) -> usize {
         self.0.len() - 1
     }
 
-    /// A phase's name without its number is `rest` when nothing moves in it.
+    /// A phase is at rest if its name without the number is `rest`.
     fn is_rest(&self, at: usize) -> bool {
         self.0[at].0.split(' ').next() == Some("rest")
     }
 
-    /// Whose a request is that was made in one phase and ends now: what begins at rest and is
-    /// still under way when something moves was held up by that, however much later it ends.
-    fn whose(&self, asked: usize) -> &(String, Instant) {
+    /// The phase that is responsible for a request that was made in the phase `asked` and ends now.
+    /// If it began at rest and was still open when a change started, the change delayed it, even if
+    /// it ends much later.
+    fn responsible_phase(&self, asked: usize) -> &(String, Instant) {
         let mut after = asked..self.0.len();
         &self.0[after.find(|at| !self.is_rest(*at)).unwrap_or(asked)]
     }
@@ -113,12 +114,12 @@ pub fn generate(address: &str, clients: &str) {
             std::thread::sleep(kind.pause());
             let asked = phases.read().unwrap().now();
             let start = Instant::now();
-            let seen = ask(address, kind, &mut connection);
+            let outcome = ask(address, kind, &mut connection);
             let took = start.elapsed();
-            let (name, begun) = phases.read().unwrap().whose(asked).clone();
+            let (name, begun) = phases.read().unwrap().responsible_phase(asked).clone();
             let after = start.saturating_duration_since(begun);
             let mut tallies = tallies.lock().unwrap();
-            seen.count(tallies.entry(name).or_default(), kind, took, after);
+            outcome.count(tallies.entry(name).or_default(), kind, took, after);
         }
     };
     std::thread::scope(|scope| {
@@ -136,14 +137,14 @@ pub fn generate(address: &str, clients: &str) {
     );
 }
 
-/// What came of one request.
-struct Seen {
+/// The outcome of one request.
+struct RequestOutcome {
     closed: bool,
     crossed: bool,
     answer: Result<String, String>,
 }
 
-impl Seen {
+impl RequestOutcome {
     fn count(self, tally: &mut Tally, kind: Kind, took: Duration, after: Duration) {
         tally.closed += usize::from(self.closed);
         tally.crossed += usize::from(self.crossed);
@@ -165,41 +166,41 @@ impl Seen {
     }
 }
 
-fn ask(address: SocketAddr, kind: Kind, kept: &mut Option<TcpStream>) -> Seen {
-    let mut seen = Seen {
+fn ask(address: SocketAddr, kind: Kind, kept: &mut Option<TcpStream>) -> RequestOutcome {
+    let mut outcome = RequestOutcome {
         closed: false,
         crossed: false,
         answer: Err(String::new()),
     };
     if let Some(stream) = kept.take() {
         if is_closed(&stream) {
-            seen.closed = true;
+            outcome.closed = true;
         } else {
             let from = port(&stream);
             match exchange(stream, kind, kept) {
                 Err(Failure {
-                    got: 0,
+                    received: 0,
                     what: "reset" | "closed",
-                }) => seen.crossed = true,
+                }) => outcome.crossed = true,
                 Err(failure) => {
-                    seen.answer = Err(failure.told(from));
-                    return seen;
+                    outcome.answer = Err(failure.report(from));
+                    return outcome;
                 }
                 Ok(body) => {
-                    seen.answer = Ok(body);
-                    return seen;
+                    outcome.answer = Ok(body);
+                    return outcome;
                 }
             }
         }
     }
-    seen.answer = match TcpStream::connect_timeout(&address, PATIENCE) {
+    outcome.answer = match TcpStream::connect_timeout(&address, REQUEST_TIMEOUT) {
         Ok(stream) => {
             let from = port(&stream);
-            exchange(stream, kind, kept).map_err(|failure| failure.told(from))
+            exchange(stream, kind, kept).map_err(|failure| failure.report(from))
         }
-        Err(error) => Err(format!("connecting: {}", word(&error))),
+        Err(error) => Err(format!("connecting: {}", error_name(&error))),
     };
-    seen
+    outcome
 }
 
 /// The port that a request comes from.
@@ -207,38 +208,38 @@ fn port(stream: &TcpStream) -> u16 {
     stream.local_addr().map_or(0, |from| from.port())
 }
 
-/// Whether the other side has closed a connection on which nothing is under way.
+/// Whether the server has closed a connection on which no request is open.
 fn is_closed(stream: &TcpStream) -> bool {
     stream.set_nonblocking(true).unwrap();
-    let seen = stream.peek(&mut [0]);
+    let outcome = stream.peek(&mut [0]);
     stream.set_nonblocking(false).unwrap();
-    !matches!(seen, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    !matches!(outcome, Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
-/// Why there is no whole answer.
+/// Why there is no complete answer.
 struct Failure {
-    /// Bytes of the answer that came.
-    got: usize,
+    /// The number of bytes that arrived.
+    received: usize,
     what: &'static str,
 }
 
 impl Failure {
-    /// With the machine and the port, what the server wrote of it can be found.
-    fn told(&self, port: u16) -> String {
+    /// Prints the machine and the port, by which the server's own messages can be found.
+    fn report(&self, port: u16) -> String {
         let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        eprintln!("load: {} port {port}: {}", machine.trim(), self.said());
-        self.said()
+        eprintln!("load: {} port {port}: {}", machine.trim(), self.message());
+        self.message()
     }
 
-    fn said(&self) -> String {
-        match self.got {
+    fn message(&self) -> String {
+        match self.received {
             0 => self.what.to_owned(),
             _ => format!("{} in the middle of the answer", self.what),
         }
     }
 }
 
-fn word(error: &std::io::Error) -> &'static str {
+fn error_name(error: &std::io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::ConnectionRefused => "refused",
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe => "reset",
@@ -247,7 +248,7 @@ fn word(error: &std::io::Error) -> &'static str {
     }
 }
 
-/// One request and its answer; the connection is kept when both sides want that.
+/// One request and its answer. The connection is kept if both sides want that.
 fn exchange(
     mut stream: TcpStream,
     kind: Kind,
@@ -257,15 +258,15 @@ fn exchange(
     let path = if kind == Kind::Slow { "/slow" } else { "/" };
     let connection = if keep { "keep-alive" } else { "close" };
     let request = format!("GET {path} HTTP/1.1\r\nHost: load\r\nConnection: {connection}\r\n\r\n");
-    let failed = |got: usize, error: &std::io::Error| Failure {
-        got,
-        what: word(error),
+    let failed = |received: usize, error: &std::io::Error| Failure {
+        received,
+        what: error_name(error),
     };
     stream
         .set_nodelay(true)
         .map_err(|error| failed(0, &error))?;
     stream
-        .set_read_timeout(Some(PATIENCE))
+        .set_read_timeout(Some(REQUEST_TIMEOUT))
         .map_err(|error| failed(0, &error))?;
     stream
         .write_all(request.as_bytes())
@@ -273,11 +274,11 @@ fn exchange(
     let mut text = Vec::new();
     let mut part = [0; 4096];
     loop {
-        if let Some((status, body, more)) = whole(&text, false) {
+        if let Some((status, body, more)) = complete_response(&text, false) {
             if keep && more {
                 *kept = Some(stream);
             }
-            return judged(status, body);
+            return body_or_failure(status, body);
         }
         match stream.read(&mut part) {
             Ok(0) => break,
@@ -286,27 +287,27 @@ fn exchange(
         }
     }
     // Without a length, the end of the connection is the end of the answer.
-    match whole(&text, true) {
-        Some((status, body, _)) => judged(status, body),
+    match complete_response(&text, true) {
+        Some((status, body, _)) => body_or_failure(status, body),
         None => Err(Failure {
-            got: text.len(),
+            received: text.len(),
             what: "closed",
         }),
     }
 }
 
-fn judged(status: u16, body: String) -> Result<String, Failure> {
+fn body_or_failure(status: u16, body: String) -> Result<String, Failure> {
     match status {
         200 => Ok(body),
         _ => Err(Failure {
-            got: 0,
+            received: 0,
             what: "a wrong status",
         }),
     }
 }
 
-/// Status, body and whether the connection stays, once all of an answer is there.
-fn whole(text: &[u8], ended: bool) -> Option<(u16, String, bool)> {
+/// Returns status, body and whether the connection stays open, once the answer is complete.
+fn complete_response(text: &[u8], ended: bool) -> Option<(u16, String, bool)> {
     let mut headers = [httparse::EMPTY_HEADER; 32];
     let mut response = httparse::Response::new(&mut headers);
     let Ok(httparse::Status::Complete(head)) = response.parse(text) else {
@@ -337,10 +338,10 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts it, in a session of its own; `clients` is as on the command line.
+    /// Starts the load in a session of its own. `clients` is as on the command line.
     pub fn start(machine: &Machine, address: &str, clients: &str) -> Self {
         let mut child = machine
-            .lasting(&["setsid", "--wait", "system", "load", address, clients])
+            .long_command(&["setsid", "--wait", "system", "load", address, clients])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -349,13 +350,13 @@ impl Load {
         Self { child, stdin }
     }
 
-    /// What is asked from now on counts for another phase: `rest`, or what moves; either may
-    /// have a number after a space. What was asked in a rest and is under way is what moves'.
+    /// Starts another phase: `rest`, or the name of a change; either may have a number after a
+    /// space. Requests that were made at rest and are still open count for the change.
     pub fn phase(&mut self, name: &str) {
         writeln!(self.stdin, "{name}").unwrap();
     }
 
-    /// Ends the load and gives the tallies by phase.
+    /// Ends the load and returns the tallies by phase.
     pub fn stop(self) -> BTreeMap<String, Tally> {
         drop(self.stdin);
         let output = self.child.wait_with_output().unwrap();

@@ -1,30 +1,30 @@
-//! One robotctl an app.
+//! One robotctl process at a time may change an app.
 
 use crate::demo::{WEB, current, demo};
 use crate::machine::{Machine, until};
-use std::time::Duration;
 
 tests![
     Quick:
-    second_robotctl_is_told_who_works,
-    nobody_works_beside_a_hook,
+    a_second_robotctl_names_the_lock_holder,
+    the_lock_is_held_until_the_hooks_end,
 ];
 
-fn second_robotctl_is_told_who_works(machine: &Machine) {
-    demo("1.0").deployed(machine);
+fn a_second_robotctl_names_the_lock_holder(machine: &Machine) {
+    demo("1.0").deploy_ok(machine);
     let mut slow = demo("2.0");
     slow.fault = "slow";
-    let mut first = slow.begin(machine);
-    // The journal is there: the deploy is under way, and waits for the stand-in.
-    until("the deploy begins", Duration::from_secs(20), || {
+    slow.web = "pre-check = false\ntimeout-start = \"10min\"";
+    let mut first = slow.start_deploy(machine);
+    // The journal exists: the deploy is under way and waits for the stand-in.
+    until("the deploy begins", || {
         machine.exists("/var/lib/robotctl/demo/journal.json")
     });
-    let pid = machine.begun();
+    let pid = machine.spawned_pid();
     let out = machine.robotctl("rollback").exits(5);
-    out.says("another `robotctl` works on this app")
+    out.says("another `robotctl` is working on this app")
         .says(&format!("deploying (pid {pid})"));
-    machine.robotctl("remove").exits(5);
-    // Reading needs no lock.
+    machine.robotctl("remove --apply").exits(5);
+    // Read-only commands need no lock.
     machine
         .robotctl("status")
         .exits(0)
@@ -32,38 +32,38 @@ fn second_robotctl_is_told_who_works(machine: &Machine) {
     machine
         .robotctl("doctor")
         .exits(0)
-        .says("not looked: all: another `robotctl` changes the app right now");
-    // Waiting does: the rollback comes after the deploy.
-    machine
-        .robotctl("rollback --wait 60")
-        .exits(0)
-        .says("is live");
+        .says("skipped: all: another robotctl changes the app now");
+    // With `--wait`, the rollback runs after the deploy.
+    let mut waiting = machine.spawn(&["robotctl", "rollback", "--wait", "600"]);
+    until("the rollback waits", || {
+        machine.sh("pgrep --full '[r]obotctl rollback --wait'").code == 0
+    });
+    machine.ok("touch /var/lib/demo/go");
     assert!(first.wait().unwrap().success(), "the first deploy");
+    assert!(waiting.wait().unwrap().success(), "the rollback");
     assert_eq!(machine.get(WEB), "200 1.0");
     machine.robotctl("history").exits(0).says("2.0-");
     machine.robotctl("doctor").exits(0);
 }
 
-/// The switch is not the end: while a hook after it runs, nobody else changes the app.
-fn nobody_works_beside_a_hook(machine: &Machine) {
-    demo("1.0").deployed(machine);
+/// The lock is held after the switch too: while a hook runs, no other command changes the app.
+fn the_lock_is_held_until_the_hooks_end(machine: &Machine) {
+    demo("1.0").deploy_ok(machine);
     let gate = "/var/lib/demo/gate";
     machine.ok(&format!("mkfifo --mode=666 {gate}"));
     let mut second = demo("2.0");
     second.tables = "[hooks]\nafter-switch = [[\"/bin/sh\", \"-c\", \
                      \"touch /var/lib/demo/here && read go < /var/lib/demo/gate\"]]\n";
-    let mut first = second.begin(machine);
-    until("the hook runs", Duration::from_secs(20), || {
-        machine.exists("/var/lib/demo/here")
-    });
+    let mut first = second.start_deploy(machine);
+    until("the hook runs", || machine.exists("/var/lib/demo/here"));
     let switched = current(machine);
     assert!(switched.starts_with("2.0-"), "{switched}");
-    let pid = machine.begun();
-    for command in ["rollback", "remove", "prune"] {
+    let pid = machine.spawned_pid();
+    for command in ["rollback", "remove --apply", "prune --apply"] {
         machine
             .robotctl(command)
             .exits(5)
-            .says("another `robotctl` works on this app")
+            .says("another `robotctl` is working on this app")
             .says(&format!("deploying (pid {pid})"));
     }
     assert_eq!(current(machine), switched);

@@ -1,5 +1,6 @@
-//! A throwaway machine with a real systemd: `scripts/container` as a value that cleans up.
+//! A disposable machine with a real systemd: wraps `scripts/container` and cleans up on drop.
 
+use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -8,13 +9,15 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// No command of a test takes this long, unless it hangs.
-const HANGS_AFTER: &str = "240";
-/// Machines of all runs begin with this; the run's pid follows.
+/// A command that takes longer than this, in seconds, hangs.
+const HANGS_AFTER: &str = "600";
+/// How long a test waits for an event that must happen, even on a busy host.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// The names of all machines begin with this; the pid of the run follows.
 const PREFIX: &str = "sys-";
 
-/// Where a command that was begun leaves its pid.
-const BEGUN: &str = "/root/begun";
+/// The file with the pid of the last spawned command.
+const SPAWNED_PID: &str = "/root/begun";
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
@@ -23,7 +26,7 @@ fn container() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/container")
 }
 
-/// Checks that machines can be booted, and removes those of runs that were killed.
+/// Checks that machines can be booted, and removes those of killed runs.
 pub fn ready() -> Result<(), String> {
     let uid = Command::new("id").arg("-u").output();
     if uid.map_err(|error| error.to_string())?.stdout != b"0\n" {
@@ -60,7 +63,7 @@ pub fn ready() -> Result<(), String> {
     Ok(())
 }
 
-/// A running machine; dropping it ends it with all that it holds.
+/// A running machine. Dropping it removes it.
 pub struct Machine {
     pub name: String,
     pub suite: String,
@@ -68,7 +71,7 @@ pub struct Machine {
     notes: Mutex<String>,
 }
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Out {
     shown: String,
@@ -94,19 +97,38 @@ impl Out {
         self
     }
 
-    /// Asserts that the data or the talk holds a text.
+    /// Asserts that stdout or stderr contains a text.
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         let found = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(found, "`{text}` is not said by {self}");
+        assert!(found, "`{text}` is not printed by {self}");
         self
     }
 
-    /// Asserts that nothing was said at all.
+    /// The data of the envelopes that `--format json` printed. All must be of one kind, and a result
+    /// must follow.
     #[track_caller]
-    pub fn silent(self) -> Self {
+    pub fn data(&self, kind: &str) -> Vec<Value> {
+        let lines = self.stdout.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{self}"));
+            line
+        });
+        let mut lines: Vec<Value> = lines.collect();
+        let result = lines.pop().unwrap_or_default();
+        assert_eq!(result["kind"], "result", "the last line of {self}");
+        assert_eq!(result["exit_code"], self.code, "the last line of {self}");
+        for line in &lines {
+            assert_eq!(line["kind"], kind, "{line} in {self}");
+        }
+        let data = lines.iter_mut().map(|line| line["data"].take());
+        data.collect()
+    }
+
+    /// Asserts that nothing was printed.
+    #[track_caller]
+    pub fn prints_nothing(self) -> Self {
         let nothing = self.stdout.trim().is_empty() && self.stderr.trim().is_empty();
-        assert!(nothing, "something is said by {self}");
+        assert!(nothing, "unexpected output of {self}");
         self
     }
 }
@@ -125,13 +147,12 @@ impl std::fmt::Display for Out {
 
 impl Machine {
     /// Boots a machine of a suite with the binary under test as /usr/bin/robotctl.
-    /// The suite may be followed by what its root file system has besides: `bookworm+servers`.
     pub fn boot(suite: &str) -> Self {
         let program = concat!(env!("CARGO_BIN_EXE_robotctl"), ":/usr/bin/robotctl");
         Self::start(suite, &["--bind", program])
     }
 
-    /// Boots a machine of a suite that has no robotctl.
+    /// Boots a machine of a suite without robotctl.
     pub fn bare(suite: &str) -> Self {
         Self::start(suite, &[])
     }
@@ -141,7 +162,12 @@ impl Machine {
         let name = format!("{PREFIX}{}-{count}", std::process::id());
         let me = std::env::current_exe().unwrap();
         let mut command = Command::new(container());
-        command.args(["boot", suite, &name]);
+        // All tests use one root file system: it would only take time to make one without the servers.
+        let root = match suite {
+            "bullseye" => suite.to_owned(),
+            _ => format!("{suite}+servers"),
+        };
+        command.args(["boot", &root, &name]);
         command.args(["--bind", &format!("{}:/usr/local/bin/system", me.display())]);
         command.args(options);
         let output = command.output().unwrap();
@@ -149,16 +175,20 @@ impl Machine {
         Self {
             root: Mutex::new(root_of(&out)),
             name,
-            suite: suite.trim_end_matches("+servers").to_owned(),
+            suite: suite.to_owned(),
             notes: Mutex::new(String::new()),
         }
     }
 
-    /// Binds a directory of this checkout as well, by copying it in.
+    /// Copies a file or directory into the machine.
     pub fn copy_in(&self, from: &Path, to: &str) {
         let to = self.path(to);
         let copied = Command::new("cp").arg("-r").arg(from).arg(&to).status();
-        assert!(copied.unwrap().success(), "copying {} in", from.display());
+        assert!(
+            copied.unwrap().success(),
+            "copying {} into the machine",
+            from.display()
+        );
     }
 
     /// Cuts the power: every process dies at once, and the machine boots again from its disk.
@@ -178,17 +208,27 @@ impl Machine {
         notes.push('\n');
     }
 
+    /// Notes a row of a table that `scripts/prove` writes to the documents. It adds the first cell, the
+    /// version of systemd.
+    pub fn row(&self, table: &str, cells: &[String]) {
+        let version = if self.suite == "trixie" { "257" } else { "252" };
+        self.note(&format!(
+            "table {table} | {version} | {} |",
+            cells.join(" | ")
+        ));
+    }
+
     pub fn notes(&self) -> String {
         self.notes.lock().unwrap().clone()
     }
 
-    /// The end of the system journal, for a failure's report.
-    pub fn last_words(&self) -> String {
+    /// The end of the system journal, for the report of a failure.
+    pub fn journal_tail(&self) -> String {
         let argv = "journalctl --no-pager -o short-precise -n 15";
         format!("--- {argv}\n{}", self.sh(argv).stdout)
     }
 
-    /// A command, to be run inside as root in /root.
+    /// A command that runs inside as root in /root, with a time limit.
     pub fn command(&self, argv: &[&str]) -> Command {
         let mut command = Command::new("timeout");
         command
@@ -199,29 +239,29 @@ impl Machine {
         command
     }
 
-    /// A command that lasts as long as the test wants.
-    pub fn lasting(&self, argv: &[&str]) -> Command {
+    /// A command without a time limit.
+    pub fn long_command(&self, argv: &[&str]) -> Command {
         let mut command = Command::new(container());
         command.args(["exec", &self.name, "--"]).args(argv);
         command
     }
 
-    /// Starts a command whose words nobody reads.
-    pub fn begin(&self, argv: &[&str]) -> Child {
-        let mut command = self.beginning(argv);
+    /// Starts a command and discards its output.
+    pub fn spawn(&self, argv: &[&str]) -> Child {
+        let mut command = self.spawn_command(argv);
         let silent = command.stdin(Stdio::null()).stdout(Stdio::null());
         silent.stderr(Stdio::null()).spawn().unwrap()
     }
 
-    /// A command as [`Machine::begin`] starts it.
-    pub fn beginning(&self, argv: &[&str]) -> Command {
-        let noted = format!("echo $$ > {BEGUN} && exec \"$@\"");
+    /// A command that writes its pid to a file, as [`Machine::spawn`] starts it.
+    pub fn spawn_command(&self, argv: &[&str]) -> Command {
+        let noted = format!("echo $$ > {SPAWNED_PID} && exec \"$@\"");
         self.command(&[&["sh", "-c", &noted, "sh"], argv].concat())
     }
 
-    /// The pid, inside, of what was begun last, once it shows that it runs.
-    pub fn begun(&self) -> String {
-        self.read(BEGUN).trim().to_owned()
+    /// The pid, inside the machine, of the last spawned command.
+    pub fn spawned_pid(&self) -> String {
+        self.read(SPAWNED_PID).trim().to_owned()
     }
 
     /// Runs a command to its end.
@@ -236,14 +276,14 @@ impl Machine {
         Out::new(line.to_owned(), &output)
     }
 
-    /// Runs a line of shell that must succeed, and gives what it prints without the last break.
+    /// Runs a line of shell that must succeed, and returns its output without the last line break.
     #[track_caller]
     pub fn ok(&self, line: &str) -> String {
         let out = self.sh(line).exits(0);
         out.stdout.trim_end().to_owned()
     }
 
-    /// Runs `robotctl` with arguments that hold no blanks.
+    /// Runs `robotctl` with arguments that contain no blanks.
     pub fn robotctl(&self, arguments: &str) -> Out {
         let argv: Vec<&str> = ["robotctl"]
             .into_iter()
@@ -259,7 +299,7 @@ impl Machine {
         ))
     }
 
-    /// The body that an address answers with, and the status code in front.
+    /// The status code and the body of an HTTP answer.
     pub fn get(&self, address: &str) -> String {
         let line = format!(
             "curl --silent --show-error --max-time 10 --write-out ' %{{http_code}}' {address}"
@@ -269,7 +309,7 @@ impl Machine {
         format!("{code} {}{}", body.trim(), out.stderr.trim())
     }
 
-    /// Where a path inside lies outside. Links are not followed well: they lead outside.
+    /// The path outside of a path inside. Do not use it through links: they lead outside.
     pub fn path(&self, path: &str) -> PathBuf {
         let root = self.root.lock().unwrap();
         root.join(path.trim_start_matches('/'))
@@ -284,7 +324,7 @@ impl Machine {
         fs::read_to_string(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// Writes a file, with the directories above it.
+    /// Writes a file, and creates its parent directories.
     #[track_caller]
     pub fn write(&self, path: &str, text: &str, mode: u32) {
         let real = self.path(path);
@@ -293,24 +333,28 @@ impl Machine {
         fs::set_permissions(&real, fs::Permissions::from_mode(mode)).unwrap();
     }
 
-    /// The text of a link, empty when there is none.
+    /// The target of a link; empty if there is none.
     pub fn link(&self, path: &str) -> String {
         let target = fs::read_link(self.path(path)).unwrap_or_default();
         target.to_string_lossy().into_owned()
     }
 }
 
-/// The machine's `/`, seen from here through its first process.
+/// The machine's `/`, as the host sees it through the first process.
 fn root_of(out: &Out) -> PathBuf {
     Path::new("/proc").join(out.stdout.trim()).join("root")
 }
 
-/// Asks until it is so, for what no event announces.
+/// Polls a condition that no event announces. The time that it takes decides nothing: it depends on
+/// how busy the host is.
 #[track_caller]
-pub fn until(what: &str, within: Duration, mut so: impl FnMut() -> bool) {
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
-    while !so() {
-        assert!(start.elapsed() < within, "{what}: not within {within:?}");
+    while !condition() {
+        assert!(
+            start.elapsed() < PATIENCE,
+            "{what}: not within {PATIENCE:?}"
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -2,20 +2,20 @@
 //!
 //! `cargo test --test system -- [FILTER] [--exact] [--full] [--list] [--test-threads N]`
 //!
-//! A test is named by the Debian release that it runs on, its module and itself:
-//! `bookworm::rollback::rollback_by_name_and_twice`. FILTER is a part of a name, such as `rollback::`
-//! or `bookworm::rollback`, or with `--exact` the whole of it.
+//! A test is named by the Debian release that it runs on, its module and its function:
+//! `bookworm::rollback::rollback_by_name_and_twice`. FILTER is a part of a name, such as
+//! `rollback::` or `bookworm::rollback`; with `--exact` it is the whole name.
 //!
 //! | form | runs |
 //! |---|---|
 //! | default | every test on bookworm (systemd 252), and the sample of `sample.rs` on trixie (257); few upgrades under load |
 //! | `--full` | every test on both, every server with every fault, and what only measures |
 //!
-//! No test of the default form depends on how fast or how busy the host is. What a test measures is
-//! printed at the end, with the seconds that it took.
+//! No test of the default form depends on how fast or how busy the host is. The report at the end
+//! shows what the tests measured and how long they took.
 //!
-//! Each module registers its tests with `tests!` (see `registry.rs`). Nothing is skipped: without root
-//! or the container's tools the whole run fails. `scripts/container` boots the machines.
+//! Each module registers its tests with `tests!` (see `registry.rs`). No test is skipped: without
+//! root or the container's tools the whole run fails. `scripts/container` boots the machines.
 
 #![deny(dead_code)]
 #![allow(
@@ -36,22 +36,23 @@
 mod registry;
 
 mod admin;
-mod broken;
 mod builds;
 mod checks;
 mod crash;
 mod demo;
 mod deploy;
+mod diagnostics;
 mod doctor;
+mod edge_cases;
+mod failures;
 mod hooks;
+mod journald;
 mod latency;
 mod leftovers;
 mod load;
 mod lock;
-mod lost;
+mod lost_state;
 mod machine;
-mod manager;
-mod mistakes;
 mod overlap;
 mod package;
 mod remove;
@@ -60,13 +61,13 @@ mod sample;
 mod serve;
 mod servers;
 mod shapes;
+mod systemctl;
 mod tally;
 mod targets;
-mod traps;
 mod upgrades;
+mod users;
 mod values;
 mod wiki;
-mod words;
 
 use clap::Parser;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -82,13 +83,13 @@ use std::time::Instant;
 
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
 
-/// Tests wait for a third of their time, so that three share two processors.
+/// Tests wait for a third of their time, so three of them share two processors.
 const THREADS: usize = 3;
 
 #[derive(Parser)]
 #[command(help_template = "{all-args}")]
 struct Options {
-    /// Run every test on bookworm and trixie, with long loads and everything that only measures
+    /// Run every test on bookworm and trixie, with long loads and all measurements
     #[arg(long)]
     full: bool,
     #[command(flatten)]
@@ -123,12 +124,12 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<ExitCode, String> {
     let trials = trials(options.full)?;
-    let wanted = trials
+    let selected = trials
         .iter()
         .filter(|trial| !options.common.is_filtered_out(trial))
         .count();
-    if wanted == 0 {
-        return Err("no test has such a name: see `--list`, and `--full --list`".into());
+    if selected == 0 {
+        return Err("no test matches: see `--list` and `--full --list`".into());
     }
     if !options.common.list {
         machine::ready()?;
@@ -141,19 +142,17 @@ fn run(options: &Options) -> Result<ExitCode, String> {
     Ok(conclusion.exit_code())
 }
 
-/// Every test that the form has, on each suite.
+/// All tests of the form, on each suite.
 fn trials(full: bool) -> Result<Vec<Trial>, String> {
     let tests = registry::all();
-    if let Some(file) = registry::forgotten_modules().first() {
+    if let Some(file) = registry::uncompiled_modules().first() {
         return Err(format!("tests/system/{file} has no `mod` in main.rs"));
     }
     let unknown = sample::TRIXIE
         .iter()
         .find(|(name, _)| tests.iter().all(|test| test.name() != *name));
     if let Some((name, _)) = unknown {
-        return Err(format!(
-            "sample.rs names `{name}`, and there is no such test"
-        ));
+        return Err(format!("sample.rs names `{name}`, which does not exist"));
     }
     let is_in = |test: &Test, suite: &str| {
         let sampled = sample::TRIXIE.iter().any(|(name, _)| *name == test.name());
@@ -170,15 +169,15 @@ fn trials(full: bool) -> Result<Vec<Trial>, String> {
 }
 
 thread_local! {
-    /// What the last panic of this thread said, and where.
+    /// The message and the place of the last panic of this thread.
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Tests that compare times hold this alone; all others share it.
+/// Tests that compare times hold this exclusively; all others share it.
 static HOST: RwLock<()> = RwLock::new(());
 
-/// Seconds and measurements of what has run.
-static SEEN: Mutex<BTreeMap<String, (f32, String)>> = Mutex::new(BTreeMap::new());
+/// Seconds and measurements of the tests that have run.
+static RESULTS: Mutex<BTreeMap<String, (f32, String)>> = Mutex::new(BTreeMap::new());
 
 /// Runs one test on a fresh machine.
 fn one(test: &Test, suite: &str, name: String) -> Result<(), Failed> {
@@ -188,37 +187,36 @@ fn one(test: &Test, suite: &str, name: String) -> Result<(), Failed> {
     };
     let start = Instant::now();
     let mut notes = String::new();
-    let mut last_words = String::new();
+    let mut journal_tail = String::new();
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let root = test.root(suite);
         let machine = match test.kind {
-            Kind::Bare => Machine::bare(&root),
-            _ => Machine::boot(&root),
+            Kind::Bare => Machine::bare(suite),
+            _ => Machine::boot(suite),
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| (test.run)(&machine)));
         notes = machine.notes();
         if outcome.is_err() {
-            let said = PANIC.with_borrow(Clone::clone);
-            last_words = machine.last_words();
-            PANIC.set(said);
+            let message = PANIC.with_borrow(Clone::clone);
+            journal_tail = machine.journal_tail();
+            PANIC.set(message);
         }
         outcome.is_ok()
     }));
     let failed = !outcome.unwrap_or(false);
-    let said = format!("{}\n{notes}{last_words}", PANIC.take());
+    let message = format!("{}\n{notes}{journal_tail}", PANIC.take());
     let seconds = start.elapsed().as_secs_f32();
-    SEEN.lock().unwrap().insert(name, (seconds, notes));
+    RESULTS.lock().unwrap().insert(name, (seconds, notes));
     if failed {
-        Err(Failed::from(said))
+        Err(Failed::from(message))
     } else {
         Ok(())
     }
 }
 
-/// How long each test took, the longest first, and what it measured.
+/// The duration of each test, longest first, and what it measured.
 fn report() -> String {
-    let seen = SEEN.lock().unwrap();
-    let mut tests: Vec<_> = seen.iter().collect();
+    let results = RESULTS.lock().unwrap();
+    let mut tests: Vec<_> = results.iter().collect();
     tests.sort_by(|(_, (one, _)), (_, (other, _))| other.total_cmp(one));
     let mut out = String::new();
     for (name, (seconds, notes)) in tests {

@@ -1,10 +1,10 @@
-//! How tests register themselves, and which of them run where.
+//! How tests are registered, and which of them run where.
 
 use crate::machine::Machine;
 
-/// Registers test functions of the module that it stands in: `tests![KIND: NAME, NAME];`.
+/// Registers test functions of the current module: `tests![KIND: NAME, NAME];`.
 ///
-/// A test function that is not registered is dead code, which does not compile here.
+/// An unregistered test function is dead code, which does not compile here.
 macro_rules! tests {
     ($kind:ident: $($name:ident),+ $(,)?) => {
         $(inventory::submit! {
@@ -17,7 +17,7 @@ macro_rules! tests {
     };
 }
 
-/// One test: what must hold, and how to find out.
+/// One test.
 pub struct Test {
     pub path: &'static str,
     pub kind: Kind,
@@ -35,8 +35,6 @@ pub enum Kind {
     Bare,
     /// Upgrades a real server under load. Short by default, long with `--full`.
     Load,
-    /// Takes seconds, on a machine with Gunicorn, Uvicorn and Node.
-    Servers,
     /// Takes seconds.
     Quick,
     /// Measures under load, and decides nothing that a change must pass. Only with `--full`.
@@ -53,16 +51,6 @@ impl Test {
             .map_or(self.path, |(_, rest)| rest)
     }
 
-    /// The root file system that it needs: a suite, with what comes on top.
-    pub fn root(&self, suite: &str) -> String {
-        match self.kind {
-            Kind::Servers | Kind::Load | Kind::Comparison | Kind::Alone => {
-                format!("{suite}+servers")
-            }
-            Kind::Slow | Kind::Bare | Kind::Quick => suite.to_owned(),
-        }
-    }
-
     /// Whether only `--full` runs it.
     pub fn only_full(&self) -> bool {
         matches!(self.kind, Kind::Comparison | Kind::Alone)
@@ -76,12 +64,12 @@ pub fn all() -> Vec<&'static Test> {
     all
 }
 
-/// Modules that have a file and are not compiled: a forgotten `mod` would hide their tests.
-pub fn forgotten_modules() -> Vec<String> {
+/// Files of modules that are not compiled: a missing `mod` would hide their tests.
+pub fn uncompiled_modules() -> Vec<String> {
     let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system");
     let main = include_str!("main.rs");
     let mut out = Vec::new();
-    // A test program that was moved to a machine has no sources there.
+    // A test program that was copied to a machine has no sources there.
     for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
         if let Some(module) = name.strip_suffix(".rs")

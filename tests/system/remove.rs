@@ -1,17 +1,16 @@
-//! Taking the app away.
+//! Removal of apps and of old releases.
 
-use crate::demo::{WEB, current, demo, runs};
+use crate::demo::{WEB, current, demo, running_release};
 use crate::machine::{Machine, until};
-use std::time::Duration;
 
 tests![
     Quick:
     remove_and_purge_leave_nothing,
-    what_is_mounted_or_deep_is_dealt_with,
-    prune_that_sees_no_processes_removes_nothing,
-    prune_leaves_the_release_of_a_job_under_way,
+    purge_refuses_mounts_and_removes_deep_trees,
+    prune_without_a_view_of_processes_removes_nothing,
+    prune_keeps_the_release_of_a_running_job,
 ];
-tests![Slow: prune_leaves_what_a_process_uses];
+tests![Slow: prune_keeps_a_release_that_a_process_uses];
 
 fn remove_and_purge_leave_nothing(machine: &Machine) {
     let nothing_runs = || {
@@ -28,10 +27,10 @@ fn remove_and_purge_leave_nothing(machine: &Machine) {
         assert!(machine.get(WEB).starts_with("000 "));
         assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
     };
-    demo("1.0").deployed(machine);
-    demo("2.0").deployed(machine);
+    demo("1.0").deploy_ok(machine);
+    demo("2.0").deploy_ok(machine);
     machine.ok("echo precious > /var/lib/demo/data && echo COLOUR=mine > /etc/demo/env");
-    machine.robotctl("remove").exits(0).says("are still there");
+    machine.robotctl("remove --apply").exits(0).says("are kept");
     nothing_runs();
     assert_eq!(machine.read("/var/lib/demo/data"), "precious\n");
     assert!(machine.exists("/etc/demo/env"));
@@ -40,10 +39,12 @@ fn remove_and_purge_leave_nothing(machine: &Machine) {
         .exits(2)
         .says("no app is deployed");
 
-    demo("3.0").deployed(machine);
+    demo("3.0").deploy_ok(machine);
     assert_eq!(machine.get(&format!("{WEB}/env")), "200 mine");
     machine.robotctl("doctor").exits(0);
-    machine.robotctl("remove --purge").exits(0);
+    machine
+        .robotctl("--app demo remove --purge --apply")
+        .exits(0);
     nothing_runs();
     for path in [
         "/var/lib/demo",
@@ -53,21 +54,21 @@ fn remove_and_purge_leave_nothing(machine: &Machine) {
     ] {
         assert!(!machine.exists(path), "{path}");
     }
-    demo("4.0").deployed(machine);
+    demo("4.0").deploy_ok(machine);
     machine.robotctl("doctor").exits(0);
 }
 
-/// Purging empties no file system that is mounted below, and is not kept up by what a service made.
-fn what_is_mounted_or_deep_is_dealt_with(machine: &Machine) {
-    demo("1.0").deployed(machine);
+/// A purge does not empty file systems that are mounted below, and deep directories do not stop it.
+fn purge_refuses_mounts_and_removes_deep_trees(machine: &Machine) {
+    demo("1.0").deploy_ok(machine);
     machine
         .ok("mkdir '/var/lib/demo/with space' /root/precious && echo data > /root/precious/file");
     machine.ok("mount --bind /root/precious '/var/lib/demo/with space'");
     machine
-        .robotctl("remove --purge")
+        .robotctl("--app demo remove --purge --apply")
         .exits(2)
-        .says("`/var/lib/demo/with space` is mounted, and would be emptied")
-        .says("hint: sudo umount");
+        .says("`/var/lib/demo/with space` is mounted, and the removal would empty it")
+        .says("hint: unmount it: sudo umount '/var/lib/demo/with space'");
     assert_eq!(machine.read("/root/precious/file"), "data\n");
     assert_eq!(machine.get(WEB), "200 1.0");
     machine.ok("umount '/var/lib/demo/with space'");
@@ -75,15 +76,15 @@ fn what_is_mounted_or_deep_is_dealt_with(machine: &Machine) {
     machine.write("/root/dig.py", dig, 0o644);
     machine.ok("cd /var/lib/demo && python3 /root/dig.py");
     machine
-        .sh("ulimit -n 1024 && robotctl remove --purge")
+        .sh("ulimit -n 1024 && robotctl --app demo remove --purge --apply")
         .exits(0);
     assert!(!machine.exists("/var/lib/demo"));
 }
 
-/// A process that an administrator started in an old release keeps it.
-fn prune_leaves_what_a_process_uses(machine: &Machine) {
+/// A process that an administrator started in an old release keeps that release.
+fn prune_keeps_a_release_that_a_process_uses(machine: &Machine) {
     for version in ["1.0", "2.0", "3.0", "4.0"] {
-        demo(version).deployed(machine);
+        demo(version).deploy_ok(machine);
     }
     let releases = || machine.ok("ls /opt/demo/releases | cut -d - -f 1 | xargs");
     assert_eq!(releases(), "1.0 2.0 3.0 4.0");
@@ -91,75 +92,79 @@ fn prune_leaves_what_a_process_uses(machine: &Machine) {
         "cd /opt/demo/releases/1.0-* && { setsid sleep infinity </dev/null >/dev/null 2>&1 & echo $!; }",
     );
     machine
-        .robotctl("prune --keep 1")
+        .robotctl("prune --apply --keep 1")
         .exits(0)
         .says(&format!("pid {pid} (`sleep`) uses it"));
     assert_eq!(releases(), "1.0 3.0 4.0");
     machine.ok(&format!(
         "kill {pid}; while [ -e /proc/{pid} ]; do sleep 0.1; done"
     ));
-    machine.robotctl("prune --keep 1").exits(0);
+    machine.robotctl("prune --apply --keep 1").exits(0);
     assert_eq!(releases(), "3.0 4.0");
 }
 
-/// Who does not see every process cannot tell what is used, and removes nothing.
-fn prune_that_sees_no_processes_removes_nothing(machine: &Machine) {
+/// Without a view of all processes, robotctl cannot know what is in use, and removes nothing.
+fn prune_without_a_view_of_processes_removes_nothing(machine: &Machine) {
     for version in ["1.0", "2.0", "3.0"] {
-        demo(version).deployed(machine);
+        demo(version).deploy_ok(machine);
     }
     let releases = || machine.ok("ls /opt/demo/releases | cut -d - -f 1 | xargs");
     let run =
         "systemd-run --quiet --collect --wait --pipe -p CapabilityBoundingSet=~CAP_SYS_PTRACE";
-    // Root's group sees what is invisible to others, but not what it may not trace.
+    // Root's group sees hidden processes, but not those that it may not trace.
     let hidden = format!("{run} -p ProtectProc=ptraceable");
     let pids = machine.ok(&format!("{hidden} ls /proc"));
     assert!(!pids.lines().any(|name| name == "1"), "{pids}");
     machine
-        .sh(&format!("{hidden} robotctl prune --keep 2"))
+        .sh(&format!("{hidden} robotctl prune --apply --keep 2"))
         .exits(2)
-        .says("the processes of this host are hidden from `robotctl`: nothing was removed");
-    // It sees that they are there, and not what they use.
+        .says("the processes of this host are hidden from robotctl, so nothing was removed");
+    // It sees the processes, but not which files they use.
     machine
-        .sh(&format!("{run} robotctl prune --keep 2"))
+        .sh(&format!("{run} robotctl prune --apply --keep 2"))
         .exits(0)
         .says("may use it")
         .says("demo: nothing was removed");
     assert_eq!(releases(), "1.0 2.0 3.0");
     machine.robotctl("releases").exits(0).says("demo 1.0-");
-    machine.robotctl("prune --keep 2").exits(0);
+    machine.robotctl("prune --apply --keep 2").exits(0);
     assert_eq!(releases(), "2.0 3.0");
 }
 
-/// A job that is under way goes on, on its release, which stays until it has ended.
-fn prune_leaves_the_release_of_a_job_under_way(machine: &Machine) {
+/// A running job continues on its release, which stays until the job has ended.
+fn prune_keeps_the_release_of_a_running_job(machine: &Machine) {
     let with_job = |version: &str| {
         let mut demo = demo(version);
         demo.tables = "[service.long]\nexec = [\"{current}/app.py\", \"worker\"]\ntype = \"oneshot\"\n\
                        timer = { calendar = \"yearly\" }\n";
-        demo.deployed(machine)
+        demo.deploy_ok(machine)
     };
     let first = with_job("1.0");
     let unit = "demo-long.service";
     machine.ok(&format!("systemctl start --no-block {unit}"));
-    // From its program on, it is the job, and no longer systemd on its way to it.
-    until("the job is under way", Duration::from_secs(20), || {
+    // Once its program runs, the process is the job and no longer systemd that prepares it.
+    until("the job is under way", || {
         machine.property(unit, "MainPID") != "0"
             && machine.sh("pgrep -f 'app.py worke[r]' | wc -l").stdout == "2\n"
     });
     let pid = machine.property(unit, "MainPID");
     let (second, third) = (with_job("2.0"), with_job("3.0"));
-    assert_eq!(machine.property(unit, "MainPID"), pid, "it goes on");
-    assert_eq!(runs(machine, unit), first);
+    assert_eq!(
+        machine.property(unit, "MainPID"),
+        pid,
+        "the job must continue"
+    );
+    assert_eq!(running_release(machine, unit), first);
     machine
-        .robotctl("prune --keep 2")
+        .robotctl("prune --apply --keep 2")
         .exits(0)
         .says(&format!("{first} stays: pid {pid} (`app.py`) uses it"));
     assert!(machine.exists(&format!("/opt/demo/releases/{first}/app.py")));
     machine.ok(&format!("systemctl stop {unit}"));
     machine
-        .robotctl("prune --keep 2")
+        .robotctl("prune --apply --keep 2")
         .exits(0)
-        .says("1 release removed");
+        .says("1 release was removed");
     assert!(!machine.exists(&format!("/opt/demo/releases/{first}")));
     assert!(machine.exists(&format!("/opt/demo/releases/{second}")));
     assert_eq!(current(machine), third);

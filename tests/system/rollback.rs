@@ -1,14 +1,14 @@
-//! Rollback: code, units, timers and enablement come back together.
+//! Rollback restores code, units, timers and enablement together.
 
-use crate::demo::{UNITS, WEB, current, demo, installed, runs};
+use crate::demo::{UNITS, WEB, current, demo, installed, running_release};
 use crate::machine::Machine;
 use std::time::Instant;
 
 tests![
     Quick:
-    rollback_brings_back_code_units_and_timers,
+    a_rollback_restores_code_units_and_timers,
     rollback_by_name_and_twice,
-    a_rollback_that_fails_ends_where_it_began,
+    a_failed_rollback_restores_the_newer_release,
 ];
 
 /// A release that adds a service with a socket, another with a timer, and changes a unit.
@@ -18,25 +18,25 @@ exec = ["{current}/app.py", "worker"]
 type = "notify"
 after = ["web"]
 
-[service.sweep]
+[service.archive]
 exec = ["{current}/app.py", "tidy"]
 type = "oneshot"
 timer = { calendar = "monthly" }
 "#;
 
-fn rollback_brings_back_code_units_and_timers(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
+fn a_rollback_restores_code_units_and_timers(machine: &Machine) {
+    let first = demo("1.0").deploy_ok(machine);
     machine
         .robotctl("rollback")
         .exits(2)
-        .says("there is no release before");
+        .says("has no previous release");
     assert_eq!(current(machine), first);
     let before = installed(machine);
 
     let mut second = demo("2.0");
     second.tables = MORE;
     second.web = "env = { COLOUR = \"green\" }\nlimits = { tasks-max = 50 }";
-    let second = second.deployed(machine);
+    let second = second.deploy_ok(machine);
     assert_eq!(machine.get(WEB), "200 2.0");
     assert_eq!(machine.get(&format!("{WEB}/env")), "200 green");
     assert_eq!(machine.property("demo-web.service", "TasksMax"), "50");
@@ -45,21 +45,21 @@ fn rollback_brings_back_code_units_and_timers(machine: &Machine) {
         "active"
     );
     assert_eq!(
-        machine.property("demo-sweep.timer", "ActiveState"),
+        machine.property("demo-archive.timer", "ActiveState"),
         "active"
     );
     assert_eq!(
-        machine.ok("systemctl is-enabled demo-sweep.timer"),
+        machine.ok("systemctl is-enabled demo-archive.timer"),
         "enabled"
     );
-    assert_eq!(runs(machine, "demo-web.service"), second);
+    assert_eq!(running_release(machine, "demo-web.service"), second);
     machine.robotctl("doctor").exits(0);
     let after = installed(machine);
 
     machine
         .robotctl("rollback --dry-run")
         .exits(0)
-        .says("demo-sweep.timer");
+        .says("demo-archive.timer");
     assert_eq!(current(machine), second, "a dry run changes nothing");
     let start = Instant::now();
     machine.robotctl("rollback").exits(0).says(&first);
@@ -72,21 +72,21 @@ fn rollback_brings_back_code_units_and_timers(machine: &Machine) {
     assert_eq!(
         installed(machine),
         before,
-        "every byte, mode and link is as before"
+        "every byte, mode and link must be as before"
     );
     for unit in [
         "demo-extra.service",
-        "demo-sweep.timer",
-        "demo-sweep.service",
+        "demo-archive.timer",
+        "demo-archive.service",
     ] {
         assert!(!machine.exists(&format!("{UNITS}/{unit}")), "{unit}");
         assert_eq!(machine.property(unit, "LoadState"), "not-found", "{unit}");
         assert_eq!(machine.property(unit, "ActiveState"), "inactive", "{unit}");
     }
-    assert_eq!(runs(machine, "demo-web.service"), first);
+    assert_eq!(running_release(machine, "demo-web.service"), first);
     machine.robotctl("doctor").exits(0);
 
-    // Forward again: the release is still there, and is taken as it is.
+    // Forward again: the release still exists and is used as it is.
     machine.robotctl(&format!("rollback {second}")).exits(0);
     assert_eq!(machine.get(WEB), "200 2.0");
     assert_eq!(installed(machine), after);
@@ -95,9 +95,9 @@ fn rollback_brings_back_code_units_and_timers(machine: &Machine) {
 }
 
 fn rollback_by_name_and_twice(machine: &Machine) {
-    let one = demo("1.0").deployed(machine);
-    let two = demo("2.0").deployed(machine);
-    let three = demo("3.0").deployed(machine);
+    let one = demo("1.0").deploy_ok(machine);
+    let two = demo("2.0").deploy_ok(machine);
+    let three = demo("3.0").deploy_ok(machine);
     machine.robotctl("rollback").exits(0);
     assert_eq!(
         (current(machine), machine.get(WEB)),
@@ -111,7 +111,7 @@ fn rollback_by_name_and_twice(machine: &Machine) {
     machine
         .robotctl("rollback")
         .exits(2)
-        .says("hint: `sudo robotctl releases`");
+        .says("hint: list the releases: robotctl releases");
     assert_eq!(current(machine), one);
 
     machine.robotctl("rollback 3.0").exits(0);
@@ -130,12 +130,14 @@ fn rollback_by_name_and_twice(machine: &Machine) {
     machine.robotctl("doctor").exits(0);
 }
 
-/// A rollback to a release that no longer works ends where it began.
-fn a_rollback_that_fails_ends_where_it_began(machine: &Machine) {
-    let first = demo("1.0").deployed(machine);
-    let second = demo("2.0").deployed(machine);
+/// A rollback to a release that no longer works restores the newer release.
+fn a_failed_rollback_restores_the_newer_release(machine: &Machine) {
+    let mut first = demo("1.0");
+    first.within = "3s";
+    let first = first.deploy_ok(machine);
+    let second = demo("2.0").deploy_ok(machine);
     let before = installed(machine);
-    // Seen after the switch, and before it. Other releases have the same files under their own names.
+    // One failure after the switch and one before it. Other releases have copies of the same files.
     for (damage, why) in [
         ("mv fault whole && printf sick > fault", "it answers 503"),
         ("rm app.py", "did not start"),
@@ -145,14 +147,14 @@ fn a_rollback_that_fails_ends_where_it_began(machine: &Machine) {
             .robotctl("rollback")
             .exits(3)
             .says(&format!(
-                "demo {first} failed, {second} is back and healthy"
+                "demo {first} failed, {second} was restored and is healthy"
             ))
             .says(why);
         assert_eq!(current(machine), second, "{damage}");
         assert_eq!(installed(machine), before, "{damage}");
         assert_eq!(machine.get(WEB), "200 2.0", "{damage}");
         for unit in ["demo-web.service", "demo-worker.service"] {
-            assert_eq!(runs(machine, unit), second, "{damage}");
+            assert_eq!(running_release(machine, unit), second, "{damage}");
         }
         let beside = "systemctl list-units --all --plain --no-legend --type=service '*standin*'";
         assert_eq!(machine.ok(beside), "", "{damage}");

@@ -1,61 +1,61 @@
-//! What runs on systemd 257 without `--full`: where the versions differ.
+//! The tests that run on systemd 257 without `--full`: those for which the versions differ.
 
-/// Names of tests, each with what is different on 257.
+/// Names of tests, each with the difference on 257.
 pub const TRIXIE: &[(&str, &str)] = &[
     (
-        "deploy::first_deploy_is_healthy_and_repeats_as_nothing",
-        "its unit parser must accept every directive without a word",
+        "deploy::a_first_deploy_is_healthy_and_a_repeat_does_nothing",
+        "its unit parser must accept every directive without a warning",
     ),
     (
         "shapes::every_shape_works_at_its_floor",
         "it enforces more of the sandbox (PrivateUsers=, ProtectControlGroups=) and scores it differently",
     ),
     (
-        "shapes::sandbox_bites",
+        "shapes::the_sandbox_blocks_what_it_forbids",
         "it enforces the sandbox with newer system calls and BPF programs",
     ),
     (
         "values::arbitrary_values_arrive_byte_for_byte",
-        "it has another parser of quotes, specifiers and environment files",
+        "it parses quotes, specifiers and environment files differently",
     ),
     (
-        "targets::portable_units_keep_their_promises_on_every_version",
-        "units for every version may use nothing that only one of them knows",
+        "targets::portable_units_are_confined_on_every_version",
+        "portable units may use only what every version knows",
     ),
     (
-        "package::it_is_installed_used_removed_and_purged",
+        "package::the_package_is_installed_used_removed_and_purged",
         "dpkg, apt and the system library are newer",
     ),
     (
         "overlap::no_request_is_lost_in_upgrades_and_rollbacks",
-        "sockets and file descriptors pass through another manager",
+        "another manager passes sockets and file descriptors",
     ),
     (
-        "crash::power_cut_in_a_change_is_ended_before_services_start",
-        "units are ordered anew at boot",
+        "crash::a_change_cut_by_power_loss_is_recovered_before_services_start",
+        "it orders units differently at boot",
     ),
     (
-        "rollback::rollback_brings_back_code_units_and_timers",
+        "rollback::a_rollback_restores_code_units_and_timers",
         "it reloads units and timers in another order",
     ),
     (
         "remove::remove_and_purge_leave_nothing",
-        "it keeps other files of its own for a unit",
+        "it keeps other files for a unit",
     ),
     (
-        "traps::causes_are_named_with_what_to_do",
-        "it words and numbers its results differently",
+        "edge_cases::causes_of_failures_are_named",
+        "its results have other names and numbers",
     ),
     (
         "doctor::each_fault_is_found_with_its_hint",
         "`systemctl` prints other properties",
     ),
     (
-        "builds::a_build_ends_with_its_robotctl",
+        "builds::a_build_stops_with_its_robotctl",
         "it tracks the processes of a transient unit differently",
     ),
     (
         "upgrades::gunicorn_loses_nothing",
-        "Gunicorn 23 takes its sockets over itself, which 20.1 does not",
+        "Gunicorn 23 inherits its sockets by itself, unlike 20.1",
     ),
 ];

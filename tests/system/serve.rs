@@ -1,6 +1,6 @@
-//! A small HTTP server in Rust that takes its listener over from systemd: `system serve`.
+//! A small HTTP server in Rust with socket activation: `system serve`.
 //!
-//! `fault` in its release says how it fails: see `servers.rs`.
+//! The file `fault` in its release says how it fails: see `servers.rs`.
 
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -8,7 +8,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-static ENDING: AtomicBool = AtomicBool::new(false);
+static STOPPING: AtomicBool = AtomicBool::new(false);
 
 pub fn run() {
     let version = fs::read_to_string("VERSION").unwrap().trim().to_owned();
@@ -25,7 +25,7 @@ pub fn run() {
     match fault.as_str() {
         "no-start" => panic!("it does not start"),
         "crash" => die(2, nix::sys::signal::SIGABRT),
-        // What the kernel does to a process that takes more memory than there is.
+        // As the kernel kills a process when memory runs out.
         "memory" => die(0, nix::sys::signal::SIGKILL),
         _ => {}
     }
@@ -37,10 +37,10 @@ pub fn run() {
     }
     std::thread::spawn(move || {
         set.wait().unwrap();
-        ENDING.store(true, Ordering::SeqCst);
+        STOPPING.store(true, Ordering::SeqCst);
     });
     std::thread::scope(|scope| {
-        while !ENDING.load(Ordering::SeqCst) {
+        while !STOPPING.load(Ordering::SeqCst) {
             match listener.accept() {
                 Ok((stream, from)) => {
                     let (version, fault) = (&version, &fault);
@@ -53,7 +53,7 @@ pub fn run() {
     });
 }
 
-/// Until a connection comes, or a moment, so that the end is seen.
+/// Waits for a connection, or for a moment, so that the loop sees a stop request.
 fn wait(listener: &std::net::TcpListener) {
     use std::os::fd::AsFd as _;
     let mut watched = [nix::poll::PollFd::new(
@@ -63,12 +63,12 @@ fn wait(listener: &std::net::TcpListener) {
     let _ = nix::poll::poll(&mut watched, 20_u8);
 }
 
-/// Tells in the systemd journal why a connection ends without an answer.
-fn unanswered(from: SocketAddr, why: &dyn std::fmt::Display) {
+/// Prints, for the systemd journal, why a connection ends without an answer.
+fn log_unanswered(from: SocketAddr, why: &dyn std::fmt::Display) {
     eprintln!("{from} got no answer: {why}");
 }
 
-/// Answers on one connection until it ends, or this process does.
+/// Answers on one connection until it ends or this process stops.
 fn answer(mut stream: TcpStream, from: SocketAddr, version: &str, fault: &str) {
     stream.set_nonblocking(false).unwrap();
     let moment = Some(Duration::from_millis(50));
@@ -79,20 +79,20 @@ fn answer(mut stream: TcpStream, from: SocketAddr, version: &str, fault: &str) {
     loop {
         match stream.read(&mut part) {
             Ok(0) if kept && text.is_empty() => return,
-            Ok(0) => return unanswered(from, &"the client closed first"),
+            Ok(0) => return log_unanswered(from, &"the client closed first"),
             Ok(count) => text.extend_from_slice(&part[..count]),
-            // Systemd sends SIGCONT after SIGTERM (systemd.kill(5)). A thread that starts another
-            // holds signals back for that moment, so that one may reach whoever reads with a
-            // timeout; such a call is never restarted (signal(7)).
+            // systemd sends SIGCONT after SIGTERM (systemd.kill(5)). While a thread starts another
+            // one it blocks signals, so the signal may reach a thread that reads with a timeout.
+            // Such a call is never restarted (signal(7)).
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            // A connection on which nothing was ever asked carries a request soon.
+            // A connection without any request yet will carry one soon.
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                if ENDING.load(Ordering::SeqCst) && kept && text.is_empty() {
+                if STOPPING.load(Ordering::SeqCst) && kept && text.is_empty() {
                     return;
                 }
                 continue;
             }
-            Err(error) => return unanswered(from, &error),
+            Err(error) => return log_unanswered(from, &error),
         }
         if !text.ends_with(b"\r\n\r\n") {
             continue;
@@ -109,14 +109,14 @@ fn answer(mut stream: TcpStream, from: SocketAddr, version: &str, fault: &str) {
             ("sick", "/healthz") => "503 Sick",
             _ => "200 OK",
         };
-        let ends = request.contains("Connection: close") || ENDING.load(Ordering::SeqCst);
+        let ends = request.contains("Connection: close") || STOPPING.load(Ordering::SeqCst);
         let connection = if ends { "close" } else { "keep-alive" };
         let length = version.len();
         let answer = format!(
             "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: {connection}\r\n\r\n{version}"
         );
         if let Err(error) = stream.write_all(answer.as_bytes()) {
-            return unanswered(from, &error);
+            return log_unanswered(from, &error);
         }
         if ends {
             return;

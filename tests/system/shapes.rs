@@ -1,24 +1,22 @@
-//! Every shape of service under its default sandbox: it works, and scores at its floor.
+//! Every shape of service works in its default sandbox and scores at its floor.
 //!
-//! The score is systemd's own on the loaded unit, the work is that of `shapes/app.py`. The table
-//! in the report is made of what was measured.
+//! The score is that of systemd for the loaded unit. The work is in `shapes/app.py`. The table in
+//! the report holds the measured values.
 
 use crate::deploy::exposure;
 use crate::machine::{Machine, until};
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 tests![
-    Servers:
+    Quick:
     every_shape_works_at_its_floor,
-    first_request_wakes_what_sleeps,
+    the_first_request_starts_a_stopped_service,
+    the_sandbox_blocks_what_it_forbids,
+    a_hanging_service_is_restarted_by_its_watchdog,
 ];
-tests![Quick: sandbox_bites, hanging_service_is_ended_by_its_watchdog];
 
-const SECONDS: Duration = Duration::from_secs(10);
-
-/// Service, where to ask, what the answer begins with.
+/// Service, address, and the start of the answer.
 const ANSWERS: &[(&str, &str, &str)] = &[
     ("wsgi", "http://127.0.0.1:8001/", "200 wsgi ok"),
     (
@@ -48,8 +46,8 @@ const ANSWERS: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Service, its floor, and its default score where that is higher: node cannot do without
-/// writable code, netlink and kernel settings.
+/// Service, its floor, and its default score. The score of node is higher than its floor: node
+/// needs writable code, netlink and kernel settings.
 const FLOORS: &[(&str, &str, &str)] = &[
     ("wsgi", "0.1", "0.1"),
     ("wsgi-unix", "0.1", "0.1"),
@@ -70,7 +68,7 @@ const FLOORS: &[(&str, &str, &str)] = &[
     ("display", "0.4", "0.4"),
 ];
 
-/// A machine with the servers, and the fixture deployed.
+/// Deploys the fixture on a machine with the servers.
 fn deploy(machine: &Machine) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
     machine.copy_in(&fixture, "/root/shapes");
@@ -96,25 +94,25 @@ fn every_shape_works_at_its_floor(machine: &Machine) {
         assert!(answer.starts_with(expected), "{service}: {answer}");
         answered.insert(service, "yes".to_owned());
     }
-    for (service, how) in unasked(machine) {
+    for (service, how) in other_services(machine) {
         answered.insert(service, how);
     }
     let scores = machine.robotctl("--manifest /root/shapes/robot.toml --format json score");
-    let scores: serde_json::Value = serde_json::from_str(&scores.exits(0).stdout).unwrap();
-    machine.note("shape         floor  score  systemd  works");
+    let scores = scores.exits(0).data("score");
     for (service, floor, expected) in FLOORS {
         let unit = format!("shapes-{service}.service");
-        let all = scores.as_array().unwrap().iter();
-        let ours = all.clone().find(|one| one["unit"] == unit.as_str());
+        let mut all = scores.iter();
+        let ours = all.find(|one| one["unit"] == unit.as_str());
         let ours = ours.unwrap_or_else(|| panic!("no score of {unit}"));
         let theirs = exposure(machine, &unit).to_string();
         let works = answered
             .get(service)
-            .map_or("yes, for its service", |how| how);
-        machine.note(&format!(
-            "{service:12}   {floor}    {}      {theirs}  {works}",
-            ours["score"].as_str().unwrap()
-        ));
+            .map_or("yes, through its service", |how| how);
+        let score = ours["score"].as_str().unwrap();
+        machine.row(
+            "shapes",
+            &[*service, *floor, score, theirs.as_str(), works].map(str::to_owned),
+        );
         assert_eq!(ours["floor"].as_str().unwrap(), *floor, "{unit}");
         assert_eq!(ours["score"].as_str().unwrap(), *expected, "{unit}");
         assert_eq!(theirs, *expected, "{unit}");
@@ -125,17 +123,15 @@ fn every_shape_works_at_its_floor(machine: &Machine) {
         .says("3 of 17 units score above 0.4");
 }
 
-/// What services do that nobody can ask.
-fn unasked(machine: &Machine) -> Vec<(&'static str, String)> {
+/// Tests the services that do not answer requests.
+fn other_services(machine: &Machine) -> Vec<(&'static str, String)> {
     machine.ok("systemctl reload shapes-worker.service");
     let status = || machine.property("shapes-worker.service", "StatusText");
-    until("the worker reloads", SECONDS, || {
-        status().contains("reloads=1")
-    });
+    until("the worker reloads", || status().contains("reloads=1"));
     assert_eq!(machine.property("shapes-worker.service", "NRestarts"), "0");
     machine.ok("systemctl start shapes-job.service");
     let job = "journalctl --no-pager -o cat -u shapes-job.service";
-    until("the job tells", SECONDS, || {
+    until("the job prints its result", || {
         machine.ok(job).contains("job ok")
     });
     machine.ok("systemctl start shapes-net.service");
@@ -144,14 +140,14 @@ fn unasked(machine: &Machine) -> Vec<(&'static str, String)> {
         "inactive"
     );
     let base = |name: &str| machine.exists(&format!("/var/lib/shapes/{name}.db"));
-    until("the address comes and goes", SECONDS, || base("net"));
+    until("the address is added and deleted", || base("net"));
     machine.ok("systemctl start shapes-calm.service");
     assert_eq!(
         machine.property("shapes-net.service", "ActiveState"),
         "inactive"
     );
     for name in ["simple", "forking", "display"] {
-        until(name, SECONDS, || base(name));
+        until(name, || base(name));
         let unit = format!("shapes-{name}.service");
         assert_eq!(machine.property(&unit, "ActiveState"), "active", "{unit}");
         assert_ne!(machine.property(&unit, "MainPID"), "0", "{unit}");
@@ -161,7 +157,7 @@ fn unasked(machine: &Machine) -> Vec<(&'static str, String)> {
         machine.ok(&format!(
             "systemctl show -p {limits} shapes-worker.service | sort"
         )),
-        "CPUQuotaPerSecUSec=800ms\nLimitNOFILE=512\nMemoryMax=209715200\nTasksMax=20\nWatchdogUSec=3s"
+        "CPUQuotaPerSecUSec=800ms\nLimitNOFILE=512\nMemoryMax=209715200\nTasksMax=20\nWatchdogUSec=30s"
     );
     vec![
         ("worker", "yes: rows, watchdog, reload, limits".into()),
@@ -174,7 +170,7 @@ fn unasked(machine: &Machine) -> Vec<(&'static str, String)> {
     ]
 }
 
-fn first_request_wakes_what_sleeps(machine: &Machine) {
+fn the_first_request_starts_a_stopped_service(machine: &Machine) {
     deploy(machine);
     for (service, address, expected) in ANSWERS {
         if ["own", "low"].contains(service) {
@@ -193,21 +189,19 @@ fn first_request_wakes_what_sleeps(machine: &Machine) {
     }
     machine.ok("systemctl stop shapes.target");
     let running = "systemctl list-units --plain --legend=no 'shapes*' | cat";
-    until("the target stops all", SECONDS, || {
+    until("the target stops all services", || {
         machine.ok(running).is_empty()
     });
     machine.ok("systemctl start shapes.target");
     for (service, address, expected) in ANSWERS {
-        until(service, SECONDS, || {
-            machine.get(address).starts_with(expected)
-        });
+        until(service, || machine.get(address).starts_with(expected));
     }
     let failed = machine.ok("systemctl --failed --plain --legend=no");
     assert_eq!(failed, "", "{failed}");
 }
 
-/// Services that try what none may do: (name, keys, what it could do after all).
-pub const BITES: &[(&str, &str, &str)] = &[
+/// Services that try everything that a sandbox can forbid: name, keys, what succeeds.
+pub const SANDBOX_PROBES: &[(&str, &str, &str)] = &[
     ("closed", "", "control"),
     (
         "loopback",
@@ -228,34 +222,34 @@ pub const BITES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Their manifest.
-pub fn bites() -> String {
+/// The manifest of these services.
+pub fn probe_manifest() -> String {
     let mut manifest =
-        "[app]\nname = \"bite\"\nversion = \"1\"\n[env]\nSTATE = \"{state}\"\n".to_owned();
-    for (name, keys, _) in BITES {
+        "[app]\nname = \"probe\"\nversion = \"1\"\n[env]\nSTATE = \"{state}\"\n".to_owned();
+    for (name, keys, _) in SANDBOX_PROBES {
         manifest.push_str(&format!(
-            "[service.{name}]\nexec = [\"/usr/bin/python3\", \"{{current}}/app.py\", \"bite\", \
+            "[service.{name}]\nexec = [\"/usr/bin/python3\", \"{{current}}/app.py\", \"probe\", \
              \"{name}\"]\npre-check = false\n{keys}\n"
         ));
     }
     manifest
 }
 
-/// Nothing that the sandbox forbids can be done from inside: on the kernel, not on paper.
-fn sandbox_bites(machine: &Machine) {
+/// The kernel enforces the sandbox: nothing that it forbids succeeds from inside.
+fn the_sandbox_blocks_what_it_forbids(machine: &Machine) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
-    machine.copy_in(&fixture, "/root/bite");
-    machine.write("/root/bite/robot.toml", &bites(), 0o644);
+    machine.copy_in(&fixture, "/root/probe");
+    machine.write("/root/probe/robot.toml", &probe_manifest(), 0o644);
     machine.ok("echo 127.0.0.1 localhost > /etc/hosts && ip addr add 192.0.2.7/32 dev lo");
     machine.ok("systemd-run --quiet python3 -m http.server 9000");
     machine
-        .robotctl("--manifest /root/bite/robot.toml deploy --apply")
+        .robotctl("--manifest /root/probe/robot.toml deploy --apply")
         .exits(0);
-    for (name, _, expected) in BITES {
-        let report = format!("/var/lib/bite/{name}.could");
-        until(name, SECONDS, || machine.exists(&report));
+    for (name, _, expected) in SANDBOX_PROBES {
+        let report = format!("/var/lib/probe/{name}.could");
+        until(name, || machine.exists(&report));
         let could = machine.read(&report);
-        // Before 257, Debian's systemd takes `SocketBindDeny=` and does nothing.
+        // Before 257, Debian's systemd accepts `SocketBindDeny=` and ignores it.
         let could = match machine.suite.as_str() {
             "bookworm" if *name == "loopback" => could.replace("bind another port, ", ""),
             _ => could,
@@ -264,7 +258,7 @@ fn sandbox_bites(machine: &Machine) {
     }
 }
 
-fn hanging_service_is_ended_by_its_watchdog(machine: &Machine) {
+fn a_hanging_service_is_restarted_by_its_watchdog(machine: &Machine) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/system/shapes");
     machine.copy_in(&fixture, "/root/hang");
     machine.write(
@@ -278,7 +272,7 @@ fn hanging_service_is_ended_by_its_watchdog(machine: &Machine) {
         .robotctl("--manifest /root/hang/robot.toml deploy --apply")
         .exits(0);
     machine.ok("systemctl start hang-main.service");
-    until("the watchdog bites", SECONDS, || {
+    until("the watchdog restarts it", || {
         machine.property("hang-main.service", "NRestarts") != "0"
     });
 }

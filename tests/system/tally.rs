@@ -1,4 +1,4 @@
-//! What the clients of a load saw.
+//! What the clients of a load got.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -6,23 +6,23 @@ use std::collections::BTreeMap;
 /// How long `/slow` takes.
 const SLOW_MS: u128 = 2000;
 
-/// What the clients saw in one phase.
+/// What the clients got in one phase.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Tally {
     pub answered: usize,
-    /// Failures by what happened.
+    /// Failures by kind.
     pub failed: BTreeMap<String, usize>,
     /// Kept connections that were found closed before the next request.
     pub closed: usize,
-    /// Requests that crossed the close of a kept connection, and were asked again.
+    /// Requests that crossed the close of a kept connection and were repeated.
     pub crossed: usize,
-    /// The slowest answer but those of `slow` clients.
+    /// The slowest answer, without `slow` clients.
     pub slowest_ms: u128,
-    /// How long after the phase had begun it was asked for; 0 when that was in the rest before.
+    /// The time of its request after the start of the phase; 0 if it was made in the rest before.
     pub slowest_after_ms: u128,
     /// The slowest answer of a `slow` client.
     pub slowest_slow_ms: u128,
-    /// How long each answer took, by tenths of a millisecond, without `slow` clients.
+    /// The number of answers by time in tenths of a millisecond, without `slow` clients.
     pub times: BTreeMap<u64, usize>,
     /// Answers by body.
     pub bodies: BTreeMap<String, usize>,
@@ -33,17 +33,17 @@ impl Tally {
         self.failed.values().sum()
     }
 
-    /// The longest that anybody waited, in milliseconds: what takes two seconds by itself may take
-    /// no longer either.
+    /// The longest wait of any client, in milliseconds, without the two seconds that `/slow` takes
+    /// by itself.
     pub fn waited_ms(&self) -> u128 {
         self.slowest_ms
             .max(self.slowest_slow_ms.saturating_sub(SLOW_MS))
     }
 
-    /// The time within which 99 of 100 answers came, in milliseconds.
-    pub fn p99(&self) -> String {
+    /// The time within which this many of 1000 answers arrived, in milliseconds.
+    pub fn permille(&self, share: usize) -> String {
         let all: usize = self.times.values().sum();
-        let mut left = (all * 99).div_ceil(100);
+        let mut left = (all * share).div_ceil(1000);
         for (tenths, count) in &self.times {
             left = left.saturating_sub(*count);
             if left == 0 {
@@ -53,14 +53,14 @@ impl Tally {
         "-".to_owned()
     }
 
-    /// Takes the time of an answer, and how long after the start of the phase it was asked for.
+    /// Records the time of an answer, and when its request was made after the start of the phase.
     pub fn slower(&mut self, millis: u128, after: u128) {
         if millis > self.slowest_ms {
             (self.slowest_ms, self.slowest_after_ms) = (millis, after);
         }
     }
 
-    /// Adds what was seen in another phase.
+    /// Adds the tally of another phase.
     pub fn add(&mut self, other: &Self) {
         self.answered += other.answered;
         self.closed += other.closed;

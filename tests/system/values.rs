@@ -1,24 +1,23 @@
-//! Values are data: arbitrary strings reach real systemd, and its processes, byte for byte.
+//! Values are data: arbitrary strings reach systemd and its processes unchanged.
 //!
-//! What systemd parsed is asked over D-Bus, which has strings and no quoting; what a process got
-//! is read in /proc. Another test compares many more with a reader of our own.
+//! The test reads what systemd parsed over D-Bus, which has strings without quoting, and what a
+//! process got in /proc. Another test compares many more values with a parser of our own.
 
 use crate::machine::{Machine, until};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 tests![Quick: arbitrary_values_arrive_byte_for_byte];
 
-/// How many services are made, and how many of them are started.
+/// The number of services, and of those that are started.
 const SERVICES: usize = 400;
 const STARTED: usize = 80;
 const SEED: u64 = 0x5eed_da7a;
 
-/// Numbers that are the same in every run (xorshift).
-struct Dice(u64);
+/// Pseudo-random numbers, the same in every run (xorshift).
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn below(&mut self, limit: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -30,9 +29,9 @@ impl Dice {
         list[self.below(list.len())]
     }
 
-    /// A string that is made of what systemd reads as more than a letter.
+    /// A string made of characters that have a meaning for systemd.
     fn text(&mut self) -> String {
-        const ODD: &[&str] = &[
+        const SPECIAL: &[&str] = &[
             "\"",
             "'",
             "\\",
@@ -101,23 +100,23 @@ impl Dice {
             1 => 1500,
             _ => 1 + self.below(14),
         };
-        (0..length).map(|_| self.pick(ODD)).collect()
+        (0..length).map(|_| self.pick(SPECIAL)).collect()
     }
 }
 
-/// What one service is given.
-struct Given {
+/// The values of one service.
+struct ServiceValues {
     description: String,
     arguments: Vec<String>,
     env: BTreeMap<String, String>,
 }
 
-fn given(dice: &mut Dice) -> Given {
-    let description = dice.text();
+fn service_values(rng: &mut Rng) -> ServiceValues {
+    let description = rng.text();
     let description = description.trim_matches(' ').trim_end_matches('\\');
-    let arguments = (0..dice.below(5)).map(|_| dice.text()).collect();
-    let env = (0..dice.below(4)).map(|number| (format!("K{number}"), dice.text()));
-    Given {
+    let arguments = (0..rng.below(5)).map(|_| rng.text()).collect();
+    let env = (0..rng.below(4)).map(|number| (format!("K{number}"), rng.text()));
+    ServiceValues {
         description: format!("d{}.", description.chars().take(300).collect::<String>()),
         arguments,
         env: env.collect(),
@@ -126,7 +125,7 @@ fn given(dice: &mut Dice) -> Given {
 
 const PROGRAM: [&str; 3] = ["/usr/bin/python3", "-c", "import signal; signal.pause()"];
 
-fn manifest(all: &[Given]) -> String {
+fn manifest(all: &[ServiceValues]) -> String {
     let services = all.iter().enumerate().map(|(number, given)| {
         let mut exec: Vec<String> = PROGRAM.map(str::to_owned).to_vec();
         exec.extend(given.arguments.iter().cloned());
@@ -145,15 +144,15 @@ fn manifest(all: &[Given]) -> String {
 }
 
 fn arbitrary_values_arrive_byte_for_byte(machine: &Machine) {
-    let mut dice = Dice(SEED);
-    let all: Vec<Given> = (0..SERVICES).map(|_| given(&mut dice)).collect();
+    let mut rng = Rng(SEED);
+    let all: Vec<ServiceValues> = (0..SERVICES).map(|_| service_values(&mut rng)).collect();
     machine.write("/root/values/robot.toml", &manifest(&all), 0o644);
     machine.ok("cd /root/values && robotctl --root / --quiet generate --output /");
     machine.ok("systemd-sysusers && systemd-tmpfiles --create values.conf");
     machine.ok("mkdir /opt/values/releases/1 && ln -s releases/1 /opt/values/current");
     machine.ok("systemctl daemon-reload");
     let mut compared = 0;
-    for (number, shown) in parsed(machine).iter().enumerate() {
+    for (number, shown) in parsed_by_systemd(machine).iter().enumerate() {
         let given = &all[number];
         let argv: Vec<&str> = shown["ExecStart"][0][1]
             .as_array()
@@ -188,14 +187,14 @@ fn arbitrary_values_arrive_byte_for_byte(machine: &Machine) {
         );
         compared += argv.len() - 3 + env.len() + 1;
     }
-    let started = started(machine, &all[..STARTED]);
+    let started = start_and_compare(machine, &all[..STARTED]);
     machine.note(&format!(
         "{SERVICES} services with {compared} values as systemd parsed them; {STARTED} processes with {started} values"
     ));
 }
 
-/// What systemd made of each unit, in their order.
-fn parsed(machine: &Machine) -> Vec<Value> {
+/// What systemd parsed of each unit, in order.
+fn parsed_by_systemd(machine: &Machine) -> Vec<Value> {
     let script = format!(
         "for n in $(seq 0 {}); do u=/org/freedesktop/systemd1/unit/values_2ds${{n}}_2eservice; \
          busctl --json=short get-property org.freedesktop.systemd1 $u org.freedesktop.systemd1.Unit Description && \
@@ -214,8 +213,8 @@ fn parsed(machine: &Machine) -> Vec<Value> {
     values.chunks(3).map(unit).collect()
 }
 
-/// Starts services and compares what their processes hold.
-fn started(machine: &Machine, some: &[Given]) -> usize {
+/// Starts services and compares the values of their processes.
+fn start_and_compare(machine: &Machine, some: &[ServiceValues]) -> usize {
     let units: Vec<String> = (0..some.len())
         .map(|number| format!("values-s{number}.service"))
         .collect();
@@ -232,9 +231,7 @@ fn started(machine: &Machine, some: &[Given]) -> usize {
             parts.pop();
             parts
         };
-        until("the program runs", Duration::from_secs(10), || {
-            read("cmdline").len() >= 3
-        });
+        until("the program runs", || read("cmdline").len() >= 3);
         assert_eq!(read("cmdline")[3..], given.arguments, "{unit}");
         let environ = read("environ");
         for (key, value) in &given.env {

@@ -1,4 +1,4 @@
-//! The example that the documents show: four Python services, built from wheels on the machine.
+//! The example of the documentation: four Python services, built from wheels on the machine.
 
 use crate::deploy::exposure;
 use crate::machine::Machine;
@@ -25,13 +25,13 @@ fn the_wiki_is_deployed_upgraded_and_rolled_back(machine: &Machine) {
     let start = Instant::now();
     machine.robotctl(DEPLOY).exits(0);
     let first = start.elapsed();
-    answers(machine, "1.0.0");
+    assert_answers(machine, "1.0.0");
     machine.robotctl("check").exits(0);
     machine.robotctl("doctor").exits(0).says("healthy");
     machine
         .sh("systemd-analyze verify --man=no /usr/local/lib/systemd/system/wiki-platform*.{service,socket,timer,target}")
         .exits(0)
-        .silent();
+        .prints_nothing();
     let scores: Vec<String> = ["wiki", "search", "media", "audit", "compact"]
         .iter()
         .map(|service| {
@@ -41,25 +41,25 @@ fn the_wiki_is_deployed_upgraded_and_rolled_back(machine: &Machine) {
             )
         })
         .collect();
-    built_as_it_runs(machine);
+    assert_build_is_right(machine);
 
     machine.ok("curl -sS -f -X PUT -H 'X-Remote-User: ann' --data-binary 'Sail against the wind' http://127.0.0.1:8000/pages/Boats");
-    holds_the_data(machine);
+    assert_data_is_there(machine);
     machine.ok("systemctl start wiki-platform-compact.service");
 
     machine.ok("cd /root/wiki-platform && echo 1.1.0 > VERSION && sed -i 's/^version = \"1.0.0\"/version = \"1.1.0\"/' robot.toml");
     let start = Instant::now();
     machine.robotctl(DEPLOY).exits(0);
     let upgrade = start.elapsed();
-    answers(machine, "1.1.0");
-    holds_the_data(machine);
+    assert_answers(machine, "1.1.0");
+    assert_data_is_there(machine);
     machine.robotctl("doctor").exits(0);
 
     let start = Instant::now();
     machine.robotctl("rollback").exits(0);
     let rollback = start.elapsed();
-    answers(machine, "1.0.0");
-    holds_the_data(machine);
+    assert_answers(machine, "1.0.0");
+    assert_data_is_there(machine);
     machine.robotctl("doctor").exits(0);
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
     machine.note(&format!("exposure: {}", scores.join(", ")));
@@ -71,7 +71,7 @@ fn the_wiki_is_deployed_upgraded_and_rolled_back(machine: &Machine) {
     ));
 }
 
-fn answers(machine: &Machine, version: &str) {
+fn assert_answers(machine: &Machine, version: &str) {
     for (service, port) in SERVICES {
         let text = machine.get(&format!("http://127.0.0.1:{port}/version"));
         let expected = format!("200 {{\"service\": \"{service}\", \"version\": \"{version}\"}}");
@@ -79,7 +79,7 @@ fn answers(machine: &Machine, version: &str) {
     }
 }
 
-fn holds_the_data(machine: &Machine) {
+fn assert_data_is_there(machine: &Machine) {
     let get = |path: &str| machine.get(&format!("'http://127.0.0.1:{path}'"));
     assert_eq!(get("8000/pages/Boats"), "200 Sail against the wind");
     assert!(
@@ -94,8 +94,8 @@ fn holds_the_data(machine: &Machine) {
     );
 }
 
-/// What was built in the sandbox is right where it runs: interpreter lines, links, owners.
-fn built_as_it_runs(machine: &Machine) {
+/// The build result is right at its final path: interpreter lines, links, owners.
+fn assert_build_is_right(machine: &Machine) {
     let first = machine.ok("head -n 1 /opt/wiki-platform/current/.venv/bin/gunicorn");
     assert_eq!(first, "#!/opt/wiki-platform/current/.venv/bin/python");
     assert_eq!(

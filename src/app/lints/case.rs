@@ -1,14 +1,14 @@
-//! What a lint looks at: one service, with the facts about it that several lints need.
+//! What a lint checks: one service, with facts that several lints need.
 
 use crate::app::application::App;
 use crate::app::service::Service;
 use crate::sandbox::shape::Shape;
 use crate::units::Target;
 
-/// What a lint found: a clause that follows the name of the service, and what to do.
-pub(super) type Hit = (String, &'static str);
+/// What a lint found: a clause that follows the name of the service, and a hint.
+pub(super) type Message = (String, &'static str);
 
-/// Programs that start another one and stay before it.
+/// Programs that start another program and keep running.
 const WRAPPERS: &[&str] = &[
     "sh",
     "bash",
@@ -38,7 +38,7 @@ const WRAPPERS: &[&str] = &[
     "make",
 ];
 
-/// What a lint gets to look at.
+/// One service, as a lint sees it.
 #[derive(Debug)]
 pub(super) struct Case<'a> {
     pub(super) app: &'a App,
@@ -48,21 +48,22 @@ pub(super) struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// The last word that the manifest's own directives have on a key.
+    /// The value of a raw directive of the manifest; the last one wins.
     pub(super) fn directive(&self, key: &str) -> Option<&str> {
         let own = self.service.sandbox.directives.iter();
         let mut own = own.rev().filter(|(name, _)| name == key);
         own.next().map(|(_, value)| value.as_str())
     }
 
-    /// The wrapper that the command begins with; a shell that gives way with `exec` is none.
+    /// The wrapper that the command starts with. A shell that replaces itself with `exec` does not
+    /// count.
     pub(super) fn wrapper(&self) -> Option<&str> {
         let program = self.service.exec.first()?.as_str();
         let name = program.rsplit('/').next()?;
-        let gives_way = self.service.exec.iter().any(|word| {
+        let execs = self.service.exec.iter().any(|word| {
             let word = word.as_str();
             word.starts_with("exec ") || word.contains("; exec ") || word.contains("&& exec ")
         });
-        (WRAPPERS.contains(&name) && !gives_way).then_some(name)
+        (WRAPPERS.contains(&name) && !execs).then_some(name)
     }
 }

@@ -1,40 +1,40 @@
-//! Commands that do not do in a unit what they do in a shell.
+//! Commands that behave differently in a unit than in a shell.
 
-use super::case::{Case, Hit};
+use super::case::{Case, Message};
 use crate::app::names::Text;
 use crate::app::service::{Socket, Type};
 
-pub(super) fn wrapped_socket(case: &Case<'_>) -> Vec<Hit> {
+pub(super) fn wrapped_socket(case: &Case<'_>) -> Vec<Message> {
     let activated = case.service.has_socket_unit() && case.service.socket == Socket::Activate;
-    let hit = |name| {
+    let message = |name| {
         (
             format!(
-                "starts `{name}` first: the listening socket is meant for that process alone (LISTEN_PID)"
+                "starts `{name}` first, and only that process gets the listening socket (LISTEN_PID)"
             ),
             "write the server itself as `exec`, such as `{current}/.venv/bin/gunicorn`",
         )
     };
     case.wrapper()
         .filter(|_| activated)
-        .map(hit)
+        .map(message)
         .into_iter()
         .collect()
 }
 
-pub(super) fn wrapper(case: &Case<'_>) -> Vec<Hit> {
+pub(super) fn wrapper(case: &Case<'_>) -> Vec<Message> {
     let activated = case.service.has_socket_unit() && case.service.socket == Socket::Activate;
     let job = case.service.kind == Type::Oneshot;
-    let hit = |name| {
+    let message = |name| {
         (
-            format!("is started by `{name}`, which gets its signals"),
-            "write the program itself as `exec`, or let the shell give way: `exec program`",
+            format!("is started by `{name}`, which receives its signals"),
+            "write the program itself as `exec`, or replace the shell: `exec program`",
         )
     };
     let wrapper = case.wrapper().filter(|_| !activated && !job);
-    wrapper.map(hit).into_iter().collect()
+    wrapper.map(message).into_iter().collect()
 }
 
-pub(super) fn unexpanded(case: &Case<'_>) -> Vec<Hit> {
+pub(super) fn unexpanded(case: &Case<'_>) -> Vec<Message> {
     let shell = |name: &str| name.ends_with("sh");
     let program = case.service.exec.first().map_or("", |word| word.as_str());
     if shell(program.rsplit('/').next().unwrap_or_default()) {
@@ -45,18 +45,23 @@ pub(super) fn unexpanded(case: &Case<'_>) -> Vec<Hit> {
         let name = after.trim_start_matches('{');
         name.starts_with(|c: char| c.is_ascii_uppercase())
     };
-    let hit = |word: &Text| {
+    let message = |word: &Text| {
         (
-            format!("gets `{word}` as it is: nothing expands `$` in a command"),
+            format!("gets `{word}` literally: `$` is not expanded in a command"),
             "write the value, or let the program read the variable from its environment",
         )
     };
-    case.service.exec.iter().filter(variable).map(hit).collect()
+    case.service
+        .exec
+        .iter()
+        .filter(variable)
+        .map(message)
+        .collect()
 }
 
-/// `H11Protocol.shutdown` closes every connection without a request, so also one whose request
-/// lies unread: its client sees a reset.
-pub(super) fn uvicorn_stops(case: &Case<'_>) -> Vec<Hit> {
+/// `H11Protocol.shutdown` closes every connection on which it has read no request. If the request is
+/// there but unread, the client sees a reset.
+pub(super) fn uvicorn_stops(case: &Case<'_>) -> Vec<Message> {
     let service = case.service;
     let mut words = service.exec.iter();
     let runs = words.any(|word| word.as_str().rsplit('/').next() == Some("uvicorn"));
@@ -65,6 +70,6 @@ pub(super) fn uvicorn_stops(case: &Case<'_>) -> Vec<Hit> {
     }
     vec![(
         "runs Uvicorn, which resets connections that it has just accepted when it stops".to_owned(),
-        "write `socket = \"proxy\"` and give it `--port`: the proxy loses none",
+        "write `socket = \"proxy\"` and pass it `--port`: the proxy loses no connection",
     )]
 }

@@ -1,6 +1,6 @@
-//! Directives of the manifest that break the service, or do nothing.
+//! Raw directives that break the service or have no effect.
 
-use super::case::{Case, Hit};
+use super::case::{Case, Message};
 use crate::app::service::Type;
 use crate::sandbox::directives::UNENFORCED;
 use crate::units::Target;
@@ -9,32 +9,32 @@ fn on(value: Option<&str>) -> bool {
     value.is_some_and(|value| ["yes", "true", "on", "1"].contains(&value))
 }
 
-pub(super) fn families_notify(case: &Case<'_>) -> Vec<Hit> {
+pub(super) fn families_notify(case: &Case<'_>) -> Vec<Message> {
     if case.directive("RestrictAddressFamilies") != Some("none")
         || case.service.kind != Type::Notify
     {
         return Vec::new();
     }
     vec![(
-        "is `notify` and may open no socket: it can never say READY".to_owned(),
-        "write `RestrictAddressFamilies = \"AF_UNIX\"`, or take the directive out",
+        "has the type `notify` and cannot open a socket, so it can never report READY".to_owned(),
+        "write `RestrictAddressFamilies = \"AF_UNIX\"`, or remove the directive",
     )]
 }
 
-pub(super) fn dynamic_user(case: &Case<'_>) -> Vec<Hit> {
+pub(super) fn dynamic_user(case: &Case<'_>) -> Vec<Message> {
     if !on(case.directive("DynamicUser")) {
         return Vec::new();
     }
     vec![(
         format!(
-            "has `DynamicUser=yes`: `{}` moves where no other service sees it",
+            "has `DynamicUser=yes`: `{}` moves to a place that other services cannot see",
             case.app.layout.state()
         ),
-        "take the directive out: the services share a system user",
+        "remove the directive: the services share a system user",
     )]
 }
 
-pub(super) fn private_capabilities(case: &Case<'_>) -> Vec<Hit> {
+pub(super) fn private_capabilities(case: &Case<'_>) -> Vec<Message> {
     let private = case
         .directive("PrivateUsers")
         .is_some_and(|value| value != "no");
@@ -43,28 +43,28 @@ pub(super) fn private_capabilities(case: &Case<'_>) -> Vec<Hit> {
     }
     vec![(
         format!(
-            "has {} and `PrivateUsers=`: they count in its own namespace alone",
+            "has {} and `PrivateUsers=`, which limits them to its own namespace",
             case.shape.capabilities.join(" ")
         ),
-        "take `PrivateUsers` out of `directives`",
+        "remove `PrivateUsers` from `directives`",
     )]
 }
 
-pub(super) fn unenforced(case: &Case<'_>) -> Vec<Hit> {
+pub(super) fn unenforced(case: &Case<'_>) -> Vec<Message> {
     let Some(Target::Version(version)) = case.target else {
         return Vec::new();
     };
-    // These two are the only ones that are written unasked.
+    // Of these directives, only `SocketBindAllow=` and `SocketBindDeny=` are written by default.
     let ports = !case.shape.ports.is_empty();
     let written =
         |name: &str| case.directive(name).is_some() || (ports && name.starts_with("SocketBind"));
     let rows = UNENFORCED.iter();
     let rows = rows.filter(|(name, enforced, _)| version < *enforced && written(name));
-    let told = |(name, _, why): &(&str, u16, &'static str)| {
+    let message = |(name, _, why): &(&str, u16, &'static str)| {
         (
-            format!("has `{name}=`, which systemd {version} takes and does not enforce"),
+            format!("has `{name}=`, which systemd {version} accepts and does not enforce"),
             *why,
         )
     };
-    rows.map(told).collect()
+    rows.map(message).collect()
 }

@@ -1,4 +1,4 @@
-//! What is valid and most likely a mistake: a table of lints over an app.
+//! Settings of an app that are valid but probably wrong: a table of lints.
 //!
 //! `systemd-analyze verify` accepts most of this. The reference document is generated from the table.
 

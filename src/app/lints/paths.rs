@@ -1,9 +1,9 @@
-//! Paths that a service should not write, or does not see.
+//! Paths that a service should not write or cannot see.
 
-use super::case::{Case, Hit};
+use super::case::{Case, Message};
 use crate::app::names::Text;
 
-/// Whether one path is the other or lies below it, either way round.
+/// Whether two paths are the same, or one is below the other.
 fn covers(one: &str, other: &str) -> bool {
     let below = |path: &str, dir: &str| {
         let rest = path.strip_prefix(dir.trim_end_matches('/'));
@@ -12,8 +12,8 @@ fn covers(one: &str, other: &str) -> bool {
     below(one, other) || below(other, one)
 }
 
-pub(super) fn writable_code(case: &Case<'_>) -> Vec<Hit> {
-    // A job of root's that looks after releases has to, and says so by name.
+pub(super) fn writable_code(case: &Case<'_>) -> Vec<Message> {
+    // A job of root that manages releases needs this, and says so with the exception.
     if case.service.user.as_str() == "root" && case.shape.allows("exec-writable") {
         return Vec::new();
     }
@@ -28,18 +28,18 @@ pub(super) fn writable_code(case: &Case<'_>) -> Vec<Hit> {
         .filter_map(|key| case.directive(key));
     let own = own.flat_map(str::split_whitespace);
     let own = own.map(|path| path.trim_start_matches(['-', '+']).to_owned());
-    let hit = |path: String| {
+    let message = |path: String| {
         (
-            format!("may write `{path}`, where its code lies"),
-            "let it write below `{state}`: what is written must not be what is run",
+            format!("can write `{path}`, which holds code"),
+            "let it write below `{state}`: a service must not change the code that it runs",
         )
     };
     let code = [case.app.layout.opt(), "/usr".to_owned(), "/etc".to_owned()];
     let code = |path: &String| path == "/" || code.iter().any(|dir| covers(path, dir));
-    listed.chain(own).filter(code).map(hit).collect()
+    listed.chain(own).filter(code).map(message).collect()
 }
 
-pub(super) fn home_path(case: &Case<'_>) -> Vec<Hit> {
+pub(super) fn home_path(case: &Case<'_>) -> Vec<Message> {
     if case.shape.allows("home") || case.directive("ProtectHome").is_some() {
         return Vec::new();
     }
@@ -51,11 +51,11 @@ pub(super) fn home_path(case: &Case<'_>) -> Vec<Hit> {
     let words = words.map(Text::as_str);
     let words = words.chain([service.working_directory.as_str()]);
     let home = |word: &&str| ["/home/", "/root/"].iter().any(|dir| word.starts_with(dir));
-    let hit = |word: &str| {
+    let message = |word: &str| {
         (
-            format!("uses `{word}`, and sees no home directories"),
-            "put it into the release; `allow = [\"home\"]` makes homes readable",
+            format!("uses `{word}` and cannot see home directories"),
+            "put it into the release; `allow = [\"home\"]` makes home directories readable",
         )
     };
-    words.filter(home).map(hit).collect()
+    words.filter(home).map(message).collect()
 }

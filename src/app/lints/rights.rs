@@ -1,11 +1,11 @@
-//! Rights, secrets and names that a service should not have.
+//! Privileges, secrets, addresses and names that a service should not have.
 
-use super::case::{Case, Hit};
+use super::case::{Case, Message};
 use crate::app::listen::Listen;
 use crate::app::service::Service;
 
-pub(super) fn secret_in_env(case: &Case<'_>) -> Vec<Hit> {
-    let telling = |name: &str| {
+pub(super) fn secret_in_env(case: &Case<'_>) -> Vec<Message> {
+    let is_secret = |name: &str| {
         let ends = [
             "PASSWORD",
             "SECRET",
@@ -18,55 +18,55 @@ pub(super) fn secret_in_env(case: &Case<'_>) -> Vec<Hit> {
             .any(|end| name == *end || name.ends_with(&format!("_{end}")))
     };
     let env = case.service.env.iter();
-    let env = env.filter(|(name, value)| telling(name.as_str()) && !value.as_str().is_empty());
-    let hit = |name: &str| {
+    let env = env.filter(|(name, value)| is_secret(name.as_str()) && !value.as_str().is_empty());
+    let message = |name: &str| {
         (
-            format!("has `{name}` in its environment: anyone may read it in the unit"),
-            "make it a `[[secret]]`, which arrives as a credential",
+            format!("has `{name}` in its environment: any user can read it in the unit file"),
+            "make it a `[[secret]]`, which systemd passes as a credential",
         )
     };
-    env.map(|(name, _)| hit(name.as_str())).collect()
+    env.map(|(name, _)| message(name.as_str())).collect()
 }
 
-/// The reference application runs nothing but `robotctl` itself.
-pub(super) fn package_name(case: &Case<'_>) -> Vec<Hit> {
-    let strange = |service: &&Service| {
+/// The bundled app runs only `robotctl` itself.
+pub(super) fn package_name(case: &Case<'_>) -> Vec<Message> {
+    let is_foreign = |service: &&Service| {
         let program = service.exec.first().map_or("", |word| word.as_str());
         !program.ends_with("/bin/robotctl")
     };
-    let first = case.app.services.iter().find(strange);
+    let first = case.app.services.iter().find(is_foreign);
     if case.app.name.as_str() != "robot" || first.is_none_or(|one| one.name != case.service.name) {
         return Vec::new();
     }
     vec![(
-        "is of an app called `robot`, which is the name of the package's own: removing the \
-         package removes it, and purging it deletes its state"
+        "belongs to an app called `robot`, as the bundled app is: removing the package \
+         removes it, and purging the package deletes its state"
             .to_owned(),
         "give the app another name",
     )]
 }
 
-pub(super) fn public_address(case: &Case<'_>) -> Vec<Hit> {
+pub(super) fn public_address(case: &Case<'_>) -> Vec<Message> {
     let public = case
         .service
         .listen
         .iter()
         .filter(|listen| listen.is_public());
-    let hit = |listen: &Listen| {
+    let message = |listen: &Listen| {
         (
             format!("listens on `{listen}`: reachable from the network"),
-            "write `127.0.0.1:…` for this machine alone",
+            "write `127.0.0.1:…` to accept local connections only",
         )
     };
-    public.map(hit).collect()
+    public.map(message).collect()
 }
 
-pub(super) fn root(case: &Case<'_>) -> Vec<Hit> {
+pub(super) fn root(case: &Case<'_>) -> Vec<Message> {
     if case.service.user.as_str() != "root" {
         return Vec::new();
     }
     vec![(
         "runs as root".to_owned(),
-        "take `user` out; `capabilities` gives single rights of root",
+        "remove `user`; `capabilities` grants single rights of root",
     )]
 }

@@ -2,21 +2,22 @@ use super::{LINTS, lint};
 use crate::app::{App, Target};
 use crate::manifest::parse;
 
-fn hits(service: &str) -> Vec<&'static str> {
+fn findings(service: &str) -> Vec<&'static str> {
     let text = format!(
         "[app]\nname = \"a\"\nversion = \"1\"\n[service.w]\nexec = [\"/usr/bin/w\"]\n{service}"
     );
-    let text = match service.contains("exec =") {
-        true => text.replace("exec = [\"/usr/bin/w\"]\n", ""),
-        false => text,
+    let text = if service.contains("exec =") {
+        text.replace("exec = [\"/usr/bin/w\"]\n", "")
+    } else {
+        text
     };
     let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
-    let hits = lint(&app, Some(Target::Version(252)));
-    hits.iter().map(|hit| hit.lint).collect()
+    let findings = lint(&app, Some(Target::Version(252)));
+    findings.iter().map(|finding| finding.lint).collect()
 }
 
 #[test]
-fn each_lint_hits_what_it_is_for() {
+fn each_lint_finds_its_mistake() {
     let listen = "listen = [\"127.0.0.1:1\"]\n";
     for (service, expected) in [
         (
@@ -63,31 +64,35 @@ fn each_lint_hits_what_it_is_for() {
             "unenforced",
         ),
     ] {
-        assert_eq!(hits(&service), [expected], "{service}");
+        assert_eq!(findings(&service), [expected], "{service}");
     }
 }
 
-/// Told once for an app, and never of the package's own, which runs `robotctl` alone.
+/// Reported once for an app, and never for the bundled app, which runs only `robotctl`.
 #[test]
-fn the_packages_own_name_is_no_other_apps() {
-    let hits = |name: &str, program: &str| -> Vec<String> {
+fn an_app_with_the_name_of_the_bundled_app_is_reported_once() {
+    let findings = |name: &str, program: &str| -> Vec<String> {
         let text = format!(
             "[app]\nname = \"{name}\"\nversion = \"1\"\n\
              [service.v]\nexec = [\"{program}\"]\n[service.w]\nexec = [\"{program}\"]\n"
         );
         let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
-        let hits = lint(&app, None).into_iter();
-        hits.map(|hit| format!("{}: {}", hit.lint, hit.message))
+        let findings = lint(&app, None).into_iter();
+        findings
+            .map(|finding| format!("{}: {}", finding.lint, finding.message))
             .collect()
     };
-    let [hit] = hits("robot", "/usr/bin/w").try_into().unwrap();
-    assert!(hit.starts_with("package-name: service `v` "), "{hit}");
-    assert_eq!(hits("rover", "/usr/bin/w"), [""; 0]);
-    assert_eq!(hits("robot", "{current}/bin/robotctl"), [""; 0]);
+    let [finding] = findings("robot", "/usr/bin/w").try_into().unwrap();
+    assert!(
+        finding.starts_with("package-name: service `v` "),
+        "{finding}"
+    );
+    assert_eq!(findings("rover", "/usr/bin/w"), [""; 0]);
+    assert_eq!(findings("robot", "{current}/bin/robotctl"), [""; 0]);
 }
 
 #[test]
-fn what_is_sound_is_left_alone() {
+fn good_settings_are_not_reported() {
     for service in [
         "listen = [\"127.0.0.1:1\"]\nenv = { TOKENS = \"1\", A = \"$B\" }",
         "exec = [\"/bin/sh\", \"-c\", \"cd x && exec w $PORT\"]",
@@ -95,7 +100,7 @@ fn what_is_sound_is_left_alone() {
         "sandbox.read-write = [\"/srv/a\"]",
         "exec = [\"/home/me/w\"]\nsandbox.allow = [\"home\"]",
     ] {
-        assert_eq!(hits(service), [""; 0], "{service}");
+        assert_eq!(findings(service), [""; 0], "{service}");
     }
     let mut ids: Vec<&str> = LINTS.iter().map(|lint| lint.id).collect();
     ids.sort_unstable();

@@ -1,4 +1,4 @@
-//! `[app]`, and the whole application.
+//! `[app]`, and the app as a whole.
 
 use super::reader::{Reader, get, quoted};
 use super::relations::{check_addresses, in_order};
@@ -84,9 +84,9 @@ fn target(text: &str) -> Result<Option<Target>> {
             Ok(version) if version >= Target::OLDEST => Ok(Some(Target::Version(version))),
             _ => Err(Problem::new(
                 &["app", "target"],
-                format!("{} is not a systemd version to write for", quoted(text)),
+                format!("{} is not a supported systemd version", quoted(text)),
             )
-            .hint("write `host`, `portable` or a version from `247` on")),
+            .hint("write `host`, `portable` or a version number from 247 on")),
         },
     }
 }

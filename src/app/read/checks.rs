@@ -8,10 +8,10 @@ use crate::manifest::{CheckTable, Problem, Result, ServiceTable};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-/// How long a check is tried when nothing else is said, in seconds.
-const WITHIN: u64 = 30;
-/// How long a job may take, likewise: it is run once.
-const JOB: u64 = 300;
+/// How long a check is retried by default, in seconds.
+const DEFAULT_WITHIN_SECONDS: u64 = 30;
+/// How long a job may take by default, in seconds: it runs once.
+const DEFAULT_JOB_SECONDS: u64 = 300;
 
 impl Reader<'_> {
     pub(super) fn checks(
@@ -31,8 +31,8 @@ impl Reader<'_> {
                         let path = ["service", key, "check", &index, "within"];
                         get(&path, text, "a time span", Span::parse)?
                     }
-                    None if check.job == Some(true) => Span::seconds(JOB),
-                    None => Span::seconds(WITHIN),
+                    None if check.job == Some(true) => Span::seconds(DEFAULT_JOB_SECONDS),
+                    None => Span::seconds(DEFAULT_WITHIN_SECONDS),
                 },
             });
         }
@@ -68,24 +68,23 @@ impl Reader<'_> {
             *job == Some(true),
         ];
         if kinds.iter().filter(|given| **given).count() != 1 {
-            return Err(Problem::new(path, "a check looks at exactly one thing")
-                .hint("give one of `http`, `tcp`, `unix`, `command`, `job`, `settle`"));
+            return Err(Problem::new(path, "a check needs exactly one kind")
+                .hint("write one of `http`, `tcp`, `unix`, `command`, `job`, `settle`"));
         }
         let answer = status.is_some() || contains.is_some();
         if http.is_none() && (answer || !header.is_empty() || !json.is_empty()) {
             let message = "`status`, `contains`, `header` and `json` belong to `http`";
             let problem = Problem::new(path, message);
-            return Err(problem.hint("add `http = \"/healthz\"`, or take them out"));
+            return Err(problem.hint("add `http = \"/healthz\"`, or remove them"));
         }
         let at = |last: &'static str| -> Vec<&str> { [path, &[last]].concat() };
         if *job == Some(true) {
-            return match timer {
-                true => Ok(Probe::Job),
-                false => Err(
-                    Problem::new(&at("job"), "`job` belongs to a service with a `timer`")
-                        .hint("a service that stays up is checked by `http`, `tcp` or `settle`"),
-                ),
-            };
+            if timer {
+                return Ok(Probe::Job);
+            }
+            let problem = Problem::new(&at("job"), "`job` needs a service with a `timer`");
+            let hint = "check a service that keeps running with `http`, `tcp` or `settle`";
+            return Err(problem.hint(hint));
         }
         if let Some(text) = http {
             return http_probe(&at, text, check, listen);
@@ -123,23 +122,23 @@ fn http_probe<'a>(
         }
         None if listen.is_empty() => {
             return Err(Problem::new(&path, "the service has no address to check")
-                .hint("write the whole address: `http = \"http://127.0.0.1:8080/healthz\"`"));
+                .hint("write the full address: `http = \"http://127.0.0.1:8080/healthz\"`"));
         }
         None => (None, text),
     };
     let page = if rest.is_empty() { "/" } else { rest };
     if !page.starts_with('/') || !page.chars().all(|c| c.is_ascii_graphic()) {
         return Err(
-            Problem::new(&path, format!("{} is not a path to GET", quoted(page)))
-                .hint("begin with `/` and write other characters as `%20`"),
+            Problem::new(&path, format!("{} is not a valid HTTP path", quoted(page)))
+                .hint("start it with `/` and percent-encode other characters: `%20`"),
         );
     }
     Ok(Probe::Http {
         address,
-        path: get(&path, page, "usable text", Text::parse)?,
+        path: get(&path, page, "valid text", Text::parse)?,
         status: check.status.unwrap_or(200),
         contains: match &check.contains {
-            Some(text) => Some(get(&at("contains"), text, "usable text", Text::parse)?),
+            Some(text) => Some(get(&at("contains"), text, "valid text", Text::parse)?),
             None => None,
         },
         headers: headers(&at("header"), &check.header)?,
@@ -151,18 +150,18 @@ fn headers(path: Path<'_>, table: &BTreeMap<String, String>) -> Result<Vec<(Text
     let pair = |(name, value): (&String, &String)| {
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if name.is_empty() || !name.chars().all(fits) {
-            let message = format!("{} is not a header's name", quoted(name));
+            let message = format!("{} is not a valid header name", quoted(name));
             return Err(Problem::new(path, message));
         }
         Ok((
-            get(path, name, "usable text", Text::parse)?,
-            get(path, value, "usable text", Text::parse)?,
+            get(path, name, "valid text", Text::parse)?,
+            get(path, value, "valid text", Text::parse)?,
         ))
     };
     table.iter().map(pair).collect()
 }
 
-/// JSON knows no dates, and no numbers that are none (RFC 8259, 6).
+/// JSON has no dates, NaN or infinity (RFC 8259, 6).
 fn has_json(value: &toml::Value) -> bool {
     match value {
         toml::Value::Datetime(_) => false,
@@ -184,15 +183,15 @@ fn json(
                 .hint("write it as in RFC 6901: `\"/status\"`, `\"/checks/0/name\"`"));
         }
         let no_json = || {
-            let message = format!("the value of {} has no JSON", quoted(pointer));
+            let message = format!("the value of {} cannot be JSON", quoted(pointer));
             Problem::new(path, message)
-                .hint("write text, a whole or decimal number, true, false, an array or a table")
+                .hint("write a string, a number, `true`, `false`, a list or a table")
         };
         if !has_json(value) {
             return Err(no_json());
         }
         let value = serde_json::to_value(value).map_err(|_| no_json())?;
-        Ok((get(path, pointer, "usable text", Text::parse)?, value))
+        Ok((get(path, pointer, "valid text", Text::parse)?, value))
     };
     table.iter().map(pair).collect()
 }

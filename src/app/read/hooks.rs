@@ -1,4 +1,4 @@
-//! `[hooks]`: commands of a deploy, as jobs of the app.
+//! `[hooks]`: commands that run during a deploy, as jobs of the app.
 
 use super::reader::{Reader, get};
 use crate::app::application::Hooks;
@@ -6,8 +6,8 @@ use crate::app::names::{EnvName, Span};
 use crate::app::service::Service;
 use crate::manifest::{Result, ServiceTable};
 
-/// How long all commands of one hook may take together, when nothing else is said.
-const TIMEOUT: u64 = 300;
+/// The default time limit for all commands of a hook together, in seconds.
+const DEFAULT_TIMEOUT_SECONDS: u64 = 300;
 
 impl Reader<'_> {
     pub(super) fn hooks(&self) -> Result<Hooks> {
@@ -18,18 +18,18 @@ impl Reader<'_> {
         })
     }
 
-    /// A oneshot that runs the commands in their order, in the app's environment, with all of
-    /// its secrets.
+    /// A `oneshot` service that runs the commands in order, with the environment and all secrets of
+    /// the app.
     fn hook(&self, name: &str, commands: &[Vec<String>]) -> Result<Option<Service>> {
         let hooks = &self.manifest.hooks;
-        // Said here, where the key is known by its own name.
+        // Checked here, so that messages name the key in `[hooks]`.
         self.commands(&["hooks", name], commands)?;
         let Some((last, before)) = commands.split_last() else {
             return Ok(None);
         };
         let timeout = match &hooks.timeout {
             Some(text) => get(&["hooks", "timeout"], text, "a time span", Span::parse)?,
-            None => Span::seconds(TIMEOUT),
+            None => Span::seconds(DEFAULT_TIMEOUT_SECONDS),
         };
         let table = ServiceTable {
             exec: last.clone(),

@@ -1,6 +1,6 @@
-//! From tables to values: every rule about a manifest's meaning.
+//! From tables to values: every rule about the meaning of a manifest.
 //!
-//! [`Reader`](reader::Reader) knows the whole manifest, since a rule about one table may need
+//! [`Reader`](reader::Reader) has the whole manifest, because a rule about one table may need
 //! another. Each other file adds the methods for its tables.
 
 mod app;

@@ -3,7 +3,7 @@
 use crate::app::layout::Layout;
 use crate::app::lines::Line;
 use crate::app::names::{AbsPath, Name, Text};
-use crate::app::reserved::reserved;
+use crate::app::reserved::why_reserved;
 use crate::manifest::{Manifest, OverlayTable, Problem, Result, nearest};
 
 /// The path of a key, for messages.
@@ -18,7 +18,7 @@ pub(super) struct Reader<'a> {
     pub(super) layout: Layout,
 }
 
-/// Runs a parser of [`super::names`]; the rule that was broken becomes the hint.
+/// Parses a value. The rule that it breaks becomes the hint.
 pub(super) fn get<T>(
     path: Path<'_>,
     text: &str,
@@ -36,20 +36,20 @@ pub(super) fn get<T>(
     })
 }
 
-/// Refuses the name of an app whose directories, user or units would be the system's.
-fn free(path: Path<'_>, name: &Name) -> Result<()> {
-    let Some(why) = reserved(name.as_str()) else {
+/// Refuses a reserved name for an app.
+fn check_reserved(path: Path<'_>, name: &Name) -> Result<()> {
+    let Some(why) = why_reserved(name.as_str()) else {
         return Ok(());
     };
     let hint = match path {
-        ["app", ..] => format!("choose another, such as `my-{name}`"),
-        _ => "call the environment or the app otherwise".to_owned(),
+        ["app", ..] => format!("choose another name, such as `my-{name}`"),
+        _ => "rename the environment or the app".to_owned(),
     };
-    let message = format!("no app may be called `{name}`: that {why}");
+    let message = format!("an app cannot be called `{name}`: {why}");
     Err(Problem::new(path, message).hint(hint))
 }
 
-/// A value as a person can read it on one line.
+/// A value for a message: on one line, in backticks.
 pub(super) fn quoted(text: &str) -> String {
     format!("`{}`", text.escape_debug())
 }
@@ -74,7 +74,7 @@ pub(super) fn one_of<T: Copy>(
 impl<'a> Reader<'a> {
     pub(super) fn new(manifest: &'a Manifest, environment: Option<&str>) -> Result<Self> {
         let base = get(&["app", "name"], &manifest.app.name, "a name", Name::parse)?;
-        free(&["app", "name"], &base)?;
+        check_reserved(&["app", "name"], &base)?;
         let mut overlay = None;
         let mut name = base.clone();
         let mut parsed = None;
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
             parsed = Some(get(&path, environment, "a name", Name::parse)?);
             let whole = format!("{base}-{environment}");
             name = get(&path, &whole, "a name for the app", Name::parse)?;
-            free(&path, &name)?;
+            check_reserved(&path, &name)?;
         }
         let user = match &manifest.app.user {
             Some(user) => get(&["app", "user"], user, "a user name", Name::parse)?,
@@ -111,9 +111,9 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// A name that no service has.
+    /// The problem with a name that no service has.
     pub(super) fn no_service(&self, path: Path<'_>, name: &str) -> Problem {
-        // Nobody who wrote a name of a service into its own table meant that service.
+        // A service is never suggested in its own table.
         let own = match path {
             ["service", own, ..] => *own,
             _ => "",
@@ -124,12 +124,14 @@ impl<'a> Reader<'a> {
         match nearest(name, &known) {
             Some(near) => problem.hint(format!("did you mean `{near}`?")),
             None if own.is_empty() => problem.hint(format!("add a table `[service.{name}]`")),
-            None => problem.hint("name another package's unit whole: `redis.service`"),
+            None => {
+                problem.hint("write the full name for a unit of another package: `redis.service`")
+            }
         }
     }
 
     pub(super) fn text(&self, path: Path<'_>, text: &str) -> Result<Text> {
-        get(path, &self.layout.expand(text), "usable text", Text::parse)
+        get(path, &self.layout.expand(text), "valid text", Text::parse)
     }
 
     pub(super) fn line(&self, path: Path<'_>, text: &str) -> Result<Line> {
@@ -145,15 +147,17 @@ impl<'a> Reader<'a> {
         get(path, &self.layout.expand(text), "a path", AbsPath::parse)
     }
 
-    /// A command whose program is an absolute path that systemd takes as it is written.
+    /// A command whose program is an absolute path.
     pub(super) fn command(&self, path: Path<'_>, argv: &[String]) -> Result<Vec<Text>> {
         let argv = self.texts(path, argv)?;
         let Some(program) = argv.first() else {
             return Err(Problem::new(path, "the command is empty")
                 .hint("write the program and its arguments: `[\"{current}/bin/web\"]`"));
         };
-        get(path, program.as_str(), "a program", AbsPath::parse).map_err(|problem| {
-            problem.hint("write `{current}/…` for a program of the release, or `/usr/bin/…`")
+        get(path, program.as_str(), "an absolute path", AbsPath::parse).map_err(|problem| {
+            problem.hint(
+                "write `{current}/…` for a program in the release, or a path such as `/usr/bin/…`",
+            )
         })?;
         Ok(argv)
     }

@@ -4,14 +4,16 @@ use crate::app::listen::Listen;
 use crate::app::service::{Service, UnitRef};
 use crate::manifest::{Problem, Result};
 
-/// Two services of one app that would bind the same address.
+/// Refuses services that would open the same address, or have the same socket unit.
 pub(super) fn check_addresses(services: &[Service]) -> Result<()> {
     for service in services {
         for name in service.listen_names.iter().skip(1) {
             let whole = format!("{}-{name}", service.name);
             if services.iter().any(|other| other.name.as_str() == whole) {
                 let path = ["service", service.name.as_str(), "listen"];
-                let message = format!("the socket `{name}` is called as the service `{whole}` is");
+                let message = format!(
+                    "the socket `{name}` would have the unit name of the service `{whole}`"
+                );
                 return Err(Problem::new(&path, message).hint("give the socket another name"));
             }
         }
@@ -38,7 +40,7 @@ pub(super) fn check_addresses(services: &[Service]) -> Result<()> {
                         other.name, service.name
                     )
                 };
-                let hint = "give each service an address of its own";
+                let hint = "give each service its own address";
                 return Err(Problem::new(&path, message).hint(hint));
             }
             seen.push((service, listen));
@@ -47,7 +49,7 @@ pub(super) fn check_addresses(services: &[Service]) -> Result<()> {
     Ok(())
 }
 
-/// Orders services so that each comes after its own `after`, `requires` and `wants`.
+/// Orders the services: each after those that its `after`, `requires` and `wants` name.
 pub(super) fn in_order(services: Vec<Service>) -> Result<Vec<Service>> {
     let mut rest = services;
     let mut done: Vec<Service> = Vec::new();
@@ -68,7 +70,7 @@ pub(super) fn in_order(services: Vec<Service>) -> Result<Vec<Service>> {
                     &["service", first, "after"],
                     format!("services {} wait for each other", names.join(", ")),
                 )
-                .hint("take one of the names out of `after`, `requires` or `wants`"));
+                .hint("remove one of the names from `after`, `requires` or `wants`"));
             }
         }
     }

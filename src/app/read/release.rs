@@ -23,7 +23,7 @@ impl Reader<'_> {
         if keep < 2 {
             return Err(
                 Problem::new(&["release", "keep"], "`keep` must be 2 or more")
-                    .hint("rollback needs the release before the live one"),
+                    .hint("a rollback needs the previous release"),
             );
         }
         let build = table.build.iter().map(|argv| {
@@ -39,7 +39,7 @@ impl Reader<'_> {
             source: get(
                 &["release", "source"],
                 table.source.as_deref().unwrap_or("."),
-                "usable text",
+                "valid text",
                 Text::parse,
             )?,
             exclude: table
@@ -67,8 +67,8 @@ impl Reader<'_> {
             let path = ["secret", &index, "name"];
             let name = get(&path, &table.name, "a secret's name", EnvName::parse)?;
             if out.iter().any(|secret| secret.name == name) {
-                let message = format!("secret `{name}` is there twice");
-                return Err(Problem::new(&path, message).hint("take one of them away"));
+                let message = format!("the secret `{name}` is listed twice");
+                return Err(Problem::new(&path, message).hint("remove one of them"));
             }
             for service in &table.services {
                 if !self.manifest.service.contains_key(service) {
@@ -84,7 +84,7 @@ impl Reader<'_> {
                     Some(bytes.ok_or_else(|| {
                         let path = ["secret", &index, "generate"];
                         Problem::new(&path, format!("{} cannot be generated", quoted(text)))
-                            .hint("write `hex:32`: 16 to 1024 random bytes")
+                            .hint("write `hex:32`; 16 to 1024 random bytes are possible")
                     })?)
                 }
             };

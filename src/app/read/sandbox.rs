@@ -56,15 +56,16 @@ impl Reader<'_> {
     }
 }
 
-/// A name that systemd does not know would be passed over there, and open the sandbox all the same.
+/// systemd ignores an unknown name, but the service would lose its private users all the same.
 fn capability(path: Path<'_>, text: &str) -> Result<String> {
     if CAPABILITIES.contains(&text) {
         return Ok(text.to_owned());
     }
     let upper = text.to_ascii_uppercase();
-    let whole = match upper.starts_with("CAP_") {
-        true => upper,
-        false => format!("CAP_{upper}"),
+    let whole = if upper.starts_with("CAP_") {
+        upper
+    } else {
+        format!("CAP_{upper}")
     };
     let problem = Problem::new(path, format!("{} is not a capability", quoted(text)));
     Err(match nearest(&whole, CAPABILITIES) {
@@ -76,14 +77,14 @@ fn capability(path: Path<'_>, text: &str) -> Result<String> {
 fn directive(path: Path<'_>, name: &str) -> Result<()> {
     let fits = name.chars().all(|c| c.is_ascii_alphanumeric());
     if !fits || !name.starts_with(|c: char| c.is_ascii_uppercase()) {
-        let message = format!("{} is not a directive", quoted(name));
+        let message = format!("{} is not a systemd directive", quoted(name));
         return Err(Problem::new(path, message)
             .hint("write it as in systemd.directives(7): `ProtectHome = \"yes\"`"));
     }
     if ["ExecPaths", "NoExecPaths"].contains(&name) {
-        let message = format!("`{name}` re-opens write access to what it lists");
+        let message = format!("`{name}` makes the paths that it lists writable again");
         return Err(Problem::new(path, message)
-            .hint("take it out: what the service may write is never executable here"));
+            .hint("remove it; `allow = [\"exec-writable\"]` lets the service execute files that it can write"));
     }
     Ok(())
 }

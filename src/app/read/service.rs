@@ -20,22 +20,22 @@ impl Reader<'_> {
             Hooks::SUFFIX,
         ] {
             if key.ends_with(reserved) {
-                let message = format!("a service's name may not end with `{reserved}`");
+                let message = format!("a service name cannot end with `{reserved}`");
                 return Err(Problem::new(&["service", key], message)
-                    .hint("units of that name are made beside a service: choose another name"));
+                    .hint("robotctl uses that ending for its own units: choose another name"));
             }
         }
-        // Of a shorter app they are units in /run, which come before those of any app: the second
-        // copies of `demo` and its service `web`, the hooks of `demo`.
+        // The service `precheck` of an app `demo-web` would have the name of the pre-check instance
+        // of `demo` and its service `web`, whose unit in /run comes first. Hooks likewise.
         if ["precheck", "hook"].contains(&key) {
-            let message = format!("no service may be called `{key}`");
+            let message = format!("a service cannot be called `{key}`");
             return Err(Problem::new(&["service", key], message)
-                .hint("another app may make a unit of that name: choose another name"));
+                .hint("another app can create a unit of that name: choose another name"));
         }
         self.any_service(key, table)
     }
 
-    /// A service of the manifest, or one of ours whose name nobody else may have.
+    /// A service of the manifest, or a job with a name that services cannot have.
     pub(super) fn any_service(&self, key: &str, table: &ServiceTable) -> Result<Service> {
         let at = |last: &'static str| ["service", key, last];
         let name = get(&["service", key], key, "a name for a service", Name::parse)?;
@@ -51,9 +51,9 @@ impl Reader<'_> {
         let (listen, listen_names) = self.listen(key, table)?;
         let (socket, upgrade) = modes(key, table, kind, &listen)?;
         if socket != Socket::Activate && !listen_names.is_empty() {
-            let message = "only sockets that are handed over have names";
+            let message = "only activated sockets have names";
             return Err(Problem::new(&at("listen"), message)
-                .hint("write the addresses alone, or `socket = \"activate\"`"));
+                .hint("remove the names, or write `socket = \"activate\"`"));
         }
         let user = match &table.user {
             Some(user) => get(&at("user"), user, "a user name", Name::parse)?,
@@ -70,9 +70,10 @@ impl Reader<'_> {
             description,
             exec: self.command(&at("exec"), &table.exec)?,
             exec_start_pre: self.commands(&at("exec-start-pre"), &table.exec_start_pre)?,
-            exec_reload: match table.exec_reload.is_empty() {
-                true => Vec::new(),
-                false => self.command(&at("exec-reload"), &table.exec_reload)?,
+            exec_reload: if table.exec_reload.is_empty() {
+                Vec::new()
+            } else {
+                self.command(&at("exec-reload"), &table.exec_reload)?
             },
             kind,
             socket,
@@ -88,7 +89,7 @@ impl Reader<'_> {
             restart: restart(&at("restart"), table.restart.as_deref(), kind)?,
             timeout_start: match (span("timeout-start", &table.timeout_start)?, kind) {
                 (Some(span), _) => span,
-                // A job is done when it has ended (systemd.service(5), "TimeoutStartSec=").
+                // A job is started when it has ended (systemd.service(5), "TimeoutStartSec=").
                 (None, Type::Oneshot) => Span::forever(),
                 (None, _) => Span::seconds(90),
             },
@@ -112,7 +113,7 @@ impl Reader<'_> {
         })
     }
 
-    /// Addresses, and the name of each where they have names.
+    /// Addresses, and their names if they have any.
     fn listen(&self, key: &str, table: &ServiceTable) -> Result<(Vec<Listen>, Vec<Name>)> {
         let mut texts = &table.listen;
         let mut path = vec!["service", key, "listen"];
@@ -144,7 +145,7 @@ impl Reader<'_> {
                     .as_str()
                     .starts_with(&format!("{}/", self.layout.run()))
             {
-                let message = format!("`{socket}` lies in the services' own runtime directory");
+                let message = format!("`{socket}` is in the runtime directory of the services");
                 return Err(Problem::new(&path, message)
                     .hint(format!("use `unix:/run/{}-{key}.sock`", self.name)));
             }
@@ -152,8 +153,9 @@ impl Reader<'_> {
         }
         if !names.is_empty() && names.len() != out.len() {
             return Err(
-                Problem::new(&path, "some addresses have a name and some have none")
-                    .hint("name each: `[\"web=127.0.0.1:8080\", \"admin=unix:/run/app.sock\"]`"),
+                Problem::new(&path, "some addresses have a name and some do not").hint(
+                    "name every address: `[\"web=127.0.0.1:8080\", \"admin=unix:/run/app.sock\"]`",
+                ),
             );
         }
         Ok((out, names))
@@ -186,7 +188,7 @@ impl Reader<'_> {
         for text in list {
             if text == own {
                 let message = format!("service `{own}` names itself");
-                return Err(Problem::new(path, message).hint("take the name out"));
+                return Err(Problem::new(path, message).hint("remove the name"));
             }
             if self.manifest.service.contains_key(text) {
                 out.push(UnitRef::Own(get(path, text, "a name", Name::parse)?));
@@ -219,18 +221,18 @@ fn modes(
         None => Socket::Activate,
     };
     if table.socket.is_some() && listen.is_empty() {
-        return Err(Problem::new(&path, "`socket` is there and `listen` is not")
+        return Err(Problem::new(&path, "`socket` needs `listen`")
             .hint("add `listen = [\"127.0.0.1:8080\"]`"));
     }
     if kind == Type::Oneshot && !listen.is_empty() {
         let path = ["service", key, "listen"];
         return Err(Problem::new(&path, "a `oneshot` service cannot listen")
-            .hint("leave `listen` out, or choose another `type`"));
+            .hint("remove `listen`, or choose another `type`"));
     }
     if socket == Socket::Proxy && listen.iter().any(|one| one.local_address().is_none()) {
         return Err(
             Problem::new(&path, "`socket = \"proxy\"` needs TCP addresses")
-                .hint("a service that can bind a unix socket needs no proxy: use `direct`"),
+                .hint("a service that opens a unix socket itself needs no proxy: use `direct`"),
         );
     }
     let path = ["service", key, "upgrade"];
@@ -243,7 +245,7 @@ fn modes(
     if upgrade == Upgrade::Overlap && !can {
         return Err(
             Problem::new(&path, format!("service `{key}` cannot overlap"))
-                .hint("only a service whose socket systemd holds can: use `upgrade = \"restart\"`"),
+                .hint("only a service with an activated or proxied socket can: use `upgrade = \"restart\"`"),
         );
     }
     Ok((socket, upgrade))
@@ -267,14 +269,14 @@ fn restart(path: Path<'_>, text: Option<&str>, kind: Type) -> Result<&'static st
                 path,
                 format!("systemd refuses `restart = \"{word}\"` for a `oneshot` service"),
             )
-            .hint("leave `restart` out, or write `restart = \"on-failure\"`")),
+            .hint("remove `restart`, or write `restart = \"on-failure\"`")),
             word => Ok(word),
         },
     }
 }
 
-/// A proxy and its server share a network namespace: with the host's network both would bind one
-/// address.
+/// A proxy and its server share a network namespace. With the host's network, both would open the
+/// same address.
 fn proxied(key: &str, socket: Socket, sandbox: &Sandbox) -> Result<()> {
     let mut open = ["net-admin", "outbound", "raw-net"].into_iter();
     match open.find(|name| socket == Socket::Proxy && sandbox.allows(name)) {
@@ -283,12 +285,12 @@ fn proxied(key: &str, socket: Socket, sandbox: &Sandbox) -> Result<()> {
             &["service", key, "socket"],
             format!("service `{key}` cannot have `{name}` behind a proxy"),
         )
-        .hint("use `socket = \"direct\"`: a proxied server has no network but the proxy's")),
+        .hint("use `socket = \"direct\"`: a proxied server has no network except the one that it shares with the proxy")),
     }
 }
 
-/// A number without sign, above zero.
-fn positive(text: &str) -> bool {
+/// Whether a text is a number above zero, without a sign.
+fn is_positive(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_digit()) && text.parse::<u64>().is_ok_and(|number| number > 0)
 }
 
@@ -304,7 +306,7 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
     } = table.clone();
     if let Some(text) = &memory_max {
         let number = text.trim_end_matches(['K', 'M', 'G', 'T']);
-        if !positive(number) || text.len() - number.len() > 1 {
+        if !is_positive(number) || text.len() - number.len() > 1 {
             let path = ["service", key, "limits", "memory-max"];
             return Err(
                 Problem::new(&path, format!("{} is not a size", quoted(text)))
@@ -313,19 +315,19 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
         }
     }
     if let Some(text) = &cpu_quota
-        && !text.strip_suffix('%').is_some_and(positive)
+        && !text.strip_suffix('%').is_some_and(is_positive)
     {
         let path = ["service", key, "limits", "cpu-quota"];
         return Err(
-            Problem::new(&path, format!("{} is not a share", quoted(text)))
-                .hint("write per cent of one processor: `70%`, `200%`"),
+            Problem::new(&path, format!("{} is not a CPU quota", quoted(text)))
+                .hint("write a percentage of one CPU: `70%`, `200%`"),
         );
     }
     for (key_of, value) in [("tasks-max", tasks_max), ("nofile", nofile)] {
         if value == Some(0) {
             let path = ["service", key, "limits", key_of];
             return Err(Problem::new(&path, format!("`{key_of}` must be 1 or more"))
-                .hint("leave it out for systemd's own limit"));
+                .hint("remove it to use systemd's default"));
         }
     }
     Ok(Limits {
@@ -336,7 +338,7 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
     })
 }
 
-/// Whether a second copy may run for a moment: by itself where that disturbs nobody.
+/// Whether a second instance may run during the pre-check.
 fn pre_check(
     key: &str,
     table: &ServiceTable,
@@ -347,11 +349,11 @@ fn pre_check(
     let own_path = socket == Socket::Direct && listen.iter().any(|one| one.port().is_none());
     match table.pre_check {
         Some(true) if own_path => {
-            let message = "a second copy would take over the socket file of the one that is live";
+            let message = "a pre-check instance would replace the socket file of the live service";
             Err(Problem::new(&["service", key, "pre-check"], message)
-                .hint("leave it out, or let systemd open the socket: `socket = \"activate\"`"))
+                .hint("remove it, or let systemd open the socket: `socket = \"activate\"`"))
         }
-        Some(wish) => Ok(wish),
+        Some(value) => Ok(value),
         None => Ok(!listen.is_empty()
             && !own_path
             && (upgrade == Upgrade::Overlap || table.upgrade.is_none())),

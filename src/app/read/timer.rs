@@ -6,14 +6,14 @@ use crate::app::names::Span;
 use crate::app::service::{Timer, Type};
 use crate::manifest::{Problem, Result, TimerTable};
 
-/// The timer of a service of this kind.
+/// The timer of a service with this type.
 pub(super) fn timer(key: &str, table: Option<&TimerTable>, kind: Type) -> Result<Option<Timer>> {
     let Some(table) = table else { return Ok(None) };
     let at = |last: &'static str| ["service", key, "timer", last];
     if kind != Type::Oneshot {
         let message = format!("service `{key}` has a timer and is not `oneshot`");
         return Err(Problem::new(&["service", key, "type"], message)
-            .hint("a timer starts jobs: leave `type` out, or write `type = \"oneshot\"`"));
+            .hint("a timer starts jobs: remove `type`, or write `type = \"oneshot\"`"));
     }
     let span = |last: &'static str, text: &Option<String>| match text {
         Some(text) => get(&at(last), text, "a time span", Span::parse).map(Some),

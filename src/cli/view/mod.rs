@@ -1,3 +1,19 @@
-//! Views: text output as pure functions of data.
+//! What commands show, as pure functions of their outcomes: text for people, and the shapes of the
+//! JSON output.
 
+pub(super) mod checks;
+mod envelope;
+pub(super) mod event;
+pub(super) mod files;
 pub(super) mod plan;
+mod plan_data;
+pub(super) mod prune;
+pub(super) mod releases;
+pub(super) mod removal;
+pub(super) mod report;
+pub(super) mod schemas;
+pub(super) mod score;
+pub(super) mod status;
+
+pub(super) use envelope::Envelope;
+pub(super) use plan_data::PlanData;

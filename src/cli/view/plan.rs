@@ -15,14 +15,18 @@ const ACTION_WIDTH: usize = "unchanged".len();
 /// The width of the column of the keys of commands.
 const COMMAND_WIDTH: usize = "before-switch".len();
 
-/// The plan as text. Changed files are listed by name.
-pub(in crate::cli) fn text(plan: &Plan) -> String {
+/// The plan as text. Changed files are listed by name; with `diff`, their changes follow.
+pub(in crate::cli) fn shown(plan: &Plan, diff: bool) -> String {
+    if plan.is_empty() {
+        return format!("nothing to do: {} {} is live\n", plan.app, plan.to);
+    }
     let sections = [
         header(plan),
         content(plan),
         manifest(plan),
         repair(plan),
         files(plan),
+        if diff { diffs(plan) } else { String::new() },
         commands(plan),
         accounts(plan),
         units(plan),
@@ -37,8 +41,8 @@ pub(in crate::cli) fn text(plan: &Plan) -> String {
     sections.join("\n")
 }
 
-/// The changed files of the plan as unified diffs.
-pub(in crate::cli) fn diffs(plan: &Plan) -> String {
+/// The changed files as unified diffs.
+fn diffs(plan: &Plan) -> String {
     let diffs = plan.files.iter().map(|change| Diff(change).to_string());
     diffs.collect::<Vec<_>>().join("\n")
 }
@@ -167,4 +171,123 @@ fn list(title: &str, lines: impl Iterator<Item = String>) -> String {
 
 fn paragraphs(paragraphs: impl Iterator<Item = String>) -> String {
     paragraphs.collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+    use crate::plan::{Action, CommandPlan, PayloadPlan, Plan, UnitPlan};
+    use crate::tree::{Entry, FileChange, Stored};
+
+    fn plan() -> Plan {
+        let stored = || Some(Stored::new(&Entry::file("x")));
+        let change = |path: &str, before, after| FileChange {
+            path: path.into(),
+            before,
+            after,
+        };
+        let unit = |unit: &str, action, why: &str| UnitPlan {
+            unit: unit.into(),
+            service: None,
+            action,
+            why: why.into(),
+        };
+        Plan {
+            app: "shop".into(),
+            version: "2".into(),
+            from: Some("1-a".into()),
+            to: "2-b".into(),
+            payload: PayloadPlan {
+                files: 3,
+                bytes: 2048,
+                new_bytes: 5,
+                disk_bytes: 4096,
+                disk_inodes: 1,
+                shared: 2,
+                added: vec!["new".into()],
+                ..PayloadPlan::default()
+            },
+            manifest: vec!["env.NEW".into(), "service.web.listen".into()],
+            repair: Some("`/opt/shop/current` is missing".into()),
+            files: vec![
+                change("/a", None, stored()),
+                change("/b", stored(), None),
+                change("/c", stored(), stored()),
+            ],
+            commands: vec![CommandPlan {
+                when: "build",
+                argv: vec!["npm".into(), "ci".into()],
+            }],
+            accounts: vec!["user shop".into()],
+            units: vec![
+                unit("shop-web.socket", Action::Rebind, "its addresses changed"),
+                unit("shop.target", Action::Unchanged, "unchanged"),
+            ],
+            warnings: vec!["`/c` was changed by hand".into(), "second".into()],
+            notes: vec!["4 MiB are free".into()],
+            rollback_target: Some("1-a".into()),
+        }
+    }
+
+    #[test]
+    fn what_matters_most_is_at_the_end() {
+        let expected = "\
+shop 2: 1-a -> 2-b
+
+content: 3 files, 2.00 KiB (5 B new): 1 added, 0 changed, 0 removed
+disk: 4.00 KiB in 1 new inodes, 2 files shared with 1-a
+
+manifest: env.NEW, service.web.listen
+
+repair: `/opt/shop/current` is missing
+
+files on the host:
+  + /a
+  - /b
+  ~ /c
+
+commands:
+  build          npm ci
+
+accounts:
+  creates user shop
+
+units:
+  rebind    shop-web.socket  its addresses changed
+  unchanged shop.target      unchanged
+
+an address refuses connections while it is rebound
+
+note: 4 MiB are free
+
+warning: `/c` was changed by hand
+
+warning: second
+
+a rollback after this would restore 1-a
+";
+        assert_eq!(shown(&plan(), false), expected);
+    }
+
+    #[test]
+    fn empty_sections_are_left_out() {
+        let plan = Plan {
+            from: Some("2-b".into()),
+            payload: PayloadPlan::default(),
+            manifest: Vec::new(),
+            repair: Some("`current` is missing".into()),
+            files: Vec::new(),
+            commands: Vec::new(),
+            accounts: Vec::new(),
+            units: Vec::new(),
+            warnings: Vec::new(),
+            notes: Vec::new(),
+            rollback_target: None,
+            ..plan()
+        };
+        assert_eq!(
+            shown(&plan, false),
+            "shop 2: 2-b stays\n\nrepair: `current` is missing\n"
+        );
+    }
 }

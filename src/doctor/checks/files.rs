@@ -1,159 +1,188 @@
-//! Files: what the release put on the host, what tmpfiles.d makes, and who may read and write it.
+//! Files: what the release put on the host, what tmpfiles.d creates, and who may read and write it.
 
-use super::{Findings, error, warning};
-use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
-use crate::doctor::CheckContext;
-use crate::host::{Mismatch, files as on_disk};
+use crate::app::App;
+use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
+use crate::command_line::CommandLine;
+use crate::doctor::report::{CheckContext, Finding, Severity};
+use crate::error::Hint;
+use crate::host::{Mismatch, files as host_files};
 use crate::render::execstart_path;
-use crate::tree::Entry;
-use crate::units::{ENABLE_DIR, UnitFile};
+use crate::tree::{Entry, FileTree};
+use anyhow::Result;
 
-pub(in crate::doctor) fn files(context: &CheckContext<'_>) -> Findings {
-    let mut out = Vec::new();
-    for (path, entry) in context.tree.iter() {
-        if matches!(entry, Entry::Symlink(_)) || pinned(context, path) {
-            continue; // Enablement is the administrator's; a pin rewrites its own file.
+pub(in crate::doctor) fn files(
+    context: &CheckContext<'_>,
+    _: &App,
+    tree: &FileTree,
+) -> Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    for (path, entry) in tree.iter() {
+        if matches!(entry, Entry::Symlink(_)) || is_pinned(context, path) {
+            continue; // The administrator enables units, and a pin rewrites its own file.
         }
         match context.host.root.entry(path)? {
-            Some(found) if found == *entry => {}
-            Some(_) => out.push(warning(
+            Some(current) if current == *entry => {}
+            Some(_) => found.push(Finding::new(
+                Severity::Warning,
                 format!("`{path}` was changed by hand"),
-                "put changes into a drop-in under /etc/systemd/system; `sudo robotctl deploy` shows the difference",
-            )),
-            None => out.push(error(
-                format!("`{path}` is missing"),
-                "sudo robotctl deploy --apply",
-            )),
-        }
-    }
-    Ok(out)
-}
-
-/// Whether a path is the file that pins a service to a release of its own.
-fn pinned(context: &CheckContext<'_>, path: &str) -> bool {
-    let mut pins = context.state.pins.keys();
-    pins.any(|name| path == execstart_path(&context.app.unit_called(name)))
-}
-
-pub(in crate::doctor) fn shadowed(context: &CheckContext<'_>) -> Findings {
-    let mut out = Vec::new();
-    for path in context.tree.paths() {
-        let Some(unit) = UnitFile::parse(path).and_then(UnitFile::main) else {
-            continue;
-        };
-        let other = format!("{ENABLE_DIR}/{unit}");
-        let root = &context.host.root;
-        let masked = root.read_link(&other)?.as_deref() == Some("/dev/null");
-        if masked {
-            continue;
-        }
-        if root.meta(&other)?.is_some() {
-            out.push(warning(
-                format!("`{other}` hides the generated unit, and cannot be masked"),
-                format!(
-                    "make it a drop-in: {}",
-                    UnitFile::drop_in(unit, "50-local.conf").path_in(ENABLE_DIR)
+                Hint::to(
+                    "move the change to a drop-in under /etc/systemd/system; this shows the difference",
+                    CommandLine::sudo_robotctl(["deploy", "--diff"]),
                 ),
-            ));
+            )),
+            None => found.push(Finding::new(
+                Severity::Error,
+                format!("`{path}` is missing"),
+                Hint::to("deploy again", CommandLine::sudo_robotctl(["deploy", "--apply"])),
+            )),
         }
     }
-    Ok(out)
+    Ok(found)
 }
 
-pub(in crate::doctor) fn tmpfiles(context: &CheckContext<'_>) -> Findings {
-    let path = format!("{}/{}.conf", TMPFILES_DIR, context.app.name);
-    let Some(Entry::File { bytes, .. }) = context.tree.get(&path) else {
+/// Whether a path is the file that pins a service to another release.
+fn is_pinned(context: &CheckContext<'_>, path: &str) -> bool {
+    let app = context.name;
+    let mut pins = context.state.pins.keys();
+    pins.any(|name| path == execstart_path(&format!("{app}-{name}.service")))
+}
+
+pub(in crate::doctor) fn shadowed(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
+    let root = &context.host.root;
+    let mut found = Vec::new();
+    for unit in context.release.units.iter().map(|unit| &unit.unit) {
+        let generated = format!("{UNIT_DIR}/{unit}");
+        let other = format!("{ENABLE_DIR}/{unit}");
+        let is_masked = root.read_link(&other)?.as_deref() == Some("/dev/null");
+        if root.meta(&generated)?.is_none() || is_masked || root.meta(&other)?.is_none() {
+            continue;
+        }
+        found.push(Finding::new(
+            Severity::Warning,
+            format!("`{other}` hides the generated unit, and cannot be masked"),
+            format!("make it a drop-in: /etc/systemd/system/{unit}.d/50-local.conf"),
+        ));
+    }
+    Ok(found)
+}
+
+pub(in crate::doctor) fn tmpfiles(
+    context: &CheckContext<'_>,
+    _: &App,
+    tree: &FileTree,
+) -> Result<Vec<Finding>> {
+    let path = format!("{TMPFILES_DIR}/{}.conf", context.name);
+    let Some(Entry::File { bytes, .. }) = tree.get(&path) else {
         return Ok(Vec::new());
     };
-    let again = format!("sudo systemd-tmpfiles{} --create {path}", below(context));
+    let create = || systemd_tool(context, "systemd-tmpfiles", &["--create", &path]);
+    let users = format!("{SYSUSERS_DIR}/{}.conf", context.name);
     let text = String::from_utf8_lossy(bytes);
-    let unlike = context.host.root.unlike_tmpfiles(&text)?;
-    let findings = unlike.into_iter().map(|(path, how)| match how {
-        Mismatch::Missing => error(format!("`{path}` is missing"), &again),
-        Mismatch::Kind => error(
-            format!("`{path}` is not what tmpfiles.d makes"),
-            "move it away, then: ".to_owned() + &again,
-        ),
-        Mismatch::Mode { is, wanted } => warning(
-            format!("`{path}` has mode {is:04o}, not {wanted:04o}"),
-            &again,
-        ),
-        Mismatch::Owner(user) => error(format!("`{path}` is not owned by `{user}`"), &again),
-        Mismatch::NoUser(user) => error(
-            format!("the user `{user}` is missing"),
-            format!(
-                "sudo systemd-sysusers{} {SYSUSERS_DIR}/{}.conf",
-                below(context),
-                context.app.name
+    let mismatches = context.host.root.tmpfiles_mismatches(&text)?;
+    let findings = mismatches.into_iter().map(|(path, mismatch)| {
+        let (severity, message, fix) = match mismatch {
+            Mismatch::Missing => (
+                Severity::Error,
+                format!("`{path}` is missing"),
+                Hint::to("create it", create()),
             ),
-        ),
+            Mismatch::Kind => (
+                Severity::Error,
+                format!("`{path}` is not what tmpfiles.d creates"),
+                Hint::to("move it to another place, then", create()),
+            ),
+            Mismatch::Mode { is, wanted } => (
+                Severity::Warning,
+                format!("`{path}` has mode {is:04o}, not {wanted:04o}"),
+                Hint::to("set the mode", create()),
+            ),
+            Mismatch::Owner(user) => (
+                Severity::Error,
+                format!("`{path}` is not owned by `{user}`"),
+                Hint::to("set the owner", create()),
+            ),
+            Mismatch::NoUser(user) => (
+                Severity::Error,
+                format!("the user `{user}` is missing"),
+                Hint::to(
+                    "create the user",
+                    systemd_tool(context, "systemd-sysusers", &[&users]),
+                ),
+            ),
+        };
+        Finding::new(severity, message, fix)
     });
     Ok(findings.collect())
 }
 
-/// What keeps a tool of systemd's from the running host when a tree is looked at.
-fn below(context: &CheckContext<'_>) -> String {
-    match context.host.is_offline() {
-        true => format!(" --root={}", context.host.root.path("/").display()),
-        false => String::new(),
+/// A tool of systemd that works on the same tree as this command.
+fn systemd_tool(context: &CheckContext<'_>, tool: &str, args: &[&str]) -> CommandLine {
+    let mut line = CommandLine::sudo([tool]);
+    if context.host.is_offline() {
+        let root = context.host.root.path("/");
+        line = line.arg(format!("--root={}", root.display()));
     }
+    args.iter().fold(line, |line, arg| line.arg(*arg))
 }
 
-pub(in crate::doctor) fn permissions(context: &CheckContext<'_>) -> Findings {
-    let mut out = Vec::new();
+pub(in crate::doctor) fn permissions(
+    context: &CheckContext<'_>,
+    app: &App,
+) -> Result<Vec<Finding>> {
+    let mut found = Vec::new();
     if let Some(live) = &context.state.live {
         let dir = context.host.root.path(&context.layout.release(live));
-        let loose = on_disk::loose(&dir)?;
+        let loose = host_files::writable_by_others(&dir)?;
         if let Some(first) = loose.first() {
-            out.push(error(
+            let script = format!(
+                "chown -R root:root {0} && chmod -R u=rwX,go=rX {0}",
+                dir.display()
+            );
+            found.push(Finding::new(
+                Severity::Error,
                 format!(
-                    "{} files of the live release are not root's alone to write, such as `{}`",
+                    "{} files of the live release can be written by others than root, such as `{}`",
                     loose.len(),
                     first.display()
                 ),
-                format!(
-                    "sudo chown -R root:root {0} && sudo chmod -R u=rwX,go=rX {0}",
-                    dir.display()
+                Hint::to(
+                    "give them back to root",
+                    CommandLine::sudo(["sh", "-c", &script]),
                 ),
             ));
         }
     }
-    let mut private = vec![context.layout.env_file()];
-    private.extend(
-        context
-            .app
-            .secrets
-            .iter()
-            .map(|secret| context.layout.credential(secret.name.as_str())),
-    );
-    for path in private {
+    let secrets = app.secrets.iter();
+    let secrets = secrets.map(|secret| context.layout.credential(secret.name.as_str()));
+    for path in [context.layout.env_file()].into_iter().chain(secrets) {
         if let Some(meta) = context.host.root.meta(&path)?
             && (meta.mode & 0o077 != 0 || meta.uid != 0)
         {
-            let at = context.host.root.path(&path);
-            let at = at.display();
-            out.push(error(
+            let real = context.host.root.path(&path).display().to_string();
+            let script = format!("chown root:root {real} && chmod 600 {real}");
+            found.push(Finding::new(
+                Severity::Error,
                 format!("`{path}` can be read by others than root"),
-                format!("sudo chown root:root {at} && sudo chmod 600 {at}"),
+                Hint::to("close it", CommandLine::sudo(["sh", "-c", &script])),
             ));
         }
     }
-    Ok(out)
+    Ok(found)
 }
 
-pub(in crate::doctor) fn secrets(context: &CheckContext<'_>) -> Findings {
-    let mut out = Vec::new();
-    for secret in &context.app.secrets {
+pub(in crate::doctor) fn secrets(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    for secret in &app.secrets {
         let path = context.layout.credential(secret.name.as_str());
         if context.host.root.meta(&path)?.is_none() {
-            out.push(error(
+            let real = context.host.root.path(&path).display().to_string();
+            let install = CommandLine::sudo(["install", "-D", "-m", "600", "FILE", &real]);
+            found.push(Finding::new(
+                Severity::Error,
                 format!("the secret `{}` is missing", secret.name),
-                format!(
-                    "sudo install -D -m 600 FILE {}",
-                    context.host.root.path(&path).display()
-                ),
+                Hint::to("install it from a file", install),
             ));
         }
     }
-    Ok(out)
+    Ok(found)
 }

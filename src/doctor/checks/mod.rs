@@ -1,22 +1,11 @@
-//! The checks. Each looks at one thing and changes nothing.
+//! The checks, by what they look at.
 
 mod files;
 mod release;
+mod state;
 mod units;
 
 pub(super) use files::{files, permissions, secrets, shadowed, tmpfiles};
-pub(super) use release::{current, damaged, disk, journal, manifest, records, running};
+pub(super) use release::{content, current, disk, manifest, no_live_release, pins, running};
+pub(super) use state::{damaged, journal, journal_of, state};
 pub(super) use units::{ports, units};
-
-use super::{Found, Severity};
-use anyhow::Result;
-
-type Findings = Result<Vec<Found>>;
-
-fn error(message: impl Into<String>, hint: impl Into<String>) -> Found {
-    (Severity::Error, message.into(), hint.into())
-}
-
-fn warning(message: impl Into<String>, hint: impl Into<String>) -> Found {
-    (Severity::Warning, message.into(), hint.into())
-}

@@ -1,86 +1,107 @@
-//! The release that is live: whole, known and the one that runs.
+//! The live release: complete, known, and the one that runs.
 
-use super::{Findings, error, warning};
-use crate::app::{Layout, Severity, lint};
-use crate::doctor::CheckContext;
-use crate::host::{is_hidden, release_of};
-use crate::store::Store;
-use anyhow::bail;
+use crate::app::{App, Layout, Severity as LintSeverity, lint};
+use crate::bytesize::format_bytes;
+use crate::command_line::CommandLine;
+use crate::doctor::report::{CheckContext, Finding, Severity};
+use crate::error::Hint;
+use crate::host::{Host, is_hidden, release_of};
+use crate::payload::Payload;
+use crate::store::{Store, UnitRole};
+use anyhow::{Result, bail};
 
-pub(in crate::doctor) fn records(context: &CheckContext<'_>) -> Findings {
-    let mut found = damaged(context.store)?;
-    if let (false, Some(live)) = (context.store.has_saved_state()?, &context.state.live) {
-        let current = context.layout.current();
-        found.push(error(
-            format!("no release is recorded as live, and `{current}` points at {live}"),
-            "sudo robotctl recover",
-        ));
-    }
-    Ok(found)
+/// Free bytes that a release needs besides its own size.
+const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
+/// Free inodes that a release needs besides its own files.
+const MIN_FREE_INODES: u64 = 1024;
+/// How many paths a message names.
+const MAX_NAMED: usize = 3;
+
+fn deploy_again() -> Hint {
+    Hint::to(
+        "deploy again",
+        CommandLine::sudo_robotctl(["deploy", "--apply"]),
+    )
 }
 
-/// Records that cannot be read.
-pub(in crate::doctor) fn damaged(store: &Store) -> Findings {
-    let damaged = store.damaged_files()?;
-    let found = damaged
-        .iter()
-        .map(|it| error(it.message(), it.recovery_hint()));
-    Ok(found.collect())
-}
-
-pub(in crate::doctor) fn journal(context: &CheckContext<'_>) -> Findings {
-    let Some(journal) = context.store.journal()? else {
-        return Ok(Vec::new());
+/// An app of which no release is live, or whose live release has no record.
+pub(in crate::doctor) fn no_live_release(
+    host: &Host,
+    store: &Store,
+    layout: &Layout,
+) -> Result<Vec<Finding>> {
+    let current = layout.current();
+    let message = match (store.state()?.live, host.root.read_link(&current)?) {
+        (Some(live), _) => format!("the live release {live} has no record"),
+        (None, Some(target)) => {
+            format!("no release is recorded as live, and `{current}` points at {target}")
+        }
+        (None, None) => "no release is live".to_owned(),
     };
-    Ok(vec![match context.store.lock_holder() {
-        Some(lock_holder) => warning(
-            format!("a {} is under way: {lock_holder}", journal.operation),
-            "look again when it has ended",
-        ),
-        None => error(
-            format!("a {} was interrupted", journal.operation),
-            "sudo robotctl recover",
-        ),
-    }])
+    let fix = Hint::to(
+        "deploy, in the directory of the app's robot.toml",
+        CommandLine::sudo_robotctl(["deploy", "--apply"]),
+    );
+    Ok(vec![Finding::new(Severity::Error, message, fix)])
 }
 
-pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Findings {
+pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
     let path = context.layout.current();
     let Some(live) = &context.state.live else {
         return Ok(Vec::new());
     };
-    let again = "sudo robotctl deploy --apply";
     let wanted = Layout::target(live);
     let root = &context.host.root;
-    let mut out = Vec::new();
+    let mut found = Vec::new();
     match root.meta(&path)? {
-        None => out.push(error(format!("`{path}` is missing"), again)),
+        None => found.push(Finding::new(
+            Severity::Error,
+            format!("`{path}` is missing"),
+            deploy_again(),
+        )),
         Some(meta) if !meta.is_symlink => {
-            out.push(error(
-                format!("`{path}` is no link"),
-                format!(
-                    "move it away, then: sudo ln -s {wanted} {}",
-                    root.path(&path).display()
+            let real = root.path(&path).display().to_string();
+            found.push(Finding::new(
+                Severity::Error,
+                format!("`{path}` is not a link"),
+                Hint::to(
+                    "move it to another place, then",
+                    CommandLine::sudo(["ln", "-s", &wanted, &real]),
                 ),
             ));
         }
         Some(_) => {
             let target = root.read_link(&path)?.unwrap_or_default();
             if target != wanted {
-                out.push(error(
-                    format!("`{path}` points at `{target}`, `{wanted}` is live"),
-                    format!("sudo robotctl rollback {live}"),
+                found.push(Finding::new(
+                    Severity::Error,
+                    format!("`{path}` points at `{target}`, but `{wanted}` is live"),
+                    Hint::run(CommandLine::sudo_robotctl(["rollback", live.as_str()])),
                 ));
             }
         }
     }
     let dir = context.layout.release(live);
     if root.meta(&dir)?.is_none() {
-        out.push(error(
-            format!("the live release is gone: `{dir}`"),
-            "deploy it again, or: sudo robotctl rollback",
+        found.push(Finding::new(
+            Severity::Error,
+            format!("the live release is missing: `{dir}`"),
+            Hint::to(
+                "deploy it again, or go back",
+                CommandLine::sudo_robotctl(["rollback"]),
+            ),
         ));
-        return Ok(out);
+    }
+    Ok(found)
+}
+
+pub(in crate::doctor) fn content(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
+    let Some(live) = &context.state.live else {
+        return Ok(Vec::new());
+    };
+    let (root, dir) = (&context.host.root, context.layout.release(live));
+    if root.meta(&dir)?.is_none() {
+        return Ok(Vec::new()); // The check `current` reports it.
     }
     let payload = context.store.payload(live)?.unwrap_or_default();
     let (mut missing, mut changed) = (Vec::new(), Vec::new());
@@ -92,97 +113,134 @@ pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Findings {
             Some(_) => {}
         }
     }
-    missing.truncate(3);
-    changed.truncate(3);
+    missing.truncate(MAX_NAMED);
+    changed.truncate(MAX_NAMED);
+    let mut found = Vec::new();
     if !changed.is_empty() {
-        out.push(error(
+        found.push(Finding::new(
+            Severity::Error,
             format!(
                 "files of the live release were changed by hand: {}",
                 changed.join(", ")
             ),
-            "deploy a new version: earlier releases share these files",
+            "deploy a new version: previous releases share these files",
         ));
     }
     if !missing.is_empty() {
-        out.push(error(
-            format!("files of the live release are gone: {}", missing.join(", ")),
-            "sudo robotctl rollback, then deploy it again",
+        found.push(Finding::new(
+            Severity::Error,
+            format!(
+                "files of the live release are missing: {}",
+                missing.join(", ")
+            ),
+            Hint::to(
+                "go back, then deploy it again",
+                CommandLine::sudo_robotctl(["rollback"]),
+            ),
         ));
     }
-    Ok(out)
+    Ok(found)
 }
 
-pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Findings {
+pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
     let Some(live) = &context.state.live else {
         return Ok(Vec::new());
     };
-    let mut out = Vec::new();
-    let mut hidden = Vec::new();
-    for service in &context.app.services {
-        let unit = context.app.unit(service);
-        let state = context.host.systemd.show_one(&unit)?;
-        let Some(pid) = state.main_pid() else {
+    let (mut found, mut hidden) = (Vec::new(), Vec::new());
+    let daemons = context.release.units.iter();
+    for daemon in daemons.filter(|unit| unit.role == UnitRole::Daemon) {
+        let unit = &daemon.unit;
+        let state = context.host.systemd.show_one(unit)?;
+        let Some(pid) = state.main_pid else {
             continue;
         };
         if is_hidden(pid) {
             hidden.push(format!("`{unit}`"));
             continue;
         }
-        let runs = release_of(pid, context.app.name.as_str());
-        let wanted = context
-            .state
-            .pins
-            .get(service.name.as_str())
-            .unwrap_or(live);
+        let runs = release_of(pid, context.name.as_str());
+        let wanted = context.state.pins.get(&daemon.service).unwrap_or(live);
         if let Some(runs) = runs.filter(|runs| runs != wanted) {
-            out.push(error(
+            found.push(Finding::new(
+                Severity::Error,
                 format!("`{unit}` runs {runs}, it should run {wanted}"),
-                format!("sudo systemctl restart {unit}"),
+                Hint::to(
+                    "restart it",
+                    CommandLine::sudo(["systemctl", "restart", unit]),
+                ),
             ));
         }
     }
-    let pattern = format!("{}-*-standin@*", context.app.name);
+    let pattern = format!("{}-*-standin@*", context.name);
     for unit in context.host.systemd.list(&pattern)? {
-        out.push(warning(
+        found.push(Finding::new(
+            Severity::Warning,
             format!("the stand-in `{unit}` was left behind"),
-            format!("sudo systemctl stop {unit}"),
+            Hint::to("stop it", CommandLine::sudo(["systemctl", "stop", &unit])),
         ));
     }
-    if out.is_empty() && !hidden.is_empty() {
-        bail!("the processes of {} cannot be seen", hidden.join(", "));
+    if found.is_empty() && !hidden.is_empty() {
+        bail!(
+            "the processes of {} are hidden from this user",
+            hidden.join(", ")
+        );
     }
-    Ok(out)
+    Ok(found)
 }
 
-/// Notices are choices: a healthy host has them too.
+/// Lints of severity note are choices: a healthy app has them too.
 #[expect(clippy::unnecessary_wraps, reason = "every check may fail to look")]
-pub(in crate::doctor) fn manifest(context: &CheckContext<'_>) -> Findings {
-    let found = |hit: crate::app::LintFinding| match hit.severity {
-        Severity::Note => None,
-        Severity::Warning => Some(warning(hit.message, hit.hint)),
-        Severity::Error => Some(error(hit.message, hit.hint)),
+pub(in crate::doctor) fn manifest(app: &App) -> Result<Vec<Finding>> {
+    let found = |finding: crate::app::LintFinding| match finding.severity {
+        LintSeverity::Note => None,
+        LintSeverity::Warning => Some(Finding::new(
+            Severity::Warning,
+            finding.message,
+            finding.hint,
+        )),
+        LintSeverity::Error => Some(Finding::new(Severity::Error, finding.message, finding.hint)),
     };
-    let hits = lint(context.app, None).into_iter();
-    Ok(hits.filter_map(found).collect())
+    Ok(lint(app, None).into_iter().filter_map(found).collect())
 }
 
-pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Findings {
-    let path = context.layout.releases();
-    let (bytes, inodes) = context.host.root.free_space(&path)?;
-    let payload = match &context.state.live {
-        Some(live) => context.store.payload(live)?,
-        None => None,
-    };
-    let need = payload.as_ref().map_or(0, crate::payload::Payload::bytes) + 64 * 1024 * 1024;
-    let count = payload.as_ref().map_or(0, crate::payload::Payload::files) + 1024;
-    if bytes < need || inodes < count as u64 {
-        return Ok(vec![warning(
-            format!(
-                "the disk of `{path}` is nearly full: {} free",
-                crate::bytesize::format_bytes(bytes)
+#[expect(clippy::unnecessary_wraps, reason = "every check may fail to look")]
+pub(in crate::doctor) fn pins(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
+    let pins = context.state.pins.iter();
+    let found = pins.map(|(service, release)| {
+        Finding::new(
+            Severity::Note,
+            format!("service `{service}` is pinned to {release}"),
+            Hint::to(
+                "deploy it with the other services",
+                CommandLine::sudo_robotctl(["deploy", "--lift-pins"]),
             ),
-            "sudo robotctl prune",
-        )]);
+        )
+    });
+    Ok(found.collect())
+}
+
+pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
+    let path = context.layout.releases();
+    let (free_bytes, free_inodes) = context.host.root.free_space(&path)?;
+    // Only root can read how large the live release is.
+    let payload = match (&context.state.live, context.content) {
+        (Some(live), Some(_)) => context.store.payload(live)?.unwrap_or_default(),
+        _ => Payload::default(),
+    };
+    let need_bytes = payload.bytes() + MIN_FREE_BYTES;
+    let need_inodes = payload.files() as u64 + MIN_FREE_INODES;
+    if free_bytes >= need_bytes && free_inodes >= need_inodes {
+        return Ok(Vec::new());
     }
-    Ok(Vec::new())
+    Ok(vec![Finding::new(
+        Severity::Warning,
+        format!(
+            "the disk of `{path}` is nearly full: {} are free",
+            format_bytes(free_bytes)
+        ),
+        Hint::to(
+            "remove old releases",
+            CommandLine::sudo_robotctl(["prune", "--apply"]),
+        ),
+    )])
 }

@@ -1,120 +1,140 @@
-//! Units and the addresses that they hold.
+//! Units, and the addresses that they hold.
 
-use super::{Findings, error, warning};
-use crate::app::Listen;
-use crate::doctor::{CheckContext, Found};
-use crate::host::files;
+use crate::app::{App, Listen};
+use crate::command_line::CommandLine;
+use crate::doctor::report::{CheckContext, Finding, Severity};
+use crate::error::Hint;
+use crate::host::{UnitStatus, listening_inodes, socket_owner};
+use crate::store::{PublicUnit, UnitRole};
 use anyhow::Result;
 
-/// Units that should be up: sockets, timers and daemons that are enabled.
-fn wanted(context: &CheckContext<'_>) -> Vec<String> {
-    let app = context.app;
-    let mut out = Vec::new();
-    for service in app.services.iter().filter(|service| service.enable) {
-        out.extend(app.socket_units(service));
-        if service.timer.is_some() {
-            out.push(app.timer_unit(service));
-        }
-        if service.is_daemon() {
-            out.push(app.unit(service));
-        }
-    }
-    out
-}
-
-pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Findings {
-    let mut names = wanted(context);
-    let app = context.app;
-    let jobs = app.services.iter().filter(|service| !service.is_daemon());
-    names.extend(jobs.map(|service| app.unit(service)));
-    let up = wanted(context);
+pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
+    let units = &context.release.units;
+    let names: Vec<String> = units.iter().map(|unit| unit.unit.clone()).collect();
     let states = context.host.systemd.show(&names)?;
-    let mut out = Vec::new();
-    for (unit, state) in names.iter().zip(states) {
-        if state.is_masked() {
-            out.push(warning(
-                format!("`{unit}` is masked by the administrator"),
-                format!("if it should run: sudo systemctl unmask {unit}"),
-            ));
-        } else if state.is_failed() {
-            out.push(error(
-                format!("`{unit}` has failed: {}", state.get("Result")),
-                format!("journalctl -u {unit} -n 50; then: sudo systemctl restart {unit}"),
-            ));
-        } else if !context.host.is_offline() && !state.is_loaded() {
-            out.push(error(
-                format!("systemd does not know `{unit}`"),
-                "sudo systemctl daemon-reload",
-            ));
-        } else if up.contains(unit) && !context.host.is_offline() && !state.is_active() {
-            let start = match state.get("UnitFileState") {
-                "disabled" => "enable --now",
-                _ => "start",
-            };
-            out.push(warning(
-                format!("`{unit}` is {}", state.get("ActiveState")),
-                format!("if it should run: sudo systemctl {start} {unit}"),
-            ));
-        }
-        if state.get("NeedDaemonReload") == "yes" {
-            out.push(warning(
-                format!("`{unit}` changed on disk and systemd has the old file"),
-                "sudo systemctl daemon-reload",
+    let mut found = Vec::new();
+    for (unit, state) in units.iter().zip(states) {
+        found.extend(unit_state(context, unit, &state));
+        if state.need_daemon_reload {
+            found.push(Finding::new(
+                Severity::Warning,
+                format!(
+                    "`{}` changed on disk, and systemd has the old file",
+                    unit.unit
+                ),
+                daemon_reload(),
             ));
         }
     }
-    Ok(out)
+    Ok(found)
 }
 
-pub(in crate::doctor) fn ports(context: &CheckContext<'_>) -> Findings {
-    if context.host.is_offline() {
-        return Ok(Vec::new());
+fn daemon_reload() -> Hint {
+    Hint::to(
+        "read the unit files again",
+        CommandLine::sudo(["systemctl", "daemon-reload"]),
+    )
+}
+
+fn unit_state(
+    context: &CheckContext<'_>,
+    unit: &PublicUnit,
+    state: &UnitStatus,
+) -> Option<Finding> {
+    let name = &unit.unit;
+    let systemctl = |verb: &str| CommandLine::sudo(["systemctl", verb, name]);
+    if state.is_masked() {
+        return Some(Finding::new(
+            Severity::Warning,
+            format!("`{name}` is masked by the administrator"),
+            Hint::to("if it should run", systemctl("unmask")),
+        ));
     }
-    let mut out = Vec::new();
-    for service in context.app.services.iter().filter(|service| service.enable) {
-        let units = match service.has_socket_unit() {
-            true => context.app.sockets_by_address(service),
-            false => vec![context.app.unit(service); service.listen.len()],
+    if state.is_failed() {
+        return Some(Finding::new(
+            Severity::Error,
+            format!("`{name}` has failed: {}", state.result),
+            Hint::to(
+                format!("read why with `journalctl -u {name} -n 50`, then"),
+                systemctl("restart"),
+            ),
+        ));
+    }
+    if context.host.is_offline() {
+        return None;
+    }
+    if !state.is_loaded() {
+        let message = format!("systemd does not know `{name}`");
+        return Some(Finding::new(Severity::Error, message, daemon_reload()));
+    }
+    // A job waits for its timer.
+    let should_run = unit.enabled && unit.role != UnitRole::Job;
+    if !should_run || state.is_active() {
+        return None;
+    }
+    let start = if state.unit_file_state == "disabled" {
+        CommandLine::sudo(["systemctl", "enable", "--now", name])
+    } else {
+        systemctl("start")
+    };
+    Some(Finding::new(
+        Severity::Warning,
+        format!("`{name}` is {}", state.active_state),
+        Hint::to("if it should run", start),
+    ))
+}
+
+pub(in crate::doctor) fn ports(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    if context.host.is_offline() {
+        return Ok(found);
+    }
+    for service in app.services.iter().filter(|service| service.enable) {
+        let units = if service.has_socket_unit() {
+            app.sockets_by_address(service)
+        } else {
+            vec![app.unit(service); service.listen.len()]
         };
         for (listen, unit) in service.listen.iter().zip(units) {
-            if let Some(found) = port(context, &unit, listen)? {
-                out.push(found);
-            }
+            found.extend(port(context, &unit, listen)?);
         }
     }
-    Ok(out)
+    Ok(found)
 }
 
-fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Option<Found>> {
+fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Option<Finding>> {
     let state = context.host.systemd.show_one(unit)?;
     if state.is_masked() {
         return Ok(None);
     }
-    let active = state.is_active();
+    let systemctl = |verb: &str| CommandLine::sudo(["systemctl", verb, unit]);
     let Some(port) = listen.port() else {
         let Listen::Unix(path) = listen else {
             return Ok(None);
         };
-        let there = context.host.root.meta(path.as_str())?.is_some();
-        return Ok((!there).then(|| {
-            error(
+        let exists = context.host.root.meta(path.as_str())?.is_some();
+        return Ok((!exists).then(|| {
+            Finding::new(
+                Severity::Error,
                 format!("the socket `{path}` is missing"),
-                format!("sudo systemctl restart {unit}"),
+                Hint::to("create it", systemctl("restart")),
             )
         }));
     };
-    let sockets = files::listening_inodes(port);
+    let sockets = listening_inodes(port);
     if sockets.is_empty() {
-        return Ok(Some(error(
-            format!("nobody listens on {listen}"),
-            format!("sudo systemctl start {unit}"),
+        return Ok(Some(Finding::new(
+            Severity::Error,
+            format!("no process listens on {listen}"),
+            Hint::to("start its unit", systemctl("start")),
         )));
     }
-    if !active {
-        let who = files::socket_owner(&sockets)
-            .map_or("another process".to_owned(), |pid| format!("pid {pid}"));
-        return Ok(Some(error(
-            format!("{listen} is held by {who}, and `{unit}` is down"),
+    if !state.is_active() {
+        let holder =
+            socket_owner(&sockets).map_or("another process".to_owned(), |pid| format!("pid {pid}"));
+        return Ok(Some(Finding::new(
+            Severity::Error,
+            format!("{listen} is held by {holder}, and `{unit}` is down"),
             "stop that process, or give the service another address",
         )));
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -B
-"""Binds its own address and knows nothing of systemd. `fault` says how it fails: see servers.rs."""
+"""Binds its own address, without systemd. The file `fault` says how it fails: see servers.rs."""
 import os
 import signal
 import sys
@@ -15,7 +15,7 @@ if FAULT == "no-start":
 if FAULT == "crash":
     threading.Timer(2, os._exit, (1,)).start()
 if FAULT == "memory":
-    # What the kernel does to a process that takes more memory than there is.
+    # As the kernel kills a process when memory runs out.
     os.kill(os.getpid(), signal.SIGKILL)
 
 

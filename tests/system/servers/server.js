@@ -1,4 +1,4 @@
-// For Node. `fault` in its release says how it fails: see servers.rs.
+// A server for Node. The file `fault` in its release says how it fails: see servers.rs.
 const fs = require("node:fs");
 const http = require("node:http");
 
@@ -10,7 +10,7 @@ if (fault === "no-start") {
   process.exit(1);
 }
 if (fault === "crash") setTimeout(() => process.exit(1), 2000);
-// What the kernel does to a process that takes more memory than there is.
+// As the kernel kills a process when memory runs out.
 if (fault === "memory") process.kill(process.pid, "SIGKILL");
 
 let ending = false;
@@ -32,7 +32,7 @@ process.on("SIGTERM", () => {
   server.closeIdleConnections();
 });
 
-// The first answers of a process are slow, whoever starts it: it gives them to itself.
+// The first answers of a process are slow, so the process requests them itself before it listens.
 const serve = () => server.listen({ fd: 3 });
 const warm = http.createServer(handle);
 const socketPath = `/tmp/warm-${process.pid}`;

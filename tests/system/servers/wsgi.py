@@ -1,4 +1,4 @@
-"""For Gunicorn. `fault` in its release says how it fails: see servers.rs."""
+"""An app for Gunicorn. The file `fault` in its release says how it fails: see servers.rs."""
 import os
 import signal
 import sys
@@ -13,7 +13,7 @@ if FAULT == "no-start":
 if FAULT == "crash":
     threading.Timer(2, os.kill, (os.getppid(), signal.SIGKILL)).start()
 if FAULT == "memory":
-    # What the kernel does to a process that takes more memory than there is.
+    # As the kernel kills a process when memory runs out.
     os.kill(os.getppid(), signal.SIGKILL)
 
 

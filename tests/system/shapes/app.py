@@ -1,7 +1,7 @@
-"""One program in every shape that a service can have; the first argument chooses.
+"""One program that can run as every shape of service. The first argument selects the shape.
 
-`python3 -m http.server`, Gunicorn and Uvicorn serve it too. Every answer is only given after the
-work of a real service was done: a row in SQLite, a temporary file, a thread, a name looked up.
+`python3 -m http.server`, Gunicorn and Uvicorn serve it too. Each answer follows the
+work of a real service: a row in SQLite, a temporary file, a thread, a name looked up.
 """
 
 import os
@@ -17,7 +17,7 @@ STATE = os.environ.get("STATE", "/var/lib/shapes")
 
 
 def work(who):
-    """Does what services do, and tells what came of it."""
+    """Does what services do, and returns a line with the result."""
     base = sqlite3.connect(f"{STATE}/{who}.db", timeout=10)
     base.execute("PRAGMA journal_mode=WAL")
     base.execute("CREATE TABLE IF NOT EXISTS log (what TEXT)")
@@ -59,7 +59,7 @@ def notify(text):
 
 
 def worker():
-    """Type=notify with a watchdog, and a reload that it notes down."""
+    """Type=notify with a watchdog, and a counter of reloads."""
     reloads = []
     signal.signal(signal.SIGHUP, lambda *_: reloads.append(1))
     notify("READY=1")
@@ -70,13 +70,13 @@ def worker():
 
 
 def hang():
-    """Says READY and never again: the watchdog must end it."""
+    """Reports READY and nothing else, so the watchdog must stop it."""
     notify("READY=1")
     signal.pause()
 
 
 def forking():
-    """Goes into the background."""
+    """Forks into the background."""
     if os.fork():
         os._exit(0)
     os.setsid()
@@ -94,7 +94,7 @@ def job():
 
 
 def net():
-    """Needs CAP_NET_ADMIN: an address comes and goes."""
+    """Needs CAP_NET_ADMIN: adds and deletes an address."""
     for verb in ("add", "del"):
         subprocess.run(["/usr/sbin/ip", "addr", verb, "192.0.2.1/32", "dev", "lo"], check=True)
     work("net")
@@ -102,7 +102,7 @@ def net():
 
 
 def display():
-    """A device, through its group; writing to it answers `No space left on device`."""
+    """Writes to a device, which its group allows; the device answers `No space left on device`."""
     try:
         with open("/dev/spidev0.0", "wb", buffering=0) as device:
             device.write(b"x")
@@ -142,7 +142,7 @@ def bind(address):
 
 
 def attempts():
-    """What no service may do, and `control`, which it must be able to do."""
+    """What a sandbox forbids, and `control`, which must succeed."""
     import ctypes
     import mmap
     import shutil
@@ -166,11 +166,11 @@ def attempts():
         socket.create_connection((host, 9000), timeout=2).close()
 
     return {
-        "control": lambda: work("bite"),
+        "control": lambda: work("probe"),
         "change its own code": lambda: open(here, "a"),
         "make a file beside it": lambda: open(os.path.dirname(here) + "/new", "w"),
         "write in /usr": lambda: open("/usr/new", "w"),
-        "see other releases": lambda: os.listdir("/opt/bite/releases"),
+        "see other releases": lambda: os.listdir("/opt/probe/releases"),
         "see homes": lambda: os.listdir("/home"),
         "read shadow": lambda: open("/etc/shadow"),
         "see the host's /etc": lambda: open("/etc/machine-id"),
@@ -194,8 +194,8 @@ def attempts():
     }
 
 
-def bite(name):
-    """Tries what no service may do, and writes down what it could."""
+def probe(name):
+    """Tries what a sandbox forbids, and writes down what succeeded."""
     could = []
     for what, attempt in attempts().items():
         try:

@@ -1,7 +1,7 @@
 """The one SQLite database, shared by all services through the state directory.
 
 Two releases may use it at the same moment during an upgrade, so a new schema
-version may only add to the one before it.
+version may only add to the previous one.
 """
 
 from __future__ import annotations

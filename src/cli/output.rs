@@ -1,0 +1,293 @@
+//! The only file that prints: data to standard output, messages to standard error.
+//!
+//! With `--format json`, every line on standard output is one [`Envelope`], and the last line is the
+//! result or the error.
+
+use super::exit::Exit;
+use super::view::{self, Envelope};
+use crate::app::Name;
+use crate::error::{Error, Kind};
+use crate::events::Event;
+use crate::host;
+use crate::stage::Progress;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use std::cell::RefCell;
+use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// How data is written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// for people
+    #[default]
+    Text,
+    /// one JSON object per line
+    Json,
+}
+
+/// Where a command prints to.
+#[derive(Debug)]
+pub(super) struct Output {
+    format: Format,
+    quiet: bool,
+    trace: String,
+    /// The tree that commands in hints must name.
+    root: Option<PathBuf>,
+    /// Why data could not be written. The command continues, and the exit code says so.
+    lost: RefCell<Option<String>>,
+    /// All messages, for the result.
+    result: RefCell<String>,
+}
+
+impl Output {
+    pub(super) fn new(format: Format, quiet: bool, trace: &str, root: Option<PathBuf>) -> Self {
+        Self {
+            format,
+            quiet,
+            trace: trace.to_owned(),
+            root,
+            lost: RefCell::new(None),
+            result: RefCell::default(),
+        }
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Data of a kind about an app, as one line of JSON or as text.
+    pub(super) fn data<T: Serialize>(&self, kind: &str, app: &str, data: &T, text: &str) {
+        if self.is_json() {
+            self.line(&Envelope::data(kind, &self.trace, app, data));
+        } else {
+            self.write(&plain(text));
+        }
+    }
+
+    /// Text that only people read; nothing with `--format json`.
+    pub(super) fn text(&self, text: &str) {
+        if !self.is_json() {
+            self.write(&plain(text));
+        }
+    }
+
+    /// An event as it happens.
+    pub(super) fn event(&self, event: &Event) {
+        if self.is_json() {
+            self.line(&Envelope::event(event));
+            return;
+        }
+        // The systemd journal has all events but notes already.
+        if host::journald::has_stderr() && event.event != "note" {
+            return;
+        }
+        match event.level.as_str() {
+            "info" => self.message(&view::event::text(event)),
+            // The error at the end of the command says why it failed.
+            "debug" => {}
+            _ if event.event == "failed" => {}
+            level => Self::always(&format!("{level}: {}", view::event::text(event))),
+        }
+    }
+
+    /// A message that `--quiet` hides. With `--format json` it is the message of the result.
+    pub(super) fn message(&self, text: &str) {
+        if self.is_json() {
+            let mut result = self.result.borrow_mut();
+            if !result.is_empty() {
+                result.push('\n');
+            }
+            result.push_str(text.trim_start());
+        } else if !self.quiet {
+            Self::always(text);
+        }
+    }
+
+    /// A message that `--quiet` does not hide.
+    fn always(text: &str) {
+        let _ = writeln!(std::io::stderr(), "{}", plain(text));
+    }
+
+    /// An error of one of several apps; the command continues.
+    pub(super) fn app_error(&self, app: &str, error: Error) {
+        let error = self.with_root(error);
+        if self.is_json() {
+            self.line(&Envelope::app_error(&self.trace, app, &error));
+        } else {
+            Self::always(&format!("error: {app}: {error}"));
+        }
+    }
+
+    /// Errors of several apps, each in a message of its own.
+    pub(super) fn app_errors(&self, failed: Vec<(Name, Error)>) {
+        for (name, error) in failed {
+            self.app_error(name.as_str(), error);
+        }
+    }
+
+    /// The end of a command that reads several apps: an error when one could not be read.
+    pub(super) fn failed_apps(&self, failed: Vec<(Name, Error)>) -> Result<Exit, Error> {
+        let count = failed.len();
+        self.app_errors(failed);
+        match count {
+            0 => Ok(Exit::Done),
+            1 => Err(Error::refused(
+                "1 app could not be read",
+                "its error is above",
+            )),
+            _ => Err(Error::refused(
+                format!("{count} apps could not be read"),
+                "their errors are above",
+            )),
+        }
+    }
+
+    /// An event of the history.
+    pub(super) fn past_event(&self, event: &Event, text: &str) {
+        if self.is_json() {
+            self.line(&Envelope::event(event));
+        } else {
+            self.write(&plain(text));
+        }
+    }
+
+    /// The tree that a command to type must name.
+    pub(super) fn hint_root(&self) -> Option<&Path> {
+        self.root.as_deref()
+    }
+
+    /// The last line, and the exit code.
+    pub(super) fn finish(&self, result: Result<Exit, Error>, changes_host: bool) -> u8 {
+        let result = self.check_lost(result, changes_host);
+        match result {
+            Ok(exit) => {
+                if self.is_json() {
+                    let message = self.result.borrow();
+                    self.line(&Envelope::result(&self.trace, exit.code(), &message));
+                }
+                exit.code()
+            }
+            Err(error) => {
+                let error = self.with_root(error);
+                if self.is_json() {
+                    self.line(&Envelope::error(&self.trace, &error));
+                }
+                // An error that standard output did not take must be seen all the same.
+                if !self.is_json() || self.lost.borrow().is_some() {
+                    Self::always(&format!("error: {error}"));
+                }
+                error.kind.exit_code()
+            }
+        }
+    }
+
+    /// A success whose output was lost is an error. The change is made all the same.
+    fn check_lost(&self, result: Result<Exit, Error>, changes_host: bool) -> Result<Exit, Error> {
+        let lost = self.lost.borrow().clone();
+        let (Some(reason), true) = (lost, result.is_ok()) else {
+            return result;
+        };
+        let message = format!("writing to standard output: {reason}");
+        Err(if changes_host {
+            Error::new(Kind::Degraded, message + "; the command itself is done")
+                .hint("see what it did: `robotctl status` and `robotctl history`")
+        } else {
+            Error::refused(message, "make room, or write it to another place")
+        })
+    }
+
+    fn with_root(&self, mut error: Error) -> Error {
+        let root = self.root.as_deref();
+        error.hints = error
+            .hints
+            .into_iter()
+            .map(|hint| hint.for_root(root))
+            .collect();
+        error
+    }
+
+    /// A bar of bytes on a terminal, nothing elsewhere.
+    pub(super) fn progress(&self, bytes: u64) -> Box<dyn Progress> {
+        let shown = !self.quiet && !self.is_json() && std::io::stderr().is_terminal();
+        let target = if shown {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(Some(bytes), target);
+        let style = ProgressStyle::with_template(
+            "staging {wide_bar} {msg} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
+        );
+        Box::new(StagingBar(match style {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
+        }))
+    }
+
+    fn line<T: Serialize>(&self, envelope: &Envelope<'_, T>) {
+        let json = serde_json::to_string(envelope).unwrap_or_default();
+        self.write(&format!("{json}\n"));
+    }
+
+    fn write(&self, text: &str) {
+        let mut out = std::io::stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        self.note_lost(written);
+    }
+
+    /// Keeps the first error of writing. A reader that has gone is not an error.
+    pub(super) fn note_lost(&self, written: std::io::Result<()>) {
+        if let Err(error) = written
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            self.lost.borrow_mut().get_or_insert(error.to_string());
+        }
+    }
+}
+
+/// The bar disappears when staging ends.
+struct StagingBar(ProgressBar);
+
+impl Progress for StagingBar {
+    fn staged(&self, bytes: u64, files: usize, all: usize) {
+        if !self.0.is_hidden() {
+            self.0.inc(bytes);
+            self.0.set_message(format!("{files}/{all} files"));
+        }
+    }
+}
+
+impl Drop for StagingBar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// The text without control characters: it may hold the output of a service.
+fn plain(text: &str) -> std::borrow::Cow<'_, str> {
+    let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    if text.chars().all(is_plain) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_plain(c) {
+            out.push(c);
+        } else {
+            out.extend(c.escape_default());
+        }
+    }
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn output_of_a_service_cannot_control_the_terminal() {
+        assert_eq!(plain("a\tb\nc"), "a\tb\nc");
+        assert_eq!(plain("\x1b]0;x\x07y\u{9b}"), "\\u{1b}]0;x\\u{7}y\\u{9b}");
+    }
+}

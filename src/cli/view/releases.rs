@@ -1,0 +1,18 @@
+//! Releases as text.
+
+use crate::ops::ListedRelease;
+use crate::store::Mark;
+
+/// One line a release; a star marks the live one.
+pub(in crate::cli) fn line(listed: &ListedRelease) -> String {
+    let live = if listed.live { "*" } else { " " };
+    let mark = match &listed.release.mark {
+        Mark::Staged => "staged".to_owned(),
+        Mark::Good => "good".to_owned(),
+        Mark::Bad(why) => format!("bad: {why}"),
+    };
+    let staged = listed.release.staged.split('.').next().unwrap_or_default();
+    let staged = staged.trim_end_matches('Z');
+    let (app, id) = (&listed.app, &listed.release.id);
+    format!("{live} {app} {id}  {staged}Z  {mark}\n")
+}

@@ -1,0 +1,118 @@
+//! What the checks look at, and what they give.
+
+use crate::app::{App, Layout, Name};
+use crate::error::Hint;
+use crate::host::Host;
+use crate::store::{PublicRelease, State, Store};
+use crate::tree::FileTree;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::path::Path;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Severity {
+    /// Good to know; nothing is wrong.
+    Note,
+    /// It works, and a person should look at it.
+    Warning,
+    /// It does not work, or will not work after the next start.
+    Error,
+}
+
+impl Severity {
+    /// The word in text and in JSON.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// One thing that a check found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Finding {
+    /// The id of the check.
+    pub(crate) check: &'static str,
+    /// How bad it is.
+    pub(crate) severity: Severity,
+    /// One sentence without a full stop.
+    pub(crate) message: String,
+    /// What to do about it, step by step.
+    pub(crate) fix: Vec<Hint>,
+}
+
+impl Finding {
+    pub(super) fn new(
+        severity: Severity,
+        message: impl Into<String>,
+        fix: impl Into<Hint>,
+    ) -> Self {
+        Self {
+            check: "",
+            severity,
+            message: message.into(),
+            fix: vec![fix.into()],
+        }
+    }
+}
+
+/// A check that could not look. It never changes the exit code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Skipped {
+    /// The id of the check; `all` when none could look.
+    pub(crate) check: &'static str,
+    /// Why it could not look.
+    pub(crate) reason: String,
+}
+
+/// What all checks of an app gave.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Report {
+    /// The app's name, with its environment.
+    pub(crate) app: String,
+    /// How many checks looked.
+    pub(crate) checked: usize,
+    /// What they found.
+    pub(crate) findings: Vec<Finding>,
+    /// The checks that could not look.
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+impl Report {
+    /// Whether a check found an error or a warning.
+    pub(crate) fn is_healthy(&self) -> bool {
+        let mut findings = self.findings.iter();
+        findings.all(|finding| finding.severity == Severity::Note)
+    }
+
+    /// Makes the commands of the fixes work on the tree below `root`.
+    pub(crate) fn for_root(&mut self, root: Option<&Path>) {
+        for finding in &mut self.findings {
+            let fix = std::mem::take(&mut finding.fix).into_iter();
+            finding.fix = fix.map(|step| step.for_root(root)).collect();
+        }
+    }
+}
+
+/// What the checks look at.
+#[derive(Debug)]
+pub(crate) struct CheckContext<'a> {
+    /// The host.
+    pub(crate) host: &'a Host,
+    /// The app's store.
+    pub(crate) store: &'a Store,
+    /// Where the app's files are.
+    pub(crate) layout: &'a Layout,
+    /// The app's name.
+    pub(crate) name: &'a Name,
+    /// What is live.
+    pub(crate) state: &'a State,
+    /// What any user may know of the live release.
+    pub(crate) release: &'a PublicRelease,
+    /// The app and the files of the live release, which only root can read.
+    pub(crate) content: Option<&'a (App, FileTree)>,
+}

@@ -1,0 +1,239 @@
+//! Running the checks of one service.
+
+use super::cause::cause_text;
+use super::probe::{describe, probe};
+use super::settle::active;
+use super::verdict::{Verdict, expectation};
+use crate::app::{App, Check, Probe, Service, Socket, Text};
+use crate::host::{Deadline, Host, Stopwatch, UnitStatus, release_of, wait_until};
+use crate::render::ReleaseMount;
+use crate::transient::job::{check_job, job_unit};
+use crate::transient::unit::{RunFailure, run_to_end};
+use anyhow::anyhow;
+use std::cell::OnceCell;
+use std::time::Duration;
+
+/// The shortest time for one attempt.
+const MIN_PROBE_TIME: Duration = Duration::from_secs(1);
+/// The longest time for one attempt: a broken service behind a socket lets clients wait.
+const MAX_PROBE_TIME: Duration = Duration::from_secs(5);
+/// How many lines of a check command an error shows.
+const COMMAND_LINES: usize = 3;
+
+/// Runs the checks of a service. Each is repeated until it passes or its time is over.
+pub(crate) fn check_service(
+    host: &Host,
+    app: &App,
+    service: &Service,
+    trace: &str,
+) -> Vec<Verdict> {
+    let unit = app.unit(service);
+    let checked = OnceCell::new();
+    let checked = || checked.get_or_init(|| CheckedService::new(host, app, service));
+    let verdict = |check: &Check| {
+        let start = Stopwatch::start();
+        let result = match &check.probe {
+            Probe::Settle(_) => is_up(host, &unit),
+            Probe::Job => {
+                let run = run_to_end(&host.systemd, &unit, check.within.duration);
+                run.map_err(|failure| run_failure_text(&failure))
+            }
+            Probe::Command(argv) => run_command(host, app, service, check, argv),
+            Probe::Http { .. } | Probe::Tcp(_) | Probe::Unix(_) => {
+                repeat(host, checked(), check, trace)
+            }
+        };
+        Verdict {
+            unit: unit.clone(),
+            check: describe(service, &check.probe),
+            failure: result.err(),
+            millis: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+        }
+    };
+    service.checks.iter().map(verdict).collect()
+}
+
+/// Repeats the checks that ask the service, after the settle time: worker processes may have died
+/// while the main process stayed up.
+///
+/// # Errors
+/// The check, and what was seen instead.
+pub(crate) fn still_answers(
+    host: &Host,
+    app: &App,
+    service: &Service,
+    trace: &str,
+) -> Result<(), String> {
+    let asks = |check: &&Check| {
+        matches!(
+            check.probe,
+            Probe::Http { .. } | Probe::Tcp(_) | Probe::Unix(_)
+        )
+    };
+    let mut checks = service.checks.iter().filter(asks).peekable();
+    if checks.peek().is_none() {
+        return Ok(());
+    }
+    let checked = CheckedService::new(host, app, service);
+    for check in checks {
+        repeat(host, &checked, check, trace).map_err(|what| {
+            let check = expectation(&describe(service, &check.probe));
+            format!("{check}: {what}")
+        })?;
+    }
+    Ok(())
+}
+
+fn is_up(host: &Host, unit: &str) -> Result<(), String> {
+    let state = host.systemd.show_one(unit);
+    let state = state.map_err(|error| format!("{error:#}"))?;
+    active(state).map(drop)
+}
+
+/// A service, and its status before the checks.
+struct CheckedService<'a> {
+    service: &'a Service,
+    unit: String,
+    before: UnitStatus,
+}
+
+impl<'a> CheckedService<'a> {
+    fn new(host: &Host, app: &App, service: &'a Service) -> Self {
+        let unit = app.unit(service);
+        Self {
+            service,
+            before: host.systemd.show_one(&unit).unwrap_or_default(),
+            unit,
+        }
+    }
+
+    /// Why the service cannot pass its checks any more, if that is so.
+    fn lost(&self, host: &Host) -> Option<String> {
+        let now = host.systemd.show_one(&self.unit).ok()?;
+        lost(&self.before, &now, self.service.has_socket_unit())
+    }
+}
+
+fn lost(before: &UnitStatus, now: &UnitStatus, has_socket_unit: bool) -> Option<String> {
+    let was_up = before.is_active();
+    if now.is_active() {
+        let another_run = before.invocation_id != now.invocation_id;
+        return (was_up && another_run).then(|| "it restarted by itself".to_owned());
+    }
+    // The first request may start a service that has a socket unit.
+    let is_final = now.is_down() && (was_up || !has_socket_unit);
+    let restarts = now.sub_state.starts_with("auto-restart");
+    (is_final || restarts).then(|| cause_text(now))
+}
+
+/// Repeats a probe until it passes, the check's time is over, or the service has ended. No attempt
+/// lasts longer than that time.
+fn repeat(
+    host: &Host,
+    checked: &CheckedService<'_>,
+    check: &Check,
+    trace: &str,
+) -> Result<(), String> {
+    let within = check.within.duration;
+    let deadline = Deadline::after(within);
+    let mut lost = None;
+    let seen = wait_until(within, || {
+        let time = deadline.left().clamp(MIN_PROBE_TIME, MAX_PROBE_TIME);
+        let seen = probe(
+            host,
+            checked.service,
+            &check.probe,
+            trace,
+            Deadline::after(time),
+        );
+        lost = seen.as_ref().err().and_then(|_| checked.lost(host));
+        if lost.is_some() { Ok(()) } else { seen }
+    });
+    match lost {
+        Some(what) => Err(what),
+        None => seen.map_err(|what| match checked.service.socket {
+            Socket::Direct if what.starts_with("Connection refused") => {
+                format!("{what}: the program must bind the address in `listen` itself")
+            }
+            _ => what,
+        }),
+    }
+}
+
+/// Runs a check command until it succeeds or the check's time is over: as the service's user, in its
+/// sandbox and environment, on the release that the service runs.
+fn run_command(
+    host: &Host,
+    app: &App,
+    service: &Service,
+    check: &Check,
+    argv: &[Text],
+) -> Result<(), String> {
+    if host.is_offline() {
+        return Err("a command needs a running host".to_owned());
+    }
+    let text = |error: anyhow::Error| format!("{error:#}");
+    let job = check_job(service, argv, &check.within).map_err(text)?;
+    let state = host.systemd.show_one(&app.unit(service)).map_err(text)?;
+    let release = state.main_pid;
+    let release = release.and_then(|pid| release_of(pid, app.name.as_str()));
+    let mount = release
+        .as_deref()
+        .map_or(ReleaseMount::Current, ReleaseMount::Pinned);
+    let mut unit = job_unit(host, app, &job, mount).map_err(text)?;
+    unit.put().map_err(text)?;
+    let within = check.within.duration;
+    let deadline = Deadline::after(within);
+    let outcome = wait_until(within, || unit.run(deadline.left().max(MIN_PROBE_TIME)));
+    let outcome = outcome.map_err(|failure| {
+        let lines = unit.last_lines(COMMAND_LINES).join("; ");
+        anyhow!("{}: {lines}", run_failure_text(&failure))
+    });
+    unit.remove_after(outcome).map_err(text)
+}
+
+/// Why a run failed, as a clause.
+pub(crate) fn run_failure_text(failure: &RunFailure) -> String {
+    match failure {
+        RunFailure::Failed(state) => cause_text(state),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lost;
+    use crate::host::{ActiveState, UnitStatus};
+
+    #[test]
+    fn a_service_that_ended_fails_its_checks_at_once() {
+        let status = |active_state, sub_state: &str| UnitStatus {
+            active_state,
+            sub_state: sub_state.to_owned(),
+            ..UnitStatus::default()
+        };
+        let up = status(ActiveState::Active, "running");
+        let down = status(ActiveState::Inactive, "dead");
+        let failed = status(ActiveState::Failed, "failed");
+        let starting = status(ActiveState::Activating, "start");
+        let restarting = status(ActiveState::Activating, "auto-restart");
+        let another = UnitStatus {
+            invocation_id: Some("b".to_owned()),
+            ..up.clone()
+        };
+        for (before, now, has_socket_unit, is_lost) in [
+            (&up, &up, false, false),
+            (&up, &another, false, true),
+            (&up, &failed, true, true),
+            (&down, &down, false, true),
+            // Its socket starts it with the first request.
+            (&down, &down, true, false),
+            (&down, &starting, true, false),
+            (&down, &another, true, false),
+            (&down, &restarting, true, true),
+        ] {
+            let found = lost(before, now, has_socket_unit);
+            assert_eq!(found.is_some(), is_lost, "{before:?} {now:?}");
+        }
+    }
+}

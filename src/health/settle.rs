@@ -1,0 +1,107 @@
+//! The settle time: units must stay up without a restart.
+
+use super::cause::cause_text;
+use crate::app::{Probe, Service};
+use crate::host::{Host, UnitStatus, interrupted, wait_until};
+use std::time::Duration;
+
+/// How long a service must stay up when no check says otherwise.
+pub(crate) const DEFAULT_SETTLE: Duration = Duration::from_secs(3);
+
+/// A unit, and what happened to it.
+pub(super) type UnitFailure = (String, String);
+
+/// The longest settle time of these services.
+pub(crate) fn settle_time(services: &[&Service]) -> Duration {
+    let longest = services.iter().flat_map(|service| &service.checks);
+    let longest = longest.filter_map(|check| match &check.probe {
+        Probe::Settle(span) => Some(span.duration),
+        _ => None,
+    });
+    longest.max().unwrap_or(DEFAULT_SETTLE)
+}
+
+/// Watches units for a time: none may restart or go down. `first` holds their status at the start.
+///
+/// # Errors
+/// The unit, and what happened to it.
+pub(crate) fn settle(
+    host: &Host,
+    first: &[(String, UnitStatus)],
+    time: Duration,
+) -> Result<(), UnitFailure> {
+    let units: Vec<String> = first.iter().map(|(unit, _)| unit.clone()).collect();
+    let sample = || -> Result<(), UnitFailure> {
+        let states = show_all(host, &units)?;
+        first
+            .iter()
+            .zip(states)
+            .try_for_each(|((unit, before), now)| {
+                still_up(before, &now).map_err(|what| (unit.clone(), what))
+            })
+    };
+    let mut outcome = Ok(());
+    // The wait ends early on a failure.
+    let _: Result<(), ()> = wait_until(time, || {
+        outcome = sample();
+        if outcome.is_err() { Ok(()) } else { Err(()) }
+    });
+    match first.first() {
+        Some((unit, _)) if interrupted() => Err((unit.clone(), "interrupted".to_owned())),
+        _ => outcome,
+    }
+}
+
+/// Fails when a unit is down, or is not the run that it was before.
+fn still_up(before: &UnitStatus, now: &UnitStatus) -> Result<(), String> {
+    if !now.is_active() {
+        return Err(cause_text(now));
+    }
+    if now.n_restarts != before.n_restarts || now.invocation_id != before.invocation_id {
+        return Err("it restarted by itself".to_owned());
+    }
+    Ok(())
+}
+
+/// The status of units; an error is reported for the first of them.
+pub(super) fn show_all(host: &Host, units: &[String]) -> Result<Vec<UnitStatus>, UnitFailure> {
+    host.systemd.show(units).map_err(|error| {
+        let first = units.first().cloned().unwrap_or_default();
+        (first, format!("{error:#}"))
+    })
+}
+
+/// The status of an active unit; for any other unit, why it is down.
+pub(super) fn active(state: UnitStatus) -> Result<UnitStatus, String> {
+    if state.is_active() {
+        Ok(state)
+    } else {
+        Err(cause_text(&state))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::still_up;
+    use crate::host::{ActiveState, UnitStatus};
+
+    #[test]
+    fn a_restart_or_a_stop_fails_the_settle_time() {
+        let first = UnitStatus {
+            active_state: ActiveState::Active,
+            invocation_id: Some("a".to_owned()),
+            ..UnitStatus::default()
+        };
+        let with = |change: &dyn Fn(&mut UnitStatus)| {
+            let mut now = first.clone();
+            change(&mut now);
+            still_up(&first, &now).is_ok()
+        };
+        assert!(with(&|_| {}));
+        assert!(with(&|now| now.active_state = ActiveState::Reloading));
+        assert!(!with(&|now| now.n_restarts = 1));
+        assert!(!with(&|now| now.invocation_id = Some("b".to_owned())));
+        assert!(!with(&|now| now.active_state = ActiveState::Activating));
+        assert!(!with(&|now| now.active_state = ActiveState::Failed));
+    }
+}

@@ -1,0 +1,125 @@
+//! Whether a release is healthy: its services run it, pass their checks and stay up.
+
+use super::checks::{check_service, still_answers};
+use super::settle::{active, settle, settle_time, show_all};
+use super::verdict::{Unhealthy, Verdict};
+use crate::app::{App, Service};
+use crate::host::{Host, Stopwatch, UnitStatus, release_of};
+use crate::sandbox::explain::with_advice;
+use std::collections::BTreeMap;
+
+/// How many lines of a unit an error shows.
+const UNIT_LINES: usize = 8;
+
+/// Checks the daemons of an app. Passes when all are healthy on `release`, or on the release in
+/// `pins`. `skip` accepts the units that the administrator keeps down.
+///
+/// # Errors
+/// The first problem.
+pub(crate) fn verify(
+    host: &Host,
+    app: &App,
+    release: &str,
+    pins: &BTreeMap<String, String>,
+    skip: &dyn Fn(&str) -> bool,
+    trace: &str,
+) -> Result<Vec<Verdict>, Unhealthy> {
+    let services: Vec<&Service> = app
+        .services
+        .iter()
+        .filter(|service| service.is_daemon() && !skip(&app.unit(service)))
+        .collect();
+    let fail = |(unit, what): (String, String)| unhealthy(host, &unit, what);
+    let first = running_releases(host, app, &services, release, pins).map_err(fail)?;
+    let settled_from = Stopwatch::start();
+    let mut verdicts = Vec::new();
+    for service in &services {
+        verdicts.extend(passed(host, app, service, trace)?);
+    }
+    let left = settle_time(&services).saturating_sub(settled_from.elapsed());
+    settle(host, &first, left).map_err(fail)?;
+    for service in &services {
+        still_answers(host, app, service, trace)
+            .map_err(|what| unhealthy(host, &app.unit(service), what))?;
+    }
+    Ok(verdicts)
+}
+
+/// Runs the jobs of timers whose checks ask for it, on the live release.
+///
+/// # Errors
+/// The first job that fails.
+pub(crate) fn run_jobs(
+    host: &Host,
+    app: &App,
+    skip: &dyn Fn(&str) -> bool,
+    trace: &str,
+) -> Result<Vec<Verdict>, Unhealthy> {
+    let mut verdicts = Vec::new();
+    let jobs = app.services.iter().filter(|service| {
+        service.timer.is_some()
+            && service.enable
+            && !skip(&app.timer_unit(service))
+            && !skip(&app.unit(service))
+    });
+    for service in jobs {
+        verdicts.extend(passed(host, app, service, trace)?);
+    }
+    Ok(verdicts)
+}
+
+/// The status of each service's unit. All of them must be active, and run the right release.
+fn running_releases(
+    host: &Host,
+    app: &App,
+    services: &[&Service],
+    release: &str,
+    pins: &BTreeMap<String, String>,
+) -> Result<Vec<(String, UnitStatus)>, (String, String)> {
+    let units: Vec<String> = services.iter().map(|service| app.unit(service)).collect();
+    let states = show_all(host, &units)?;
+    let mut out = Vec::new();
+    for ((service, unit), state) in services.iter().zip(units).zip(states) {
+        let state = active(state).map_err(|what| (unit.clone(), what))?;
+        let running = state.main_pid;
+        let running = running.and_then(|pid| release_of(pid, app.name.as_str()));
+        // A program outside the release does not need the release's mount.
+        let is_expected = service
+            .exec
+            .first()
+            .is_some_and(|program| program.as_str().starts_with(&app.layout.current()));
+        let wanted = pins.get(service.name.as_str());
+        let wanted = wanted.map_or(release, String::as_str);
+        if is_expected && running.as_deref() != Some(wanted) {
+            let running = running.as_deref().unwrap_or("an unknown release");
+            return Err((unit, format!("it runs {running}, not `{wanted}`")));
+        }
+        out.push((unit, state));
+    }
+    Ok(out)
+}
+
+/// The verdicts of a service's checks, when all passed.
+fn passed(
+    host: &Host,
+    app: &App,
+    service: &Service,
+    trace: &str,
+) -> Result<Vec<Verdict>, Unhealthy> {
+    let verdicts = check_service(host, app, service, trace);
+    for verdict in &verdicts {
+        if let Some(wrong) = verdict.wrong() {
+            return Err(unhealthy(host, &verdict.unit, wrong));
+        }
+    }
+    Ok(verdicts)
+}
+
+fn unhealthy(host: &Host, unit: &str, what: String) -> Unhealthy {
+    let lines = host.systemd.last_lines(unit, UNIT_LINES);
+    Unhealthy {
+        unit: unit.to_owned(),
+        what: with_advice(what, &lines),
+        lines,
+    }
+}

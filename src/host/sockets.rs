@@ -1,0 +1,73 @@
+//! Which ports and addresses of the host are in use, and by which process.
+
+use super::process::pids;
+use anyhow::{Context, Result};
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener};
+
+/// The state of a listening socket (proc_pid_net(5)).
+const LISTEN: &str = "0A";
+
+/// Whether a server already listens on an address.
+pub fn is_taken(address: SocketAddr) -> bool {
+    // Any other error shows when the server starts.
+    TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+}
+
+/// A loopback port that is free now.
+///
+/// # Errors
+/// When there is none.
+pub fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).context("looking for a free port")?;
+    let address = listener.local_addr().context("looking for a free port")?;
+    Ok(address.port())
+}
+
+/// Inodes of the sockets that listen on a TCP port of the host (proc_pid_net(5)).
+///
+/// The host's network is that of its first process. This process may be in a sandbox with another.
+pub fn listening_inodes(port: u16) -> Vec<u64> {
+    let mut out = Vec::new();
+    for table in ["net/tcp", "net/tcp6"] {
+        let text = fs::read_to_string(format!("/proc/1/{table}"))
+            .or_else(|_| fs::read_to_string(format!("/proc/{table}")))
+            .unwrap_or_default();
+        for line in text.lines().skip(1) {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let (Some(local), Some(state), Some(inode)) =
+                (words.get(1), words.get(3), words.get(9))
+            else {
+                continue;
+            };
+            let number = local
+                .rsplit_once(':')
+                .and_then(|(_, hex)| u16::from_str_radix(hex, 16).ok());
+            if number == Some(port) && *state == LISTEN {
+                out.extend(inode.parse::<u64>());
+            }
+        }
+    }
+    out
+}
+
+/// A process that has one of these sockets open.
+pub fn socket_owner(inodes: &[u64]) -> Option<u32> {
+    let names: Vec<String> = inodes
+        .iter()
+        .map(|inode| format!("socket:[{inode}]"))
+        .collect();
+    for pid in pids().ok()? {
+        let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+            continue;
+        };
+        for file in open.flatten() {
+            let target = fs::read_link(file.path()).unwrap_or_default();
+            if names.iter().any(|name| target.as_os_str() == name.as_str()) {
+                return Some(pid);
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,157 @@
+//! Starting, stopping and reloading units.
+//!
+//! Each call fails with the command as typed and the end of its standard error.
+
+use super::{Systemd, UnitStatus};
+use crate::host::runner::Command;
+use anyhow::{Result, bail};
+use std::time::Duration;
+
+/// How long a unit that did not start in time may take to stop, in seconds.
+const STOP_TIMEOUT_SECONDS: &str = "10";
+
+impl Systemd {
+    /// Reads all unit files again.
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    pub fn daemon_reload(&self) -> Result<()> {
+        self.run(&["daemon-reload"], &[])
+    }
+
+    /// Reloads when systemd does not have these units as `files` define them, or still has units
+    /// whose files are gone.
+    ///
+    /// systemd reads the files of a unit when it first needs the unit. To read all of them again
+    /// takes as long as the start of a small service, with a dozen generators, so this is done only
+    /// when the status of the units shows other files (systemctl(1), "daemon-reload").
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    pub fn reload_if_needed(&self, units: &[String], files: &[&str]) -> Result<()> {
+        let states = self.show(units)?;
+        let is_read = |path: &&str| states.iter().any(|state| state.is_made_of(path));
+        if states.iter().any(|state| state.need_daemon_reload) || !files.iter().all(is_read) {
+            self.daemon_reload()
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Starts units and waits until they are up.
+    ///
+    /// # Errors
+    /// When one does not start, or when the user interrupts the wait.
+    pub fn start(&self, units: &[String]) -> Result<()> {
+        self.run_interruptible("start", units)
+    }
+
+    /// Starts a unit and waits for at most `time` until it is up. Returns false and stops the unit
+    /// when the time is over or the user interrupts the wait.
+    ///
+    /// # Errors
+    /// When the unit does not start.
+    pub fn start_within(&self, unit: &str, time: Duration) -> Result<bool> {
+        if self.offline {
+            return Ok(true);
+        }
+        let start = Command::new(["systemctl", "start", "--", unit]);
+        if let Some(output) = start.output_within(time)? {
+            return start.checked(output).map(|_| true);
+        }
+        // A unit that does not stop either is not waited for.
+        let stop = [
+            "timeout",
+            STOP_TIMEOUT_SECONDS,
+            "systemctl",
+            "stop",
+            "--",
+            unit,
+        ];
+        Command::new(stop).output().map(|_| false)
+    }
+
+    /// Requests the start of units and does not wait: for use while the host is booting.
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    pub fn start_later(&self, units: &[String]) -> Result<()> {
+        self.run(&["start", "--no-block"], units)
+    }
+
+    /// Starts units without the units that they want or require: a target alone, not its services.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn start_alone(&self, units: &[String]) -> Result<()> {
+        self.run(&["start", "--job-mode=ignore-dependencies"], units)
+    }
+
+    /// Restarts units and waits until they are up.
+    ///
+    /// # Errors
+    /// When one does not start, or when the user interrupts the wait.
+    pub fn restart(&self, units: &[String]) -> Result<()> {
+        self.run_interruptible("restart", units)
+    }
+
+    /// Stops units and waits until they are down.
+    ///
+    /// # Errors
+    /// When one does not stop.
+    pub fn stop(&self, units: &[String]) -> Result<()> {
+        self.run(&["stop"], units)
+    }
+
+    /// Stops units whose files are about to be removed. Processes that still ran afterwards would
+    /// belong to a unit without a file.
+    ///
+    /// # Errors
+    /// When a unit is not down, or when its state is unknown.
+    pub fn stop_and_confirm(&self, units: &[String]) -> Result<()> {
+        self.stop(units).or_else(|error| match self.show(units) {
+            Ok(states) if states.iter().all(UnitStatus::is_down) => Ok(()),
+            _ => Err(error),
+        })
+    }
+
+    /// Stops units and waits until they are down, but does not stop the units that require them.
+    ///
+    /// # Errors
+    /// When one does not stop.
+    pub fn stop_alone(&self, units: &[String]) -> Result<()> {
+        self.run(&["stop", "--job-mode=ignore-dependencies"], units)
+    }
+
+    /// Clears failures and start counters, which could refuse the next start (systemd.unit(5),
+    /// "StartLimitBurst="). Units that are not loaded are ignored.
+    pub fn reset_failed(&self, units: &[String]) {
+        // systemctl fails for units that are not loaded, and continues with the others.
+        let _ = self.run(&["reset-failed"], units);
+    }
+
+    fn run(&self, verb: &[&str], units: &[String]) -> Result<()> {
+        if self.offline || (units.is_empty() && verb != ["daemon-reload"]) {
+            return Ok(());
+        }
+        Command::new(systemctl(verb, units)).run().map(drop)
+    }
+
+    /// Runs a verb that may take long: an interrupt ends the wait.
+    fn run_interruptible(&self, verb: &str, units: &[String]) -> Result<()> {
+        if self.offline || units.is_empty() {
+            return Ok(());
+        }
+        let command = Command::new(systemctl(&[verb], units));
+        match command.output_within(Duration::MAX)? {
+            Some(output) => command.checked(output).map(drop),
+            None => bail!("`{}` was interrupted", command.shown()),
+        }
+    }
+}
+
+fn systemctl(verb: &[&str], units: &[String]) -> Vec<String> {
+    let head = ["systemctl"].iter().chain(verb).chain(&["--"]);
+    let head = head.map(|word| (*word).to_owned());
+    head.chain(units.iter().cloned()).collect()
+}

@@ -1,0 +1,119 @@
+//! What systemd knows.
+
+use super::status::PROPERTIES;
+use super::{Systemd, UnitStatus};
+use crate::host::runner::Command;
+use anyhow::{Context as _, Result, anyhow, bail};
+use std::path::Path;
+
+/// How long systemd may take to answer a reader that must not wait, in seconds.
+const QUERY_TIMEOUT_SECONDS: &str = "5";
+
+impl Systemd {
+    /// Whether this host was booted with systemd (sd_booted(3)).
+    pub fn is_booted(&self) -> bool {
+        Path::new("/run/systemd/system").is_dir()
+    }
+
+    /// The version of the installed systemd, such as 252.
+    ///
+    /// # Errors
+    /// When systemd is not installed.
+    pub fn version(&self) -> Result<u16> {
+        let text = Command::new(["systemctl", "--version"]).run()?;
+        let word = text.split_whitespace().nth(1);
+        let digits = word.map(|word| word.chars().take_while(char::is_ascii_digit));
+        let digits: String = digits.map(Iterator::collect).unwrap_or_default();
+        digits
+            .parse()
+            .map_err(|_| anyhow!("`systemctl --version` printed no version: {text}"))
+    }
+
+    /// The status of each unit, in the order of `units`. Without a service manager, the default.
+    ///
+    /// # Errors
+    /// When systemd does not answer.
+    pub fn show(&self, units: &[String]) -> Result<Vec<UnitStatus>> {
+        if self.offline || units.is_empty() || !self.is_booted() {
+            return Ok(vec![UnitStatus::default(); units.len()]);
+        }
+        let head = ["systemctl", "show", "--property", PROPERTIES, "--"];
+        let argv = head.iter().map(|word| (*word).to_owned());
+        let text = Command::new(argv.chain(units.iter().cloned())).run()?;
+        let states = UnitStatus::parse(&text);
+        if states.len() != units.len() {
+            bail!(
+                "`systemctl show` printed {} units instead of {}",
+                states.len(),
+                units.len()
+            );
+        }
+        Ok(states)
+    }
+
+    /// The status of one unit.
+    ///
+    /// # Errors
+    /// When systemd does not answer.
+    pub fn show_one(&self, unit: &str) -> Result<UnitStatus> {
+        let states = self.show(&[unit.to_owned()])?;
+        states.into_iter().next().context("no unit was shown")
+    }
+
+    /// The status, with times, of the loaded units whose names match one of these glob patterns. For
+    /// readers that must not wait: the call ends after five seconds.
+    ///
+    /// # Errors
+    /// With the message of `systemctl` alone, because readers did not type the command; also
+    /// without a service manager.
+    pub fn show_matching(&self, patterns: &[String]) -> Result<Vec<UnitStatus>> {
+        if self.offline || !self.is_booted() {
+            bail!("this host does not run systemd");
+        }
+        let head = [
+            "timeout",
+            QUERY_TIMEOUT_SECONDS,
+            "systemctl",
+            "show",
+            "--all",
+            "--timestamp=utc",
+            "--property",
+            PROPERTIES,
+            "--",
+        ];
+        let argv = head.into_iter().map(str::to_owned);
+        let output = Command::new(argv.chain(patterns.iter().cloned())).output()?;
+        if !output.success() {
+            match output.stderr.trim().lines().last() {
+                Some(line) => bail!("{line}"),
+                None => bail!("systemd did not answer in time"),
+            }
+        }
+        Ok(UnitStatus::parse(&output.stdout))
+    }
+
+    /// The names of loaded units that match a glob pattern.
+    ///
+    /// # Errors
+    /// When systemd does not answer.
+    pub fn list(&self, pattern: &str) -> Result<Vec<String>> {
+        if self.offline {
+            return Ok(Vec::new());
+        }
+        let argv = [
+            "systemctl",
+            "list-units",
+            "--all",
+            "--plain",
+            "--no-legend",
+            "--full",
+            "--",
+            pattern,
+        ];
+        let text = Command::new(argv).run()?;
+        let names = text
+            .lines()
+            .filter_map(|line| line.split_whitespace().next());
+        Ok(names.map(str::to_owned).collect())
+    }
+}

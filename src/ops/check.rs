@@ -1,0 +1,42 @@
+//! `check`: runs the checks of the live release.
+
+use super::context::Context;
+use crate::app::Service;
+use crate::command_line::CommandLine;
+use crate::error::{Claim as _, Error, Hint, fail};
+use crate::health::{Verdict, check_service};
+use anyhow::Result;
+
+/// Runs the checks of the live release's services and timers.
+///
+/// # Errors
+/// [`crate::error::Kind::Refused`] when no release is live. A check that fails is a verdict.
+pub(crate) fn run(ctx: &Context<'_>) -> Result<(String, Vec<Verdict>), Error> {
+    let check = || -> Result<(String, Vec<Verdict>)> {
+        if ctx.host.is_offline() {
+            return fail(
+                "checks need running services, and nothing runs below `--root`",
+                Hint::to(
+                    "run `check` on the host itself; this command checks a tree",
+                    CommandLine::robotctl(["doctor"]),
+                ),
+            );
+        }
+        let name = ctx.deployed()?;
+        let store = ctx.store(&name);
+        let Some(live) = store.state()?.live else {
+            return fail(
+                format!("`{name}` is not deployed"),
+                Hint::to("deploy it", CommandLine::sudo_robotctl(["deploy"])),
+            );
+        };
+        let record = store.release(&live)?;
+        let app = record.ok_or_else(|| store.missing_record(&live))?.app()?;
+        let is_checked = |service: &&Service| service.is_daemon() || service.timer.is_some();
+        let services = app.services.iter().filter(is_checked);
+        let verdicts =
+            services.flat_map(|service| check_service(&ctx.host, &app, service, &ctx.trace));
+        Ok((name.to_string(), verdicts.collect()))
+    };
+    check().nothing_changed()
+}

@@ -1,0 +1,161 @@
+//! What every command gets: the host, the options, and where events go.
+
+use crate::app::{App, Layout, Name, Target};
+use crate::command_line::CommandLine;
+use crate::error::{Hint, fail};
+use crate::events::{Event, Sink};
+use crate::host::files::is_dir;
+use crate::host::{self, Host, is_root};
+use crate::stage::Progress;
+use crate::store::Store;
+use anyhow::Result;
+use std::fmt;
+use std::path::PathBuf;
+
+/// The options that all commands share, as they were given.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Options {
+    /// `--app`
+    pub(crate) app: Option<String>,
+    /// `--manifest`
+    pub(crate) manifest: Option<PathBuf>,
+    /// `--environment`
+    pub(crate) environment: Option<String>,
+    /// `--root`
+    pub(crate) root: Option<PathBuf>,
+}
+
+/// Makes the progress display of a copy of so many bytes.
+pub(crate) type MakeProgress<'a> = dyn Fn(u64) -> Box<dyn Progress> + 'a;
+
+/// What every command gets.
+pub(crate) struct Context<'a> {
+    /// The host that the command works on.
+    pub(crate) host: Host,
+    /// The options that all commands share.
+    pub(crate) options: Options,
+    /// The trace id of the command.
+    pub(crate) trace: String,
+    /// Receives events.
+    pub(crate) sink: &'a Sink<'a>,
+    /// Makes progress displays.
+    pub(crate) progress: &'a MakeProgress<'a>,
+}
+
+impl fmt::Debug for Context<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context")
+            .field("options", &self.options)
+            .field("trace", &self.trace)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Context<'a> {
+    /// The context of a command.
+    pub(crate) fn new(
+        options: Options,
+        trace: String,
+        sink: &'a Sink<'a>,
+        progress: &'a MakeProgress<'a>,
+    ) -> Self {
+        Self {
+            host: Host::new(options.root.as_deref()),
+            options,
+            trace,
+            sink,
+            progress,
+        }
+    }
+
+    /// Tells the user something about the command itself, at the level `info` or `warning`.
+    pub(super) fn note(&self, level: &str, app: &str, message: &str) {
+        (self.sink)(&Event {
+            ts: host::now().to_string(),
+            trace_id: self.trace.clone(),
+            app: app.to_owned(),
+            environment: None,
+            release: None,
+            service: None,
+            event: "note".to_owned(),
+            level: level.to_owned(),
+            message: message.to_owned(),
+        });
+    }
+
+    /// The store of an app.
+    pub(super) fn store(&self, name: &Name) -> Store {
+        Store::new(&self.host.root, &Layout::new(name))
+    }
+
+    /// The version of systemd to write units for.
+    pub(super) fn target(&self, app: &App) -> Target {
+        match (app.target, self.host.is_offline()) {
+            (Some(target), _) => target,
+            (None, true) => Target::Portable,
+            (None, false) => match self.host.systemd.version() {
+                Ok(version) => Target::Version(version),
+                Err(_) => Target::Portable,
+            },
+        }
+    }
+
+    /// Refuses a host or a tree that no deploy can work on.
+    pub(super) fn check_host(&self) -> Result<()> {
+        let root = self.host.root.path("/");
+        let shown = root.to_string_lossy();
+        let shown = shown.trim_end_matches('/');
+        if !is_dir(&root) {
+            return fail(
+                format!("the root `{shown}` is not a directory"),
+                "name the directory that holds the tree with `--root DIR`",
+            );
+        }
+        let etc = self.host.root.meta("/etc")?;
+        if self.host.is_offline() && etc.is_some_and(|meta| meta.is_symlink) {
+            return fail(
+                format!("`/etc` of the root `{shown}` is a link"),
+                "make it a directory: the services' users are written there",
+            );
+        }
+        if !self.host.is_offline() && !self.host.systemd.is_booted() {
+            return fail(
+                "this host was not booted with systemd",
+                "run robotctl on the host itself, or work on a tree with `--root DIR`",
+            );
+        }
+        Ok(())
+    }
+
+    /// Refuses what only root can do, on a host that a deploy can work on.
+    pub(super) fn check_privileges(&self) -> Result<()> {
+        if !is_root() && !self.host.is_offline() {
+            return fail(
+                "only root can change this host",
+                "type `sudo` before the command",
+            );
+        }
+        self.check_host()
+    }
+
+    /// Refuses a read-only file system below the directories that every change of an app writes to.
+    pub(super) fn check_app_writable(&self, name: &Name) -> Result<()> {
+        let layout = Layout::new(name);
+        self.check_writable(&[&layout.store(), &layout.opt()])
+    }
+
+    /// Refuses a file system that cannot be written to.
+    pub(super) fn check_writable(&self, paths: &[&str]) -> Result<()> {
+        for path in paths {
+            if self.host.root.is_read_only(path)? {
+                let mount = self.host.root.mount_of(path)?.display().to_string();
+                let remount = CommandLine::sudo(["mount", "-o", "remount,rw", &mount]);
+                return fail(
+                    format!("the file system of `{path}` is read-only"),
+                    Hint::to("make it writable", remount),
+                );
+            }
+        }
+        Ok(())
+    }
+}

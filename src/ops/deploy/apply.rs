@@ -1,0 +1,107 @@
+//! Applying a deploy: prepare, stage, commit.
+
+use super::prepared::Prepared;
+use super::request::DeployRequest;
+use super::staging::{stage, stage_early};
+use crate::error::Claim as _;
+use crate::error::Error;
+use crate::events::Subject;
+use crate::host::defer_signals;
+use crate::ops::context::Context;
+use crate::ops::outcome::{Changed, ended};
+use crate::ops::prune;
+use crate::ops::soak;
+use crate::plan::Plan;
+use crate::session::Session;
+use crate::transaction;
+use crate::transaction::{Operation, Steps};
+use crate::transient::hooks;
+use anyhow::Result;
+
+/// Deploys a release.
+///
+/// # Errors
+/// Its kind says what is live.
+pub(crate) fn apply(ctx: &Context<'_>, request: &DeployRequest) -> Result<Changed, Error> {
+    let loaded = ctx.load_for(request.source.as_deref()).nothing_changed()?;
+    ctx.check_privileges().nothing_changed()?;
+    // Before the lock, which creates directories.
+    let store = ctx.store(&loaded.app.name);
+    let mut prepared = Prepared::scan(ctx, request, &loaded, &store).nothing_changed()?;
+    ctx.change(&loaded.app.name, "deploying", request.wait, |session| {
+        deploy(ctx, request, session, &mut prepared)
+    })
+}
+
+pub(super) fn deploy(
+    ctx: &Context<'_>,
+    request: &DeployRequest,
+    session: &Session<'_>,
+    prepared: &mut Prepared<'_>,
+) -> Result<Changed, Error> {
+    let store = session.store;
+    prepared.observe(ctx, store).nothing_changed()?;
+    let early = stage_early(ctx, request, session, prepared).nothing_changed()?;
+    if early.is_none() {
+        prepared.hash().nothing_changed()?;
+    }
+    let plan = prepared.plan(ctx).nothing_changed()?;
+    prepared
+        .refusal(ctx, request, store, &plan)
+        .nothing_changed()?;
+    if plan.is_empty() {
+        keep_hashes(session, &plan.to, prepared)?;
+        let text = format!("nothing to do: {} {} is live", plan.app, plan.to);
+        return Ok(Changed::Nothing(text));
+    }
+    stage(ctx, session, prepared, &plan, early).nothing_changed()?;
+    for warning in &plan.warnings {
+        ctx.note("warning", &plan.app, warning);
+    }
+    commit(session, prepared, &plan)
+}
+
+/// Switches to the release, checks it, and ends the deploy.
+pub(super) fn commit(
+    session: &Session<'_>,
+    prepared: &Prepared<'_>,
+    plan: &Plan,
+) -> Result<Changed, Error> {
+    let app = prepared.app();
+    let steps = Steps {
+        before_start: &|| hooks::before_first_switch(session, plan, app),
+        after_start: &|| hooks::after_switch(session, plan, app),
+    };
+    let guard = defer_signals();
+    let deploy = Operation::Deploy;
+    let outcome = transaction::apply(session, plan, app, &prepared.tree, &deploy, &steps);
+    drop(guard);
+    // An error means that the change did not begin.
+    let outcome = outcome.nothing_changed()?;
+    let changed = ended(session.host, plan, outcome)?;
+    if let Some(span) = &app.release.soak {
+        soak::start(session, app, &plan.to, span);
+    }
+    // Releases that could not be pruned wait for the next time.
+    if let Err(error) = prune::old_releases(session, &app.layout, app.release.keep) {
+        let text = format!("old releases were not pruned: {}", error.message);
+        session.emit("warning", "note", Subject::default(), &text);
+    }
+    Ok(changed)
+}
+
+/// Keeps the hashes that were just read, so that the next look at the same source is quick.
+pub(super) fn keep_hashes(
+    session: &Session<'_>,
+    id: &str,
+    prepared: &mut Prepared<'_>,
+) -> Result<()> {
+    if !prepared.is_unread {
+        return Ok(());
+    }
+    let live = prepared.observed.live.as_ref();
+    if let Some(live) = live.and_then(|live| live.payload.as_ref()) {
+        prepared.scanned.reuse_installed_stats(live);
+    }
+    session.store.set_payload(id, prepared.scanned.finish())
+}

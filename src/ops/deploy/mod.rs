@@ -1,0 +1,19 @@
+//! `deploy`: a release goes live.
+//!
+//! ```text
+//! prepare (scan, render, observe, plan, refusals) ─▶ preview
+//!                                                 └▶ stage ─▶ pre-check ─▶ commit
+//! ```
+//!
+//! Preview and apply share `prepared`: what `--apply` would refuse before it changes anything, the
+//! preview refuses with the same words.
+
+mod apply;
+mod prepared;
+mod preview;
+mod request;
+mod staging;
+
+pub(crate) use apply::apply;
+pub(crate) use preview::preview;
+pub(crate) use request::DeployRequest;

@@ -1,0 +1,198 @@
+//! A release on its way to a plan, and everything that refuses it.
+
+use super::request::DeployRequest;
+use crate::app::App;
+use crate::app::layout::UNIT_DIR;
+use crate::error::fail;
+use crate::host;
+use crate::ops::context::Context;
+use crate::ops::load::Loaded;
+use crate::ops::observe;
+use crate::ops::ownership::{check_new_app_ownership, check_ownership};
+use crate::ops::preflight;
+use crate::ops::preflight::check_space;
+use crate::ops::target::check_failed;
+use crate::payload::{IndexHeader, PreviousIndex};
+use crate::plan::{self, Candidate, Observed, Plan};
+use crate::render::render;
+use crate::stage::{self, Base, ScannedSource, Source, Stage, fill, is_staged, release_id};
+use crate::store::Store;
+use crate::tree::FileTree;
+use anyhow::Result;
+use std::path::Path;
+
+/// A release on its way to a plan.
+pub(super) struct Prepared<'a> {
+    pub(super) loaded: &'a Loaded,
+    pub(super) source: Source,
+    pub(super) scanned: ScannedSource,
+    pub(super) tree: FileTree,
+    pub(super) observed: Observed,
+    /// Whether files are still to be read before the release has a name.
+    pub(super) is_unread: bool,
+}
+
+impl<'a> Prepared<'a> {
+    /// Lists the source and renders the files for the host.
+    pub(super) fn scan(
+        ctx: &Context<'_>,
+        request: &DeployRequest,
+        loaded: &'a Loaded,
+        store: &Store,
+    ) -> Result<Self> {
+        let app = &loaded.app;
+        let path = match &request.source {
+            Some(source) if !loaded.is_in_source => source.clone(),
+            _ => {
+                let base = loaded.path.parent().unwrap_or(Path::new("."));
+                base.join(app.release.source.as_str())
+            }
+        };
+        let source = Source::at(&path)?;
+        let scanned = stage::scan(&source, &app.release)?;
+        let tree = render(app, ctx.target(app))?;
+        check_new_app_ownership(&ctx.host, store, app, &tree)?;
+        Ok(Self {
+            loaded,
+            source,
+            scanned,
+            tree,
+            observed: Observed::default(),
+            is_unread: true,
+        })
+    }
+
+    pub(super) fn app(&self) -> &'a App {
+        &self.loaded.app
+    }
+
+    /// Reads the host. Reuses the hashes of the live release: all of them when the source was not
+    /// touched since, else those of unchanged files.
+    pub(super) fn observe(&mut self, ctx: &Context<'_>, store: &Store) -> Result<()> {
+        let app = self.app();
+        self.observed = observe::observe(&ctx.host, store, app, &self.tree)?;
+        check_ownership(&ctx.host, app, &self.tree, &self.observed)?;
+        let is_whole = self.observed.repair.is_none();
+        if let Some(live) = &mut self.observed.live
+            && let Some(index) = store.payload_index(&live.id)?
+        {
+            let (id, rendered) = (live.id.clone(), self.tree.digest());
+            if is_whole
+                && let Some(header) = IndexHeader::read(&index)
+                && self.scanned.is_unchanged(&header)
+                && release_id(app, &self.scanned.digest(), &rendered) == id
+            {
+                self.is_unread = false;
+                return Ok(());
+            }
+            live.payload = PreviousIndex::read(&index, &self.scanned.payload);
+            if let Some(previous) = &live.payload {
+                self.scanned.reuse_hashes(previous);
+            }
+        }
+        self.is_unread = !self.scanned.is_hashed();
+        Ok(())
+    }
+
+    /// Reads the files whose content is not known yet.
+    pub(super) fn hash(&mut self) -> Result<()> {
+        if self.is_unread {
+            self.scanned.hash(&self.source)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn id(&self) -> String {
+        release_id(self.app(), &self.scanned.digest(), &self.tree.digest())
+    }
+
+    pub(super) fn plan(&self, ctx: &Context<'_>) -> Result<Plan> {
+        let id = self.id();
+        let candidate = Candidate {
+            id: &id,
+            app: self.app(),
+            tree: &self.tree,
+            payload: Some(&self.scanned.payload),
+        };
+        let plan = plan::plan(&candidate, &self.observed).with_commands(self.app());
+        Ok(if is_staged(&ctx.host, self.app(), &id)? {
+            plan.with_staged_release()
+        } else {
+            plan
+        })
+    }
+
+    /// Refuses everything that is known to prevent the plan. Changes nothing.
+    pub(super) fn refusal(
+        &self,
+        ctx: &Context<'_>,
+        request: &DeployRequest,
+        store: &Store,
+        plan: &Plan,
+    ) -> Result<()> {
+        let app = self.app();
+        if let Some(hash) = &request.plan
+            && *hash != plan.hash()
+        {
+            return fail(
+                format!("the plan is no longer `{hash}`: the source or the host has changed"),
+                "look at the new plan: the same command without `--apply` and `--plan`",
+            );
+        }
+        check_pins(request, store)?;
+        if plan.is_empty() {
+            return Ok(());
+        }
+        check_failed(request.force, store, &plan.to)?;
+        ctx.check_writable(&[&app.layout.opt(), UNIT_DIR])?;
+        if !is_staged(&ctx.host, app, &plan.to)? {
+            check_space(&ctx.host, app, &plan.payload)?;
+        }
+        let live = self.observed.live.as_ref().map(|live| &live.app);
+        preflight::check(&ctx.host, app, live)?;
+        preflight::future_programs(&ctx.host, app, &self.scanned.payload)?;
+        self.verify_units(ctx)
+    }
+
+    /// Asks systemd whether it understands the units, where that is possible: the units are written
+    /// below /run for it, so it needs root.
+    pub(super) fn verify_units(&self, ctx: &Context<'_>) -> Result<()> {
+        if !host::is_root() {
+            return Ok(());
+        }
+        let Loaded { path, text, .. } = self.loaded;
+        preflight::verify_units(&ctx.host, self.app(), &self.tree, path, text)
+    }
+
+    /// Copies the source to a staging directory.
+    pub(super) fn stage<'h>(
+        &mut self,
+        ctx: &'h Context<'_>,
+        base: Option<&Base<'_>>,
+    ) -> Result<Stage<'h>> {
+        let app = self.app();
+        let progress = (ctx.progress)(self.scanned.payload.bytes());
+        fill(
+            &ctx.host,
+            app,
+            &self.source,
+            &mut self.scanned,
+            base,
+            &*progress,
+        )
+    }
+}
+
+/// Refuses to move services that a rollback pinned.
+pub(super) fn check_pins(request: &DeployRequest, store: &Store) -> Result<()> {
+    let pins = store.state()?.pins;
+    if let Some((service, release)) = pins.first_key_value()
+        && !request.lift_pins
+    {
+        return fail(
+            format!("service `{service}` is pinned to {release}"),
+            "deploy it with the other services: add `--lift-pins`",
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! What a deploy would do, and the command that does exactly that.
+
+use super::prepared::Prepared;
+use super::request::DeployRequest;
+use crate::command_line::CommandLine;
+use crate::error::Claim as _;
+use crate::error::Error;
+use crate::ops::context::Context;
+use crate::ops::target::previous_after;
+use crate::plan::Plan;
+use crate::transaction::Operation;
+use anyhow::Result;
+use std::path::Path;
+
+/// What a deploy would do.
+#[derive(Debug)]
+pub(crate) struct Preview {
+    /// The plan.
+    pub(crate) plan: Plan,
+    /// Why `--apply` would refuse it.
+    pub(crate) refusal: Option<Error>,
+    /// The command that applies exactly this plan; none when there is nothing to do.
+    pub(crate) apply: Option<CommandLine>,
+}
+
+/// Shows what a deploy would do. Changes nothing.
+///
+/// # Errors
+/// [`Kind::Refused`] when no plan can be made. A plan that cannot be applied comes with its refusal.
+pub(crate) fn preview(ctx: &Context<'_>, request: &DeployRequest) -> Result<Preview, Error> {
+    let look = || -> Result<Preview> {
+        let loaded = ctx.load_for(request.source.as_deref())?;
+        ctx.check_host()?;
+        let store = ctx.store(&loaded.app.name);
+        let mut prepared = Prepared::scan(ctx, request, &loaded, &store)?;
+        ctx.check_change(&loaded.app.name)?;
+        prepared.observe(ctx, &store)?;
+        prepared.hash()?;
+        let mut plan = prepared.plan(ctx)?;
+        plan.rollback_target = previous_after(ctx, &store, &plan, &Operation::Deploy)?;
+        let refusal = prepared
+            .refusal(ctx, request, &store, &plan)
+            .nothing_changed();
+        let apply = (!plan.is_empty()).then(|| command(ctx, request, &plan));
+        Ok(Preview {
+            plan,
+            refusal: refusal.err(),
+            apply,
+        })
+    };
+    look().nothing_changed()
+}
+
+/// The command that applies exactly this plan.
+pub(super) fn command(ctx: &Context<'_>, request: &DeployRequest, plan: &Plan) -> CommandLine {
+    let path = |path: &Path| path.display().to_string();
+    let options = &ctx.options;
+    let mut line = CommandLine::sudo_robotctl([""; 0])
+        .option("--app", options.app.clone())
+        .option("--manifest", options.manifest.as_deref().map(path))
+        .option("--environment", options.environment.clone())
+        .arg("deploy");
+    for (given, name) in [
+        (request.force, "--force"),
+        (request.lift_pins, "--lift-pins"),
+    ] {
+        if given {
+            line = line.arg(name);
+        }
+    }
+    let wait = request.wait.as_secs();
+    line = line.option("--wait", (wait > 0).then(|| wait.to_string()));
+    line = line.arg("--apply").arg("--plan").arg(plan.hash());
+    if let Some(source) = request.source.as_deref().map(path) {
+        if source.starts_with('-') {
+            line = line.arg("--");
+        }
+        line = line.arg(source);
+    }
+    line
+}

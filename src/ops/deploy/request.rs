@@ -1,0 +1,19 @@
+//! What is asked of a deploy.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What is asked of a deploy.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DeployRequest {
+    /// Directory or archive to release, in place of `release.source`.
+    pub(crate) source: Option<PathBuf>,
+    /// The hash that the plan must still have.
+    pub(crate) plan: Option<String>,
+    /// Also deploys a release that failed before.
+    pub(crate) force: bool,
+    /// Also moves services that a rollback pinned to another release.
+    pub(crate) lift_pins: bool,
+    /// How long to wait for another `robotctl`.
+    pub(crate) wait: Duration,
+}

@@ -1,0 +1,185 @@
+//! Staging a release and trying it, while the live one serves.
+
+use super::prepared::Prepared;
+use super::request::DeployRequest;
+use crate::app::App;
+use crate::app::layout::UNIT_DIR;
+use crate::error::{Error, Kind};
+use crate::events::Subject;
+use crate::host;
+use crate::host::{Batch, defer_signals};
+use crate::ops::accounts::create_accounts;
+use crate::ops::context::Context;
+use crate::ops::preflight;
+use crate::ops::preflight::{check_space, create_secrets};
+use crate::plan::{PayloadPlan, Plan};
+use crate::sandbox::cost;
+use crate::session::Session;
+use crate::stage::{Base, Source, Stage, is_staged, publish};
+use crate::store::{FORMAT, Mark, PublicRelease, ReleaseRecord, Score, public_units};
+use crate::transient::build::build;
+use crate::transient::hooks;
+use crate::transient::precheck::precheck;
+use crate::tree::Stored;
+use anyhow::Result;
+
+/// Stages a first release before it has a name, so that its files are read only once. No plan can
+/// turn out to be empty then.
+pub(super) fn stage_early<'h>(
+    ctx: &'h Context<'_>,
+    request: &DeployRequest,
+    session: &Session<'_>,
+    prepared: &mut Prepared<'_>,
+) -> Result<Option<Stage<'h>>> {
+    let is_first = prepared.observed.live.is_none() && request.plan.is_none();
+    if !(prepared.is_unread && is_first) {
+        return Ok(None);
+    }
+    let app = prepared.app();
+    ctx.check_writable(&[&app.layout.opt(), UNIT_DIR])?;
+    let need = PayloadPlan::first(&prepared.scanned.payload, app);
+    check_space(&ctx.host, app, &need)?;
+    preflight::check(&ctx.host, app, None)?;
+    session.store.reserve();
+    prepared.stage(ctx, None).map(Some)
+}
+
+/// Puts the release in place and tries it. What fails here is removed again; nothing live changes.
+pub(super) fn stage(
+    ctx: &Context<'_>,
+    session: &Session<'_>,
+    prepared: &mut Prepared<'_>,
+    plan: &Plan,
+    early: Option<Stage<'_>>,
+) -> Result<(), anyhow::Error> {
+    let (app, id, store) = (prepared.app(), plan.to.as_str(), session.store);
+    let exists = is_staged(&ctx.host, app, id)?;
+    let known = store.release(id)?.filter(|_| exists);
+    let text = format!("staging {id}");
+    session.emit("info", "staging", Subject::release(id), &text);
+    let stage = match early {
+        Some(stage) => Some(stage),
+        None if exists => None,
+        None => {
+            let live = prepared.observed.live.take();
+            let base = live
+                .as_ref()
+                .and_then(|live| Some((live.id.as_str(), live.payload.as_ref()?)));
+            // A release that is missing on the disk has nothing to share.
+            let base = match base {
+                Some((id, _)) if !is_staged(&ctx.host, app, id)? => None,
+                base => base.map(|(id, previous)| Base { id, previous }),
+            };
+            let stage = prepared.stage(ctx, base.as_ref())?;
+            prepared.observed.live = live;
+            Some(stage)
+        }
+    };
+    let record = record(ctx, session, prepared, id)?;
+    store.reserve();
+    let try_it = || -> Result<()> {
+        let build = |staging: &str| build(&ctx.host, app, staging);
+        publish(&ctx.host, app, stage, id, record, &build)?;
+        preflight::programs(&ctx.host, app, id)?;
+        create_secrets(&ctx.host, app)?;
+        pre_check(ctx, session, plan, prepared)
+    };
+    let Err(error) = try_it() else {
+        return Ok(());
+    };
+    // A release that existed before this command may still be needed, whatever its record says.
+    let undone = match (known, exists) {
+        (Some(record), _) => store.set_release(&record),
+        (None, true) => Ok(()),
+        (None, false) => discard(ctx, session, app, id),
+    };
+    if let Err(second) = undone {
+        let text = format!("{id} is still there: {second:#}");
+        ctx.note("warning", &plan.app, &text);
+    }
+    Err(error)
+}
+
+/// Tries the new release while the live one serves. Ctrl-C ends the pre-check.
+pub(super) fn pre_check(
+    ctx: &Context<'_>,
+    session: &Session<'_>,
+    plan: &Plan,
+    prepared: &Prepared<'_>,
+) -> Result<()> {
+    let app = prepared.app();
+    let low_memory = &prepared.observed.low_memory;
+    let run = || {
+        let outcome = create_accounts(session, plan, app)
+            .and_then(|()| hooks::before_switch(session, plan, app))
+            .and_then(|()| precheck(session, plan, app, ctx.target(app), low_memory));
+        if host::interrupted() {
+            let error = Error::new(Kind::Interrupted, "the deploy was interrupted");
+            return Err(error.hint("nothing was changed: deploy again").into());
+        }
+        outcome
+    };
+    let _guard = defer_signals();
+    host::interruptible(run)
+}
+
+/// The record of the release, to be written before the release gets its name: `clean_up` removes a
+/// record without a release, but nothing would remove a release without a record.
+pub(super) fn record<'a>(
+    ctx: &Context<'_>,
+    session: &Session<'a>,
+    prepared: &mut Prepared<'_>,
+    id: &str,
+) -> Result<Batch<'a>> {
+    let (app, store) = (prepared.app(), session.store);
+    // A live release from a source that was not touched: what is recorded is right.
+    let is_read = prepared.scanned.is_hashed();
+    if is_read
+        && is_staged(&ctx.host, app, id)?
+        && let Some(known) = store.previous_index(id, &prepared.scanned.payload)?
+    {
+        prepared.scanned.reuse_installed_stats(&known);
+    }
+    // A release that failed stays marked until it succeeds.
+    let mark = match store.public_release(id)? {
+        Some(known) => known.mark,
+        None => store.failed(id)?.map_or(Mark::Staged, Mark::Bad),
+    };
+    let files = prepared.tree.iter();
+    let record = ReleaseRecord {
+        public: PublicRelease {
+            format: FORMAT,
+            id: id.to_owned(),
+            version: app.version.to_string(),
+            environment: ctx.options.environment.clone(),
+            staged: host::stamp(),
+            mark,
+            units: public_units(app),
+            scores: scores(ctx, app)?,
+        },
+        manifest: prepared.loaded.text.clone(),
+        files: files
+            .map(|(path, entry)| (path.to_owned(), Stored::new(entry)))
+            .collect(),
+        origin: match &prepared.source {
+            Source::Directory(path) | Source::Archive(path) => path.display().to_string(),
+        },
+    };
+    let payload = is_read.then(|| prepared.scanned.finish());
+    store.prepare_release(&record, payload)
+}
+
+pub(super) fn scores(ctx: &Context<'_>, app: &App) -> Result<Vec<Score>> {
+    let accounts = cost::score_app(app, ctx.target(app))?;
+    let score = |account: cost::ScoreReport| Score {
+        unit: account.unit,
+        score: account.score,
+    };
+    Ok(accounts.into_iter().map(score).collect())
+}
+
+/// Removes a release that this command staged and that never became live.
+pub(super) fn discard(ctx: &Context<'_>, session: &Session<'_>, app: &App, id: &str) -> Result<()> {
+    ctx.host.root.discard(&app.layout.release(id))?;
+    session.store.forget(id)
+}

@@ -1,0 +1,104 @@
+//! `doctor`: runs the table of checks for every app. Works for any user; what needs root is skipped.
+
+use super::context::Context;
+use super::select::{PerApp, nothing_deployed};
+use crate::app::{Layout, Name};
+use crate::doctor::{CheckContext, Report, checks_without_release, run_checks, skipped};
+use crate::error::{Claim as _, Error, Kind};
+use crate::host::{self, Root};
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// What is asked of the doctor.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct DoctorRequest {
+    /// Also writes the reports to this file.
+    pub(crate) report: Option<PathBuf>,
+    /// How long to wait while another `robotctl` changes an app.
+    pub(crate) wait: Duration,
+}
+
+/// What `--report` writes.
+#[derive(Debug, Serialize)]
+struct WrittenReport<'a> {
+    ts: String,
+    version: &'static str,
+    apps: &'a [Report],
+}
+
+/// Examines every app that is meant.
+///
+/// # Errors
+/// [`Kind::Refused`] when no app is deployed, unless a report is to be written.
+pub(crate) fn run(ctx: &Context<'_>, request: &DoctorRequest) -> Result<PerApp<Report>, Error> {
+    let mut all = ctx.for_each_app(|name| report(ctx, name, request.wait))?;
+    for report in &mut all.answers {
+        report.for_root(
+            ctx.options
+                .root
+                .as_deref()
+                .filter(|_| ctx.host.is_offline()),
+        );
+    }
+    if let Some(file) = &request.report {
+        let written = write(file, &all.answers);
+        written.map_err(|error| Error::of_kind(Kind::Degraded, error))?;
+    } else if all.answers.is_empty() && all.failed.is_empty() {
+        return nothing_deployed().nothing_changed();
+    }
+    Ok(all)
+}
+
+fn write(file: &Path, reports: &[Report]) -> Result<()> {
+    let file = host::working_directory()?.join(file);
+    let path = file.to_str().context("the report's path is not UTF-8")?;
+    let written = WrittenReport {
+        ts: host::now().to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        apps: reports,
+    };
+    let json = serde_json::to_string_pretty(&written)? + "\n";
+    Root::new(Path::new("/")).write_atomic(path, json.as_bytes(), 0o644)
+}
+
+fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
+    let (store, layout) = (ctx.store(name), Layout::new(name));
+    // A journal that a running command still writes is not an interrupted change.
+    let idle = host::wait_until(wait, || {
+        let is_busy = store.has_journal().unwrap_or(false) && store.lock_holder().is_some();
+        if is_busy { Err(()) } else { Ok(()) }
+    });
+    if idle.is_err() {
+        return Ok(skipped(name, "another robotctl changes the app now"));
+    }
+    let Ok(state) = store.state() else {
+        return checks_without_release(&ctx.host, &store, &layout, name);
+    };
+    let Some(live) = &state.live else {
+        return checks_without_release(&ctx.host, &store, &layout, name);
+    };
+    let Ok(Some(release)) = store.public_release(live) else {
+        return checks_without_release(&ctx.host, &store, &layout, name);
+    };
+    // Only root can read the manifest and the files of the release.
+    let record = match store.release(live) {
+        Ok(record) => record,
+        Err(_) if !host::is_root() => None,
+        Err(_) => return checks_without_release(&ctx.host, &store, &layout, name),
+    };
+    let content = match &record {
+        Some(record) => Some((record.app()?, record.tree()?)),
+        None => None,
+    };
+    Ok(run_checks(&CheckContext {
+        host: &ctx.host,
+        store: &store,
+        layout: &layout,
+        name,
+        state: &state,
+        release: &release,
+        content: content.as_ref(),
+    }))
+}

@@ -1,0 +1,63 @@
+//! The use cases: a request comes in, an outcome or an [`Error`](crate::error::Error) goes out.
+//!
+//! Nothing here parses arguments or prints. Events go to the sink of the [`Context`]; everything else
+//! that a command shows is in its outcome. A use case that changes the host opens a
+//! [`Session`](crate::session::Session) first: lock, recovery, clean-up.
+//!
+//! | module | use case |
+//! |---|---|
+//! | `context` | what every command gets: host, options, sink |
+//! | `select` | the app that a command means |
+//! | `load` | the manifest that a command means |
+//! | `session` | opening a session |
+//! | `observe`, `ownership`, `preflight`, `target` | reading the host for a plan, and what refuses the plan |
+//! | `deploy`, `rollback`, `recover`, `remove`, `prune` | the commands that change the host |
+//! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
+//! | `known` | names for completions |
+//! | `soak`, `wait` | commands that units run |
+
+mod accounts;
+mod check;
+mod context;
+mod deploy;
+mod doctor;
+mod generate;
+mod history;
+mod known;
+mod load;
+mod observe;
+mod outcome;
+mod ownership;
+mod preflight;
+mod prune;
+mod recover;
+mod releases;
+mod remove;
+mod rollback;
+mod score;
+mod select;
+mod session;
+mod soak;
+mod status;
+mod target;
+mod wait;
+
+pub(crate) use check::run as check;
+pub(crate) use context::{Context, Options};
+pub(crate) use deploy::{DeployRequest, apply as deploy, preview as preview_deploy};
+pub(crate) use doctor::{DoctorRequest, run as doctor};
+pub(crate) use generate::{Drift, compare, render_files, stale_documents, write as write_files};
+pub(crate) use history::run as history;
+pub(crate) use known::{known_apps, known_releases, known_services};
+pub(crate) use outcome::Changed;
+pub(crate) use prune::{PruneRequest, Pruned, apply as prune, preview as preview_prune};
+pub(crate) use recover::{RecoverRequest, Recovery, run as recover};
+pub(crate) use releases::{ListedRelease, run as releases};
+pub(crate) use remove::{
+    Preview as RemovalPreview, RemoveRequest, apply as remove, preview as preview_remove,
+};
+pub(crate) use rollback::{RollbackRequest, apply as rollback, preview as preview_rollback};
+pub(crate) use score::run as score;
+pub(crate) use soak::{SoakRequest, run as soak};
+pub(crate) use status::{AppStatus, UnitStatus, run as status};
+pub(crate) use wait::{page, relay, wait_for};

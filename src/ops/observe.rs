@@ -1,0 +1,119 @@
+//! Reading the host for a plan. Nothing here changes it.
+
+use super::accounts::missing_accounts;
+use crate::app::{App, Layout};
+use crate::bytesize::format_bytes;
+use crate::error::fail;
+use crate::host::{ActiveState, Host, memory_available, memory_of};
+use crate::plan::{LiveRelease, Observed};
+use crate::render::execstart_path;
+use crate::store::Store;
+use crate::tree::FileTree;
+use anyhow::Result;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Reads everything that a plan from the live release to `app` depends on.
+pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) -> Result<Observed> {
+    let mut observed = Observed::default();
+    let state = store.state()?;
+    for service in state.pins.keys() {
+        let drop_in = execstart_path(&app.unit_called(service));
+        observed.pinned.push(drop_in);
+    }
+    if let Some(id) = state.live {
+        let record = store.release(&id)?;
+        let record = record.ok_or_else(|| store.missing_record(&id))?;
+        observed.live = Some(LiveRelease {
+            app: record.app()?,
+            tree: record.tree()?,
+            payload: None,
+            id,
+        });
+    }
+    observed.repair = repair(host, &app.layout, observed.live.as_ref())?;
+    let old = observed.live.iter().flat_map(|live| live.tree.paths());
+    let paths: BTreeSet<String> = tree.paths().chain(old).map(str::to_owned).collect();
+    for path in paths {
+        if let Some(entry) = host.root.entry(&path)? {
+            observed.files.insert(path, entry);
+        }
+    }
+    let mut units = BTreeSet::new();
+    for app in observed.live.iter().map(|live| &live.app).chain([app]) {
+        units.insert(app.target_unit());
+        for service in &app.services {
+            units.extend(app.units_of(service));
+        }
+    }
+    let units: Vec<String> = units.into_iter().collect();
+    let states = host.systemd.show(&units)?;
+    for (unit, state) in units.into_iter().zip(states) {
+        if state.is_masked() {
+            observed.masked.insert(unit);
+        } else if state.is_active() || state.active_state == ActiveState::Activating {
+            observed.active.insert(unit);
+        } else if state.is_failed() {
+            observed.failed.insert(unit);
+        }
+    }
+    observed.missing = missing_accounts(host, app)?;
+    observed.low_memory = low_memory(host, app)?;
+    Ok(observed)
+}
+
+/// What is wrong with the directory or the link of the live release.
+fn repair(host: &Host, layout: &Layout, live: Option<&LiveRelease>) -> Result<Option<String>> {
+    let current = layout.current();
+    let meta = host.root.meta(&current)?;
+    if meta.as_ref().is_some_and(|meta| !meta.is_symlink) {
+        return fail(
+            format!("`{current}` is not a link"),
+            "move it to another place, then try again",
+        );
+    }
+    let Some(LiveRelease { id, .. }) = live else {
+        return Ok(None);
+    };
+    if host.root.meta(&layout.release(id))?.is_none() {
+        return Ok(Some(format!("the live release {id} is missing")));
+    }
+    let target = match meta {
+        Some(_) => host.root.read_link(&current)?,
+        None => None,
+    };
+    let wanted = Layout::target(id);
+    Ok(match target {
+        Some(target) if target == wanted => None,
+        Some(target) => Some(format!("`{current}` points at `{target}`")),
+        None => Some(format!("`{current}` is missing")),
+    })
+}
+
+/// Bytes that stay free for everything else while a pre-check instance or a stand-in runs.
+const MEMORY_RESERVE: u64 = 32 * 1024 * 1024;
+
+/// The units that this host has no memory to run twice. All services that overlap do so at the same
+/// time, so their memory is added up.
+fn low_memory(host: &Host, app: &App) -> Result<BTreeMap<String, String>> {
+    let units: Vec<String> = app
+        .services
+        .iter()
+        .filter(|service| service.overlaps() || service.pre_check)
+        .map(|service| app.unit(service))
+        .collect();
+    let states = host.systemd.show(&units)?;
+    let needed: u64 = states.iter().map(memory_of).sum();
+    match memory_available() {
+        Some(available) if needed > 0 && needed + MEMORY_RESERVE > available => {
+            let text = format!(
+                "running the old and the new release at once needs {}, and {} must stay free, but only \
+                 {} are available",
+                format_bytes(needed),
+                format_bytes(MEMORY_RESERVE),
+                format_bytes(available)
+            );
+            Ok(units.into_iter().map(|unit| (unit, text.clone())).collect())
+        }
+        _ => Ok(BTreeMap::new()),
+    }
+}

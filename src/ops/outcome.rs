@@ -1,0 +1,80 @@
+//! How a change of the host ended, as an outcome or an error.
+
+use super::session::recover_after_fix;
+use crate::command_line::CommandLine;
+use crate::error::{Error, Hint, Kind};
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::transaction::Outcome;
+
+/// What a deploy or a rollback did.
+#[derive(Debug)]
+pub(crate) enum Changed {
+    /// The release is live and healthy.
+    Done,
+    /// There was nothing to do; the text says why.
+    Nothing(String),
+}
+
+/// A change that did not succeed is an error: its kind says what is live now.
+pub(super) fn ended(host: &Host, plan: &Plan, outcome: Outcome) -> Result<Changed, Error> {
+    let (app, to) = (&plan.app, &plan.to);
+    match outcome {
+        Outcome::Done => Ok(Changed::Done),
+        Outcome::Unrecorded(reason) => Err(Error::new(
+            Kind::Degraded,
+            format!("{app} {to} is live and healthy, but the state could not be saved: {reason}"),
+        )
+        .hint(Hint::to(
+            "make room, then",
+            CommandLine::sudo_robotctl(["recover"]),
+        ))),
+        Outcome::Stuck { why, wrong } => Err(Error::new(
+            Kind::Degraded,
+            format!(
+                "{app} {to} failed, and the previous release could not be restored: {wrong}\n\
+                 the cause was: {why}"
+            ),
+        )
+        .hint(recover_after_fix())),
+        Outcome::Back {
+            why,
+            degraded: Some(wrong),
+        } => Err(Error::new(
+            Kind::Degraded,
+            format!(
+                "{app} {to} failed, and what was restored is not healthy: {wrong}\n\
+                 the cause was: {why}"
+            ),
+        )
+        .hint(Hint::to(
+            "find out what is wrong",
+            CommandLine::sudo_robotctl(["doctor"]),
+        ))),
+        Outcome::Back {
+            why,
+            degraded: None,
+        } => Err(match &plan.from {
+            Some(from) => {
+                let error = Error::new(
+                    Kind::RolledBack,
+                    format!("{app} {to} failed, {from} was restored and is healthy: {why}"),
+                )
+                .hint("fix the cause and deploy again");
+                if host.is_offline() {
+                    error
+                } else {
+                    error.hint(Hint::to(
+                        "read the logs of its services",
+                        CommandLine::new(["journalctl", "-u", &format!("{app}-*")]),
+                    ))
+                }
+            }
+            None => Error::new(
+                Kind::Refused,
+                format!("{app} {to} failed and was removed again: {why}"),
+            )
+            .hint("fix the cause and deploy again"),
+        }),
+    }
+}

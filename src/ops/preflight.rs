@@ -1,0 +1,333 @@
+//! What must be true before a release is staged: space, secrets, ports, programs, units.
+//!
+//! Everything here only reads, but for [`create_secrets`]. Preview and apply call the same functions.
+
+use crate::app::{App, Listen, Text};
+use crate::bytesize::format_bytes;
+use crate::command_line::CommandLine;
+use crate::error::{Hint, HintedError, fail};
+use crate::host::{Host, is_root, is_taken, listening_inodes, processes, random_hex, socket_owner};
+use crate::manifest::Problem;
+use crate::payload::Payload;
+use crate::plan::PayloadPlan;
+use crate::tree::{Entry, FileTree};
+use crate::units::UnitFile;
+use anyhow::Result;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// Bytes that stay free, so that clean-up and rollback work.
+const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
+/// Inodes that stay free.
+const RESERVE_INODES: u64 = 256;
+/// Bytes of a file in the index of a release; most trees need less.
+const INDEX_BYTES_PER_FILE: u64 = 128;
+/// Bytes of the other files that a change writes to the store.
+const RECORD_BYTES: u64 = 4 * 1024 * 1024;
+/// Inodes of those files.
+const RECORD_INODES: u64 = 16;
+
+/// Refuses a disk without space for a payload, its records and a reserve.
+pub(super) fn check_space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
+    let files = u64::try_from(payload.files).unwrap_or(u64::MAX);
+    let index = files.saturating_mul(INDEX_BYTES_PER_FILE);
+    let releases = payload.disk_bytes + RESERVE_BYTES;
+    let inodes = payload.disk_inodes + RESERVE_INODES;
+    check_disk(host, &app.layout.releases(), releases, inodes)?;
+    check_disk(
+        host,
+        &app.layout.store(),
+        index + RECORD_BYTES,
+        RECORD_INODES,
+    )
+}
+
+/// Refuses a file system with fewer free bytes or inodes than needed.
+fn check_disk(host: &Host, path: &str, need_bytes: u64, need_inodes: u64) -> Result<()> {
+    let (free_bytes, free_inodes) = host.root.free_space(path)?;
+    let place = host.root.path(path);
+    let place = place.display();
+    let prune = CommandLine::sudo_robotctl(["prune", "--apply"]);
+    let hint = Hint::to("make room, or remove old releases", prune);
+    if free_bytes < need_bytes {
+        let (free, need) = (format_bytes(free_bytes), format_bytes(need_bytes));
+        return fail(
+            format!("the disk of `{place}` is too full: {free} are free, the release needs {need}"),
+            hint,
+        );
+    }
+    if free_inodes < need_inodes {
+        return fail(
+            format!(
+                "the disk of `{place}` has too few inodes: {free_inodes} are free, the release \
+                 needs {need_inodes}"
+            ),
+            hint,
+        );
+    }
+    Ok(())
+}
+
+/// Refuses missing secrets and ports that another process holds.
+pub(super) fn check(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
+    check_secrets(host, app)?;
+    check_ports(host, app, live)
+}
+
+fn check_secrets(host: &Host, app: &App) -> Result<()> {
+    for secret in app.secrets.iter().filter(|one| one.generate.is_none()) {
+        let path = app.layout.credential(secret.name.as_str());
+        match host.root.meta(&path) {
+            Ok(Some(_)) => {}
+            // Only root can see whether it exists.
+            Err(_) if !is_root() => {}
+            Err(error) => return Err(error),
+            Ok(None) => {
+                let real = host.root.path(&path).display().to_string();
+                let install = CommandLine::sudo(["install", "-D", "-m", "600", "FILE", &real]);
+                return fail(
+                    format!("the secret `{}` is missing", secret.name),
+                    Hint::to("install it from a file", install),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Creates the secrets that the manifest generates and that do not exist yet.
+pub(super) fn create_secrets(host: &Host, app: &App) -> Result<()> {
+    for secret in &app.secrets {
+        let path = app.layout.credential(secret.name.as_str());
+        let Some(bytes) = secret.generate else {
+            continue;
+        };
+        if host.root.meta(&path)?.is_some() {
+            continue;
+        }
+        host.root.make_dir(&app.layout.etc(), 0o755)?;
+        host.root.make_dir(&app.layout.credentials(), 0o700)?;
+        let value = random_hex(usize::from(bytes))?;
+        host.root.write_atomic(&path, value.as_bytes(), 0o600)?;
+    }
+    Ok(())
+}
+
+/// Refuses a port that a process outside the app holds. Without a live release, units of the app may
+/// run all the same.
+fn check_ports(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
+    if host.is_offline() {
+        return Ok(());
+    }
+    let own = own_addresses(host, live.unwrap_or(app))?;
+    for service in app.services.iter().filter(|service| service.enable) {
+        for address in service.listen.iter().filter_map(Listen::local_address) {
+            if own.contains(&address) || !is_taken(address) {
+                continue;
+            }
+            let holder = port_holder(address.port());
+            let holder = holder.unwrap_or_else(|| "another process".to_owned());
+            return fail(
+                format!(
+                    "{address} of service `{}` is in use by {holder}",
+                    service.name
+                ),
+                "stop that process, or give the service another address in `listen`",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The addresses that the units of an app hold.
+fn own_addresses(host: &Host, app: &App) -> Result<Vec<SocketAddr>> {
+    let mut addresses = Vec::new();
+    for service in &app.services {
+        let units = if service.has_socket_unit() {
+            app.sockets_by_address(service)
+        } else {
+            vec![app.unit(service); service.listen.len()]
+        };
+        for (listen, unit) in service.listen.iter().zip(units) {
+            if host.systemd.show_one(&unit)?.is_active() {
+                addresses.extend(listen.local_address());
+            }
+        }
+    }
+    Ok(addresses)
+}
+
+/// The process that listens on a TCP port, with its command.
+fn port_holder(port: u16) -> Option<String> {
+    let inodes = listening_inodes(port);
+    let pid = socket_owner(&inodes)?;
+    let process = processes().ok()?.into_iter().find(|one| one.pid == pid)?;
+    Some(format!("pid {pid} (`{}`)", process.command))
+}
+
+/// Refuses programs that the release at `id` does not have, or that cannot be executed.
+pub(super) fn programs(host: &Host, app: &App, id: &str) -> Result<()> {
+    let release = app.layout.release(id);
+    check_programs(host, app, &|rest| {
+        can_execute(host, &format!("{release}/{rest}"))
+    })
+}
+
+/// The same for a release that is not staged yet, by its payload. A build may create any program.
+pub(super) fn future_programs(host: &Host, app: &App, payload: &Payload) -> Result<()> {
+    let builds = !app.release.build.is_empty() || app.release.python.is_some();
+    check_programs(host, app, &|rest| Ok(builds || payload.may_run(rest)))
+}
+
+fn can_execute(host: &Host, path: &str) -> Result<bool> {
+    let meta = host.root.meta_followed(path).unwrap_or(None);
+    // A link into `current` leads to nothing before the switch.
+    let is_link = host.root.meta(path)?.is_some_and(|meta| meta.is_symlink);
+    let is_program = meta.is_some_and(|meta| meta.mode & 0o111 != 0 && !meta.is_dir);
+    Ok(is_program || is_link)
+}
+
+/// `in_release` says whether a path of the release can be executed.
+fn check_programs(host: &Host, app: &App, in_release: &dyn Fn(&str) -> Result<bool>) -> Result<()> {
+    let current = format!("{}/", app.layout.current());
+    for service in &app.services {
+        let commands = [&service.exec, &service.exec_reload].into_iter();
+        for argv in commands.chain(&service.exec_start_pre) {
+            let Some(program) = argv.first().map(Text::as_str) else {
+                continue;
+            };
+            let own = program.strip_prefix(&current);
+            if own.map_or_else(|| can_execute(host, program), in_release)? {
+                continue;
+            }
+            let hint = if own.is_some() {
+                "check `exec`, `release.exclude` and that the file is executable"
+            } else {
+                "install the package that has it, or add it to the release"
+            };
+            return fail(
+                format!(
+                    "the program `{program}` of service `{}` is missing or not executable",
+                    service.name
+                ),
+                hint,
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Asks systemd whether it understands the units (systemd-analyze(1), "verify"). The message names the
+/// line of the manifest where that is known. Programs are checked by [`programs`].
+pub(super) fn verify_units(
+    host: &Host,
+    app: &App,
+    tree: &FileTree,
+    path: &Path,
+    text: &str,
+) -> Result<()> {
+    if host.is_offline() || !host.systemd.is_booted() {
+        return Ok(());
+    }
+    let dir = format!("/run/robotctl/verify-{}", random_hex(6)?);
+    let found = complaints_about(host, app, tree, &dir);
+    host.root.remove_tree(&dir)?;
+    let found = found?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let message = format!("systemd rejects the units:\n    {}", found.join("\n    "));
+    let place = line_of(app, text, &message).map(|line| format!("{}:{line}: ", path.display()));
+    Err(HintedError::new(
+        place.unwrap_or_default() + &message,
+        "most likely `sandbox.directives` or `timer.calendar` has a mistake",
+    )
+    .into())
+}
+
+fn complaints_about(host: &Host, app: &App, tree: &FileTree, dir: &str) -> Result<Vec<String>> {
+    host.root.make_dir(dir, 0o700)?;
+    let mut units = Vec::new();
+    for (path, entry) in tree.iter() {
+        let Some(file) = UnitFile::parse(path) else {
+            continue;
+        };
+        if let Entry::File { bytes, .. } = entry {
+            let target = file.path_in(dir);
+            if let Some((parent, _)) = target.rsplit_once('/') {
+                host.root.make_dir(parent, 0o755)?;
+            }
+            host.root.write_atomic(&target, bytes, 0o644)?;
+        }
+        units.extend(file.main().map(str::to_owned));
+    }
+    let real = host.root.path(dir);
+    let output = host.systemd.verify(&real, &units)?;
+    let current = app.layout.current();
+    Ok(complaints(&output.stderr, &current, &real, &units))
+}
+
+/// The line of the directive or of the calendar that systemd's message is about.
+fn line_of(app: &App, text: &str, message: &str) -> Option<usize> {
+    let at = |path: &[&str]| Problem::new(path, "").at(text).line;
+    let ends_with = |value: &str| {
+        let mut lines = message.lines();
+        lines.any(|line| line.ends_with(&format!(": {value}")))
+    };
+    app.services.iter().find_map(|service| {
+        let name = service.name.as_str();
+        let calendar = service.timer.as_ref().and_then(|it| it.calendar.as_ref());
+        if calendar.is_some_and(|calendar| ends_with(&calendar.to_string())) {
+            return at(&["service", name, "timer", "calendar"]);
+        }
+        let mut directives = service.sandbox.directives.iter();
+        let wrong = directives.find(|(key, value)| {
+            message.contains(&format!("'{key}'")) || ends_with(&value.to_string())
+        });
+        let (key, _) = wrong?;
+        at(&["service", name, "sandbox", "directives", key])
+    })
+}
+
+/// The lines of systemd's output about our units. Lines about other units, and about programs of a
+/// release that is not live yet, are left out.
+fn complaints(stderr: &str, current: &str, dir: &Path, units: &[String]) -> Vec<String> {
+    let own = format!("Command {current}/");
+    let program = |line: &str| line.contains(&own) || line.contains("/bin/robotctl");
+    let shown = format!("{}/", dir.display());
+    let about_ours = |line: &&str| {
+        line.contains(&shown) || units.iter().any(|unit| line.contains(unit.as_str()))
+    };
+    let absent = |line: &&str| program(line) && line.contains("not executable");
+    let lines = stderr
+        .lines()
+        .filter(about_ours)
+        .filter(|line| !absent(line));
+    lines.map(|line| line.replace(&shown, "")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::complaints;
+    use std::path::Path;
+
+    #[test]
+    fn lines_about_other_units_and_future_programs_are_left_out() {
+        let text = "a.service: Command /opt/a/current/bin/x is not executable: No such file\n\
+                    /run/v/a.service:4: Unknown key 'X' in section [Service], ignoring.\n\
+                    /etc/systemd/system/other.timer:5: Unknown key 'Y' in section [Timer], ignoring.\n\
+                    a.service: Failed to create a.service/start: Unit b.service not found.\n";
+        assert_eq!(
+            complaints(
+                text,
+                "/opt/a/current",
+                Path::new("/run/v"),
+                &["a.service".to_owned()]
+            ),
+            [
+                "a.service:4: Unknown key 'X' in section [Service], ignoring.",
+                "a.service: Failed to create a.service/start: Unit b.service not found."
+            ]
+        );
+    }
+}

@@ -1,0 +1,141 @@
+//! `remove`: an app leaves the host.
+
+use super::context::Context;
+use crate::app::{Layout, Name};
+use crate::command_line::CommandLine;
+use crate::error::{Claim as _, Error, Hint, Kind, fail};
+use crate::host::defer_signals;
+use crate::store::Store;
+use crate::transaction::{self, REMOVAL, Removal, RemoveError, has_leftovers, removal};
+use anyhow::Result;
+use std::time::Duration;
+
+/// What is asked of a removal.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RemoveRequest {
+    /// Also deletes state, settings and secrets.
+    pub(crate) purge: bool,
+    /// How long to wait for another `robotctl`.
+    pub(crate) wait: Duration,
+}
+
+/// What a removal would do.
+#[derive(Debug)]
+pub(crate) struct Preview {
+    /// The app.
+    pub(crate) app: String,
+    /// The live release.
+    pub(crate) live: Option<String>,
+    /// What is stopped and removed.
+    pub(crate) removal: Removal,
+    /// What stays, in one sentence.
+    pub(crate) kept: String,
+    /// The command that removes the app.
+    pub(crate) apply: CommandLine,
+}
+
+/// Shows what a removal would do. Changes nothing.
+///
+/// # Errors
+/// [`Kind::Refused`] when `--apply` would be refused.
+pub(crate) fn preview(ctx: &Context<'_>, request: &RemoveRequest) -> Result<Preview, Error> {
+    let look = || -> Result<Preview> {
+        let (name, store) = app(ctx, request)?;
+        ctx.check_change(&name)?;
+        let options = &ctx.options;
+        let line = CommandLine::sudo_robotctl([""; 0])
+            .option("--app", options.app.clone())
+            .option("--environment", options.environment.clone())
+            .arg("remove");
+        let line = if request.purge {
+            line.arg("--purge")
+        } else {
+            line
+        };
+        Ok(Preview {
+            app: name.to_string(),
+            live: store.state()?.live,
+            removal: removal(&ctx.host, &store, &name, request.purge)?,
+            kept: kept(&name, request.purge),
+            apply: line.arg("--apply"),
+        })
+    };
+    look().nothing_changed()
+}
+
+/// Removes an app. The text says what was kept.
+///
+/// # Errors
+/// [`Kind::Degraded`] when the app is removed in part; `recover` ends that.
+pub(crate) fn apply(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {
+    ctx.check_privileges().nothing_changed()?;
+    let (name, store) = app(ctx, request).nothing_changed()?;
+    ctx.check_change(&name)?;
+    let journal = store.journal().nothing_changed()?;
+    let is_begun = journal.is_some_and(|journal| journal.operation == REMOVAL);
+    let purge = request.purge;
+    ctx.change(&name, "removing", request.wait, |session| {
+        let store = session.store;
+        let state = store.state().nothing_changed()?;
+        let is_removed = state.live.is_none() && store.releases().nothing_changed()?.is_empty();
+        if is_removed && !purge {
+            store.delete()?;
+            // Opening the session has just ended an interrupted removal.
+            return if is_begun {
+                Ok(kept(&name, purge))
+            } else {
+                not_deployed(&name).nothing_changed()
+            };
+        }
+        let guard = defer_signals();
+        let removed = transaction::remove(session, &name, purge);
+        drop(guard);
+        removed.map_err(|error| match error {
+            RemoveError::Restored(error) => Error::of_kind(Kind::Refused, error),
+            RemoveError::Interrupted(error) => super::session::interrupted(error),
+        })?;
+        Ok(kept(&name, purge))
+    })
+}
+
+/// The app to remove. A purge also takes an app that was removed without one.
+fn app(ctx: &Context<'_>, request: &RemoveRequest) -> Result<(Name, Store)> {
+    ctx.check_host()?;
+    if request.purge && ctx.options.app.is_none() {
+        return fail(
+            "`--purge` deletes data that nothing can restore, so it needs the app's name",
+            Hint::to(
+                "name the app",
+                CommandLine::sudo_robotctl(["--app", "NAME", "remove", "--purge"]),
+            ),
+        );
+    }
+    let name = ctx.resolve_app()?;
+    let store = ctx.store(&name);
+    let is_leftover = request.purge && store.is_empty()? && has_leftovers(&ctx.host, &name)?;
+    if !is_leftover {
+        ctx.check_known(&name)?;
+        ctx.check_deployed(&name)?;
+    }
+    Ok((name, store))
+}
+
+fn not_deployed<T>(name: &Name) -> Result<T> {
+    fail(
+        format!("`{name}` is not deployed"),
+        Hint::to("list the apps", CommandLine::robotctl(["status"])),
+    )
+}
+
+/// What a removal keeps.
+fn kept(name: &Name, purge: bool) -> String {
+    let layout = Layout::new(name);
+    if purge {
+        return "its accounts are kept: other files may belong to them".to_owned();
+    }
+    format!(
+        "its state in {}, its settings in {} and its accounts are kept",
+        layout.state(),
+        layout.etc()
+    )
+}

@@ -1,0 +1,317 @@
+//! `rollback`: an earlier release goes live again, for the whole app or for one service.
+
+use super::context::Context;
+use super::observe::observe;
+use super::outcome::{Changed, ended};
+use super::ownership::check_ownership;
+use super::target::{check_failed, previous, previous_after};
+use crate::app::layout::UNIT_DIR;
+use crate::app::{App, Layout, Name};
+use crate::command_line::CommandLine;
+use crate::error::{Claim as _, Error, Hint, Kind, fail};
+use crate::events::Subject;
+use crate::host::defer_signals;
+use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
+use crate::render::{ReleaseMount, execstart, execstart_path};
+use crate::session::Session;
+use crate::store::{Mark, ReleaseRecord, Store};
+use crate::transaction::{self, Operation, Steps};
+use crate::tree::{Entry, FileChange, FileTree, Stored};
+use anyhow::Result;
+use std::time::Duration;
+
+/// What is asked of a rollback.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct RollbackRequest {
+    /// The release, or the beginning of its id; the previous one when none is named.
+    pub(crate) release: Option<String>,
+    /// The one service to roll back.
+    pub(crate) service: Option<String>,
+    /// Also takes a named release that failed before.
+    pub(crate) force: bool,
+    /// How long to wait for another `robotctl`.
+    pub(crate) wait: Duration,
+}
+
+/// What a rollback would do.
+#[derive(Debug)]
+pub(crate) struct Preview {
+    /// The plan.
+    pub(crate) plan: Plan,
+    /// What to say when the plan is empty.
+    pub(crate) nothing: String,
+}
+
+/// A rollback that is ready to be applied.
+struct Prepared {
+    app: App,
+    tree: FileTree,
+    plan: Plan,
+    operation: Operation,
+    nothing: String,
+}
+
+/// Shows what a rollback would do. Changes nothing.
+///
+/// # Errors
+/// [`Kind::Refused`] when no release can be taken.
+pub(crate) fn preview(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Preview, Error> {
+    let look = || -> Result<Preview> {
+        let name = ctx.deployed()?;
+        ctx.check_host()?;
+        ctx.check_deployed(&name)?;
+        ctx.check_change(&name)?;
+        let store = ctx.store(&name);
+        let mut prepared = prepare(ctx, request, &store, &name, true)?;
+        let Prepared {
+            plan, operation, ..
+        } = &mut prepared;
+        plan.rollback_target = previous_after(ctx, &store, plan, operation)?;
+        Ok(Preview {
+            plan: prepared.plan,
+            nothing: prepared.nothing,
+        })
+    };
+    look().nothing_changed()
+}
+
+/// Rolls back.
+///
+/// # Errors
+/// Its kind says what is live.
+pub(crate) fn apply(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Changed, Error> {
+    let name = ctx.deployed().nothing_changed()?;
+    ctx.check_privileges().nothing_changed()?;
+    ctx.check_deployed(&name).nothing_changed()?;
+    ctx.change(&name, "rolling back", request.wait, |session| {
+        let prepared = prepare(ctx, request, session.store, &name, false).nothing_changed()?;
+        run(session, prepared)
+    })
+}
+
+/// Rolls back from a release that failed after its deploy had ended, unless it is no longer live.
+///
+/// # Errors
+/// [`Kind::RolledBack`] when the previous release was restored: the release failed.
+pub(super) fn undo(ctx: &Context<'_>, name: &Name, bad: &str, why: &str) -> Result<(), Error> {
+    let wait = Duration::from_secs(600);
+    ctx.change(name, "rolling back", wait, |session| {
+        if session.store.state()?.live.as_deref() != Some(bad) {
+            return Ok(());
+        }
+        session.emit("error", "failed", Subject::release(bad), why);
+        let first = why.lines().next().unwrap_or_default();
+        session.store.set_mark(bad, Mark::Bad(first.to_owned()))?;
+        let request = RollbackRequest::default();
+        let prepared = prepare(ctx, &request, session.store, name, false)?;
+        let to = prepared.plan.to.clone();
+        run(session, prepared)?;
+        Err(Error::new(
+            Kind::RolledBack,
+            format!("{name} {bad} failed, {to} was restored and is healthy: {why}"),
+        )
+        .hint("fix the cause and deploy again"))
+    })
+}
+
+fn prepare(
+    ctx: &Context<'_>,
+    request: &RollbackRequest,
+    store: &Store,
+    name: &Name,
+    with_content: bool,
+) -> Result<Prepared> {
+    let record = target(request, ctx, store, &Layout::new(name))?;
+    let prepared = match &request.service {
+        Some(service) => one_service(ctx, store, &record, service)?,
+        None => whole_app(ctx, store, &record, with_content)?,
+    };
+    if !prepared.plan.is_empty() {
+        ctx.check_writable(&[&prepared.app.layout.opt(), UNIT_DIR])?;
+    }
+    Ok(prepared)
+}
+
+fn run(session: &Session<'_>, prepared: Prepared) -> Result<Changed, Error> {
+    let Prepared {
+        app,
+        tree,
+        plan,
+        operation,
+        nothing,
+    } = prepared;
+    if plan.is_empty() {
+        return Ok(Changed::Nothing(nothing));
+    }
+    let guard = defer_signals();
+    let outcome = transaction::apply(session, &plan, &app, &tree, &operation, &Steps::none());
+    drop(guard);
+    // An error means that the change did not begin.
+    ended(session.host, &plan, outcome.nothing_changed()?)
+}
+
+/// The whole app goes to an earlier release. Only a preview needs the content of both.
+fn whole_app(
+    ctx: &Context<'_>,
+    store: &Store,
+    record: &ReleaseRecord,
+    with_content: bool,
+) -> Result<Prepared> {
+    let id = &record.public.id;
+    let (app, tree) = (record.app()?, record.tree()?);
+    let mut observed = observe(&ctx.host, store, &app, &tree)?;
+    check_ownership(&ctx.host, &app, &tree, &observed)?;
+    let payload = if with_content {
+        store.payload(id)?
+    } else {
+        None
+    };
+    if let (Some(live), Some(new)) = (&mut observed.live, &payload) {
+        live.payload = store.previous_index(&live.id, new)?;
+    }
+    let candidate = Candidate {
+        id,
+        app: &app,
+        tree: &tree,
+        payload: payload.as_ref(),
+    };
+    Ok(Prepared {
+        plan: plan(&candidate, &observed).with_staged_release(),
+        nothing: format!("nothing to do: {} {id} is live", app.name),
+        operation: Operation::Rollback,
+        app,
+        tree,
+    })
+}
+
+/// One service goes to an earlier release: only its `05-execstart.conf` changes.
+fn one_service(
+    ctx: &Context<'_>,
+    store: &Store,
+    record: &ReleaseRecord,
+    name: &str,
+) -> Result<Prepared> {
+    let id = &record.public.id;
+    let Some(live) = store.state()?.live else {
+        return fail(
+            "no release is live, so no service can be rolled back alone",
+            "roll back the whole app: the same command without `--service`",
+        );
+    };
+    let Some(current) = store.release(&live)? else {
+        return fail(
+            format!("the live release {live} has no record"),
+            Hint::to("find out what to do", CommandLine::robotctl(["doctor"])),
+        );
+    };
+    let (app, tree, old) = (current.app()?, current.tree()?, record.app()?);
+    let (Some(service), true) = (old.service(name), app.service(name).is_some()) else {
+        return fail(
+            format!("{live} and {id} do not both have a service `{name}`"),
+            Hint::to("list the services", CommandLine::robotctl(["status"])),
+        );
+    };
+    let unit = app.unit(service);
+    let path = execstart_path(&unit);
+    let text = execstart(&old, service, ReleaseMount::Pinned(id))? + "\n";
+    let before = ctx.host.root.entry(&path)?;
+    let after = Entry::file(text);
+    let changes = before.as_ref() != Some(&after);
+    let observed = observe(&ctx.host, store, &app, &tree)?;
+    let restarts = changes && service.is_daemon() && observed.active.contains(&unit);
+    let file = FileChange {
+        path,
+        before: before.as_ref().map(Stored::new),
+        after: Some(Stored::new(&after)),
+    };
+    let plan = Plan {
+        repair: None,
+        app: app.name.to_string(),
+        version: app.version.to_string(),
+        from: Some(live.clone()),
+        to: live,
+        payload: PayloadPlan::default(),
+        manifest: Vec::new(),
+        files: Some(file).filter(|_| changes).into_iter().collect(),
+        units: vec![UnitPlan {
+            unit: unit.clone(),
+            service: Some(name.to_owned()),
+            action: if restarts {
+                Action::Restart
+            } else {
+                Action::Unchanged
+            },
+            why: format!("pinned to {id}"),
+        }],
+        commands: Vec::new(),
+        accounts: observed.missing,
+        warnings: Vec::new(),
+        notes: Vec::new(),
+        rollback_target: None,
+    };
+    Ok(Prepared {
+        nothing: format!("nothing to do: `{unit}` is pinned to {id}"),
+        operation: Operation::Pin {
+            service: name.to_owned(),
+            release: id.clone(),
+        },
+        plan,
+        app,
+        tree,
+    })
+}
+
+/// The target of a rollback: the named release, or the previous one.
+fn target(
+    request: &RollbackRequest,
+    ctx: &Context<'_>,
+    store: &Store,
+    layout: &Layout,
+) -> Result<ReleaseRecord> {
+    let state = store.state()?;
+    let list = || Hint::to("list the releases", CommandLine::robotctl(["releases"]));
+    let Some(wanted) = &request.release else {
+        if let Some(record) = previous(&ctx.host, store, layout, &state)? {
+            return Ok(record);
+        }
+        let message = match state.live {
+            Some(live) => format!("{live} has no previous release"),
+            None => "no release is live".to_owned(),
+        };
+        return fail(message, list());
+    };
+    let ids = store.releases()?;
+    let mut matching = ids.iter().filter(|id| id.starts_with(wanted.as_str()));
+    let id = match (
+        ids.iter().find(|id| *id == wanted),
+        matching.next(),
+        matching.next(),
+    ) {
+        (Some(id), _, _) | (None, Some(id), None) => id,
+        (None, None, _) => return fail(format!("there is no release `{wanted}`"), list()),
+        (None, Some(_), Some(_)) => {
+            return fail(
+                format!("several releases begin with `{wanted}`"),
+                Hint::to("write more of the id", CommandLine::robotctl(["releases"])),
+            );
+        }
+    };
+    let meta = ctx.host.root.meta(&layout.release(id))?;
+    let record = match meta {
+        Some(meta) if meta.is_dir => store.release(id)?,
+        _ => None,
+    };
+    let Some(record) = record else {
+        return fail(
+            format!("release {id} is no longer on this host"),
+            Hint::to(
+                "deploy it again from its source, or choose another release",
+                CommandLine::robotctl(["releases"]),
+            ),
+        );
+    };
+    if state.live.as_ref() != Some(id) {
+        check_failed(request.force, store, id)?;
+    }
+    Ok(record)
+}

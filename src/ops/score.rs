@@ -1,0 +1,49 @@
+//! `score`: how exposed each service is.
+
+use super::context::Context;
+use crate::app::Target;
+use crate::error::{Claim as _, Error, fail};
+use crate::host::{Root, read_user_file};
+use crate::sandbox::cost::{ScoreReport, score_app, score_unit};
+use anyhow::Result;
+use std::path::{Path, PathBuf};
+
+/// Scores the services of the manifest, or the unit files that are named.
+///
+/// # Errors
+/// [`crate::error::Kind::Refused`] when a file cannot be read.
+pub(crate) fn run(ctx: &Context<'_>, units: &[PathBuf]) -> Result<Vec<ScoreReport>, Error> {
+    let score = || -> Result<Vec<ScoreReport>> {
+        if units.is_empty() {
+            let loaded = ctx.load()?;
+            return score_app(&loaded.app, ctx.target(&loaded.app));
+        }
+        units.iter().map(|file| unit_file(ctx, file)).collect()
+    };
+    score().nothing_changed()
+}
+
+/// Scores a unit file with the drop-ins beside it.
+fn unit_file(ctx: &Context<'_>, file: &Path) -> Result<ScoreReport> {
+    let read = |path: &Path| match read_user_file(path) {
+        Ok(text) => Ok(text),
+        Err(error) => fail(
+            format!("reading `{}`: {error}", path.display()),
+            "name unit files, such as `/usr/lib/systemd/system/cron.service`",
+        ),
+    };
+    let mut texts = vec![read(file)?];
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    let beside = file.with_file_name(format!("{name}.d"));
+    for drop_in in Root::new(&beside).list("/")? {
+        if drop_in.ends_with(".conf") {
+            texts.push(read(&beside.join(drop_in))?);
+        }
+    }
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let version = match ctx.host.systemd.version() {
+        Ok(version) if !ctx.host.is_offline() => version,
+        _ => Target::NEWEST,
+    };
+    Ok(score_unit(&name, &texts, version))
+}

@@ -1,0 +1,197 @@
+//! Opening a session: lock, recovery, clean-up.
+
+use super::context::Context;
+use crate::app::{Layout, Name};
+use crate::error::{Claim as _, Error, Hint, Kind};
+use crate::events::Subject;
+use crate::host::{Lock, LockError};
+use crate::session::Session;
+use crate::store::{Damaged, Store};
+use crate::transaction::{
+    Interrupted, Recovered, RecoveryMode, StateRebuild, rebuild_state, recover,
+};
+use crate::transient::leftovers::remove_leftovers;
+use anyhow::anyhow;
+use std::time::Duration;
+
+/// How an interrupted change was ended.
+#[derive(Debug)]
+pub(super) struct RecoveryReport {
+    /// Whether a change was interrupted.
+    pub(super) found: bool,
+    /// What became of a state that was lost.
+    pub(super) state: StateRebuild,
+    /// Whether everything that killed commands left is removed.
+    pub(super) clean: bool,
+}
+
+impl Context<'_> {
+    /// Refuses what [`Context::change`] would refuse, and changes nothing: for previews.
+    pub(super) fn check_change(&self, name: &Name) -> Result<(), Error> {
+        self.check_app_writable(name).nothing_changed()?;
+        let store = self.store(name);
+        store.check_format().nothing_changed()?;
+        match store.journal() {
+            Err(error) if error.is::<Damaged>() => Err(interrupted(Interrupted(error))),
+            read => read.map(drop).nothing_changed(),
+        }
+    }
+
+    /// Takes the lock of an app, ends an interrupted change, cleans up, and runs `then`.
+    pub(super) fn change<T>(
+        &self,
+        name: &Name,
+        doing: &str,
+        wait: Duration,
+        then: impl FnOnce(&Session<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.with_session(name, |session| {
+            loop {
+                let lock = lock(session.store, doing, wait)?;
+                self.recover_and_clean(session, name, RecoveryMode::Restart, &lock)?;
+                // Ending an interrupted removal also deletes the lock's file.
+                if session.store.is_lock_current(&lock) {
+                    return then(session);
+                }
+            }
+        })
+    }
+
+    /// Takes the lock of an app and runs `then`. An interrupted change stays as it is.
+    pub(super) fn locked<T>(
+        &self,
+        name: &Name,
+        doing: &str,
+        wait: Duration,
+        then: impl FnOnce(&Session<'_>, &Lock) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.with_session(name, |session| {
+            let lock = lock(session.store, doing, wait)?;
+            then(session, &lock)
+        })
+    }
+
+    fn with_session<T>(
+        &self,
+        name: &Name,
+        then: impl FnOnce(&Session<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.check_privileges().nothing_changed()?;
+        self.check_app_writable(name).nothing_changed()?;
+        let store = self.store(name);
+        // What cannot be removed now waits for the next command.
+        let _ = Store::remove_deleted(&self.host.root);
+        let environment = self.options.environment.clone();
+        then(&Session {
+            host: &self.host,
+            store: &store,
+            app: name.to_string(),
+            environment: environment.or_else(|| store.environment()),
+            trace: self.trace.clone(),
+            sink: self.sink,
+        })
+    }
+
+    /// Ends an interrupted change and removes what killed commands left. The end of a removal deletes
+    /// the lock, so nothing may be touched after it.
+    pub(super) fn recover_and_clean(
+        &self,
+        session: &Session<'_>,
+        name: &Name,
+        mode: RecoveryMode,
+        lock: &Lock,
+    ) -> Result<RecoveryReport, Error> {
+        session.store.check_format().nothing_changed()?;
+        let ended = recover(session, mode).map_err(interrupted)?;
+        if !session.store.is_lock_current(lock) {
+            return Ok(RecoveryReport {
+                found: true,
+                state: StateRebuild::NotNeeded,
+                clean: true,
+            });
+        }
+        let found = match ended {
+            Recovered::Nothing => false,
+            Recovered::Old(id) | Recovered::New(id) => {
+                // `current` may lead to a directory that is not a release of this app.
+                let id = id.or_else(|| session.store.link().ok().flatten());
+                let result = match id {
+                    Some(id) => format!("{id} is live"),
+                    None => "no release is live".to_owned(),
+                };
+                let text = format!("an interrupted change was ended: {result}");
+                // An app that never was live has no history to write to.
+                if session.store.has_saved_state()? {
+                    session.emit("warning", "recovered", Subject::default(), &text);
+                }
+                true
+            }
+        };
+        if let Err(error) = session.store.migrate() {
+            let text = format!("state of an older robotctl was not rewritten: {error:#}");
+            session.emit("warning", "migrate-failed", Subject::default(), &text);
+        }
+        let layout = Layout::new(name);
+        let state = rebuild_state(session, &layout);
+        Ok(RecoveryReport {
+            found,
+            state,
+            clean: self.clean_up(session, name, &layout),
+        })
+    }
+
+    /// Removes units and files that killed commands left. Whether all are removed.
+    fn clean_up(&self, session: &Session<'_>, name: &Name, layout: &Layout) -> bool {
+        // A unit that cannot be stopped is no reason to keep files that take space.
+        let units = remove_leftovers(&self.host, name.as_str());
+        let files = crate::stage::clean_up(&self.host, session.store, layout);
+        let cleaned = match (units, files) {
+            (Err(units), Err(files)) => Err(anyhow!("{units:#}; {files:#}")),
+            (units, files) => units.and(files),
+        };
+        let Err(error) = cleaned else {
+            return true;
+        };
+        // The next command tries again.
+        let text = if error.is::<Damaged>() {
+            format!("leftovers of a killed command were not removed: {error:#}")
+        } else {
+            format!("leftovers of a killed command are still there: {error:#}")
+        };
+        session.emit("warning", "cleanup-failed", Subject::default(), &text);
+        false
+    }
+}
+
+fn lock(store: &Store, doing: &str, wait: Duration) -> Result<Lock, Error> {
+    store.lock(doing, wait).map_err(|error| match error {
+        LockError::Held(_) => Error::new(Kind::Locked, error.to_string())
+            .hint("try again later, or wait for it with `--wait SECONDS`"),
+        // The directory of the store may have been created. It holds nothing.
+        LockError::Failed(error) => Error::of_kind(Kind::Refused, error),
+    })
+}
+
+/// A recovery that failed: the host is between two states, and the journal is kept.
+pub(super) fn interrupted(error: Interrupted) -> Error {
+    let error = Error::of_kind(Kind::Degraded, error.0);
+    if !error.hints.is_empty() {
+        return error;
+    }
+    Error {
+        message: format!(
+            "an interrupted change could not be ended: {}",
+            error.message
+        ),
+        ..error
+    }
+    .hint(recover_after_fix())
+}
+
+/// The hint after a change that could neither be ended nor undone.
+pub(super) fn recover_after_fix() -> Hint {
+    Hint::to(
+        "fix that (on a full disk, make room), then",
+        crate::command_line::CommandLine::sudo_robotctl(["recover"]),
+    )
+}

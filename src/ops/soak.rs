@@ -1,0 +1,149 @@
+//! Watching a release for a while after its deploy: a service that starts to loop shows the fault only
+//! then.
+
+use super::context::Context;
+use super::rollback::undo;
+use crate::app::{App, Name, Span};
+use crate::error::{Claim as _, Error};
+use crate::events::Subject;
+use crate::health::{RestartCounter, daemons};
+use crate::host::{Command, Deadline, Host};
+use crate::session::Session;
+use crate::store::Store;
+use anyhow::Result;
+use std::time::Duration;
+
+/// What the internal command `soak` is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct SoakRequest {
+    /// The release that went live.
+    pub(crate) release: String,
+    /// How long to watch it.
+    pub(crate) time: Duration,
+}
+
+/// Watches a release and rolls it back when a service loops. The text says how the watch ended.
+///
+/// # Errors
+/// [`crate::error::Kind::RolledBack`] when the release was rolled back.
+pub(crate) fn run(ctx: &Context<'_>, request: &SoakRequest) -> Result<String, Error> {
+    let SoakRequest { release: id, time } = request;
+    let name = ctx.deployed().nothing_changed()?;
+    let store = ctx.store(&name);
+    let watched = || -> Result<Watched> {
+        let Some(record) = store.release(id)? else {
+            return Ok(Watched::NotLive);
+        };
+        watch(&ctx.host, &store, &record.app()?, id, *time)
+    };
+    match watched().nothing_changed()? {
+        Watched::Healthy => Ok(format!("{id} stayed healthy")),
+        Watched::NotLive => Ok(format!("{id} is no longer live")),
+        Watched::Looping(unit, what) => {
+            let lines = ctx.host.systemd.last_lines(&unit, 8).join("\n    ");
+            let why = format!("`{unit}` after the deploy: {what}\n    {lines}");
+            undo(ctx, &name, id, &why)?;
+            Ok(format!("{id} is no longer live"))
+        }
+    }
+}
+
+/// Time between two samples.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
+/// The transient unit that watches an app. No app may be called `robotctl-…`, so that no service has
+/// this name.
+pub(super) fn unit(app: &Name) -> String {
+    format!("robotctl-soak-{app}.service")
+}
+
+/// Starts a watch, in a process of its own: the deploy does not wait for it.
+pub(super) fn start(session: &Session<'_>, app: &App, id: &str, span: &Span) {
+    if session.host.is_offline() {
+        return;
+    }
+    stop(session.host, &app.name);
+    let seconds = span.duration.as_secs().max(1).to_string();
+    let (name, unit) = (app.name.as_str(), unit(&app.name));
+    let argv = [
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        &format!("--unit={unit}"),
+        &format!("--description={name}: watching {id}"),
+        "/usr/bin/robotctl",
+        "--app",
+        name,
+        "soak",
+        id,
+        "--seconds",
+        &seconds,
+    ];
+    let (level, message) = match Command::new(argv).run() {
+        Ok(_) => ("info", format!("watching {id} for {}: `{unit}`", span.text)),
+        Err(error) => ("warning", format!("{id} is not watched: {error:#}")),
+    };
+    session.emit(level, "soaking", Subject::release(id), &message);
+}
+
+/// Ends the watch of an app, if there is one.
+pub(crate) fn stop(host: &Host, app: &Name) {
+    let unit = unit(app);
+    host.systemd.stop(std::slice::from_ref(&unit)).ok();
+    host.systemd.reset_failed(std::slice::from_ref(&unit));
+}
+
+/// How a watch ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Watched {
+    /// The time is over, and nothing was wrong.
+    Healthy,
+    /// Another release is live, or none.
+    NotLive,
+    /// A service loops or has failed: its unit, and what happened to it.
+    Looping(String, String),
+}
+
+/// Watches a live release for a time. A service that the administrator stops is not a fault.
+fn watch(host: &Host, store: &Store, app: &App, id: &str, time: Duration) -> Result<Watched> {
+    let units = daemons(app);
+    let mut restarts = RestartCounter::default();
+    let end = Deadline::after(time);
+    while !end.is_over() {
+        if store.state()?.live.as_deref() != Some(id) {
+            return Ok(Watched::NotLive);
+        }
+        for (unit, state) in units.iter().zip(host.systemd.show(&units)?) {
+            if let Some(what) = restarts.step(unit, &state) {
+                return Ok(Watched::Looping(unit.clone(), what));
+            }
+        }
+        crate::host::pause(SAMPLE_INTERVAL);
+    }
+    Ok(Watched::Healthy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unit;
+    use crate::app::App;
+    use crate::manifest::parse;
+
+    #[test]
+    fn no_service_of_any_app_can_have_the_name_of_the_watch() {
+        let app = |name: &str, service: &str| {
+            let text = format!(
+                "[app]\nname = \"{name}\"\nversion = \"1\"\n\
+                 [service.{service}]\nexec = [\"/bin/w\"]\n"
+            );
+            App::from_manifest(&parse(&text).unwrap(), None)
+        };
+        let watched = app("demo", "soak").unwrap();
+        let watch = unit(&watched.name);
+        assert_ne!(watch, watched.unit(&watched.services[0]));
+        let stem = watch.strip_suffix(".service").unwrap();
+        for (at, _) in stem.match_indices('-') {
+            let name = stem.split_at(at).0;
+            assert!(app(name, "web").is_err(), "`{name}` could make `{watch}`");
+        }
+    }
+}

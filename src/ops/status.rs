@@ -1,0 +1,132 @@
+//! `status`: what is live, and what every process really runs. Works for any user.
+
+use super::context::Context;
+use super::select::{PerApp, nothing_deployed};
+use crate::app::Name;
+use crate::error::{Claim as _, Error};
+use crate::host::{self, ActiveState, release_of};
+use crate::store::{PublicUnit, State};
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// One unit as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct UnitStatus {
+    /// The unit's name.
+    pub(crate) unit: String,
+    /// systemd's words, such as `active (running)`; `-` where systemd cannot be asked.
+    pub(crate) state: String,
+    /// The release that its main process runs, where that can be seen.
+    pub(crate) runs: Option<String>,
+    /// What differs from what is live.
+    pub(crate) note: Option<String>,
+}
+
+/// One app as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct AppStatus {
+    /// The app's name, with its environment.
+    pub(crate) app: String,
+    /// The environment in that name.
+    pub(crate) environment: Option<String>,
+    /// The live release.
+    pub(crate) live: Option<String>,
+    /// When it went live (RFC 3339).
+    pub(crate) since: Option<String>,
+    /// The target of the link `current`.
+    pub(crate) current: Option<String>,
+    /// The change that another `robotctl` makes now.
+    pub(crate) under_way: Option<String>,
+    /// Whether a change was interrupted.
+    pub(crate) interrupted: bool,
+    /// Previous releases, the latest last.
+    pub(crate) before: Vec<String>,
+    /// The units of the live release.
+    pub(crate) units: Vec<UnitStatus>,
+}
+
+/// The status of every app that is meant.
+///
+/// # Errors
+/// [`crate::error::Kind::Refused`] when no app is deployed.
+pub(crate) fn run(ctx: &Context<'_>) -> Result<PerApp<AppStatus>, Error> {
+    let all = ctx.for_each_app(|name| status(ctx, name))?;
+    if all.answers.is_empty() && all.failed.is_empty() {
+        return nothing_deployed().nothing_changed();
+    }
+    Ok(all)
+}
+
+fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
+    let store = ctx.store(name);
+    let state = store.state()?;
+    let release = match &state.live {
+        Some(id) => store.public_release(id)?,
+        None => None,
+    };
+    let under_way = store.lock_holder();
+    let interrupted = under_way.is_none() && store.has_journal()?;
+    let (environment, units) = match release {
+        Some(release) => (
+            release.environment,
+            units(ctx, name, &release.units, &state)?,
+        ),
+        None => (None, Vec::new()),
+    };
+    Ok(AppStatus {
+        app: name.to_string(),
+        environment,
+        current: store.link()?,
+        under_way,
+        interrupted,
+        units,
+        live: state.live,
+        since: state.since,
+        before: state.before,
+    })
+}
+
+fn units(
+    ctx: &Context<'_>,
+    app: &Name,
+    units: &[PublicUnit],
+    state: &State,
+) -> Result<Vec<UnitStatus>> {
+    let names: Vec<String> = units.iter().map(|unit| unit.unit.clone()).collect();
+    let states = ctx.host.systemd.show(&names)?;
+    let both = units.iter().zip(states);
+    Ok(both
+        .map(|(unit, now)| unit_status(app, unit, &now, state))
+        .collect())
+}
+
+fn unit_status(app: &Name, unit: &PublicUnit, now: &host::UnitStatus, state: &State) -> UnitStatus {
+    let runs = now.main_pid.and_then(|pid| release_of(pid, app.as_str()));
+    let is_service = unit.unit.ends_with(".service");
+    let pin = state.pins.get(&unit.service).filter(|_| is_service);
+    let wanted = pin.or(state.live.as_ref());
+    let is_stale = runs.is_some() && runs.as_ref() != wanted;
+    let note = match pin {
+        Some(id) if !is_stale => Some(format!("pinned to {id}")),
+        _ if now.is_masked() => Some("masked by the administrator".to_owned()),
+        _ if is_stale => Some("runs another release than the live one".to_owned()),
+        _ if now.need_daemon_reload => {
+            Some("its file changed on disk: `systemctl daemon-reload`".to_owned())
+        }
+        _ if now.is_failed() => {
+            let unit = &unit.unit;
+            Some(format!("{}: `journalctl -u {unit}`", now.result))
+        }
+        _ => None,
+    };
+    UnitStatus {
+        unit: unit.unit.clone(),
+        state: match &now.active_state {
+            ActiveState::Unknown => "-".to_owned(),
+            active => format!("{active} ({})", now.sub_state),
+        },
+        runs,
+        note,
+    }
+}

@@ -1,0 +1,62 @@
+//! Commands that units of an app run: waiting for an address, the relay, and the status page.
+
+use super::context::Context;
+use crate::error::{Claim as _, Error, fail};
+use crate::health::{Address, wait_listening};
+use crate::host;
+use crate::page::{self, Places};
+use crate::relay;
+use anyhow::Result;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+/// Waits until a server accepts at an address: the readiness check of a proxied service.
+///
+/// # Errors
+/// [`crate::error::Kind::Refused`] when the address is not one, or nothing accepts in time.
+pub(crate) fn wait_for(address: &str, within: Duration) -> Result<(), Error> {
+    let wait = || -> Result<()> {
+        let address = match address.strip_prefix("unix:") {
+            Some(path) => Address::Unix(path.to_owned()),
+            None => match address.parse() {
+                Ok(address) => Address::Tcp(address),
+                Err(_) => {
+                    return fail(
+                        format!("`{address}` is not an address"),
+                        "write `127.0.0.1:8080` or `unix:/run/app.sock`",
+                    );
+                }
+            },
+        };
+        // systemd passes the main process to the commands that it starts after it (systemd.exec(5)).
+        let program = host::variable("MAINPID").and_then(|pid| pid.parse().ok());
+        wait_listening(&address, within, program)
+    };
+    wait().nothing_changed()
+}
+
+/// Passes connections of the inherited sockets on to a server, until a signal ends it.
+///
+/// # Errors
+/// The operating system's.
+pub(crate) fn relay(server: SocketAddr) -> Result<(), Error> {
+    relay::run(server).nothing_changed()
+}
+
+/// Serves the status page on the inherited sockets, until a signal ends it.
+///
+/// # Errors
+/// The operating system's.
+pub(crate) fn page(
+    ctx: &Context<'_>,
+    version_file: &Path,
+    opt: &Path,
+    report: Option<&Path>,
+) -> Result<(), Error> {
+    let places = Places {
+        opt: opt.to_owned(),
+        report: report.map(Path::to_owned),
+    };
+    page::serve(&ctx.host, version_file, places).nothing_changed()
+}

@@ -1,0 +1,109 @@
+//! What is live.
+
+use super::format::FORMAT;
+use super::records::Store;
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// How many previous releases the state keeps.
+const MAX_PREVIOUS: usize = 100;
+
+/// The live release and the order of those before it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Format of this file.
+    #[serde(default)]
+    pub format: u32,
+    /// The live release.
+    pub live: Option<String>,
+    /// The releases that were live before it, the latest last.
+    #[serde(default)]
+    pub before: Vec<String>,
+    /// Services that stay on a release of their own: short name to release.
+    #[serde(default)]
+    pub pins: BTreeMap<String, String>,
+    /// When the live release went live (RFC 3339).
+    pub since: Option<String>,
+    /// The trace id of the change that wrote this. A journal with the same trace id is of a change
+    /// that has succeeded ([`super::Journal::made`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
+}
+
+impl State {
+    /// The state once `release` is live. After a rollback, the releases after it are no longer previous
+    /// ones, so that the next rollback goes back further.
+    #[must_use]
+    pub fn after(mut self, release: &str, is_rollback: bool) -> Self {
+        if self.live.as_deref() != Some(release) {
+            match self.before.iter().rposition(|id| id == release) {
+                Some(at) if is_rollback => self.before.truncate(at),
+                _ => self.before.extend(self.live.take()),
+            }
+        }
+        self.live = Some(release.to_owned());
+        self
+    }
+}
+
+impl Store {
+    /// Whether a state was ever saved.
+    ///
+    /// # Errors
+    /// When that cannot be seen.
+    pub fn has_saved_state(&self) -> Result<bool> {
+        Ok(self.root.meta(&self.path("state.json"))?.is_some())
+    }
+
+    /// The state as it was last saved. [`Store::state`] also covers a state that was lost.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn saved_state(&self) -> Result<Option<State>> {
+        self.read("state.json")
+    }
+
+    /// Replaces the state. An equal state is not written again, only made durable, because going
+    /// back must work on a full disk.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_state(&self, state: &State) -> Result<()> {
+        let with_format = |state: State| State {
+            format: FORMAT,
+            ..state
+        };
+        let state = with_format(state.clone());
+        let saved = self.saved_state().ok().flatten().map(with_format);
+        if saved.as_ref() == Some(&state) {
+            return self.sync();
+        }
+        self.write("state.json", &state)
+    }
+
+    /// Drops releases that no longer exist from a long list of previous releases, and then all but
+    /// the last hundred.
+    ///
+    /// # Errors
+    /// When the state cannot be read or written.
+    pub fn trim_previous(&self) -> Result<()> {
+        let state = self.saved_state()?;
+        let Some(mut state) = state.filter(|state| state.before.len() > MAX_PREVIOUS) else {
+            return Ok(());
+        };
+        let known = self.releases()?;
+        state.before.retain(|id| known.contains(id));
+        let excess = state.before.len().saturating_sub(MAX_PREVIOUS);
+        state.before.drain(..excess);
+        self.set_state(&state)
+    }
+
+    /// The environment that the app was deployed with, as its live release says.
+    pub fn environment(&self) -> Option<String> {
+        let live = self.state().ok()?.live;
+        let any = || self.releases().ok()?.pop();
+        let release = self.public_release(&live.or_else(any)?).ok()??;
+        release.environment
+    }
+}

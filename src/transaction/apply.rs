@@ -1,0 +1,239 @@
+//! Applying a plan: journal, switch, activate, check, commit.
+
+use super::activate;
+use super::commit::close;
+use super::health::check_health;
+use super::operation::Operation;
+use super::revert::{RevertOutcome, revert_change};
+use super::switch;
+use crate::app::App;
+use crate::events::Subject;
+use crate::host::{self, Host, UnitStatus};
+use crate::plan::{Action, Plan};
+use crate::session::Session;
+use crate::store::{FORMAT, Journal, Step, UnitChanges};
+use crate::tree::FileTree;
+use anyhow::{Result, anyhow};
+use std::fmt;
+
+/// How a change ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The new release is live and healthy.
+    Done,
+    /// The new release was not healthy. The host is as before.
+    Back {
+        /// What was wrong with it.
+        why: String,
+        /// What is wrong with the restored release, if anything: a person is needed.
+        degraded: Option<String>,
+    },
+    /// The new release was not healthy, and the host could not be restored. The journal is kept, and
+    /// `recover` continues.
+    Stuck {
+        /// What was wrong with the release.
+        why: String,
+        /// Why the host could not be restored.
+        wrong: String,
+    },
+    /// The new release is live and healthy, but its record could not be written. The journal is kept,
+    /// and `recover` finishes the change.
+    Unrecorded(String),
+}
+
+/// Steps of a deploy that the transaction runs but does not know: the app's hooks.
+pub(crate) struct Steps<'a> {
+    /// Runs before units start, once users and directories exist.
+    pub(crate) before_start: &'a dyn Fn() -> Result<()>,
+    /// Runs once the new release runs, before it is checked.
+    pub(crate) after_start: &'a dyn Fn() -> Result<()>,
+}
+
+impl Steps<'_> {
+    /// No steps.
+    pub(crate) fn none() -> Self {
+        Self {
+            before_start: &|| Ok(()),
+            after_start: &|| Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Steps<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Steps")
+    }
+}
+
+/// A failure that is the fault of the release and not of the host. Only this marks the release as bad.
+#[derive(Debug)]
+struct UnhealthyRelease(anyhow::Error);
+
+impl fmt::Display for UnhealthyRelease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#}", self.0)
+    }
+}
+
+impl std::error::Error for UnhealthyRelease {}
+
+fn blame_release(error: anyhow::Error) -> anyhow::Error {
+    anyhow::Error::new(UnhealthyRelease(error))
+}
+
+/// Takes the host to the release of a plan.
+///
+/// # Errors
+/// When the change did not begin: nothing was changed. Every later failure is reverted and is an
+/// [`Outcome`].
+pub(crate) fn apply(
+    session: &Session<'_>,
+    plan: &Plan,
+    app: &App,
+    tree: &FileTree,
+    operation: &Operation,
+    steps: &Steps<'_>,
+) -> Result<Outcome> {
+    let mut journal = journal(session, plan, app, operation)?;
+    if *operation != Operation::Deploy {
+        session.store.release_reserve();
+    }
+    // The journal may exist although writing it failed. Nothing has changed, so it can go.
+    let change = session.store.begin(&journal);
+    let change = change.inspect_err(|_| drop(session.store.clear_journal()))?;
+    let run = || forward(session, plan, app, tree, &journal, operation, steps);
+    let outcome = match operation {
+        // After a rollback from a bad release, Ctrl-C must not bring that release back.
+        Operation::Rollback | Operation::Pin { .. } => run(),
+        Operation::Deploy => host::interruptible(|| {
+            run().map_err(|error| {
+                if host::interrupted() {
+                    anyhow!("it was interrupted")
+                } else {
+                    error
+                }
+            })
+        }),
+    };
+    let failure = match outcome.and_then(|()| change.commit()) {
+        Ok(committed) => {
+            let ended = committed.end().and_then(|()| close(session, &journal));
+            return Ok(match ended {
+                Ok(()) => Outcome::Done,
+                Err(error) => Outcome::Unrecorded(format!("{error:#}")),
+            });
+        }
+        Err(failure) => failure,
+    };
+    let why = format!("{failure:#}");
+    session.emit("error", "failed", Subject::release(&plan.to), &why);
+    let bad = failure.is::<UnhealthyRelease>().then_some(why.as_str());
+    Ok(match revert_change(session, &mut journal, bad) {
+        RevertOutcome::Healthy => Outcome::Back {
+            why,
+            degraded: None,
+        },
+        RevertOutcome::Unhealthy(wrong) => Outcome::Back {
+            why,
+            degraded: Some(wrong),
+        },
+        RevertOutcome::Stuck(wrong) => Outcome::Stuck { why, wrong },
+    })
+}
+
+/// Everything that the change will do, with how to undo it.
+fn journal(
+    session: &Session<'_>,
+    plan: &Plan,
+    app: &App,
+    operation: &Operation,
+) -> Result<Journal> {
+    let (host, state) = (session.host, session.store.state()?);
+    let with_action = |wanted: &[Action]| -> Vec<String> {
+        let units = plan.units.iter();
+        let units = units.filter(|unit| wanted.contains(&unit.action));
+        units.map(|unit| unit.unit.clone()).collect()
+    };
+    let mut after = state
+        .clone()
+        .after(&plan.to, *operation == Operation::Rollback);
+    match operation {
+        Operation::Pin { service, release } => {
+            after.pins.insert(service.clone(), release.clone());
+        }
+        Operation::Deploy | Operation::Rollback => after.pins.clear(),
+    }
+    if state.live != after.live {
+        after.since = Some(host::now().to_string());
+    }
+    after.change = Some(session.trace.clone());
+    // Starting a unit that runs does nothing, and stopping it would not undo that.
+    let mut started = with_action(&[Action::Start]);
+    let already = running(host, started.clone())?;
+    started.retain(|unit| !already.contains(unit));
+    Ok(Journal {
+        format: FORMAT,
+        trace_id: session.trace.clone(),
+        operation: operation.word().to_owned(),
+        step: Step::Switching,
+        from: plan.from.clone(),
+        link: match &plan.from {
+            Some(_) => None,
+            None => session.store.link()?,
+        },
+        to: Some(plan.to.clone()),
+        files: plan.files.clone(),
+        units: UnitChanges {
+            stopped: running(host, with_action(&[Action::Stop]))?,
+            started,
+            restarted: with_action(&[Action::Restart, Action::Overlap, Action::Rebind]),
+            rebound: with_action(&[Action::Rebind]),
+            standins: activate::standins(plan, app),
+        },
+        purge: false,
+        state_before: state,
+        state_after: after,
+    })
+}
+
+/// Those of the units that run, and so must run again when the change is undone. A job that waits for
+/// its timer and a unit that the administrator stopped do not.
+pub(super) fn running(host: &Host, mut units: Vec<String>) -> Result<Vec<String>> {
+    let states = host.systemd.show(&units)?;
+    let mut active = states.iter().map(UnitStatus::is_active);
+    units.retain(|_| active.next().unwrap_or(false));
+    Ok(units)
+}
+
+/// From the journal to a healthy new release.
+fn forward(
+    session: &Session<'_>,
+    plan: &Plan,
+    app: &App,
+    tree: &FileTree,
+    journal: &Journal,
+    operation: &Operation,
+    steps: &Steps<'_>,
+) -> Result<()> {
+    let host = session.host;
+    let removed = plan.units.iter().filter(|one| one.action == Action::Stop);
+    let removed: Vec<String> = removed.map(|one| one.unit.clone()).collect();
+    host.systemd.stop(&removed)?;
+    switch::files_forward(host, journal)?;
+    switch::configure(host, app, tree, plan)?;
+    // A unit that failed while it stopped would be listed forever, without a file.
+    host.systemd.reset_failed(&removed);
+    (steps.before_start)().map_err(blame_release)?;
+    activate::before_switch(session, plan, app).map_err(blame_release)?;
+    switch::link(host, &app.layout, Some(&plan.to))?;
+    let text = format!("`current` points at {}", plan.to);
+    session.emit("info", "switched", Subject::release(&plan.to), &text);
+    activate::after_switch(session, plan, app).map_err(blame_release)?;
+    (steps.after_start)().map_err(blame_release)?;
+    if host.is_offline() {
+        return Ok(());
+    }
+    let pins = &journal.state_after.pins;
+    let checked = check_health(session, plan, app, pins, operation)?;
+    checked.map_err(|unhealthy| blame_release(unhealthy.into()))
+}

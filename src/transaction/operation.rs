@@ -1,0 +1,27 @@
+//! Which command makes a change.
+
+/// Which command makes a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// A release goes live; the live one becomes the previous one.
+    Deploy,
+    /// An earlier release goes live again; releases after it are no longer previous ones.
+    Rollback,
+    /// One service goes to another release, until the next deploy.
+    Pin {
+        /// The short name of the service.
+        service: String,
+        /// The release.
+        release: String,
+    },
+}
+
+impl Operation {
+    /// The word in the journal and in messages.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Rollback | Self::Pin { .. } => "rollback",
+        }
+    }
+}

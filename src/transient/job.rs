@@ -1,0 +1,75 @@
+//! Hooks and check commands as transient units, in the sandbox of their service.
+
+use super::unit::TransientUnit;
+use crate::app::{App, Hooks, Name, Service, Span, Target, Text};
+use crate::host::{self, Host};
+use crate::render::{ReleaseMount, derive, job};
+use anyhow::{Result, anyhow};
+
+/// What follows the app's name in the name of a check command's unit. The process id of its
+/// `robotctl` comes next, so that a check and a deploy at the same time use different units.
+const CHECK: &str = "check";
+
+/// The transient unit of a job on a release.
+///
+/// # Errors
+/// When its files cannot be rendered.
+pub(crate) fn job_unit<'a>(
+    host: &'a Host,
+    app: &App,
+    service: &Service,
+    mount: ReleaseMount<'_>,
+) -> Result<TransientUnit<'a>> {
+    let tree = job(app, service, target(host, app), mount)?;
+    Ok(TransientUnit::from_files(host, app.unit(service), tree))
+}
+
+/// The systemd version that units are rendered for.
+fn target(host: &Host, app: &App) -> Target {
+    app.target.unwrap_or_else(|| {
+        let version = host.systemd.version();
+        version.map_or(Target::Portable, Target::Version)
+    })
+}
+
+/// A check command of a service as a job.
+///
+/// # Errors
+/// When the name of the job is not valid.
+pub(crate) fn check_job(service: &Service, argv: &[Text], within: &Span) -> Result<Service> {
+    let name = format!("{CHECK}{}{}", host::pid(), Hooks::SUFFIX);
+    let name = Name::parse(&name).map_err(|rule| anyhow!("`{name}`: {rule}"))?;
+    Ok(derive::check_command(service, name, argv, within))
+}
+
+/// Whether a unit of an app, or its directory of drop-ins, belongs to a check command whose
+/// `robotctl` still runs.
+pub(super) fn is_running_check(unit: &str, app: &str) -> bool {
+    let name = unit
+        .strip_prefix(app)
+        .and_then(|rest| rest.strip_prefix('-'));
+    let rest = name.and_then(|name| name.strip_prefix(CHECK));
+    let pid = rest.and_then(|rest| rest.split_once(Hooks::SUFFIX)?.0.parse().ok());
+    pid.is_some_and(host::is_running)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_running_check;
+
+    #[test]
+    fn a_check_runs_while_its_robotctl_runs() {
+        let own = format!("demo-check{}-hook.service", std::process::id());
+        assert!(is_running_check(&own, "demo"));
+        assert!(is_running_check(&format!("{own}.d"), "demo"));
+        assert!(!is_running_check(&own, "other"));
+        for unit in [
+            "demo-check0-hook.service",
+            "demo-check-hook.service",
+            "demo-before-switch-hook.service",
+            "demo-check1.service",
+        ] {
+            assert!(!is_running_check(unit, "demo"), "{unit}");
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What killed runs left in `/run/systemd/system`: pre-check instances, jobs, and the drop-ins of
+//! stand-ins.
+
+use super::job::is_running_check;
+use crate::app::{Hooks, PRE_CHECK_SUFFIX, STAND_IN_SUFFIX};
+use crate::command_line::CommandLine;
+use crate::error::{Hint, HintedError};
+use crate::host::{Host, temp_target};
+use crate::units::{RUNTIME_UNIT_DIR, stem, unit_of_entry};
+use anyhow::{Result, bail};
+
+/// The line that every file for an app contains.
+pub(super) fn made_line(app: &str) -> String {
+    format!("from the manifest of {app};")
+}
+
+/// Fails when one of these transient units still runs from an earlier command. systemd would not
+/// start it again, and its result would be taken for that of the new release.
+///
+/// # Errors
+/// [`HintedError`] with the unit.
+pub(crate) fn check_not_running(host: &Host, units: &[String]) -> Result<()> {
+    if host.is_offline() {
+        return Ok(());
+    }
+    let states = host.systemd.show(units)?;
+    let mut units = units.iter().zip(states);
+    let Some((unit, _)) = units.find(|(_, state)| !state.is_down()) else {
+        return Ok(());
+    };
+    Err(HintedError::new(
+        format!("`{unit}` of an earlier run is still there, nothing was changed"),
+        Hint::run(CommandLine::sudo(["systemctl", "stop", unit.as_str()])),
+    )
+    .into())
+}
+
+/// Stops and removes the transient units that killed runs of an app left.
+///
+/// # Errors
+/// With everything that could not be stopped or removed.
+pub(crate) fn remove_leftovers(host: &Host, app: &str) -> Result<()> {
+    if host.is_offline() {
+        return Ok(());
+    }
+    let (mut has_removed, mut failed) = (false, Vec::new());
+    for name in host.root.list(RUNTIME_UNIT_DIR)? {
+        if !is_transient(&name, app) || is_running_check(&name, app) {
+            continue;
+        }
+        match remove(host, app, name) {
+            Ok(removed) => has_removed |= removed,
+            // One that cannot be removed does not keep the others.
+            Err(error) => failed.push(format!("{error:#}")),
+        }
+    }
+    if has_removed && let Err(error) = host.systemd.daemon_reload() {
+        failed.push(format!("{error:#}"));
+    }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        bail!("{}", failed.join("; "))
+    }
+}
+
+/// Whether a name in the unit directory can be that of a transient unit of an app, its directory of
+/// drop-ins, or a temporary file of either.
+fn is_transient(name: &str, app: &str) -> bool {
+    let unit = unit_of_entry(temp_target(name).unwrap_or(name));
+    let stem = stem(unit).trim_end_matches('@');
+    let suffixes = [PRE_CHECK_SUFFIX, STAND_IN_SUFFIX, Hooks::SUFFIX];
+    unit.starts_with(&format!("{app}-")) && suffixes.iter().any(|suffix| stem.ends_with(suffix))
+}
+
+/// Removes a unit or its drop-ins, if they were made for the app. A unit that does not stop keeps its
+/// file, by which the next command finds it.
+fn remove(host: &Host, app: &str, name: String) -> Result<bool> {
+    let path = format!("{RUNTIME_UNIT_DIR}/{name}");
+    if !is_made_for(host, &path, app)? {
+        return Ok(false);
+    }
+    let unit = unit_of_entry(&name);
+    if unit == name {
+        host.systemd.stop_and_confirm(&[name])?;
+        host.root.remove_file(&path)?;
+    } else if host
+        .root
+        .meta(&format!("{RUNTIME_UNIT_DIR}/{unit}"))?
+        .is_none()
+    {
+        // The drop-ins of a unit stay as long as the unit.
+        host.root.remove_tree(&path)?;
+    }
+    Ok(true)
+}
+
+/// Whether a unit, or a file in a directory of drop-ins, was rendered for the app. The name is not
+/// enough: `demo-staging-web` can be a service of `demo`, or of `demo-staging`, which may be deploying
+/// at this moment.
+fn is_made_for(host: &Host, path: &str, app: &str) -> Result<bool> {
+    let is_dir = host.root.meta(path)?.is_some_and(|meta| meta.is_dir);
+    let files = if is_dir {
+        let names = host.root.list(path)?.into_iter();
+        names.map(|name| format!("{path}/{name}")).collect()
+    } else {
+        vec![path.to_owned()]
+    };
+    // An empty directory: a running command would create it again.
+    if files.is_empty() {
+        return Ok(true);
+    }
+    let line = made_line(app);
+    for file in files {
+        let bytes = host.root.read(&file)?.unwrap_or_default();
+        if String::from_utf8_lossy(&bytes).contains(&line) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_made_for, is_transient};
+    use crate::host::Host;
+    use crate::tree::{Entry, FileTree};
+
+    #[test]
+    fn transient_units_are_known_by_their_names() {
+        for name in [
+            "demo-web-precheck.service",
+            "demo-web-precheck.socket",
+            "demo-web-precheck.service.d",
+            "demo-web-standin@.service.d",
+            "demo-before-switch-hook.service",
+            ".demo-web-precheck.service.robotctl-1-2-3",
+        ] {
+            assert!(is_transient(name, "demo"), "{name}");
+            assert!(!is_transient(name, "other"), "{name}");
+        }
+        for name in ["demo-web.service", "demo-web.service.d", "demo.target"] {
+            assert!(!is_transient(name, "demo"), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_file_tells_which_app_it_was_made_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::new(Some(dir.path()));
+        let unit = "/run/systemd/system/demo-staging-web-precheck.service";
+        let mut tree = FileTree::default();
+        let text = "# Generated by robotctl from the manifest of demo-staging; x\n";
+        tree.insert(unit.to_owned(), Entry::file(text));
+        tree.insert(format!("{unit}.d/05.conf"), Entry::file(text));
+        host.root.put_tree(&tree).unwrap();
+        for path in [unit, &format!("{unit}.d")] {
+            assert!(is_made_for(&host, path, "demo-staging").unwrap());
+            assert!(!is_made_for(&host, path, "demo").unwrap());
+        }
+    }
+}

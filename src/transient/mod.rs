@@ -1,0 +1,24 @@
+//! Units that exist only while one step of a command runs.
+//!
+//! All of them are a [`unit::TransientUnit`]: it is put in place, started or run to its end, and
+//! removed. If `robotctl` is killed meanwhile, the next command finds and removes what is left.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `unit` | [`unit::TransientUnit`] |
+//! | `job` | a hook or a check command as a unit, in the sandbox of its service |
+//! | `precheck` | second instances of services, started on a new release before the switch |
+//! | `hooks` | the app's own jobs of a deploy |
+//! | `build`, `build_step`, `python` | build commands and the Python environment of a release |
+//! | `drop_ins` | the administrator's drop-ins, copied for a second instance |
+//! | `leftovers` | finding and removing what killed runs left |
+
+pub(crate) mod build;
+mod build_step;
+pub(crate) mod drop_ins;
+pub(crate) mod hooks;
+pub(crate) mod job;
+pub(crate) mod leftovers;
+pub(crate) mod precheck;
+mod python;
+pub(crate) mod unit;

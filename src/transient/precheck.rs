@@ -1,0 +1,305 @@
+//! The pre-check: second instances of services start on a new release before anything live is touched.
+//!
+//! An instance has the real sandbox and an address of its own: a private port or socket when systemd
+//! passes the listener, a network namespace when the service binds its own address. It must start,
+//! pass its checks and stay up for the settle time, so that a release that crashes after two seconds
+//! never gets a request.
+
+use super::drop_ins::local_drop_ins;
+use super::leftovers::check_not_running;
+use super::unit::TransientUnit;
+use crate::app::{AbsPath, App, Listen, PRE_CHECK_SUFFIX, Service, Socket, Target};
+use crate::command_line::CommandLine;
+use crate::error::{Hint, HintedError};
+use crate::events::Subject;
+use crate::health::{
+    Verdict, cause_text, check_service, settle, settle_time, still_answers, stopped_daemons,
+    warn_unchecked,
+};
+use crate::host::{self, Host, Stopwatch, UnitStatus, in_network_of};
+use crate::plan::{Action, Plan};
+use crate::render::{derive, precheck as instance_files};
+use crate::sandbox::explain::with_advice;
+use crate::session::Session;
+use anyhow::{Context as _, Result, anyhow};
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// The longest settle time of a pre-check.
+const MAX_SETTLE: Duration = Duration::from_secs(10);
+/// How many lines of an instance an error shows.
+const INSTANCE_LINES: usize = 8;
+
+/// A second instance of a service.
+struct PreCheckInstance<'a> {
+    /// The service as the manifest defines it.
+    service: &'a Service,
+    /// The service as it is pre-checked.
+    copy: Service,
+}
+
+/// An error, with the index of the instance that caused it.
+type InstanceError = (usize, anyhow::Error);
+
+/// Pre-checks every service that the plan would take to the new release and that may run twice, also
+/// services that the administrator has stopped. All instances start, pass their checks and stay up
+/// together for the settle time. `low_memory` holds units for which this host has too little memory.
+///
+/// # Errors
+/// [`HintedError`] with what the new release did. Nothing live was touched.
+pub(crate) fn precheck(
+    session: &Session<'_>,
+    plan: &Plan,
+    app: &App,
+    target: Target,
+    low_memory: &BTreeMap<String, String>,
+) -> Result<()> {
+    if session.host.is_offline() || plan.from.is_none() {
+        return Ok(());
+    }
+    let instances = select_instances(session, plan, app, low_memory)?;
+    if instances.is_empty() {
+        return Ok(());
+    }
+    let units = instances
+        .iter()
+        .map(|one| one.unit(session.host, app, target, &plan.to))
+        .collect::<Result<Vec<TransientUnit<'_>>>>()?;
+    let names: Vec<String> = units.iter().flat_map(TransientUnit::units).collect();
+    check_not_running(session.host, &names)?;
+    let checked = run_instances(session, app, &instances, &units);
+    let checked = checked.map_err(|(at, error)| {
+        let lines = units.get(at).map(|unit| unit.last_lines(INSTANCE_LINES));
+        let lines = lines.unwrap_or_default();
+        format!(
+            "{} failed its pre-check, nothing was changed: service `{}`: {}\n    {}",
+            plan.to,
+            instances
+                .get(at)
+                .map_or("", |one| one.service.name.as_str()),
+            with_advice(format!("{error:#}"), &lines),
+            lines.join("\n    ")
+        )
+    });
+    if let Err(error) = TransientUnit::remove_all(session.host, &units) {
+        let cause = checked
+            .err()
+            .map(|why| format!("; the pre-check failed too: {why}"));
+        let message = format!(
+            "the pre-check of {} could not be removed: {error:#}{}",
+            plan.to,
+            cause.unwrap_or_default()
+        );
+        let hint = Hint::to(
+            "once systemd stops units again",
+            CommandLine::sudo_robotctl(["recover"]),
+        );
+        return Err(HintedError::new(message, hint).into());
+    }
+    let verdicts = checked.map_err(|message| {
+        HintedError::new(
+            message,
+            "fix it and deploy again; `pre-check = false` in the manifest skips the pre-check",
+        )
+    })?;
+    for verdict in &verdicts {
+        let subject = Subject {
+            release: Some(&plan.to),
+            unit: Some(&verdict.unit),
+        };
+        let text = format!("pre-check: {}, {} ms", verdict.check, verdict.millis);
+        session.emit("info", "pre-checked", subject, &text);
+    }
+    Ok(())
+}
+
+/// The instances to start. Emits a warning for each service that should be pre-checked and cannot be.
+fn select_instances<'a>(
+    session: &Session<'_>,
+    plan: &Plan,
+    app: &'a App,
+    low_memory: &BTreeMap<String, String>,
+) -> Result<Vec<PreCheckInstance<'a>>> {
+    let stopped = stopped_daemons(session.host, app, &|unit| plan.keeps(unit))?;
+    let mut instances = Vec::new();
+    for service in &app.services {
+        let unit = app.unit(service);
+        let is_stopped = stopped.iter().any(|one| one.unit == unit && !one.is_masked);
+        let is_affected = is_stopped || (service.pre_check && is_restarted(plan, &unit));
+        if !is_affected {
+            continue;
+        }
+        if service.pre_check {
+            let Some(why) = obstacle(session.host, app, service, low_memory)? else {
+                instances.push(PreCheckInstance::new(app, service)?);
+                continue;
+            };
+            let message = format!("`{unit}` is not pre-checked: {why}");
+            let subject = Subject::release(&plan.to);
+            session.emit("warning", "not-pre-checked", subject, &message);
+        }
+        if is_stopped {
+            warn_unchecked(session, &plan.to, &unit);
+        }
+    }
+    Ok(instances)
+}
+
+/// Whether the plan restarts a unit on the new release.
+fn is_restarted(plan: &Plan, unit: &str) -> bool {
+    let mut units = plan.units.iter();
+    units.any(|one| {
+        let restarts = [Action::Overlap, Action::Restart, Action::Rebind];
+        one.unit == unit && restarts.contains(&one.action)
+    })
+}
+
+/// Why a second instance of a service cannot run now.
+fn obstacle(
+    host: &Host,
+    app: &App,
+    service: &Service,
+    low_memory: &BTreeMap<String, String>,
+) -> Result<Option<String>> {
+    if let Some(why) = low_memory.get(&app.unit(service)) {
+        return Ok(Some(why.clone()));
+    }
+    let owner = other_state_owner(host, app, service)?;
+    Ok(owner.map(|owner| {
+        let state = app.layout.state();
+        format!("`{state}` still belongs to {owner}, and a second instance would change its owner")
+    }))
+}
+
+/// The owner of the state directory, when systemd would give the directory to another user. The live
+/// service still needs it.
+fn other_state_owner(host: &Host, app: &App, service: &Service) -> Result<Option<String>> {
+    let state = app.layout.state();
+    let directories = app.directories(service);
+    let is_used = directories.iter().any(|(_, path)| *path == state);
+    let Some(meta) = host.root.meta(&state)?.filter(|_| is_used) else {
+        return Ok(None);
+    };
+    let user = host.root.user(service.user.as_str())?;
+    if user.is_some_and(|user| user.uid == meta.uid) {
+        Ok(None)
+    } else {
+        host::user_name(meta.uid).map(Some)
+    }
+}
+
+impl<'a> PreCheckInstance<'a> {
+    fn new(app: &App, service: &'a Service) -> Result<Self> {
+        let private = |index: usize, listen: &Listen| private_address(app, service, index, listen);
+        let copy = derive::pre_check_instance(service, private)?;
+        Ok(Self { service, copy })
+    }
+
+    /// The unit of the instance, on the release `id`.
+    fn unit<'h>(
+        &self,
+        host: &'h Host,
+        app: &App,
+        target: Target,
+        id: &str,
+    ) -> Result<TransientUnit<'h>> {
+        let mut tree = instance_files(app, &self.copy, target, id)?;
+        let (unit, original) = (app.unit(&self.copy), app.unit(self.service));
+        for (path, entry) in local_drop_ins(host, app.name.as_str(), &original, &unit)?.iter() {
+            tree.insert(path.to_owned(), entry.clone());
+        }
+        let is_private = self.copy.socket == Socket::Activate;
+        let paths = self.copy.listen.iter().filter_map(|listen| match listen {
+            // Any other path is that of the live service.
+            Listen::Unix(path) if is_private => Some(path.to_string()),
+            _ => None,
+        });
+        let paths = paths.collect();
+        let unit = TransientUnit::from_files(host, unit, tree);
+        Ok(unit.with_sockets(app.socket_units(&self.copy), paths))
+    }
+
+    /// Runs `check` in the network of the instance, which may be its own.
+    fn in_its_network<T: Send>(
+        &self,
+        host: &Host,
+        unit: &TransientUnit<'_>,
+        check: impl FnOnce() -> T + Send,
+    ) -> Result<T> {
+        if self.copy.has_socket_unit() {
+            return Ok(check());
+        }
+        let state = host.systemd.show_one(unit.name())?;
+        let ended = |state: &UnitStatus| anyhow!("{}", cause_text(state));
+        let Some(pid) = state.main_pid else {
+            return Err(ended(&state));
+        };
+        in_network_of(pid, check).map_err(|error| match host.systemd.show_one(unit.name()) {
+            // It ended before its network could be entered.
+            Ok(state) if state.main_pid != Some(pid) => ended(&state),
+            _ => error,
+        })
+    }
+}
+
+/// An address that only the instance uses, of the same type.
+fn private_address(app: &App, service: &Service, index: usize, listen: &Listen) -> Result<Listen> {
+    if listen.port().is_some() {
+        let address = (Ipv4Addr::LOCALHOST, host::free_port()?);
+        return Ok(Listen::Tcp(address.into()));
+    }
+    let (app, service) = (&app.name, &service.name);
+    let path = format!("/run/robotctl/{app}-{service}{PRE_CHECK_SUFFIX}{index}.sock");
+    let path = AbsPath::parse(&path).map_err(|clause| anyhow!("`{path}`: {clause}"))?;
+    Ok(Listen::Unix(path))
+}
+
+/// Starts all instances, checks them, and watches them together.
+fn run_instances(
+    session: &Session<'_>,
+    app: &App,
+    instances: &[PreCheckInstance<'_>],
+    units: &[TransientUnit<'_>],
+) -> Result<Vec<Verdict>, InstanceError> {
+    let (host, trace) = (session.host, session.trace.as_str());
+    let pairs = || instances.iter().zip(units).enumerate();
+    TransientUnit::put_all(host, units).map_err(|error| (0, error))?;
+    for (at, (_, unit)) in pairs() {
+        start(host, unit).map_err(|error| (at, error))?;
+    }
+    let started = Stopwatch::start();
+    let (mut verdicts, mut first) = (Vec::new(), Vec::new());
+    for (at, (one, unit)) in pairs() {
+        let check = || check_service(host, app, &one.copy, trace);
+        let seen = one.in_its_network(host, unit, check);
+        let mut seen = seen.map_err(|error| (at, error))?;
+        if let Some(wrong) = seen.iter().find_map(Verdict::wrong) {
+            return Err((at, anyhow!(wrong)));
+        }
+        verdicts.append(&mut seen);
+        let state = host.systemd.show_one(unit.name());
+        first.push((unit.name().to_owned(), state.map_err(|error| (at, error))?));
+    }
+    let services: Vec<&Service> = instances.iter().map(|one| &one.copy).collect();
+    let time = settle_time(&services).min(MAX_SETTLE);
+    settle(host, &first, time.saturating_sub(started.elapsed())).map_err(|(unit, what)| {
+        let at = units.iter().position(|one| one.name() == unit);
+        (at.unwrap_or(0), anyhow!("it went down again: {what}"))
+    })?;
+    for (at, (one, unit)) in pairs() {
+        let check = || still_answers(host, app, &one.copy, trace);
+        let seen = one.in_its_network(host, unit, check);
+        let seen = seen.and_then(|seen| seen.map_err(anyhow::Error::msg));
+        seen.context("after the settle time")
+            .map_err(|error| (at, error))?;
+    }
+    Ok(verdicts)
+}
+
+fn start(host: &Host, unit: &TransientUnit<'_>) -> Result<()> {
+    unit.start().map_err(|_| {
+        let state = host.systemd.show_one(unit.name()).unwrap_or_default();
+        anyhow!("it did not start: {}", cause_text(&state))
+    })
+}
