@@ -319,3 +319,94 @@ fn completions_know_apps_services_and_releases() {
         .into_owned();
     assert_eq!(releases, [live]);
 }
+
+/// The arguments of each `cargo test` in a text.
+fn cargo_tests(text: &str) -> Vec<Vec<&str>> {
+    let commands = text
+        .lines()
+        .flat_map(|line| line.split("cargo test ").skip(1));
+    let ends = commands.map(|rest| rest.split(['`', '#']).next().unwrap_or_default());
+    ends.map(|words| words.split_whitespace().collect())
+        .collect()
+}
+
+/// What is wrong with the arguments of a `cargo test`: a filter that matches no test runs nothing and
+/// passes.
+fn wrong_filter(words: &[&str]) -> Option<String> {
+    let at = words.iter().position(|word| *word == "--test")?;
+    let target = words.get(at + 1)?;
+    let takes_value = |word: &str| ["--every", "--test-threads"].contains(&word);
+    let rest = words.iter().skip(at + 2);
+    let mut before = "";
+    let mut filters = Vec::new();
+    for word in rest {
+        if !word.starts_with('-') && !takes_value(before) {
+            filters.push(*word);
+        }
+        before = word;
+    }
+    let filter = match filters.as_slice() {
+        [] => return None,
+        [one] => *one,
+        _ => return Some(format!("{filters:?}: a run takes one filter")),
+    };
+    let files = files_below(&[source().join("tests").join(target)]);
+    let mut names = files
+        .iter()
+        .filter(|path| ends(path, "rs"))
+        .flat_map(|path| {
+            let module = path
+                .file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned();
+            let text = std::fs::read_to_string(path).expect("read");
+            let names = text.lines().filter_map(|line| {
+                let name = line.trim_start().strip_prefix("fn ")?.split('(').next()?;
+                Some(format!("{module}::{name}"))
+            });
+            names.collect::<Vec<_>>()
+        });
+    let found = names.any(|name| name.contains(filter));
+    (!found).then(|| format!("`{filter}` matches no test of `{target}`"))
+}
+
+#[test]
+fn every_test_in_the_documents_exists() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    let pages = documents()
+        .into_iter()
+        .chain([source().join("CONTRIBUTING.md")]);
+    for path in pages.filter(|path| ends(path, "md")) {
+        let text = std::fs::read_to_string(&path).expect("read");
+        for words in cargo_tests(&text) {
+            count += 1;
+            if let Some(what) = wrong_filter(&words) {
+                wrong.push(format!("{}: {what}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(count > 0, "no `cargo test` was found");
+}
+
+#[test]
+fn a_filter_that_matches_nothing_is_found() {
+    let text = "Run `cargo test --test it docs::every_manifest` or\n\
+                $ cargo test --test faults -- --every 15   # quick\n\
+                $ cargo test --test system -- no_such_test\n\
+                $ cargo test --test system -- rollback deploy --full\n";
+    let found: Vec<Option<String>> = cargo_tests(text)
+        .iter()
+        .map(|words| wrong_filter(words))
+        .collect();
+    let [None, None, Some(missing), Some(two)] = found.as_slice() else {
+        panic!("{found:?}");
+    };
+    assert!(
+        missing.contains("`no_such_test` matches no test"),
+        "{missing}"
+    );
+    assert!(two.contains("one filter"), "{two}");
+}
