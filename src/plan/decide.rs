@@ -119,7 +119,7 @@ pub(super) fn decide(facts: UnitFacts) -> (Action, String) {
 }
 
 const NOT_ENABLED: (Action, &str) = (Action::Unchanged, "not enabled");
-const STOPPED: (Action, &str) = (Action::Unchanged, "stopped by the administrator");
+const STOPPED: (Action, &str) = (Action::Unchanged, "not running, and stays so");
 const NEW: (Action, &str) = (Action::Start, "new");
 
 fn socket(facts: UnitFacts, bound_by_service: bool) -> (Action, &'static str) {
@@ -294,7 +294,7 @@ mod tests {
             (
                 known(SOCKET, Inactive, Files),
                 Unchanged,
-                "stopped by the administrator",
+                "not running, and stays so",
             ),
             (known(SOCKET, Failed, Change::None), Rebind, "it has failed"),
             (new(SOCKET, Inactive), Start, "new"),
@@ -365,7 +365,7 @@ mod tests {
             (
                 known(DAEMON, Inactive, Release),
                 Unchanged,
-                "stopped by the administrator",
+                "not running, and stays so",
             ),
             (new(DAEMON, Inactive), Start, "new"),
             (first(DAEMON, Inactive), Start, "new"),
@@ -405,7 +405,7 @@ mod tests {
             (
                 known(TIMER, Inactive, Files),
                 Unchanged,
-                "stopped by the administrator",
+                "not running, and stays so",
             ),
             (new(TIMER, Inactive), Start, "new"),
             (disabled(TIMER, Inactive, Files), Unchanged, "not enabled"),

@@ -126,7 +126,10 @@ fn a_failing_first_deploy_leaves_nothing(machine: &Machine) {
             "{fault}"
         );
         assert_eq!(machine.ok("pgrep -u demo || true"), "", "{fault}");
-        machine.robotctl("status").exits(0).says("nothing is live");
+        machine
+            .robotctl("status")
+            .exits(0)
+            .says("no release is live");
     }
     demo("1.1").deploy_ok(machine);
     machine.robotctl("doctor").exits(0);

@@ -6,9 +6,12 @@ use std::path::Path;
 
 /// An app with its units.
 pub(in crate::cli) fn text(status: &AppStatus, root: Option<&Path>) -> String {
-    let live = status.live.as_deref().unwrap_or("nothing");
-    let since = status.since.as_deref().unwrap_or("never");
-    let mut text = format!("{}: {live} is live since {since}\n", status.app);
+    let mut text = format!("{}: ", status.app);
+    match (&status.live, &status.since) {
+        (None, _) => text.push_str("no release is live\n"),
+        (Some(live), None) => text.push_str(&format!("{live} is live\n")),
+        (Some(live), Some(since)) => text.push_str(&format!("{live} is live since {since}\n")),
+    }
     if let Some(what) = &status.under_way {
         text.push_str(&format!("  a change is under way: {what}\n"));
     }
