@@ -98,7 +98,7 @@ impl Context<'_> {
                 return Ok(here);
             }
             return fail(
-                format!("there is no manifest of `{name}`"),
+                format!("`{name}` has no manifest here"),
                 "change to its directory, or name it with `--manifest FILE`",
             );
         }

@@ -9,8 +9,8 @@ use crate::host::Batch;
 use anyhow::Result;
 
 /// A change that has begun. Everything that it needs to succeed is on the disk already, because a
-/// disk that fills up meanwhile is no fault of the new release. If it is dropped, nothing of that
-/// gets a name.
+/// disk that fills up later must not make a healthy release fail. If it is dropped, no prepared file
+/// gets its name.
 #[derive(Debug)]
 #[must_use = "the state has no name before the commit"]
 pub struct Change<'a> {
