@@ -25,7 +25,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
     if args.list {
         for check in CHECKS {
-            out.text(&format!("{:12} {}\n", check.id, check.summary));
+            let text = format!("{:12} {}\n", check.id, check.summary);
+            out.data("doctor-check", "", check, &text);
         }
         return Ok(Exit::Done);
     }

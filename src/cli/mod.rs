@@ -17,12 +17,13 @@ mod remove;
 mod rollback;
 mod score;
 mod status;
+mod usage;
 mod view;
 
 pub use exit::{EXIT_CODES, Exit};
 pub use output::Format;
 
-use crate::error::{Error, Kind};
+use crate::error::Error;
 use crate::ops::{Context, Options};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use output::Output;
@@ -211,7 +212,7 @@ pub fn main() -> ExitCode {
     let matches = parser().try_get_matches();
     let cli = match matches.and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage::print(error),
     };
     crate::host::plain_umask();
     let trace = crate::host::random_hex(8).unwrap_or_default();
@@ -253,38 +254,6 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Page(args) => internal::page(args, ctx),
         Command::Reference(args) => reference::run(args, out),
     }
-}
-
-/// Prints help, the version, or a mistake in the arguments.
-fn usage(error: &clap::Error) -> ExitCode {
-    let is_mistake = error.use_stderr();
-    let wants_json = || {
-        let args: Vec<String> = std::env::args().collect();
-        let pair = ["--format".to_owned(), "json".to_owned()];
-        args.windows(2).any(|two| *two == pair) || args.iter().any(|arg| arg == "--format=json")
-    };
-    if is_mistake && wants_json() {
-        let trace = crate::host::random_hex(8).unwrap_or_default();
-        let out = Output::new(Format::Json, false, &trace, None);
-        let text = error.to_string();
-        let message = text.lines().next().unwrap_or_default();
-        let message = message.trim_start_matches("error: ");
-        let mut error = Error::new(Kind::Refused, message);
-        for tip in text
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("tip: "))
-        {
-            error = error.hint(tip);
-        }
-        let error = error.hint("`robotctl --help` lists commands and options");
-        return exit::exit_code(out.finish(Err(error), false));
-    }
-    let out = Output::new(Format::Text, false, "", None);
-    out.note_lost(error.print());
-    if is_mistake {
-        return exit::exit_code(2);
-    }
-    exit::exit_code(out.finish(Ok(Exit::Done), false))
 }
 
 /// The command line as it is typed: every help ends with the exit codes.

@@ -14,4 +14,4 @@ mod report;
 mod table;
 
 pub(crate) use report::{CheckContext, Report, Severity};
-pub(crate) use table::{CHECKS, checks_without_release, run_checks, skipped};
+pub(crate) use table::{CHECKS, Check, checks_without_release, run_checks, skipped};

@@ -7,6 +7,8 @@ use crate::host::Host;
 use crate::store::Store;
 use crate::tree::FileTree;
 use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 /// What a check must be able to read.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +20,7 @@ pub(crate) enum Needs {
 }
 
 /// One check.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
 pub(crate) struct Check {
     /// Stable name.
     pub(crate) id: &'static str,
@@ -28,7 +30,8 @@ pub(crate) struct Check {
     pub(crate) summary: &'static str,
     /// Why it matters.
     pub(crate) why: &'static str,
-    /// Looks.
+    /// The function that looks.
+    #[serde(skip)]
     pub(crate) run: Needs,
 }
 
@@ -121,8 +124,8 @@ pub(crate) const CHECKS: &[Check] = &[
     Check {
         id: "manifest",
         severity: Severity::Error,
-        summary: "no lint has a warning for the live release's manifest",
-        why: "lints find what is allowed and most likely a mistake",
+        summary: "the manifest of the live release has no error and no lint warning",
+        why: "lints find settings that are allowed and probably wrong",
         run: Needs::Content(|_, app, _| checks::manifest(app)),
     },
     Check {

@@ -119,6 +119,14 @@ fn cases() -> Vec<Case> {
         case(changed_by_hand, &["doctor"], &["report", "result"], 1),
         case(interrupted, &["doctor"], &["report", "result"], 1),
         case(two, &["doctor"], &["report", "result"], 1),
+        case(
+            Test::new,
+            &["doctor", "--list"],
+            &["doctor-check", "result"],
+            0,
+        ),
+        case(Test::new, &["deplyo"], &["error"], 2),
+        case(Test::new, &["deploy", "--nope"], &["error"], 2),
         case(deployed, &["check"], &["error"], 2),
         case(app, &["score"], &["score", "result"], 0),
         case(
@@ -235,12 +243,15 @@ fn a_field_without_a_description_is_refused() {
         more.pointer_mut(path).expect("a value")["more"] = Value::Bool(true);
         assert!(!schema.is_valid(&more), "{path}");
     }
-    let mut less = line;
-    less["data"]
-        .as_object_mut()
-        .expect("an object")
-        .remove("app");
-    assert!(!schema.is_valid(&less));
+    for (path, field) in [("", "data"), ("/data", "app")] {
+        let mut less = line.clone();
+        let object = less.pointer_mut(path).and_then(Value::as_object_mut);
+        object.expect("an object").remove(field);
+        assert!(!schema.is_valid(&less), "without {path}/{field}");
+    }
+    let mut other = line;
+    other["kind"] = "report".into();
+    assert!(!schema.is_valid(&other));
 }
 
 fn changed() -> Test {

@@ -7,6 +7,7 @@ use crate::test::{Run, SHOP, Test};
 use crate::tree;
 use crate::unsuitable_hosts::{is_root, mount_tmpfs, not_run, private_mounts};
 use robotctl::store::Mark;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -340,4 +341,18 @@ fn a_rollback_to_a_failed_release_needs_force() {
     mark_bad(&test, &store(&test).state().unwrap().before[1]);
     test.run(["rollback"]).any_stderr().success();
     assert!(live(&test).starts_with("0.1-"));
+}
+
+/// A mistake in an argument that is not UTF-8 is reported like every other.
+#[test]
+fn an_argument_that_is_not_utf_8_is_an_error_and_not_a_crash() {
+    let word = std::ffi::OsStr::from_bytes(b"deplo\xff");
+    let output = Command::new(env!("CARGO_BIN_EXE_robotctl"))
+        .arg(word)
+        .args(["--format", "json"])
+        .output()
+        .expect("start robotctl");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{stdout}");
+    assert!(stdout.contains("unrecognized subcommand"), "{stdout}");
 }

@@ -15,8 +15,9 @@ const SCHEMA: u32 = 1;
 pub(in crate::cli) struct Envelope<'a, T> {
     /// The version of this shape.
     schema: u32,
-    /// What `data` holds: `plan`, `status`, `release`, `check`, `score`, `report`, `file`, … Lines
-    /// without data: `event`, `app-error`, and the last line, `result` or `error`.
+    /// What the line is. Lines with `data`: `plan`, `status`, `release`, `check`, `score`, `report`,
+    /// `doctor-check`, `file`. Lines without: `event`, `app-error`, and the last line, `result` or
+    /// `error`.
     kind: &'a str,
     /// When it was written: RFC 3339, UTC. Of an event: when it happened.
     ts: String,
