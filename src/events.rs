@@ -119,7 +119,7 @@ pub const KINDS: &[EventKind] = &[
     step("note", "Something to know about the command itself."),
     result(
         "pinned",
-        "One service runs another release until the next deploy.",
+        "One service runs another release, until a deploy with `--lift-pins`.",
     ),
     step("pre-checked", "A check of a pre-check instance passed."),
     result("pruned", "An old release was removed."),

@@ -7,7 +7,8 @@ use std::fs::File;
 use std::path::PathBuf;
 
 impl Root {
-    /// The bytes and inodes that are free for root on the file system of a path.
+    /// The bytes and inodes that any user may still take on the file system of a path (`f_bavail` and
+    /// `f_favail` of statvfs(3)). What is kept for root stays free.
     ///
     /// # Errors
     /// The operating system's, with the path.

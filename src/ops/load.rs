@@ -1,11 +1,11 @@
 //! The manifest that a command means, read and checked.
 
 use super::context::Context;
+use super::user_file::read_text;
 use crate::app::layout::VENDOR_DIR;
 use crate::app::{App, Name};
 use crate::error::{HintedError, fail};
 use crate::host::files::is_file;
-use crate::host::read_user_file;
 use crate::manifest::{self, Problem};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -42,15 +42,7 @@ impl Context<'_> {
             Some(path) => path,
             None => self.manifest_path()?,
         };
-        let text = match read_user_file(&path) {
-            Ok(text) => text,
-            Err(error) => {
-                return fail(
-                    format!("reading `{}`: {error}", path.display()),
-                    "name the manifest with `--manifest FILE`",
-                );
-            }
-        };
+        let text = read_text(&path, "name the manifest with `--manifest FILE`")?;
         let app = self.check_manifest(&path, &text)?;
         Ok(Loaded {
             path,

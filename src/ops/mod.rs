@@ -40,6 +40,7 @@ mod session;
 mod soak;
 mod status;
 mod target;
+mod user_file;
 mod wait;
 
 pub(crate) use check::run as check;

@@ -10,59 +10,36 @@ use crate::host::{Host, is_root, is_taken, listening_inodes, processes, random_h
 use crate::manifest::Problem;
 use crate::payload::Payload;
 use crate::plan::PayloadPlan;
+use crate::store::{Shortage, Space};
 use crate::tree::{Entry, FileTree};
 use crate::units::UnitFile;
 use anyhow::Result;
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// Bytes that stay free, so that clean-up and rollback work.
-const RESERVE_BYTES: u64 = 16 * 1024 * 1024;
-/// Inodes that stay free.
-const RESERVE_INODES: u64 = 256;
-/// Bytes of a file in the index of a release; most trees need less.
-const INDEX_BYTES_PER_FILE: u64 = 128;
-/// Bytes of the other files that a change writes to the store.
-const RECORD_BYTES: u64 = 4 * 1024 * 1024;
-/// Inodes of those files.
-const RECORD_INODES: u64 = 16;
-
 /// Refuses a disk without space for a payload, its records and a reserve.
 pub(super) fn check_space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
-    let files = u64::try_from(payload.files).unwrap_or(u64::MAX);
-    let index = files.saturating_mul(INDEX_BYTES_PER_FILE);
-    let releases = payload.disk_bytes + RESERVE_BYTES;
-    let inodes = payload.disk_inodes + RESERVE_INODES;
-    check_disk(host, &app.layout.releases(), releases, inodes)?;
-    check_disk(
-        host,
-        &app.layout.store(),
-        index + RECORD_BYTES,
-        RECORD_INODES,
-    )
-}
-
-/// Refuses a file system with fewer free bytes or inodes than needed.
-fn check_disk(host: &Host, path: &str, need_bytes: u64, need_inodes: u64) -> Result<()> {
-    let (free_bytes, free_inodes) = host.root.free_space(path)?;
-    let place = host.root.path(path);
-    let place = place.display();
-    let prune = CommandLine::sudo_robotctl(["prune", "--apply"]);
-    let hint = Hint::to("make room, or remove old releases", prune);
-    if free_bytes < need_bytes {
-        let (free, need) = (format_bytes(free_bytes), format_bytes(need_bytes));
-        return fail(
-            format!("the disk of `{place}` is too full: {free} are free, the release needs {need}"),
-            hint,
-        );
-    }
-    if free_inodes < need_inodes {
-        return fail(
-            format!(
-                "the disk of `{place}` has too few inodes: {free_inodes} are free, the release \
-                 needs {need_inodes}"
+    let (bytes, inodes) = (payload.disk_bytes, payload.disk_inodes);
+    for space in Space::of_release(&app.layout, payload.files, bytes, inodes) {
+        let Some(shortage) = space.shortage(&host.root)? else {
+            continue;
+        };
+        let place = host.root.path(&space.path);
+        let place = place.display();
+        let message = match shortage {
+            Shortage::Bytes { free, need } => format!(
+                "the disk of `{place}` is too full: {} are free, the release needs {}",
+                format_bytes(free),
+                format_bytes(need)
             ),
-            hint,
+            Shortage::Inodes { free, need } => format!(
+                "the disk of `{place}` has too few inodes: {free} are free, the release needs {need}"
+            ),
+        };
+        let prune = CommandLine::sudo_robotctl(["prune", "--apply"]);
+        return fail(
+            message,
+            Hint::to("make room, or remove old releases", prune),
         );
     }
     Ok(())

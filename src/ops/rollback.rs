@@ -292,7 +292,10 @@ fn target(
         (None, Some(_), Some(_)) => {
             return fail(
                 format!("several releases begin with `{wanted}`"),
-                Hint::to("write more of the id", CommandLine::robotctl(["releases"])),
+                Hint::to(
+                    "list the ids, then write more of the one that you mean",
+                    CommandLine::robotctl(["releases"]),
+                ),
             );
         }
     };
@@ -311,7 +314,9 @@ fn target(
         );
     };
     if state.live.as_ref() != Some(id) {
-        check_failed(request.force, store, id)?;
+        let again = CommandLine::sudo_robotctl(["rollback", id.as_str(), "--force"]);
+        let hint = Hint::to("restore it all the same", again);
+        check_failed(request.force, store, id, hint)?;
     }
     Ok(record)
 }

@@ -1,9 +1,10 @@
 //! `score`: how exposed each service is.
 
 use super::context::Context;
+use super::user_file::read_text;
 use crate::app::Target;
-use crate::error::{Claim as _, Error, fail};
-use crate::host::{Root, read_user_file};
+use crate::error::{Claim as _, Error};
+use crate::host::Root;
 use crate::sandbox::cost::{ScoreReport, score_app, score_unit};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -25,13 +26,8 @@ pub(crate) fn run(ctx: &Context<'_>, units: &[PathBuf]) -> Result<Vec<ScoreRepor
 
 /// Scores a unit file with the drop-ins beside it.
 fn unit_file(ctx: &Context<'_>, file: &Path) -> Result<ScoreReport> {
-    let read = |path: &Path| match read_user_file(path) {
-        Ok(text) => Ok(text),
-        Err(error) => fail(
-            format!("reading `{}`: {error}", path.display()),
-            "name unit files, such as `/usr/lib/systemd/system/cron.service`",
-        ),
-    };
+    let hint = "name unit files, such as `/usr/lib/systemd/system/cron.service`";
+    let read = |path: &Path| read_text(path, hint);
     let mut texts = vec![read(file)?];
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let beside = file.with_file_name(format!("{name}.d"));

@@ -2,22 +2,24 @@
 
 use super::context::Context;
 use crate::app::{Layout, Name};
-use crate::error::fail;
+use crate::error::{Hint, fail};
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::store::{Mark, ReleaseRecord, State, Store};
 use crate::transaction::Operation;
 use anyhow::Result;
 
-/// Refuses a release that failed before, unless it is forced.
-pub(super) fn check_failed(force: bool, store: &Store, id: &str) -> Result<()> {
+/// Refuses a release that failed before, unless it is forced. `hint` says how to force it.
+pub(super) fn check_failed(
+    force: bool,
+    store: &Store,
+    id: &str,
+    hint: impl Into<Hint>,
+) -> Result<()> {
     if let Some(why) = store.failed(id)?
         && !force
     {
-        return fail(
-            format!("release {id} failed before: {why}"),
-            "fix the cause and deploy again, or deploy it as it is with `--force`",
-        );
+        return fail(format!("release {id} failed before: {why}"), hint);
     }
     Ok(())
 }
@@ -37,8 +39,8 @@ pub(super) fn previous_after(
     Ok(record.map(|record| record.public.id))
 }
 
-/// The release that a rollback restores: the latest one before the live one, by recorded history,
-/// that exists and has not failed.
+/// The release that a rollback restores when none is named. It looks at the releases that were live
+/// before the live one, the latest first, and takes the first that exists and has not failed.
 pub(super) fn previous(
     host: &Host,
     store: &Store,

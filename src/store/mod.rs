@@ -29,6 +29,7 @@ mod lock;
 mod records;
 mod release;
 mod reserve;
+mod space;
 mod state;
 
 pub use change::{Change, Committed};
@@ -37,4 +38,5 @@ pub use format::{FORMAT, UnsupportedFormat};
 pub use journal::{Journal, Step, UnitChanges};
 pub use records::Store;
 pub use release::{Mark, PublicRelease, PublicUnit, ReleaseRecord, Score, UnitRole, public_units};
+pub use space::{Shortage, Space};
 pub use state::State;

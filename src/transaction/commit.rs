@@ -25,8 +25,9 @@ pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
     let before = &journal.state_before.pins;
     let mut pins = journal.state_after.pins.iter();
     if let Some((service, pinned)) = pins.find(|(service, id)| before.get(*service) != Some(*id)) {
-        let text =
-            format!("service `{service}` runs {pinned} until the next deploy ({id} is live)");
+        let text = format!(
+            "service `{service}` runs {pinned} until a deploy with `--lift-pins` ({id} is live)"
+        );
         session.emit("info", "pinned", Subject::release(pinned), &text);
         return Ok(());
     }

@@ -7,7 +7,7 @@ pub(crate) enum Operation {
     Deploy,
     /// An earlier release goes live again; releases after it are no longer previous ones.
     Rollback,
-    /// One service goes to another release, until the next deploy.
+    /// One service goes to another release, until a deploy with `--lift-pins`.
     Pin {
         /// The short name of the service.
         service: String,

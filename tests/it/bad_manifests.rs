@@ -97,14 +97,14 @@ fn a_manifest_that_cannot_be_read_is_refused() {
         .status(2);
     test.run(["deploy", "--manifest", "other.toml"])
         .stderr(
-            "error: reading `other.toml`: No such file or directory (os error 2)\n\n\
+            "error: `other.toml` does not exist\n\n\
              hint: name the manifest with `--manifest FILE`\n",
         )
         .status(2);
     std::fs::write(test.app("robot.toml"), b"\xff\xfe").expect("write");
     test.run(["deploy"])
         .stderr(
-            "error: reading `robot.toml`: stream did not contain valid UTF-8\n\n\
+            "error: `robot.toml` is not text in UTF-8\n\n\
              hint: name the manifest with `--manifest FILE`\n",
         )
         .status(2);

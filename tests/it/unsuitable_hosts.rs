@@ -181,6 +181,51 @@ fn a_full_disk_for_the_records_is_refused() {
     assert!(releases.is_err(), "staging has begun");
 }
 
+/// The doctor warns before a deploy is refused, on both disks.
+#[test]
+fn the_doctor_warns_of_a_disk_that_is_nearly_full() {
+    for (dir, options, message) in [
+        (
+            "opt/shop",
+            "size=60m",
+            "the disk of `/opt/shop/releases` is nearly full: ",
+        ),
+        (
+            "opt/shop",
+            "size=200m,nr_inodes=500",
+            "the disk of `/opt/shop/releases` has few inodes left: ",
+        ),
+        (
+            "var/lib/robotctl",
+            "size=40m",
+            "the disk of `/var/lib/robotctl/shop` is nearly full: ",
+        ),
+        (
+            "var/lib/robotctl",
+            "size=200m,nr_inodes=500",
+            "the disk of `/var/lib/robotctl/shop` has few inodes left: ",
+        ),
+    ] {
+        let test = Test::shop();
+        let Some(_disk) = Disk::at(test.root(dir), options) else {
+            return not_run("a full disk needs root, to mount a small one");
+        };
+        crate::offline::deploy(&test);
+        let run = test.run(["doctor"]).case(message).any_stdout().status(1);
+        assert!(
+            run.stdout.contains(&format!("warning: {message}")),
+            "{}",
+            run.stdout
+        );
+        assert!(
+            run.stdout
+                .contains("hint: make room, or remove old releases: "),
+            "{}",
+            run.stdout
+        );
+    }
+}
+
 /// Another program fills the disk during staging. The incomplete release is removed, from a directory
 /// and from an archive.
 #[test]

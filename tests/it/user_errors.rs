@@ -255,7 +255,8 @@ fn history_names_the_event_and_the_release() {
     deploy(&test);
     let run = test.run(["rollback", "--service", "web"]);
     let ended = run.any_stderr().success();
-    let pinned = "service `web` runs 1.0-[ID] until the next deploy (1.0-[ID] is live)\n";
+    let pinned =
+        "service `web` runs 1.0-[ID] until a deploy with `--lift-pins` (1.0-[ID] is live)\n";
     assert!(ended.stderr.ends_with(pinned), "{}", ended.stderr);
     let history = test.root("var/lib/robotctl/shop/history.jsonl");
     let failed = "{\"ts\":\"2026-01-02T03:04:05Z\",\"trace_id\":\"0\",\"app\":\"shop\",\
@@ -317,7 +318,8 @@ fn a_rollback_to_a_failed_release_needs_force() {
     test.run(["rollback"]).any_stderr().success();
     mark_bad(&test, &third);
     let said = "error: release 0.3-[ID] failed before: it did not start\n\n\
-                hint: fix the cause and deploy again, or deploy it as it is with `--force`\n";
+                hint: restore it all the same: \
+                robotctl --root [DIR]/root/ rollback 0.3-[ID] --force\n";
     let before = test.state();
     let refused = |run: Run<'_>| run.stderr(said).status(2);
     refused(test.run(["rollback", "0.3"]));

@@ -7,13 +7,13 @@ use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::host::{Host, is_hidden, release_of};
 use crate::payload::Payload;
-use crate::store::{Store, UnitRole};
+use crate::store::{Shortage, Space, Store, UnitRole};
 use anyhow::{Result, bail};
 
-/// Free bytes that a release needs besides its own size.
-const MIN_FREE_BYTES: u64 = 64 * 1024 * 1024;
-/// Free inodes that a release needs besides its own files.
-const MIN_FREE_INODES: u64 = 1024;
+/// The doctor warns this many bytes before a deploy would be refused.
+const MARGIN_BYTES: u64 = 48 * 1024 * 1024;
+/// The doctor warns this many inodes before a deploy would be refused.
+const MARGIN_INODES: u64 = 768;
 /// How many paths a message names.
 const MAX_NAMED: usize = 3;
 
@@ -219,28 +219,38 @@ pub(in crate::doctor) fn pins(context: &CheckContext<'_>) -> Result<Vec<Finding>
     Ok(found.collect())
 }
 
+/// A release as large as the live one must fit, with a margin: the warning comes before a deploy is
+/// refused.
 pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
-    let path = context.layout.releases();
-    let (free_bytes, free_inodes) = context.host.root.free_space(&path)?;
     // Only root can read how large the live release is.
     let payload = match (&context.state.live, context.content) {
         (Some(live), Some(_)) => context.store.payload(live)?.unwrap_or_default(),
         _ => Payload::default(),
     };
-    let need_bytes = payload.bytes() + MIN_FREE_BYTES;
-    let need_inodes = payload.files() as u64 + MIN_FREE_INODES;
-    if free_bytes >= need_bytes && free_inodes >= need_inodes {
-        return Ok(Vec::new());
+    let (files, bytes) = (payload.files(), payload.bytes());
+    let mut found = Vec::new();
+    for mut space in Space::of_release(context.layout, files, bytes, files as u64) {
+        space.bytes += MARGIN_BYTES;
+        space.inodes += MARGIN_INODES;
+        let path = &space.path;
+        let message = match space.shortage(&context.host.root)? {
+            None => continue,
+            Some(Shortage::Bytes { free, .. }) => {
+                let free = format_bytes(free);
+                format!("the disk of `{path}` is nearly full: {free} are free")
+            }
+            Some(Shortage::Inodes { free, .. }) => {
+                format!("the disk of `{path}` has few inodes left: {free} are free")
+            }
+        };
+        found.push(Finding::new(
+            Severity::Warning,
+            message,
+            Hint::to(
+                "make room, or remove old releases",
+                CommandLine::sudo_robotctl(["prune", "--apply"]),
+            ),
+        ));
     }
-    Ok(vec![Finding::new(
-        Severity::Warning,
-        format!(
-            "the disk of `{path}` is nearly full: {} are free",
-            format_bytes(free_bytes)
-        ),
-        Hint::to(
-            "remove old releases",
-            CommandLine::sudo_robotctl(["prune", "--apply"]),
-        ),
-    )])
+    Ok(found)
 }

@@ -143,7 +143,8 @@ impl<'a> Prepared<'a> {
         if plan.is_empty() {
             return Ok(());
         }
-        check_failed(request.force, store, &plan.to)?;
+        let hint = "fix the cause and deploy again, or deploy it as it is with `--force`";
+        check_failed(request.force, store, &plan.to, hint)?;
         ctx.check_writable(&[&app.layout.opt(), UNIT_DIR])?;
         if !is_staged(&ctx.host, app, &plan.to)? {
             check_space(&ctx.host, app, &plan.payload)?;
