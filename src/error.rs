@@ -16,21 +16,23 @@ use std::fmt;
 use std::path::Path;
 
 /// What a command left behind. It decides the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+///
+/// The kinds are in the order in which they count when several apps fail: the last is the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// The command was refused, or failed before it changed anything.
     Refused,
-    /// The deploy failed. The previous release was restored and is healthy.
+    /// A signal ended the command before it changed anything.
+    Interrupted,
+    /// Another `robotctl` holds the lock of the app.
+    Locked,
+    /// The change failed. What was live before was restored and is healthy.
     RolledBack,
     /// The host needs a person: the hints say what to type.
     Degraded,
     /// An error that no code foresaw. Something may have changed.
     Unexpected,
-    /// Another `robotctl` holds the lock of the app.
-    Locked,
-    /// A signal ended the command before it changed anything.
-    Interrupted,
 }
 
 impl Kind {

@@ -29,7 +29,7 @@ pub const EXIT_CODES: [(u8, &str); 7] = [
     (2, "refused, nothing was changed"),
     (
         3,
-        "the deploy failed; the previous release was restored and is healthy",
+        "the change failed; what was live before was restored and is healthy",
     ),
     (4, "a person is needed; the message says what to type"),
     (5, "another `robotctl` holds the lock"),

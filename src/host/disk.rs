@@ -27,6 +27,17 @@ impl Root {
         ))
     }
 
+    /// The path, or the nearest existing one above it, when it exists and is not a directory.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn not_a_directory(&self, path: &str) -> Result<Option<PathBuf>> {
+        let mut real = self.followed(path);
+        // Below a file, nothing exists: the nearest existing path is the file.
+        while !real.exists() && real.pop() {}
+        Ok((!real.is_dir()).then_some(real))
+    }
+
     /// Whether the file system of a path, or of its nearest existing parent, is read-only.
     ///
     /// # Errors

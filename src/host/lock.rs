@@ -39,16 +39,7 @@ pub enum LockError {
 impl fmt::Display for LockError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Held(holder) if holder.text.is_empty() => {
-                write!(f, "another `robotctl` is working on this app")
-            }
-            Self::Held(holder) => {
-                write!(
-                    f,
-                    "another `robotctl` is working on this app: {}",
-                    holder.text
-                )
-            }
+            Self::Held(holder) => write!(f, "another process holds the lock: {}", holder.text),
             Self::Failed(error) => write!(f, "{error:#}"),
         }
     }

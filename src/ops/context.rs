@@ -8,7 +8,9 @@ use crate::host::files::is_dir;
 use crate::host::{self, Host, is_root};
 use crate::stage::Progress;
 use crate::store::Store;
+use crate::tree::FileChange;
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -144,9 +146,25 @@ impl<'a> Context<'a> {
         self.check_writable(&[&layout.store(), &layout.opt()])
     }
 
-    /// Refuses a file system that cannot be written to.
-    pub(super) fn check_writable(&self, paths: &[&str]) -> Result<()> {
-        for path in paths {
+    /// Refuses a directory of a file that changes, when it cannot be written to.
+    pub(super) fn check_files_writable(&self, files: &[FileChange]) -> Result<()> {
+        let parents = files
+            .iter()
+            .filter_map(|change| change.path.rsplit_once('/'));
+        let dirs: BTreeSet<&str> = parents.map(|(dir, _)| dir).collect();
+        self.check_writable(&dirs.into_iter().collect::<Vec<_>>())
+    }
+
+    /// Refuses directories on a read-only file system, and those that something else is in place of.
+    /// A directory that does not exist yet is created in the nearest one above it.
+    pub(super) fn check_writable(&self, dirs: &[&str]) -> Result<()> {
+        for path in dirs {
+            if let Some(file) = self.host.root.not_a_directory(path)? {
+                return fail(
+                    format!("`{}` is not a directory", file.display()),
+                    "move it aside: files of the app are written below it",
+                );
+            }
             if self.host.root.is_read_only(path)? {
                 let mount = self.host.root.mount_of(path)?.display().to_string();
                 let remount = CommandLine::sudo(["mount", "-o", "remount,rw", &mount]);

@@ -71,8 +71,8 @@ pub(super) fn ended(host: &Host, plan: &Plan, outcome: Outcome) -> Result<Change
                 }
             }
             None => Error::new(
-                Kind::Refused,
-                format!("{app} {to} failed and was removed again: {why}"),
+                Kind::RolledBack,
+                format!("{app} {to} failed, and no release is live, as before: {why}"),
             )
             .hint("fix the cause and deploy again"),
         }),

@@ -72,8 +72,9 @@ fn check_secrets(host: &Host, app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Creates the secrets that the manifest generates and that do not exist yet.
-pub(super) fn create_secrets(host: &Host, app: &App) -> Result<()> {
+/// Creates the secrets that the manifest generates and that do not exist yet, and adds their paths to
+/// `created`.
+pub(super) fn create_secrets(host: &Host, app: &App, created: &mut Vec<String>) -> Result<()> {
     for secret in &app.secrets {
         let path = app.layout.credential(secret.name.as_str());
         let Some(bytes) = secret.generate else {
@@ -86,6 +87,21 @@ pub(super) fn create_secrets(host: &Host, app: &App) -> Result<()> {
         host.root.make_dir(&app.layout.credentials(), 0o700)?;
         let value = random_hex(usize::from(bytes))?;
         host.root.write_atomic(&path, value.as_bytes(), 0o600)?;
+        created.push(path);
+    }
+    Ok(())
+}
+
+/// Removes secrets that were created for a release that was refused.
+pub(super) fn remove_secrets(host: &Host, app: &App, created: &[String]) -> Result<()> {
+    if created.is_empty() {
+        return Ok(());
+    }
+    for path in created {
+        host.root.remove_file(path)?;
+    }
+    for dir in [app.layout.credentials(), app.layout.etc()] {
+        host.root.remove_dir_if_empty(&dir)?;
     }
     Ok(())
 }

@@ -68,6 +68,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &PruneRequest) -> Result<Previ
     for name in names {
         let look = || -> Result<Pruned> {
             ctx.check_deployed(&name)?;
+            ctx.check_preview_lock(&name, request.wait)?;
             ctx.check_app_writable(&name)?;
             plan_app(&ctx.host, &ctx.store(&name), &name, request)
         };
@@ -108,7 +109,10 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Pru
     };
     if pruned.iter().any(|one| !one.removed.is_empty()) {
         // Some releases are gone: the command may not claim that nothing was changed.
-        error.kind = Kind::Degraded;
+        error.kind = match error.kind {
+            Kind::Refused => Kind::Degraded,
+            kind => kind,
+        };
     }
     Err(error)
 }
@@ -259,7 +263,7 @@ fn protected(
     layout: &Layout,
     state: &State,
 ) -> Result<BTreeSet<String>> {
-    let previous = previous(host, store, layout, state)?;
+    let previous = previous(host, store, layout, state, &|_, _| {})?;
     // The state may be older than the link, or the link was set by hand.
     let linked = store.linked()?;
     Ok(state

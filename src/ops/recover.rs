@@ -43,13 +43,17 @@ pub(crate) fn run(ctx: &Context<'_>, request: &RecoverRequest) -> Result<Recover
     for name in names {
         match one(ctx, &name, request) {
             Ok(report) => {
-                found |= report.found || report.state == StateRebuild::Written;
+                found |= report.changed();
                 clean &= report.clean && report.state != StateRebuild::Failed;
             }
             Err(error) => errors.push(error),
         }
     }
-    if let Some(error) = worst(errors) {
+    if let Some(mut error) = worst(errors) {
+        // Another app was recovered: the command may not claim that nothing was changed.
+        if found && error.kind == Kind::Refused {
+            error.kind = Kind::Degraded;
+        }
         return Err(error);
     }
     if !clean {
@@ -67,16 +71,14 @@ pub(crate) fn run(ctx: &Context<'_>, request: &RecoverRequest) -> Result<Recover
     })
 }
 
-/// One error of several, with the messages of all. A refusal counts only when nothing else happened.
+/// One error of several, with the messages and hints of all and the worst kind.
 pub(super) fn worst(errors: Vec<Error>) -> Option<Error> {
     let mut errors = errors.into_iter();
     let mut worst = errors.next()?;
     for error in errors {
         let message = format!("{}\n{}", worst.message, error.message);
         let hints = [worst.hints.clone(), error.hints.clone()].concat();
-        if worst.kind == Kind::Refused || worst.kind == Kind::Locked {
-            worst.kind = error.kind;
-        }
+        worst.kind = worst.kind.max(error.kind);
         worst.message = message;
         worst.hints = hints;
         worst.hints.dedup();

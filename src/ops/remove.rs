@@ -6,7 +6,7 @@ use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
 use crate::host::defer_signals;
 use crate::store::Store;
-use crate::transaction::{self, REMOVAL, Removal, RemoveError, has_leftovers, removal};
+use crate::transaction::{self, Removal, RemoveError, has_leftovers, removal};
 use anyhow::Result;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ pub(crate) struct Preview {
 pub(crate) fn preview(ctx: &Context<'_>, request: &RemoveRequest) -> Result<Preview, Error> {
     let look = || -> Result<Preview> {
         let (name, store) = app(ctx, request)?;
-        ctx.check_change(&name)?;
+        ctx.check_preview(&name, request.wait)?;
         let options = &ctx.options;
         let line = CommandLine::sudo_robotctl([""; 0])
             .option("--app", options.app.clone())
@@ -69,29 +69,35 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RemoveRequest) -> Result<Prev
 /// [`Kind::Degraded`] when the app is removed in part; `recover` ends that.
 pub(crate) fn apply(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {
     ctx.check_privileges().nothing_changed()?;
-    let (name, store) = app(ctx, request).nothing_changed()?;
+    let (name, _) = app(ctx, request).nothing_changed()?;
     ctx.check_change(&name)?;
-    let journal = store.journal().nothing_changed()?;
-    let is_begun = journal.is_some_and(|journal| journal.operation == REMOVAL);
     let purge = request.purge;
-    ctx.change(&name, "removing", request.wait, |session| {
+    ctx.change(&name, "removing", request.wait, |session, _| {
         let store = session.store;
         let state = store.state().nothing_changed()?;
         let is_removed = state.live.is_none() && store.releases().nothing_changed()?.is_empty();
         if is_removed && !purge {
+            // Records are all that is left: of a first deploy that failed, or of a removal that was
+            // interrupted and has just been completed.
             store.delete()?;
-            // Opening the session has just ended an interrupted removal.
-            return if is_begun {
-                Ok(kept(&name, purge))
-            } else {
-                not_deployed(&name).nothing_changed()
-            };
+            return Ok(kept(&name, purge));
         }
         let guard = defer_signals();
         let removed = transaction::remove(session, &name, purge);
         drop(guard);
         removed.map_err(|error| match error {
-            RemoveError::Restored(error) => Error::of_kind(Kind::Refused, error),
+            RemoveError::Refused(error) => Error::of_kind(Kind::Refused, error),
+            RemoveError::Restored(error) => {
+                let error = Error::of_kind(Kind::RolledBack, error);
+                Error {
+                    message: format!(
+                        "{name} was not removed, and was restored: {}",
+                        error.message
+                    ),
+                    ..error
+                }
+                .hint("fix the cause and remove it again")
+            }
             RemoveError::Interrupted(error) => super::session::interrupted(error),
         })?;
         Ok(kept(&name, purge))
@@ -118,13 +124,6 @@ fn app(ctx: &Context<'_>, request: &RemoveRequest) -> Result<(Name, Store)> {
         ctx.check_deployed(&name)?;
     }
     Ok((name, store))
-}
-
-fn not_deployed<T>(name: &Name) -> Result<T> {
-    fail(
-        format!("`{name}` is not deployed"),
-        Hint::to("list the apps", CommandLine::robotctl(["status"])),
-    )
 }
 
 /// What a removal keeps.

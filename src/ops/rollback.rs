@@ -5,7 +5,6 @@ use super::observe::observe;
 use super::outcome::{Changed, ended};
 use super::ownership::check_ownership;
 use super::target::{check_failed, previous, previous_after};
-use crate::app::layout::UNIT_DIR;
 use crate::app::{App, Layout, Name};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
@@ -60,7 +59,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Pr
         let name = ctx.deployed()?;
         ctx.check_host()?;
         ctx.check_deployed(&name)?;
-        ctx.check_change(&name)?;
+        ctx.check_preview(&name, request.wait)?;
         let store = ctx.store(&name);
         let mut prepared = prepare(ctx, request, &store, &name, true)?;
         let Prepared {
@@ -83,10 +82,24 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Chan
     let name = ctx.deployed().nothing_changed()?;
     ctx.check_privileges().nothing_changed()?;
     ctx.check_deployed(&name).nothing_changed()?;
-    ctx.change(&name, "rolling back", request.wait, |session| {
+    ctx.change(&name, "rolling back", request.wait, |session, report| {
+        if report.is_deploy_undone && request.release.is_none() && request.service.is_none() {
+            return undone(session, &name);
+        }
         let prepared = prepare(ctx, request, session.store, &name, false).nothing_changed()?;
         run(session, prepared)
     })
+}
+
+/// The rollback of a deploy that was interrupted: recovery has just restored the previous release. To
+/// go on would skip that release.
+fn undone(session: &Session<'_>, name: &Name) -> Result<Changed, Error> {
+    let live = session.store.state()?.live;
+    let live = live.unwrap_or_else(|| "no release".to_owned());
+    Ok(Changed::Nothing(format!(
+        "the interrupted deploy was undone: {name} {live} is live; repeat the command to go back one \
+         more release"
+    )))
 }
 
 /// Rolls back from a release that failed after its deploy had ended, unless it is no longer live.
@@ -95,7 +108,7 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Chan
 /// [`Kind::RolledBack`] when the previous release was restored: the release failed.
 pub(super) fn undo(ctx: &Context<'_>, name: &Name, bad: &str, why: &str) -> Result<(), Error> {
     let wait = Duration::from_secs(600);
-    ctx.change(name, "rolling back", wait, |session| {
+    ctx.change(name, "rolling back", wait, |session, _| {
         if session.store.state()?.live.as_deref() != Some(bad) {
             return Ok(());
         }
@@ -121,13 +134,14 @@ fn prepare(
     name: &Name,
     with_content: bool,
 ) -> Result<Prepared> {
-    let record = target(request, ctx, store, &Layout::new(name))?;
+    let record = target(request, ctx, store, name)?;
     let prepared = match &request.service {
         Some(service) => one_service(ctx, store, &record, service)?,
         None => whole_app(ctx, store, &record, with_content)?,
     };
     if !prepared.plan.is_empty() {
-        ctx.check_writable(&[&prepared.app.layout.opt(), UNIT_DIR])?;
+        ctx.check_writable(&[&prepared.app.layout.opt()])?;
+        ctx.check_files_writable(&prepared.plan.files)?;
     }
     Ok(prepared)
 }
@@ -261,17 +275,40 @@ fn one_service(
     })
 }
 
+/// The releases that a word means: the one with this id, else those of this version, else those whose
+/// id begins so. `1.4.1` never means `1.4.10`, unless there is no `1.4.1` and only one begins so.
+fn matching<'a>(ids: &'a [String], wanted: &str) -> Vec<&'a String> {
+    let version = |id: &str| id.rsplit_once('-').map(|(version, _)| version == wanted);
+    let rules: [&dyn Fn(&str) -> bool; 3] =
+        [&|id| id == wanted, &|id| version(id) == Some(true), &|id| {
+            id.starts_with(wanted)
+        }];
+    let found = rules.iter().map(|rule| {
+        let found = ids.iter().filter(|id| rule(id));
+        found.collect::<Vec<_>>()
+    });
+    found
+        .into_iter()
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
+}
+
 /// The target of a rollback: the named release, or the previous one.
 fn target(
     request: &RollbackRequest,
     ctx: &Context<'_>,
     store: &Store,
-    layout: &Layout,
+    name: &Name,
 ) -> Result<ReleaseRecord> {
+    let layout = &Layout::new(name);
     let state = store.state()?;
     let list = || Hint::to("list the releases", CommandLine::robotctl(["releases"]));
     let Some(wanted) = &request.release else {
-        if let Some(record) = previous(&ctx.host, store, layout, &state)? {
+        let damaged = |id: &str, error: &anyhow::Error| {
+            let text = format!("{id} is skipped: {error:#}");
+            ctx.note("warning", name.as_str(), &text);
+        };
+        if let Some(record) = previous(&ctx.host, store, layout, &state, &damaged)? {
             return Ok(record);
         }
         let message = match state.live {
@@ -281,15 +318,10 @@ fn target(
         return fail(message, list());
     };
     let ids = store.releases()?;
-    let mut matching = ids.iter().filter(|id| id.starts_with(wanted.as_str()));
-    let id = match (
-        ids.iter().find(|id| *id == wanted),
-        matching.next(),
-        matching.next(),
-    ) {
-        (Some(id), _, _) | (None, Some(id), None) => id,
-        (None, None, _) => return fail(format!("there is no release `{wanted}`"), list()),
-        (None, Some(_), Some(_)) => {
+    let id = match matching(&ids, wanted).as_slice() {
+        [id] => *id,
+        [] => return fail(format!("there is no release `{wanted}`"), list()),
+        [_, ..] => {
             return fail(
                 format!("several releases begin with `{wanted}`"),
                 Hint::to(

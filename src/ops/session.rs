@@ -2,13 +2,14 @@
 
 use super::context::Context;
 use crate::app::{Layout, Name};
+use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind};
 use crate::events::Subject;
-use crate::host::{Lock, LockError};
+use crate::host::{Lock, LockError, wait_until};
 use crate::session::Session;
 use crate::store::{Damaged, Store};
 use crate::transaction::{
-    Interrupted, Recovered, RecoveryMode, StateRebuild, rebuild_state, recover,
+    Interrupted, Operation, Recovered, RecoveryMode, StateRebuild, rebuild_state, recover,
 };
 use crate::transient::leftovers::remove_leftovers;
 use anyhow::anyhow;
@@ -19,14 +20,50 @@ use std::time::Duration;
 pub(super) struct RecoveryReport {
     /// Whether a change was interrupted.
     pub(super) found: bool,
+    /// Whether a deploy was interrupted and is undone now.
+    pub(super) is_deploy_undone: bool,
     /// What became of a state that was lost.
     pub(super) state: StateRebuild,
     /// Whether everything that killed commands left is removed.
     pub(super) clean: bool,
 }
 
+impl RecoveryReport {
+    /// Whether the recovery changed what commands see.
+    pub(super) fn changed(&self) -> bool {
+        self.found || self.state == StateRebuild::Written
+    }
+}
+
 impl Context<'_> {
-    /// Refuses what [`Context::change`] would refuse, and changes nothing: for previews.
+    /// Refuses what a change by [`Context::change`] would meet, and changes nothing: for previews.
+    /// While another command changes the app, or after an interrupted change, no plan is reliable.
+    pub(super) fn check_preview(&self, name: &Name, wait: Duration) -> Result<(), Error> {
+        self.check_preview_lock(name, wait)?;
+        self.check_change(name)?;
+        if self.store(name).has_journal().nothing_changed()? {
+            return Err(Error::refused(
+                format!("a change of `{name}` was interrupted, so no plan can be made"),
+                Hint::to(
+                    "complete or undo it first",
+                    CommandLine::sudo_robotctl(["recover"]),
+                ),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses a preview while another command changes the app.
+    pub(super) fn check_preview_lock(&self, name: &Name, wait: Duration) -> Result<(), Error> {
+        let store = self.store(name);
+        let is_free = || match store.lock_holder() {
+            Some(holder) => Err(holder),
+            None => Ok(()),
+        };
+        wait_until(wait, is_free).map_err(|holder| locked(name.as_str(), &holder))
+    }
+
+    /// Refuses what [`Context::change`] would refuse before it takes the lock.
     pub(super) fn check_change(&self, name: &Name) -> Result<(), Error> {
         self.check_app_writable(name).nothing_changed()?;
         let store = self.store(name);
@@ -43,15 +80,28 @@ impl Context<'_> {
         name: &Name,
         doing: &str,
         wait: Duration,
-        then: impl FnOnce(&Session<'_>) -> Result<T, Error>,
+        then: impl FnOnce(&Session<'_>, &RecoveryReport) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let is_first = !self.store(name).exists().nothing_changed()?;
         self.with_session(name, |session| {
+            let mut changed = false;
             loop {
-                let lock = lock(session.store, doing, wait)?;
-                self.recover_and_clean(session, name, RecoveryMode::Restart, &lock)?;
+                let lock = lock(session, doing, wait)?;
+                let report = self.recover_and_clean(session, name, RecoveryMode::Restart, &lock)?;
+                changed |= report.changed();
                 // Ending an interrupted removal also deletes the lock's file.
                 if session.store.is_lock_current(&lock) {
-                    return then(session);
+                    let result = then(session, &report);
+                    return result.map_err(|error| {
+                        if is_first && error.kind <= Kind::Interrupted {
+                            remove_empty(session, name);
+                        }
+                        if changed {
+                            after_recovery(error)
+                        } else {
+                            error
+                        }
+                    });
                 }
             }
         })
@@ -66,7 +116,7 @@ impl Context<'_> {
         then: impl FnOnce(&Session<'_>, &Lock) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.with_session(name, |session| {
-            let lock = lock(session.store, doing, wait)?;
+            let lock = lock(session, doing, wait)?;
             then(session, &lock)
         })
     }
@@ -102,10 +152,15 @@ impl Context<'_> {
         lock: &Lock,
     ) -> Result<RecoveryReport, Error> {
         session.store.check_format().nothing_changed()?;
+        let journal = session.store.journal();
+        let is_deploy =
+            matches!(&journal, Ok(Some(journal)) if journal.operation == Operation::Deploy.word());
         let ended = recover(session, mode).map_err(interrupted)?;
+        let is_deploy_undone = is_deploy && matches!(ended, Recovered::Old(_));
         if !session.store.is_lock_current(lock) {
             return Ok(RecoveryReport {
                 found: true,
+                is_deploy_undone,
                 state: StateRebuild::NotNeeded,
                 clean: true,
             });
@@ -135,6 +190,7 @@ impl Context<'_> {
         let state = rebuild_state(session, &layout);
         Ok(RecoveryReport {
             found,
+            is_deploy_undone,
             state,
             clean: self.clean_up(session, name, &layout),
         })
@@ -163,13 +219,46 @@ impl Context<'_> {
     }
 }
 
-fn lock(store: &Store, doing: &str, wait: Duration) -> Result<Lock, Error> {
-    store.lock(doing, wait).map_err(|error| match error {
-        LockError::Held(_) => Error::new(Kind::Locked, error.to_string())
-            .hint("try again later, or wait for it with `--wait SECONDS`"),
-        // The directory of the store may have been created. It holds nothing.
-        LockError::Failed(error) => Error::of_kind(Kind::Refused, error),
-    })
+/// Removes the directories of an app whose first change was refused. What cannot be removed is empty,
+/// and the next command uses it.
+fn remove_empty(session: &Session<'_>, name: &Name) {
+    let (root, store, layout) = (&session.host.root, session.store, Layout::new(name));
+    if store.is_empty().is_ok_and(|is_empty| is_empty) {
+        let removed = root
+            .remove_dir_if_empty(&layout.releases())
+            .and_then(|()| root.remove_dir_if_empty(&layout.opt()));
+        let _ = removed.and_then(|()| store.delete());
+    }
+}
+
+/// An error of a command that has ended an interrupted change before: it may not claim that nothing
+/// was changed.
+fn after_recovery(mut error: Error) -> Error {
+    if error.kind == Kind::Refused {
+        error.kind = Kind::Degraded;
+        error.message += "; an interrupted change was ended before";
+    }
+    error
+}
+
+/// The error when another process holds the lock of an app.
+fn locked(app: &str, holder: &str) -> Error {
+    let mut message = format!("another `robotctl` is changing `{app}`");
+    if !holder.is_empty() {
+        message += &format!(": {holder}");
+    }
+    Error::new(Kind::Locked, message).hint("try again later, or wait for it with `--wait SECONDS`")
+}
+
+fn lock(session: &Session<'_>, doing: &str, wait: Duration) -> Result<Lock, Error> {
+    session
+        .store
+        .lock(doing, wait)
+        .map_err(|error| match error {
+            LockError::Held(holder) => locked(&session.app, &holder.text),
+            // The directory of the store may have been created. It holds nothing.
+            LockError::Failed(error) => Error::of_kind(Kind::Refused, error),
+        })
 }
 
 /// A recovery that failed: the host is between two states, and the journal is kept.
@@ -192,6 +281,6 @@ pub(super) fn interrupted(error: Interrupted) -> Error {
 pub(super) fn recover_after_fix() -> Hint {
     Hint::to(
         "fix that (on a full disk, make room), then",
-        crate::command_line::CommandLine::sudo_robotctl(["recover"]),
+        CommandLine::sudo_robotctl(["recover"]),
     )
 }

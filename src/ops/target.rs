@@ -5,7 +5,7 @@ use crate::app::{Layout, Name};
 use crate::error::{Hint, fail};
 use crate::host::Host;
 use crate::plan::Plan;
-use crate::store::{Mark, ReleaseRecord, State, Store};
+use crate::store::{Damaged, Mark, ReleaseRecord, State, Store};
 use crate::transaction::Operation;
 use anyhow::Result;
 
@@ -35,26 +35,31 @@ pub(super) fn previous_after(
         .state()?
         .after(&plan.to, *operation == Operation::Rollback);
     let layout = Layout::new(&Name::parse(&plan.app).map_err(anyhow::Error::msg)?);
-    let record = previous(&ctx.host, store, &layout, &state)?;
+    let record = previous(&ctx.host, store, &layout, &state, &|_, _| {})?;
     Ok(record.map(|record| record.public.id))
 }
 
 /// The release that a rollback restores when none is named. It looks at the releases that were live
-/// before the live one, the latest first, and takes the first that exists and has not failed.
+/// before the live one, the latest first, and takes the first that exists and has not failed. It calls
+/// `damaged` for those whose record cannot be read.
 pub(super) fn previous(
     host: &Host,
     store: &Store,
     layout: &Layout,
     state: &State,
+    damaged: &dyn Fn(&str, &anyhow::Error),
 ) -> Result<Option<ReleaseRecord>> {
     for id in state.before.iter().rev() {
         let meta = host.root.meta(&layout.release(id))?;
-        if meta.is_some_and(|meta| meta.is_dir)
-            && state.live.as_ref() != Some(id)
-            && let Some(record) = store.release(id)?
-            && !matches!(record.public.mark, Mark::Bad(_))
-        {
-            return Ok(Some(record));
+        if meta.is_some_and(|meta| meta.is_dir) && state.live.as_ref() != Some(id) {
+            match store.release(id) {
+                Ok(Some(record)) if !matches!(record.public.mark, Mark::Bad(_)) => {
+                    return Ok(Some(record));
+                }
+                Ok(_) => {}
+                Err(error) if error.is::<Damaged>() => damaged(id, &error),
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(None)

@@ -66,6 +66,14 @@ impl Store {
         Ok(names)
     }
 
+    /// Whether the store's directory exists, with or without records.
+    ///
+    /// # Errors
+    /// When that cannot be seen.
+    pub fn exists(&self) -> Result<bool> {
+        Ok(self.root.meta(&self.dir)?.is_some())
+    }
+
     /// Whether nothing is recorded of the app.
     ///
     /// # Errors

@@ -40,4 +40,4 @@ pub(crate) use interrupted::Interrupted;
 pub(crate) use operation::Operation;
 pub(crate) use rebuild::{StateRebuild, rebuild_state};
 pub(crate) use recover::{Recovered, RecoveryMode, recover};
-pub(crate) use remove::{REMOVAL, Removal, RemoveError, has_leftovers, removal, remove};
+pub(crate) use remove::{Removal, RemoveError, has_leftovers, removal, remove};

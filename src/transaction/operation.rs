@@ -18,7 +18,7 @@ pub(crate) enum Operation {
 
 impl Operation {
     /// The word in the journal and in messages.
-    pub(super) fn word(&self) -> &'static str {
+    pub(crate) fn word(&self) -> &'static str {
         match self {
             Self::Deploy => "deploy",
             Self::Rollback | Self::Pin { .. } => "rollback",

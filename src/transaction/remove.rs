@@ -23,7 +23,9 @@ pub(crate) const REMOVAL: &str = "remove";
 /// Why an app was not removed.
 #[derive(Debug)]
 pub(crate) enum RemoveError {
-    /// Nothing was changed, or everything was restored.
+    /// Nothing was changed.
+    Refused(anyhow::Error),
+    /// Units were stopped or files removed, and everything was restored.
     Restored(anyhow::Error),
     /// The app is removed in part. The journal is kept, and `recover` continues.
     Interrupted(Interrupted),
@@ -31,7 +33,7 @@ pub(crate) enum RemoveError {
 
 impl From<anyhow::Error> for RemoveError {
     fn from(error: anyhow::Error) -> Self {
-        Self::Restored(error)
+        Self::Refused(error)
     }
 }
 

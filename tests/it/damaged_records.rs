@@ -150,6 +150,47 @@ fn a_damaged_list_of_failed_releases_blocks_no_command() {
     assert!(!ended.stdout.contains("[state]"), "{}", ended.stdout);
 }
 
+/// A rollback is needed most when something is damaged.
+#[test]
+fn a_rollback_skips_a_release_whose_record_is_damaged() {
+    let test = releases(3);
+    let second = store(&test).state().unwrap().before[1].clone();
+    let record = test.root(&format!("var/lib/robotctl/shop/releases/{second}.private"));
+    std::fs::write(record, "{").unwrap();
+    let skipped = "warning: 0.2-[ID] is skipped: `[DIR]/root/var/lib/robotctl/shop/releases/\
+                   0.2-[ID].private` cannot be read: ";
+    for args in [&["rollback", "--dry-run"][..], &["rollback"]] {
+        let ended = test.run(args).any_stdout().any_stderr().success();
+        assert!(ended.stderr.starts_with(skipped), "{}", ended.stderr);
+    }
+    assert!(live(&test).starts_with("0.1-"), "{}", live(&test));
+}
+
+/// A version names its own releases, and not those whose version begins so.
+#[test]
+fn a_rollback_to_a_version_takes_no_longer_version() {
+    let test = releases(1);
+    for number in [10, 11, 2] {
+        crate::plans::version(&test, number);
+        deploy(&test);
+    }
+    let first = store(&test).state().unwrap().before[0].clone();
+    test.run(["rollback", "0.1"]).any_stderr().success();
+    assert_eq!(live(&test), first);
+    test.run(["rollback", "0.11"]).any_stderr().success();
+    assert!(live(&test).starts_with("0.11-"), "{}", live(&test));
+    // The beginning of an id, as long as it has one meaning.
+    test.run(["rollback", &first[..6]]).any_stderr().success();
+    assert_eq!(live(&test), first);
+    let ambiguous = test.run(["rollback", "0."]).any_stderr().status(2);
+    let message = "error: several releases begin with `0.`\n";
+    assert!(
+        ambiguous.stderr.starts_with(message),
+        "{}",
+        ambiguous.stderr
+    );
+}
+
 #[test]
 fn a_rollback_that_is_not_possible_says_what_to_type() {
     let test = releases(3);

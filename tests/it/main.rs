@@ -43,6 +43,7 @@ mod scorer_parity;
 mod staging;
 mod test;
 mod tree;
+mod under_way;
 mod unsuitable_hosts;
 mod user_errors;
 mod values;

@@ -1,9 +1,11 @@
 //! What `--apply` would refuse, the preview refuses with the same words and the same exit code.
 
+use crate::formats::Earlier;
 use crate::offline::{MANIFEST, app, deploy, live};
 use crate::plans::{releases, version};
 use crate::test::{SHOP, Test};
-use crate::tree::{self, Kind};
+use crate::tree;
+use crate::under_way::DeployUnderWay;
 use crate::unsuitable_hosts::{is_root, not_run, private_mounts};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::fs;
@@ -11,6 +13,10 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 const STORE: &str = "var/lib/robotctl/shop";
+/// Directories of the host that a refused first deploy may create: they belong to all apps.
+const SHARED: [&str; 4] = ["opt", "var", "var/lib", "var/lib/robotctl"];
+/// Where the links are that enable the units.
+const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants";
 
 /// A command on a host that it cannot change.
 struct Refusal {
@@ -57,13 +63,12 @@ fn a_preview_refuses_what_apply_refuses() {
     let all = [bad_hosts(), bad_releases(), bad_requests()].into_iter();
     for case in all.flatten() {
         let test = (case.host)();
-        // A first deploy creates the directories and the reserve of the store.
+        let before = test.state();
         let files = || {
             let mut tree = test.state();
-            tree.retain(|path, fact| fact.kind != Kind::Dir && !path.contains("/reserve"));
+            tree.retain(|path, _| before.contains_key(path) || !SHARED.contains(&path.as_str()));
             tree
         };
-        let before = files();
         let run = |args: &[&str]| {
             let name = format!("{}, {}", case.name, args.join(" "));
             let run = test.run(args).case(&name).any_stdout().any_stderr();
@@ -280,6 +285,17 @@ fn changed(test: Test) -> Test {
     test
 }
 
+/// A new release whose units differ.
+fn changed_unit(test: Test) -> Test {
+    version(&test, 4);
+    let text = fs::read_to_string(test.app("robot.toml")).expect("read");
+    test.write(
+        "robot.toml",
+        &text.replace("exec = ", "timeout-stop = \"7s\"\nexec = "),
+    );
+    test
+}
+
 fn damaged_state() -> Test {
     let test = changed(releases(3));
     fs::write(test.root(STORE).join("state.json"), "{").expect("write");
@@ -390,13 +406,21 @@ fn a_read_only_file_system_is_refused_by_preview_and_apply() {
             &[DEPLOY, ROLLBACK, REMOVE, PRUNE],
         ),
         (
-            || changed(releases(3)),
+            || changed_unit(releases(3)),
             "usr/local/lib/systemd",
             "/usr/local/lib/systemd/system",
-            &[DEPLOY, ROLLBACK],
+            &[DEPLOY],
+        ),
+        (app, "etc/systemd", ENABLED, &[DEPLOY]),
+        (
+            || changed_unit(app()),
+            "usr/local/lib/tmpfiles.d",
+            "/usr/local/lib/tmpfiles.d",
+            &[DEPLOY],
         ),
     ] {
         let test = host();
+        fs::create_dir_all(test.root(read_only)).expect("make a directory");
         let mounted = ReadOnly::new(&test.root(read_only));
         let place = format!("[DIR]/root/{read_only}");
         let stderr = format!(
@@ -409,7 +433,9 @@ fn a_read_only_file_system_is_refused_by_preview_and_apply() {
             let case = format!("{read_only:?}, {}", args.join(" "));
             let run = test.run(args).case(&case).any_stdout();
             run.stderr(&stderr).status(2);
-            tree::assert_same(&before, &test.state(), &case);
+            let mut after = test.state();
+            after.retain(|path, _| before.contains_key(path) || !SHARED.contains(&path.as_str()));
+            tree::assert_same(&before, &after, &case);
         }
         drop(mounted);
         // The hint helps: the same command works.
@@ -417,6 +443,100 @@ fn a_read_only_file_system_is_refused_by_preview_and_apply() {
             test.run(args).any_stdout().any_stderr().success();
         }
     }
+}
+
+/// A file where a directory must be.
+#[test]
+fn a_file_in_place_of_a_directory_is_refused_by_preview_and_apply() {
+    for (dir, named) in [
+        ("usr/local/lib/tmpfiles.d", "/usr/local/lib/tmpfiles.d"),
+        ("usr/local/lib/systemd", "/usr/local/lib/systemd"),
+        ("etc/systemd", "/etc/systemd"),
+    ] {
+        let test = app();
+        let file = test.root(dir);
+        fs::create_dir_all(file.parent().expect("a parent")).expect("make a directory");
+        fs::write(&file, "").expect("write");
+        let before = test.state();
+        for args in DEPLOY {
+            let run = test.run(args).case(dir).any_stdout();
+            run.stderr(&format!(
+                "error: `[DIR]/root{named}` is not a directory\n\n\
+                 hint: move it aside: files of the app are written below it\n"
+            ))
+            .status(2);
+        }
+        let mut after = test.state();
+        after.retain(|path, _| before.contains_key(path) || !SHARED.contains(&path.as_str()));
+        tree::assert_same(&before, &after, dir);
+    }
+}
+
+/// While another command changes the app, no plan is reliable.
+#[test]
+fn a_change_under_way_is_refused_by_preview_and_apply() {
+    let test = app();
+    deploy(&test);
+    let under_way = DeployUnderWay::start(&test);
+    let expected = format!(
+        "error: another `robotctl` is changing `shop`: deploying (pid {})\n\n\
+         hint: try again later, or wait for it with `--wait SECONDS`\n",
+        under_way.pid()
+    );
+    for args in [DEPLOY, ROLLBACK, REMOVE, PURGE, PRUNE].iter().flatten() {
+        test.run(args).stderr(&expected).status(5);
+    }
+    under_way.finish();
+    test.run(["deploy", "--wait", "1"])
+        .any_stdout()
+        .any_stderr()
+        .success();
+}
+
+/// A preview of an interrupted change would show a plan that `--apply` does not carry out, because it
+/// recovers first.
+#[test]
+fn a_preview_after_an_interrupted_change_is_refused() {
+    for [args, _] in [DEPLOY, ROLLBACK, REMOVE, PURGE] {
+        let test = Earlier::new("interrupted-deploy").test.manifest(SHOP);
+        let test = test.program("src/bin/web", "#!/bin/sh\n");
+        let before = test.state();
+        let run = test.run(args);
+        run.stderr(
+            "error: a change of `shop` was interrupted, so no plan can be made\n\n\
+             hint: complete or undo it first: robotctl --root [DIR]/root/ recover\n",
+        )
+        .status(2);
+        tree::assert_same(&before, &test.state(), &args.join(" "));
+        // The hint helps.
+        test.run(["recover"]).any_stderr().success();
+        test.run(args).any_stdout().any_stderr().success();
+    }
+}
+
+/// A command that ended an interrupted change and is refused then has changed the host.
+#[test]
+fn a_refusal_after_a_recovery_does_not_claim_that_nothing_changed() {
+    let test = Earlier::new("interrupted-deploy").test;
+    let run = test.run(["rollback", "--app", "shop", "no-such-release"]);
+    let ended = run.any_stderr().status(4);
+    let expected = "error: there is no release `no-such-release`; an interrupted change was ended \
+                    before\n";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+    let run = test.run(["rollback", "--app", "shop", "no-such-release"]);
+    run.any_stderr().status(2);
+}
+
+/// One app is recovered and the other cannot be.
+#[test]
+fn a_recovery_of_one_app_of_two_does_not_claim_that_nothing_changed() {
+    let test = Earlier::new("interrupted-deploy").test;
+    let other = test.root("var/lib/robotctl/zeta");
+    fs::create_dir_all(&other).expect("make a directory");
+    fs::write(other.join("state.json"), "{ \"format\": 99 }\n").expect("write");
+    test.run(["recover"]).any_stderr().status(4);
+    // Nothing is left to recover, so the second run changes nothing.
+    test.run(["recover"]).any_stderr().status(2);
 }
 
 /// A removal would empty a file system that is mounted inside the app's directories.

@@ -7,6 +7,7 @@ use crate::plans::{releases, version};
 use crate::records::store;
 use crate::test::Test;
 use crate::tree::{self, Kind};
+use crate::under_way::DeployUnderWay;
 use crate::unsuitable_hosts::{is_root, not_run};
 use robotctl::events::Event;
 use std::fs;
@@ -167,40 +168,13 @@ fn every_user_sees_the_change_under_way() {
     let test = app();
     test.open_to_all();
     deploy(&test);
-    // A deploy that waits in the middle, with its journal written.
-    let tools = test.outside("tools");
-    fs::create_dir(&tools).expect("make a directory");
-    let fifo = test.outside("fifo");
-    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).expect("make a fifo");
-    let tool = tools.join("systemd-tmpfiles");
-    let script = format!(
-        "#!/bin/sh\necho ready > {0}\ncat {0} > /dev/null\n",
-        fifo.display()
-    );
-    fs::write(&tool, script).expect("write a program");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(&tool, mode).expect("set a mode");
-    fs::remove_dir(test.root("var/lib/shop")).expect("remove a directory");
-    version(&test, 2);
-    let mut deploy = Command::new(env!("CARGO_BIN_EXE_robotctl"));
-    deploy
-        .args(["deploy", "--apply", "--root"])
-        .arg(test.root(""));
-    deploy.current_dir(test.app("")).stderr(Stdio::null());
-    let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", tools.display());
-    let mut deploy = deploy.env("PATH", path).spawn().expect("start robotctl");
-    assert_eq!(
-        fs::read_to_string(&fifo).expect("wait for the tool"),
-        "ready\n"
-    );
+    let under_way = DeployUnderWay::start(&test);
     let status = |run: crate::test::Run<'_>| run.any_stdout().success().stdout;
     let root = status(test.run(["status"]));
     let other = status(test.run(["status"]).by_other_user());
     let doctor = status(test.run(["doctor"]).by_other_user());
-    // Opened for writing and closed: the tool ends.
-    fs::write(&fifo, "").expect("let it go on");
-    assert!(deploy.wait().expect("wait").success());
-    let pid = format!("(pid {})", deploy.id());
+    let pid = format!("(pid {})", under_way.pid());
+    under_way.finish();
     for text in [&root, &other] {
         let line = text
             .lines()

@@ -110,8 +110,8 @@ fn a_failing_first_deploy_leaves_nothing(machine: &Machine) {
         first.settle = "";
         first
             .deploy(machine)
-            .exits(2)
-            .says("was removed again")
+            .exits(3)
+            .says("failed, and no release is live, as before")
             .says("hint: ");
         assert_eq!(machine.link("/opt/demo/current"), "", "{fault}");
         assert_eq!(

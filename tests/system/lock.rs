@@ -21,7 +21,7 @@ fn a_second_robotctl_names_the_lock_holder(machine: &Machine) {
     });
     let pid = machine.spawned_pid();
     let out = machine.robotctl("rollback").exits(5);
-    out.says("another `robotctl` is working on this app")
+    out.says("another `robotctl` is changing `demo`")
         .says(&format!("deploying (pid {pid})"));
     machine.robotctl("remove --apply").exits(5);
     // Read-only commands need no lock.
@@ -63,7 +63,7 @@ fn the_lock_is_held_until_the_hooks_end(machine: &Machine) {
         machine
             .robotctl(command)
             .exits(5)
-            .says("another `robotctl` is working on this app")
+            .says("another `robotctl` is changing `demo`")
             .says(&format!("deploying (pid {pid})"));
     }
     assert_eq!(current(machine), switched);

@@ -28,7 +28,7 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &DeployRequest) -> Result<Change
     // Before the lock, which creates directories.
     let store = ctx.store(&loaded.app.name);
     let mut prepared = Prepared::scan(ctx, request, &loaded, &store).nothing_changed()?;
-    ctx.change(&loaded.app.name, "deploying", request.wait, |session| {
+    ctx.change(&loaded.app.name, "deploying", request.wait, |session, _| {
         deploy(ctx, request, session, &mut prepared)
     })
 }

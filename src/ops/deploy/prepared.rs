@@ -2,7 +2,6 @@
 
 use super::request::DeployRequest;
 use crate::app::App;
-use crate::app::layout::UNIT_DIR;
 use crate::error::fail;
 use crate::host;
 use crate::ops::context::Context;
@@ -145,7 +144,7 @@ impl<'a> Prepared<'a> {
         }
         let hint = "fix the cause and deploy again, or deploy it as it is with `--force`";
         check_failed(request.force, store, &plan.to, hint)?;
-        ctx.check_writable(&[&app.layout.opt(), UNIT_DIR])?;
+        self.check_writable(ctx, plan)?;
         if !is_staged(&ctx.host, app, &plan.to)? {
             check_space(&ctx.host, app, &plan.payload)?;
         }
@@ -153,6 +152,20 @@ impl<'a> Prepared<'a> {
         preflight::check(&ctx.host, app, live)?;
         preflight::future_programs(&ctx.host, app, &self.scanned.payload)?;
         self.verify_units(ctx)
+    }
+
+    /// Refuses a directory that the deploy must write to and cannot.
+    fn check_writable(&self, ctx: &Context<'_>, plan: &Plan) -> Result<()> {
+        let app = self.app();
+        ctx.check_writable(&[&app.layout.opt()])?;
+        ctx.check_files_writable(&plan.files)?;
+        if !plan.accounts.is_empty() {
+            ctx.check_writable(&["/etc"])?;
+        }
+        if app.secrets.iter().any(|secret| secret.generate.is_some()) {
+            ctx.check_writable(&[&app.layout.credentials()])?;
+        }
+        Ok(())
     }
 
     /// Asks systemd whether it understands the units, where that is possible: the units are written

@@ -33,7 +33,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &DeployRequest) -> Result<Prev
         ctx.check_host()?;
         let store = ctx.store(&loaded.app.name);
         let mut prepared = Prepared::scan(ctx, request, &loaded, &store)?;
-        ctx.check_change(&loaded.app.name)?;
+        ctx.check_preview(&loaded.app.name, request.wait)?;
         prepared.observe(ctx, &store)?;
         prepared.hash()?;
         let mut plan = prepared.plan(ctx)?;

@@ -11,7 +11,7 @@ use crate::host::{Batch, defer_signals};
 use crate::ops::accounts::create_accounts;
 use crate::ops::context::Context;
 use crate::ops::preflight;
-use crate::ops::preflight::{check_space, create_secrets};
+use crate::ops::preflight::{check_space, create_secrets, remove_secrets};
 use crate::plan::{PayloadPlan, Plan};
 use crate::sandbox::cost;
 use crate::session::Session;
@@ -77,11 +77,12 @@ pub(super) fn stage(
     };
     let record = record(ctx, session, prepared, id)?;
     store.reserve();
+    let mut created = Vec::new();
     let try_it = || -> Result<()> {
         let build = |staging: &str| build(&ctx.host, app, staging);
         publish(&ctx.host, app, stage, id, record, &build)?;
         preflight::programs(&ctx.host, app, id)?;
-        create_secrets(&ctx.host, app)?;
+        create_secrets(&ctx.host, app, &mut created)?;
         pre_check(ctx, session, plan, prepared)
     };
     let Err(error) = try_it() else {
@@ -93,8 +94,9 @@ pub(super) fn stage(
         (None, true) => Ok(()),
         (None, false) => discard(ctx, session, app, id),
     };
+    let undone = undone.and_then(|()| remove_secrets(&ctx.host, app, &created));
     if let Err(second) = undone {
-        let text = format!("{id} is still there: {second:#}");
+        let text = format!("not everything of {id} was removed: {second:#}");
         ctx.note("warning", &plan.app, &text);
     }
     Err(error)
