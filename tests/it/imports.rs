@@ -23,10 +23,24 @@ pub(crate) fn sources() -> Vec<(String, String)> {
     files
 }
 
-/// The code of a file: without comments, strings, and everything after its unit tests begin.
+/// The text of a file without its unit tests. They are another file, which only its declaration
+/// names, or a module with a body, which ends the file: clippy refuses items after it.
+fn without_tests(text: &str) -> String {
+    let mut parts = text.split("#[cfg(test)]\nmod ");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.find([';', '{']) {
+            Some(end) if part[end..].starts_with(';') => out.push_str(&part[end + 1..]),
+            _ => break,
+        }
+    }
+    out
+}
+
+/// The code of a file: without comments, strings and unit tests.
 pub(crate) fn code_of(text: &str) -> String {
-    let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    let (mut code, mut rest) = (String::new(), text);
+    let text = without_tests(text);
+    let (mut code, mut rest) = (String::new(), text.as_str());
     while let Some(at) = rest.find(['"', '/']) {
         let (before, found) = rest.split_at(at);
         code.push_str(before);
@@ -347,6 +361,17 @@ fn resolve(
         Some(path) => resolve(sources, modules, &source.module, path, depth + 1),
         None => Some(file.to_owned()),
     }
+}
+
+#[test]
+fn only_unit_tests_are_cut_from_the_code_of_a_file() {
+    let declared = "mod a;\n#[cfg(test)]\nmod steps;\n#[cfg(test)]\nmod tests;\nmod b;\n";
+    assert_eq!(code_of(declared), "mod a;\n\n\nmod b;\n");
+    let inside = "use a::A; // a\n#[cfg(test)]\nmod tests {\n    use b::B;\n}\n";
+    assert_eq!(code_of(inside), "use a::A; \n");
+    let both = declared.to_owned() + inside;
+    assert_eq!(code_of(&both), "mod a;\n\n\nmod b;\nuse a::A; \n");
+    assert_eq!(code_of("a(\"#[cfg(\"); b(\"//\")"), "a(\"\"); b(\"\")");
 }
 
 #[test]
