@@ -21,7 +21,7 @@ pub(super) fn ended(host: &Host, plan: &Plan, outcome: Outcome) -> Result<Change
     let (app, to) = (&plan.app, &plan.to);
     match outcome {
         Outcome::Done => Ok(Changed::Done),
-        Outcome::Unrecorded(reason) => Err(Error::new(
+        Outcome::StateNotSaved(reason) => Err(Error::new(
             Kind::Degraded,
             format!("{app} {to} is live and healthy, but the state could not be saved: {reason}"),
         )
@@ -29,7 +29,7 @@ pub(super) fn ended(host: &Host, plan: &Plan, outcome: Outcome) -> Result<Change
             "make room, then",
             CommandLine::sudo_robotctl(["recover"]),
         ))),
-        Outcome::Stuck { why, wrong } => Err(Error::new(
+        Outcome::RevertFailed { why, wrong } => Err(Error::new(
             Kind::Degraded,
             format!(
                 "{app} {to} failed, and the previous release could not be restored: {wrong}\n\
@@ -37,7 +37,7 @@ pub(super) fn ended(host: &Host, plan: &Plan, outcome: Outcome) -> Result<Change
             ),
         )
         .hint(recover_after_fix())),
-        Outcome::Back {
+        Outcome::Reverted {
             why,
             degraded: Some(wrong),
         } => Err(Error::new(
@@ -51,7 +51,7 @@ pub(super) fn ended(host: &Host, plan: &Plan, outcome: Outcome) -> Result<Change
             "find out what is wrong",
             CommandLine::sudo_robotctl(["doctor"]),
         ))),
-        Outcome::Back {
+        Outcome::Reverted {
             why,
             degraded: None,
         } => Err(match &plan.from {

@@ -22,7 +22,7 @@ pub(crate) enum Outcome {
     /// The new release is live and healthy.
     Done,
     /// The new release was not healthy. The host is as before.
-    Back {
+    Reverted {
         /// What was wrong with it.
         why: String,
         /// What is wrong with the restored release, if anything: a person is needed.
@@ -30,7 +30,7 @@ pub(crate) enum Outcome {
     },
     /// The new release was not healthy, and the host could not be restored. The journal is kept, and
     /// `recover` continues.
-    Stuck {
+    RevertFailed {
         /// What was wrong with the release.
         why: String,
         /// Why the host could not be restored.
@@ -38,7 +38,7 @@ pub(crate) enum Outcome {
     },
     /// The new release is live and healthy, but its record could not be written. The journal is kept,
     /// and `recover` finishes the change.
-    Unrecorded(String),
+    StateNotSaved(String),
 }
 
 /// Steps of a deploy that the transaction runs but does not know: the app's hooks.
@@ -120,7 +120,7 @@ pub(crate) fn apply(
             let ended = committed.end().and_then(|()| close(session, &journal));
             return Ok(match ended {
                 Ok(()) => Outcome::Done,
-                Err(error) => Outcome::Unrecorded(format!("{error:#}")),
+                Err(error) => Outcome::StateNotSaved(format!("{error:#}")),
             });
         }
         Err(failure) => failure,
@@ -129,15 +129,15 @@ pub(crate) fn apply(
     session.emit("error", "failed", Subject::release(&plan.to), &why);
     let bad = failure.is::<UnhealthyRelease>().then_some(why.as_str());
     Ok(match revert_change(session, &mut journal, bad) {
-        RevertOutcome::Healthy => Outcome::Back {
+        RevertOutcome::Healthy => Outcome::Reverted {
             why,
             degraded: None,
         },
-        RevertOutcome::Unhealthy(wrong) => Outcome::Back {
+        RevertOutcome::Unhealthy(wrong) => Outcome::Reverted {
             why,
             degraded: Some(wrong),
         },
-        RevertOutcome::Stuck(wrong) => Outcome::Stuck { why, wrong },
+        RevertOutcome::Stuck(wrong) => Outcome::RevertFailed { why, wrong },
     })
 }
 
