@@ -39,16 +39,24 @@ fn without_tests(text: &str) -> String {
 
 /// The code of a file: without comments, strings and unit tests.
 pub(crate) fn code_of(text: &str) -> String {
-    let text = without_tests(text);
-    let (mut code, mut rest) = (String::new(), text.as_str());
+    identifiers_of(&without_tests(text))
+}
+
+/// A text without comments and strings, with the same lines.
+pub(crate) fn identifiers_of(text: &str) -> String {
+    let (mut code, mut rest) = (String::new(), text);
     while let Some(at) = rest.find(['"', '/']) {
         let (before, found) = rest.split_at(at);
         code.push_str(before);
         if found.starts_with("//") {
             rest = &found[found.find('\n').unwrap_or(found.len())..];
         } else if found.starts_with('"') && !before.ends_with('\'') {
-            rest = after_string(&found[1..]);
-            code.push_str("\"\"");
+            let end = string_end(&found[1..], raw_marks(before));
+            let (string, after) = found[1..].split_at(end);
+            code.push('"');
+            code.extend(string.chars().filter(|c| *c == '\n'));
+            code.push('"');
+            rest = after;
         } else {
             code.push_str(&found[..1]);
             rest = &found[1..];
@@ -57,16 +65,30 @@ pub(crate) fn code_of(text: &str) -> String {
     code + rest
 }
 
-fn after_string(text: &str) -> &str {
+/// The marks that a raw string ends with, from the text before its first quote: `r#` has one.
+fn raw_marks(before: &str) -> Option<usize> {
+    let start = before.trim_end_matches('#');
+    let word = start
+        .rsplit(|c: char| !c.is_alphanumeric() && c != '_')
+        .next();
+    matches!(word, Some("r" | "br")).then_some(before.len() - start.len())
+}
+
+/// Where the rest of a text goes on after the string at its start.
+fn string_end(text: &str, raw_marks: Option<usize>) -> usize {
+    if let Some(marks) = raw_marks {
+        let end = text.find(&format!("\"{}", "#".repeat(marks)));
+        return end.map_or(text.len(), |at| at + 1 + marks);
+    }
     let mut escaped = false;
     for (at, c) in text.char_indices() {
         match c {
-            '"' if !escaped => return &text[at + 1..],
+            '"' if !escaped => return at + 1,
             '\\' => escaped = !escaped,
             _ => escaped = false,
         }
     }
-    ""
+    text.len()
 }
 
 /// One path of an import, such as `["crate", "host", "Root"]`.
@@ -371,7 +393,19 @@ fn only_unit_tests_are_cut_from_the_code_of_a_file() {
     assert_eq!(code_of(inside), "use a::A; \n");
     let both = declared.to_owned() + inside;
     assert_eq!(code_of(&both), "mod a;\n\n\nmod b;\nuse a::A; \n");
-    assert_eq!(code_of("a(\"#[cfg(\"); b(\"//\")"), "a(\"\"); b(\"\")");
+}
+
+#[test]
+fn comments_and_strings_are_no_code() {
+    for (text, code) in [
+        ("a(\"#[cfg(\"); b(\"//\")", "a(\"\"); b(\"\")"),
+        ("a(\"b \\\n  c\"); // d\ne()", "a(\"\n\"); \ne()"),
+        ("a(r\"\\\"); b()", "a(r\"\"); b()"),
+        ("a(r#\"\"b\"\"#); c()", "a(r#\"\"); c()"),
+        ("a('\"'); b / c", "a('\"'); b / c"),
+    ] {
+        assert_eq!(identifiers_of(text), code);
+    }
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! Retired words: the code and the documents use one plain, standard term for each thing
 //! (`docs/glossary.md`). This list holds the terms that were replaced, and what to write instead.
 
+use crate::imports::identifiers_of;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// How a retired word is found.
 enum Rule {
     /// These words in a row, in any case, in text and in identifiers: `put back` also finds
-    /// `put_back` and a phrase that continues on the next line of a comment. A `*` at the end of a
-    /// word stands for any ending.
+    /// `put_back`, `PutBack` and a phrase that continues on the next line of a comment. A `*` at the
+    /// end of a word stands for any ending.
     Phrase(&'static str),
     /// The same, unless one of these words follows.
     PhraseBefore(&'static str, &'static [&'static str]),
@@ -16,17 +17,22 @@ enum Rule {
     PhraseAfter(&'static str, &'static [&'static str]),
     /// This text, exactly.
     Text(&'static str),
-    /// A type, function, constant or module that is defined by this name below `src`.
+    /// A type, variant, function, constant or module that is defined by this name below `src`.
     Definition(&'static str),
     /// The same, in these directories only.
     DefinitionIn(&'static str, &'static [&'static str]),
+    /// Identifiers that consist of this word or have it as a part, in Rust code: `nameless` finds
+    /// `is_nameless` and `NamelessDir`, and not the word in a comment or a string.
+    Identifier(&'static str),
     /// A line that begins with this word and two spaces, as in a table.
     Column(&'static str),
     /// A file by this path.
     File(&'static str),
 }
 
-use Rule::{Column, Definition, DefinitionIn, File, Phrase, PhraseAfter, PhraseBefore, Text};
+use Rule::{
+    Column, Definition, DefinitionIn, File, Identifier, Phrase, PhraseAfter, PhraseBefore, Text,
+};
 
 /// Each retired word, and what to write instead.
 #[rustfmt::skip]
@@ -130,7 +136,8 @@ const RETIRED: &[(Rule, &str)] = &[
     (Definition("Between"), "Interrupted"),
     (Definition("Sick"), "UnhealthyRelease"),
     (Definition("Blamed"), "UnhealthyRelease"),
-    (Definition("Back"), "RevertOutcome"),
+    (Definition("Back"), "Reverted, RevertOutcome"),
+    (Definition("Unrecorded"), "StateNotSaved"),
     (Phrase("turn back"), "begin_revert"),
     (Phrase("doomed"), "removal_set"),
     (Definition("take_away"), "remove"),
@@ -193,6 +200,24 @@ const RETIRED: &[(Rule, &str)] = &[
     (Definition("MOST"), "such as MAX_FDS"),
     (Definition("WAYS"), "such as MAX_BRANCHES"),
     (Definition("LAST"), "such as MAX_LINES"),
+    // Words that no identifier needs, also as a part of it.
+    (Identifier("told"), "reconstructed, reported"),
+    (Identifier("adopted"), "StateRebuild"),
+    (Identifier("newcomer"), "check_ownership"),
+    (Identifier("willing"), "check_pins, check_failed"),
+    (Identifier("unmarked"), "check_failed"),
+    (Identifier("understood"), "verify_units"),
+    (Identifier("patient"), "CheckContext"),
+    (Identifier("sick"), "UnhealthyRelease"),
+    (Identifier("blamed"), "UnhealthyRelease"),
+    (Identifier("guarded"), "defer_signals"),
+    (Identifier("draft"), "ScannedSource"),
+    (Identifier("traces"), "Fingerprints"),
+    (Identifier("nameless"), "StagingDir"),
+    (Identifier("recall"), "reuse_hashes"),
+    (Identifier("recognise"), "is_unchanged"),
+    (Identifier("hurry"), "request_sync"),
+    (Identifier("rationed"), "LimitedReader"),
     // Tests.
     (File("tests/faults/halfway.rs"), "midway.rs"),
     (File("tests/faults/seen.rs"), "state.rs"),
@@ -241,15 +266,15 @@ struct Tokens {
 /// The tokens of a text. The marks of comments and of continued strings are left out, so that a
 /// phrase is found across lines. Parts of an identifier are words of their own.
 fn tokens(text: &str) -> Tokens {
+    let is_word = |c: char| c.is_alphanumeric();
     let mut all: Vec<Token> = Vec::new();
     for (index, whole) in text.lines().enumerate() {
         let trimmed = whole.trim_start();
         let body = trimmed.trim_start_matches(['/', '#', '!', '*', '>']);
         let mut rest = body.trim_end().trim_end_matches('\\');
         while let Some(c) = rest.chars().next() {
-            let is_word = |c: char| c.is_alphanumeric();
             let len = match is_word(c) {
-                true => rest.find(|c| !is_word(c)).unwrap_or(rest.len()),
+                true => word_len(rest),
                 false => c.len_utf8(),
             };
             let (text, after) = rest.split_at(len);
@@ -272,6 +297,20 @@ fn tokens(text: &str) -> Tokens {
         }
     }
     Tokens { all, places }
+}
+
+/// The length of the word that a text begins with. A word of an identifier ends before a capital
+/// letter that follows a small one.
+fn word_len(text: &str) -> usize {
+    let mut last = None;
+    for (at, c) in text.char_indices() {
+        let begins = c.is_uppercase() && last.is_some_and(char::is_lowercase);
+        if !c.is_alphanumeric() || begins {
+            return at;
+        }
+        last = Some(c);
+    }
+    text.len()
 }
 
 impl Tokens {
@@ -334,6 +373,32 @@ fn definitions(text: &str, name: &str) -> Vec<usize> {
             out.push(index + 1);
         }
     }
+    out.extend(variants(text, name));
+    out
+}
+
+/// The lines on which a variant of an enum has a name, in text that rustfmt wrote.
+fn variants(text: &str, name: &str) -> Vec<usize> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    // The indent of the enum that is read.
+    let mut inside: Option<usize> = None;
+    let mut out = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let code = line.trim_start();
+        match inside {
+            Some(start) if indent(line) == start && code == "}" => inside = None,
+            Some(start) if indent(line) == start + 4 => {
+                let rest = code.strip_prefix(name);
+                if rest.is_some_and(|rest| rest.starts_with([',', '(', ' '])) {
+                    out.push(index + 1);
+                }
+            }
+            None if code.ends_with('{') && code.split(' ').any(|word| word == "enum") => {
+                inside = Some(indent(line));
+            }
+            _ => {}
+        }
+    }
     out
 }
 
@@ -344,24 +409,50 @@ fn lines(text: &str, holds: impl Fn(&str) -> bool) -> Vec<usize> {
     found.map(|(index, _)| index + 1).collect()
 }
 
-/// Where a file breaks a rule: its lines.
-fn hits(rule: &Rule, path: &str, text: &str, tokens: &Tokens) -> Vec<usize> {
-    let is_source = path.starts_with("src/") && path.ends_with(".rs");
-    match rule {
-        Phrase(words) => tokens.phrase(words, &[], &[]),
-        PhraseBefore(words, unless) => tokens.phrase(words, &[], unless),
-        PhraseAfter(words, unless) => tokens.phrase(words, unless, &[]),
-        Text(part) => lines(text, |line| line.contains(part)),
-        Column(word) => {
-            let begin = format!("{word}  ");
-            lines(text, |line| line.trim_start().starts_with(&begin))
+/// A file that is read.
+struct Source<'a> {
+    path: &'a str,
+    text: &'a str,
+    words: Tokens,
+    /// Those of its code, for a Rust file.
+    identifiers: Option<Tokens>,
+}
+
+impl<'a> Source<'a> {
+    fn new(path: &'a str, text: &'a str) -> Self {
+        let code = path.ends_with(".rs").then(|| identifiers_of(text));
+        Self {
+            path,
+            text,
+            words: tokens(text),
+            identifiers: code.map(|code| tokens(&code)),
         }
-        Definition(name) if is_source => definitions(text, name),
-        DefinitionIn(name, dirs) if dirs.iter().any(|dir| path.starts_with(dir)) => {
-            definitions(text, name)
+    }
+
+    /// Where it breaks a rule: its lines.
+    fn hits(&self, rule: &Rule) -> Vec<usize> {
+        let &Self { path, text, .. } = self;
+        let is_source = path.starts_with("src/") && path.ends_with(".rs");
+        match rule {
+            Phrase(words) => self.words.phrase(words, &[], &[]),
+            PhraseBefore(words, unless) => self.words.phrase(words, &[], unless),
+            PhraseAfter(words, unless) => self.words.phrase(words, unless, &[]),
+            Text(part) => lines(text, |line| line.contains(part)),
+            Column(word) => {
+                let begin = format!("{word}  ");
+                lines(text, |line| line.trim_start().starts_with(&begin))
+            }
+            Identifier(word) => match &self.identifiers {
+                Some(identifiers) => identifiers.phrase(word, &[], &[]),
+                None => Vec::new(),
+            },
+            Definition(name) if is_source => definitions(text, name),
+            DefinitionIn(name, dirs) if dirs.iter().any(|dir| path.starts_with(dir)) => {
+                definitions(text, name)
+            }
+            File(file) if *file == path => vec![1],
+            Definition(_) | DefinitionIn(..) | File(_) => Vec::new(),
         }
-        File(file) if *file == path => vec![1],
-        Definition(_) | DefinitionIn(..) | File(_) => Vec::new(),
     }
 }
 
@@ -374,6 +465,7 @@ fn shown(rule: &Rule) -> &'static str {
         | Text(text)
         | Definition(text)
         | DefinitionIn(text, _)
+        | Identifier(text)
         | Column(text)
         | File(text) => text,
     }
@@ -388,6 +480,11 @@ const ALLOWED: &[(&str, &str)] = &[
     ("src/sandbox/exceptions.rs", "nobody"),
     ("docs/reference/exceptions.md", "nobody"),
     ("tests/system/journald.rs", "nobody"),
+    // Variants that say what they are together with their enum.
+    ("src/host/lock.rs", "Held"),
+    ("src/page/http.rs", "Gone"),
+    ("src/relay/responses.rs", "Head"),
+    ("src/sandbox/shape.rs", "Inherited"),
     // What libtest-mimic calls a test.
     ("tests/faults/main.rs", "trial"),
     ("tests/faults/main.rs", "trials"),
@@ -424,13 +521,13 @@ fn no_retired_word_is_used() {
             continue;
         };
         let path = path.to_str().expect("UTF-8");
-        let tokens = tokens(&text);
+        let source = Source::new(path, &text);
         let mut found: Vec<(usize, &str, &str)> = Vec::new();
         for (rule, instead) in RETIRED {
             if ALLOWED.contains(&(path, shown(rule))) {
                 continue;
             }
-            for line in hits(rule, path, &text, &tokens) {
+            for line in source.hits(rule) {
                 found.push((line, shown(rule), instead));
             }
         }
@@ -457,7 +554,7 @@ fn no_retired_word_is_used() {
 
 #[test]
 fn retired_words_are_found_and_others_are_not() {
-    let find = |rule: Rule, path: &str, text: &str| hits(&rule, path, text, &tokens(text));
+    let find = |rule: Rule, path: &str, text: &str| Source::new(path, text).hits(&rule);
     let put_back = || Phrase("put back");
     for text in [
         "It is put back.",
@@ -465,6 +562,7 @@ fn retired_words_are_found_and_others_are_not() {
         "//! It is put\n//! back.",
         "    \"it is put \\\n     back\"",
         "fn put_back() {}",
+        "struct PutBack;",
         "event put-back",
     ] {
         assert_eq!(find(put_back(), "a.md", text), [1], "{text}");
@@ -484,6 +582,16 @@ fn retired_words_are_found_and_others_are_not() {
     let code = "// struct Book\npub struct Book {\nlet book = Book::new();\nstruct Bookshelf;\n";
     assert_eq!(find(Definition("Book"), "src/a.rs", code), [2]);
     assert_eq!(find(Definition("Book"), "tests/a.rs", code), [0; 0]);
+    let code = "pub enum Outcome {\n    /// Back\n    Back {\n        Done: u8,\n    },\n    \
+                Done(u8),\n    Gone,\n}\nfn a() {\n    Done(1)\n}\n";
+    assert_eq!(find(Definition("Back"), "src/a.rs", code), [3]);
+    assert_eq!(find(Definition("Done"), "src/a.rs", code), [6]);
+    assert_eq!(find(Definition("Gone"), "src/a.rs", code), [7]);
+    assert_eq!(find(Definition("Ba"), "src/a.rs", code), [0; 0]);
+    let nameless = || Identifier("nameless");
+    let code = "// nameless\nlet a = \"nameless \\\n b\";\nis_nameless(NamelessDir)\nnamelessly\n";
+    assert_eq!(find(nameless(), "tests/a.rs", code), [4, 4]);
+    assert_eq!(find(nameless(), "a.md", code), [0; 0]);
     let settle = || DefinitionIn("settle", &["src/cli"]);
     assert_eq!(find(settle(), "src/cli/a.rs", "pub(super) fn settle("), [1]);
     assert_eq!(find(settle(), "src/health/a.rs", "fn settle("), [0; 0]);
