@@ -275,6 +275,8 @@ fn no_content_is_readable_by_others() {
                 );
             }
         }
+    } else {
+        not_run("a part of this needs root, to become another user");
     }
 }
 
@@ -342,6 +344,8 @@ fn the_first_change_migrates_earlier_files() {
             let run = test.run([*command, "--app", "shop"]).by_other_user();
             assert_eq!(run.any_stdout().success().stdout, *text, "{command}");
         }
+    } else {
+        not_run("a part of this needs root, to become another user");
     }
     // And the private part is still whole.
     test.run(["rollback", "--app", "shop"])
