@@ -20,7 +20,11 @@ impl Canonical {
         let mut keys = Map::new();
         for (key, value) in &manifest.written {
             let value = serde_json::to_value(value);
-            let value = value.map_err(|error| Problem::new(&[key], error.to_string()))?;
+            let value = value.map_err(|error| {
+                let message = format!("`{key}` cannot be recorded: {error}");
+                let hint = "write strings, numbers, `true`, `false`, lists and tables";
+                Problem::new(&[key], message, hint)
+            })?;
             keys.insert(key.clone(), value);
         }
         if let Some(Value::Object(release)) = keys.get_mut("release") {

@@ -14,8 +14,8 @@ mod problem;
 mod tables;
 mod toml_error;
 
-pub(crate) use problem::nearest;
 pub use problem::{Problem, Result};
+pub(crate) use problem::{line_of_key, nearest};
 pub use tables::{
     AppTable, Build, CheckTable, HooksTable, LimitsTable, Manifest, OverlayTable, PythonTable,
     ReleaseTable, SandboxTable, SecretTable, ServiceTable, TimerTable,

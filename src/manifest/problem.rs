@@ -18,32 +18,29 @@ pub struct Problem {
     /// One sentence without a full stop; literals in backticks.
     pub message: String,
     /// What to write instead.
-    pub hint: Option<String>,
+    pub hint: String,
 }
 
 impl Problem {
-    /// A problem with the value at `path`.
-    pub fn new<P: AsRef<str>>(path: &[P], message: impl Into<String>) -> Self {
+    /// A problem with the value at `path`, and what to do about it.
+    pub fn new<P: AsRef<str>>(
+        path: &[P],
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         Self {
             path: path.iter().map(|part| part.as_ref().to_owned()).collect(),
             line: None,
             message: message.into(),
-            hint: None,
+            hint: hint.into(),
         }
-    }
-
-    /// Adds what to do about it.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
     }
 
     /// Adds the line of the problem's path in the text of the manifest.
     #[must_use]
     pub fn at(mut self, text: &str) -> Self {
         if self.line.is_none() {
-            self.line = locate(text, &self.path);
+            self.line = line_of_key(text, &self.path);
         }
         self
     }
@@ -54,11 +51,7 @@ impl fmt::Display for Problem {
         if let Some(line) = self.line {
             write!(f, "line {line}: ")?;
         }
-        write!(f, "{}", self.message)?;
-        if let Some(hint) = &self.hint {
-            write!(f, "\n\nhint: {hint}")?;
-        }
-        Ok(())
+        write!(f, "{}\n\nhint: {}", self.message, self.hint)
     }
 }
 
@@ -80,15 +73,16 @@ pub(super) fn line_of(text: &str, offset: usize) -> usize {
 }
 
 /// The line of the deepest part of `path` that the text has.
-fn locate(text: &str, path: &[String]) -> Option<usize> {
+pub(crate) fn line_of_key<P: AsRef<str>>(text: &str, path: &[P]) -> Option<usize> {
     let root = DeTable::parse(text).ok()?;
     let mut found = None;
     let mut here = DeValue::Table(root.into_inner());
-    for part in path {
+    for part in path.iter().map(AsRef::as_ref) {
         let (start, next) = match &here {
             DeValue::Table(table) => {
                 let mut keys = table.iter();
-                let Some((key, value)) = keys.find(|(key, _)| key.get_ref() == part) else {
+                let Some((key, value)) = keys.find(|(key, _)| key.get_ref().as_ref() == part)
+                else {
                     break;
                 };
                 (key.span().start, value.get_ref().clone())
@@ -107,18 +101,15 @@ fn locate(text: &str, path: &[String]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::{locate, nearest};
+    use super::{line_of_key, nearest};
 
     #[test]
     fn a_path_has_the_line_of_its_deepest_part_that_exists() {
         let text = "[app]\nname = \"x\"\n\n[service.web]\nlisten = [\n  \"a\",\n  \"b\",\n]\n";
-        let path = |parts: &[&str]| parts.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>();
-        assert_eq!(
-            locate(text, &path(&["service", "web", "listen", "1"])),
-            Some(7)
-        );
-        assert_eq!(locate(text, &path(&["service", "web"])), Some(4));
-        assert_eq!(locate(text, &path(&["nothing"])), None);
+        let line = |path: &[&str]| line_of_key(text, path);
+        assert_eq!(line(&["service", "web", "listen", "1"]), Some(7));
+        assert_eq!(line(&["service", "web"]), Some(4));
+        assert_eq!(line(&["nothing"]), None);
     }
 
     #[test]

@@ -134,6 +134,5 @@ fn explained(path: &Path, problem: Problem) -> anyhow::Error {
         Some(line) => format!("{}:{line}", path.display()),
         None => path.display().to_string(),
     };
-    let hint = hint.unwrap_or_else(|| "robot.toml(5) explains every key".to_owned());
     HintedError::new(format!("{place}: {message}"), hint).into()
 }

@@ -7,7 +7,7 @@ use crate::bytesize::format_bytes;
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError, fail};
 use crate::host::{Host, is_root, is_taken, listening_inodes, processes, random_hex, socket_owner};
-use crate::manifest::Problem;
+use crate::manifest::line_of_key;
 use crate::payload::Payload;
 use crate::plan::PayloadPlan;
 use crate::store::{Shortage, Space};
@@ -262,7 +262,7 @@ fn complaints_about(host: &Host, app: &App, tree: &FileTree, dir: &str) -> Resul
 
 /// The line of the directive or of the calendar that systemd's message is about.
 fn line_of(app: &App, text: &str, message: &str) -> Option<usize> {
-    let at = |path: &[&str]| Problem::new(path, "").at(text).line;
+    let at = |path: &[&str]| line_of_key(text, path);
     let ends_with = |value: &str| {
         let mut lines = message.lines();
         lines.any(|line| line.ends_with(&format!(": {value}")))

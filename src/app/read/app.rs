@@ -37,8 +37,11 @@ impl Reader<'_> {
             None => None,
         };
         if self.manifest.service.is_empty() {
-            return Err(Problem::new(&["app"], "there is no service")
-                .hint("add a table `[service.web]` with `exec = [\"{current}/bin/web\"]`"));
+            return Err(Problem::new(
+                &["app"],
+                "there is no service",
+                "add a table `[service.web]` with `exec = [\"{current}/bin/web\"]`",
+            ));
         }
         if let Some(overlay) = self.overlay {
             self.overlay_names(overlay)?;
@@ -85,8 +88,8 @@ fn target(text: &str) -> Result<Option<Target>> {
             _ => Err(Problem::new(
                 &["app", "target"],
                 format!("{} is not a supported systemd version", quoted(text)),
-            )
-            .hint("write `host`, `portable` or a version number from 247 on")),
+                "write `host`, `portable` or a version number from 247 on",
+            )),
         },
     }
 }

@@ -68,23 +68,23 @@ impl Reader<'_> {
             *job == Some(true),
         ];
         if kinds.iter().filter(|given| **given).count() != 1 {
-            return Err(Problem::new(path, "a check needs exactly one kind")
-                .hint("write one of `http`, `tcp`, `unix`, `command`, `job`, `settle`"));
+            let hint = "write one of `http`, `tcp`, `unix`, `command`, `job`, `settle`";
+            return Err(Problem::new(path, "a check needs exactly one kind", hint));
         }
         let answer = status.is_some() || contains.is_some();
         if http.is_none() && (answer || !header.is_empty() || !json.is_empty()) {
             let message = "`status`, `contains`, `header` and `json` belong to `http`";
-            let problem = Problem::new(path, message);
-            return Err(problem.hint("add `http = \"/healthz\"`, or remove them"));
+            let hint = "add `http = \"/healthz\"`, or remove them";
+            return Err(Problem::new(path, message, hint));
         }
         let at = |last: &'static str| -> Vec<&str> { [path, &[last]].concat() };
         if *job == Some(true) {
             if timer {
                 return Ok(Probe::Job);
             }
-            let problem = Problem::new(&at("job"), "`job` needs a service with a `timer`");
+            let message = "`job` needs a service with a `timer`";
             let hint = "check a service that keeps running with `http`, `tcp` or `settle`";
-            return Err(problem.hint(hint));
+            return Err(Problem::new(&at("job"), message, hint));
         }
         if let Some(text) = http {
             return http_probe(&at, text, check, listen);
@@ -121,17 +121,21 @@ fn http_probe<'a>(
             (Some(get(&path, host, "an address", address)?), page)
         }
         None if listen.is_empty() => {
-            return Err(Problem::new(&path, "the service has no address to check")
-                .hint("write the full address: `http = \"http://127.0.0.1:8080/healthz\"`"));
+            return Err(Problem::new(
+                &path,
+                "the service has no address to check",
+                "write the full address: `http = \"http://127.0.0.1:8080/healthz\"`",
+            ));
         }
         None => (None, text),
     };
     let page = if rest.is_empty() { "/" } else { rest };
     if !page.starts_with('/') || !page.chars().all(|c| c.is_ascii_graphic()) {
-        return Err(
-            Problem::new(&path, format!("{} is not a valid HTTP path", quoted(page)))
-                .hint("start it with `/` and percent-encode other characters: `%20`"),
-        );
+        return Err(Problem::new(
+            &path,
+            format!("{} is not a valid HTTP path", quoted(page)),
+            "start it with `/` and percent-encode other characters: `%20`",
+        ));
     }
     Ok(Probe::Http {
         address,
@@ -151,7 +155,11 @@ fn headers(path: Path<'_>, table: &BTreeMap<String, String>) -> Result<Vec<(Text
         let fits = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if name.is_empty() || !name.chars().all(fits) {
             let message = format!("{} is not a valid header name", quoted(name));
-            return Err(Problem::new(path, message));
+            return Err(Problem::new(
+                path,
+                message,
+                "use only letters, digits and `-`",
+            ));
         }
         Ok((
             get(path, name, "valid text", Text::parse)?,
@@ -179,13 +187,19 @@ fn json(
     let pair = |(pointer, value): (&String, &toml::Value)| {
         if !pointer.is_empty() && !pointer.starts_with('/') {
             let message = format!("{} is not a JSON pointer", quoted(pointer));
-            return Err(Problem::new(path, message)
-                .hint("write it as in RFC 6901: `\"/status\"`, `\"/checks/0/name\"`"));
+            return Err(Problem::new(
+                path,
+                message,
+                "write it as in RFC 6901: `\"/status\"`, `\"/checks/0/name\"`",
+            ));
         }
         let no_json = || {
             let message = format!("the value of {} cannot be JSON", quoted(pointer));
-            Problem::new(path, message)
-                .hint("write a string, a number, `true`, `false`, a list or a table")
+            Problem::new(
+                path,
+                message,
+                "write a string, a number, `true`, `false`, a list or a table",
+            )
         };
         if !has_json(value) {
             return Err(no_json());

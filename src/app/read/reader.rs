@@ -32,7 +32,11 @@ pub(super) fn get<T>(
             Some(key) if *key != text => format!(" in `{key}`"),
             _ => String::new(),
         };
-        Problem::new(path, format!("{}{place} is not {what}", quoted(&shown))).hint(rule)
+        Problem::new(
+            path,
+            format!("{}{place} is not {what}", quoted(&shown)),
+            rule,
+        )
     })
 }
 
@@ -46,7 +50,7 @@ fn check_reserved(path: Path<'_>, name: &Name) -> Result<()> {
         _ => "rename the environment or the app".to_owned(),
     };
     let message = format!("an app cannot be called `{name}`: {why}");
-    Err(Problem::new(path, message).hint(hint))
+    Err(Problem::new(path, message, hint))
 }
 
 /// A value for a message: on one line, in backticks.
@@ -64,11 +68,12 @@ pub(super) fn one_of<T: Copy>(
     }
     let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
     let key = path.last().unwrap_or(&"");
-    let problem = Problem::new(path, format!("{} is not a value of `{key}`", quoted(text)));
-    Err(match nearest(text, &names) {
-        Some(name) => problem.hint(format!("did you mean `{name}`?")),
-        None => problem.hint(format!("use one of `{}`", names.join("`, `"))),
-    })
+    let message = format!("{} is not a value of `{key}`", quoted(text));
+    let hint = match nearest(text, &names) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("use one of `{}`", names.join("`, `")),
+    };
+    Err(Problem::new(path, message, hint))
 }
 
 impl<'a> Reader<'a> {
@@ -85,11 +90,11 @@ impl<'a> Reader<'a> {
                 return Err(Problem::new(
                     &["environment"],
                     format!("there is no environment {}", quoted(environment)),
-                )
-                .hint(match nearest(environment, &known) {
-                    Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("add a table `[environment.{environment}]`"),
-                }));
+                    match nearest(environment, &known) {
+                        Some(near) => format!("did you mean `{near}`?"),
+                        None => format!("add a table `[environment.{environment}]`"),
+                    },
+                ));
             }
             let path = ["environment", environment];
             parsed = Some(get(&path, environment, "a name", Name::parse)?);
@@ -120,14 +125,13 @@ impl<'a> Reader<'a> {
         };
         let keys = self.manifest.service.keys().map(String::as_str);
         let known: Vec<&str> = keys.filter(|key| *key != own).collect();
-        let problem = Problem::new(path, format!("there is no service {}", quoted(name)));
-        match nearest(name, &known) {
-            Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None if own.is_empty() => problem.hint(format!("add a table `[service.{name}]`")),
-            None => {
-                problem.hint("write the full name for a unit of another package: `redis.service`")
-            }
-        }
+        let message = format!("there is no service {}", quoted(name));
+        let hint = match nearest(name, &known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if own.is_empty() => format!("add a table `[service.{name}]`"),
+            None => "write the full name for a unit of another package: `redis.service`".to_owned(),
+        };
+        Problem::new(path, message, hint)
     }
 
     pub(super) fn text(&self, path: Path<'_>, text: &str) -> Result<Text> {
@@ -151,13 +155,16 @@ impl<'a> Reader<'a> {
     pub(super) fn command(&self, path: Path<'_>, argv: &[String]) -> Result<Vec<Text>> {
         let argv = self.texts(path, argv)?;
         let Some(program) = argv.first() else {
-            return Err(Problem::new(path, "the command is empty")
-                .hint("write the program and its arguments: `[\"{current}/bin/web\"]`"));
+            return Err(Problem::new(
+                path,
+                "the command is empty",
+                "write the program and its arguments: `[\"{current}/bin/web\"]`",
+            ));
         };
-        get(path, program.as_str(), "an absolute path", AbsPath::parse).map_err(|problem| {
-            problem.hint(
-                "write `{current}/…` for a program in the release, or a path such as `/usr/bin/…`",
-            )
+        get(path, program.as_str(), "an absolute path", |text| {
+            AbsPath::parse(text).map_err(|_| {
+                "write `{current}/…` for a program in the release, or a path such as `/usr/bin/…`"
+            })
         })?;
         Ok(argv)
     }

@@ -14,7 +14,7 @@ pub(super) fn check_addresses(services: &[Service]) -> Result<()> {
                 let message = format!(
                     "the socket `{name}` would have the unit name of the service `{whole}`"
                 );
-                return Err(Problem::new(&path, message).hint("give the socket another name"));
+                return Err(Problem::new(&path, message, "give the socket another name"));
             }
         }
     }
@@ -41,7 +41,7 @@ pub(super) fn check_addresses(services: &[Service]) -> Result<()> {
                     )
                 };
                 let hint = "give each service its own address";
-                return Err(Problem::new(&path, message).hint(hint));
+                return Err(Problem::new(&path, message, hint));
             }
             seen.push((service, listen));
         }
@@ -69,8 +69,8 @@ pub(super) fn in_order(services: Vec<Service>) -> Result<Vec<Service>> {
                 return Err(Problem::new(
                     &["service", first, "after"],
                     format!("services {} wait for each other", names.join(", ")),
-                )
-                .hint("remove one of the names from `after`, `requires` or `wants`"));
+                    "remove one of the names from `after`, `requires` or `wants`",
+                ));
             }
         }
     }

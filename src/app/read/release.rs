@@ -21,17 +21,19 @@ impl Reader<'_> {
         };
         let keep = table.keep.unwrap_or(5);
         if keep < 2 {
-            return Err(
-                Problem::new(&["release", "keep"], "`keep` must be 2 or more")
-                    .hint("a rollback needs the previous release"),
-            );
+            return Err(Problem::new(
+                &["release", "keep"],
+                "`keep` must be 2 or more",
+                "a rollback needs the previous release",
+            ));
         }
         let build = table.build.iter().map(|argv| {
             if argv.is_empty() {
-                return Err(
-                    Problem::new(&["release", "build"], "a build command is empty")
-                        .hint("write the program and its arguments: `[\"npm\", \"ci\"]`"),
-                );
+                return Err(Problem::new(
+                    &["release", "build"],
+                    "a build command is empty",
+                    "write the program and its arguments: `[\"npm\", \"ci\"]`",
+                ));
             }
             self.texts(&["release", "build"], argv)
         });
@@ -68,7 +70,7 @@ impl Reader<'_> {
             let name = get(&path, &table.name, "a secret's name", EnvName::parse)?;
             if out.iter().any(|secret| secret.name == name) {
                 let message = format!("the secret `{name}` is listed twice");
-                return Err(Problem::new(&path, message).hint("remove one of them"));
+                return Err(Problem::new(&path, message, "remove one of them"));
             }
             for service in &table.services {
                 if !self.manifest.service.contains_key(service) {
@@ -83,8 +85,11 @@ impl Reader<'_> {
                     let bytes = bytes.filter(|bytes| (16..=1024).contains(bytes));
                     Some(bytes.ok_or_else(|| {
                         let path = ["secret", &index, "generate"];
-                        Problem::new(&path, format!("{} cannot be generated", quoted(text)))
-                            .hint("write `hex:32`; 16 to 1024 random bytes are possible")
+                        Problem::new(
+                            &path,
+                            format!("{} cannot be generated", quoted(text)),
+                            "write `hex:32`; 16 to 1024 random bytes are possible",
+                        )
                     })?)
                 }
             };

@@ -67,24 +67,31 @@ fn capability(path: Path<'_>, text: &str) -> Result<String> {
     } else {
         format!("CAP_{upper}")
     };
-    let problem = Problem::new(path, format!("{} is not a capability", quoted(text)));
-    Err(match nearest(&whole, CAPABILITIES) {
-        Some(name) => problem.hint(format!("did you mean `{name}`?")),
-        None => problem.hint("write it as in capabilities(7): `CAP_SYS_PTRACE`"),
-    })
+    let message = format!("{} is not a capability", quoted(text));
+    let hint = match nearest(&whole, CAPABILITIES) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => "write it as in capabilities(7): `CAP_SYS_PTRACE`".to_owned(),
+    };
+    Err(Problem::new(path, message, hint))
 }
 
 fn directive(path: Path<'_>, name: &str) -> Result<()> {
     let fits = name.chars().all(|c| c.is_ascii_alphanumeric());
     if !fits || !name.starts_with(|c: char| c.is_ascii_uppercase()) {
         let message = format!("{} is not a systemd directive", quoted(name));
-        return Err(Problem::new(path, message)
-            .hint("write it as in systemd.directives(7): `ProtectHome = \"yes\"`"));
+        return Err(Problem::new(
+            path,
+            message,
+            "write it as in systemd.directives(7): `ProtectHome = \"yes\"`",
+        ));
     }
     if ["ExecPaths", "NoExecPaths"].contains(&name) {
         let message = format!("`{name}` makes the paths that it lists writable again");
-        return Err(Problem::new(path, message)
-            .hint("remove it; `allow = [\"exec-writable\"]` lets the service execute files that it can write"));
+        return Err(Problem::new(
+            path,
+            message,
+            "remove it; `allow = [\"exec-writable\"]` lets the service execute files that it can write",
+        ));
     }
     Ok(())
 }

@@ -21,16 +21,22 @@ impl Reader<'_> {
         ] {
             if key.ends_with(reserved) {
                 let message = format!("a service name cannot end with `{reserved}`");
-                return Err(Problem::new(&["service", key], message)
-                    .hint("robotctl uses that ending for its own units: choose another name"));
+                return Err(Problem::new(
+                    &["service", key],
+                    message,
+                    "robotctl uses that ending for its own units: choose another name",
+                ));
             }
         }
         // The service `precheck` of an app `demo-web` would have the name of the pre-check instance
         // of `demo` and its service `web`, whose unit in /run comes first. Hooks likewise.
         if ["precheck", "hook"].contains(&key) {
             let message = format!("a service cannot be called `{key}`");
-            return Err(Problem::new(&["service", key], message)
-                .hint("another app can create a unit of that name: choose another name"));
+            return Err(Problem::new(
+                &["service", key],
+                message,
+                "another app can create a unit of that name: choose another name",
+            ));
         }
         self.any_service(key, table)
     }
@@ -52,8 +58,11 @@ impl Reader<'_> {
         let (socket, upgrade) = modes(key, table, kind, &listen)?;
         if socket != Socket::Activate && !listen_names.is_empty() {
             let message = "only activated sockets have names";
-            return Err(Problem::new(&at("listen"), message)
-                .hint("remove the names, or write `socket = \"activate\"`"));
+            return Err(Problem::new(
+                &at("listen"),
+                message,
+                "remove the names, or write `socket = \"activate\"`",
+            ));
         }
         let user = match &table.user {
             Some(user) => get(&at("user"), user, "a user name", Name::parse)?,
@@ -138,7 +147,7 @@ impl Reader<'_> {
             };
             let listen = Listen::parse(address).map_err(|clause| {
                 let message = format!("{} is not an address to listen on", quoted(address));
-                Problem::new(&path, message).hint(clause)
+                Problem::new(&path, message, clause)
             })?;
             if let Listen::Unix(socket) = &listen
                 && socket
@@ -146,17 +155,20 @@ impl Reader<'_> {
                     .starts_with(&format!("{}/", self.layout.run()))
             {
                 let message = format!("`{socket}` is in the runtime directory of the services");
-                return Err(Problem::new(&path, message)
-                    .hint(format!("use `unix:/run/{}-{key}.sock`", self.name)));
+                return Err(Problem::new(
+                    &path,
+                    message,
+                    format!("use `unix:/run/{}-{key}.sock`", self.name),
+                ));
             }
             out.push(listen);
         }
         if !names.is_empty() && names.len() != out.len() {
-            return Err(
-                Problem::new(&path, "some addresses have a name and some do not").hint(
-                    "name every address: `[\"web=127.0.0.1:8080\", \"admin=unix:/run/app.sock\"]`",
-                ),
-            );
+            return Err(Problem::new(
+                &path,
+                "some addresses have a name and some do not",
+                "name every address: `[\"web=127.0.0.1:8080\", \"admin=unix:/run/app.sock\"]`",
+            ));
         }
         Ok((out, names))
     }
@@ -188,7 +200,7 @@ impl Reader<'_> {
         for text in list {
             if text == own {
                 let message = format!("service `{own}` names itself");
-                return Err(Problem::new(path, message).hint("remove the name"));
+                return Err(Problem::new(path, message, "remove the name"));
             }
             if self.manifest.service.contains_key(text) {
                 out.push(UnitRef::Own(get(path, text, "a name", Name::parse)?));
@@ -221,19 +233,24 @@ fn modes(
         None => Socket::Activate,
     };
     if table.socket.is_some() && listen.is_empty() {
-        return Err(Problem::new(&path, "`socket` needs `listen`")
-            .hint("add `listen = [\"127.0.0.1:8080\"]`"));
+        return Err(Problem::new(
+            &path,
+            "`socket` needs `listen`",
+            "add `listen = [\"127.0.0.1:8080\"]`",
+        ));
     }
     if kind == Type::Oneshot && !listen.is_empty() {
         let path = ["service", key, "listen"];
-        return Err(Problem::new(&path, "a `oneshot` service cannot listen")
-            .hint("remove `listen`, or choose another `type`"));
+        return Err(Problem::new(
+            &path,
+            "a `oneshot` service cannot listen",
+            "remove `listen`, or choose another `type`",
+        ));
     }
     if socket == Socket::Proxy && listen.iter().any(|one| one.local_address().is_none()) {
-        return Err(
-            Problem::new(&path, "`socket = \"proxy\"` needs TCP addresses")
-                .hint("a service that opens a unix socket itself needs no proxy: use `direct`"),
-        );
+        let hint = "a service that opens a unix socket itself needs no proxy: use `direct`";
+        let message = "`socket = \"proxy\"` needs TCP addresses";
+        return Err(Problem::new(&path, message, hint));
     }
     let path = ["service", key, "upgrade"];
     let can = socket != Socket::Direct && !listen.is_empty() && kind != Type::Forking;
@@ -243,10 +260,11 @@ fn modes(
         None => Upgrade::Restart,
     };
     if upgrade == Upgrade::Overlap && !can {
-        return Err(
-            Problem::new(&path, format!("service `{key}` cannot overlap"))
-                .hint("only a service with an activated or proxied socket can: use `upgrade = \"restart\"`"),
-        );
+        return Err(Problem::new(
+            &path,
+            format!("service `{key}` cannot overlap"),
+            "only a service with an activated or proxied socket can: use `upgrade = \"restart\"`",
+        ));
     }
     Ok((socket, upgrade))
 }
@@ -268,8 +286,8 @@ fn restart(path: Path<'_>, text: Option<&str>, kind: Type) -> Result<&'static st
             word @ ("always" | "on-success") if kind == Type::Oneshot => Err(Problem::new(
                 path,
                 format!("systemd refuses `restart = \"{word}\"` for a `oneshot` service"),
-            )
-            .hint("remove `restart`, or write `restart = \"on-failure\"`")),
+                "remove `restart`, or write `restart = \"on-failure\"`",
+            )),
             word => Ok(word),
         },
     }
@@ -284,8 +302,8 @@ fn proxied(key: &str, socket: Socket, sandbox: &Sandbox) -> Result<()> {
         Some(name) => Err(Problem::new(
             &["service", key, "socket"],
             format!("service `{key}` cannot have `{name}` behind a proxy"),
-        )
-        .hint("use `socket = \"direct\"`: a proxied server has no network except the one that it shares with the proxy")),
+            "use `socket = \"direct\"`: a proxied server has no network except the one that it shares with the proxy",
+        )),
     }
 }
 
@@ -308,26 +326,31 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
         let number = text.trim_end_matches(['K', 'M', 'G', 'T']);
         if !is_positive(number) || text.len() - number.len() > 1 {
             let path = ["service", key, "limits", "memory-max"];
-            return Err(
-                Problem::new(&path, format!("{} is not a size", quoted(text)))
-                    .hint("write bytes, or a number with `K`, `M`, `G` or `T`: `350M`"),
-            );
+            return Err(Problem::new(
+                &path,
+                format!("{} is not a size", quoted(text)),
+                "write bytes, or a number with `K`, `M`, `G` or `T`: `350M`",
+            ));
         }
     }
     if let Some(text) = &cpu_quota
         && !text.strip_suffix('%').is_some_and(is_positive)
     {
         let path = ["service", key, "limits", "cpu-quota"];
-        return Err(
-            Problem::new(&path, format!("{} is not a CPU quota", quoted(text)))
-                .hint("write a percentage of one CPU: `70%`, `200%`"),
-        );
+        return Err(Problem::new(
+            &path,
+            format!("{} is not a CPU quota", quoted(text)),
+            "write a percentage of one CPU: `70%`, `200%`",
+        ));
     }
     for (key_of, value) in [("tasks-max", tasks_max), ("nofile", nofile)] {
         if value == Some(0) {
             let path = ["service", key, "limits", key_of];
-            return Err(Problem::new(&path, format!("`{key_of}` must be 1 or more"))
-                .hint("remove it to use systemd's default"));
+            return Err(Problem::new(
+                &path,
+                format!("`{key_of}` must be 1 or more"),
+                "remove it to use systemd's default",
+            ));
         }
     }
     Ok(Limits {
@@ -350,8 +373,11 @@ fn pre_check(
     match table.pre_check {
         Some(true) if own_path => {
             let message = "a pre-check instance would replace the socket file of the live service";
-            Err(Problem::new(&["service", key, "pre-check"], message)
-                .hint("remove it, or let systemd open the socket: `socket = \"activate\"`"))
+            Err(Problem::new(
+                &["service", key, "pre-check"],
+                message,
+                "remove it, or let systemd open the socket: `socket = \"activate\"`",
+            ))
         }
         Some(value) => Ok(value),
         None => Ok(!listen.is_empty()

@@ -12,8 +12,11 @@ pub(super) fn timer(key: &str, table: Option<&TimerTable>, kind: Type) -> Result
     let at = |last: &'static str| ["service", key, "timer", last];
     if kind != Type::Oneshot {
         let message = format!("service `{key}` has a timer and is not `oneshot`");
-        return Err(Problem::new(&["service", key, "type"], message)
-            .hint("a timer starts jobs: remove `type`, or write `type = \"oneshot\"`"));
+        return Err(Problem::new(
+            &["service", key, "type"],
+            message,
+            "a timer starts jobs: remove `type`, or write `type = \"oneshot\"`",
+        ));
     }
     let span = |last: &'static str, text: &Option<String>| match text {
         Some(text) => get(&at(last), text, "a time span", Span::parse).map(Some),
@@ -33,10 +36,11 @@ pub(super) fn timer(key: &str, table: Option<&TimerTable>, kind: Type) -> Result
         randomized_delay: span("randomized-delay", &table.randomized_delay)?,
     };
     if timer.calendar.is_none() && timer.on_boot.is_none() && timer.on_unit_active.is_none() {
-        return Err(
-            Problem::new(&["service", key, "timer"], "the timer never elapses")
-                .hint("add `calendar = \"hourly\"` or `on-boot = \"5min\"`"),
-        );
+        return Err(Problem::new(
+            &["service", key, "timer"],
+            "the timer never elapses",
+            "add `calendar = \"hourly\"` or `on-boot = \"5min\"`",
+        ));
     }
     Ok(Some(timer))
 }
