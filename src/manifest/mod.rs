@@ -88,8 +88,9 @@ mod tests {
     fn a_wrong_type_names_line_and_expectation() {
         let message = refused("[release]\nkeep = \"five\"\n");
         assert!(
-            message
-                .starts_with("line 5: expected a number, found the string \"five\"\n\nhint: write"),
+            message.starts_with(
+                "line 5: `keep` must be a number, and is the string \"five\"\n\nhint: write"
+            ),
             "{message}"
         );
     }

@@ -60,16 +60,25 @@ impl Reader<'_> {
             within: _,
         } = check;
         let kinds = [
-            http.is_some(),
-            tcp.is_some(),
-            unix.is_some(),
-            command.is_some(),
-            settle.is_some(),
-            *job == Some(true),
+            ("`http`", http.is_some()),
+            ("`tcp`", tcp.is_some()),
+            ("`unix`", unix.is_some()),
+            ("`command`", command.is_some()),
+            ("`job`", *job == Some(true)),
+            ("`settle`", settle.is_some()),
         ];
-        if kinds.iter().filter(|given| **given).count() != 1 {
-            let hint = "write one of `http`, `tcp`, `unix`, `command`, `job`, `settle`";
-            return Err(Problem::new(path, "a check needs exactly one kind", hint));
+        let given: Vec<&str> = kinds
+            .iter()
+            .filter_map(|(name, given)| given.then_some(*name))
+            .collect();
+        if given.len() != 1 {
+            let found = match given.as_slice() {
+                [] => "none".to_owned(),
+                several => several.join(", "),
+            };
+            let message = format!("a check needs exactly one kind, and has {found}");
+            let names = kinds.map(|(name, _)| name).join(", ");
+            return Err(Problem::new(path, message, format!("write one of {names}")));
         }
         let answer = status.is_some() || contains.is_some();
         if http.is_none() && (answer || !header.is_empty() || !json.is_empty()) {

@@ -247,10 +247,17 @@ fn modes(
             "remove `listen`, or choose another `type`",
         ));
     }
-    if socket == Socket::Proxy && listen.iter().any(|one| one.local_address().is_none()) {
-        let hint = "a service that opens a unix socket itself needs no proxy: use `direct`";
-        let message = "`socket = \"proxy\"` needs TCP addresses";
-        return Err(Problem::new(&path, message, hint));
+    let mut unix = listen.iter().filter(|one| one.local_address().is_none());
+    if socket == Socket::Proxy
+        && let Some(one) = unix.next()
+    {
+        let message =
+            format!("`socket = \"proxy\"` needs TCP addresses, and `{one}` is a unix socket");
+        return Err(Problem::new(
+            &path,
+            message,
+            "a service that opens a unix socket itself needs no proxy: use `direct`",
+        ));
     }
     let path = ["service", key, "upgrade"];
     let can = socket != Socket::Direct && !listen.is_empty() && kind != Type::Forking;
@@ -348,7 +355,7 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
             let path = ["service", key, "limits", key_of];
             return Err(Problem::new(
                 &path,
-                format!("`{key_of}` must be 1 or more"),
+                format!("`{key_of}` must be 1 or more, and is 0"),
                 "remove it to use systemd's default",
             ));
         }
