@@ -63,6 +63,8 @@ fn the_package_is_installed_used_removed_and_purged(machine: &Machine) {
         "share/bash-completion/completions/robotctl",
         "share/zsh/vendor-completions/_robotctl",
         "share/fish/vendor_completions.d/robotctl.fish",
+        "share/man/man5/robot.toml.5.gz",
+        "share/doc/robot/README.md",
         "share/robot/robot.schema.json",
     ] {
         // The machine's dpkg excludes man pages; the package contains them.
