@@ -289,6 +289,27 @@ fn no_file_imports_itself_through_others() {
     );
 }
 
+/// A file without its `mod` line is not compiled, and its tests never run.
+#[test]
+fn each_test_file_is_a_module_of_its_suite() {
+    for suite in ["tests/it", "tests/faults", "tests/system"] {
+        let main = read(&format!("{suite}/main.rs"));
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(suite);
+        let mut count = 0;
+        for entry in std::fs::read_dir(dir).expect("list") {
+            let name = entry.expect("list").file_name();
+            let name = name.to_str().expect("UTF-8");
+            let module = name.strip_suffix(".rs").filter(|module| *module != "main");
+            let Some(module) = module else { continue };
+            let line = format!("mod {module};");
+            let known = main.lines().any(|one| one == line);
+            assert!(known, "{suite}/{name} has no `mod` in main.rs");
+            count += 1;
+        }
+        assert!(count > 10, "{suite}: only {count} files");
+    }
+}
+
 fn read(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read_to_string(path).expect("read")

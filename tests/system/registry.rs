@@ -63,23 +63,3 @@ pub fn all() -> Vec<&'static Test> {
     all.sort_unstable_by_key(|test| (test.kind, test.name()));
     all
 }
-
-/// Files of modules that are not compiled: a missing `mod` would hide their tests.
-pub fn uncompiled_modules() -> Vec<String> {
-    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/system");
-    let main = include_str!("main.rs");
-    let mut out = Vec::new();
-    // A test program that was copied to a machine has no sources there.
-    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if let Some(module) = name.strip_suffix(".rs")
-            && module != "main"
-            && !main
-                .lines()
-                .any(|line| line.ends_with(&format!("mod {module};")))
-        {
-            out.push(name);
-        }
-    }
-    out
-}
