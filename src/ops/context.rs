@@ -131,7 +131,14 @@ impl<'a> Context<'a> {
 
     /// Refuses what only root can do, on a host that a deploy can work on.
     pub(super) fn check_privileges(&self) -> Result<()> {
-        if !is_root() && !self.host.is_offline() {
+        if !is_root() && self.host.is_offline() {
+            return fail(
+                "only root can give files to the users of a tree",
+                "type `sudo` before the command, or `unshare --map-root-user --map-auto` (from the \
+                 packages util-linux and uidmap)",
+            );
+        }
+        if !is_root() {
             return fail(
                 "only root can change this host",
                 "type `sudo` before the command",

@@ -88,7 +88,7 @@ impl Context<'_> {
             loop {
                 let lock = lock(session, doing, wait)?;
                 let report = self.recover_and_clean(session, name, RecoveryMode::Restart, &lock)?;
-                changed |= report.changed();
+                changed |= report.found;
                 // Ending an interrupted removal also deletes the lock's file.
                 if session.store.is_lock_current(&lock) {
                     let result = then(session, &report);

@@ -48,6 +48,9 @@ pub(crate) fn not_run(what: &str) {
 fn changing_a_host_needs_root() {
     let test = Test::shop();
     let stderr = "error: only root can change this host\n\nhint: type `sudo` before the command\n";
+    let on_a_tree = "error: only root can give files to the users of a tree\n\n\
+                     hint: type `sudo` before the command, or `unshare --map-root-user --map-auto` \
+                     (from the packages util-linux and uidmap)\n";
     for args in [
         &["deploy", "--apply"][..],
         &["rollback"],
@@ -55,13 +58,16 @@ fn changing_a_host_needs_root() {
         &["prune", "--apply"],
         &["remove", "--apply"],
     ] {
-        let mut run = test.run(args);
-        if is_root() {
-            test.open_to_all();
-            run = run.by_other_user();
-        }
-        let run = run.on_this_host().case(&args.join(" "));
-        run.stderr(stderr).status(2);
+        let run = || {
+            let run = test.run(args).case(&args.join(" "));
+            if is_root() {
+                test.open_to_all();
+                return run.by_other_user();
+            }
+            run
+        };
+        run().on_this_host().stderr(stderr).status(2);
+        run().stderr(on_a_tree).status(2);
     }
 }
 

@@ -177,8 +177,8 @@ fn a_crash_at_start_is_reported_with_its_output(machine: &Machine) {
         out.says("it ended with exit status 3").says("oh dear")
     };
     // One that waited for a process that has ended would hang here.
-    ended(deploy_python(machine, "1.0", proxy, crash).exits(2));
-    ended(deploy_python(machine, "1.1", without_pre_check, crash).exits(2))
+    ended(deploy_python(machine, "1.0", proxy, crash).exits(3));
+    ended(deploy_python(machine, "1.1", without_pre_check, crash).exits(3))
         .says("GET http://127.0.0.1:18091/ wanted 200: it ended");
     deploy_python(machine, "2.0", direct, OWN_PORT).exits(0);
     ended(deploy_python(machine, "2.1", direct, crash).exits(2)).says("failed its pre-check");
@@ -200,12 +200,12 @@ fn a_crash_at_start_is_reported_with_its_output(machine: &Machine) {
 /// A program that runs but does not open its port, or is not allowed to.
 fn a_program_that_does_not_listen_gets_a_hint(machine: &Machine) {
     deploy_python(machine, "1.0", "", OWN_PORT)
-        .exits(2)
+        .exits(3)
         .says("Address family not supported")
         .says("or needs `socket = \"proxy\"`");
     let elsewhere = OWN_PORT.replace("18091", "18099");
     deploy_python(machine, "1.1", "socket = \"proxy\"", &elsewhere)
-        .exits(2)
+        .exits(3)
         .says("nothing accepts on 127.0.0.1:18091 after 60s")
         .says("with `socket = \"proxy\"`, the program must bind");
     deploy_python(machine, "1.2", "socket = \"proxy\"", OWN_PORT).exits(0);

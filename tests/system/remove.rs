@@ -88,17 +88,17 @@ fn prune_keeps_a_release_that_a_process_uses(machine: &Machine) {
     }
     let releases = || machine.ok("ls /opt/demo/releases | cut -d - -f 1 | xargs");
     assert_eq!(releases(), "1.0 2.0 3.0 4.0");
-    let pid = machine.ok(
-        "cd /opt/demo/releases/1.0-* && { setsid sleep infinity </dev/null >/dev/null 2>&1 & echo $!; }",
+    machine.ok(
+        "systemd-run --quiet --unit=user --working-directory=$(echo /opt/demo/releases/1.0-*) \
+         --service-type=exec sleep infinity",
     );
+    let pid = machine.property("user.service", "MainPID");
     machine
         .robotctl("prune --apply --keep 1")
         .exits(0)
         .says(&format!("pid {pid} (`sleep`) uses it"));
     assert_eq!(releases(), "1.0 3.0 4.0");
-    machine.ok(&format!(
-        "kill {pid}; while [ -e /proc/{pid} ]; do sleep 0.1; done"
-    ));
+    machine.ok("systemctl stop user.service");
     machine.robotctl("prune --apply --keep 1").exits(0);
     assert_eq!(releases(), "3.0 4.0");
 }
