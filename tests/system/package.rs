@@ -269,7 +269,7 @@ fn purge_stops_services_that_could_not_be_removed(machine: &Machine) {
     );
     apt(machine, "remove robot")
         .exits(0)
-        .says("its services were not removed");
+        .says("the services of the bundled app were not removed");
     assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("200 "));
     apt(machine, "purge robot").exits(0);
     assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("000 "));
@@ -301,7 +301,7 @@ fn other_apps_survive_a_purge_of_the_package(machine: &Machine) {
     machine.robotctl("--app robot deploy --apply").exits(0);
     apt(machine, "purge robot")
         .exits(0)
-        .says("services that will not start without robotctl: demo");
+        .says("services of these apps will not start without robotctl: demo");
     assert_eq!(machine.get("http://127.0.0.1:8090"), "200 1.0");
     let relayed = machine.get("http://127.0.0.1:8095");
     assert!(relayed.starts_with("200 "), "{relayed}");
