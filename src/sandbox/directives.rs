@@ -21,8 +21,8 @@ pub struct Directive {
     /// they break services: `PrivateTmp=disconnected` moves /var/tmp into memory, and with
     /// `PrivatePIDs=` the process is PID 1 of its namespace and ignores SIGTERM by default.
     pub newer: Option<(u16, &'static str)>,
-    /// What it keeps the service from doing.
-    pub keeps_from: &'static str,
+    /// What it does, as a predicate.
+    pub effect: &'static str,
     /// Its values for a shape, one per line; none if it is not written.
     pub value: fn(&Shape) -> Vec<String>,
 }
@@ -33,7 +33,7 @@ const PLAIN: Directive = Directive {
     since: 0,
     enforced: 0,
     newer: None,
-    keeps_from: "",
+    effect: "",
     value: |_| Vec::new(),
 };
 
@@ -91,7 +91,7 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "RootDirectory",
         since: 233,
-        keeps_from: "seeing files that are not on an allow-list",
+        effect: "hides files that are not on an allow-list",
         value: |shape| {
             if shape.rooted {
                 is(EMPTY_ROOT)
@@ -104,14 +104,14 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "MountAPIVFS",
         since: 233,
-        keeps_from: "nothing: it mounts /proc, /dev and /sys in its root",
+        effect: "mounts /proc, /dev and /sys in the root directory of the service",
         value: |shape| if shape.rooted { is("yes") } else { Vec::new() },
         ..PLAIN
     },
     Directive {
         name: "BindReadOnlyPaths",
         since: 233,
-        keeps_from: "changing programs and libraries",
+        effect: "makes programs and libraries visible and read-only",
         value: |shape| {
             let mut out = Vec::new();
             if shape.rooted {
@@ -133,21 +133,21 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "NoNewPrivileges",
         since: 187,
-        keeps_from: "gaining privileges through a setuid program",
+        effect: "prevents gaining privileges through a setuid program",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "ProtectSystem",
         since: 214,
-        keeps_from: "writing outside its own directories",
+        effect: "prevents writing outside the service's own directories",
         value: |_| is("strict"),
         ..PLAIN
     },
     Directive {
         name: "ProtectHome",
         since: 214,
-        keeps_from: "seeing home directories",
+        effect: "hides home directories",
         value: |shape| {
             is(if shape.allows("home") {
                 "read-only"
@@ -160,63 +160,63 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "PrivateTmp",
         since: 183,
-        keeps_from: "seeing temporary files of other programs",
+        effect: "hides temporary files of other programs",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "PrivateMounts",
         since: 239,
-        keeps_from: "making mounts that others see",
+        effect: "hides the service's mounts from other processes",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "PrivateDevices",
         since: 209,
-        keeps_from: "accessing hardware",
+        effect: "prevents access to hardware",
         value: |shape| yes_if(shape.devices.is_empty()),
         ..PLAIN
     },
     Directive {
         name: "DevicePolicy",
         since: 208,
-        keeps_from: "opening devices that are not listed",
+        effect: "prevents opening devices that are not listed",
         value: |_| is("closed"),
         ..PLAIN
     },
     Directive {
         name: "DeviceAllow",
         since: 208,
-        keeps_from: "nothing: it lists the devices that it needs",
+        effect: "allows the devices that the service needs",
         value: |shape| shape.devices.clone(),
         ..PLAIN
     },
     Directive {
         name: "PrivateUsers",
         since: 232,
-        keeps_from: "acting as another user of the host",
+        effect: "prevents acting as another user of the host",
         value: |shape| yes_if(shape.private_users),
         ..PLAIN
     },
     Directive {
         name: "PrivateIPC",
         since: 248,
-        keeps_from: "accessing shared memory of other programs",
+        effect: "prevents access to shared memory of other programs",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "PrivateNetwork",
         since: 33,
-        keeps_from: "using the host's network",
+        effect: "prevents use of the host's network",
         value: |shape| yes_if(matches!(shape.network, Network::None | Network::Namespace)),
         ..PLAIN
     },
     Directive {
         name: "IPAddressDeny",
         since: 235,
-        keeps_from: "exchanging packets with any address",
+        effect: "prevents exchanging packets with any address",
         value: |shape| match shape.network {
             Network::Host => Vec::new(),
             _ => is("any"),
@@ -226,7 +226,7 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "IPAddressAllow",
         since: 235,
-        keeps_from: "nothing: it lists the addresses that it needs",
+        effect: "allows the addresses that the service needs",
         value: |shape| match shape.network {
             Network::Namespace | Network::Loopback => is("localhost"),
             _ => Vec::new(),
@@ -237,7 +237,7 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "SocketBindDeny",
         since: 249,
         enforced: 257,
-        keeps_from: "opening ports that the manifest does not list",
+        effect: "prevents opening ports that the manifest does not list",
         value: |shape| {
             if shape.ports.is_empty() {
                 Vec::new()
@@ -251,7 +251,7 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "SocketBindAllow",
         since: 249,
         enforced: 257,
-        keeps_from: "nothing: it lists the ports that it needs",
+        effect: "allows the ports that the service needs",
         value: |shape| {
             let ports = shape.ports.iter();
             ports.map(|port| format!("tcp:{port}")).collect()
@@ -261,14 +261,14 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "RestrictAddressFamilies",
         since: 211,
-        keeps_from: "opening sockets of other families",
+        effect: "prevents opening sockets of other families",
         value: |shape| vec![shape.families.join(" ")],
         ..PLAIN
     },
     Directive {
         name: "ProtectProc",
         since: 247,
-        keeps_from: "seeing processes of other users",
+        effect: "hides processes of other users",
         value: |shape| {
             is(if shape.allows("host-processes") {
                 "default"
@@ -281,7 +281,7 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "ProcSubset",
         since: 247,
-        keeps_from: "reading kernel settings in /proc",
+        effect: "hides kernel settings in /proc",
         value: |shape| {
             is(
                 if shape.allows("proc-files") || shape.allows("host-processes") {
@@ -296,7 +296,7 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "ProtectClock",
         since: 245,
-        keeps_from: "setting the clock",
+        effect: "prevents setting the clock",
         value: yes,
         ..PLAIN
     },
@@ -304,119 +304,119 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "ProtectControlGroups",
         since: 232,
         newer: Some((257, "strict")),
-        keeps_from: "changing control groups",
+        effect: "prevents changing control groups",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "ProtectHostname",
         since: 242,
-        keeps_from: "setting the host name",
+        effect: "prevents setting the host name",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "ProtectKernelLogs",
         since: 244,
-        keeps_from: "reading the kernel log",
+        effect: "prevents reading the kernel log",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "ProtectKernelModules",
         since: 232,
-        keeps_from: "loading kernel modules",
+        effect: "prevents loading kernel modules",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "ProtectKernelTunables",
         since: 232,
-        keeps_from: "changing kernel settings",
+        effect: "prevents changing kernel settings",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "LockPersonality",
         since: 235,
-        keeps_from: "changing its execution domain",
+        effect: "prevents changing the execution domain",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "MemoryDenyWriteExecute",
         since: 231,
-        keeps_from: "creating memory that is writable and executable",
+        effect: "prevents creating memory that is writable and executable",
         value: |shape| yes_if(!shape.allows("jit")),
         ..PLAIN
     },
     Directive {
         name: "RestrictNamespaces",
         since: 233,
-        keeps_from: "creating namespaces",
+        effect: "prevents creating namespaces",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "RestrictRealtime",
         since: 231,
-        keeps_from: "using real-time scheduling",
+        effect: "prevents using real-time scheduling",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "RestrictSUIDSGID",
         since: 242,
-        keeps_from: "creating setuid files",
+        effect: "prevents creating setuid files",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "RemoveIPC",
         since: 232,
-        keeps_from: "leaving shared memory behind",
+        effect: "removes the service's shared memory when it stops",
         value: yes,
         ..PLAIN
     },
     Directive {
         name: "KeyringMode",
         since: 235,
-        keeps_from: "sharing a kernel keyring",
+        effect: "gives the service a kernel keyring of its own",
         value: |_| is("private"),
         ..PLAIN
     },
     Directive {
         name: "UMask",
         since: 1,
-        keeps_from: "creating files that others can read",
+        effect: "prevents others from reading files that the service creates",
         value: |_| is("0077"),
         ..PLAIN
     },
     Directive {
         name: "CapabilityBoundingSet",
         since: 21,
-        keeps_from: "gaining a capability later",
+        effect: "prevents gaining a capability later",
         value: |_| is(""),
         ..PLAIN
     },
     Directive {
         name: "AmbientCapabilities",
         since: 229,
-        keeps_from: "starting with a capability",
+        effect: "starts the service without capabilities",
         value: |_| is(""),
         ..PLAIN
     },
     Directive {
         name: "SystemCallArchitectures",
         since: 209,
-        keeps_from: "making system calls of other architectures",
+        effect: "prevents system calls of other architectures",
         value: |_| is("native"),
         ..PLAIN
     },
     Directive {
         name: "SystemCallFilter",
         since: 187,
-        keeps_from: "making system calls that services do not need",
+        effect: "prevents system calls that services do not need",
         value: |shape| {
             let mut allow = vec!["@system-service"];
             let mut deny = vec!["@privileged", "@resources"];
@@ -443,14 +443,14 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "SystemCallErrorNumber",
         since: 209,
-        keeps_from: "being killed by a denied system call: the call fails instead",
+        effect: "makes a denied system call fail instead of ending the service",
         value: |_| is("EPERM"),
         ..PLAIN
     },
     Directive {
         name: "NoExecPaths",
         since: 248,
-        keeps_from: "executing files that it can write",
+        effect: "prevents executing files that the service can write",
         value: |shape| {
             if shape.allows("exec-writable") {
                 return Vec::new();

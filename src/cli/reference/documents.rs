@@ -102,7 +102,7 @@ fn commands() -> String {
 fn checks() -> String {
     let mut text = format!(
         "{GENERATED}# Checks of `robotctl doctor`\n\n\
-         They run in this order. A check that cannot look is skipped and says why. Only errors and \
+         They run in this order. A check that cannot run is skipped and says why. Only errors and \
          warnings change the exit code.\n\n\
          | check | worst severity | what must hold | why |\n|---|---|---|---|\n"
     );
@@ -177,7 +177,7 @@ fn directives() -> Result<String> {
         "{GENERATED}# Hardening directives\n\n\
          Each is written for every service whose target systemd supports it (from {} on).\n\
          The value is that of a service called `app` with an activated socket and no exception.\n\n\
-         | directive | since | keeps a service from | value |\n|---|---|---|---|\n",
+         | directive | since | effect | value |\n|---|---|---|---|\n",
         Target::OLDEST
     );
     for directive in DIRECTIVES {
@@ -196,7 +196,7 @@ fn directives() -> Result<String> {
         text.push_str(&row(&[
             &format!("`{}=`", directive.name),
             &directive.since.to_string(),
-            directive.keeps_from,
+            directive.effect,
             &value,
         ]));
     }
