@@ -29,9 +29,9 @@ pub enum Kind {
     Locked,
     /// The change failed. What was live before was restored and is healthy.
     RolledBack,
-    /// The host needs a person: the hints say what to type.
+    /// The command failed, and you must act: the hints say what to type.
     Degraded,
-    /// An error that no code foresaw. Something may have changed.
+    /// An unexpected error. Something may have changed.
     Unexpected,
 }
 
@@ -239,9 +239,9 @@ mod tests {
 
     #[test]
     fn only_code_that_claims_it_says_that_nothing_changed() {
-        let unforeseen: Error = anyhow!("input/output error").into();
-        assert_eq!(unforeseen.kind, Kind::Unexpected);
-        assert_eq!(unforeseen.kind.exit_code(), 4);
+        let unexpected: Error = anyhow!("input/output error").into();
+        assert_eq!(unexpected.kind, Kind::Unexpected);
+        assert_eq!(unexpected.kind.exit_code(), 4);
         let claimed = Err::<(), _>(anyhow!("no such file")).nothing_changed();
         assert_eq!(claimed.unwrap_err().kind, Kind::Refused);
         // A kind that is known stays.
@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn a_hint_survives_the_context_around_its_error() {
         let hint = Hint::to(
-            "make room",
+            "free disk space",
             CommandLine::sudo_robotctl(["prune", "--apply"]),
         );
         let failed: anyhow::Result<()> = fail("the disk is full", hint.clone());
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(error.hints, [hint]);
         assert_eq!(
             error.hints[0].to_string(),
-            "make room: sudo robotctl prune --apply"
+            "free disk space: sudo robotctl prune --apply"
         );
     }
 }

@@ -109,7 +109,7 @@ pub const KINDS: &[EventKind] = &[
     ),
     step(
         "migrate-failed",
-        "State of an older robotctl could not be rewritten. It stays readable.",
+        "The state that an older robotctl wrote could not be rewritten. It is still readable.",
     ),
     step(
         "not-checked",
@@ -123,7 +123,7 @@ pub const KINDS: &[EventKind] = &[
     ),
     step("pre-checked", "A check of a pre-check instance passed."),
     result("pruned", "An old release was removed."),
-    step("reload", "The unit files were read again."),
+    step("reload", "The unit files were reloaded."),
     step("rebind", "A unit starts with another address."),
     result("recovered", "An interrupted change was ended."),
     step("recovering", "An interrupted change is being ended."),
@@ -153,7 +153,7 @@ pub const KINDS: &[EventKind] = &[
     step("switched", "`current` points at the new release."),
     step(
         "trim-failed",
-        "Old state could not be trimmed. It does no harm.",
+        "Old state could not be removed. It does no harm.",
     ),
     step("overlap", "A unit restarts while its stand-in answers."),
     step("unchanged", "A unit is not touched."),

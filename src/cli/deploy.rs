@@ -17,7 +17,7 @@ pub(super) struct Args {
     /// Directory or archive with the files of the release [default:
     /// `release.source` of the manifest]
     source: Option<PathBuf>,
-    /// Carry out the plan
+    /// Apply the plan
     #[arg(long)]
     pub(super) apply: bool,
     /// Show the diff of each file in the plan

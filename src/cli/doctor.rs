@@ -10,7 +10,7 @@ use std::time::Duration;
 /// Arguments of `doctor`.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// List the checks, and run none
+    /// List the checks without running them
     #[arg(long)]
     list: bool,
     /// Also write the report as JSON to this file, and exit with code 0

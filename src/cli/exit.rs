@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Done, or nothing to do.
     Done,
-    /// The answer is no: findings, drift.
+    /// Findings: failed checks, drift, or scores above the threshold.
     No,
 }
 
@@ -25,13 +25,16 @@ impl Exit {
 /// Every exit code with its meaning; help, man pages and reference print this table.
 pub const EXIT_CODES: [(u8, &str); 7] = [
     (0, "done, or nothing to do"),
-    (1, "the answer is no: findings, drift"),
+    (
+        1,
+        "findings: failed checks, drift, or scores above the threshold",
+    ),
     (2, "refused, nothing was changed"),
     (
         3,
         "the change failed; what was live before was restored and is healthy",
     ),
-    (4, "a person is needed; the message says what to type"),
+    (4, "failed: you must act, and the message says what to type"),
     (5, "another `robotctl` holds the lock"),
     (130, "interrupted before anything was changed"),
 ];

@@ -1,5 +1,6 @@
 //! `robotctl generate`
 
+use super::view::counted;
 use super::view::files::{self, FileData};
 use super::{Exit, Output};
 use crate::error::Error;
@@ -42,7 +43,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     }
     if let Some(dir) = &args.output {
         ops::write_files(dir, tree)?;
-        out.message(&format!("{} files written", tree.len()));
+        out.message(&format!("{} written", counted(tree.len(), "file")));
         return Ok(Exit::Done);
     }
     for (path, entry) in tree.iter() {

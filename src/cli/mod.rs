@@ -113,8 +113,8 @@ enum Command {
     Deploy(deploy::Args),
     /// Restore the previous release, or a named one
     ///
-    /// Acts at once. Code, units, timers and the environment of the manifest go
-    /// back together. State, secrets and /etc/APP/env stay as they are.
+    /// Acts at once. Code, units, timers and the environment of the manifest
+    /// are restored together. State, secrets and /etc/APP/env stay as they are.
     ///
     /// Without RELEASE, restore the release that was live before the live one,
     /// and skip releases that failed. Repeat the command to go back one more
@@ -125,9 +125,9 @@ enum Command {
     /// Acts at once, on every app unless `--app` names one. A change is
     /// interrupted if robotctl was killed or the host lost power.
     ///
-    /// The result is the old release or the new one, never a mixture. The new
-    /// one wins only if it had passed its checks. The next command that changes
-    /// the app recovers it too, and so does the next boot.
+    /// The result is the old release or the new one, never a mixture. The
+    /// result is the new release only if it had passed its checks. The next
+    /// command that changes the app recovers it too, and so does the next boot.
     Recover(recover::Args),
     /// Show what is live and what every process runs
     ///
@@ -155,16 +155,16 @@ enum Command {
     /// lower is better. It is computed from the manifest, so neither root nor
     /// systemd is needed.
     Score(score::Args),
-    /// Find what is wrong, and say what to type to fix it
+    /// Find what is wrong, and say what to do
     ///
-    /// Check the host and each app on it. Each finding names the command that
-    /// fixes it. `doctor` changes nothing.
+    /// Check the host and each app on it. Each finding says what to do.
+    /// `doctor` changes nothing.
     ///
     /// Works for any user; checks that need root are then skipped. The exit
     /// code is 1 if there is an error or a warning. Notes and skipped checks
     /// never change it.
     Doctor(doctor::Args),
-    /// Show which old releases can go; with --apply, remove them
+    /// Show which old releases can be removed; with --apply, remove them
     ///
     /// Keeps the live release, the previous one, pinned ones, those that a
     /// process still uses, and the newest good ones up to `release.keep`.
@@ -173,9 +173,9 @@ enum Command {
     ///
     /// Stop the services and remove units, releases and everything else that
     /// was generated. State in /var/lib/APP and settings in /etc/APP stay,
-    /// unless `--purge` is there. Accounts always stay.
+    /// unless you pass `--purge`. Accounts always stay.
     Remove(remove::Args),
-    /// Wait until a server accepts at an address
+    /// Wait until a server accepts connections at an address
     #[command(hide = true)]
     Await(internal::AwaitArgs),
     /// Watch a release after its deploy, and roll back when it fails

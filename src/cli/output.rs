@@ -190,10 +190,10 @@ impl Output {
         };
         let message = format!("writing to standard output: {reason}");
         Err(if changes_host {
-            Error::new(Kind::Degraded, message + "; the command itself is done")
+            Error::new(Kind::Degraded, message + "; the command succeeded")
                 .hint("see what it did: `robotctl status` and `robotctl history`")
         } else {
-            Error::refused(message, "make room, or write it to another place")
+            Error::refused(message, "free disk space, or write it to another place")
         })
     }
 

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `Check` | a row of the table: id, worst severity, what must hold, why, what it needs to look |
 //! | `Finding` | something that is wrong, with what to do about it as data |
-//! | `Skipped` | a check that could not look, with the reason |
+//! | `Skipped` | a check that could not run, with the reason |
 //! | [`Report`] | what all checks of one app gave |
 //!
 //! Only findings of severity warning and error change the exit code. Skipped checks and notes never do.

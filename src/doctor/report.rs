@@ -60,12 +60,12 @@ impl Finding {
     }
 }
 
-/// A check that could not look. It never changes the exit code.
+/// A check that could not run. It never changes the exit code.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Skipped {
-    /// The id of the check; `all` when none could look.
+    /// The id of the check; `all` when none could run.
     pub(crate) check: &'static str,
-    /// Why it could not look.
+    /// Why it could not run.
     pub(crate) reason: String,
 }
 
@@ -74,11 +74,11 @@ pub(crate) struct Skipped {
 pub(crate) struct Report {
     /// The app's name, with its environment.
     pub(crate) app: String,
-    /// How many checks looked.
+    /// How many checks ran.
     pub(crate) checked: usize,
     /// What they found.
     pub(crate) findings: Vec<Finding>,
-    /// The checks that could not look.
+    /// The checks that could not run.
     pub(crate) skipped: Vec<Skipped>,
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Check {
     pub(crate) summary: &'static str,
     /// Why it matters.
     pub(crate) why: &'static str,
-    /// The function that looks.
+    /// The function that runs the check.
     #[serde(skip)]
     pub(crate) run: Needs,
 }

@@ -17,7 +17,7 @@ fn cause(state: &UnitStatus) -> (String, Option<&'static str>) {
             "raise `watchdog`, or find what it waits for",
         ),
         (UnitResult::Timeout, _) => known(
-            "it took too long",
+            "the start or stop timed out",
             "raise `timeout-start`, or find what it waits for; with `type = \"notify\"`, the program must send READY=1",
         ),
         (UnitResult::StartLimitHit, _) => known(
@@ -115,7 +115,7 @@ mod tests {
             (Signal, Killed(9), "SIGKILL"),
             (ExitCode, Exited(243), "243/CREDENTIALS"),
             (Watchdog, Killed(6), "watchdog"),
-            (Timeout, Killed(15), "took too long"),
+            (Timeout, Killed(15), "start or stop timed out"),
             (
                 ExitCode,
                 Exited(1),

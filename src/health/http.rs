@@ -161,7 +161,8 @@ fn unchunk(mut rest: &[u8]) -> Result<Option<Vec<u8>>, String> {
     let mut body = Vec::new();
     loop {
         let size = httparse::parse_chunk_size(rest);
-        let size = size.map_err(|_| "its body is not chunked as its head says".to_owned())?;
+        let size =
+            size.map_err(|_| "its body is not chunked, although its head says so".to_owned())?;
         let httparse::Status::Complete((start, size)) = size else {
             return Ok(None);
         };

@@ -14,11 +14,11 @@ pub(super) fn describe(service: &Service, probe: &Probe) -> String {
             status,
             ..
         } => match http_address(service, *address) {
-            Some(address) => format!("GET {address}{path} gives {status}"),
-            None => format!("GET {path} gives {status}"),
+            Some(address) => format!("GET {address}{path} returns {status}"),
+            None => format!("GET {path} returns {status}"),
         },
-        Probe::Tcp(address) => format!("{address} accepts"),
-        Probe::Unix(path) => format!("{path} accepts"),
+        Probe::Tcp(address) => format!("{address} accepts connections"),
+        Probe::Unix(path) => format!("{path} accepts connections"),
         Probe::Command(argv) => {
             let words: Vec<&str> = argv.iter().map(crate::app::Text::as_str).collect();
             format!("`{}` succeeds", words.join(" "))
@@ -47,7 +47,7 @@ pub(super) fn probe(
     deadline: Deadline,
 ) -> Result<(), String> {
     let text = |error: io::Error| match error.kind() {
-        ErrorKind::WouldBlock | ErrorKind::TimedOut => "nothing accepts in time".to_owned(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => "nothing accepted it in time".to_owned(),
         _ => error.to_string(),
     };
     match probe {
@@ -79,7 +79,10 @@ fn compare(probe: &Probe, response: &Response) -> Result<(), String> {
         return Ok(());
     };
     if response.status != *status {
-        return Err(format!("it answers {}", response.status));
+        return Err(format!(
+            "it returned {}, expected {status}",
+            response.status
+        ));
     }
     if let Some(text) = contains
         && !response.body.contains(text.as_str())

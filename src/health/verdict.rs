@@ -16,7 +16,7 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    /// What the check expected and what was seen instead, when it failed.
+    /// The check that failed, and what was seen instead.
     pub(crate) fn wrong(&self) -> Option<String> {
         let failure = self.failure.as_ref()?;
         Some(format!("{}: {failure}", expectation(&self.check)))
@@ -25,10 +25,14 @@ impl Verdict {
 
 /// A check in words, for a message that it failed.
 pub(super) fn expectation(check: &str) -> String {
-    if check.starts_with("GET ") {
-        check.replacen(" gives ", " wanted ", 1)
+    if let Some((request, _)) = check.rsplit_once(" returns ") {
+        format!("{request} failed")
+    } else if let Some(address) = check.strip_suffix(" accepts connections") {
+        format!("connection to {address} failed")
+    } else if let Some(command) = check.strip_suffix(" succeeds") {
+        format!("{command} failed")
     } else {
-        check.to_owned()
+        check.replacen("stays up", "did not stay up", 1)
     }
 }
 

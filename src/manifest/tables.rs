@@ -181,7 +181,7 @@ pub struct ServiceTable {
     /// Environment variables of this service only.
     #[serde(default)]
     pub env: Map<String>,
-    /// Allow a second instance to run during the pre-check; default: yes for a service that
+    /// Whether a second instance may run during the pre-check; default: yes for a service that
     /// listens, except on a unix socket that it opens itself or with `upgrade = "restart"`.
     pub pre_check: Option<bool>,
     /// Checks that say whether the service is healthy.
@@ -198,13 +198,13 @@ pub struct ServiceTable {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LimitsTable {
-    /// Most memory that the service can use (`MemoryMax=`), such as `350M`.
+    /// Maximum memory that the service can use (`MemoryMax=`), such as `350M`.
     pub memory_max: Option<String>,
-    /// Most processor time, in percent of one CPU (`CPUQuota=`), such as `70%`.
+    /// Maximum processor time, in percent of one CPU (`CPUQuota=`), such as `70%`.
     pub cpu_quota: Option<String>,
-    /// Most processes and threads (`TasksMax=`).
+    /// Maximum number of processes and threads (`TasksMax=`).
     pub tasks_max: Option<u64>,
-    /// Most open files of a process (`LimitNOFILE=`).
+    /// Maximum number of open files of a process (`LimitNOFILE=`).
     pub nofile: Option<u64>,
 }
 
@@ -249,8 +249,8 @@ pub struct TimerTable {
     pub on_boot: Option<String>,
     /// Time after the last start at which the job runs again (`OnUnitActiveSec=`).
     pub on_unit_active: Option<String>,
-    /// Whether a run that was missed while the host was off is made up for (`Persistent=`); default
-    /// `false`.
+    /// Whether a run that was missed while the host was off takes place after the boot
+    /// (`Persistent=`); default `false`.
     #[serde(default)]
     pub persistent: bool,
     /// Longest random delay of a run (`RandomizedDelaySec=`).

@@ -71,7 +71,7 @@ fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
         if is_busy { Err(()) } else { Ok(()) }
     });
     if idle.is_err() {
-        return Ok(skipped(name, "another robotctl changes the app now"));
+        return Ok(skipped(name, "another `robotctl` is changing this app"));
     }
     let Ok(state) = store.state() else {
         return checks_without_release(&ctx.host, &store, &layout, name);

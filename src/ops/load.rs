@@ -65,7 +65,7 @@ impl Context<'_> {
                     "`{file}` is the manifest of `{}`, not of `{name}`",
                     app.name
                 ),
-                "leave `--app` out, or name another `--manifest`",
+                format!("remove `--app`, or give the manifest of `{name}` with `--manifest FILE`"),
             );
         }
         Ok(app)
@@ -90,7 +90,7 @@ impl Context<'_> {
                 return Ok(here);
             }
             return fail(
-                format!("`{name}` has no manifest here"),
+                format!("no manifest of `{name}` was found"),
                 "change to its directory, or name it with `--manifest FILE`",
             );
         }

@@ -190,7 +190,10 @@ fn taken_directory(dir: &str, app: &App) -> Result<()> {
     fail(
         format!("`{dir}` exists already and is not this app's"),
         Hint::to(
-            "give the app another name; if it is this app's, say so",
+            format!(
+                "give the app another name; if the directory belongs to this app, create `{env}` to \
+                 confirm it"
+            ),
             own,
         ),
     )

@@ -39,7 +39,7 @@ pub(super) fn check_space(host: &Host, app: &App, payload: &PayloadPlan) -> Resu
         let prune = CommandLine::sudo_robotctl(["prune", "--apply"]);
         return fail(
             message,
-            Hint::to("make room, or remove old releases", prune),
+            Hint::to("free disk space, or remove old releases", prune),
         );
     }
     Ok(())

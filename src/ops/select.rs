@@ -76,7 +76,8 @@ impl Context<'_> {
         if let Some(name) = name.filter(|name| known.contains(name))
             && let Ok(valid) = Name::parse(&name)
         {
-            let text = format!("{error:#}; only the name `{name}` is used of this manifest");
+            let text =
+                format!("{error:#}; robotctl uses only the app name `{name}` from this manifest");
             self.note("warning", &name, &text);
             return Ok(valid);
         }

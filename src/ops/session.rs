@@ -280,7 +280,7 @@ pub(super) fn interrupted(error: Interrupted) -> Error {
 /// The hint after a change that could neither be ended nor undone.
 pub(super) fn recover_after_fix() -> Hint {
     Hint::to(
-        "fix that (on a full disk, make room), then",
+        "fix that (on a full disk, free disk space), then",
         CommandLine::sudo_robotctl(["recover"]),
     )
 }

@@ -153,7 +153,7 @@ mod tests {
         let text = r#"{"ts": "2026-11-20T23:59:30Z", "version": "1", "apps": [{"app": "shop",
             "checked": 9, "findings": [{"check": "secrets", "severity": "error",
             "message": "`/etc/shop/credentials/KEY` is readable",
-            "fix": [{"text": "close it", "command": "chmod"}]}],
+            "fix": [{"text": "remove access for other users", "command": "chmod"}]}],
             "skipped": [{"check": "running", "reason": "`/proc/7` is hidden"}]}]}"#;
         let report: DoctorReport = serde_json::from_str(text).unwrap();
         let findings: Vec<_> = report.findings("shop").collect();

@@ -88,7 +88,7 @@ pub struct UnitPlan {
     pub service: Option<String>,
     /// What happens to the unit.
     pub action: Action,
-    /// Why.
+    /// The reason, such as `new release`.
     pub why: String,
 }
 

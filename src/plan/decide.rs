@@ -119,20 +119,21 @@ pub(super) fn decide(facts: UnitFacts) -> (Action, String) {
 }
 
 const NOT_ENABLED: (Action, &str) = (Action::Unchanged, "not enabled");
-const STOPPED: (Action, &str) = (Action::Unchanged, "not running, and stays so");
+const STOPPED: (Action, &str) = (Action::Unchanged, "not running; it is not started");
 const NEW: (Action, &str) = (Action::Start, "new");
 
 fn socket(facts: UnitFacts, bound_by_service: bool) -> (Action, &'static str) {
     match facts.state {
-        UnitState::Active if facts.change.changes_files() => {
-            (Action::Rebind, "its addresses changed: a planned gap")
-        }
+        UnitState::Active if facts.change.changes_files() => (
+            Action::Rebind,
+            "its addresses changed; it refuses connections for a moment",
+        ),
         UnitState::Failed | UnitState::Inactive if !facts.is_enabled => NOT_ENABLED,
         // Its service may be active: then the socket cannot be started.
         UnitState::Failed => (Action::Rebind, "it has failed"),
         _ if !facts.is_known && bound_by_service => (
             Action::Rebind,
-            "its service had bound the address itself: a planned gap",
+            "its service had bound the address itself; it refuses connections for a moment",
         ),
         _ if !facts.is_known => NEW,
         UnitState::Active => (Action::Unchanged, "queues requests during the deploy"),
@@ -147,7 +148,7 @@ fn daemon(facts: UnitFacts, moves_address: bool, overlap: Overlap) -> (Action, S
         UnitState::Active if facts.change == Change::None => (Action::Unchanged, "unchanged"),
         UnitState::Active if moves_address => (
             Action::Rebind,
-            "an address moves to another service: a planned gap",
+            "an address moves to another service; it refuses connections for a moment",
         ),
         UnitState::Active => match overlap {
             Overlap::Yes => (Action::Overlap, facts.change.why()),
@@ -289,26 +290,26 @@ mod tests {
             (
                 known(SOCKET, Active, Files),
                 Rebind,
-                "its addresses changed: a planned gap",
+                "its addresses changed; it refuses connections for a moment",
             ),
             (
                 known(SOCKET, Inactive, Files),
                 Unchanged,
-                "not running, and stays so",
+                "not running; it is not started",
             ),
             (known(SOCKET, Failed, Change::None), Rebind, "it has failed"),
             (new(SOCKET, Inactive), Start, "new"),
             (
                 new(BOUND_SOCKET, Inactive),
                 Rebind,
-                "its service had bound the address itself: a planned gap",
+                "its service had bound the address itself; it refuses connections for a moment",
             ),
             (disabled(SOCKET, Inactive, Files), Unchanged, "not enabled"),
             (disabled(SOCKET, Failed, Files), Unchanged, "not enabled"),
             (
                 disabled(SOCKET, Active, Files),
                 Rebind,
-                "its addresses changed: a planned gap",
+                "its addresses changed; it refuses connections for a moment",
             ),
         ]);
     }
@@ -342,7 +343,7 @@ mod tests {
             (
                 known(MOVING, Active, Release),
                 Rebind,
-                "an address moves to another service: a planned gap",
+                "an address moves to another service; it refuses connections for a moment",
             ),
             (known(MOVING, Active, Change::None), Unchanged, "unchanged"),
             (disabled(DAEMON, Active, Release), Restart, "new release"),
@@ -365,7 +366,7 @@ mod tests {
             (
                 known(DAEMON, Inactive, Release),
                 Unchanged,
-                "not running, and stays so",
+                "not running; it is not started",
             ),
             (new(DAEMON, Inactive), Start, "new"),
             (first(DAEMON, Inactive), Start, "new"),
@@ -405,7 +406,7 @@ mod tests {
             (
                 known(TIMER, Inactive, Files),
                 Unchanged,
-                "not running, and stays so",
+                "not running; it is not started",
             ),
             (new(TIMER, Inactive), Start, "new"),
             (disabled(TIMER, Inactive, Files), Unchanged, "not enabled"),

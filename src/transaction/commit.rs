@@ -36,8 +36,8 @@ pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
     } else {
         "deployed"
     };
-    let from = journal.from.as_deref().unwrap_or("nothing");
-    let text = format!("{id} is live (before: {from})");
+    let from = journal.from.as_deref().unwrap_or("none");
+    let text = format!("{id} is live (previous release: {from})");
     session.emit("info", event, Subject::release(id), &text);
     Ok(())
 }

@@ -41,7 +41,7 @@ fn command_unit(app: &Name, number: usize) -> String {
 pub(crate) fn build(host: &Host, app: &App, staging: &str) -> Result<PathBuf> {
     if host.is_offline() {
         return fail(
-            "building below `--root` is not possible",
+            "build commands cannot run with `--root`",
             "build first, and deploy a source that needs no `build` and no `python`",
         );
     }

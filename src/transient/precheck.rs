@@ -73,7 +73,7 @@ pub(crate) fn precheck(
         let lines = units.get(at).map(|unit| unit.last_lines(INSTANCE_LINES));
         let lines = lines.unwrap_or_default();
         format!(
-            "{} failed its pre-check, nothing was changed: service `{}`: {}\n    {}",
+            "{} failed its pre-check, and nothing was changed: service `{}`: {}\n    {}",
             plan.to,
             instances
                 .get(at)
@@ -85,14 +85,14 @@ pub(crate) fn precheck(
     if let Err(error) = TransientUnit::remove_all(session.host, &units) {
         let cause = checked
             .err()
-            .map(|why| format!("; the pre-check failed too: {why}"));
+            .map(|why| format!("; the pre-check also failed: {why}"));
         let message = format!(
-            "the pre-check of {} could not be removed: {error:#}{}",
+            "the units of the pre-check of {} could not be removed: {error:#}{}",
             plan.to,
             cause.unwrap_or_default()
         );
         let hint = Hint::to(
-            "once systemd stops units again",
+            "when systemd can stop units again",
             CommandLine::sudo_robotctl(["recover"]),
         );
         return Err(HintedError::new(message, hint).into());

@@ -37,7 +37,7 @@ fn changed_and_missing_files_of_the_live_release_are_found() {
     let (big, aside) = (release.join("data/big.bin"), test.outside("aside"));
     std::fs::rename(&big, &aside).unwrap();
     let robotctl = "robotctl --root [DIR]/root/";
-    let hint = format!("  hint: go back, then deploy it again: {robotctl} rollback\n");
+    let hint = format!("  hint: roll back, then deploy it again: {robotctl} rollback\n");
     let said = "error: files of the live release are missing: data/big.bin [content]\n";
     found(&test, &format!("{said}{hint}"));
     std::fs::rename(&aside, &big).unwrap();
@@ -122,7 +122,7 @@ fn notes_and_skipped_checks_do_not_change_the_exit_code() {
         .stdout(
             "note: service `web` is pinned to 0.1-[ID] [pins]\n  \
              hint: deploy it with the other services: \
-             robotctl --root [DIR]/root/ deploy --lift-pins\n\
+             robotctl --root [DIR]/root/ deploy --lift-pins --apply\n\
              shop: healthy, 15 checks\n",
         )
         .success();

@@ -82,7 +82,7 @@ fn a_deploy_without_the_state_does_what_its_plan_shows() {
     run.stderr(
         "warning: shop: 0.2-[ID] is recorded as live again, because `/opt/shop/current` names it\n\
          shop: staging 0.3-[ID]\nshop: `current` points at 0.3-[ID]\n\
-         shop: 0.3-[ID] is live (before: 0.2-[ID])\n",
+         shop: 0.3-[ID] is live (previous release: 0.2-[ID])\n",
     )
     .success();
     for version in ["0.2-", "0.1-"] {

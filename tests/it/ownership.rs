@@ -56,7 +56,7 @@ fn environments_live_side_by_side() {
 
 #[test]
 fn directories_of_others_are_not_used() {
-    const MARK: &str = "give the app another name; if it is this app's, say so: \
+    const MARK: &str = "give the app another name; if the directory belongs to this app, create `/etc/shop/env` to confirm it: \
                         sudo install -D -m 600 /dev/null /etc/shop/env";
     for (path, named, hint) in [
         ("var/lib/shop/db", "/var/lib/shop", MARK),

@@ -122,7 +122,10 @@ fn a_plan_names_the_release_that_a_rollback_would_restore() {
     std::fs::remove_file(test.root("opt/shop/current")).expect("remove the link");
     version(&test, 2);
     let plan = shown(&test, ["deploy"]);
-    assert!(plan.starts_with("shop 0.2: 0.2-[ID] stays\n"), "{plan}");
+    assert!(
+        plan.starts_with("shop 0.2: 0.2-[ID] stays live\n"),
+        "{plan}"
+    );
     assert_eq!(way_back(&plan), Some("0.1-[ID]"));
     // The rollback does what the plan says.
     deploy(&test);
@@ -137,7 +140,7 @@ fn a_dry_run_of_a_service_rollback_shows_that_service_only() {
     let conf = "/usr/local/lib/systemd/system/shop-web.service.d/05-execstart.conf";
     let plan = shown(&test, dry_run);
     let head = format!(
-        "shop 0.3: 0.3-[ID] stays\n\nfiles on the host:\n  ~ {conf}\n\n\
+        "shop 0.3: 0.3-[ID] stays live\n\nfiles on the host:\n  ~ {conf}\n\n\
          units:\n  unchanged shop-web.service  pinned to 0.1-[ID]\n\n\
          a rollback after this would restore 0.2-[ID]\n"
     );

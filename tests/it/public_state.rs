@@ -136,7 +136,7 @@ fn every_user_sees_an_interrupted_change() {
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
     fs::set_permissions(store.join("journal.json"), mode).expect("set a mode");
     let status = test.run(["status"]).by_other_user().any_stdout().success();
-    let said = "  a change was interrupted: `robotctl --root [DIR]/root/ recover`\n";
+    let said = "  a change was interrupted; to end it: robotctl --root [DIR]/root/ recover\n";
     assert!(status.stdout.contains(said), "{}", status.stdout);
     let ended = test.run(["doctor"]).by_other_user().any_stdout().status(1);
     let found = "error: a change was interrupted [journal]\n";
@@ -182,7 +182,7 @@ fn every_user_sees_the_change_under_way() {
         assert!(line.is_some_and(|line| line.ends_with(&pid)), "{text}");
         assert!(!text.contains("interrupted"), "{text}");
     }
-    let said = "skipped: all: another robotctl changes the app now\n";
+    let said = "skipped: all: another `robotctl` is changing this app\n";
     assert!(doctor.starts_with(said), "{doctor}");
 }
 

@@ -161,7 +161,7 @@ fn assert_too_full(stderr: &str, what: &str) {
     let rest = tail.strip_prefix(&start);
     let rest = rest.unwrap_or_else(|| panic!("{stderr}"));
     assert!(rest.contains(" are free, the release needs "), "{stderr}");
-    let hint = "\n\nhint: make room, or remove old releases: \
+    let hint = "\n\nhint: free disk space, or remove old releases: \
                 robotctl --root [DIR]/disk prune --apply\n";
     assert!(rest.ends_with(hint), "{stderr}");
 }
@@ -235,7 +235,7 @@ fn the_doctor_warns_of_a_disk_that_is_nearly_full() {
         );
         assert!(
             run.stdout
-                .contains("hint: make room, or remove old releases: "),
+                .contains("hint: free disk space, or remove old releases: "),
             "{}",
             run.stdout
         );

@@ -111,7 +111,7 @@ fn the_manifest_in_the_source_has_priority_over_that_of_an_installed_app() {
     let run = test.run(["deploy", "--apply", &source]).from(&elsewhere);
     run.stderr(
         "shop: staging 1.0-[ID]\nshop: `current` points at 1.0-[ID]\n\
-         shop: 1.0-[ID] is live (before: nothing)\n",
+         shop: 1.0-[ID] is live (previous release: none)\n",
     )
     .success();
     assert!(test.root("opt/shop/current/bin/web").exists());
@@ -159,7 +159,7 @@ fn a_broken_manifest_does_not_block_commands_on_the_deployed_app() {
         ended.stderr.starts_with("warning: robot.toml:3: ")
             && ended
                 .stderr
-                .ends_with("; only the name `shop` is used of this manifest\n"),
+                .ends_with("; robotctl uses only the app name `shop` from this manifest\n"),
         "{}",
         ended.stderr
     );
@@ -236,7 +236,7 @@ fn a_failed_write_to_standard_output_is_an_error() {
     let why = "error: writing to standard output: No space left on device (os error 28)";
     let (code, stderr) = into_full(&test, &["deploy", "--apply", "--format", "json"]);
     assert_eq!(code, Some(4), "{stderr}");
-    let done = format!("{why}; the command itself is done\n");
+    let done = format!("{why}; the command succeeded\n");
     assert!(stderr.starts_with(&done), "{stderr}");
     test.run(["status"]).any_stdout().success();
     for command in ["history", "status", "releases", "deploy"] {
@@ -271,10 +271,10 @@ fn history_names_the_event_and_the_release() {
         lines.collect::<Vec<_>>(),
         [
             "shop  failed  2.0-[ID]: it did not start",
-            "shop  deployed  1.0-[ID] is live (before: nothing)",
-            "shop  deployed  1.0-[ID] is live (before: 1.0-[ID])",
+            "shop  deployed  1.0-[ID] is live (previous release: none)",
+            "shop  deployed  1.0-[ID] is live (previous release: 1.0-[ID])",
             &format!("shop  pinned  {}", pinned.trim_end()),
-            "shop  rolled-back  1.0-[ID] is live (before: 1.0-[ID])",
+            "shop  rolled-back  1.0-[ID] is live (previous release: 1.0-[ID])",
         ]
     );
 }

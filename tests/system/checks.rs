@@ -97,11 +97,11 @@ fn an_address_that_refuses_connections_is_reported(machine: &Machine) {
     for (check, said) in [
         (
             "200ms\" }, { within = \"1s\", tcp = \"127.0.0.1:9",
-            "`demo-web.service`: 127.0.0.1:9 accepts: Connection refused",
+            "`demo-web.service`: connection to 127.0.0.1:9 failed: Connection refused",
         ),
         (
             "200ms\" }, { within = \"1s\", unix = \"/run/missing.sock",
-            "`demo-web.service`: /run/missing.sock accepts: No such file or directory",
+            "`demo-web.service`: connection to /run/missing.sock failed: No such file or directory",
         ),
     ] {
         with("2.0", check)

@@ -28,7 +28,7 @@ fn a_stopped_service_is_pre_checked_or_reported(machine: &Machine) {
     bad.deploy(machine)
         .exits(2)
         .says("service `web`: GET")
-        .says("it answers 503");
+        .says("returned 503, expected 200");
     assert_eq!(installed(machine), before);
     assert_eq!(current(machine), first);
     let out = demo("2.1").deploy(machine).exits(0);
@@ -68,8 +68,8 @@ fn a_service_with_a_new_user_is_pre_checked(machine: &Machine) {
     bad.deploy(machine)
         .exits(2)
         .says("created the user demoweb")
-        .says("failed its pre-check, nothing was changed")
-        .says("it answers 503");
+        .says("failed its pre-check, and nothing was changed")
+        .says("returned 503, expected 200");
     assert_eq!(current(machine), first);
     let mut good = demo("2.1");
     good.web = bad.web;
@@ -124,7 +124,7 @@ fn a_port_moves_between_socket_modes_and_back(machine: &Machine) {
     deploy("1.0", "direct").exits(0);
     for (version, socket) in [("2.0", "proxy"), ("3.0", "activate")] {
         deploy(version, socket).exits(0).says(
-            "rebind `hands-web.socket`: its service had bound the address itself: a planned gap",
+            "rebind `hands-web.socket`: its service had bound the address itself; it refuses connections for a moment",
         );
         is_live(version);
         machine.robotctl("--app hands rollback").exits(0);
@@ -179,7 +179,7 @@ fn a_crash_at_start_is_reported_with_its_output(machine: &Machine) {
     // One that waited for a process that has ended would hang here.
     ended(deploy_python(machine, "1.0", proxy, crash).exits(3));
     ended(deploy_python(machine, "1.1", without_pre_check, crash).exits(3))
-        .says("GET http://127.0.0.1:18091/ wanted 200: it ended");
+        .says("GET http://127.0.0.1:18091/ failed: it ended");
     deploy_python(machine, "2.0", direct, OWN_PORT).exits(0);
     ended(deploy_python(machine, "2.1", direct, crash).exits(2)).says("failed its pre-check");
     // The last lines are shown, even after much output.

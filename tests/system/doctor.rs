@@ -94,7 +94,7 @@ const FAULTS: &[Fault] = &[
         name: "writable release",
         cause: "chmod 666 /opt/demo/current/VERSION",
         says: &[
-            "can be written by others than root",
+            "users other than root can write to files of the live release",
             "hint: give them back to root: sudo sh -c",
         ],
         fix: "chmod 644 /opt/demo/current/VERSION",
@@ -145,7 +145,7 @@ fn the_holder_of_a_port_is_named(machine: &Machine) {
     let pid = machine.ok("pgrep -f 'http.server --bind'");
     let doctor = machine.robotctl("doctor").exits(1);
     doctor
-        .says(&format!("held by pid {pid}"))
+        .says(&format!("pid {pid} listens on "))
         .says("hint: stop that process");
     let out = demo("2.0").deploy(machine).exits(2);
     out.says(&format!("in use by pid {pid} (`python3`)"))

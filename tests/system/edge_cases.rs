@@ -108,7 +108,7 @@ fn a_changed_address_is_rebound_and_rolled_back(machine: &Machine) {
     machine
         .robotctl("--manifest /root/demo/robot.toml deploy --apply")
         .exits(0)
-        .says("a planned gap");
+        .says("refuses connections for a moment");
     assert_eq!(machine.get("http://127.0.0.1:8090"), "200 2.0");
     assert!(machine.get(WEB).starts_with("000 "));
     machine.robotctl("rollback").exits(0);
@@ -310,7 +310,7 @@ fn causes_of_failures_are_named(machine: &Machine) {
         (
             "2.4",
             "[service.late]\nexec = [\"/bin/sleep\", \"1000\"]\ntype = \"notify\"\ntimeout-start = \"2s\"\nrestart = \"no\"\n",
-            "it took too long",
+            "the start or stop timed out",
         ),
     ] {
         let mut bad = demo(version);

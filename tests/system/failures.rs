@@ -19,7 +19,7 @@ fn a_failing_upgrade_is_rolled_back_and_marked(machine: &Machine) {
     let before = installed(machine);
     for (fault, why) in [
         ("no-start", "did not start"),
-        ("sick", "it answers 503"),
+        ("sick", "returned 503, expected 200"),
         // It crashes within robotctl's own settle time, but long after it reported that it is
         // ready.
         ("crash", "demo-web.service: Main process exited"),
@@ -84,14 +84,14 @@ fn a_failing_pre_check_changes_nothing(machine: &Machine) {
     let web = machine.property("demo-web.service", "InvocationID");
     for (fault, why) in [
         ("no-start", "the fixture does not start"),
-        ("sick", "it answers 503"),
+        ("sick", "returned 503, expected 200"),
     ] {
         let mut second = demo("2.0");
         second.fault = fault;
         second
             .deploy(machine)
             .exits(2)
-            .says("failed its pre-check, nothing was changed")
+            .says("failed its pre-check, and nothing was changed")
             .says(why);
         assert_untouched(machine, &first, &before, fault);
         let now = machine.property("demo-web.service", "InvocationID");

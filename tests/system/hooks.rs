@@ -54,7 +54,7 @@ fn hooks_run_once_and_can_fail_a_deploy(machine: &Machine) {
     )
     .deploy(machine)
     .exits(2)
-    .says("it took too long");
+    .says("the start or stop timed out");
     with(
         "3.2",
         "[hooks]\nafter-switch = [[\"/bin/sh\", \"-c\", \"echo oh dear >&2; exit 8\"]]\n",

@@ -32,7 +32,7 @@ fn a_second_robotctl_names_the_lock_holder(machine: &Machine) {
     machine
         .robotctl("doctor")
         .exits(0)
-        .says("skipped: all: another robotctl changes the app now");
+        .says("skipped: all: another `robotctl` is changing this app");
     // With `--wait`, the rollback runs after the deploy.
     let mut waiting = machine.spawn(&["robotctl", "rollback", "--wait", "600"]);
     until("the rollback waits", || {

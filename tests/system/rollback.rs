@@ -139,7 +139,10 @@ fn a_failed_rollback_restores_the_newer_release(machine: &Machine) {
     let before = installed(machine);
     // One failure after the switch and one before it. Other releases have copies of the same files.
     for (damage, why) in [
-        ("mv fault whole && printf sick > fault", "it answers 503"),
+        (
+            "mv fault whole && printf sick > fault",
+            "returned 503, expected 200",
+        ),
         ("rm app.py", "did not start"),
     ] {
         machine.ok(&format!("cd /opt/demo/releases/{first} && {damage}"));

@@ -51,8 +51,8 @@ fn a_user_reads_the_state_without_its_content(machine: &Machine) {
         .says(&second)
         .says("good");
     let history = robotctl("history").exits(0);
-    let history = history.says(&format!("{second} is live (before: {first})"));
-    history.says(&format!("{first} is live (before: {second})"));
+    let history = history.says(&format!("{second} is live (previous release: {first})"));
+    history.says(&format!("{first} is live (previous release: {second})"));
     let doctor = robotctl("doctor").exits(0);
     doctor
         .says("content, files")

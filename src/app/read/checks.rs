@@ -82,7 +82,8 @@ impl Reader<'_> {
         }
         let answer = status.is_some() || contains.is_some();
         if http.is_none() && (answer || !header.is_empty() || !json.is_empty()) {
-            let message = "`status`, `contains`, `header` and `json` belong to `http`";
+            let message =
+                "`status`, `contains`, `header` and `json` are only valid together with `http`";
             let hint = "add `http = \"/healthz\"`, or remove them";
             return Err(Problem::new(path, message, hint));
         }

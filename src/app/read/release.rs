@@ -23,8 +23,10 @@ impl Reader<'_> {
         if keep < 2 {
             return Err(Problem::new(
                 &["release", "keep"],
-                "`keep` must be 2 or more",
-                "a rollback needs the previous release",
+                format!(
+                    "`keep` must be 2 or more, and is {keep}: a rollback needs the previous release"
+                ),
+                "write `keep = 2` or more",
             ));
         }
         let build = table.build.iter().map(|argv| {

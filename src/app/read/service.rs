@@ -269,8 +269,8 @@ fn modes(
     if upgrade == Upgrade::Overlap && !can {
         return Err(Problem::new(
             &path,
-            format!("service `{key}` cannot overlap"),
-            "only a service with an activated or proxied socket can: use `upgrade = \"restart\"`",
+            format!("service `{key}` cannot use `upgrade = \"overlap\"`"),
+            "only a service with an activated or proxied socket can: write `upgrade = \"restart\"`",
         ));
     }
     Ok((socket, upgrade))

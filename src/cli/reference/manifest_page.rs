@@ -25,14 +25,14 @@ const TABLES: [&str; 7] = [
 /// The placeholders of [`Layout::expand`], and what each path is for.
 const PLACEHOLDERS: [(&str, &str); 6] = [
     ("{current}", "the release that the process runs"),
-    ("{state}", "state"),
+    ("{state}", "the state directory"),
     (
         "{run}",
-        "sockets and other files that live until the next boot",
+        "the directory of sockets and other files that the next boot removes",
     ),
-    ("{cache}", "cache"),
-    ("{logs}", "logs"),
-    ("{etc}", "settings of this host"),
+    ("{cache}", "the cache directory"),
+    ("{logs}", "the log directory"),
+    ("{etc}", "the settings of this host"),
 ];
 
 pub(super) fn page() -> Result<String> {

@@ -14,6 +14,7 @@ mod manifest_page;
 mod manual;
 mod page;
 
+use super::view::counted;
 use super::{Exit, Output, completion};
 use crate::error::{Claim as _, Error};
 use crate::host;
@@ -50,12 +51,12 @@ pub(super) fn run(args: &Args, out: &Output) -> Result<Exit, Error> {
         }
         None if args.docs => here,
         None => {
-            let hint = "use `--docs`, or `--output DIR` for everything";
-            return Err(Error::refused("say what to write", hint));
+            let hint = "pass `--docs`, or `--output DIR` for everything";
+            return Err(Error::refused("nothing to write was given", hint));
         }
     };
     ops::write_files(&dir, &tree)?;
-    out.message(&format!("{} files written", tree.len()));
+    out.message(&format!("{} written", counted(tree.len(), "file")));
     Ok(Exit::Done)
 }
 

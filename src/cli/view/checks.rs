@@ -2,7 +2,7 @@
 
 use crate::health::Verdict;
 
-/// One line a check.
+/// One line per check.
 pub(in crate::cli) fn line(verdict: &Verdict) -> String {
     let Verdict {
         unit,

@@ -44,7 +44,7 @@ pub(in crate::cli) struct Envelope<'a, T> {
     /// The text of an event, of an error, or of the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<&'a str>,
-    /// What an error left behind.
+    /// The kind of the error: what the command left behind.
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<Kind>,
     /// The exit code of the command, on the last line.

@@ -2,6 +2,7 @@
 //! JSON output.
 
 pub(super) mod checks;
+mod counted;
 mod envelope;
 pub(super) mod event;
 pub(super) mod files;
@@ -15,5 +16,6 @@ pub(super) mod schemas;
 pub(super) mod score;
 pub(super) mod status;
 
+pub(super) use counted::counted;
 pub(super) use envelope::Envelope;
 pub(super) use plan_data::PlanData;

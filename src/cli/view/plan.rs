@@ -4,6 +4,7 @@
 //! manifest, files, commands, accounts, units, notes, warnings, and the release that a rollback
 //! would restore.
 
+use super::counted::counted;
 use crate::bytesize::format_bytes;
 use crate::plan::{Action, Diff, PayloadPlan, Plan};
 use crate::tree::FileChange;
@@ -50,8 +51,11 @@ fn diffs(plan: &Plan) -> String {
 fn header(plan: &Plan) -> String {
     let (app, version, to) = (&plan.app, &plan.version, &plan.to);
     match plan.from.as_deref() {
-        Some(from) if from == to => format!("{app} {version}: {from} stays\n"),
-        from => format!("{app} {version}: {} -> {to}\n", from.unwrap_or("nothing")),
+        Some(from) if from == to => format!("{app} {version}: {from} stays live\n"),
+        from => format!(
+            "{app} {version}: {} -> {to}\n",
+            from.unwrap_or("no release")
+        ),
     }
 }
 
@@ -61,8 +65,8 @@ fn content(plan: &Plan) -> String {
         return String::new();
     }
     format!(
-        "content: {} files, {} ({} new): {} added, {} changed, {} removed\ndisk: {}\n",
-        payload.files,
+        "content: {}, {} ({} new): {} added, {} changed, {} removed\ndisk: {}\n",
+        counted(payload.files, "file"),
         format_bytes(payload.bytes),
         format_bytes(payload.new_bytes),
         payload.added.len(),
@@ -77,11 +81,14 @@ fn disk(payload: &PayloadPlan, from: Option<&str>) -> String {
         return "nothing, the release is already there".to_owned();
     }
     let shared = match (from, payload.shared) {
-        (Some(from), count) if count > 0 => format!(", {count} files shared with {from}"),
+        (Some(from), count) if count > 0 => {
+            format!(", {} shared with {from}", counted(count, "file"))
+        }
         _ => String::new(),
     };
-    let (bytes, inodes) = (format_bytes(payload.disk_bytes), payload.disk_inodes);
-    format!("{bytes} in {inodes} new inodes{shared}")
+    let bytes = format_bytes(payload.disk_bytes);
+    let inodes = counted(payload.disk_inodes, "new inode");
+    format!("{bytes} in {inodes}{shared}")
 }
 
 fn manifest(plan: &Plan) -> String {
@@ -235,7 +242,7 @@ mod tests {
 shop 2: 1-a -> 2-b
 
 content: 3 files, 2.00 KiB (5 B new): 1 added, 0 changed, 0 removed
-disk: 4.00 KiB in 1 new inodes, 2 files shared with 1-a
+disk: 4.00 KiB in 1 new inode, 2 files shared with 1-a
 
 manifest: env.NEW, service.web.listen
 
@@ -287,7 +294,7 @@ a rollback after this would restore 1-a
         };
         assert_eq!(
             shown(&plan, false),
-            "shop 2: 2-b stays\n\nrepair: `current` is missing\n"
+            "shop 2: 2-b stays live\n\nrepair: `current` is missing\n"
         );
     }
 }

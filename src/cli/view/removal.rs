@@ -5,7 +5,7 @@ use crate::ops::RemovalPreview;
 /// Files first, then directories and units, then what stays.
 pub(in crate::cli) fn text(preview: &RemovalPreview) -> String {
     let removal = &preview.removal;
-    let from = preview.live.as_deref().unwrap_or("nothing");
+    let from = preview.live.as_deref().unwrap_or("no release");
     let mut text = format!("{}: {from} -> removed\n", preview.app);
     for (title, mark, names) in [
         ("files on the host", "-", &removal.files),

@@ -1,5 +1,6 @@
 //! The doctor's report as text.
 
+use super::counted::counted;
 use crate::doctor::{Report, Severity};
 
 /// The findings of an app, the skipped checks, and a summary line.
@@ -30,8 +31,9 @@ pub(in crate::cli) fn text(report: &Report) -> String {
         _ => format!("{count} findings"),
     };
     text.push_str(&format!(
-        "{}: {verdict}, {} checks\n",
-        report.app, report.checked
+        "{}: {verdict}, {}\n",
+        report.app,
+        counted(report.checked, "check")
     ));
     text
 }

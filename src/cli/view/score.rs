@@ -2,9 +2,12 @@
 
 use crate::sandbox::cost::{Cost, ScoreReport};
 
-/// One line a unit; below it the cost of its exceptions and what would lower the score.
+/// What the column `above` says of a unit that has no more points than its floor.
+const AT_FLOOR: &str = "at floor";
+
+/// One line per unit; below it the cost of its exceptions and what would lower the score.
 pub(in crate::cli) fn text(all: &[ScoreReport]) -> String {
-    let mut text = String::from("score  floor  points   over  unit\n");
+    let mut text = String::from("score  floor  points     above  unit\n");
     for one in all {
         let ScoreReport {
             unit,
@@ -15,16 +18,16 @@ pub(in crate::cli) fn text(all: &[ScoreReport]) -> String {
             ..
         } = one;
         let floor = floor.as_deref().unwrap_or("-");
-        let over = match one.floor_points {
+        let above = match one.floor_points {
             Some(floor) if *points > floor => format!("+{}", points - floor),
-            Some(_) => "=".to_owned(),
+            Some(_) => AT_FLOOR.to_owned(),
             None => "-".to_owned(),
         };
         text.push_str(&format!(
-            "{score:>5}  {floor:>5}  {points:>6}  {over:>5}  {unit}\n"
+            "{score:>5}  {floor:>5}  {points:>6}  {above:>8}  {unit}\n"
         ));
-        if let (Some(because), "=") = (one.because, over.as_str()) {
-            text.push_str(&format!("{:>30}  {because}\n", "left:"));
+        if let (Some(because), AT_FLOOR) = (one.because, above.as_str()) {
+            text.push_str(&format!("{:>33}  {because}\n", "floor is due to:"));
         }
         for Cost {
             what,
@@ -32,14 +35,14 @@ pub(in crate::cli) fn text(all: &[ScoreReport]) -> String {
             opens,
         } in exceptions
         {
-            text.push_str(&format!("{points:>+30}  {what}: {opens}\n"));
+            text.push_str(&format!("{points:>+33}  {what}: {opens}\n"));
         }
         let lower = one.lower.iter();
         let lower: Vec<String> = lower
             .map(|change| format!("-{} {}", change.points, change.what))
             .collect();
         if !lower.is_empty() {
-            text.push_str(&format!("{:>30}  {}\n", "lower:", lower.join(", ")));
+            text.push_str(&format!("{:>33}  {}\n", "to lower it:", lower.join(", ")));
         }
     }
     text

@@ -141,12 +141,13 @@ pub(in crate::doctor) fn permissions(
             found.push(Finding::new(
                 Severity::Error,
                 format!(
-                    "{} files of the live release can be written by others than root, such as `{}`",
-                    loose.len(),
-                    first.display()
+                    "users other than root can write to files of the live release, such as `{}` ({} in \
+                     all)",
+                    first.display(),
+                    loose.len()
                 ),
                 Hint::to(
-                    "give them back to root",
+                    "make root the owner, and remove write access for others",
                     CommandLine::sudo(["sh", "-c", &script]),
                 ),
             ));
@@ -162,8 +163,11 @@ pub(in crate::doctor) fn permissions(
             let script = format!("chown root:root {real} && chmod 600 {real}");
             found.push(Finding::new(
                 Severity::Error,
-                format!("`{path}` can be read by others than root"),
-                Hint::to("close it", CommandLine::sudo(["sh", "-c", &script])),
+                format!("users other than root can read `{path}`"),
+                Hint::to(
+                    "remove access for other users",
+                    CommandLine::sudo(["sh", "-c", &script]),
+                ),
             ));
         }
     }

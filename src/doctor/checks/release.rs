@@ -87,7 +87,7 @@ pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Result<Vec<Findi
             Severity::Error,
             format!("the live release is missing: `{dir}`"),
             Hint::to(
-                "deploy it again, or go back",
+                "deploy it again, or roll back",
                 CommandLine::sudo_robotctl(["rollback"]),
             ),
         ));
@@ -134,7 +134,7 @@ pub(in crate::doctor) fn content(context: &CheckContext<'_>) -> Result<Vec<Findi
                 missing.join(", ")
             ),
             Hint::to(
-                "go back, then deploy it again",
+                "roll back, then deploy it again",
                 CommandLine::sudo_robotctl(["rollback"]),
             ),
         ));
@@ -189,7 +189,7 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
 }
 
 /// Lints of severity note are choices: a healthy app has them too.
-#[expect(clippy::unnecessary_wraps, reason = "every check may fail to look")]
+#[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
 pub(in crate::doctor) fn manifest(app: &App) -> Result<Vec<Finding>> {
     let found = |finding: crate::app::LintFinding| match finding.severity {
         LintSeverity::Note => None,
@@ -203,7 +203,7 @@ pub(in crate::doctor) fn manifest(app: &App) -> Result<Vec<Finding>> {
     Ok(lint(app, None).into_iter().filter_map(found).collect())
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "every check may fail to look")]
+#[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
 pub(in crate::doctor) fn pins(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
     let pins = context.state.pins.iter();
     let found = pins.map(|(service, release)| {
@@ -212,7 +212,7 @@ pub(in crate::doctor) fn pins(context: &CheckContext<'_>) -> Result<Vec<Finding>
             format!("service `{service}` is pinned to {release}"),
             Hint::to(
                 "deploy it with the other services",
-                CommandLine::sudo_robotctl(["deploy", "--lift-pins"]),
+                CommandLine::sudo_robotctl(["deploy", "--lift-pins", "--apply"]),
             ),
         )
     });
@@ -247,7 +247,7 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Result<Vec<Finding>
             Severity::Warning,
             message,
             Hint::to(
-                "make room, or remove old releases",
+                "free disk space, or remove old releases",
                 CommandLine::sudo_robotctl(["prune", "--apply"]),
             ),
         ));

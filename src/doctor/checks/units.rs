@@ -19,7 +19,7 @@ pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding
             found.push(Finding::new(
                 Severity::Warning,
                 format!(
-                    "`{}` changed on disk, and systemd has the old file",
+                    "`{}` changed on disk, and systemd still uses the old version",
                     unit.unit
                 ),
                 daemon_reload(),
@@ -31,7 +31,7 @@ pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding
 
 fn daemon_reload() -> Hint {
     Hint::to(
-        "read the unit files again",
+        "reload the unit files",
         CommandLine::sudo(["systemctl", "daemon-reload"]),
     )
 }
@@ -134,7 +134,7 @@ fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Optio
             socket_owner(&sockets).map_or("another process".to_owned(), |pid| format!("pid {pid}"));
         return Ok(Some(Finding::new(
             Severity::Error,
-            format!("{listen} is held by {holder}, and `{unit}` is down"),
+            format!("{holder} listens on {listen}, and `{unit}` is not active"),
             "stop that process, or give the service another address",
         )));
     }
