@@ -48,7 +48,7 @@ impl Layout {
     }
 
     /// The text of the link `current` for a live release: relative, to be right under any root.
-    pub fn target(id: &str) -> String {
+    pub fn current_link_text(id: &str) -> String {
         format!("releases/{id}")
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<(String, Vec<Verdict>), Error> {
                 ),
             );
         }
-        let name = ctx.deployed()?;
+        let name = ctx.selected_app()?;
         let store = ctx.store(&name);
         let Some(live) = store.state()?.live else {
             return fail(

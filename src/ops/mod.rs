@@ -10,20 +10,21 @@
 //! | `select` | the app that a command means |
 //! | `load` | the manifest that a command means |
 //! | `session` | opening a session |
-//! | `observe`, `ownership`, `preflight`, `target` | reading the host for a plan, and what refuses the plan |
+//! | `observe`, `ownership`, `preflight`, `choose_release` | reading the host for a plan, and what refuses the plan |
 //! | `deploy`, `rollback`, `recover`, `remove`, `prune` | the commands that change the host |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
-//! | `known` | names for completions |
-//! | `soak`, `wait` | commands that units run |
+//! | `completion_candidates` | names for completions |
+//! | `soak`, `unit_commands` | commands that units run |
 
 mod accounts;
 mod check;
+mod choose_release;
+mod completion_candidates;
 mod context;
 mod deploy;
 mod doctor;
 mod generate;
 mod history;
-mod known;
 mod load;
 mod observe;
 mod outcome;
@@ -39,17 +40,16 @@ mod select;
 mod session;
 mod soak;
 mod status;
-mod target;
+mod unit_commands;
 mod user_file;
-mod wait;
 
 pub(crate) use check::run as check;
+pub(crate) use completion_candidates::{known_apps, known_releases, known_services};
 pub(crate) use context::{Context, Options};
 pub(crate) use deploy::{DeployRequest, apply as deploy, preview as preview_deploy};
 pub(crate) use doctor::{DoctorRequest, run as doctor};
 pub(crate) use generate::{Drift, compare, render_files, stale_documents, write as write_files};
 pub(crate) use history::run as history;
-pub(crate) use known::{known_apps, known_releases, known_services};
 pub(crate) use outcome::Changed;
 pub(crate) use prune::{PruneRequest, Pruned, apply as prune, preview as preview_prune};
 pub(crate) use recover::{RecoverRequest, Recovery, run as recover};
@@ -61,4 +61,4 @@ pub(crate) use rollback::{RollbackRequest, apply as rollback, preview as preview
 pub(crate) use score::run as score;
 pub(crate) use soak::{SoakRequest, run as soak};
 pub(crate) use status::{AppStatus, UnitStatus, run as status};
-pub(crate) use wait::{page, relay, wait_for};
+pub(crate) use unit_commands::{page, relay, wait_for};

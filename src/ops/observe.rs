@@ -81,7 +81,7 @@ fn repair(host: &Host, layout: &Layout, live: Option<&LiveRelease>) -> Result<Op
         Some(_) => host.root.read_link(&current)?,
         None => None,
     };
-    let wanted = Layout::target(id);
+    let wanted = Layout::current_link_text(id);
     Ok(match target {
         Some(target) if target == wanted => None,
         Some(target) => Some(format!("`{current}` points at `{target}`")),

@@ -159,17 +159,17 @@ fn port_holder(port: u16) -> Option<String> {
 }
 
 /// Refuses programs that the release at `id` does not have, or that cannot be executed.
-pub(super) fn programs(host: &Host, app: &App, id: &str) -> Result<()> {
+pub(super) fn check_programs(host: &Host, app: &App, id: &str) -> Result<()> {
     let release = app.layout.release(id);
-    check_programs(host, app, &|rest| {
+    check_each_program(host, app, &|rest| {
         can_execute(host, &format!("{release}/{rest}"))
     })
 }
 
 /// The same for a release that is not staged yet, by its payload. A build may create any program.
-pub(super) fn future_programs(host: &Host, app: &App, payload: &Payload) -> Result<()> {
+pub(super) fn check_planned_programs(host: &Host, app: &App, payload: &Payload) -> Result<()> {
     let builds = !app.release.build.is_empty() || app.release.python.is_some();
-    check_programs(host, app, &|rest| Ok(builds || payload.may_run(rest)))
+    check_each_program(host, app, &|rest| Ok(builds || payload.may_run(rest)))
 }
 
 fn can_execute(host: &Host, path: &str) -> Result<bool> {
@@ -181,7 +181,11 @@ fn can_execute(host: &Host, path: &str) -> Result<bool> {
 }
 
 /// `in_release` says whether a path of the release can be executed.
-fn check_programs(host: &Host, app: &App, in_release: &dyn Fn(&str) -> Result<bool>) -> Result<()> {
+fn check_each_program(
+    host: &Host,
+    app: &App,
+    in_release: &dyn Fn(&str) -> Result<bool>,
+) -> Result<()> {
     let current = format!("{}/", app.layout.current());
     for service in &app.services {
         let commands = [&service.exec, &service.exec_reload].into_iter();
@@ -305,7 +309,7 @@ mod tests {
     use std::path::Path;
 
     #[test]
-    fn lines_about_other_units_and_future_programs_are_left_out() {
+    fn lines_about_other_units_and_planned_programs_are_left_out() {
         let text = "a.service: Command /opt/a/current/bin/x is not executable: No such file\n\
                     /run/v/a.service:4: Unknown key 'X' in section [Service], ignoring.\n\
                     /etc/systemd/system/other.timer:5: Unknown key 'Y' in section [Timer], ignoring.\n\

@@ -3,10 +3,10 @@
 //! Never the live release, the target of `current`, the previous release, a pinned one, or one that a
 //! process uses.
 
+use super::choose_release::previous;
 use super::context::Context;
 use super::recover::worst;
 use super::session::recover_after_fix;
-use super::target::previous;
 use crate::app::{Layout, Name};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
@@ -132,9 +132,9 @@ fn not_pruned(errors: Vec<Error>, count: usize) -> Option<Error> {
 
 fn apps(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Name>> {
     if request.all {
-        ctx.every_app()
+        ctx.all_apps()
     } else {
-        Ok(vec![ctx.deployed()?])
+        Ok(vec![ctx.selected_app()?])
     }
 }
 
@@ -176,11 +176,11 @@ fn prune_app(session: &Session<'_>, name: &Name, request: &PruneRequest) -> Resu
         return Ok(interrupted);
     }
     let keep = keep(session.store, request).nothing_changed()?;
-    old_releases(session, &Layout::new(name), keep)
+    remove_old_releases(session, &Layout::new(name), keep)
 }
 
 /// Removes all but the newest `keep` good releases, and trims the state.
-pub(super) fn old_releases(
+pub(super) fn remove_old_releases(
     session: &Session<'_>,
     layout: &Layout,
     keep: u32,

@@ -88,9 +88,9 @@ pub(super) fn worst(errors: Vec<Error>) -> Option<Error> {
 
 fn apps(ctx: &Context<'_>) -> Result<Vec<Name>> {
     if ctx.options.app.is_some() {
-        return Ok(vec![ctx.deployed()?]);
+        return Ok(vec![ctx.selected_app()?]);
     }
-    let names = Store::all(&ctx.host.root)?;
+    let names = Store::all_store_names(&ctx.host.root)?;
     Ok(names
         .iter()
         .filter_map(|name| Name::parse(name).ok())
@@ -108,7 +108,7 @@ fn one(ctx: &Context<'_>, name: &Name, request: &RecoverRequest) -> Result<Recov
         if !session.store.is_lock_current(lock) {
             return Ok(report);
         }
-        let apps = Store::apps(&ctx.host.root)?;
+        let apps = Store::apps_with_records(&ctx.host.root)?;
         if report.clean && !apps.iter().any(|app| app == name.as_str()) {
             // A first deploy was killed before it recorded anything. As long as something of it is
             // left, its store tells the next command where to look.

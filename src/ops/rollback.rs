@@ -1,10 +1,10 @@
 //! `rollback`: an earlier release goes live again, for the whole app or for one service.
 
+use super::choose_release::{check_failed, previous, previous_after};
 use super::context::Context;
 use super::observe::observe;
 use super::outcome::{Changed, ended};
 use super::ownership::check_ownership;
-use super::target::{check_failed, previous, previous_after};
 use crate::app::{App, Layout, Name};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
@@ -56,7 +56,7 @@ struct Prepared {
 /// [`Kind::Refused`] when no release can be taken.
 pub(crate) fn preview(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Preview, Error> {
     let look = || -> Result<Preview> {
-        let name = ctx.deployed()?;
+        let name = ctx.selected_app()?;
         ctx.check_host()?;
         ctx.check_deployed(&name)?;
         ctx.check_preview(&name, request.wait)?;
@@ -79,7 +79,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Pr
 /// # Errors
 /// Its kind says what is live.
 pub(crate) fn apply(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Changed, Error> {
-    let name = ctx.deployed().nothing_changed()?;
+    let name = ctx.selected_app().nothing_changed()?;
     ctx.check_privileges().nothing_changed()?;
     ctx.check_deployed(&name).nothing_changed()?;
     ctx.change(&name, "rolling back", request.wait, |session, report| {

@@ -30,7 +30,7 @@ pub(super) fn nothing_deployed<T>() -> Result<T> {
 
 impl Context<'_> {
     /// The app that a command means: `--app`, the manifest in this directory, or the only one.
-    pub(super) fn deployed(&self) -> Result<Name> {
+    pub(super) fn selected_app(&self) -> Result<Name> {
         let name = self.resolve_app()?;
         if self.options.app.is_some() {
             self.check_known(&name)?;
@@ -50,7 +50,7 @@ impl Context<'_> {
         if is_file(Path::new(MANIFEST)) {
             return self.app_of_manifest_here();
         }
-        match Store::apps(&self.host.root)?.as_slice() {
+        match Store::apps_with_records(&self.host.root)?.as_slice() {
             [name] => parse(name),
             [] => nothing_deployed(),
             names => fail(
@@ -72,7 +72,7 @@ impl Context<'_> {
             Some(environment) => format!("{name}-{environment}"),
             None => name,
         });
-        let known = Store::all(&self.host.root)?;
+        let known = Store::all_store_names(&self.host.root)?;
         if let Some(name) = name.filter(|name| known.contains(name))
             && let Ok(valid) = Name::parse(&name)
         {
@@ -94,17 +94,17 @@ impl Context<'_> {
     }
 
     /// All apps that a command may mean.
-    pub(super) fn all_deployed(&self) -> Result<Vec<Name>> {
+    pub(super) fn selected_apps(&self) -> Result<Vec<Name>> {
         let options = &self.options;
         if options.app.is_some() || options.manifest.is_some() || is_file(Path::new(MANIFEST)) {
-            return Ok(vec![self.deployed()?]);
+            return Ok(vec![self.selected_app()?]);
         }
-        self.every_app()
+        self.all_apps()
     }
 
     /// All apps of this host.
-    pub(super) fn every_app(&self) -> Result<Vec<Name>> {
-        let names = Store::apps(&self.host.root)?;
+    pub(super) fn all_apps(&self) -> Result<Vec<Name>> {
+        let names = Store::apps_with_records(&self.host.root)?;
         Ok(names
             .iter()
             .filter_map(|name| Name::parse(name).ok())
@@ -113,7 +113,7 @@ impl Context<'_> {
 
     /// Refuses an app of which nothing is recorded, and names the nearest one.
     pub(super) fn check_known(&self, name: &Name) -> Result<()> {
-        let known = Store::all(&self.host.root)?;
+        let known = Store::all_store_names(&self.host.root)?;
         if known.iter().any(|known| known == name.as_str()) {
             return Ok(());
         }
@@ -130,7 +130,7 @@ impl Context<'_> {
 
     /// Refuses an app that is not deployed, before a lock creates a store for it.
     pub(super) fn check_deployed(&self, name: &Name) -> Result<()> {
-        let apps = Store::apps(&self.host.root)?;
+        let apps = Store::apps_with_records(&self.host.root)?;
         if apps.iter().any(|app| app == name.as_str()) {
             return Ok(());
         }
@@ -145,7 +145,7 @@ impl Context<'_> {
         &self,
         mut ask: impl FnMut(&Name) -> Result<T>,
     ) -> Result<PerApp<T>, Error> {
-        let names = self.all_deployed().nothing_changed()?;
+        let names = self.selected_apps().nothing_changed()?;
         if let [name] = names.as_slice() {
             self.check_deployed(name).nothing_changed()?;
             return Ok(PerApp {

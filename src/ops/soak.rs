@@ -28,7 +28,7 @@ pub(crate) struct SoakRequest {
 /// [`crate::error::Kind::RolledBack`] when the release was rolled back.
 pub(crate) fn run(ctx: &Context<'_>, request: &SoakRequest) -> Result<String, Error> {
     let SoakRequest { release: id, time } = request;
-    let name = ctx.deployed().nothing_changed()?;
+    let name = ctx.selected_app().nothing_changed()?;
     let store = ctx.store(&name);
     let watched = || -> Result<Watched> {
         let Some(record) = store.release(id)? else {

@@ -147,7 +147,10 @@ mod tests {
         store.reserve();
         let aside = format!("{STORES_DIR}/.shop.robotctl-1-0-0");
         root.rename(&format!("{STORES_DIR}/shop"), &aside).unwrap();
-        assert!(Store::apps(&root).unwrap().is_empty() && Store::all(&root).unwrap().is_empty());
+        assert!(
+            Store::apps_with_records(&root).unwrap().is_empty()
+                && Store::all_store_names(&root).unwrap().is_empty()
+        );
         assert!(store.is_empty().unwrap());
         Store::remove_deleted(&root).unwrap();
         assert!(root.list(STORES_DIR).unwrap().is_empty());

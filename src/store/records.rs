@@ -41,9 +41,9 @@ impl Store {
     ///
     /// # Errors
     /// When the directory cannot be listed.
-    pub fn apps(root: &Root) -> Result<Vec<String>> {
+    pub fn apps_with_records(root: &Root) -> Result<Vec<String>> {
         let mut apps = Vec::new();
-        for name in Self::all(root)? {
+        for name in Self::all_store_names(root)? {
             // A directory that no app can be called is not a store. A store that this user cannot
             // read counts: the command that reads it says why it cannot.
             if let Ok(valid) = Name::parse(&name)
@@ -59,7 +59,7 @@ impl Store {
     ///
     /// # Errors
     /// When the directory cannot be listed.
-    pub fn all(root: &Root) -> Result<Vec<String>> {
+    pub fn all_store_names(root: &Root) -> Result<Vec<String>> {
         let mut names = root.list(STORES_DIR)?;
         // A dot begins the name of a store that is being deleted.
         names.retain(|name| !name.starts_with('.'));

@@ -113,7 +113,7 @@ pub(super) fn link(host: &Host, layout: &Layout, id: Option<&str>) -> Result<()>
     let meta = host.root.meta(&layout.release(id))?;
     meta.filter(|meta| meta.is_dir)
         .with_context(|| format!("release `{id}` is not at `{}`", layout.release(id)))?;
-    point(host, layout, &Layout::target(id))
+    point(host, layout, &Layout::current_link_text(id))
 }
 
 fn point(host: &Host, layout: &Layout, target: &str) -> Result<()> {

@@ -50,7 +50,7 @@ pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Result<Vec<Findi
     let Some(live) = &context.state.live else {
         return Ok(Vec::new());
     };
-    let wanted = Layout::target(live);
+    let wanted = Layout::current_link_text(live);
     let root = &context.host.root;
     let mut found = Vec::new();
     match root.meta(&path)? {

@@ -2,7 +2,7 @@
 
 use super::prepared::Prepared;
 use super::request::DeployRequest;
-use super::staging::{stage, stage_early};
+use super::staging::{stage_and_pre_check, stage_early};
 use crate::error::Claim as _;
 use crate::error::Error;
 use crate::events::Subject;
@@ -54,7 +54,7 @@ pub(super) fn deploy(
         let text = format!("nothing to do: {} {} is live", plan.app, plan.to);
         return Ok(Changed::Nothing(text));
     }
-    stage(ctx, session, prepared, &plan, early).nothing_changed()?;
+    stage_and_pre_check(ctx, session, prepared, &plan, early).nothing_changed()?;
     for warning in &plan.warnings {
         ctx.note("warning", &plan.app, warning);
     }
@@ -83,7 +83,7 @@ pub(super) fn commit(
         soak::start(session, app, &plan.to, span);
     }
     // Releases that could not be pruned wait for the next time.
-    if let Err(error) = prune::old_releases(session, &app.layout, app.release.keep) {
+    if let Err(error) = prune::remove_old_releases(session, &app.layout, app.release.keep) {
         let text = format!("old releases were not pruned: {}", error.message);
         session.emit("warning", "note", Subject::default(), &text);
     }

@@ -4,13 +4,13 @@ use super::request::DeployRequest;
 use crate::app::App;
 use crate::error::fail;
 use crate::host;
+use crate::ops::choose_release::check_failed;
 use crate::ops::context::Context;
 use crate::ops::load::Loaded;
 use crate::ops::observe;
 use crate::ops::ownership::{check_new_app_ownership, check_ownership};
 use crate::ops::preflight;
 use crate::ops::preflight::check_space;
-use crate::ops::target::check_failed;
 use crate::payload::{IndexHeader, PreviousIndex};
 use crate::plan::{self, Candidate, Observed, Plan};
 use crate::render::render;
@@ -150,7 +150,7 @@ impl<'a> Prepared<'a> {
         }
         let live = self.observed.live.as_ref().map(|live| &live.app);
         preflight::check(&ctx.host, app, live)?;
-        preflight::future_programs(&ctx.host, app, &self.scanned.payload)?;
+        preflight::check_planned_programs(&ctx.host, app, &self.scanned.payload)?;
         self.verify_units(ctx)
     }
 

@@ -45,7 +45,7 @@ pub(super) fn stage_early<'h>(
 }
 
 /// Puts the release in place and tries it. What fails here is removed again; nothing live changes.
-pub(super) fn stage(
+pub(super) fn stage_and_pre_check(
     ctx: &Context<'_>,
     session: &Session<'_>,
     prepared: &mut Prepared<'_>,
@@ -81,7 +81,7 @@ pub(super) fn stage(
     let try_it = || -> Result<()> {
         let build = |staging: &str| build(&ctx.host, app, staging);
         publish(&ctx.host, app, stage, id, record, &build)?;
-        preflight::programs(&ctx.host, app, id)?;
+        preflight::check_programs(&ctx.host, app, id)?;
         create_secrets(&ctx.host, app, &mut created)?;
         pre_check(ctx, session, plan, prepared)
     };

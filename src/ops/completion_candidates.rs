@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Names of the apps.
 pub(crate) fn known_apps(root: &Path) -> Vec<String> {
-    Store::apps(&Root::new(root)).unwrap_or_default()
+    Store::apps_with_records(&Root::new(root)).unwrap_or_default()
 }
 
 /// Short names of the services of all live releases.
