@@ -12,6 +12,6 @@ pub(super) fn run(ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
     if verdicts.iter().all(|verdict| verdict.failure.is_none()) {
         Ok(Exit::Done)
     } else {
-        Ok(Exit::No)
+        Ok(Exit::Findings)
     }
 }

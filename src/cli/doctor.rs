@@ -45,5 +45,5 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     }
     out.failed_apps(all.failed)?;
     let healthy = all.answers.iter().all(Report::is_healthy);
-    Ok(if healthy { Exit::Done } else { Exit::No })
+    Ok(if healthy { Exit::Done } else { Exit::Findings })
 }

@@ -9,7 +9,7 @@ pub enum Exit {
     /// Done, or nothing to do.
     Done,
     /// Findings: failed checks, drift, or scores above the threshold.
-    No,
+    Findings,
 }
 
 impl Exit {
@@ -17,7 +17,7 @@ impl Exit {
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::No => 1,
+            Self::Findings => 1,
         }
     }
 }
@@ -66,7 +66,10 @@ mod tests {
             Kind::Interrupted,
         ];
         let codes = kinds.map(Kind::exit_code);
-        for code in [Exit::Done.code(), Exit::No.code()].iter().chain(&codes) {
+        for code in [Exit::Done.code(), Exit::Findings.code()]
+            .iter()
+            .chain(&codes)
+        {
             assert!(EXIT_CODES.iter().any(|(known, _)| known == code), "{code}");
         }
     }

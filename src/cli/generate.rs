@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
         return Ok(if drift.is_empty() {
             Exit::Done
         } else {
-            Exit::No
+            Exit::Findings
         });
     }
     if let Some(dir) = &args.output {

@@ -214,7 +214,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::print(error),
     };
-    crate::host::plain_umask();
+    crate::host::set_standard_umask();
     let trace = crate::host::random_hex(8).unwrap_or_default();
     // `--root /` is this host: its hints need `sudo`, and no `--root`.
     let root = cli.root.clone();

@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
         "{above} of {} units score above {limit}",
         all.len()
     ));
-    Ok(Exit::No)
+    Ok(Exit::Findings)
 }
 
 #[cfg(test)]

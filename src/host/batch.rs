@@ -28,7 +28,7 @@ impl Root {
     pub fn put_tree(&self, tree: &FileTree) -> Result<()> {
         let mut batch = Batch::new(self);
         for (path, entry) in tree.iter() {
-            batch.put(path, Some(entry))?;
+            batch.replace_or_remove(path, Some(entry))?;
         }
         batch.end()
     }
@@ -49,7 +49,7 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     /// The operating system's, with the path.
-    pub fn put(&mut self, path: &str, entry: Option<&Entry>) -> Result<()> {
+    pub fn replace_or_remove(&mut self, path: &str, entry: Option<&Entry>) -> Result<()> {
         match entry {
             Some(entry) => {
                 let mut file = self.write(path, entry)?;

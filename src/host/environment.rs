@@ -11,7 +11,7 @@ pub fn is_root() -> bool {
 }
 
 /// Replaces the caller's umask with 0022, because the modes of files are part of a release.
-pub fn plain_umask() {
+pub fn set_standard_umask() {
     umask(Mode::from_bits_truncate(0o022));
 }
 

@@ -87,7 +87,7 @@ pub fn make_link(target: &str, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// The operating system's, with the path.
-pub fn give_to(path: &Path, uid: u32, gid: u32) -> Result<()> {
+pub fn chown_tree(path: &Path, uid: u32, gid: u32) -> Result<()> {
     for entry in walkdir::WalkDir::new(path) {
         let entry = entry.with_context(|| format!("listing `{}`", path.display()))?;
         std::os::unix::fs::lchown(entry.path(), Some(uid), Some(gid))

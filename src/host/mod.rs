@@ -52,7 +52,7 @@ pub use batch::Batch;
 pub use cgroup::{members, memory_available, memory_of};
 pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};
 pub use connect::Connection;
-pub use environment::{is_root, plain_umask, random_hex, variable, working_directory};
+pub use environment::{is_root, random_hex, set_standard_umask, variable, working_directory};
 pub use files::read_user_file;
 pub use flush::Flush;
 pub use lock::{Holder, Lock, LockError};

@@ -16,7 +16,7 @@ pub(super) fn check_failed(
     id: &str,
     hint: impl Into<Hint>,
 ) -> Result<()> {
-    if let Some(why) = store.failed(id)?
+    if let Some(why) = store.failure_reason(id)?
         && !force
     {
         return fail(format!("release {id} failed before: {why}"), hint);
@@ -49,11 +49,11 @@ pub(super) fn previous(
     state: &State,
     damaged: &dyn Fn(&str, &anyhow::Error),
 ) -> Result<Option<ReleaseRecord>> {
-    for id in state.before.iter().rev() {
+    for id in state.previous.iter().rev() {
         let meta = host.root.meta(&layout.release(id))?;
         if meta.is_some_and(|meta| meta.is_dir) && state.live.as_ref() != Some(id) {
             match store.release(id) {
-                Ok(Some(record)) if !matches!(record.public.mark, Mark::Bad(_)) => {
+                Ok(Some(record)) if !matches!(record.public.mark, Mark::Failed(_)) => {
                     return Ok(Some(record));
                 }
                 Ok(_) => {}

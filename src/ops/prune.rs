@@ -190,10 +190,10 @@ pub(super) fn remove_old_releases(
     pruned.app.clone_from(&session.app);
     for id in &pruned.removed {
         let remove = || -> Result<()> {
-            store.keep_failure(id)?;
+            store.save_failure_reason(id)?;
             // The record goes last: nothing would remove a release without one.
             host.root.discard(&layout.release(id))?;
-            store.forget(id)
+            store.remove_release_record(id)
         };
         // The release may be removed in part, which `recover` ends.
         remove()
@@ -220,11 +220,11 @@ fn select(host: &Host, store: &Store, layout: &Layout, keep: u32) -> Result<Prun
             continue;
         };
         let list = match release.mark {
-            Mark::Bad(_) | Mark::Staged => &mut bad,
+            Mark::Failed(_) | Mark::Staged => &mut bad,
             Mark::Good => &mut good,
         };
         // The order in which releases were live comes first, the clock second.
-        let lived = state.before.iter().chain(&state.live);
+        let lived = state.previous.iter().chain(&state.live);
         let place = lived.enumerate().filter(|(_, one)| **one == id).last();
         list.push((place.map(|(at, _)| at), release.staged, id));
     }
@@ -265,12 +265,12 @@ fn protected(
 ) -> Result<BTreeSet<String>> {
     let previous = previous(host, store, layout, state, &|_, _| {})?;
     // The state may be older than the link, or the link was set by hand.
-    let linked = store.linked()?;
+    let linked = store.release_of_current_link()?;
     Ok(state
         .live
         .iter()
         .chain(&linked)
-        .chain(state.before.last())
+        .chain(state.previous.last())
         .chain(state.pins.values())
         .cloned()
         .chain(previous.map(|record| record.public.id))

@@ -14,7 +14,7 @@ use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
 use crate::render::{ReleaseMount, execstart, execstart_path};
 use crate::session::Session;
 use crate::store::{Mark, ReleaseRecord, Store};
-use crate::transaction::{self, Operation, Steps};
+use crate::transaction::{self, HookSteps, Operation};
 use crate::tree::{Entry, FileChange, FileTree, Stored};
 use anyhow::Result;
 use std::time::Duration;
@@ -114,7 +114,9 @@ pub(super) fn undo(ctx: &Context<'_>, name: &Name, bad: &str, why: &str) -> Resu
         }
         session.emit("error", "failed", Subject::release(bad), why);
         let first = why.lines().next().unwrap_or_default();
-        session.store.set_mark(bad, Mark::Bad(first.to_owned()))?;
+        session
+            .store
+            .set_mark(bad, Mark::Failed(first.to_owned()))?;
         let request = RollbackRequest::default();
         let prepared = prepare(ctx, &request, session.store, name, false)?;
         let to = prepared.plan.to.clone();
@@ -158,7 +160,7 @@ fn run(session: &Session<'_>, prepared: Prepared) -> Result<Changed, Error> {
         return Ok(Changed::Nothing(nothing));
     }
     let guard = defer_signals();
-    let outcome = transaction::apply(session, &plan, &app, &tree, &operation, &Steps::none());
+    let outcome = transaction::apply(session, &plan, &app, &tree, &operation, &HookSteps::none());
     drop(guard);
     // An error means that the change did not begin.
     ended(session.host, &plan, outcome.nothing_changed()?)

@@ -169,7 +169,7 @@ impl Context<'_> {
             Recovered::Nothing => false,
             Recovered::Old(id) | Recovered::New(id) => {
                 // `current` may lead to a directory that is not a release of this app.
-                let id = id.or_else(|| session.store.link().ok().flatten());
+                let id = id.or_else(|| session.store.read_current_link().ok().flatten());
                 let result = match id {
                     Some(id) => format!("{id} is live"),
                     None => "no release is live".to_owned(),

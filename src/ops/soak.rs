@@ -30,16 +30,16 @@ pub(crate) fn run(ctx: &Context<'_>, request: &SoakRequest) -> Result<String, Er
     let SoakRequest { release: id, time } = request;
     let name = ctx.selected_app().nothing_changed()?;
     let store = ctx.store(&name);
-    let watched = || -> Result<Watched> {
+    let watched = || -> Result<SoakOutcome> {
         let Some(record) = store.release(id)? else {
-            return Ok(Watched::NotLive);
+            return Ok(SoakOutcome::NotLive);
         };
         watch(&ctx.host, &store, &record.app()?, id, *time)
     };
     match watched().nothing_changed()? {
-        Watched::Healthy => Ok(format!("{id} stayed healthy")),
-        Watched::NotLive => Ok(format!("{id} is no longer live")),
-        Watched::Looping(unit, what) => {
+        SoakOutcome::Healthy => Ok(format!("{id} stayed healthy")),
+        SoakOutcome::NotLive => Ok(format!("{id} is no longer live")),
+        SoakOutcome::Looping(unit, what) => {
             let lines = ctx.host.systemd.last_lines(&unit, 8).join("\n    ");
             let why = format!("`{unit}` after the deploy: {what}\n    {lines}");
             undo(ctx, &name, id, &why)?;
@@ -92,9 +92,9 @@ pub(crate) fn stop(host: &Host, app: &Name) {
     host.systemd.reset_failed(std::slice::from_ref(&unit));
 }
 
-/// How a watch ended.
+/// How the watch of a release ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Watched {
+enum SoakOutcome {
     /// The time is over, and nothing was wrong.
     Healthy,
     /// Another release is live, or none.
@@ -104,22 +104,22 @@ enum Watched {
 }
 
 /// Watches a live release for a time. A service that the administrator stops is not a fault.
-fn watch(host: &Host, store: &Store, app: &App, id: &str, time: Duration) -> Result<Watched> {
+fn watch(host: &Host, store: &Store, app: &App, id: &str, time: Duration) -> Result<SoakOutcome> {
     let units = daemons(app);
     let mut restarts = RestartCounter::default();
     let end = Deadline::after(time);
     while !end.is_over() {
         if store.state()?.live.as_deref() != Some(id) {
-            return Ok(Watched::NotLive);
+            return Ok(SoakOutcome::NotLive);
         }
         for (unit, state) in units.iter().zip(host.systemd.show(&units)?) {
             if let Some(what) = restarts.step(unit, &state) {
-                return Ok(Watched::Looping(unit.clone(), what));
+                return Ok(SoakOutcome::Looping(unit.clone(), what));
             }
         }
         crate::host::pause(SAMPLE_INTERVAL);
     }
-    Ok(Watched::Healthy)
+    Ok(SoakOutcome::Healthy)
 }
 
 #[cfg(test)]

@@ -77,13 +77,13 @@ fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
     Ok(AppStatus {
         app: name.to_string(),
         environment,
-        current: store.link()?,
+        current: store.read_current_link()?,
         under_way,
         interrupted,
         units,
         live: state.live,
         since: state.since,
-        before: state.before,
+        before: state.previous,
     })
 }
 

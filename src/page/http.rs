@@ -23,30 +23,30 @@ pub(super) struct Request {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Problem {
     /// The client disconnected, or sent nothing.
-    Gone,
+    Disconnected,
     /// The bytes are not HTTP.
     Malformed,
     /// The page does not exist.
     Unknown,
     /// The method is neither GET nor HEAD.
-    Method,
+    MethodNotAllowed,
     /// The request did not arrive in time.
-    Slow,
+    Timeout,
     /// The request exceeds [`MAX_HEAD_BYTES`] or [`MAX_HEADERS`].
-    Large,
+    TooLarge,
     /// The page could not be rendered.
-    Broken,
+    RenderFailed,
 }
 
 impl Problem {
     fn status(self) -> (u16, &'static str) {
         match self {
-            Self::Gone | Self::Malformed => (400, "Bad Request"),
+            Self::Disconnected | Self::Malformed => (400, "Bad Request"),
             Self::Unknown => (404, "Not Found"),
-            Self::Method => (405, "Method Not Allowed"),
-            Self::Slow => (408, "Request Timeout"),
-            Self::Large => (431, "Request Header Fields Too Large"),
-            Self::Broken => (500, "Internal Server Error"),
+            Self::MethodNotAllowed => (405, "Method Not Allowed"),
+            Self::Timeout => (408, "Request Timeout"),
+            Self::TooLarge => (431, "Request Header Fields Too Large"),
+            Self::RenderFailed => (500, "Internal Server Error"),
         }
     }
 }
@@ -75,7 +75,7 @@ impl Response {
                 kind: "application/json",
                 body: text + "\n",
             },
-            Err(_) => Self::problem(Problem::Broken),
+            Err(_) => Self::problem(Problem::RenderFailed),
         }
     }
 
@@ -97,18 +97,18 @@ pub(super) fn read<R: Read>(
     let mut bytes = Vec::new();
     let mut part = [0; 1024];
     loop {
-        set_timeout(from).map_err(|_| Problem::Gone)?;
+        set_timeout(from).map_err(|_| Problem::Disconnected)?;
         let count = match from.read(&mut part) {
-            Ok(0) => return Err(Problem::Gone),
+            Ok(0) => return Err(Problem::Disconnected),
             Ok(count) => count,
             Err(error) => match error.kind() {
                 ErrorKind::Interrupted => continue,
                 // A client that sends nothing, such as a port check, gets no response.
                 ErrorKind::WouldBlock | ErrorKind::TimedOut if bytes.is_empty() => {
-                    return Err(Problem::Gone);
+                    return Err(Problem::Disconnected);
                 }
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => return Err(Problem::Slow),
-                _ => return Err(Problem::Gone),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => return Err(Problem::Timeout),
+                _ => return Err(Problem::Disconnected),
             },
         };
         bytes.extend_from_slice(part.get(..count).unwrap_or_default());
@@ -116,7 +116,7 @@ pub(super) fn read<R: Read>(
             return Ok(request);
         }
         if bytes.len() > MAX_HEAD_BYTES {
-            return Err(Problem::Large);
+            return Err(Problem::TooLarge);
         }
     }
 }
@@ -128,13 +128,13 @@ fn parse(bytes: &[u8]) -> Result<Option<Request>, Problem> {
     match request.parse(bytes) {
         Ok(httparse::Status::Complete(_)) => {}
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(Problem::Large),
+        Err(httparse::Error::TooManyHeaders) => return Err(Problem::TooLarge),
         Err(_) => return Err(Problem::Malformed),
     }
     let head_only = match request.method {
         Some("GET") => false,
         Some("HEAD") => true,
-        _ => return Err(Problem::Method),
+        _ => return Err(Problem::MethodNotAllowed),
     };
     let hosts = request.headers.iter();
     let hosts = hosts.filter(|header| header.name.eq_ignore_ascii_case("host"));
@@ -227,8 +227,8 @@ mod tests {
     #[test]
     fn bytes_that_are_not_a_request_have_a_problem() {
         let cases: [(&[u8], Problem); 8] = [
-            (b"", Problem::Gone),
-            (b"GET / HTTP/1.1\r\n", Problem::Gone),
+            (b"", Problem::Disconnected),
+            (b"GET / HTTP/1.1\r\n", Problem::Disconnected),
             (b"\x16\x03\x01\x02", Problem::Malformed),
             (b"GET / HTTP/2\r\n\r\n", Problem::Malformed),
             (b"GET / HTTP/1.1\r\n\r\n", Problem::Malformed),
@@ -236,8 +236,14 @@ mod tests {
                 b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
                 Problem::Malformed,
             ),
-            (b"POST / HTTP/1.1\r\nHost: x\r\n\r\n", Problem::Method),
-            (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", Problem::Method),
+            (
+                b"POST / HTTP/1.1\r\nHost: x\r\n\r\n",
+                Problem::MethodNotAllowed,
+            ),
+            (
+                b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n",
+                Problem::MethodNotAllowed,
+            ),
         ];
         for (bytes, problem) in cases {
             assert_eq!(
@@ -248,15 +254,20 @@ mod tests {
             );
         }
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(100));
-        assert_eq!(read_request(many.as_bytes()), Err(Problem::Large));
+        assert_eq!(read_request(many.as_bytes()), Err(Problem::TooLarge));
         let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(9000));
-        assert_eq!(read_request(long.as_bytes()), Err(Problem::Large));
+        assert_eq!(read_request(long.as_bytes()), Err(Problem::TooLarge));
     }
 
     #[test]
     fn a_response_to_head_has_a_length_and_no_body() {
         let mut out = Vec::new();
-        write(&mut out, &Response::problem(Problem::Method), true).unwrap();
+        write(
+            &mut out,
+            &Response::problem(Problem::MethodNotAllowed),
+            true,
+        )
+        .unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(
             text.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"),

@@ -98,7 +98,7 @@ fn serve_connection(facts: &Facts<'_>, mut stream: Stream) -> std::io::Result<()
     let response = match &request {
         Ok(request) => respond(facts, request),
         // The client sent no request.
-        Err(Problem::Gone) => return Ok(()),
+        Err(Problem::Disconnected) => return Ok(()),
         Err(problem) => Response::problem(*problem),
     };
     stream.set_timeout(WRITE_TIMEOUT)?;
@@ -116,7 +116,7 @@ fn respond(facts: &Facts<'_>, request: &Request) -> Response {
     match request.path.as_str() {
         "/" => match facts.status().render() {
             Ok(text) => Response::html(text),
-            Err(_) => Response::problem(Problem::Broken),
+            Err(_) => Response::problem(Problem::RenderFailed),
         },
         "/status.json" => Response::json(&facts.status()),
         "/healthz" => Response::json(&serde_json::json!({

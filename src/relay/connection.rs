@@ -35,7 +35,7 @@ pub(super) type Ready = Option<(Side, EventFlags)>;
 
 /// What a turn of a connection needs.
 #[derive(Debug)]
-pub(super) struct Step<'a> {
+pub(super) struct TurnContext<'a> {
     pub(super) server: SocketAddr,
     pub(super) now: Instant,
     /// Whether the process ends as soon as no client waits for a response.
@@ -86,11 +86,11 @@ impl Connection {
 
     /// Does what can be done without waiting. Returns false when the connection is over. `ready` is
     /// `None` when a deadline has come.
-    pub(super) fn turn(&mut self, ready: Ready, step: &mut Step<'_>) -> bool {
-        let mut event = self.observe(ready, step);
+    pub(super) fn turn(&mut self, ready: Ready, context: &mut TurnContext<'_>) -> bool {
+        let mut event = self.observe(ready, context);
         while let Some(happened) = event {
             self.phase = self.phase.after(happened);
-            event = self.enter(happened, step);
+            event = self.enter(happened, context);
         }
         self.phase != Phase::Closed
     }
@@ -131,12 +131,12 @@ impl Connection {
     }
 
     /// What has happened in the current phase.
-    fn observe(&mut self, ready: Ready, step: &mut Step<'_>) -> Option<Event> {
+    fn observe(&mut self, ready: Ready, context: &mut TurnContext<'_>) -> Option<Event> {
         match self.phase {
-            Phase::Backoff if self.until > step.now => None,
+            Phase::Backoff if self.until > context.now => None,
             Phase::Backoff => Some(Event::RetryDue),
             Phase::Connecting if ready.is_none() => {
-                (self.connect_deadline <= step.now).then_some(Event::ConnectTimeout)
+                (self.connect_deadline <= context.now).then_some(Event::ConnectTimeout)
             }
             Phase::Connecting => {
                 let error = self.server.as_ref().map(|one| socket_error(&one.socket));
@@ -145,34 +145,38 @@ impl Connection {
                     _ => Some(Event::Refused),
                 }
             }
-            Phase::Open => self.exchange(ready, step),
+            Phase::Open => self.exchange(ready, context),
             Phase::Draining => {
-                let read = recv(&self.client.socket, &mut *step.buffer, RecvFlags::empty());
+                let read = recv(
+                    &self.client.socket,
+                    &mut *context.buffer,
+                    RecvFlags::empty(),
+                );
                 let is_open = matches!(read, Ok((1.., _)) | Err(Errno::AGAIN | Errno::INTR));
-                (!is_open || self.until <= step.now).then_some(Event::Finished)
+                (!is_open || self.until <= context.now).then_some(Event::Finished)
             }
             Phase::Closed => None,
         }
     }
 
     /// Begins the phase after an event, which may cause the next event.
-    fn enter(&mut self, event: Event, step: &mut Step<'_>) -> Option<Event> {
+    fn enter(&mut self, event: Event, context: &mut TurnContext<'_>) -> Option<Event> {
         match (event, self.phase) {
-            (Event::RetryDue, Phase::Connecting) => self.connect(step.server),
+            (Event::RetryDue, Phase::Connecting) => self.connect(context.server),
             (Event::Refused, Phase::Backoff) => {
                 self.server = None;
-                self.until = (step.now + self.pause).min(self.connect_deadline);
+                self.until = (context.now + self.pause).min(self.connect_deadline);
                 self.pause = (self.pause * 2).min(RETRY_PAUSES.1);
-                (self.connect_deadline <= step.now).then_some(Event::ConnectTimeout)
+                (self.connect_deadline <= context.now).then_some(Event::ConnectTimeout)
             }
             (Event::Connected, Phase::Open) => {
-                self.exchange = Exchange::new(step.now);
+                self.exchange = Exchange::new(context.now);
                 // Most clients have sent their request by now.
-                self.exchange(Some((Side::Client, EventFlags::IN)), step)
+                self.exchange(Some((Side::Client, EventFlags::IN)), context)
             }
             (Event::ServerFinished, Phase::Draining) => {
                 self.server = None;
-                self.until = step.now + DRAIN_TIMEOUT;
+                self.until = context.now + DRAIN_TIMEOUT;
                 None
             }
             _ => None,
@@ -201,9 +205,9 @@ impl Connection {
     }
 
     /// Passes bytes in both directions.
-    fn exchange(&mut self, ready: Ready, step: &mut Step<'_>) -> Option<Event> {
+    fn exchange(&mut self, ready: Ready, context: &mut TurnContext<'_>) -> Option<Event> {
         let server = self.server.as_ref()?;
-        let (client, exchange, now) = (&self.client, &mut self.exchange, step.now);
+        let (client, exchange, now) = (&self.client, &mut self.exchange, context.now);
         let errors = EventFlags::ERR | EventFlags::HUP;
         let can = |side: Side, what: EventFlags| match ready {
             Some((one, flags)) => one == side && flags.intersects(what | errors),
@@ -218,19 +222,19 @@ impl Connection {
         }
         if can(Side::Client, EventFlags::IN) {
             let on_bytes = |bytes: &[u8]| exchange.client_sent(bytes, now);
-            self.up.pass(client, server, step.buffer, on_bytes);
+            self.up.pass(client, server, context.buffer, on_bytes);
         }
         if can(Side::Server, EventFlags::IN) {
             let on_bytes = |bytes: &[u8]| exchange.server_sent(bytes, now);
-            self.down.pass(server, client, step.buffer, on_bytes);
+            self.down.pass(server, client, context.buffer, on_bytes);
         }
         match (self.down.state, self.up.state) {
             (FlowState::Forwarded, FlowState::Open | FlowState::Broken) => {
                 Some(Event::ServerFinished)
             }
             (FlowState::Forwarded | FlowState::Broken, _) => Some(Event::Finished),
-            _ if !step.ending || self.deadline(true).is_none_or(|at| at > now) => None,
-            _ if ready.is_some() => self.exchange(None, step),
+            _ if !context.ending || self.deadline(true).is_none_or(|at| at > now) => None,
+            _ if ready.is_some() => self.exchange(None, context),
             _ => Some(Event::Finished),
         }
     }

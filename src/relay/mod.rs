@@ -34,7 +34,7 @@ mod watched;
 
 use crate::host::{ActivatedSockets, notify_ready, notify_stopping};
 use anyhow::{Context as _, Result, bail};
-use connection::{Connection, Ready, Side, Step};
+use connection::{Connection, Ready, Side, TurnContext};
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -210,7 +210,7 @@ impl Relay {
         let Some((connection, timer)) = self.connections.get_mut(&number) else {
             return;
         };
-        let mut step = Step {
+        let mut context = TurnContext {
             server: self.server,
             now,
             ending: self.ending,
@@ -222,7 +222,7 @@ impl Relay {
         };
         // An error of one connection ends no other.
         let is_alive =
-            connection.turn(ready, &mut step) && connection.watch(&self.epoll, data).is_ok();
+            connection.turn(ready, &mut context) && connection.watch(&self.epoll, data).is_ok();
         let wanted = connection.deadline(self.ending).filter(|_| is_alive);
         let before = std::mem::replace(timer, wanted);
         if before != wanted {

@@ -2,7 +2,7 @@
 
 use super::drop_ins::ReleaseMount;
 use super::unit_files::UnitFiles;
-use super::units::{self, Role};
+use super::units::{self, ServiceUnitRole};
 use crate::app::{App, Service};
 use crate::tree::FileTree;
 use crate::units::{RUNTIME_UNIT_DIR, Target};
@@ -16,7 +16,12 @@ use anyhow::Result;
 pub fn precheck(app: &App, instance: &Service, target: Target, id: &str) -> Result<FileTree> {
     let mut files = UnitFiles::new(app, target, RUNTIME_UNIT_DIR);
     let unit = app.unit(instance);
-    files.service(&unit, instance, Role::Main, ReleaseMount::Pinned(id))?;
+    files.service(
+        &unit,
+        instance,
+        ServiceUnitRole::Main,
+        ReleaseMount::Pinned(id),
+    )?;
     for socket in app.socket_units(instance) {
         files.unit(&socket, units::socket(app, instance, &socket)?);
     }
@@ -33,6 +38,6 @@ pub fn precheck(app: &App, instance: &Service, target: Target, id: &str) -> Resu
 /// When the service cannot be rendered.
 pub fn job(app: &App, job: &Service, target: Target, mount: ReleaseMount<'_>) -> Result<FileTree> {
     let mut files = UnitFiles::new(app, target, RUNTIME_UNIT_DIR);
-    files.service(&app.unit(job), job, Role::Main, mount)?;
+    files.service(&app.unit(job), job, ServiceUnitRole::Main, mount)?;
     Ok(files.tree)
 }

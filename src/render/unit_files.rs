@@ -1,7 +1,7 @@
 //! The files of units, as they are collected into a tree.
 
 use super::drop_ins::{self, ReleaseMount};
-use super::units::{self, Role};
+use super::units::{self, ServiceUnitRole};
 use crate::app::{App, Service};
 use crate::tree::{Entry, FileTree};
 use crate::units::{Target, UnitFile, WantsLink};
@@ -59,7 +59,7 @@ impl<'a> UnitFiles<'a> {
         &mut self,
         unit: &str,
         service: &Service,
-        role: Role,
+        role: ServiceUnitRole,
         mount: ReleaseMount<'_>,
     ) -> Result<()> {
         let (app, target) = (self.app, self.target);

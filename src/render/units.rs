@@ -9,7 +9,7 @@ use askama::Template;
 
 /// The role of a service unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(super) enum ServiceUnitRole {
     /// The service itself.
     Main,
     /// The stand-in, a template.
@@ -55,7 +55,7 @@ struct ServiceUnit<'a> {
 }
 
 /// The `.service` unit of a service in one role.
-pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String> {
+pub(super) fn service(app: &App, service: &Service, role: ServiceUnitRole) -> Result<String> {
     let groups: Vec<&str> = service.groups.iter().map(Name::as_str).collect();
     let unit = ServiceUnit {
         app: app.name.as_str(),
@@ -63,7 +63,9 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
         target_unit: app.target_unit(),
         relations: relations(app, service, role),
         before_standin: match role {
-            Role::ProxyStandIn => format!("{}-{}{STAND_IN_SUFFIX}@", app.name, proxied(service)),
+            ServiceUnitRole::ProxyStandIn => {
+                format!("{}-{}{STAND_IN_SUFFIX}@", app.name, proxied(service))
+            }
             _ => String::new(),
         },
         kind: service.kind.word(),
@@ -80,20 +82,22 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
         exec_start_post: wait_for_port(service),
         exec_reload: reload(&service.exec_reload),
         restart: service.restart,
-        restarts: role == Role::Main && service.restart != "no",
+        restarts: role == ServiceUnitRole::Main && service.restart != "no",
         timeout_start: &service.timeout_start.text,
         timeout_stop: &service.timeout_stop.text,
         watchdog: service.watchdog.as_ref().map_or("", |span| &span.text),
         sockets: match role {
-            Role::Proxy | Role::ProxyStandIn => proxied_socket(app, service),
+            ServiceUnitRole::Proxy | ServiceUnitRole::ProxyStandIn => proxied_socket(app, service),
             _ if service.has_socket_unit() && service.socket == Socket::Activate => {
                 app.socket_units(service).join(" ")
             }
             _ => String::new(),
         },
         nonblocking: match role {
-            Role::Proxy | Role::ProxyStandIn => true,
-            Role::Main | Role::StandIn => service.overlaps() && service.socket == Socket::Activate,
+            ServiceUnitRole::Proxy | ServiceUnitRole::ProxyStandIn => true,
+            ServiceUnitRole::Main | ServiceUnitRole::StandIn => {
+                service.overlaps() && service.socket == Socket::Activate
+            }
         },
         environment: service
             .env
@@ -101,8 +105,8 @@ pub(super) fn service(app: &App, service: &Service, role: Role) -> Result<String
             .map(|(name, value)| assignment(name, value))
             .collect(),
         env_file: match role {
-            Role::Proxy | Role::ProxyStandIn => String::new(),
-            Role::Main | Role::StandIn => app.layout.env_file(),
+            ServiceUnitRole::Proxy | ServiceUnitRole::ProxyStandIn => String::new(),
+            ServiceUnitRole::Main | ServiceUnitRole::StandIn => app.layout.env_file(),
         },
         credentials: service
             .secrets
@@ -142,7 +146,7 @@ fn proxied(proxy: &Service) -> &str {
 }
 
 /// Ordering and requirement lines of `[Unit]`.
-fn relations(app: &App, service: &Service, role: Role) -> Vec<(&'static str, String)> {
+fn relations(app: &App, service: &Service, role: ServiceUnitRole) -> Vec<(&'static str, String)> {
     let names = |units: &[UnitRef]| -> Vec<String> {
         let name = |unit: &UnitRef| match unit {
             UnitRef::Own(name) => format!("{}-{name}.service", app.name),
@@ -157,7 +161,7 @@ fn relations(app: &App, service: &Service, role: Role) -> Vec<(&'static str, Str
     let conflicts = names(&service.conflicts);
     let mut join = Vec::new();
     match role {
-        Role::Proxy => {
+        ServiceUnitRole::Proxy => {
             let backend = format!("{}-{}.service", app.name, proxied(service));
             requires.push(backend.clone());
             after.push(backend.clone());
@@ -165,7 +169,7 @@ fn relations(app: &App, service: &Service, role: Role) -> Vec<(&'static str, Str
             requires.push(proxied_socket(app, service));
             after.push(proxied_socket(app, service));
         }
-        Role::ProxyStandIn => {
+        ServiceUnitRole::ProxyStandIn => {
             requires.push(proxied_socket(app, service));
             after.push(proxied_socket(app, service));
         }

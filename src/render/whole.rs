@@ -2,7 +2,7 @@
 
 use super::drop_ins::ReleaseMount;
 use super::unit_files::{UnitFiles, put};
-use super::units::Role;
+use super::units::ServiceUnitRole;
 use super::{derive, sysusers, tmpfiles, units};
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{App, Service, Socket};
@@ -45,7 +45,7 @@ pub fn service_texts(app: &App, service: &Service, target: Target) -> Result<Vec
     files.service(
         &app.unit(service),
         service,
-        Role::Main,
+        ServiceUnitRole::Main,
         ReleaseMount::Current,
     )?;
     Ok(files.tree.iter().map(|(_, entry)| entry.text()).collect())
@@ -54,7 +54,7 @@ pub fn service_texts(app: &App, service: &Service, target: Target) -> Result<Vec
 fn render_service(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Result<()> {
     let unit = app.unit(service);
     let app_target = app.target_unit();
-    files.service(&unit, service, Role::Main, ReleaseMount::Current)?;
+    files.service(&unit, service, ServiceUnitRole::Main, ReleaseMount::Current)?;
     if service.enable && service.timer.is_none() {
         files.enable(&unit, &[&app_target]);
     }
@@ -67,7 +67,12 @@ fn render_service(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Re
     if service.overlaps() {
         let template = app.standin_template(service);
         let stand_in = derive::stand_in(service);
-        files.service(&template, &stand_in, Role::StandIn, ReleaseMount::Instance)?;
+        files.service(
+            &template,
+            &stand_in,
+            ServiceUnitRole::StandIn,
+            ReleaseMount::Instance,
+        )?;
     }
     if service.socket == Socket::Proxy {
         render_proxy(app, service, files)?;
@@ -86,14 +91,19 @@ fn render_service(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Re
 fn render_proxy(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Result<()> {
     let unit = app.proxy_unit(service);
     let proxy = derive::proxy(service)?;
-    files.service(&unit, &proxy, Role::Proxy, ReleaseMount::None)?;
+    files.service(&unit, &proxy, ServiceUnitRole::Proxy, ReleaseMount::None)?;
     if service.enable && service.timer.is_none() {
         files.enable(&unit, &[&app.target_unit()]);
     }
     if service.overlaps() {
         let template = app.proxy_standin_template(service);
         let proxy = derive::proxy_stand_in(service)?;
-        files.service(&template, &proxy, Role::ProxyStandIn, ReleaseMount::None)?;
+        files.service(
+            &template,
+            &proxy,
+            ServiceUnitRole::ProxyStandIn,
+            ReleaseMount::None,
+        )?;
     }
     Ok(())
 }

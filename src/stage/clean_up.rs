@@ -32,11 +32,11 @@ pub fn clean_up(host: &Host, store: &Store, layout: &Layout) -> Result<()> {
     {
         return Ok(());
     }
-    for id in store.partly_recorded()? {
+    for id in store.releases_with_any_record()? {
         if !exists(&id)? {
             // The release may have been removed by hand. If it had failed, remember that.
-            let _ = store.keep_failure(&id);
-            store.forget(&id)?;
+            let _ = store.save_failure_reason(&id);
+            store.remove_release_record(&id)?;
         }
     }
     Ok(())

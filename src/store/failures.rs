@@ -28,10 +28,10 @@ impl Store {
     ///
     /// # Errors
     /// When a record cannot be read.
-    pub fn failed(&self, id: &str) -> Result<Option<String>> {
+    pub fn failure_reason(&self, id: &str) -> Result<Option<String>> {
         if let Some(release) = self.public_release(id)? {
             return Ok(match release.mark {
-                Mark::Bad(why) => Some(why),
+                Mark::Failed(why) => Some(why),
                 Mark::Good | Mark::Staged => None,
             });
         }
@@ -44,7 +44,7 @@ impl Store {
     ///
     /// # Errors
     /// When the list cannot be read or written.
-    pub fn keep_failure(&self, id: &str) -> Result<()> {
+    pub fn save_failure_reason(&self, id: &str) -> Result<()> {
         let Some(release) = self.public_release(id)? else {
             return Ok(());
         };
@@ -54,7 +54,7 @@ impl Store {
         let count = all.releases.len();
         all.releases.retain(|(removed, _)| removed != id);
         match release.mark {
-            Mark::Bad(why) => all.releases.push((id.to_owned(), why)),
+            Mark::Failed(why) => all.releases.push((id.to_owned(), why)),
             // It failed once and has succeeded since: the entry that was there is dropped.
             Mark::Good | Mark::Staged if all.releases.len() < count => {}
             Mark::Good | Mark::Staged => return Ok(()),

@@ -22,7 +22,7 @@ impl Store {
     /// The state according to `current` and the records: the previous releases are the good ones
     /// that were staged earlier. Pins cannot be reconstructed.
     fn reconstructed_state(&self) -> Result<State> {
-        let Some(live) = self.linked()? else {
+        let Some(live) = self.release_of_current_link()? else {
             return Ok(State::default());
         };
         let exists = self.root.meta(&self.layout.release(&live))?.is_some();
@@ -47,7 +47,7 @@ impl Store {
         let since = link.and_then(|link| Timestamp::from_second(link.modified).ok());
         Ok(State {
             live: Some(live),
-            before: before.into_iter().map(|(_, id)| id).collect(),
+            previous: before.into_iter().map(|(_, id)| id).collect(),
             since: since.map(|since| since.to_string()),
             ..State::default()
         })
@@ -58,8 +58,8 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn linked(&self) -> Result<Option<String>> {
-        let text = self.link()?;
+    pub fn release_of_current_link(&self) -> Result<Option<String>> {
+        let text = self.read_current_link()?;
         let named = |target| self.layout.targeted(target);
         if let Some(id) = text.as_deref().and_then(named) {
             return Ok(Some(id.to_owned()));
@@ -80,7 +80,7 @@ impl Store {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn link(&self) -> Result<Option<String>> {
+    pub fn read_current_link(&self) -> Result<Option<String>> {
         self.root.read_link(&self.layout.current())
     }
 

@@ -25,7 +25,8 @@ pub enum Mark {
     /// It was live and passed its checks.
     Good,
     /// It failed; the text says how. Only `--force` deploys it again.
-    Bad(String),
+    #[serde(rename = "bad")]
+    Failed(String),
 }
 
 /// What a unit does for its service.
@@ -341,7 +342,7 @@ impl Store {
     ///
     /// # Errors
     /// When the directory cannot be listed.
-    pub fn partly_recorded(&self) -> Result<Vec<String>> {
+    pub fn releases_with_any_record(&self) -> Result<Vec<String>> {
         self.ids(&[".json", ".private", ".index"])
     }
 
@@ -362,7 +363,7 @@ impl Store {
     ///
     /// # Errors
     /// When a file cannot be removed.
-    pub fn forget(&self, id: &str) -> Result<()> {
+    pub fn remove_release_record(&self, id: &str) -> Result<()> {
         for name in [index_name(id), private_name(id), public_name(id)] {
             self.root.remove_file(&self.path(&name))?;
         }

@@ -32,7 +32,7 @@ impl Store {
         if free.is_ok_and(is_low) {
             let mut batch = Batch::new(&self.root);
             for (_, path) in self.reserve_files() {
-                let _ = batch.put(&path, None);
+                let _ = batch.replace_or_remove(&path, None);
             }
             let _ = batch.end();
         }

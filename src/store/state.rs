@@ -18,8 +18,8 @@ pub struct State {
     /// The live release.
     pub live: Option<String>,
     /// The releases that were live before it, the latest last.
-    #[serde(default)]
-    pub before: Vec<String>,
+    #[serde(default, rename = "before")]
+    pub previous: Vec<String>,
     /// Services that stay on a release of their own: short name to release.
     #[serde(default)]
     pub pins: BTreeMap<String, String>,
@@ -37,9 +37,9 @@ impl State {
     #[must_use]
     pub fn after(mut self, release: &str, is_rollback: bool) -> Self {
         if self.live.as_deref() != Some(release) {
-            match self.before.iter().rposition(|id| id == release) {
-                Some(at) if is_rollback => self.before.truncate(at),
-                _ => self.before.extend(self.live.take()),
+            match self.previous.iter().rposition(|id| id == release) {
+                Some(at) if is_rollback => self.previous.truncate(at),
+                _ => self.previous.extend(self.live.take()),
             }
         }
         self.live = Some(release.to_owned());
@@ -89,13 +89,13 @@ impl Store {
     /// When the state cannot be read or written.
     pub fn trim_previous(&self) -> Result<()> {
         let state = self.saved_state()?;
-        let Some(mut state) = state.filter(|state| state.before.len() > MAX_PREVIOUS) else {
+        let Some(mut state) = state.filter(|state| state.previous.len() > MAX_PREVIOUS) else {
             return Ok(());
         };
         let known = self.releases()?;
-        state.before.retain(|id| known.contains(id));
-        let excess = state.before.len().saturating_sub(MAX_PREVIOUS);
-        state.before.drain(..excess);
+        state.previous.retain(|id| known.contains(id));
+        let excess = state.previous.len().saturating_sub(MAX_PREVIOUS);
+        state.previous.drain(..excess);
         self.set_state(&state)
     }
 

@@ -28,7 +28,7 @@ pub(super) fn standins(plan: &Plan, app: &App) -> Vec<String> {
 }
 
 /// Starts the stand-ins on the new release. From then on, both releases answer.
-pub(super) fn before_switch(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
+pub(super) fn start_stand_ins(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
     let units = standins(plan, app);
     if units.is_empty() {
         return Ok(());
@@ -72,7 +72,7 @@ fn copy_local_drop_ins(session: &Session<'_>, plan: &Plan, app: &App) -> Result<
 }
 
 /// Starts and restarts units as the plan says, then stops the stand-ins.
-pub(super) fn after_switch(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
+pub(super) fn activate_units(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
     if session.host.is_offline() {
         return Ok(()); // Nothing runs below `--root`; the enablement links start units at boot.
     }

@@ -41,15 +41,15 @@ pub(crate) enum Outcome {
     StateNotSaved(String),
 }
 
-/// Steps of a deploy that the transaction runs but does not know: the app's hooks.
-pub(crate) struct Steps<'a> {
+/// HookSteps of a deploy that the transaction runs but does not know: the app's hooks.
+pub(crate) struct HookSteps<'a> {
     /// Runs before units start, once users and directories exist.
     pub(crate) before_start: &'a dyn Fn() -> Result<()>,
     /// Runs once the new release runs, before it is checked.
     pub(crate) after_start: &'a dyn Fn() -> Result<()>,
 }
 
-impl Steps<'_> {
+impl HookSteps<'_> {
     /// No steps.
     pub(crate) fn none() -> Self {
         Self {
@@ -59,9 +59,9 @@ impl Steps<'_> {
     }
 }
 
-impl fmt::Debug for Steps<'_> {
+impl fmt::Debug for HookSteps<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Steps")
+        f.write_str("HookSteps")
     }
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn apply(
     app: &App,
     tree: &FileTree,
     operation: &Operation,
-    steps: &Steps<'_>,
+    steps: &HookSteps<'_>,
 ) -> Result<Outcome> {
     let mut journal = journal(session, plan, app, operation)?;
     if *operation != Operation::Deploy {
@@ -179,7 +179,7 @@ fn journal(
         from: plan.from.clone(),
         link: match &plan.from {
             Some(_) => None,
-            None => session.store.link()?,
+            None => session.store.read_current_link()?,
         },
         to: Some(plan.to.clone()),
         files: plan.files.clone(),
@@ -213,7 +213,7 @@ fn forward(
     tree: &FileTree,
     journal: &Journal,
     operation: &Operation,
-    steps: &Steps<'_>,
+    steps: &HookSteps<'_>,
 ) -> Result<()> {
     let host = session.host;
     let removed = plan.units.iter().filter(|one| one.action == Action::Stop);
@@ -224,11 +224,11 @@ fn forward(
     // A unit that failed while it stopped would be listed forever, without a file.
     host.systemd.reset_failed(&removed);
     (steps.before_start)().map_err(blame_release)?;
-    activate::before_switch(session, plan, app).map_err(blame_release)?;
+    activate::start_stand_ins(session, plan, app).map_err(blame_release)?;
     switch::link(host, &app.layout, Some(&plan.to))?;
     let text = format!("`current` points at {}", plan.to);
     session.emit("info", "switched", Subject::release(&plan.to), &text);
-    activate::after_switch(session, plan, app).map_err(blame_release)?;
+    activate::activate_units(session, plan, app).map_err(blame_release)?;
     (steps.after_start)().map_err(blame_release)?;
     if host.is_offline() {
         return Ok(());

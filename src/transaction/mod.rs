@@ -35,7 +35,7 @@ mod remove;
 mod revert;
 mod switch;
 
-pub(crate) use apply::{Outcome, Steps, apply};
+pub(crate) use apply::{HookSteps, Outcome, apply};
 pub(crate) use interrupted::Interrupted;
 pub(crate) use operation::Operation;
 pub(crate) use rebuild::{StateRebuild, rebuild_state};

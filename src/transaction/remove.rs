@@ -179,7 +179,7 @@ fn removal_set(
             Some(record) => record.tree()?,
             None => return Err(store.missing_record(live)),
         },
-        None => match store.linked()? {
+        None => match store.release_of_current_link()? {
             Some(id) => return Err(unrecorded(&layout, &id).into()),
             None => FileTree::default(),
         },

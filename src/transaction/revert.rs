@@ -42,7 +42,7 @@ pub(super) fn revert_change(
         begin_revert(session, journal)?;
         revert(session, journal, RevertMode::Restart)?;
         if let Some(reason) = bad {
-            mark_bad(session, journal, reason);
+            mark_failed(session, journal, reason);
         }
         finish_revert(session, journal)
     };
@@ -103,7 +103,7 @@ pub(super) fn finish_revert(session: &Session<'_>, journal: &Journal) -> Result<
 pub(super) fn release_before(session: &Session<'_>, journal: &Journal) -> Option<String> {
     match (&journal.from, &journal.link) {
         (Some(id), _) => Some(id.clone()),
-        (None, Some(_)) => session.store.linked().ok()?,
+        (None, Some(_)) => session.store.release_of_current_link().ok()?,
         (None, None) => None,
     }
 }
@@ -138,14 +138,14 @@ fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
 
 /// Marks the release as bad. Without the mark the next deploy only tries the release again, so an error
 /// here does not stop the revert.
-fn mark_bad(session: &Session<'_>, journal: &Journal, reason: &str) {
+fn mark_failed(session: &Session<'_>, journal: &Journal, reason: &str) {
     let Some(id) = &journal.to else { return };
     let mark = || -> Result<()> {
         // A release that was good before stays good: what is wrong today may be the host.
         let release = session.store.public_release(id)?;
         if release.is_some_and(|release| release.mark != Mark::Good) {
             let first = reason.lines().next().unwrap_or_default();
-            session.store.set_mark(id, Mark::Bad(first.to_owned()))?;
+            session.store.set_mark(id, Mark::Failed(first.to_owned()))?;
         }
         Ok(())
     };

@@ -38,7 +38,7 @@ fn put(host: &Host, changes: &[FileChange], revert_change: bool) -> Result<()> {
             // A killed run may have put it there, and synced nothing.
             batch.sync_name(&change.path);
         } else {
-            batch.put(&change.path, entry.as_ref())?;
+            batch.replace_or_remove(&change.path, entry.as_ref())?;
         }
         if entry.is_none()
             && let Some((dir, _)) = change.path.rsplit_once('/')

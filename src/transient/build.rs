@@ -62,11 +62,11 @@ pub(crate) fn build(host: &Host, app: &App, staging: &str) -> Result<PathBuf> {
         written.push(".venv");
         files::PlainDirs::begin(&written)?;
     }
-    files::give_to(&written, uid, gid)?;
+    files::chown_tree(&written, uid, gid)?;
     for (number, step) in steps(app).iter().enumerate() {
         run(host, app, staging, number, step)?;
     }
-    files::give_to(&written, 0, 0)?;
+    files::chown_tree(&written, 0, 0)?;
     Ok(written)
 }
 

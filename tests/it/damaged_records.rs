@@ -109,11 +109,11 @@ fn readers_show_the_other_apps_when_one_is_damaged() {
 #[test]
 fn a_damaged_list_of_failed_releases_blocks_no_command() {
     let test = releases(3);
-    let before = store(&test).state().unwrap().before;
+    let before = store(&test).state().unwrap().previous;
     // It failed, and the administrator removed it.
     let gone = |id: &str| {
         let mut record = store(&test).release(id).unwrap().expect("a record");
-        record.public.mark = Mark::Bad("it did not start".into());
+        record.public.mark = Mark::Failed("it did not start".into());
         store(&test).set_release(&record).unwrap();
         std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{id}"))).unwrap();
         test.run(["recover"])
@@ -121,7 +121,7 @@ fn a_damaged_list_of_failed_releases_blocks_no_command() {
             .success();
         assert!(store(&test).release(id).unwrap().is_none(), "it is known");
     };
-    let failed = |id: &str| store(&test).failed(id).unwrap();
+    let failed = |id: &str| store(&test).failure_reason(id).unwrap();
     gone(&before[0]);
     assert_eq!(failed(&before[0]).as_deref(), Some("it did not start"));
     let path = "var/lib/robotctl/shop/failed.json";
@@ -154,7 +154,7 @@ fn a_damaged_list_of_failed_releases_blocks_no_command() {
 #[test]
 fn a_rollback_skips_a_release_whose_record_is_damaged() {
     let test = releases(3);
-    let second = store(&test).state().unwrap().before[1].clone();
+    let second = store(&test).state().unwrap().previous[1].clone();
     let record = test.root(&format!("var/lib/robotctl/shop/releases/{second}.private"));
     std::fs::write(record, "{").unwrap();
     let skipped = "warning: 0.2-[ID] is skipped: `[DIR]/root/var/lib/robotctl/shop/releases/\
@@ -174,7 +174,7 @@ fn a_rollback_to_a_version_takes_no_longer_version() {
         crate::plans::version(&test, number);
         deploy(&test);
     }
-    let first = store(&test).state().unwrap().before[0].clone();
+    let first = store(&test).state().unwrap().previous[0].clone();
     test.run(["rollback", "0.1"]).any_stderr().success();
     assert_eq!(live(&test), first);
     test.run(["rollback", "0.11"]).any_stderr().success();
@@ -194,7 +194,7 @@ fn a_rollback_to_a_version_takes_no_longer_version() {
 #[test]
 fn a_rollback_that_is_not_possible_says_what_to_type() {
     let test = releases(3);
-    let first = store(&test).state().unwrap().before[0].clone();
+    let first = store(&test).state().unwrap().previous[0].clone();
     std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{first}"))).unwrap();
     // Without `--dry-run`, the rollback would delete this record first.
     test.run(["rollback", "0.1", "--dry-run"])

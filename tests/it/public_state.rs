@@ -66,9 +66,9 @@ fn files_have_the_documented_modes() {
     assert_modes(&test);
     // Also when they are written again.
     let id = live(&test);
-    let bad = robotctl::store::Mark::Bad("it did not start".into());
+    let bad = robotctl::store::Mark::Failed("it did not start".into());
     store(&test).set_mark(&id, bad).expect("mark");
-    store(&test).keep_failure(&id).expect("keep");
+    store(&test).save_failure_reason(&id).expect("keep");
     version(&test, 4);
     deploy(&test);
     test.run(["rollback", "--service", "web"])

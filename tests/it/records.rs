@@ -83,7 +83,7 @@ fn records_in_every_format_are_read() {
         let store = store(&test);
         let state = store.state().unwrap();
         assert_eq!(state.live.as_deref(), Some("1.0-0123456789ab"));
-        assert_eq!(state.before, ["0.9-ba9876543210"]);
+        assert_eq!(state.previous, ["0.9-ba9876543210"]);
         assert_eq!(state.pins["web"], "0.9-ba9876543210");
         assert_eq!(state.since.as_deref(), Some("2026-01-02T03:04:05Z"));
         let journal = store.journal().unwrap().expect("a journal");
@@ -120,7 +120,7 @@ fn records_in_every_format_are_read() {
         assert_eq!(release.tree().unwrap().len(), 2);
         let payload = store.payload(&id).unwrap().expect("a payload");
         assert_eq!(payload.files(), 3);
-        let why = store.failed("0.8-fedcba987654").unwrap();
+        let why = store.failure_reason("0.8-fedcba987654").unwrap();
         assert_eq!(why.as_deref(), Some("web ended with status 1"));
         let history = store.history().unwrap();
         assert_eq!(history[0].event, "deployed");
@@ -240,18 +240,22 @@ fn records_do_not_grow_without_limit() {
     let store = store(&test);
     let mut state = store.state().unwrap();
     let known = store.releases().unwrap();
-    let removed = state.before.iter().find(|id| !known.contains(id)).cloned();
+    let removed = state
+        .previous
+        .iter()
+        .find(|id| !known.contains(id))
+        .cloned();
     let removed = removed.expect("a release without a record");
     // Back and forth between the same two releases.
     for _ in 0..100 {
-        state.before.extend(known[..2].iter().cloned());
+        state.previous.extend(known[..2].iter().cloned());
     }
     store.set_state(&state).unwrap();
     test.run(["prune", "--apply"]).any_stderr().success();
-    let kept = store.state().unwrap().before;
+    let kept = store.state().unwrap().previous;
     assert_eq!(
         kept,
-        state.before[state.before.len() - 100..],
+        state.previous[state.previous.len() - 100..],
         "the last hundred stay"
     );
     assert!(!kept.contains(&removed), "a removed release is dropped");

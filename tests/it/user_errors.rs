@@ -307,7 +307,7 @@ fn messages_about_a_missing_secret_and_a_held_lock_say_what_to_type() {
 fn mark_bad(test: &Test, id: &str) {
     let store = store(test);
     let mut record = store.release(id).unwrap().expect("a record");
-    record.public.mark = Mark::Bad("it did not start".into());
+    record.public.mark = Mark::Failed("it did not start".into());
     store.set_release(&record).unwrap();
 }
 
@@ -340,7 +340,7 @@ fn a_rollback_to_a_failed_release_needs_force() {
     test.run(["rollback", "0.3"]).any_stderr().success();
     assert_eq!(live(&test), third);
     mark_bad(&test, &third);
-    mark_bad(&test, &store(&test).state().unwrap().before[1]);
+    mark_bad(&test, &store(&test).state().unwrap().previous[1]);
     test.run(["rollback"]).any_stderr().success();
     assert!(live(&test).starts_with("0.1-"));
 }

@@ -70,7 +70,7 @@ fn check(tree: &FileTree, out: &Output) -> Result<Exit, Error> {
          hint: cargo run -- reference --docs",
         stale.join(", ")
     ));
-    Ok(Exit::No)
+    Ok(Exit::Findings)
 }
 
 /// `man/`: a page for each command, and one for the manifest.

@@ -9,7 +9,7 @@ pub(in crate::cli) fn line(listed: &ListedRelease) -> String {
     let mark = match &listed.release.mark {
         Mark::Staged => "staged".to_owned(),
         Mark::Good => "good".to_owned(),
-        Mark::Bad(why) => format!("bad: {why}"),
+        Mark::Failed(why) => format!("bad: {why}"),
     };
     let staged = listed.release.staged.split('.').next().unwrap_or_default();
     let staged = staged.trim_end_matches('Z');

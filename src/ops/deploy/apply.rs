@@ -14,7 +14,7 @@ use crate::ops::soak;
 use crate::plan::Plan;
 use crate::session::Session;
 use crate::transaction;
-use crate::transaction::{Operation, Steps};
+use crate::transaction::{HookSteps, Operation};
 use crate::transient::hooks;
 use anyhow::Result;
 
@@ -68,7 +68,7 @@ pub(super) fn commit(
     plan: &Plan,
 ) -> Result<Changed, Error> {
     let app = prepared.app();
-    let steps = Steps {
+    let steps = HookSteps {
         before_start: &|| hooks::before_first_switch(session, plan, app),
         after_start: &|| hooks::after_switch(session, plan, app),
     };

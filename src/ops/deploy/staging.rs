@@ -145,7 +145,7 @@ pub(super) fn record<'a>(
     // A release that failed stays marked until it succeeds.
     let mark = match store.public_release(id)? {
         Some(known) => known.mark,
-        None => store.failed(id)?.map_or(Mark::Staged, Mark::Bad),
+        None => store.failure_reason(id)?.map_or(Mark::Staged, Mark::Failed),
     };
     let files = prepared.tree.iter();
     let record = ReleaseRecord {
@@ -183,5 +183,5 @@ pub(super) fn scores(ctx: &Context<'_>, app: &App) -> Result<Vec<Score>> {
 /// Removes a release that this command staged and that never became live.
 pub(super) fn discard(ctx: &Context<'_>, session: &Session<'_>, app: &App, id: &str) -> Result<()> {
     ctx.host.root.discard(&app.layout.release(id))?;
-    session.store.forget(id)
+    session.store.remove_release_record(id)
 }
