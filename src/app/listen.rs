@@ -104,7 +104,7 @@ mod tests {
     use super::Listen;
 
     #[test]
-    fn forms_and_collisions() {
+    fn addresses_are_parsed_and_collisions_found() {
         let of = |text: &str| Listen::parse(text).unwrap();
         assert!(of("127.0.0.1:80").collides(&of(":80")));
         assert!(of("0.0.0.0:80").collides(&of("127.0.0.1:80")));

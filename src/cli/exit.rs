@@ -56,7 +56,7 @@ mod tests {
     use crate::error::Kind;
 
     #[test]
-    fn every_way_to_end_is_in_the_table() {
+    fn every_exit_code_is_in_the_table() {
         let kinds = [
             Kind::Refused,
             Kind::RolledBack,

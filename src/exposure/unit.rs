@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_and_carriage_returns_do_no_harm() {
+    fn a_byte_order_mark_and_carriage_returns_are_ignored() {
         assert_eq!(
             values(&["\u{feff}[Service]\r\nX=1\r\nnoise\r\n=y"], "X"),
             ["1"]

@@ -89,7 +89,7 @@ fn a_request_that_was_unread_at_the_end_gets_its_response() {
 /// The loop does not report the same state again and again: the buffers to the client are full, and the
 /// client has finished.
 #[test]
-fn a_waiting_connection_uses_no_cpu_time() {
+fn a_waiting_connection_does_not_use_cpu_time() {
     let (listener, address) = server();
     let (mut relay, client) = with_client(address);
     until_connected(&mut relay);

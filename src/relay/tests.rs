@@ -125,7 +125,7 @@ fn many_connections_are_served_at_once() {
 /// More bytes than all buffers on the way hold, in both directions at once, and a client that reads
 /// only after it has written: no byte is lost, and no other client waits.
 #[test]
-fn a_slow_reader_loses_no_byte_and_delays_no_other() {
+fn a_slow_reader_does_not_lose_bytes_or_delay_others() {
     let (listener, address) = server();
     let relay = Running::start(address, MAX_CONNECTIONS);
     let bytes = pattern(24 << 20);

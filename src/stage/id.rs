@@ -32,7 +32,7 @@ mod tests {
     /// If ids change, the next deploy of every app on every host stages a new release and restarts
     /// every service, although nothing changed.
     #[test]
-    fn an_id_never_changes() {
+    fn equal_content_always_has_the_same_id() {
         let text = "[app]\nname = \"shop\"\nversion = \"1.0+2\"\n[release]\nkeep = 3\n\
                     build = [[\"make\"]]\npython = { requirements = [\"r.txt\"] }\n\
                     [service.web]\nexec = [\"{current}/web\"]\nlisten = [\"127.0.0.1:80\"]\n\

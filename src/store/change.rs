@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_names_is_written_after_the_journal() {
+    fn only_renames_follow_the_journal() {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(dir.path());
         let store = Store::new(&root, &Layout::new(&Name::parse("shop").unwrap()));

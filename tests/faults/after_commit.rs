@@ -12,7 +12,7 @@ tests![
     Case:
     a_failed_deploy_reverts_by_exactly_one_release,
     a_failed_first_deploy_leaves_nothing,
-    a_release_that_was_never_live_blocks_no_deploy,
+    a_release_that_was_never_live_does_not_block_a_deploy,
     a_release_that_failed_while_staging_is_staged_again,
     only_renames_and_history_follow_the_switch,
     a_refused_command_leaves_the_lock_held,
@@ -87,7 +87,7 @@ fn a_failed_first_deploy_leaves_nothing(host: &Host<'_>) -> Result<(), String> {
 
 /// bootc: a rollback while an update was staged left two deployments of one kind, and every later
 /// command failed.
-fn a_release_that_was_never_live_blocks_no_deploy(host: &Host<'_>) -> Result<(), String> {
+fn a_release_that_was_never_live_does_not_block_a_deploy(host: &Host<'_>) -> Result<(), String> {
     let (first, second) = (deploy_ok(host, 1)?, deploy_ok(host, 2)?);
     let found = calls(host, 3)?;
     let journal = rename_of(&found, "/demo/journal.json")?;

@@ -10,12 +10,12 @@ use super::regressions::{deploy_ok, expect_eq};
 use super::state::{HostState, check_no_leftovers, record};
 use std::fs;
 
-tests![Suite: durability];
+tests![Suite: records_are_synced_before_their_rename];
 
 const STORE: &str = "var/lib/robotctl";
 const LINK: &str = "/opt/demo/current\"";
 
-fn durability(fixture: &Fixture) -> Result<String, String> {
+fn records_are_synced_before_their_rename(fixture: &Fixture) -> Result<String, String> {
     let host = fixture.host("call-order", 0);
     let records = store_on_its_own_disk(&host)
         .map_err(|error| format!("with the store on its own disk: {error}"))?;

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-tests![Suite: pairs_of_commands, signals];
+tests![Suite: concurrent_commands_respect_the_lock, signals_leave_a_consistent_host];
 
 const ROUNDS: u64 = 12;
 const SIGNALS: u64 = 60;
@@ -35,7 +35,7 @@ fn end(child: Child) -> Outcome {
 
 /// Pairs of commands that run at the same time. Without `--wait`, one gets the lock and the other
 /// names the process that holds it. With `--wait`, they run one after the other.
-fn pairs_of_commands(fixture: &Fixture) -> Result<String, String> {
+fn concurrent_commands_respect_the_lock(fixture: &Fixture) -> Result<String, String> {
     operations(fixture)?;
     let host = fixture.host("concurrency", 0);
     let two = fixture.dir.join("two");
@@ -115,7 +115,7 @@ pub(crate) fn check_live_release(host: &Host<'_>) -> Result<(), String> {
 }
 
 /// A lost terminal, Ctrl-C, SIGTERM, a closed pipe and SIGKILL.
-fn signals(fixture: &Fixture) -> Result<String, String> {
+fn signals_leave_a_consistent_host(fixture: &Fixture) -> Result<String, String> {
     let operations = operations(fixture)?;
     let mut rng = Rng(13);
     let mut cases = Vec::new();

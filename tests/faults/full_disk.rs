@@ -10,7 +10,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-tests![Suite: recoveries_and_changes];
+tests![Suite: recoveries_and_changes_end_on_a_full_disk];
 
 /// A small file system that is mounted over a worker's tree.
 pub(crate) struct SmallDisk<'a>(&'a Path);
@@ -73,7 +73,7 @@ impl Drop for SmallDisk<'_> {
     }
 }
 
-fn recoveries_and_changes(fixture: &Fixture) -> Result<String, String> {
+fn recoveries_and_changes_end_on_a_full_disk(fixture: &Fixture) -> Result<String, String> {
     let operations = operations(fixture)?;
     let mut cases = Vec::new();
     for operation in operations

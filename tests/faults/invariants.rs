@@ -10,7 +10,7 @@ use super::state::{HostState, check_no_leftovers, record};
 use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-tests![Suite: redeploys_that_fail];
+tests![Suite: a_failed_redeploy_keeps_both_releases];
 tests![
     Case:
     failed_redeploy_keeps_the_live_release,
@@ -25,7 +25,7 @@ const JOURNAL: &str = "/demo/journal.json";
 
 /// A deploy of a release that an earlier deploy staged fails at any call. It does not remove what
 /// it did not create, and the other release stays live.
-fn redeploys_that_fail(fixture: &Fixture) -> Result<String, String> {
+fn a_failed_redeploy_keeps_both_releases(fixture: &Fixture) -> Result<String, String> {
     let host = fixture.host("invariants", 0);
     let (first, second) = (deploy_ok(&host, 1)?, deploy_ok(&host, 2)?);
     let template = snapshot(&host, "both");

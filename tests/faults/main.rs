@@ -7,7 +7,7 @@
 //!
 //! `cargo test --test faults -- [FILTER] [--exact] [--list] [--every N]`
 //!
-//! A test is named by its module and its function: `power_cuts::cuts`. `--every 10` runs every
+//! A test is named by its module and its function: `power_cuts::recovery_works_after_power_cuts`. `--every 10` runs every
 //! tenth case, for a quick check. Each module registers its tests with `tests!` (see
 //! `registry.rs`). One test runs at a time; the long ones use two processors themselves.
 

@@ -6,7 +6,7 @@ use super::injection::{Fault, inject, list_points};
 use super::power_cuts::Rng;
 use super::state::{HostState, check_no_leftovers};
 
-tests![Suite: sequences];
+tests![Suite: random_sequences_match_the_model];
 
 const SEQUENCES: u64 = 12;
 const STEPS: usize = 25;
@@ -37,7 +37,7 @@ impl Model {
     }
 }
 
-fn sequences(fixture: &Fixture) -> Result<String, String> {
+fn random_sequences_match_the_model(fixture: &Fixture) -> Result<String, String> {
     let host = fixture.host("templates", 0);
     let mut ids = Vec::new();
     for version in 1..=5 {

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-tests![Suite: cuts];
+tests![Suite: recovery_works_after_power_cuts];
 
 const MOUNT_OPTIONS: &str = "loop,commit=300,noauto_da_alloc";
 /// The number of power cuts at random times.
@@ -251,7 +251,7 @@ impl Rng {
     }
 }
 
-fn cuts(fixture: &Fixture) -> Result<String, String> {
+fn recovery_works_after_power_cuts(fixture: &Fixture) -> Result<String, String> {
     let mut chosen = operations(fixture)?;
     let recoveries = [reverting(fixture, &chosen)?, removing(fixture, &chosen)?];
     chosen.extend(recoveries);

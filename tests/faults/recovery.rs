@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-tests![Suite: each_call_of_recovery];
+tests![Suite: recovery_survives_a_second_fault];
 
 /// A disk state that a kill can leave.
 struct Killed<'a> {
@@ -36,7 +36,7 @@ struct Known {
 }
 
 /// Injects a second fault at each call of the recovery from each kill.
-fn each_call_of_recovery(fixture: &Fixture) -> Result<String, String> {
+fn recovery_survives_a_second_fault(fixture: &Fixture) -> Result<String, String> {
     let operations = operations(fixture)?;
     let mut kills = Vec::new();
     for operation in &operations {

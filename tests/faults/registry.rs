@@ -35,7 +35,7 @@ pub(crate) enum Run {
 }
 
 impl Test {
-    /// The module and the name: `power::cuts`.
+    /// The module and the name: `power_cuts::recovery_works_after_power_cuts`.
     pub(crate) fn name(&self) -> &'static str {
         self.path
             .split_once("::")

@@ -6,7 +6,7 @@ use super::injection::{FAULTS, Fault, Point, inject, list_points};
 use super::state::{HostState, Side, check_no_leftovers};
 use std::path::PathBuf;
 
-tests![Suite: each_call];
+tests![Suite: a_fault_at_any_call_is_recovered];
 
 /// A command, the host that it works on, and the host's state before and after.
 pub(crate) struct Operation {
@@ -108,7 +108,7 @@ pub(crate) fn operations(fixture: &Fixture) -> Result<Vec<Operation>, String> {
     ])
 }
 
-fn each_call(fixture: &Fixture) -> Result<String, String> {
+fn a_fault_at_any_call_is_recovered(fixture: &Fixture) -> Result<String, String> {
     let operations = operations(fixture)?;
     let shares = |one: &Operation| one.points.iter().any(|point| point.name == "linkat");
     if !operations

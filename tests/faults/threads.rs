@@ -12,7 +12,7 @@ use super::syscalls::{Operation, check_outcome};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-tests![Suite: two_processors];
+tests![Suite: a_fault_in_any_thread_is_recovered];
 
 /// Calls, each with an error that a disk can cause.
 const CALLS: [(&str, &str); 3] = [("syncfs", "EIO"), ("fsync", "EIO"), ("write", "ENOSPC")];
@@ -37,7 +37,7 @@ struct Injected {
     in_other_thread: bool,
 }
 
-fn two_processors(fixture: &Fixture) -> Result<String, String> {
+fn a_fault_in_any_thread_is_recovered(fixture: &Fixture) -> Result<String, String> {
     let host = fixture.two_cpu_host("threads")?;
     let arguments = host.deploy(LARGE);
     let old = HostState::read(&host.root);

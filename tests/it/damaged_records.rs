@@ -107,7 +107,7 @@ fn readers_show_the_other_apps_when_one_is_damaged() {
 /// `failed.json` lists failed releases that were removed. Commands work without it, and none overwrites
 /// a damaged one.
 #[test]
-fn a_damaged_list_of_failed_releases_blocks_no_command() {
+fn a_damaged_list_of_failed_releases_does_not_block_a_command() {
     let test = releases(3);
     let before = store(&test).state().unwrap().previous;
     // It failed, and the administrator removed it.
@@ -168,7 +168,7 @@ fn a_rollback_skips_a_release_whose_record_is_damaged() {
 
 /// A version names its own releases, and not those whose version begins so.
 #[test]
-fn a_rollback_to_a_version_takes_no_longer_version() {
+fn a_rollback_to_a_version_does_not_take_a_longer_version() {
     let test = releases(1);
     for number in [10, 11, 2] {
         crate::plans::version(&test, number);

@@ -13,7 +13,7 @@ tests![
     recovery_from_a_killed_rollback_leaves_one_whole_release,
     a_change_cut_by_power_loss_is_recovered_before_services_start,
 ];
-tests![Quick: a_failed_recovery_at_boot_blocks_nothing];
+tests![Quick: a_failed_recovery_at_boot_does_not_block_the_boot];
 
 /// Calls that change files or start other programs. Each kind is counted separately.
 const CALLS: [&str; 5] = [
@@ -250,7 +250,7 @@ WantedBy=multi-user.target
 ";
 
 /// A change whose journal cannot be read is not recovered, and blocks nothing else.
-fn a_failed_recovery_at_boot_blocks_nothing(machine: &Machine) {
+fn a_failed_recovery_at_boot_does_not_block_the_boot(machine: &Machine) {
     with_recovery(machine);
     let first = demo("1.0").deploy_ok(machine);
     let (unit, note) = (

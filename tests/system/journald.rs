@@ -8,7 +8,7 @@ use std::process::Stdio;
 tests![
     Quick:
     only_the_unit_s_own_messages_are_shown,
-    a_hanging_journald_delays_no_deploy,
+    a_hanging_journald_does_not_delay_a_deploy,
 ];
 
 /// A hook that prints forty lines, and fails when a file appears.
@@ -70,7 +70,7 @@ fn only_the_unit_s_own_messages_are_shown(machine: &Machine) {
 }
 
 /// robotctl waits neither for messages that it sends to journald nor for those that it requests.
-fn a_hanging_journald_delays_no_deploy(machine: &Machine) {
+fn a_hanging_journald_does_not_delay_a_deploy(machine: &Machine) {
     let first = demo("1.0").deploy_ok(machine);
     let mut bad = demo("2.0");
     bad.web = "pre-check = false";

@@ -6,11 +6,11 @@ use crate::systemctl::{PATH, deploy, shim};
 
 tests![
     Quick:
-    a_leftover_that_does_not_stop_fails_no_change,
+    a_leftover_that_does_not_stop_does_not_fail_a_change,
     a_leftover_pre_check_instance_is_not_checked,
     a_leftover_job_is_not_taken_for_a_new_one,
     every_leftover_that_does_not_stop_is_reported,
-    a_failed_reload_after_a_job_fails_no_deploy,
+    a_failed_reload_after_a_job_does_not_fail_a_deploy,
 ];
 
 /// The pre-check instance that these tests are about.
@@ -39,7 +39,7 @@ fn is_running(machine: &Machine, unit: &str) -> bool {
 }
 
 /// Neither a deploy nor a rollback fails because of it.
-fn a_leftover_that_does_not_stop_fails_no_change(machine: &Machine) {
+fn a_leftover_that_does_not_stop_does_not_fail_a_change(machine: &Machine) {
     let first = with_second_service("1.0").deploy_ok(machine);
     kill_in_pre_check(machine, "2.0");
     shim(
@@ -148,7 +148,7 @@ fn every_leftover_that_does_not_stop_is_reported(machine: &Machine) {
 }
 
 /// A failed reload after the job does not make the deploy fail.
-fn a_failed_reload_after_a_job_fails_no_deploy(machine: &Machine) {
+fn a_failed_reload_after_a_job_does_not_fail_a_deploy(machine: &Machine) {
     demo("1.0").deploy_ok(machine);
     let mut second = demo("2.0");
     second.tables =

@@ -5,7 +5,7 @@ use crate::machine::Machine;
 
 tests![
     Quick:
-    a_failed_deploy_without_records_stops_nothing,
+    a_failed_deploy_without_records_does_not_stop_services,
     every_form_of_the_link_is_restored,
 ];
 
@@ -44,7 +44,7 @@ fn assert_all_run(machine: &Machine, wanted: &str, when: &str) {
 }
 
 /// Starting these units did nothing, so reverting must not stop them.
-fn a_failed_deploy_without_records_stops_nothing(machine: &Machine) {
+fn a_failed_deploy_without_records_does_not_stop_services(machine: &Machine) {
     demo("1.0").deploy_ok(machine);
     assert_all_run(machine, "1.0", "at first");
     fail_without_records(machine, "2.0");
