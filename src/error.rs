@@ -48,10 +48,10 @@ impl Kind {
     }
 }
 
-/// What a person can do about an error.
+/// What to do about an error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Hint {
-    /// What to do, in words; empty when the command says it all.
+    /// What to do, in words; empty when the command is enough.
     pub text: String,
     /// The command that does it.
     #[serde(skip_serializing_if = "Option::is_none")]

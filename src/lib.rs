@@ -9,10 +9,10 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`cli`] | one file a command: parse the arguments, call one use case, print its outcome |
+//! | [`cli`] | one file per command: parse the arguments, call one use case, print its outcome |
 //! | `ops` | the use cases: deploy, rollback, recover, remove, prune, status, doctor, … |
-//! | [`manifest`] | the TOML as written; problems with line and key; the schema |
-//! | [`app`] | an app whose values are all valid; lints; the layout on the host |
+//! | [`manifest`] | the TOML as written; problems with line and key |
+//! | [`app`] | an app whose values are all valid; lints; the layout on the host; the schema of the manifest |
 //! | [`sandbox`] | hardening directives, exceptions, floors and their cost |
 //! | [`exposure`] | the score of a unit, as systemd-analyze(1) gives it |
 //! | [`render`] | an app → the files that should exist: a [`tree`] |
@@ -23,8 +23,8 @@
 //! | `transient` | units that exist for one step: pre-check instances, hooks, checks, builds |
 //! | `health` | whether a service is up, runs the right release and answers |
 //! | [`store`] | the state of an app: what is live, releases, journal, history, lock |
-//! | `doctor` | the table of checks of a host |
-//! | `relay` | the program that passes connections on to a server |
+//! | `doctor` | the table of checks of an app and its host |
+//! | `relay` | the proxy, which forwards connections to a server |
 //! | `page` | the status page of the bundled app |
 //! | [`host`] | the I/O boundary: files, processes, systemd, clock, accounts |
 //! | [`error`], [`command_line`], [`events`], [`session`], [`units`], [`bytesize`] | values that all of them share |

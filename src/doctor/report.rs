@@ -15,7 +15,7 @@ use std::path::Path;
 pub(crate) enum Severity {
     /// Good to know; nothing is wrong.
     Note,
-    /// It works, and a person should look at it.
+    /// It works, but check it.
     Warning,
     /// It does not work, or will not work after the next start.
     Error,

@@ -35,7 +35,7 @@ pub(crate) struct Check {
     pub(crate) run: Needs,
 }
 
-/// Every check, in the order in which a person would look.
+/// Every check, in the order in which a person would run them.
 pub(crate) const CHECKS: &[Check] = &[
     Check {
         id: "state",

@@ -101,8 +101,8 @@ pub(crate) fn wait_ready(host: &Host, service: &Service, unit: &str, other: &str
     }
     let wanted = count_acceptors(&host.systemd.show_one(other)?);
     let timeout = match service.kind {
-        // The old process does not show its wait, or is always busy. The new one has reported that it
-        // is ready.
+        // The old process waits in a way that the kernel does not show, or is always busy. The new one
+        // has reported that it is ready.
         Type::Notify if wanted == 0 => STEADY_TIME,
         _ => ACCEPT_TIMEOUT,
     };
@@ -125,7 +125,7 @@ pub(crate) fn wait_ready(host: &Host, service: &Service, unit: &str, other: &str
     Ok(progress != Progress::Down)
 }
 
-/// The number of processes that wait for connections now and then.
+/// The number of processes that wait for connections at any time during [`SAMPLE_TIME`].
 fn count_acceptors(state: &UnitStatus) -> usize {
     let mut seen = BTreeSet::new();
     let end = Deadline::after(SAMPLE_TIME);
@@ -136,8 +136,8 @@ fn count_acceptors(state: &UnitStatus) -> usize {
     seen.len()
 }
 
-/// Waits until a server accepts at an address: the readiness gate of a service behind a proxy. Its
-/// `program` may end meanwhile.
+/// Waits until a server accepts connections at an address: the readiness gate of a service behind a
+/// proxy. The wait also ends when the process `program` ends.
 ///
 /// # Errors
 /// [`HintedError`] when the time is over or the program has ended.
@@ -163,7 +163,7 @@ pub(crate) fn wait_listening(
         Ok(()) => return Ok(()),
         Err(error) => HintedError::new(
             format!(
-                "nothing accepts on {shown} after {}s: {error}",
+                "nothing accepts connections on {shown} after {}s: {error}",
                 within.as_secs()
             ),
             "with `socket = \"proxy\"`, the program must bind this address itself",

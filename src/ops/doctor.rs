@@ -11,7 +11,7 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// What is asked of the doctor.
+/// The options of `doctor`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DoctorRequest {
     /// Also writes the reports to this file.
@@ -28,7 +28,7 @@ struct WrittenReport<'a> {
     apps: &'a [Report],
 }
 
-/// Examines every app that is meant.
+/// Runs the checks of every selected app.
 ///
 /// # Errors
 /// [`Kind::Refused`] when no app is deployed, unless a report is to be written.

@@ -5,7 +5,7 @@ use super::select::PerApp;
 use crate::error::Error;
 use crate::events::Event;
 
-/// The events of every app that is meant, by time.
+/// The events of every selected app, by time.
 ///
 /// # Errors
 /// [`crate::error::Kind::Refused`] when there is no such app.

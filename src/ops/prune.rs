@@ -23,7 +23,7 @@ const DEFAULT_KEEP: u32 = 5;
 /// Fewer than the live and the previous release are never kept.
 const MIN_KEEP: u32 = 2;
 
-/// What is asked of a prune.
+/// The options of a prune.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PruneRequest {
     /// How many releases to keep, in place of the manifest's `release.keep`.

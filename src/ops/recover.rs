@@ -10,7 +10,7 @@ use crate::transaction::{RecoveryMode, StateRebuild};
 use anyhow::Result;
 use std::time::Duration;
 
-/// What is asked of a recovery.
+/// The options of a recovery.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct RecoverRequest {
     /// The host is booting: no unit runs yet.

@@ -21,7 +21,7 @@ pub(crate) struct ListedRelease {
     pub(crate) release: PublicRelease,
 }
 
-/// The releases of every app that is meant, in the order in which they were staged.
+/// The releases of every selected app, in the order in which they were staged.
 ///
 /// # Errors
 /// [`crate::error::Kind::Refused`] when there is no such app.

@@ -10,7 +10,7 @@ use crate::transaction::{self, Removal, RemoveError, has_leftovers, removal};
 use anyhow::Result;
 use std::time::Duration;
 
-/// What is asked of a removal.
+/// The options of a removal.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RemoveRequest {
     /// Also deletes state, settings and secrets.

@@ -19,7 +19,7 @@ use crate::tree::{Entry, FileChange, FileTree, Stored};
 use anyhow::Result;
 use std::time::Duration;
 
-/// What is asked of a rollback.
+/// The options of a rollback.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RollbackRequest {
     /// The release, or the beginning of its id; the previous one when none is named.

@@ -46,7 +46,7 @@ pub(crate) struct AppStatus {
     pub(crate) units: Vec<UnitStatus>,
 }
 
-/// The status of every app that is meant.
+/// The status of every selected app.
 ///
 /// # Errors
 /// [`crate::error::Kind::Refused`] when no app is deployed.

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-/// Waits until a server accepts at an address: the readiness check of a proxied service.
+/// Waits until a server accepts connections at an address: the readiness check of a proxied service.
 ///
 /// # Errors
 /// [`crate::error::Kind::Refused`] when the address is not one, or nothing accepts in time.

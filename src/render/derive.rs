@@ -1,8 +1,8 @@
 //! Services that are derived from a service: its stand-in, its proxy, its pre-check instance and
 //! the job that runs a check's command.
 //!
-//! Each function names every field of [`Service`] twice: where it takes the service apart, and where
-//! it makes the other one. A new field does not compile until each of them says what becomes of it.
+//! Each function names every field of [`Service`] twice: where it reads the service, and where it
+//! builds the derived one. So a new field is a compile error until each function handles it.
 
 use crate::app::names::{AbsPath, Name, Span, Text};
 use crate::app::{
@@ -11,9 +11,9 @@ use crate::app::{
 };
 use anyhow::{Result, anyhow};
 
-/// How long a pre-check instance may take to stop, unless the manifest sets its own time: nothing
-/// depends on its last answers. Gunicorn takes half a minute if it is stopped while its workers
-/// start.
+/// How long a pre-check instance may take to stop, unless the manifest sets its own time. It is short,
+/// because no client waits for a response. Gunicorn takes half a minute if it is stopped while its
+/// workers start.
 const PRE_CHECK_STOP_SECONDS: u64 = 3;
 /// How long the command of a check may take to stop.
 const CHECK_STOP_SECONDS: u64 = 2;
@@ -98,7 +98,7 @@ fn stand_in_as(service: &Service, what: &'static str) -> Service {
 }
 
 /// The proxy: `robotctl relay`, which passes bytes from the socket to a service in a network
-/// namespace. Nothing that is allowed or given to the service is allowed or given to it.
+/// namespace. It gets no permission, variable or secret of the service.
 ///
 /// # Errors
 /// When the service has no TCP address.

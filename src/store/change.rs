@@ -1,4 +1,4 @@
-//! What a change writes when it begins, and names when it has succeeded.
+//! What a change writes when it begins, and renames into place when it has succeeded.
 
 use super::format::FORMAT;
 use super::journal::Journal;
@@ -8,17 +8,17 @@ use super::state::State;
 use crate::host::Batch;
 use anyhow::Result;
 
-/// A change that has begun. Everything that it needs to succeed is on the disk already, because a
-/// disk that fills up later must not make a healthy release fail. If it is dropped, no prepared file
-/// gets its name.
+/// A change that has begun. Everything that it needs to succeed is on the disk already: a disk that
+/// fills up later must not make a healthy release fail. If this is dropped, no prepared file gets its
+/// name.
 #[derive(Debug)]
-#[must_use = "the state has no name before the commit"]
+#[must_use = "the state is not renamed into place before the commit"]
 pub struct Change<'a> {
     state: Batch<'a>,
     committed: Committed<'a>,
 }
 
-/// A change that is in the state: it goes forward from here.
+/// A change whose state is saved. From here, recovery completes it.
 #[derive(Debug)]
 #[must_use = "the release is not marked before the end"]
 pub struct Committed<'a> {
@@ -29,8 +29,9 @@ impl Store {
     /// Writes the journal of a change before its first step.
     ///
     /// # Errors
-    /// When it cannot be written: a journal that exists all the same has nothing to undo. Also when
-    /// the command has made a change already, because the state of that one would prove this one.
+    /// When the journal cannot be written. If it exists all the same, there is nothing to undo. Also when
+    /// the command has made a change already: both changes would have the same trace id, and the state
+    /// of the first one would count as proof that the second one succeeded.
     pub fn begin(&self, journal: &Journal) -> Result<Change<'_>> {
         let trace = &journal.trace_id;
         anyhow::ensure!(

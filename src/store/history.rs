@@ -1,4 +1,4 @@
-//! The history: one line an event, readable for every user.
+//! The history: one line per event, readable for every user.
 //!
 //! A line holds the first line of the event's message, because further lines are output of a
 //! service. The systemd journal has the whole message.

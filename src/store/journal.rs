@@ -25,19 +25,20 @@ pub enum Step {
     Removed,
 }
 
-/// The units that a change touches, by what undoes it.
+/// The units that a change touches, grouped by how the change is undone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitChanges {
-    /// Stopped, because the new release does not have them: start again.
+    /// Units that were stopped, because the new release does not have them. To undo it, start them.
     pub stopped: Vec<String>,
-    /// Started, and stopped before. On a first deploy: stop them. Later: stop those whose file is new.
+    /// Units that were not running and were started. To undo it, stop those whose file is new; after a
+    /// first deploy, stop all.
     pub started: Vec<String>,
-    /// Restarted on the new release: restart on the previous one.
+    /// Units that were restarted on the new release. To undo it, restart them on the previous one.
     pub restarted: Vec<String>,
-    /// Restarted with another address: stop all of them before any starts.
+    /// Units that were restarted with another address. To undo it, stop all of them before one starts.
     #[serde(default)]
     pub rebound: Vec<String>,
-    /// Stand-ins: stop.
+    /// Stand-ins. To undo it, stop them.
     pub standins: Vec<String>,
 }
 
@@ -46,7 +47,7 @@ pub struct UnitChanges {
 pub struct Journal {
     /// Format of this file.
     pub format: u32,
-    /// The command's trace id.
+    /// The trace id of the command that makes the change.
     pub trace_id: String,
     /// `deploy`, `rollback` or `remove`.
     pub operation: String,
@@ -54,22 +55,22 @@ pub struct Journal {
     pub step: Step,
     /// The release that was live before; `None` on the first deploy.
     pub from: Option<String>,
-    /// The text of `current` before, when no release was recorded as live: the state was lost, or
+    /// The text of `current` before the change, when no release was recorded as live: the state was lost, or
     /// another tool created the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
-    /// The release that `current` names after.
+    /// The release that `current` names after the change.
     pub to: Option<String>,
-    /// Files outside the releases.
+    /// The files outside the releases that change.
     pub files: Vec<FileChange>,
-    /// Units.
+    /// The units that the change touches.
     pub units: UnitChanges,
-    /// A removal that also deletes state, environment and secrets.
+    /// Whether a removal also deletes state, environment and secrets.
     #[serde(default)]
     pub purge: bool,
-    /// The state to record when it goes back.
+    /// The state to save when the change is undone.
     pub state_before: State,
-    /// The state to record when it goes forward.
+    /// The state to save when the change succeeds.
     pub state_after: State,
 }
 

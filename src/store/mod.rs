@@ -3,7 +3,7 @@
 //! | file | mode | holds |
 //! |---|---|---|
 //! | `state.json` | 0644 | the live release, the previous ones, and pins |
-//! | `history.jsonl` | 0644 | one line an event, the last thousand |
+//! | `history.jsonl` | 0644 | one line per event, the last thousand |
 //! | `releases/<id>.json` | 0644 | a release: version, times, mark, units, scores |
 //! | `releases/<id>.private` | 0600 | its manifest, its rendered files and its source |
 //! | `releases/<id>.index` | 0600 | its payload, and where each file was seen |

@@ -138,15 +138,15 @@ pub(super) fn free_addresses(systemd: &Systemd, units: &[String]) -> Result<()> 
             alone.push(unit.clone());
         }
     }
-    // In one go: nothing wakes a service again before its socket is closed, and as long as it
-    // takes is as long as the slowest takes.
+    // All in one call: no request can start a service again before its socket is closed, and the
+    // units stop at the same time.
     systemd.stop(&held_open)?;
-    // What requires them, of this app or another's, has no part in this.
+    // Units that require them keep running, whether of this app or of another.
     systemd.stop_alone(&alone)
 }
 
-/// A socket with all that holds it open, in their stopping order. It cannot be bound anew while
-/// its service runs.
+/// A socket and the units that hold it open, in the order in which they stop. The socket cannot be
+/// bound again while its service runs.
 pub(super) fn socket_and_users(systemd: &Systemd, socket: &str) -> Result<Vec<String>> {
     let triggers = systemd.show_one(socket)?.triggers;
     let service = triggers.into_iter().next().unwrap_or_default();

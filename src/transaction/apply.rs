@@ -25,7 +25,7 @@ pub(crate) enum Outcome {
     Reverted {
         /// What was wrong with it.
         why: String,
-        /// What is wrong with the restored release, if anything: a person is needed.
+        /// What is wrong with the restored release, if anything: then you must act.
         degraded: Option<String>,
     },
     /// The new release was not healthy, and the host could not be restored. The journal is kept, and

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 /// How undoing a change ended.
 #[derive(Debug)]
 pub(super) enum RevertOutcome {
-    /// The previous release is live and healthy.
+    /// The previous release is live, and healthy unless nothing runs: below `--root`, it is not checked.
     Healthy,
     /// The previous release is live, and something is wrong with it.
     Unhealthy(String),
@@ -108,7 +108,7 @@ pub(super) fn release_before(session: &Session<'_>, journal: &Journal) -> Option
     }
 }
 
-/// Whether the restored release answers as it did.
+/// Whether the restored release is healthy. Below `--root` nothing runs, so nothing is checked.
 fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
     if let (None, Some(link)) = (&journal.from, &journal.link) {
         bail!("`current` leads to `{link}` again, and no record says what it is");

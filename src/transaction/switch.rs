@@ -35,7 +35,7 @@ fn put(host: &Host, changes: &[FileChange], revert_change: bool) -> Result<()> {
         };
         let entry = stored.as_ref().map(Stored::entry).transpose()?;
         if host.root.entry(&change.path).ok().as_ref() == Some(&entry) {
-            // A killed run may have put it there, and synced nothing.
+            // A killed command may have written it without a sync.
             batch.sync_name(&change.path);
         } else {
             batch.replace_or_remove(&change.path, entry.as_ref())?;
@@ -57,8 +57,8 @@ pub(super) fn drop_if_empty(host: &Host, dir: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes users, directories and the manager's view of the units as the new files say. What these
-/// tools do takes longer than the rest of a switch: it is done when there is something to do.
+/// Creates users and directories, and reloads the unit files, as the new files require. These tools
+/// take longer than the rest of a switch, so each runs only if there is something to do.
 pub(super) fn configure(host: &Host, app: &App, tree: &FileTree, plan: &Plan) -> Result<()> {
     let changes = |of: &dyn Fn(&str) -> bool| plan.files.iter().any(|one| of(&one.path));
     let sysusers = format!("{SYSUSERS_DIR}/{}.conf", app.name);
@@ -119,7 +119,7 @@ pub(super) fn link(host: &Host, layout: &Layout, id: Option<&str>) -> Result<()>
 fn point(host: &Host, layout: &Layout, target: &str) -> Result<()> {
     let current = layout.current();
     if host.root.read_link(&current)?.as_deref() == Some(target) {
-        // A killed run may have put it there, and synced nothing.
+        // A killed command may have created it without a sync.
         return host.root.sync_dir(&layout.opt());
     }
     host.root.symlink_atomic(&current, target)

@@ -206,7 +206,7 @@ fn a_program_that_does_not_listen_gets_a_hint(machine: &Machine) {
     let elsewhere = OWN_PORT.replace("18091", "18099");
     deploy_python(machine, "1.1", "socket = \"proxy\"", &elsewhere)
         .exits(3)
-        .says("nothing accepts on 127.0.0.1:18091 after 60s")
+        .says("nothing accepts connections on 127.0.0.1:18091 after 60s")
         .says("with `socket = \"proxy\"`, the program must bind");
     deploy_python(machine, "1.2", "socket = \"proxy\"", OWN_PORT).exits(0);
     let client = "import socket\nsocket.create_connection(('192.0.2.1', 80))\n";

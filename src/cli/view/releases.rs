@@ -3,7 +3,7 @@
 use crate::ops::ListedRelease;
 use crate::store::Mark;
 
-/// One line a release; a star marks the live one.
+/// One line per release; a star marks the live one.
 pub(in crate::cli) fn line(listed: &ListedRelease) -> String {
     let live = if listed.live { "*" } else { " " };
     let mark = match &listed.release.mark {

@@ -1,9 +1,9 @@
-//! What is asked of a deploy.
+//! The options of a deploy.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What is asked of a deploy.
+/// The options of a deploy.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DeployRequest {
     /// Directory or archive to release, in place of `release.source`.
