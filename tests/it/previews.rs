@@ -288,10 +288,10 @@ fn changed(test: Test) -> Test {
 /// A new release whose units differ.
 fn changed_unit(test: Test) -> Test {
     version(&test, 4);
-    let text = fs::read_to_string(test.app("robot.toml")).expect("read");
+    let manifest = fs::read_to_string(test.app("robot.toml")).expect("read");
     test.write(
         "robot.toml",
-        &text.replace("exec = ", "timeout-stop = \"7s\"\nexec = "),
+        &manifest.replace("exec = ", "timeout-stop = \"7s\"\nexec = "),
     );
     test
 }
