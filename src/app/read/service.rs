@@ -154,7 +154,9 @@ impl Reader<'_> {
                     .as_str()
                     .starts_with(&format!("{}/", self.layout.run()))
             {
-                let message = format!("`{socket}` is in the runtime directory of the services");
+                let message = format!(
+                    "`{socket}` is in the runtime directory of the services, which other users cannot enter"
+                );
                 return Err(Problem::new(
                     &path,
                     message,
