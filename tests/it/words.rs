@@ -494,7 +494,6 @@ const ALLOWED: &[(&str, &str)] = &[
     ("tests/system/journald.rs", "nobody"),
     // Variants that say what they are together with their enum.
     ("src/host/lock.rs", "Held"),
-    ("src/page/http.rs", "Gone"),
     ("src/relay/responses.rs", "Head"),
     ("src/sandbox/shape.rs", "Inherited"),
     // What libtest-mimic calls a test.
