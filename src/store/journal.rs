@@ -16,8 +16,8 @@ const FILE: &str = "journal.json";
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
-    /// Files, link and units are being changed. Recovery goes back, unless the state says that the new
-    /// release has passed its checks.
+    /// Files, link and units are being changed. Recovery undoes the change, unless the state says that
+    /// the new release has passed its checks.
     Switching,
     /// The change failed and is being reverted. Recovery continues with that.
     Reverting,
@@ -55,8 +55,8 @@ pub struct Journal {
     pub step: Step,
     /// The release that was live before; `None` on the first deploy.
     pub from: Option<String>,
-    /// The text of `current` before the change, when no release was recorded as live: the state was lost, or
-    /// another tool created the link.
+    /// The text of `current` before the change, when no release was recorded as live: the state was
+    /// lost, or another tool created the link.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub link: Option<String>,
     /// The release that `current` names after the change.

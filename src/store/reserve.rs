@@ -1,4 +1,4 @@
-//! Space that is kept for going back on a full disk.
+//! Space that is kept for undoing a change on a full disk.
 
 use super::records::{PRIVATE, Store};
 use crate::host::Batch;
@@ -11,7 +11,7 @@ const RESERVE_BYTES: usize = 1024 * 1024;
 const RESERVE_FILES: u64 = 8;
 
 impl Store {
-    /// Keeps space for going back on a full disk. Without space it does nothing.
+    /// Keeps space for undoing a change on a full disk. Without space it does nothing.
     pub fn reserve(&self) {
         let mut batch = Batch::new(&self.root);
         for (at, path) in self.reserve_files() {

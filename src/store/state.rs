@@ -64,8 +64,8 @@ impl Store {
         self.read("state.json")
     }
 
-    /// Replaces the state. An equal state is not written again, only made durable, because going
-    /// back must work on a full disk.
+    /// Replaces the state. An equal state is not written again, only made durable, because undoing
+    /// a change must work on a full disk.
     ///
     /// # Errors
     /// When it cannot be written.

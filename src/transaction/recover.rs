@@ -49,7 +49,7 @@ fn end(session: &Session<'_>, mode: RecoveryMode) -> Result<Recovered> {
     };
     let text = format!("ending an interrupted change ({})", journal.operation);
     session.emit("warning", "recovering", Subject::default(), &text);
-    // Files that the killed command had prepared take space that going back may need.
+    // Files that the killed command had prepared take space that undoing the change may need.
     let _ = store.clean_up();
     store.release_reserve();
     match journal.step {

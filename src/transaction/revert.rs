@@ -56,7 +56,7 @@ pub(super) fn revert_change(
 }
 
 /// Records that the change is being undone. When the disk takes no new journal, an old one is enough if
-/// it says the same, or if no state contradicts it: after a crash, recovery then also goes back.
+/// it says the same, or if no state contradicts it: after a crash, recovery then also undoes the change.
 pub(super) fn begin_revert(session: &Session<'_>, journal: &mut Journal) -> Result<()> {
     let store = session.store;
     journal.step = Step::Reverting;
