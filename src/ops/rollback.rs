@@ -9,7 +9,7 @@ use crate::app::layout::UNIT_DIR;
 use crate::app::{App, Layout, Name};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
-use crate::events::Subject;
+use crate::failure::Failure;
 use crate::host::defer_signals;
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
 use crate::render::{ReleaseMount, execstart, execstart_path};
@@ -93,15 +93,15 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Chan
 ///
 /// # Errors
 /// [`Kind::RolledBack`] when the previous release was restored: the release failed.
-pub(super) fn undo(ctx: &Context<'_>, name: &Name, bad: &str, why: &str) -> Result<(), Error> {
+pub(super) fn undo(ctx: &Context<'_>, name: &Name, bad: &str, why: &Failure) -> Result<(), Error> {
     let wait = Duration::from_secs(600);
     ctx.change(name, "rolling back", wait, |session| {
         if session.store.state()?.live.as_deref() != Some(bad) {
             return Ok(());
         }
-        session.emit("error", "failed", Subject::release(bad), why);
-        let first = why.lines().next().unwrap_or_default();
-        session.store.set_mark(bad, Mark::Bad(first.to_owned()))?;
+        session.emit_failure(bad, why);
+        let mark = Mark::Bad(why.summary().to_owned());
+        session.store.set_mark(bad, mark)?;
         let request = RollbackRequest::default();
         let prepared = prepare(ctx, &request, session.store, name, false)?;
         let to = prepared.plan.to.clone();

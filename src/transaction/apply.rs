@@ -8,12 +8,13 @@ use super::revert::{RevertOutcome, revert_change};
 use super::switch;
 use crate::app::App;
 use crate::events::Subject;
+use crate::failure::Failure;
 use crate::host::{self, Host, UnitStatus};
 use crate::plan::{Action, Plan};
 use crate::session::Session;
 use crate::store::{FORMAT, Journal, Step, UnitChanges};
 use crate::tree::FileTree;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use std::fmt;
 
 /// How a change ended.
@@ -67,18 +68,18 @@ impl fmt::Debug for Steps<'_> {
 
 /// A failure that is the fault of the release and not of the host. Only this marks the release as bad.
 #[derive(Debug)]
-struct UnhealthyRelease(anyhow::Error);
+struct UnhealthyRelease(Failure);
 
 impl fmt::Display for UnhealthyRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.0)
+        self.0.fmt(f)
     }
 }
 
 impl std::error::Error for UnhealthyRelease {}
 
 fn blame_release(error: anyhow::Error) -> anyhow::Error {
-    anyhow::Error::new(UnhealthyRelease(error))
+    anyhow::Error::new(UnhealthyRelease(Failure::of(&error)))
 }
 
 /// Takes the host to the release of a plan.
@@ -108,7 +109,7 @@ pub(crate) fn apply(
         Operation::Deploy => host::interruptible(|| {
             run().map_err(|error| {
                 if host::interrupted() {
-                    anyhow!("it was interrupted")
+                    Failure::public("it was interrupted").into()
                 } else {
                     error
                 }
@@ -125,20 +126,24 @@ pub(crate) fn apply(
         }
         Err(failure) => failure,
     };
-    let why = format!("{failure:#}");
-    session.emit("error", "failed", Subject::release(&plan.to), &why);
-    let bad = failure.is::<UnhealthyRelease>().then_some(why.as_str());
-    Ok(match revert_change(session, &mut journal, bad) {
-        RevertOutcome::Healthy => Outcome::Back {
-            why,
-            degraded: None,
+    let blamed = failure.downcast_ref::<UnhealthyRelease>();
+    let blamed = blamed.map(|release| release.0.clone());
+    let failure = blamed.clone().unwrap_or_else(|| Failure::of(&failure));
+    session.emit_failure(&plan.to, &failure);
+    let why = failure.to_string();
+    Ok(
+        match revert_change(session, &mut journal, blamed.as_ref()) {
+            RevertOutcome::Healthy => Outcome::Back {
+                why,
+                degraded: None,
+            },
+            RevertOutcome::Unhealthy(wrong) => Outcome::Back {
+                why,
+                degraded: Some(wrong),
+            },
+            RevertOutcome::Stuck(wrong) => Outcome::Stuck { why, wrong },
         },
-        RevertOutcome::Unhealthy(wrong) => Outcome::Back {
-            why,
-            degraded: Some(wrong),
-        },
-        RevertOutcome::Stuck(wrong) => Outcome::Stuck { why, wrong },
-    })
+    )
 }
 
 /// Everything that the change will do, with how to undo it.

@@ -8,7 +8,6 @@ use crate::records::store;
 use crate::test::Test;
 use crate::tree::{self, Kind};
 use crate::unsuitable_hosts::{is_root, not_run};
-use robotctl::events::Event;
 use std::fs;
 use std::process::{Command, Stdio};
 
@@ -221,6 +220,30 @@ fn holds(kind: &Kind, marker: &str) -> bool {
     parts.any(|part| part == marker.as_bytes())
 }
 
+/// Deploys with a tool of systemd that fails and prints a text. Root sees the text.
+fn failing_deploy(test: &Test, output: &str) {
+    let tools = test.outside("tools");
+    fs::create_dir(&tools).expect("make a directory");
+    let tool = tools.join("systemd-tmpfiles");
+    let script = format!("#!/bin/sh\necho {output} >&2\nexit 1\n");
+    fs::write(&tool, script).expect("write a program");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&tool, mode).expect("set a mode");
+    fs::remove_dir(test.root("var/lib/shop")).expect("remove a directory");
+    let mut deploy = Command::new(env!("CARGO_BIN_EXE_robotctl"));
+    deploy
+        .args(["deploy", "--apply", "--root"])
+        .arg(test.root(""));
+    let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", tools.display());
+    let deploy = deploy.current_dir(test.app("")).env("PATH", path);
+    let ended = deploy.output().expect("start robotctl");
+    let stderr = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(3), "{stderr}");
+    let error = stderr.lines().find(|line| line.starts_with("error: "));
+    assert!(error.is_some_and(|line| line.contains(output)), "{stderr}");
+    fs::create_dir(test.root("var/lib/shop")).expect("make a directory");
+}
+
 /// A value of the manifest, a secret and a service's output are never in the public part.
 #[test]
 fn no_content_is_readable_by_others() {
@@ -245,24 +268,17 @@ fn no_content_is_readable_by_others() {
         manifest(number);
         deploy(&test);
     }
-    let failed = format!("it did not start\n{OUTPUT}");
-    store(&test).append_event(&Event {
-        ts: "2026-01-02T03:04:05Z".into(),
-        trace_id: "0123456789abcdef".into(),
-        app: "shop".into(),
-        environment: None,
-        release: Some(live(&test)),
-        service: None,
-        event: "failed".into(),
-        level: "error".into(),
-        message: failed,
-    });
+    manifest(4);
+    failing_deploy(&test, OUTPUT);
     test.run(["rollback", "--service", "web"])
         .any_stderr()
         .success();
     let history = store(&test).history().expect("read");
     let failed = history.iter().find(|event| event.event == "failed");
-    assert_eq!(failed.expect("the event").message, "it did not start");
+    assert_eq!(
+        failed.expect("the event").message,
+        "the change could not be made"
+    );
 
     let tree = test.tree();
     // Whether no directory on the way keeps others out.
