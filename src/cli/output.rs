@@ -6,7 +6,8 @@
 use super::exit::Exit;
 use super::view::{self, Envelope};
 use crate::app::Name;
-use crate::error::{Error, Kind};
+use crate::command_line::CommandLine;
+use crate::error::{Error, Hint, Kind};
 use crate::events::Event;
 use crate::host;
 use crate::stage::Progress;
@@ -191,7 +192,11 @@ impl Output {
         let message = format!("writing to standard output: {reason}");
         Err(if changes_host {
             Error::new(Kind::Degraded, message + "; the command itself is done")
-                .hint("see what it did: `robotctl status` and `robotctl history`")
+                .hint(Hint::to(
+                    "see what it did",
+                    CommandLine::robotctl(["status"]),
+                ))
+                .hint(Hint::run(CommandLine::robotctl(["history"])))
         } else {
             Error::refused(message, "make room, or write it to another place")
         })

@@ -290,8 +290,8 @@ fn recovery_ends_what_an_earlier_version_began() {
         let host = Earlier::new(name);
         let status = host.run(&["status", "--app", "shop"], 0).stdout;
         assert!(
-            status.contains("a change was interrupted: `robotctl --root ")
-                && status.contains("/root/ recover`\n"),
+            status.contains("a change was interrupted; end it: robotctl --root ")
+                && status.contains("/root/ recover\n"),
             "{name}: {status}"
         );
         host.run(&["recover"], 0);

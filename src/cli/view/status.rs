@@ -17,7 +17,7 @@ pub(in crate::cli) fn text(status: &AppStatus, root: Option<&Path>) -> String {
     }
     if status.interrupted {
         let recover = CommandLine::sudo_robotctl(["recover"]).for_root(root);
-        text.push_str(&format!("  a change was interrupted: `{recover}`\n"));
+        text.push_str(&format!("  a change was interrupted; end it: {recover}\n"));
     }
     let width = status.units.iter().map(|unit| unit.unit.len()).max();
     let width = width.unwrap_or_default();

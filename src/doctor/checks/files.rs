@@ -134,11 +134,8 @@ pub(in crate::doctor) fn permissions(
         let dir = context.host.root.path(&context.layout.release(live));
         let loose = host_files::writable_by_others(&dir)?;
         if let Some(first) = loose.first() {
-            let script = format!(
-                "chown -R root:root {0} && chmod -R u=rwX,go=rX {0}",
-                dir.display()
-            );
-            found.push(Finding::new(
+            let real = dir.display().to_string();
+            let mut finding = Finding::new(
                 Severity::Error,
                 format!(
                     "{} files of the live release can be written by others than root, such as `{}`",
@@ -147,9 +144,14 @@ pub(in crate::doctor) fn permissions(
                 ),
                 Hint::to(
                     "give them back to root",
-                    CommandLine::sudo(["sh", "-c", &script]),
+                    CommandLine::sudo(["chown", "-R", "root:root", &real]),
                 ),
+            );
+            finding.fix.push(Hint::to(
+                "then close them to others",
+                CommandLine::sudo(["chmod", "-R", "u=rwX,go=rX", &real]),
             ));
+            found.push(finding);
         }
     }
     let secrets = app.secrets.iter();
@@ -159,12 +161,19 @@ pub(in crate::doctor) fn permissions(
             && (meta.mode & 0o077 != 0 || meta.uid != 0)
         {
             let real = context.host.root.path(&path).display().to_string();
-            let script = format!("chown root:root {real} && chmod 600 {real}");
-            found.push(Finding::new(
+            let mut finding = Finding::new(
                 Severity::Error,
                 format!("`{path}` can be read by others than root"),
-                Hint::to("close it", CommandLine::sudo(["sh", "-c", &script])),
+                Hint::to(
+                    "give it to root",
+                    CommandLine::sudo(["chown", "root:root", &real]),
+                ),
+            );
+            finding.fix.push(Hint::to(
+                "then close it to others",
+                CommandLine::sudo(["chmod", "600", &real]),
             ));
+            found.push(finding);
         }
     }
     Ok(found)
