@@ -1,4 +1,4 @@
-//! Why something failed, told twice: to every user, and to root.
+//! Why something failed, in two texts: one for every user, and one for root.
 //!
 //! The history and the records of releases are readable for every user. Only the summary of a failure
 //! goes there; the terminal of root and the systemd journal get the detail.

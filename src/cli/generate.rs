@@ -18,6 +18,13 @@ pub(super) struct Args {
     check: bool,
 }
 
+impl Args {
+    /// Whether it writes files.
+    pub(super) fn writes(&self) -> bool {
+        self.output.is_some() && !self.check
+    }
+}
+
 pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
     let generated = ops::render_files(ctx)?;
     let (app, tree) = (generated.app.as_str(), &generated.tree);

@@ -205,7 +205,7 @@ fn configure(session: &Session<'_>, name: &Name) -> Result<()> {
         // The services must run again all the same; their checks report the rest.
         if let Err(error) = done {
             let text = format!("{error:#}");
-            session.emit("error", "configure-failed", Subject::default(), &text);
+            session.emit("warning", "configure-failed", Subject::default(), &text);
         }
     }
     Ok(())
@@ -315,7 +315,7 @@ fn restart_unit(
                     release: from.map(String::as_str),
                     unit: Some(unit),
                 };
-                session.emit("error", "restart-failed", subject, &format!("{error:#}"));
+                session.emit("warning", "restart-failed", subject, &format!("{error:#}"));
             }
             Ok(())
         }

@@ -164,7 +164,7 @@ fn notes_and_skipped_checks_do_not_change_the_exit_code() {
     );
 }
 
-/// A check that has nothing to compare with has not looked.
+/// A check that has nothing to compare with does not count.
 #[test]
 fn a_check_that_could_not_look_is_skipped_with_the_true_reason() {
     let test = app();
