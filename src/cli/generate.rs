@@ -1,6 +1,6 @@
 //! `robotctl generate`
 
-use super::view::files::{self, FileData};
+use super::view::files::{self, FileData, LintData};
 use super::{Exit, Output};
 use crate::error::Error;
 use crate::ops::{self, Context};
@@ -29,7 +29,11 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     let generated = ops::render_files(ctx)?;
     let (app, tree) = (generated.app.as_str(), &generated.tree);
     for finding in &generated.findings {
-        out.message(&files::lint(finding));
+        if out.is_json() {
+            out.data("lint", app, &LintData::new(finding), "");
+        } else {
+            out.message(&files::lint(finding));
+        }
     }
     if args.check {
         let drift = ops::compare(ctx, args.output.as_ref(), tree)?;
