@@ -68,7 +68,7 @@ impl Store {
 /// The event without the output of a service, which any line of such a message may hold.
 fn public(mut event: Event) -> Event {
     if event.event == "failed" {
-        event.message = UNKNOWN_FAILURE.to_owned();
+        UNKNOWN_FAILURE.clone_into(&mut event.message);
     }
     event
 }

@@ -28,7 +28,7 @@ impl Store {
         damaged.into_error()
     }
 
-    /// The way out of a damaged record of the live release: without a record and a state, the next
+    /// The hints about a damaged record of the live release: without a record and a state, the next
     /// deploy takes the app for a new one, and keeps its data.
     fn without_live_record(&self, path: &str, id: &str) -> Vec<Hint> {
         let (public, state) = (self.path(&public_name(id)), self.path("state.json"));
@@ -47,7 +47,7 @@ impl Store {
         hints
     }
 
-    /// The way out of a damaged record of another release, which nothing can restore any more.
+    /// The hints about a damaged record of another release, which nothing can restore any more.
     fn without_release(&self, path: &str, id: &str) -> Vec<Hint> {
         let mut hints = Vec::new();
         let release = self.layout.release(id);

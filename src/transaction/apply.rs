@@ -78,8 +78,8 @@ impl fmt::Display for UnhealthyRelease {
 
 impl std::error::Error for UnhealthyRelease {}
 
-fn blame_release(error: anyhow::Error) -> anyhow::Error {
-    anyhow::Error::new(UnhealthyRelease(Failure::of(&error)))
+fn blame_release(failure: Failure) -> anyhow::Error {
+    anyhow::Error::new(UnhealthyRelease(failure))
 }
 
 /// Takes the host to the release of a plan.
@@ -228,17 +228,19 @@ fn forward(
     switch::configure(host, app, tree, plan)?;
     // A unit that failed while it stopped would be listed forever, without a file.
     host.systemd.reset_failed(&removed);
-    (steps.before_start)().map_err(blame_release)?;
-    activate::before_switch(session, plan, app).map_err(blame_release)?;
+    (steps.before_start)().map_err(|error| blame_release(Failure::of(&error)))?;
+    activate::before_switch(session, plan, app)
+        .map_err(|error| blame_release(Failure::of(&error)))?;
     switch::link(host, &app.layout, Some(&plan.to))?;
     let text = format!("`current` points at {}", plan.to);
     session.emit("info", "switched", Subject::release(&plan.to), &text);
-    activate::after_switch(session, plan, app).map_err(blame_release)?;
-    (steps.after_start)().map_err(blame_release)?;
+    activate::after_switch(session, plan, app)
+        .map_err(|error| blame_release(Failure::of(&error)))?;
+    (steps.after_start)().map_err(|error| blame_release(Failure::of(&error)))?;
     if host.is_offline() {
         return Ok(());
     }
     let pins = &journal.state_after.pins;
     let checked = check_health(session, plan, app, pins, operation)?;
-    checked.map_err(|unhealthy| blame_release(unhealthy.into()))
+    checked.map_err(blame_release)
 }

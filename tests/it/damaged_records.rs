@@ -222,8 +222,8 @@ fn lines(test: &Test, args: &[&str]) -> Vec<serde_json::Value> {
     let output = command.arg(test.root("")).current_dir(test.app(""));
     let output = output.output().expect("start robotctl");
     assert!(!output.status.success(), "{args:?} succeeded");
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let lines = text.lines().map(serde_json::from_str);
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    let lines = stdout.lines().map(serde_json::from_str);
     lines.collect::<Result<_, _>>().expect("JSON")
 }
 
