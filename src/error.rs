@@ -13,6 +13,7 @@ use crate::command_line::CommandLine;
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// What a command left behind. It decides the exit code.
@@ -154,7 +155,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error of a kind, without a hint.
+    /// An error of a kind, without a hint. It is printed with a general one.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self {
             kind,
@@ -176,6 +177,32 @@ impl Error {
         self
     }
 
+    /// The same with a general hint when the code that failed knew none. Every error passes through
+    /// here before it is printed.
+    #[must_use]
+    pub fn with_any_hint(mut self) -> Self {
+        if !self.hints.is_empty() {
+            return self;
+        }
+        let of_cause = self.source.as_ref().and_then(hint_of_cause);
+        let knows_cause = of_cause.is_some();
+        self.hints.extend(of_cause.map(Hint::from));
+        let status = || CommandLine::robotctl(["status"]);
+        let doctor = || CommandLine::sudo_robotctl(["doctor"]);
+        match self.kind {
+            Kind::Degraded => self.hint(Hint::to("find out what is wrong", doctor())),
+            Kind::Unexpected => self
+                .hint(Hint::to("see what is live", status()))
+                .hint(Hint::to("find out what is wrong", doctor()))
+                .hint("if that does not explain it, report it with this message"),
+            _ if knows_cause => self,
+            Kind::Refused | Kind::RolledBack => {
+                self.hint("fix what the message names, then repeat the command")
+            }
+            Kind::Locked | Kind::Interrupted => self.hint("repeat the command"),
+        }
+    }
+
     /// An error of a module, with a kind. An [`Error`] keeps its own kind.
     pub fn of_kind(kind: Kind, error: anyhow::Error) -> Self {
         let error = match error.downcast::<Self>() {
@@ -193,6 +220,34 @@ impl Error {
             source: Some(error),
         }
     }
+}
+
+/// What to do about the operating system's error in a chain, where that is known.
+fn hint_of_cause(error: &anyhow::Error) -> Option<&'static str> {
+    let kinds = error.chain().filter_map(|cause| {
+        let cause = cause.downcast_ref::<std::io::Error>()?;
+        Some(cause.kind())
+    });
+    kinds.last().and_then(|kind| {
+        Some(match kind {
+            ErrorKind::PermissionDenied => {
+                "type `sudo` before the command, or change the mode or the owner of the file"
+            }
+            ErrorKind::StorageFull => "make room on that disk, then repeat the command",
+            ErrorKind::QuotaExceeded => "raise the quota or make room, then repeat the command",
+            ErrorKind::ReadOnlyFilesystem => {
+                "make the file system writable, then repeat the command"
+            }
+            ErrorKind::NotFound => "check that the path in the message exists",
+            ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::AlreadyExists => {
+                "move what is at that path to another place, or name another path"
+            }
+            ErrorKind::ResourceBusy | ErrorKind::AddrInUse => {
+                "end what uses it, then repeat the command"
+            }
+            _ => return None,
+        })
+    })
 }
 
 impl fmt::Display for Error {
@@ -247,6 +302,42 @@ mod tests {
         // A kind that is known stays.
         let degraded = Err::<(), _>(anyhow!(Error::new(Kind::Degraded, "x"))).nothing_changed();
         assert_eq!(degraded.unwrap_err().kind, Kind::Degraded);
+    }
+
+    #[test]
+    fn an_error_without_a_hint_gets_one_from_its_cause_or_its_kind() {
+        let hints = |error: Error| -> Vec<String> {
+            let hints = error.with_any_hint().hints;
+            hints.iter().map(ToString::to_string).collect()
+        };
+        let io = |code| anyhow::Error::new(std::io::Error::from_raw_os_error(code));
+        for (code, said) in [
+            (13, "type `sudo`"),
+            (28, "make room"),
+            (30, "writable"),
+            (2, "exists"),
+        ] {
+            let error = io(code).context("writing `/x`");
+            let hints = hints(Error::of_kind(Kind::Refused, error));
+            assert!(hints.len() == 1 && hints[0].contains(said), "{hints:?}");
+        }
+        let unexpected = hints(anyhow!("it broke").into());
+        assert_eq!(unexpected[0], "see what is live: robotctl status");
+        assert!(
+            unexpected[1].ends_with("sudo robotctl doctor"),
+            "{unexpected:?}"
+        );
+        for kind in [
+            Kind::Refused,
+            Kind::RolledBack,
+            Kind::Degraded,
+            Kind::Locked,
+            Kind::Interrupted,
+        ] {
+            assert_eq!(hints(Error::new(kind, "x")).len(), 1, "{kind:?}");
+        }
+        // A better one stays alone.
+        assert_eq!(hints(Error::refused("x", "do this")), ["do this"]);
     }
 
     #[test]

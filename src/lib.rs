@@ -27,7 +27,7 @@
 //! | `relay` | the proxy, which forwards connections to a server |
 //! | `page` | the status page of the bundled app |
 //! | [`host`] | the I/O boundary: files, processes, systemd, clock, accounts |
-//! | [`error`], [`command_line`], [`events`], [`session`], [`units`], [`bytesize`] | values that all of them share |
+//! | [`error`], `failure`, [`command_line`], [`events`], [`session`], [`units`], [`bytesize`] | values that all of them share |
 //!
 //! `manifest`, `app`, `sandbox`, `exposure`, `render`, `tree`, `units`, `payload` and `plan` are pure:
 //! they read no file, clock or environment.
@@ -41,6 +41,7 @@ pub(crate) mod doctor;
 pub mod error;
 pub mod events;
 pub mod exposure;
+pub(crate) mod failure;
 pub(crate) mod health;
 pub mod host;
 pub mod manifest;

@@ -1,6 +1,7 @@
 //! The session: what every step of one command on one app works with.
 
 use crate::events::{Event, Sink, Subject, in_history};
+use crate::failure::Failure;
 use crate::host::{self, Host};
 use crate::store::Store;
 use std::fmt;
@@ -32,7 +33,19 @@ impl fmt::Debug for Session<'_> {
 
 impl Session<'_> {
     /// Sends an event to the user, to the systemd journal, and to the history when it belongs there.
+    /// Every user can read the history: a message with the text of an error or the output of a program
+    /// belongs to an event that it does not keep.
     pub fn emit(&self, level: &str, event: &str, subject: Subject<'_>, message: &str) {
+        self.send(level, event, subject, message, message);
+    }
+
+    /// Sends the event `failed` of a release. The history gets the summary only.
+    pub(crate) fn emit_failure(&self, release: &str, failure: &Failure) {
+        let (subject, detail) = (Subject::release(release), failure.to_string());
+        self.send("error", "failed", subject, &detail, failure.summary());
+    }
+
+    fn send(&self, level: &str, event: &str, subject: Subject<'_>, message: &str, public: &str) {
         let event = Event {
             ts: host::now().to_string(),
             trace_id: self.trace.clone(),
@@ -46,7 +59,11 @@ impl Session<'_> {
         };
         (self.sink)(&event);
         if in_history(&event.event) {
-            self.store.append_event(&event);
+            let message = public.to_owned();
+            self.store.append_event(&Event {
+                message,
+                ..event.clone()
+            });
         }
         // Priorities of syslog(3).
         let priority = match level {

@@ -53,7 +53,10 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     }
     let preview = ops::preview_deploy(ctx, &request)?;
     let plan = &preview.plan;
-    let data = PlanData::of_release("deploy", plan, args.diff);
+    let root = out.hint_root();
+    let apply = preview.apply.filter(|_| preview.refusal.is_none());
+    let apply = apply.map(|command| command.for_root(root));
+    let data = PlanData::of_release("deploy", plan, args.diff).applied_by(apply.clone());
     out.data(
         "plan",
         &plan.app,
@@ -63,9 +66,8 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     if let Some(refusal) = preview.refusal {
         return Err(refusal);
     }
-    if let Some(command) = preview.apply {
-        let root = out.hint_root();
-        out.message(&format!("\nto apply this plan: {}", command.for_root(root)));
+    if let Some(command) = apply {
+        out.message(&format!("\nto apply this plan: {command}"));
     }
     Ok(Exit::Done)
 }

@@ -16,7 +16,7 @@ pub(super) struct Args {
     /// Also write the report as JSON to this file, and exit with code 0
     /// even if there are findings
     #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
+    pub(super) report: Option<PathBuf>,
     /// Wait up to SECONDS for another robotctl to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,

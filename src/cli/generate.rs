@@ -1,7 +1,7 @@
 //! `robotctl generate`
 
 use super::view::counted;
-use super::view::files::{self, FileData};
+use super::view::files::{self, FileData, LintData};
 use super::{Exit, Output};
 use crate::error::Error;
 use crate::ops::{self, Context};
@@ -19,11 +19,22 @@ pub(super) struct Args {
     check: bool,
 }
 
+impl Args {
+    /// Whether it writes files.
+    pub(super) fn writes(&self) -> bool {
+        self.output.is_some() && !self.check
+    }
+}
+
 pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
     let generated = ops::render_files(ctx)?;
     let (app, tree) = (generated.app.as_str(), &generated.tree);
     for finding in &generated.findings {
-        out.message(&files::lint(finding));
+        if out.is_json() {
+            out.data("lint", app, &LintData::new(finding), "");
+        } else {
+            out.message(&files::lint(finding));
+        }
     }
     if args.check {
         let drift = ops::compare(ctx, args.output.as_ref(), tree)?;

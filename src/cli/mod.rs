@@ -26,7 +26,7 @@ pub use output::Format;
 use crate::error::Error;
 use crate::ops::{Context, Options};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use output::Output;
+use output::{Changes, Output};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -193,15 +193,26 @@ enum Command {
 }
 
 impl Command {
-    /// Whether it changes the host.
-    fn changes_host(&self) -> bool {
-        match self {
+    /// What it changes when it succeeds.
+    fn changes(&self) -> Changes {
+        let host = match self {
             Self::Deploy(args) => args.apply,
             Self::Prune(args) => args.apply,
             Self::Remove(args) => args.apply,
             Self::Rollback(args) => !args.dry_run,
             Self::Recover(_) | Self::Soak(_) => true,
             _ => false,
+        };
+        let files = match self {
+            Self::Generate(args) => args.writes(),
+            Self::Doctor(args) => args.report.is_some(),
+            Self::Reference(_) => true,
+            _ => false,
+        };
+        match (host, files) {
+            (true, _) => Changes::Host,
+            (_, true) => Changes::NamedFiles,
+            _ => Changes::Nothing,
         }
     }
 }
@@ -220,9 +231,9 @@ pub fn main() -> ExitCode {
     let root = cli.root.clone();
     let root = root.filter(|root| crate::host::Host::new(Some(root)).is_offline());
     let out = Output::new(cli.format, cli.quiet, &trace, root);
-    let changes_host = cli.command.changes_host();
+    let changes = cli.command.changes();
     let result = run(cli, &out, trace);
-    exit::exit_code(out.finish(result, changes_host))
+    exit::exit_code(out.finish(result, changes))
 }
 
 fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {

@@ -6,7 +6,8 @@
 use super::exit::Exit;
 use super::view::{self, Envelope};
 use crate::app::Name;
-use crate::error::{Error, Kind};
+use crate::command_line::CommandLine;
+use crate::error::{Error, Hint, Kind};
 use crate::events::Event;
 use crate::host;
 use crate::stage::Progress;
@@ -24,6 +25,17 @@ pub enum Format {
     Text,
     /// one JSON object per line
     Json,
+}
+
+/// What a command changes when it succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Changes {
+    /// It only reads.
+    Nothing,
+    /// It writes files that the user names.
+    NamedFiles,
+    /// It may change the app on the host.
+    Host,
 }
 
 /// Where a command prints to.
@@ -111,7 +123,7 @@ impl Output {
 
     /// An error of one of several apps; the command continues.
     pub(super) fn app_error(&self, app: &str, error: Error) {
-        let error = self.with_root(error);
+        let error = self.complete(error);
         if self.is_json() {
             self.line(&Envelope::app_error(&self.trace, app, &error));
         } else {
@@ -158,47 +170,57 @@ impl Output {
     }
 
     /// The last line, and the exit code.
-    pub(super) fn finish(&self, result: Result<Exit, Error>, changes_host: bool) -> u8 {
-        let result = self.check_lost(result, changes_host);
-        match result {
+    pub(super) fn finish(&self, result: Result<Exit, Error>, changes: Changes) -> u8 {
+        let error = match result {
             Ok(exit) => {
-                if self.is_json() {
+                if self.is_json() && self.lost.borrow().is_none() {
                     let message = self.result.borrow();
                     self.line(&Envelope::result(&self.trace, exit.code(), &message));
                 }
-                exit.code()
-            }
-            Err(error) => {
-                let error = self.with_root(error);
-                if self.is_json() {
-                    self.line(&Envelope::error(&self.trace, &error));
+                // The last line can be lost, too.
+                match self.lost_output(changes) {
+                    None => return exit.code(),
+                    Some(error) => error,
                 }
-                // An error that standard output did not take must be seen all the same.
-                if !self.is_json() || self.lost.borrow().is_some() {
-                    Self::always(&format!("error: {error}"));
-                }
-                error.kind.exit_code()
             }
+            Err(error) => error,
+        };
+        let error = self.complete(error);
+        if self.is_json() {
+            self.line(&Envelope::error(&self.trace, &error));
         }
+        // An error that standard output did not take must be seen all the same.
+        if !self.is_json() || self.lost.borrow().is_some() {
+            Self::always(&format!("error: {error}"));
+        }
+        error.kind.exit_code()
     }
 
-    /// A success whose output was lost is an error. The change is made all the same.
-    fn check_lost(&self, result: Result<Exit, Error>, changes_host: bool) -> Result<Exit, Error> {
-        let lost = self.lost.borrow().clone();
-        let (Some(reason), true) = (lost, result.is_ok()) else {
-            return result;
-        };
+    /// The error of a success whose output was lost. The change is made all the same.
+    fn lost_output(&self, changes: Changes) -> Option<Error> {
+        let reason = self.lost.borrow().clone()?;
         let message = format!("writing to standard output: {reason}");
-        Err(if changes_host {
-            Error::new(Kind::Degraded, message + "; the command succeeded")
-                .hint("see what it did: `robotctl status` and `robotctl history`")
-        } else {
-            Error::refused(message, "free disk space, or write it to another place")
+        let done = || Error::new(Kind::Degraded, format!("{message}; the command succeeded"));
+        Some(match changes {
+            Changes::Host => done()
+                .hint(Hint::to(
+                    "see what it did",
+                    CommandLine::robotctl(["status"]),
+                ))
+                .hint(Hint::run(CommandLine::robotctl(["history"]))),
+            Changes::NamedFiles => {
+                done().hint("the files are written; free disk space where the output goes")
+            }
+            Changes::Nothing => {
+                Error::refused(message, "free disk space, or write it to another place")
+            }
         })
     }
 
-    fn with_root(&self, mut error: Error) -> Error {
+    /// The error with at least one hint, whose commands work on the tree.
+    fn complete(&self, error: Error) -> Error {
         let root = self.root.as_deref();
+        let mut error = error.with_any_hint();
         error.hints = error
             .hints
             .into_iter()

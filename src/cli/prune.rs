@@ -39,15 +39,14 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     }
     let preview = ops::preview_prune(ctx, &request)?;
     for pruned in &preview.plans {
-        let data = PlanData::of_prune(pruned);
+        let data = PlanData::of_prune(pruned, root);
         out.data("plan", &pruned.app, &data, &view::prune::plan(pruned, root));
     }
     if let Some(refusal) = preview.refusal {
         return Err(refusal);
     }
-    let mut plans = preview.plans.iter();
-    if plans.any(|pruned| !pruned.removed.is_empty()) {
-        out.message("\nto remove them: the same command with `--apply`");
+    if let Some(command) = preview.apply {
+        out.message(&format!("\nto remove them: {}", command.for_root(root)));
     }
     Ok(Exit::Done)
 }

@@ -31,9 +31,9 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
         return Ok(Exit::Done);
     }
     let preview = ops::preview_remove(ctx, &request)?;
-    let data = PlanData::of_removal(&preview);
+    let command = preview.apply.clone().for_root(out.hint_root());
+    let data = PlanData::of_removal(&preview, &command);
     out.data("plan", &preview.app, &data, &view::removal::text(&preview));
-    let command = preview.apply.for_root(out.hint_root());
     out.message(&format!("\nto apply this plan: {command}"));
     Ok(Exit::Done)
 }

@@ -1,7 +1,7 @@
 //! Help, the version, and mistakes on the command line.
 
 use super::exit::{self, Exit};
-use super::output::{Format, Output};
+use super::output::{Changes, Format, Output};
 use crate::error::{Error, Kind};
 use clap::error::{ContextKind, ContextValue};
 use std::ffi::OsString;
@@ -14,14 +14,14 @@ pub(super) fn print(error: clap::Error) -> ExitCode {
     if is_mistake && wants_json() {
         let trace = crate::host::random_hex(8).unwrap_or_default();
         let out = Output::new(Format::Json, false, &trace, None);
-        return exit::exit_code(out.finish(Err(as_value(&error)), false));
+        return exit::exit_code(out.finish(Err(as_value(&error)), Changes::Nothing));
     }
     let out = Output::new(Format::Text, false, "", None);
     out.note_lost(error.print());
     if is_mistake {
         return exit::exit_code(2);
     }
-    exit::exit_code(out.finish(Ok(Exit::Done), false))
+    exit::exit_code(out.finish(Ok(Exit::Done), Changes::Nothing))
 }
 
 /// Whether the arguments ask for JSON. They could not be parsed, so it looks at the words.

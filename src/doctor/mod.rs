@@ -13,5 +13,5 @@ mod checks;
 mod report;
 mod table;
 
-pub(crate) use report::{CheckContext, Report, Severity};
+pub(crate) use report::{BareContext, CheckContext, Report, Severity};
 pub(crate) use table::{CHECKS, Check, checks_without_release, run_checks, skipped};

@@ -98,6 +98,21 @@ impl Report {
     }
 }
 
+/// What the checks of an app without a readable live release look at.
+#[derive(Debug)]
+pub(crate) struct BareContext<'a> {
+    /// The host.
+    pub(crate) host: &'a Host,
+    /// The app's store.
+    pub(crate) store: &'a Store,
+    /// Where the app's files are.
+    pub(crate) layout: &'a Layout,
+    /// The app's name.
+    pub(crate) name: &'a Name,
+    /// Why there is no readable live release: the reason of all checks that are skipped.
+    pub(crate) reason: String,
+}
+
 /// What the checks look at.
 #[derive(Debug)]
 pub(crate) struct CheckContext<'a> {

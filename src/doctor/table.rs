@@ -1,12 +1,11 @@
 //! The table of checks, and running it.
 
 use super::checks;
-use super::report::{CheckContext, Finding, Report, Severity, Skipped};
-use crate::app::{App, Layout, Name};
+use super::report::{BareContext, CheckContext, Finding, Report, Severity, Skipped};
+use crate::app::{App, Name};
 use crate::host::Host;
-use crate::store::Store;
 use crate::tree::FileTree;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -17,6 +16,15 @@ pub(crate) enum Needs {
     Public(fn(&CheckContext<'_>) -> Result<Vec<Finding>>),
     /// The content of the live release, which only root can read.
     Content(fn(&CheckContext<'_>, &App, &FileTree) -> Result<Vec<Finding>>),
+}
+
+/// What a check does for an app without a readable live release.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum WithoutRelease {
+    /// It has nothing to look at.
+    Skip,
+    /// It looks at less.
+    Run(fn(&BareContext<'_>) -> Result<Vec<Finding>>),
 }
 
 /// One check.
@@ -30,9 +38,15 @@ pub(crate) struct Check {
     pub(crate) summary: &'static str,
     /// Why it matters.
     pub(crate) why: &'static str,
+    /// Whether it looks at units and processes, which exist only on a host that runs.
+    #[serde(skip)]
+    pub(crate) of_running_host: bool,
     /// The function that runs the check.
     #[serde(skip)]
     pub(crate) run: Needs,
+    /// The same for an app without a readable live release.
+    #[serde(skip)]
+    pub(crate) without_release: WithoutRelease,
 }
 
 /// Every check, in the order in which a person would run them.
@@ -42,165 +56,193 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "the state that robotctl keeps of the app can be read",
         why: "deploy and rollback refuse a state that is damaged",
+        of_running_host: false,
         run: Needs::Content(|context, _, _| checks::state(context)),
+        without_release: WithoutRelease::Run(|context| checks::damaged(context.store)),
     },
     Check {
         id: "journal",
         severity: Severity::Error,
         summary: "no change was interrupted",
         why: "an interrupted change leaves the host between two releases until it is ended",
+        of_running_host: false,
         run: Needs::Public(checks::journal),
+        without_release: WithoutRelease::Run(|context| checks::journal_of(context.store)),
     },
     Check {
         id: "current",
         severity: Severity::Error,
         summary: "`current` is a relative link to the live release, and the release exists",
         why: "services start the release that `current` names",
+        of_running_host: false,
         run: Needs::Public(checks::current),
+        without_release: WithoutRelease::Run(checks::no_live_release),
     },
     Check {
         id: "content",
         severity: Severity::Error,
         summary: "the files of the live release are as they were staged",
         why: "releases share unchanged files, so a change by hand changes several releases",
+        of_running_host: false,
         run: Needs::Content(|context, _, _| checks::content(context)),
+        without_release: WithoutRelease::Skip,
     },
     Check {
         id: "files",
         severity: Severity::Error,
         summary: "units, drop-ins, tmpfiles.d and sysusers.d are as the live release has them",
         why: "the next deploy overwrites changes by hand",
+        of_running_host: false,
         run: Needs::Content(checks::files),
+        without_release: WithoutRelease::Skip,
     },
     Check {
         id: "shadowed",
         severity: Severity::Warning,
         summary: "no unit under `/etc` hides a generated one",
         why: "systemd reads the unit in `/etc` and ignores the generated one",
+        of_running_host: false,
         run: Needs::Public(checks::shadowed),
+        without_release: WithoutRelease::Skip,
     },
     Check {
         id: "units",
         severity: Severity::Error,
         summary: "enabled units are loaded, active and not failed",
         why: "a unit that is down does not serve",
+        of_running_host: true,
         run: Needs::Public(checks::units),
+        without_release: WithoutRelease::Skip,
     },
     Check {
         id: "running",
         severity: Severity::Error,
         summary: "every process runs the live release",
         why: "a process that was not restarted answers with old code",
+        of_running_host: true,
         run: Needs::Public(checks::running),
+        without_release: WithoutRelease::Skip,
     },
     Check {
         id: "tmpfiles",
         severity: Severity::Error,
         summary: "the directories of tmpfiles.d exist, with owner and mode",
         why: "services fail without their directories",
+        of_running_host: false,
         run: Needs::Content(checks::tmpfiles),
+        without_release: WithoutRelease::Skip,
     },
     Check {
         id: "permissions",
         severity: Severity::Error,
         summary: "only root can write to the release and read the secrets",
         why: "a service that can write to its own program can keep an intruder",
+        of_running_host: false,
         run: Needs::Content(|context, app, _| checks::permissions(context, app)),
+        without_release: WithoutRelease::Skip,
     },
     Check {
         id: "secrets",
         severity: Severity::Error,
         summary: "every secret exists",
         why: "a service does not start without a credential that it loads",
+        of_running_host: false,
         run: Needs::Content(|context, app, _| checks::secrets(context, app)),
+        without_release: WithoutRelease::Skip,
     },
     Check {
         id: "ports",
         severity: Severity::Error,
-        summary: "every address accepts, and its unit holds it",
+        summary: "every TCP port is held by its unit, and every unix socket exists",
         why: "another process on the address answers in place of the service",
+        of_running_host: true,
         run: Needs::Content(|context, app, _| checks::ports(context, app)),
+        without_release: WithoutRelease::Skip,
     },
     Check {
         id: "manifest",
         severity: Severity::Error,
         summary: "the manifest of the live release has no error and no lint warning",
         why: "lints find settings that are allowed and probably wrong",
+        of_running_host: false,
         run: Needs::Content(|_, app, _| checks::manifest(app)),
+        without_release: WithoutRelease::Skip,
     },
     Check {
         id: "pins",
         severity: Severity::Note,
         summary: "no service is pinned to another release",
         why: "the next deploy is refused unless it lifts the pins with `--lift-pins`",
+        of_running_host: false,
         run: Needs::Public(checks::pins),
+        without_release: WithoutRelease::Skip,
     },
     Check {
         id: "disk",
         severity: Severity::Warning,
         summary: "the disks of the releases and of the records have space for another release",
         why: "a deploy is refused on a full disk",
+        of_running_host: false,
         run: Needs::Public(checks::disk),
+        without_release: WithoutRelease::Skip,
     },
 ];
 
+/// Why checks of units and processes are skipped below `--root`.
+const NOTHING_RUNS: &str = "the tree of `--root` does not run";
+/// Why checks of content are skipped for other users than root.
+const NEEDS_ROOT: &str = "it needs root: type `sudo` before the command";
+
 /// Runs every check of an app with a live release.
 pub(crate) fn run_checks(context: &CheckContext<'_>) -> Report {
-    let mut report = Report {
-        app: context.name.to_string(),
-        ..Report::default()
-    };
-    for check in CHECKS {
-        let found = match (check.run, context.content) {
+    run_all(context.host, context.name, |check| {
+        match (check.run, context.content) {
             (Needs::Public(run), _) => run(context),
             (Needs::Content(run), Some((app, tree))) => run(context, app, tree),
-            (Needs::Content(_), None) => {
-                report.skipped.push(Skipped {
-                    check: check.id,
-                    reason: "it needs root: run `sudo robotctl doctor`".to_owned(),
-                });
-                continue;
-            }
-        };
-        add(&mut report, check.id, found);
-    }
-    report
+            (Needs::Content(_), None) => bail!(NEEDS_ROOT),
+        }
+    })
 }
 
-/// Checks what can be checked of an app without a readable live release.
-///
-/// # Errors
-/// When the state cannot be read for another reason than damage.
-pub(crate) fn checks_without_release(
-    host: &Host,
-    store: &Store,
-    layout: &Layout,
-    name: &Name,
-) -> Result<Report> {
+/// Runs the checks that need no live release.
+pub(crate) fn checks_without_release(context: &BareContext<'_>) -> Report {
+    run_all(context.host, context.name, |check| {
+        match check.without_release {
+            WithoutRelease::Run(run) => run(context),
+            WithoutRelease::Skip => bail!(context.reason.clone()),
+        }
+    })
+}
+
+/// Runs the checks in order. One that fails to look is skipped, with its error as the reason.
+fn run_all(host: &Host, name: &Name, run: impl Fn(&Check) -> Result<Vec<Finding>>) -> Report {
     let mut report = Report {
         app: name.to_string(),
         ..Report::default()
     };
-    let damaged = checks::damaged(store)?;
-    let is_damaged = !damaged.is_empty();
-    add(&mut report, "state", Ok(damaged));
-    add(&mut report, "journal", checks::journal_of(store));
-    if !is_damaged {
-        add(
-            &mut report,
-            "current",
-            checks::no_live_release(host, store, layout),
-        );
-    }
     for check in CHECKS {
-        if !["state", "journal", "current"].contains(&check.id) {
-            report.skipped.push(Skipped {
-                check: check.id,
-                reason: "no release is live".to_owned(),
-            });
+        let skipped = |reason| Skipped {
+            check: check.id,
+            reason,
+        };
+        if check.of_running_host && host.is_offline() {
+            report.skipped.push(skipped(NOTHING_RUNS.to_owned()));
+            continue;
+        }
+        match run(check) {
+            Ok(found) => {
+                report.checked += 1;
+                report
+                    .findings
+                    .extend(found.into_iter().map(|finding| Finding {
+                        check: check.id,
+                        ..finding
+                    }));
+            }
+            Err(error) => report.skipped.push(skipped(format!("{error:#}"))),
         }
     }
-    Ok(report)
+    report
 }
 
 /// The report of an app that no check can look at now.
@@ -212,22 +254,6 @@ pub(crate) fn skipped(name: &Name, reason: &str) -> Report {
             reason: reason.to_owned(),
         }],
         ..Report::default()
-    }
-}
-
-fn add(report: &mut Report, check: &'static str, found: Result<Vec<Finding>>) {
-    match found {
-        Ok(found) => {
-            report.checked += 1;
-            let findings = found
-                .into_iter()
-                .map(|finding| Finding { check, ..finding });
-            report.findings.extend(findings);
-        }
-        Err(error) => report.skipped.push(Skipped {
-            check,
-            reason: format!("{error:#}"),
-        }),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which processes of a unit wait for connections at this moment, as the kernel shows it.
 
 use crate::host::inspect::{blocked_calls, descriptor_info, memory, open_files};
-use crate::host::{UnitStatus, members};
+use crate::host::{SYSTEMD_PID, UnitStatus, members};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
@@ -9,8 +9,6 @@ use std::ffi::OsString;
 const MAX_FDS: usize = 4096;
 /// The size of `struct pollfd`: the descriptor, and two fields of 16 bits.
 const POLLFD_BYTES: usize = 8;
-/// The process that holds the sockets which it passes to services.
-const SYSTEMD_PID: u32 = 1;
 
 /// The processes of a unit that wait for connections on a listener from systemd: the listener is in
 /// an epoll set (proc_pid_fdinfo(5)), or a thread is blocked in accept(2), poll(2) or select(2) on it

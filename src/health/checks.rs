@@ -1,15 +1,15 @@
 //! Running the checks of one service.
 
 use super::cause::cause_text;
-use super::probe::{describe, probe};
+use super::probe::{describe, kind, probe};
 use super::settle::active;
-use super::verdict::{Verdict, expectation};
+use super::verdict::{Verdict, failed_check};
 use crate::app::{App, Check, Probe, Service, Socket, Text};
+use crate::failure::Failure;
 use crate::host::{Deadline, Host, Stopwatch, UnitStatus, release_of, wait_until};
 use crate::render::ReleaseMount;
 use crate::transient::job::{check_job, job_unit};
 use crate::transient::unit::{RunFailure, run_to_end};
-use anyhow::anyhow;
 use std::cell::OnceCell;
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub(crate) fn check_service(
             Probe::Settle(_) => is_up(host, &unit),
             Probe::Job => {
                 let run = run_to_end(&host.systemd, &unit, check.within.duration);
-                run.map_err(|failure| run_failure_text(&failure))
+                run.map_err(|failure| run_failure(&failure))
             }
             Probe::Command(argv) => run_command(host, app, service, check, argv),
             Probe::Http { .. } | Probe::Tcp(_) | Probe::Unix(_) => {
@@ -48,6 +48,7 @@ pub(crate) fn check_service(
             check: describe(service, &check.probe),
             failure: result.err(),
             millis: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
+            kind: kind(&check.probe),
         }
     };
     service.checks.iter().map(verdict).collect()
@@ -63,7 +64,7 @@ pub(crate) fn still_answers(
     app: &App,
     service: &Service,
     trace: &str,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     let asks = |check: &&Check| {
         matches!(
             check.probe,
@@ -77,16 +78,15 @@ pub(crate) fn still_answers(
     let checked = CheckedService::new(host, app, service);
     for check in checks {
         repeat(host, &checked, check, trace).map_err(|what| {
-            let check = expectation(&describe(service, &check.probe));
-            format!("{check}: {what}")
+            failed_check(&describe(service, &check.probe), kind(&check.probe), &what)
         })?;
     }
     Ok(())
 }
 
-fn is_up(host: &Host, unit: &str) -> Result<(), String> {
+fn is_up(host: &Host, unit: &str) -> Result<(), Failure> {
     let state = host.systemd.show_one(unit);
-    let state = state.map_err(|error| format!("{error:#}"))?;
+    let state = state.map_err(|error| no_answer(&error))?;
     active(state).map(drop)
 }
 
@@ -133,7 +133,7 @@ fn repeat(
     checked: &CheckedService<'_>,
     check: &Check,
     trace: &str,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     let within = check.within.duration;
     let deadline = Deadline::after(within);
     let mut lost = None;
@@ -150,11 +150,11 @@ fn repeat(
         if lost.is_some() { Ok(()) } else { seen }
     });
     match lost {
-        Some(what) => Err(what),
+        Some(what) => Err(Failure::public(what)),
         None => seen.map_err(|what| match checked.service.socket {
-            Socket::Direct if what.starts_with("Connection refused") => {
-                format!("{what}: the program must bind the address in `listen` itself")
-            }
+            Socket::Direct if what.summary().starts_with("Connection refused") => Failure::public(
+                format!("{what}: the program must bind the address in `listen` itself"),
+            ),
             _ => what,
         }),
     }
@@ -168,11 +168,11 @@ fn run_command(
     service: &Service,
     check: &Check,
     argv: &[Text],
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     if host.is_offline() {
-        return Err("a command needs a running host".to_owned());
+        return Err(Failure::public("a command needs a running host"));
     }
-    let text = |error: anyhow::Error| format!("{error:#}");
+    let text = |error: anyhow::Error| Failure::of(&error);
     let job = check_job(service, argv, &check.within).map_err(text)?;
     let state = host.systemd.show_one(&app.unit(service)).map_err(text)?;
     let release = state.main_pid;
@@ -186,18 +186,25 @@ fn run_command(
     let deadline = Deadline::after(within);
     let outcome = wait_until(within, || unit.run(deadline.left().max(MIN_PROBE_TIME)));
     let outcome = outcome.map_err(|failure| {
-        let lines = unit.last_lines(COMMAND_LINES).join("; ");
-        anyhow!("{}: {lines}", run_failure_text(&failure))
+        let (failure, lines) = (run_failure(&failure), unit.last_lines(COMMAND_LINES));
+        let detail = format!("{failure}: {}", lines.join("; "));
+        failure.with_detail(detail).into()
     });
     unit.remove_after(outcome).map_err(text)
 }
 
-/// Why a run failed, as a clause.
-pub(crate) fn run_failure_text(failure: &RunFailure) -> String {
+/// Why a run failed.
+pub(crate) fn run_failure(failure: &RunFailure) -> Failure {
     match failure {
-        RunFailure::Failed(state) => cause_text(state),
-        other => other.to_string(),
+        RunFailure::Failed(state) => Failure::public(cause_text(state)),
+        RunFailure::Timeout(_) | RunFailure::Interrupted => Failure::public(failure.to_string()),
+        RunFailure::Unknown(error) => no_answer(error),
     }
+}
+
+/// systemd did not say how a unit is.
+pub(super) fn no_answer(error: &anyhow::Error) -> Failure {
+    Failure::new("systemd did not answer", format!("{error:#}"))
 }
 
 #[cfg(test)]

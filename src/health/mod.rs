@@ -26,11 +26,11 @@ mod verdict;
 mod verify;
 
 pub(crate) use cause::cause_text;
-pub(crate) use checks::{check_service, run_failure_text, still_answers};
+pub(crate) use checks::{check_service, run_failure, still_answers};
 pub(crate) use http::Address;
 pub(crate) use readiness::{wait_listening, wait_ready};
 pub(crate) use restarts::RestartCounter;
 pub(crate) use settle::{settle, settle_time};
 pub(crate) use stopped::{daemons, stopped_daemons, warn_unchecked};
-pub(crate) use verdict::{Unhealthy, Verdict};
+pub(crate) use verdict::Verdict;
 pub(crate) use verify::{run_jobs, verify};

@@ -2,6 +2,7 @@
 
 use super::cause::cause_text;
 use crate::app::{Probe, Service};
+use crate::failure::Failure;
 use crate::host::{Host, UnitStatus, interrupted, wait_until};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 pub(crate) const DEFAULT_SETTLE: Duration = Duration::from_secs(3);
 
 /// A unit, and what happened to it.
-pub(super) type UnitFailure = (String, String);
+pub(super) type UnitFailure = (String, Failure);
 
 /// The longest settle time of these services.
 pub(crate) fn settle_time(services: &[&Service]) -> Duration {
@@ -37,7 +38,7 @@ pub(crate) fn settle(
             .iter()
             .zip(states)
             .try_for_each(|((unit, before), now)| {
-                still_up(before, &now).map_err(|what| (unit.clone(), what))
+                still_up(before, &now).map_err(|what| (unit.clone(), Failure::public(what)))
             })
     };
     let mut outcome = Ok(());
@@ -47,7 +48,7 @@ pub(crate) fn settle(
         if outcome.is_err() { Ok(()) } else { Err(()) }
     });
     match first.first() {
-        Some((unit, _)) if interrupted() => Err((unit.clone(), "interrupted".to_owned())),
+        Some((unit, _)) if interrupted() => Err((unit.clone(), Failure::public("interrupted"))),
         _ => outcome,
     }
 }
@@ -67,16 +68,19 @@ fn still_up(before: &UnitStatus, now: &UnitStatus) -> Result<(), String> {
 pub(super) fn show_all(host: &Host, units: &[String]) -> Result<Vec<UnitStatus>, UnitFailure> {
     host.systemd.show(units).map_err(|error| {
         let first = units.first().cloned().unwrap_or_default();
-        (first, format!("{error:#}"))
+        (
+            first,
+            Failure::new("systemd did not answer", format!("{error:#}")),
+        )
     })
 }
 
 /// The status of an active unit; for any other unit, why it is down.
-pub(super) fn active(state: UnitStatus) -> Result<UnitStatus, String> {
+pub(super) fn active(state: UnitStatus) -> Result<UnitStatus, Failure> {
     if state.is_active() {
         Ok(state)
     } else {
-        Err(cause_text(&state))
+        Err(Failure::public(cause_text(&state)))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The result of checks.
 
-use std::fmt;
+use crate::failure::Failure;
 
 /// The result of one check of one unit.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
@@ -10,22 +10,27 @@ pub(crate) struct Verdict {
     /// The check in words.
     pub(crate) check: String,
     /// What was seen instead, when the check failed.
-    pub(crate) failure: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub(crate) failure: Option<Failure>,
     /// How long the check took, in milliseconds.
     pub(crate) millis: u64,
+    /// The kind of check: every user may know it.
+    #[serde(skip)]
+    pub(crate) kind: &'static str,
 }
 
 impl Verdict {
-    /// The check that failed, and what was seen instead.
-    pub(crate) fn wrong(&self) -> Option<String> {
+    /// What the check expected and what was seen instead, when it failed.
+    pub(crate) fn wrong(&self) -> Option<Failure> {
         let failure = self.failure.as_ref()?;
-        Some(format!("{}: {failure}", expectation(&self.check)))
+        Some(failed_check(&self.check, self.kind, failure))
     }
 }
 
-/// A check in words, for a message that it failed.
-pub(super) fn expectation(check: &str) -> String {
-    if let Some((request, _)) = check.rsplit_once(" returns ") {
+/// A check that failed, with what was seen instead. The check itself is from the manifest: its command
+/// and its path are not for every user.
+pub(super) fn failed_check(check: &str, kind: &str, seen: &Failure) -> Failure {
+    let failed = if let Some((request, _)) = check.rsplit_once(" returns ") {
         format!("{request} failed")
     } else if let Some(address) = check.strip_suffix(" accepts connections") {
         format!("connection to {address} failed")
@@ -33,28 +38,9 @@ pub(super) fn expectation(check: &str) -> String {
         format!("{command} failed")
     } else {
         check.replacen("stays up", "did not stay up", 1)
-    }
+    };
+    Failure::new(
+        format!("{kind} failed: {}", seen.summary()),
+        format!("{failed}: {seen}"),
+    )
 }
-
-/// Why a release is not healthy.
-#[derive(Debug, Clone)]
-pub(crate) struct Unhealthy {
-    /// The unit that failed.
-    pub(crate) unit: String,
-    /// What happened, in one sentence.
-    pub(crate) what: String,
-    /// The last lines that the unit wrote.
-    pub(crate) lines: Vec<String>,
-}
-
-impl fmt::Display for Unhealthy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`: {}", self.unit, self.what)?;
-        for line in &self.lines {
-            write!(f, "\n    {line}")?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for Unhealthy {}

@@ -1,9 +1,10 @@
 //! Whether a release is healthy: its services run it, pass their checks and stay up.
 
 use super::checks::{check_service, still_answers};
-use super::settle::{active, settle, settle_time, show_all};
-use super::verdict::{Unhealthy, Verdict};
+use super::settle::{UnitFailure, active, settle, settle_time, show_all};
+use super::verdict::Verdict;
 use crate::app::{App, Service};
+use crate::failure::Failure;
 use crate::host::{Host, Stopwatch, UnitStatus, release_of};
 use crate::sandbox::explain::with_advice;
 use std::collections::BTreeMap;
@@ -23,13 +24,13 @@ pub(crate) fn verify(
     pins: &BTreeMap<String, String>,
     skip: &dyn Fn(&str) -> bool,
     trace: &str,
-) -> Result<Vec<Verdict>, Unhealthy> {
+) -> Result<Vec<Verdict>, Failure> {
     let services: Vec<&Service> = app
         .services
         .iter()
         .filter(|service| service.is_daemon() && !skip(&app.unit(service)))
         .collect();
-    let fail = |(unit, what): (String, String)| unhealthy(host, &unit, what);
+    let fail = |(unit, what): UnitFailure| unhealthy(host, &unit, what);
     let first = running_releases(host, app, &services, release, pins).map_err(fail)?;
     let settled_from = Stopwatch::start();
     let mut verdicts = Vec::new();
@@ -54,7 +55,7 @@ pub(crate) fn run_jobs(
     app: &App,
     skip: &dyn Fn(&str) -> bool,
     trace: &str,
-) -> Result<Vec<Verdict>, Unhealthy> {
+) -> Result<Vec<Verdict>, Failure> {
     let mut verdicts = Vec::new();
     let jobs = app.services.iter().filter(|service| {
         service.timer.is_some()
@@ -75,7 +76,7 @@ fn running_releases(
     services: &[&Service],
     release: &str,
     pins: &BTreeMap<String, String>,
-) -> Result<Vec<(String, UnitStatus)>, (String, String)> {
+) -> Result<Vec<(String, UnitStatus)>, UnitFailure> {
     let units: Vec<String> = services.iter().map(|service| app.unit(service)).collect();
     let states = show_all(host, &units)?;
     let mut out = Vec::new();
@@ -92,7 +93,8 @@ fn running_releases(
         let wanted = wanted.map_or(release, String::as_str);
         if is_expected && running.as_deref() != Some(wanted) {
             let running = running.as_deref().unwrap_or("an unknown release");
-            return Err((unit, format!("it runs {running}, not `{wanted}`")));
+            let what = format!("it runs {running}, not `{wanted}`");
+            return Err((unit, Failure::public(what)));
         }
         out.push((unit, state));
     }
@@ -100,12 +102,7 @@ fn running_releases(
 }
 
 /// The verdicts of a service's checks, when all passed.
-fn passed(
-    host: &Host,
-    app: &App,
-    service: &Service,
-    trace: &str,
-) -> Result<Vec<Verdict>, Unhealthy> {
+fn passed(host: &Host, app: &App, service: &Service, trace: &str) -> Result<Vec<Verdict>, Failure> {
     let verdicts = check_service(host, app, service, trace);
     for verdict in &verdicts {
         if let Some(wrong) = verdict.wrong() {
@@ -115,11 +112,10 @@ fn passed(
     Ok(verdicts)
 }
 
-fn unhealthy(host: &Host, unit: &str, what: String) -> Unhealthy {
+/// What is wrong with a unit, for root with advice and its last lines.
+fn unhealthy(host: &Host, unit: &str, what: Failure) -> Failure {
     let lines = host.systemd.last_lines(unit, UNIT_LINES);
-    Unhealthy {
-        unit: unit.to_owned(),
-        what: with_advice(what, &lines),
-        lines,
-    }
+    let detail = with_advice(what.to_string(), &lines);
+    let failure = what.with_detail(detail).after(&format!("`{unit}`"));
+    failure.with_lines(&lines)
 }

@@ -23,6 +23,17 @@ pub fn members(state: &UnitStatus) -> Vec<u32> {
     text.lines().filter_map(|line| line.parse().ok()).collect()
 }
 
+/// Whether a process belongs to a unit, also in a control group that the unit has made (cgroups(7)).
+pub fn is_in_unit(pid: u32, unit: &str) -> bool {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    names_unit(&groups, unit)
+}
+
+fn names_unit(groups: &str, unit: &str) -> bool {
+    let mut paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.any(|path| path.split('/').any(|part| part == unit))
+}
+
 /// The memory in bytes that a second instance of a unit would need. Without the memory controller of
 /// control groups, the anonymous memory of its processes.
 pub fn memory_of(state: &UnitStatus) -> u64 {
@@ -44,4 +55,28 @@ fn kibibytes(path: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     let number: u64 = line.split_whitespace().next()?.parse().ok()?;
     Some(number * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names_unit;
+
+    #[test]
+    fn a_process_belongs_to_the_unit_that_its_control_group_names() {
+        let unit = "shop-web.service";
+        for (groups, is_in) in [
+            ("0::/system.slice/shop-web.service\n", true),
+            (
+                "1:name=systemd:/shop.slice/shop-web.service/worker\n0::/\n",
+                true,
+            ),
+            // In another namespace of control groups.
+            ("0::/../shop-web.service\n", true),
+            ("0::/system.slice/shop-web.service.old\n", false),
+            ("0::/init.scope\n", false),
+            ("", false),
+        ] {
+            assert_eq!(names_unit(groups, unit), is_in, "{groups}");
+        }
+    }
 }

@@ -49,7 +49,7 @@ mod tmpfiles;
 pub use accounts::{User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
 pub use batch::Batch;
-pub use cgroup::{members, memory_available, memory_of};
+pub use cgroup::{is_in_unit, members, memory_available, memory_of};
 pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};
 pub use connect::Connection;
 pub use environment::{is_root, random_hex, set_standard_umask, variable, working_directory};
@@ -57,11 +57,13 @@ pub use files::read_user_file;
 pub use flush::Flush;
 pub use lock::{Holder, Lock, LockError};
 pub use network::in_network_of;
-pub use process::{Process, has_ended, is_hidden, is_running, pid, processes, release_of};
+pub use process::{
+    Process, SYSTEMD_PID, has_ended, is_hidden, is_running, pid, processes, release_of,
+};
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
-pub use sockets::{free_port, is_taken, listening_inodes, socket_owner};
+pub use sockets::{free_port, is_taken, listening_inodes, socket_holders, socket_owner};
 pub use stream::Stream;
 pub use systemd::{ActiveState, LoadState, MainExit, Systemd, UnitResult, UnitStatus};
 pub use temp::temp_target;

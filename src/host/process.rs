@@ -4,6 +4,9 @@ use anyhow::{Context, Result};
 use std::fs;
 use std::path::PathBuf;
 
+/// The process id of systemd, which holds the sockets that it passes to services.
+pub const SYSTEMD_PID: u32 = 1;
+
 /// A process, with the files that show which release it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Process {

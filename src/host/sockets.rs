@@ -1,6 +1,6 @@
 //! Which ports and addresses of the host are in use, and by which process.
 
-use super::process::pids;
+use super::process::{SYSTEMD_PID, pids};
 use anyhow::{Context, Result};
 use std::fs;
 use std::io::ErrorKind;
@@ -54,20 +54,46 @@ pub fn listening_inodes(port: u16) -> Vec<u64> {
 
 /// A process that has one of these sockets open.
 pub fn socket_owner(inodes: &[u64]) -> Option<u32> {
-    let names: Vec<String> = inodes
-        .iter()
-        .map(|inode| format!("socket:[{inode}]"))
-        .collect();
-    for pid in pids().ok()? {
-        let Ok(open) = fs::read_dir(format!("/proc/{pid}/fd")) else {
-            continue;
-        };
-        for file in open.flatten() {
-            let target = fs::read_link(file.path()).unwrap_or_default();
-            if names.iter().any(|name| target.as_os_str() == name.as_str()) {
-                return Some(pid);
-            }
+    let names = names(inodes);
+    pids().ok()?.into_iter().find(|pid| has_open(*pid, &names))
+}
+
+/// The processes that have one of these sockets open; `None` when this process may not see what the
+/// others have open.
+pub fn socket_holders(inodes: &[u64]) -> Option<Vec<u32>> {
+    fs::read_dir(format!("/proc/{SYSTEMD_PID}/fd")).ok()?;
+    let names = names(inodes);
+    let mut holders = pids().ok()?;
+    holders.retain(|pid| has_open(*pid, &names));
+    Some(holders)
+}
+
+fn names(inodes: &[u64]) -> Vec<String> {
+    let names = inodes.iter().map(|inode| format!("socket:[{inode}]"));
+    names.collect()
+}
+
+fn has_open(pid: u32, names: &[String]) -> bool {
+    let open = fs::read_dir(format!("/proc/{pid}/fd"));
+    open.into_iter().flatten().flatten().any(|file| {
+        let target = fs::read_link(file.path()).unwrap_or_default();
+        names.iter().any(|name| target.as_os_str() == name.as_str())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{listening_inodes, socket_holders, socket_owner};
+    use std::net::TcpListener;
+
+    #[test]
+    fn the_process_that_listens_is_found() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sockets = listening_inodes(listener.local_addr().unwrap().port());
+        assert!(!sockets.is_empty());
+        assert_eq!(socket_owner(&sockets), Some(std::process::id()));
+        if let Some(holders) = socket_holders(&sockets) {
+            assert_eq!(holders, [std::process::id()]);
         }
     }
-    None
 }

@@ -3,7 +3,9 @@
 use super::context::Context;
 use super::select::{PerApp, nothing_deployed};
 use crate::app::{Layout, Name};
-use crate::doctor::{CheckContext, Report, checks_without_release, run_checks, skipped};
+use crate::doctor::{
+    BareContext, CheckContext, Report, checks_without_release, run_checks, skipped,
+};
 use crate::error::{Claim as _, Error, Kind};
 use crate::host::{self, Root};
 use anyhow::{Context as _, Result};
@@ -73,20 +75,32 @@ fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
     if idle.is_err() {
         return Ok(skipped(name, "another `robotctl` is changing this app"));
     }
+    let without_release = |reason: String| {
+        Ok(checks_without_release(&BareContext {
+            host: &ctx.host,
+            store: &store,
+            layout: &layout,
+            name,
+            reason,
+        }))
+    };
     let Ok(state) = store.state() else {
-        return checks_without_release(&ctx.host, &store, &layout, name);
+        return without_release("the state cannot be read".to_owned());
     };
     let Some(live) = &state.live else {
-        return checks_without_release(&ctx.host, &store, &layout, name);
+        return without_release("no release is live".to_owned());
     };
-    let Ok(Some(release)) = store.public_release(live) else {
-        return checks_without_release(&ctx.host, &store, &layout, name);
+    let unreadable = || format!("the record of the live release {live} cannot be read");
+    let release = match store.public_release(live) {
+        Ok(Some(release)) => release,
+        Ok(None) => return without_release(format!("the live release {live} has no record")),
+        Err(_) => return without_release(unreadable()),
     };
     // Only root can read the manifest and the files of the release.
     let record = match store.release(live) {
         Ok(record) => record,
         Err(_) if !host::is_root() => None,
-        Err(_) => return checks_without_release(&ctx.host, &store, &layout, name),
+        Err(_) => return without_release(unreadable()),
     };
     let content = match &record {
         Some(record) => Some((record.app()?, record.tree()?)),

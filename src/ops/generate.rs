@@ -51,14 +51,23 @@ pub(crate) fn render_files(ctx: &Context<'_>) -> Result<Generated, Error> {
 /// Writes files below a directory, which is created if it is missing.
 ///
 /// # Errors
-/// [`Kind::Degraded`]: some files may have been written.
+/// [`Kind::Refused`] when the directory cannot be created, [`Kind::Degraded`] when some files may have
+/// been written.
 pub(crate) fn write(dir: &Path, tree: &FileTree) -> Result<(), Error> {
     let root = Root::new(dir);
-    let write = || -> Result<()> {
-        root.make_base()?;
-        root.put_tree(tree)
-    };
-    write().map_err(|error| Error::of_kind(Kind::Degraded, error))
+    // An empty path is the working directory.
+    let parents = dir.ancestors().filter(|path| !path.as_os_str().is_empty());
+    let missing = parents.take_while(|path| !is_dir(path)).last();
+    root.make_base().map_err(|error| {
+        let kind = match missing {
+            Some(first) if is_dir(first) => Kind::Degraded,
+            _ => Kind::Refused,
+        };
+        let hint = "name a directory that can be created with `--output DIR`";
+        Error::of_kind(kind, error).hint(hint)
+    })?;
+    let written = root.put_tree(tree);
+    written.map_err(|error| Error::of_kind(Kind::Degraded, error))
 }
 
 /// Compares files with those below a directory, or with those of the host.

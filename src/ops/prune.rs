@@ -39,12 +39,16 @@ pub(crate) struct PruneRequest {
 pub(crate) struct Pruned {
     /// The app.
     pub(crate) app: String,
+    /// The release that is live, and stays so.
+    pub(crate) live: Option<String>,
     /// Releases to remove.
     pub(crate) removed: Vec<String>,
     /// Releases that are due but stay, each with the reason.
     pub(crate) kept: Vec<(String, String)>,
     /// The interrupted change because of which nothing is removed.
     pub(crate) interrupted: Option<String>,
+    /// The command that removes them; none when there is nothing to remove.
+    pub(crate) apply: Option<CommandLine>,
 }
 
 /// What a prune would do.
@@ -54,6 +58,8 @@ pub(crate) struct Preview {
     pub(crate) plans: Vec<Pruned>,
     /// Why some apps cannot be pruned.
     pub(crate) refusal: Option<Error>,
+    /// The command that carries out all plans; none when there is nothing to remove.
+    pub(crate) apply: Option<CommandLine>,
 }
 
 /// Shows what a prune would remove. Changes nothing.
@@ -70,17 +76,43 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &PruneRequest) -> Result<Previ
             ctx.check_deployed(&name)?;
             ctx.check_preview_lock(&name, request.wait)?;
             ctx.check_app_writable(&name)?;
-            plan_app(&ctx.host, &ctx.store(&name), &name, request)
+            let store = ctx.store(&name);
+            let mut plan = plan_app(&ctx.host, &store, &name, request)?;
+            plan.live = store.state().ok().and_then(|state| state.live);
+            let is_empty = plan.removed.is_empty();
+            plan.apply = (!is_empty).then(|| command(request, Some(&name)));
+            Ok(plan)
         };
         match look().nothing_changed() {
             Ok(plan) => plans.push(plan),
             Err(error) => errors.push(error),
         }
     }
+    let mut commands = plans.iter().filter_map(|plan| plan.apply.clone());
+    let apply = commands.next().map(|one| match request.all {
+        true => command(request, None),
+        false => one,
+    });
     Ok(Preview {
         plans,
         refusal: not_pruned(errors, count),
+        apply,
     })
+}
+
+/// The command that prunes one app, or all.
+fn command(request: &PruneRequest, app: Option<&Name>) -> CommandLine {
+    let seconds = request.wait.as_secs();
+    let line = CommandLine::sudo_robotctl([""; 0])
+        .option("--app", app.map(ToString::to_string))
+        .arg("prune")
+        .option("--keep", request.keep.map(|keep| keep.to_string()))
+        .option("--wait", (seconds > 0).then(|| seconds.to_string()));
+    let line = match app {
+        Some(_) => line,
+        None => line.arg("--all"),
+    };
+    line.arg("--apply")
 }
 
 /// Removes old releases. An app that cannot be pruned does not stop the others.

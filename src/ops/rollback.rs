@@ -8,7 +8,7 @@ use super::ownership::check_ownership;
 use crate::app::{App, Layout, Name};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
-use crate::events::Subject;
+use crate::failure::Failure;
 use crate::host::defer_signals;
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
 use crate::render::{ReleaseMount, execstart, execstart_path};
@@ -106,17 +106,15 @@ fn undone(session: &Session<'_>, name: &Name) -> Result<Changed, Error> {
 ///
 /// # Errors
 /// [`Kind::RolledBack`] when the previous release was restored: the release failed.
-pub(super) fn undo(ctx: &Context<'_>, name: &Name, bad: &str, why: &str) -> Result<(), Error> {
+pub(super) fn undo(ctx: &Context<'_>, name: &Name, bad: &str, why: &Failure) -> Result<(), Error> {
     let wait = Duration::from_secs(600);
     ctx.change(name, "rolling back", wait, |session, _| {
         if session.store.state()?.live.as_deref() != Some(bad) {
             return Ok(());
         }
-        session.emit("error", "failed", Subject::release(bad), why);
-        let first = why.lines().next().unwrap_or_default();
-        session
-            .store
-            .set_mark(bad, Mark::Failed(first.to_owned()))?;
+        session.emit_failure(bad, why);
+        let mark = Mark::Failed(why.summary().to_owned());
+        session.store.set_mark(bad, mark)?;
         let request = RollbackRequest::default();
         let prepared = prepare(ctx, &request, session.store, name, false)?;
         let to = prepared.plan.to.clone();

@@ -6,6 +6,7 @@ use super::rollback::undo;
 use crate::app::{App, Name, Span};
 use crate::error::{Claim as _, Error};
 use crate::events::Subject;
+use crate::failure::Failure;
 use crate::health::{RestartCounter, daemons};
 use crate::host::{Command, Deadline, Host};
 use crate::session::Session;
@@ -40,8 +41,9 @@ pub(crate) fn run(ctx: &Context<'_>, request: &SoakRequest) -> Result<String, Er
         SoakOutcome::Healthy => Ok(format!("{id} stayed healthy")),
         SoakOutcome::NotLive => Ok(format!("{id} is no longer live")),
         SoakOutcome::Looping(unit, what) => {
-            let lines = ctx.host.systemd.last_lines(&unit, 8).join("\n    ");
-            let why = format!("`{unit}` after the deploy: {what}\n    {lines}");
+            let lines = ctx.host.systemd.last_lines(&unit, 8);
+            let why = Failure::public(format!("`{unit}` after the deploy: {what}"));
+            let why = why.with_lines(&lines);
             undo(ctx, &name, id, &why)?;
             Ok(format!("{id} is no longer live"))
         }

@@ -3,6 +3,7 @@
 use super::context::Context;
 use super::select::{PerApp, nothing_deployed};
 use crate::app::Name;
+use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error};
 use crate::host::{self, ActiveState, release_of};
 use crate::store::{PublicUnit, State};
@@ -112,11 +113,12 @@ fn unit_status(app: &Name, unit: &PublicUnit, now: &host::UnitStatus, state: &St
         _ if now.is_masked() => Some("masked by the administrator".to_owned()),
         _ if is_stale => Some("runs another release than the live one".to_owned()),
         _ if now.need_daemon_reload => {
-            Some("its file changed on disk: `systemctl daemon-reload`".to_owned())
+            let reload = CommandLine::sudo(["systemctl", "daemon-reload"]);
+            Some(format!("its file changed on disk: {reload}"))
         }
         _ if now.is_failed() => {
-            let unit = &unit.unit;
-            Some(format!("{}: `journalctl -u {unit}`", now.result))
+            let read = CommandLine::new(["journalctl", "-u", &unit.unit]);
+            Some(format!("{}: {read}", now.result))
         }
         _ => None,
     };

@@ -1,6 +1,5 @@
-//! Files of the store that cannot be read, and what to do about them.
+//! Files of the store that cannot be read.
 
-use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use std::fmt;
 
@@ -11,6 +10,8 @@ pub struct Damaged {
     pub path: String,
     /// What is wrong with it.
     pub reason: String,
+    /// What to type, step by step. Nothing of it deletes a file that may be of use.
+    pub hints: Vec<Hint>,
 }
 
 impl Damaged {
@@ -19,26 +20,11 @@ impl Damaged {
         format!("`{}` cannot be read: {}", self.path, self.reason)
     }
 
-    /// What to type, step by step. Nothing of it deletes the file.
-    pub fn recovery_hints(&self) -> Vec<Hint> {
-        let kept = format!("{}.damaged", self.path);
-        vec![
-            Hint::to(
-                "move the file aside",
-                CommandLine::sudo(["mv", &self.path, &kept]),
-            ),
-            Hint::to(
-                "then deploy, in the directory of the app's robot.toml",
-                CommandLine::sudo_robotctl(["deploy", "--apply"]),
-            ),
-        ]
-    }
-
     /// The error with its hint. `error.is::<Damaged>()` finds it.
     pub(super) fn into_error(self) -> anyhow::Error {
         let hinted = HintedError {
             message: format!("`{}` cannot be read", self.path),
-            hints: self.recovery_hints(),
+            hints: self.hints.clone(),
         };
         anyhow::Error::new(self).context(hinted)
     }

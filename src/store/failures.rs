@@ -5,7 +5,7 @@
 use super::damage::Damaged;
 use super::format::FORMAT;
 use super::records::Store;
-use super::release::Mark;
+use super::release::{Mark, UNKNOWN_FAILURE};
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +66,13 @@ impl Store {
     }
 
     pub(super) fn failures(&self) -> Result<FailedReleases> {
-        Ok(self.read(FILE)?.unwrap_or_default())
+        let mut list: FailedReleases = self.read(FILE)?.unwrap_or_default();
+        if list.format < 2 {
+            for (_, why) in &mut list.releases {
+                UNKNOWN_FAILURE.clone_into(why);
+            }
+        }
+        Ok(list)
     }
 
     /// The list, or `None` when it is damaged: then `doctor` reports it, no command fails because of

@@ -1,9 +1,10 @@
 //! The history: one line per event, readable for every user.
 //!
-//! A line holds the first line of the event's message, because further lines are output of a
-//! service. The systemd journal has the whole message.
+//! The message of an event is a summary without the output of programs. The systemd journal has the
+//! whole message.
 
 use super::records::{PUBLIC, Store};
+use super::release::UNKNOWN_FAILURE;
 use crate::events::Event;
 use anyhow::Result;
 
@@ -15,7 +16,7 @@ const FILE: &str = "history.jsonl";
 impl Store {
     /// Adds an event. A history that cannot be written never fails a deploy.
     pub fn append_event(&self, event: &Event) {
-        if let Ok(line) = serde_json::to_string(&public(event.clone())) {
+        if let Ok(line) = serde_json::to_string(event) {
             let _ = self.root.append(&self.path(FILE), &line, PUBLIC);
         }
     }
@@ -52,7 +53,7 @@ impl Store {
         self.root.write_atomic(&path, kept.as_bytes(), PUBLIC)
     }
 
-    /// Writes a history of format 1 again without the output of services.
+    /// Writes a history of format 1, which only root could read, again for every user.
     pub(super) fn publish_history(&self) -> Result<()> {
         let mut text = String::new();
         for event in self.history()? {
@@ -64,8 +65,10 @@ impl Store {
     }
 }
 
+/// The event without the output of a service, which any line of such a message may hold.
 fn public(mut event: Event) -> Event {
-    let first = event.message.lines().next().unwrap_or_default();
-    event.message = first.to_owned();
+    if event.event == "failed" {
+        UNKNOWN_FAILURE.clone_into(&mut event.message);
+    }
     event
 }

@@ -28,6 +28,7 @@ mod live;
 mod lock;
 mod records;
 mod release;
+mod repair;
 mod reserve;
 mod space;
 mod state;

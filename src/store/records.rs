@@ -103,22 +103,27 @@ impl Store {
         Ok(())
     }
 
-    /// The files that are damaged: the state, the journal, the record of the live release, and the
-    /// list of failed releases.
+    /// The files that are damaged: the state, the journal, the list of failed releases, and the records
+    /// of all releases.
     ///
     /// # Errors
     /// When a file cannot be read for another reason.
     pub fn damaged_files(&self) -> Result<Vec<Damaged>> {
         let state = self.state();
         let live = state.as_ref().ok().and_then(|state| state.live.clone());
-        let release = live.map_or(Ok(()), |id| self.release(&id).map(drop));
+        let others = self.releases()?.into_iter();
+        let others = others.filter(|id| Some(id) != live.as_ref());
+        let releases = live.iter().cloned().chain(others);
+        let releases = releases.map(|id| self.release(&id).map(drop));
         let mut damaged = Vec::new();
         for read in [
             state.map(drop),
             self.journal().map(drop),
-            release,
             self.failures().map(drop),
-        ] {
+        ]
+        .into_iter()
+        .chain(releases)
+        {
             if let Err(error) = read {
                 damaged.push(error.downcast::<Damaged>()?);
             }
@@ -161,15 +166,6 @@ impl Store {
     pub fn missing_record(&self, id: &str) -> anyhow::Error {
         let reason = format!("the live release {id} has no record");
         self.damaged(&self.path("state.json"), &reason)
-    }
-
-    /// An error that says what to do about a damaged file.
-    pub(super) fn damaged(&self, path: &str, reason: &str) -> anyhow::Error {
-        Damaged {
-            path: self.root.path(path).display().to_string(),
-            reason: reason.to_owned(),
-        }
-        .into_error()
     }
 
     /// A file that gets its name at the end of the batch.

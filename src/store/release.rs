@@ -16,6 +16,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// What every user learns of a failure that format 1 recorded. Its own text may hold the output of a
+/// service.
+pub(super) const UNKNOWN_FAILURE: &str = "it failed under an earlier robotctl";
+
 /// How a release has done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", tag = "mark", content = "why")]
@@ -24,9 +28,19 @@ pub enum Mark {
     Staged,
     /// It was live and passed its checks.
     Good,
-    /// It failed; the text says how. Only `--force` deploys it again.
+    /// It failed; the text says how, for every user. Only `--force` deploys it again.
     #[serde(rename = "bad")]
     Failed(String),
+}
+
+impl Mark {
+    /// A mark of format 1, which only root could read, as every user may read it.
+    fn for_every_user(self) -> Self {
+        match self {
+            Self::Failed(_) => Self::Failed(UNKNOWN_FAILURE.to_owned()),
+            other => other,
+        }
+    }
 }
 
 /// What a unit does for its service.
@@ -185,6 +199,9 @@ impl Store {
             public.version = app.version.to_string();
             public.units = public_units(&app);
         }
+        if public.format < 2 {
+            public.mark = public.mark.for_every_user();
+        }
         Ok(Some(public))
     }
 
@@ -256,6 +273,7 @@ impl Store {
                     record.public.units = public_units(&app);
                 }
                 record.public.format = FORMAT;
+                record.public.mark = record.public.mark.for_every_user();
                 (record.public.clone(), Some(record))
             }),
             Some(public) => Some((public, None)),

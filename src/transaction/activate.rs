@@ -2,6 +2,7 @@
 
 use crate::app::{App, PROXY_SUFFIX, Service};
 use crate::events::Subject;
+use crate::failure::Failure;
 use crate::health::{self, cause_text};
 use crate::host::Systemd;
 use crate::plan::{Action, Plan, UnitPlan};
@@ -11,7 +12,7 @@ use crate::transient::drop_ins::local_drop_ins;
 use crate::transient::leftovers::remove_leftovers;
 use crate::tree::FileTree;
 use crate::units;
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow};
 
 /// The services that overlap.
 fn overlapping<'a>(plan: &'a Plan, app: &'a App) -> impl Iterator<Item = &'a Service> {
@@ -193,9 +194,8 @@ fn explain_failure(session: &Session<'_>, unit: &str, result: Result<()>) -> Res
         return Err(error);
     };
     let lines = session.host.systemd.last_lines(unit, 8);
-    bail!(
-        "`{unit}` did not start: {}\n    {}",
-        with_advice(cause_text(&state), &lines),
-        lines.join("\n    ")
-    )
+    let cause = cause_text(&state);
+    let detail = with_advice(cause.clone(), &lines);
+    let failure = Failure::new(cause, detail).after(&format!("`{unit}` did not start"));
+    Err(failure.with_lines(&lines).into())
 }

@@ -8,12 +8,13 @@ use super::revert::{RevertOutcome, revert_change};
 use super::switch;
 use crate::app::App;
 use crate::events::Subject;
+use crate::failure::Failure;
 use crate::host::{self, Host, UnitStatus};
 use crate::plan::{Action, Plan};
 use crate::session::Session;
 use crate::store::{FORMAT, Journal, Step, UnitChanges};
 use crate::tree::FileTree;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use std::fmt;
 
 /// How a change ended.
@@ -67,18 +68,18 @@ impl fmt::Debug for HookSteps<'_> {
 
 /// A failure that is the fault of the release and not of the host. Only this marks the release as bad.
 #[derive(Debug)]
-struct UnhealthyRelease(anyhow::Error);
+struct UnhealthyRelease(Failure);
 
 impl fmt::Display for UnhealthyRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#}", self.0)
+        self.0.fmt(f)
     }
 }
 
 impl std::error::Error for UnhealthyRelease {}
 
-fn blame_release(error: anyhow::Error) -> anyhow::Error {
-    anyhow::Error::new(UnhealthyRelease(error))
+fn blame_release(failure: Failure) -> anyhow::Error {
+    anyhow::Error::new(UnhealthyRelease(failure))
 }
 
 /// Takes the host to the release of a plan.
@@ -108,7 +109,7 @@ pub(crate) fn apply(
         Operation::Deploy => host::interruptible(|| {
             run().map_err(|error| {
                 if host::interrupted() {
-                    anyhow!("it was interrupted")
+                    Failure::public("it was interrupted").into()
                 } else {
                     error
                 }
@@ -125,20 +126,24 @@ pub(crate) fn apply(
         }
         Err(failure) => failure,
     };
-    let why = format!("{failure:#}");
-    session.emit("error", "failed", Subject::release(&plan.to), &why);
-    let bad = failure.is::<UnhealthyRelease>().then_some(why.as_str());
-    Ok(match revert_change(session, &mut journal, bad) {
-        RevertOutcome::Healthy => Outcome::Reverted {
-            why,
-            degraded: None,
+    let release = failure.downcast_ref::<UnhealthyRelease>();
+    let release = release.map(|release| release.0.clone());
+    let failure = release.clone().unwrap_or_else(|| Failure::of(&failure));
+    session.emit_failure(&plan.to, &failure);
+    let why = failure.to_string();
+    Ok(
+        match revert_change(session, &mut journal, release.as_ref()) {
+            RevertOutcome::Healthy => Outcome::Reverted {
+                why,
+                degraded: None,
+            },
+            RevertOutcome::Unhealthy(wrong) => Outcome::Reverted {
+                why,
+                degraded: Some(wrong),
+            },
+            RevertOutcome::Stuck(wrong) => Outcome::RevertFailed { why, wrong },
         },
-        RevertOutcome::Unhealthy(wrong) => Outcome::Reverted {
-            why,
-            degraded: Some(wrong),
-        },
-        RevertOutcome::Stuck(wrong) => Outcome::RevertFailed { why, wrong },
-    })
+    )
 }
 
 /// Everything that the change will do, with how to undo it.
@@ -223,17 +228,19 @@ fn forward(
     switch::configure(host, app, tree, plan)?;
     // A unit that failed while it stopped would be listed forever, without a file.
     host.systemd.reset_failed(&removed);
-    (steps.before_start)().map_err(blame_release)?;
-    activate::start_stand_ins(session, plan, app).map_err(blame_release)?;
+    (steps.before_start)().map_err(|error| blame_release(Failure::of(&error)))?;
+    activate::start_stand_ins(session, plan, app)
+        .map_err(|error| blame_release(Failure::of(&error)))?;
     switch::link(host, &app.layout, Some(&plan.to))?;
     let text = format!("`current` points at {}", plan.to);
     session.emit("info", "switched", Subject::release(&plan.to), &text);
-    activate::activate_units(session, plan, app).map_err(blame_release)?;
-    (steps.after_start)().map_err(blame_release)?;
+    activate::activate_units(session, plan, app)
+        .map_err(|error| blame_release(Failure::of(&error)))?;
+    (steps.after_start)().map_err(|error| blame_release(Failure::of(&error)))?;
     if host.is_offline() {
         return Ok(());
     }
     let pins = &journal.state_after.pins;
     let checked = check_health(session, plan, app, pins, operation)?;
-    checked.map_err(|unhealthy| blame_release(unhealthy.into()))
+    checked.map_err(blame_release)
 }

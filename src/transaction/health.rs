@@ -3,7 +3,8 @@
 use super::operation::Operation;
 use crate::app::App;
 use crate::events::Subject;
-use crate::health::{Unhealthy, run_jobs, stopped_daemons, verify, warn_unchecked};
+use crate::failure::Failure;
+use crate::health::{run_jobs, stopped_daemons, verify, warn_unchecked};
 use crate::plan::Plan;
 use crate::session::Session;
 use anyhow::Result;
@@ -19,7 +20,7 @@ pub(super) fn check_health(
     app: &App,
     pins: &BTreeMap<String, String>,
     operation: &Operation,
-) -> Result<Result<(), Unhealthy>> {
+) -> Result<Result<(), Failure>> {
     let host = session.host;
     let stopped = stopped_daemons(host, app, &|unit| plan.keeps(unit))?;
     // The pre-check of a deploy has checked them, or has said why not.

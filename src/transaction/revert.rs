@@ -5,6 +5,7 @@ use super::switch;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{Layout, Name};
 use crate::events::Subject;
+use crate::failure::Failure;
 use crate::health::{daemons, verify};
 use crate::host::{Host, Systemd, release_of};
 use crate::session::Session;
@@ -36,7 +37,7 @@ pub(super) enum RevertMode {
 pub(super) fn revert_change(
     session: &Session<'_>,
     journal: &mut Journal,
-    bad: Option<&str>,
+    bad: Option<&Failure>,
 ) -> RevertOutcome {
     let mut undo = || -> Result<()> {
         begin_revert(session, journal)?;
@@ -138,14 +139,14 @@ fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
 
 /// Marks the release as bad. Without the mark the next deploy only tries the release again, so an error
 /// here does not stop the revert.
-fn mark_failed(session: &Session<'_>, journal: &Journal, reason: &str) {
+fn mark_failed(session: &Session<'_>, journal: &Journal, reason: &Failure) {
     let Some(id) = &journal.to else { return };
     let mark = || -> Result<()> {
         // A release that was good before stays good: what is wrong today may be the host.
         let release = session.store.public_release(id)?;
         if release.is_some_and(|release| release.mark != Mark::Good) {
-            let first = reason.lines().next().unwrap_or_default();
-            session.store.set_mark(id, Mark::Failed(first.to_owned()))?;
+            let why = reason.summary().to_owned();
+            session.store.set_mark(id, Mark::Failed(why))?;
         }
         Ok(())
     };
@@ -204,7 +205,7 @@ fn configure(session: &Session<'_>, name: &Name) -> Result<()> {
         // The services must run again all the same; their checks report the rest.
         if let Err(error) = done {
             let text = format!("{error:#}");
-            session.emit("error", "configure-failed", Subject::default(), &text);
+            session.emit("warning", "configure-failed", Subject::default(), &text);
         }
     }
     Ok(())
@@ -314,7 +315,7 @@ fn restart_unit(
                     release: from.map(String::as_str),
                     unit: Some(unit),
                 };
-                session.emit("error", "restart-failed", subject, &format!("{error:#}"));
+                session.emit("warning", "restart-failed", subject, &format!("{error:#}"));
             }
             Ok(())
         }

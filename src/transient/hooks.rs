@@ -11,12 +11,12 @@ use super::leftovers::check_not_running;
 use crate::app::{App, Hooks, Service};
 use crate::error::HintedError;
 use crate::events::Subject;
-use crate::health::run_failure_text;
+use crate::health::run_failure;
 use crate::host;
 use crate::plan::Plan;
 use crate::render::ReleaseMount;
 use crate::session::Session;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use std::time::Duration;
 
 /// How much longer than its own timeout a job may take.
@@ -97,9 +97,8 @@ fn run(session: &Session<'_>, plan: &Plan, app: &App, job: &Service) -> Result<(
     // systemd ends the job after its own `timeout`. This is for a systemd that does not.
     let outcome = unit.run(job.timeout_start.duration.saturating_add(STOP_SLACK));
     let outcome = outcome.map_err(|failure| {
-        let lines = unit.last_lines(JOB_LINES).join("\n    ");
-        let what = run_failure_text(&failure);
-        anyhow!("`hooks.{name}` failed: {what}\n    {lines}")
+        let failure = run_failure(&failure).after(&format!("`hooks.{name}` failed"));
+        failure.with_lines(&unit.last_lines(JOB_LINES)).into()
     });
     unit.remove_after(outcome)
 }

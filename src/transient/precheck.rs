@@ -275,7 +275,7 @@ fn run_instances(
         let seen = one.in_its_network(host, unit, check);
         let mut seen = seen.map_err(|error| (at, error))?;
         if let Some(wrong) = seen.iter().find_map(Verdict::wrong) {
-            return Err((at, anyhow!(wrong)));
+            return Err((at, wrong.into()));
         }
         verdicts.append(&mut seen);
         let state = host.systemd.show_one(unit.name());
@@ -290,7 +290,7 @@ fn run_instances(
     for (at, (one, unit)) in pairs() {
         let check = || still_answers(host, app, &one.copy, trace);
         let seen = one.in_its_network(host, unit, check);
-        let seen = seen.and_then(|seen| seen.map_err(anyhow::Error::msg));
+        let seen = seen.and_then(|seen| seen.map_err(anyhow::Error::new));
         seen.context("after the settle time")
             .map_err(|error| (at, error))?;
     }

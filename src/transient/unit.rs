@@ -1,11 +1,12 @@
 //! A unit that exists only while one step of a command runs.
 
+use crate::failure::Failure;
 use crate::host::{
     Command, Host, MainExit, Output, Root, Systemd, UnitResult, UnitStatus, interrupted,
 };
 use crate::tree::FileTree;
 use crate::units::RUNTIME_UNIT_DIR;
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 use std::fmt;
 use std::time::Duration;
 
@@ -270,7 +271,11 @@ impl<'a> TransientUnit<'a> {
         let name = &self.name;
         match (outcome, self.remove()) {
             (Ok(()), removed) => removed.with_context(|| format!("`{name}` is still there")),
-            (Err(what), Err(error)) => Err(anyhow!("{what:#}; `{name}` is still there: {error:#}")),
+            (Err(what), Err(error)) => {
+                let failure = Failure::of(&what);
+                let detail = format!("{what:#}; `{name}` is still there: {error:#}");
+                Err(failure.with_detail(detail).into())
+            }
             (failed, Ok(())) => failed,
         }
     }

@@ -1,9 +1,13 @@
 //! Damaged records: the message says how to fix them, and commands that do not need them still work.
 
+use crate::doctor::looked;
 use crate::offline::{app, deploy, live};
 use crate::plans::releases;
 use crate::records::store;
+use crate::test::Test;
 use robotctl::store::Mark;
+use std::path::Path;
+use std::process::Command;
 
 /// What to type when a record cannot be read.
 fn steps(path: &str) -> [String; 2] {
@@ -96,7 +100,8 @@ fn readers_show_the_other_apps_when_one_is_damaged() {
     }
     let run = test.run(["doctor"]).from(&elsewhere);
     let ended = run.any_stdout().status(1);
-    assert!(ended.stdout.contains("shop: healthy"), "{}", ended.stdout);
+    let healthy = looked(&test, "no findings");
+    assert!(ended.stdout.contains(&healthy), "{}", ended.stdout);
     assert!(
         ended.stdout.ends_with("zz: 1 finding, 2 checks\n"),
         "{}",
@@ -230,4 +235,84 @@ fn a_rollback_that_is_not_possible_says_what_to_type() {
     // The hint works.
     deploy(&test);
     assert_eq!(live(&test), third);
+}
+
+/// Does what the hints say, one after the other, as a person would paste them.
+fn follow(test: &Test, hints: &[serde_json::Value]) {
+    let program = Path::new(env!("CARGO_BIN_EXE_robotctl"));
+    let path = format!(
+        "{}:/usr/bin:/bin:/usr/sbin:/sbin",
+        program.parent().expect("a directory").display()
+    );
+    assert!(!hints.is_empty(), "no hint");
+    for hint in hints {
+        let command = hint["command"].as_str().expect("a command");
+        let mut sh = Command::new("sh");
+        let command = command.strip_prefix("sudo ").unwrap_or(command);
+        sh.args(["-c", command]).current_dir(test.app(""));
+        let ended = sh.env("PATH", &path).output().expect("start sh");
+        let stderr = String::from_utf8_lossy(&ended.stderr);
+        assert!(ended.status.success(), "{command}: {stderr}");
+    }
+}
+
+/// The JSON lines of a command that fails, as they are.
+fn lines(test: &Test, args: &[&str]) -> Vec<serde_json::Value> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_robotctl"));
+    command.args(args).args(["--format", "json", "--root"]);
+    let output = command.arg(test.root("")).current_dir(test.app(""));
+    let output = output.output().expect("start robotctl");
+    assert!(!output.status.success(), "{args:?} succeeded");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    let lines = stdout.lines().map(serde_json::from_str);
+    lines.collect::<Result<_, _>>().expect("JSON")
+}
+
+/// The hints about a damaged record lead out: each of them works, and the last one ends it.
+#[test]
+fn the_hints_about_a_damaged_record_of_a_release_lead_out() {
+    for (end, is_live) in [
+        ("private", true),
+        ("json", true),
+        ("private", false),
+        ("json", false),
+    ] {
+        let test = releases(3);
+        let id = match is_live {
+            true => live(&test),
+            false => store(&test).state().unwrap().previous[1].clone(),
+        };
+        let case = format!("{end} of {id}");
+        let record = format!("var/lib/robotctl/shop/releases/{id}.{end}");
+        std::fs::write(test.root(&record), "{").unwrap();
+        let report = lines(&test, &["doctor"]).swap_remove(0);
+        let findings = report["data"]["findings"].as_array().expect("findings");
+        let [finding] = &findings[..] else {
+            panic!("{case}: {report}");
+        };
+        let said = finding["message"].as_str().expect("a message");
+        assert!(said.contains(&record), "{case}: {said}");
+        let fix = finding["fix"].as_array().expect("hints");
+        // A command that needs the record says the same.
+        let args: &[&str] = match is_live {
+            true => &["deploy"],
+            false => &["rollback", &id, "--dry-run"],
+        };
+        let error = lines(&test, args).pop().expect("an error");
+        assert_eq!(error["hints"], finding["fix"], "{case}: {error}");
+        follow(&test, fix);
+        assert!(test.root(&format!("{record}.damaged")).exists(), "{case}");
+        test.run(["doctor"])
+            .case(&case)
+            .stdout(&looked(&test, "no findings"))
+            .success();
+        test.run(["deploy"])
+            .case(&case)
+            .any_stdout()
+            .any_stderr()
+            .success();
+        if !is_live {
+            test.run(["rollback"]).case(&case).any_stderr().success();
+        }
+    }
 }

@@ -1,26 +1,53 @@
 //! What `doctor` finds on a host that was changed by hand.
 
-use crate::offline::{app, deploy, live};
+use crate::offline::{MANIFEST, app, deploy, live};
 use crate::test::Test;
-use std::fs::File;
+use crate::unsuitable_hosts::{is_root, not_run};
+use std::fs::{File, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
+
+/// What `doctor` says of checks that need a running host.
+pub(crate) const NOTHING_RUNS: &str =
+    "skipped: units, running, ports: the tree of `--root` does not run\n";
+const NOT_RUNNING: usize = 3;
+
+/// The ids of all checks.
+pub(crate) fn checks(test: &Test) -> Vec<String> {
+    let list = test.run(["doctor", "--list"]).any_stdout().success().stdout;
+    let ids = list.lines().filter_map(|line| line.split(' ').next());
+    ids.map(str::to_owned).collect()
+}
+
+/// The last line of a report on which all but these checks have looked.
+pub(crate) fn verdict(test: &Test, verdict: &str, skipped: usize) -> String {
+    format!("shop: {verdict}, {} checks\n", checks(test).len() - skipped)
+}
+
+/// The end of a report on a tree: nothing runs in it, and all other checks have looked.
+pub(crate) fn looked(test: &Test, said: &str) -> String {
+    format!("{NOTHING_RUNS}{}", verdict(test, said, NOT_RUNNING))
+}
 
 /// Fails unless `doctor` reports exactly this one finding.
 fn found(test: &Test, said: &str) {
-    let ended = test.run(["doctor"]).case(said).any_stdout().status(1);
-    let verdict = ended.stdout.strip_prefix(said);
-    let verdict = verdict.unwrap_or_else(|| panic!("{said}---\n{}", ended.stdout));
-    assert!(verdict.starts_with("shop: 1 finding, "), "{verdict}");
+    let wanted = format!("{said}{}", looked(test, "1 finding"));
+    test.run(["doctor"]).case(said).stdout(&wanted).status(1);
 }
 
 fn healthy(test: &Test) {
-    let ended = test.run(["doctor"]).any_stdout().success();
-    assert!(
-        ended.stdout.starts_with("shop: healthy, "),
-        "{}",
-        ended.stdout
-    );
+    test.run(["doctor"])
+        .stdout(&looked(test, "no findings"))
+        .success();
+}
+
+/// All checks but these, as a list of what was skipped.
+fn all_but(test: &Test, looked: &[&str]) -> String {
+    let mut ids = checks(test);
+    ids.retain(|id| !looked.contains(&id.as_str()));
+    ids.join(", ")
 }
 
 /// Doctor tells truncated and rewritten files of the live release from missing ones, and names three
@@ -93,8 +120,9 @@ fn an_app_without_a_live_release_is_a_finding() {
         "{ \"format\": 2, \"live\": null, \"since\": null }\n",
     )
     .unwrap();
-    let skipped = "skipped: content, files, shadowed, units, running, tmpfiles, permissions, \
-                   secrets, ports, manifest, pins, disk: no release is live\n";
+    let rest = ["state", "journal", "current", "units", "running", "ports"];
+    let rest = all_but(&test, &rest);
+    let skipped = format!("skipped: {rest}: no release is live\n{NOTHING_RUNS}");
     let hint = "  hint: deploy, in the directory of the app's robot.toml: \
                 robotctl --root [DIR]/root/ deploy --apply\n";
     let report = |message: &str| {
@@ -119,19 +147,103 @@ fn notes_and_skipped_checks_do_not_change_the_exit_code() {
         .any_stderr()
         .success();
     test.run(["doctor"])
-        .stdout(
+        .stdout(&format!(
             "note: service `web` is pinned to 0.1-[ID] [pins]\n  \
              hint: deploy it with the other services: \
-             robotctl --root [DIR]/root/ deploy --lift-pins --apply\n\
-             shop: healthy, 15 checks\n",
-        )
+             robotctl --root [DIR]/root/ deploy --lift-pins --apply\n{}",
+            looked(&test, "no findings")
+        ))
         .success();
     let json = test.run(["doctor", "--format", "json"]).any_stdout();
     let report = json.success().data("report").pop().expect("a report");
     assert_eq!(report["findings"][0]["severity"], "note", "{report}");
     assert_eq!(
         report["skipped"].as_array().map(Vec::len),
-        Some(0),
+        Some(NOT_RUNNING),
         "{report}"
     );
+}
+
+/// A check that has nothing to compare with does not count.
+#[test]
+fn a_check_that_could_not_look_is_skipped_with_the_true_reason() {
+    let test = app();
+    deploy(&test);
+    let id = live(&test);
+    let record = |end: &str| test.root(&format!("var/lib/robotctl/shop/releases/{id}.{end}"));
+    std::fs::remove_file(record("index")).unwrap();
+    let skipped = "skipped: content: no index of the release was kept\n";
+    let rest = verdict(&test, "no findings", NOT_RUNNING + 1);
+    test.run(["doctor"])
+        .stdout(&format!("{skipped}{NOTHING_RUNS}{rest}"))
+        .success();
+    let reason = |said: &str, looked: &[&str]| {
+        let run = test.run(["doctor"]).case(said).any_stdout();
+        let ended = run.status(1);
+        let looked = [looked, &["units", "running", "ports"]].concat();
+        let skipped = format!("skipped: {}: {said}\n", all_but(&test, &looked));
+        assert!(ended.stdout.contains(&skipped), "{}", ended.stdout);
+    };
+    let public = std::fs::read(record("json")).unwrap();
+    std::fs::remove_file(record("json")).unwrap();
+    let none = "the live release 1.0-[ID] has no record";
+    reason(none, &["state", "journal", "current"]);
+    std::fs::write(record("json"), "{").unwrap();
+    let unreadable = "the record of the live release 1.0-[ID] cannot be read";
+    reason(unreadable, &["state", "journal"]);
+    std::fs::write(record("json"), public).unwrap();
+    std::fs::write(test.root("var/lib/robotctl/shop/state.json"), "{").unwrap();
+    reason("the state cannot be read", &["state", "journal"]);
+}
+
+/// Hints are pasted by root, so a name must not become a command.
+#[test]
+fn a_hint_is_safe_to_paste_whatever_the_root_is_called() {
+    if !is_root() {
+        return not_run("this needs root, to give files to another user");
+    }
+    let test = app();
+    let root = test.outside("my root; touch pwned; $(touch pwned)");
+    std::fs::create_dir(&root).unwrap();
+    let secret = "[[secret]]\nname = \"TOKEN\"\n";
+    test.write("robot.toml", &format!("{MANIFEST}{secret}"));
+    let token = root.join("etc/shop/credentials/TOKEN");
+    std::fs::create_dir_all(token.parent().unwrap()).unwrap();
+    std::fs::write(&token, "x").unwrap();
+    std::fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
+    let deploy = test.run(["deploy", "--apply"]).on(&root).any_stderr();
+    deploy.success();
+    let current = std::fs::canonicalize(root.join("opt/shop/current")).unwrap();
+    let file = current.join("data/pages.txt");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
+    std::fs::set_permissions(&token, Permissions::from_mode(0o644)).unwrap();
+    let ended = test.run(["doctor"]).on(&root).any_stdout().status(1);
+    assert!(
+        ended.stdout.contains("shop: 2 findings, "),
+        "{}",
+        ended.stdout
+    );
+    let hints = ended.stdout.lines().filter_map(|line| {
+        let (_, command) = line.trim().strip_prefix("hint: ")?.split_once(": ")?;
+        command.strip_prefix("sudo ")
+    });
+    for command in hints {
+        let dir = test.outside("").display().to_string();
+        let command = command.replace("[DIR]", dir.trim_end_matches('/'));
+        let command = command.replace("[ID]", live_digest(&current));
+        let mut sh = Command::new("sh");
+        sh.args(["-c", &command]).current_dir(test.app(""));
+        assert!(sh.status().unwrap().success(), "{command}");
+    }
+    assert!(!test.app("pwned").exists(), "a name became a command");
+    let ended = test.run(["doctor"]).on(&root).any_stdout();
+    ended.success();
+}
+
+/// The digest at the end of a release's id.
+fn live_digest(release: &Path) -> &str {
+    let name = release.file_name().and_then(std::ffi::OsStr::to_str);
+    name.and_then(|name| name.rsplit_once('-'))
+        .expect("an id")
+        .1
 }

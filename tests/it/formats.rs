@@ -154,7 +154,7 @@ fn status_releases_and_history_read_earlier_files() {
     for (line, (id, word)) in lines.iter().zip([
         (V1_0, "good"),
         (V1_2, "good"),
-        (V1_3, "it did not start"),
+        (V1_3, "it failed under an earlier robotctl"),
         (V1_4, "good"),
     ]) {
         assert!(line.contains(id) && line.contains(word), "{releases}");
@@ -200,7 +200,9 @@ fn a_rollback_reads_earlier_files() {
     let host = Earlier::new("settled");
     let refused = host.run(&["rollback", "1.3", "--app", "shop"], 2);
     assert!(
-        refused.stderr.contains("it did not start"),
+        refused
+            .stderr
+            .contains("it failed under an earlier robotctl"),
         "{}",
         refused.stderr
     );
@@ -255,7 +257,9 @@ fn a_deploy_reads_earlier_files() {
     std::fs::write(&failed, text.replace(V1_1, today)).expect("write");
     let refused = host.run(&["deploy", "--apply"], 2);
     assert!(
-        refused.stderr.contains("it did not start"),
+        refused
+            .stderr
+            .contains("it failed under an earlier robotctl"),
         "{}",
         refused.stderr
     );

@@ -136,6 +136,7 @@ fn cases() -> Vec<Case> {
             1,
         ),
         case(app, &["generate"], &["file", "result"], 0),
+        case(linted, &["generate"], &["lint", "file", "result"], 0),
         case(Test::new, &["status"], &["error"], 2),
         case(damaged_journal, &["recover"], &["error"], 4),
         case(deployed, &["recover"], &["result"], 0),
@@ -210,7 +211,14 @@ fn kinds_of(ended: &Ended) -> Vec<String> {
 /// Previews of all commands have one shape: the same fields, whatever is planned.
 #[test]
 fn plans_of_all_commands_have_the_same_fields() {
-    const OPTIONAL: [&str; 5] = ["version", "content", "repair", "rollback_to", "hash"];
+    const OPTIONAL: [&str; 6] = [
+        "version",
+        "content",
+        "repair",
+        "rollback_to",
+        "hash",
+        "apply",
+    ];
     let fields = |test: &Test, args: &[&str]| {
         let args = [args, &["--format", "json"]].concat();
         let ended = test.run(args).any_stdout().success();
@@ -229,6 +237,40 @@ fn plans_of_all_commands_have_the_same_fields() {
     ] {
         assert_eq!(fields(&test, args), deploy, "{args:?}");
     }
+}
+
+/// The command in a plan carries it out, and a prune names the release that stays live.
+#[test]
+fn a_plan_says_which_command_applies_it() {
+    let test = changed();
+    let plan = |args: &[&str]| {
+        let args = [args, &["--format", "json"]].concat();
+        let ended = test.run(args).any_stdout().success();
+        ended.data("plan").pop().expect("a plan")
+    };
+    let prune = plan(&["prune", "--keep", "2"]);
+    assert_eq!(
+        prune["apply"],
+        "robotctl --root [DIR]/root/ --app shop prune --keep 2 --apply"
+    );
+    assert_eq!(prune["from"], "0.3-[ID]");
+    assert_eq!(prune["to"], "0.3-[ID]");
+    let prune = ["--app", "shop", "prune", "--keep", "2", "--apply"];
+    test.run(prune).any_stderr().success();
+    // There is nothing left to remove.
+    let again = plan(&["prune", "--keep", "2"]);
+    assert_eq!(again["empty"], true, "{again}");
+    assert_eq!(again["apply"], Value::Null, "{again}");
+    let remove = plan(&["remove"]);
+    assert_eq!(
+        remove["apply"],
+        "robotctl --root [DIR]/root/ remove --apply"
+    );
+    let deploy = plan(&["deploy"]);
+    assert_eq!(
+        deploy["apply"],
+        "robotctl --root [DIR]/root/ deploy --apply --plan [HASH]"
+    );
 }
 
 #[test]
@@ -259,6 +301,11 @@ fn changed() -> Test {
     version(&test, 4);
     test.write("src/data/pages.txt", "another\n");
     test
+}
+
+/// A service that runs as root, which a lint reports.
+fn linted() -> Test {
+    Test::shop().manifest(&format!("{SHOP}user = \"root\"\n"))
 }
 
 fn without_secret() -> Test {

@@ -300,7 +300,36 @@ impl Run<'_> {
                 diff.unified_diff().header("expected", "found")
             );
         }
-        Ended { stdout, stderr }
+        assert_hints(&shown, &stderr);
+        let ended = Ended { stdout, stderr };
+        if self.args.iter().any(|arg| arg == "json") {
+            for line in ended
+                .of_kind("error")
+                .iter()
+                .chain(&ended.of_kind("app-error"))
+            {
+                let hints = line["hints"].as_array();
+                assert!(hints.is_some_and(|it| !it.is_empty()), "{shown}: {line}");
+            }
+        }
+        ended
+    }
+}
+
+/// Fails unless a hint follows every error.
+#[track_caller]
+fn assert_hints(shown: &str, stderr: &str) {
+    let stderr = format!("\n{stderr}");
+    for error in stderr.split("\nerror: ").skip(1) {
+        // The parser of the command line has words of its own.
+        let mut lines = error.lines().map(str::trim_start);
+        let has_hint = lines.any(|line| {
+            line.starts_with("hint: ") || line.starts_with("For more information, try")
+        });
+        assert!(
+            has_hint,
+            "{shown}: no hint follows `error: {error}`\n{stderr}"
+        );
     }
 }
 

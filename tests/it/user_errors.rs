@@ -1,5 +1,6 @@
 //! Typing mistakes and broken hosts: each message says what to type.
 
+use crate::doctor::looked;
 use crate::offline::{app, deploy, live};
 use crate::plans::releases;
 use crate::records::store;
@@ -194,7 +195,7 @@ fn commands_on_a_root_do_not_ask_this_host() {
         )
         .status(2);
     let ended = test.run(["doctor"]).any_stdout().success();
-    assert!(ended.stdout.starts_with("shop: "), "{}", ended.stdout);
+    assert_eq!(ended.stdout, looked(&test, "no findings"));
     let ended = test.run(["status"]).any_stdout().success();
     assert!(!ended.stdout.contains("()"), "{}", ended.stdout);
     assert!(
@@ -245,6 +246,35 @@ fn a_failed_write_to_standard_output_is_an_error() {
         assert!(stderr.contains(why), "{command}: {stderr}");
     }
     assert_eq!(into_full(&test, &["--help"]).0, Some(2));
+    // Files that the user names are written, and only the last line is lost.
+    let to = test.outside("to").display().to_string();
+    let report = test.outside("report").display().to_string();
+    for args in [
+        &["generate", "--output", &to][..],
+        &["doctor", "--report", &report],
+    ] {
+        let args = [args, &["--format", "json"]].concat();
+        let (code, stderr) = into_full(&test, &args);
+        assert_eq!(code, Some(4), "{args:?}: {stderr}");
+        assert!(stderr.starts_with(&done), "{args:?}: {stderr}");
+        assert!(test.outside("to").exists(), "{args:?}");
+    }
+    assert!(test.outside("report").exists());
+}
+
+#[test]
+fn a_directory_that_cannot_be_created_changes_nothing() {
+    let test = app();
+    let ended = test.run(["generate", "--output", "/proc/x"]).any_stderr();
+    let ended = ended.status(2);
+    let hint = "hint: name a directory that can be created with `--output DIR`\n";
+    assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
+    // Its parent was created.
+    let long = test.outside("new").join("x".repeat(300));
+    let long = long.display().to_string();
+    let ended = test.run(["generate", "--output", &long]).any_stderr();
+    ended.status(4);
+    assert!(test.outside("new").exists());
 }
 
 #[test]

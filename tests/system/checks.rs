@@ -52,6 +52,17 @@ fn a_command_check_runs_as_its_service_in_its_sandbox(machine: &Machine) {
         .says("exit status 9")
         .says("oh dear");
     assert_clean(machine);
+    assert_private(machine, "oh dear");
+    let said = "`demo-other.service`: a check command failed: it ended with exit status 9";
+    machine.robotctl("history").exits(0).says(said);
+    machine.robotctl("releases").exits(0).says(said);
+}
+
+/// Checks that no file that every user can read holds a text, which a program wrote.
+pub(crate) fn assert_private(machine: &Machine, text: &str) {
+    let files = "find /var/lib/robotctl -type f -perm -o=r";
+    let found = format!("{files} -exec grep -l '{text}' {{}} + || true");
+    assert_eq!(machine.ok(&found), "", "every user can read `{text}`");
 }
 
 fn a_hanging_check_times_out(machine: &Machine) {

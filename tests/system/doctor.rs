@@ -61,7 +61,8 @@ const FAULTS: &[Fault] = &[
                 systemctl daemon-reload; systemctl restart demo-worker.service || true",
         says: &[
             "`demo-worker.service` has failed: exit-code",
-            "hint: read why with `journalctl -u demo-worker.service -n 50`, then: sudo systemctl restart demo-worker.service",
+            "hint: read why: journalctl -u demo-worker.service -n 50",
+            "hint: then: sudo systemctl restart demo-worker.service",
         ],
         fix: "rm -r /run/systemd/system/demo-worker.service.d; systemctl daemon-reload; \
                systemctl restart demo-worker.service",
@@ -95,7 +96,8 @@ const FAULTS: &[Fault] = &[
         cause: "chmod 666 /opt/demo/current/VERSION",
         says: &[
             "users other than root can write to files of the live release",
-            "hint: give them back to root: sudo sh -c",
+            "hint: make root the owner: sudo chown -R root:root /opt/demo/releases/",
+            "hint: then remove write access for others: sudo chmod -R u=rwX,go=rX /opt/demo/releases/",
         ],
         fix: "chmod 644 /opt/demo/current/VERSION",
     },

@@ -1,5 +1,6 @@
 //! Hooks of a deploy, the soak after it, and jobs as checks.
 
+use crate::checks::assert_private;
 use crate::demo::{current, demo, installed};
 use crate::machine::{Machine, until};
 
@@ -64,6 +65,9 @@ fn hooks_run_once_and_can_fail_a_deploy(machine: &Machine) {
     .says("exit status 8")
     .says("oh dear")
     .says("was restored and is healthy");
+    assert_private(machine, "oh dear");
+    let said = "`hooks.after-switch` failed: it ended with exit status 8";
+    machine.robotctl("releases").exits(0).says(said);
     assert_eq!(installed(machine), before);
     assert_eq!(current(machine), second);
     assert_eq!(
@@ -148,6 +152,7 @@ fn jobs_headers_and_json_are_checked(machine: &Machine) {
         .exits(3)
         .says("exit status 5")
         .says("cannot");
+    assert_private(machine, "cannot");
     assert_eq!(current(machine), second);
     let mut header = demo("4.0");
     header.settle = "200ms\" }, { http = \"/healthz\", within = \"1s\", header = { connection = \"open\" } }, { settle = \"200ms";

@@ -9,6 +9,7 @@ pub(in crate::cli) fn line(verdict: &Verdict) -> String {
         check,
         failure: _,
         millis,
+        kind: _,
     } = verdict;
     match verdict.wrong() {
         None => format!("pass  {unit}: {check} ({millis} ms)\n"),

@@ -53,18 +53,46 @@ pub(in crate::cli) fn difference(drift: &Drift) -> String {
     }
 }
 
-/// A lint finding with its hint.
-pub(in crate::cli) fn lint(finding: &LintFinding) -> String {
-    let word = match finding.severity {
+/// What a lint found.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(in crate::cli) struct LintData {
+    /// The id of the lint.
+    lint: &'static str,
+    /// `error`, `warning` or `note`.
+    severity: &'static str,
+    /// One sentence, which names the service.
+    message: String,
+    /// What to do.
+    hint: &'static str,
+}
+
+impl LintData {
+    pub(in crate::cli) fn new(finding: &LintFinding) -> Self {
+        Self {
+            lint: finding.lint,
+            severity: word(finding.severity),
+            message: finding.message.clone(),
+            hint: finding.hint,
+        }
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
         Severity::Error => "error",
         Severity::Warning => "warning",
         Severity::Note => "note",
-    };
+    }
+}
+
+/// A lint finding with its hint.
+pub(in crate::cli) fn lint(finding: &LintFinding) -> String {
     let LintFinding {
         message,
         hint,
         lint,
-        ..
+        severity,
     } = finding;
+    let word = word(*severity);
     format!("{word}: {message} [{lint}]\n  hint: {hint}")
 }

@@ -1,10 +1,12 @@
 //! The one JSON shape of the plans of deploy, rollback, remove and prune.
 
+use crate::command_line::CommandLine;
 use crate::ops::{Pruned, RemovalPreview};
 use crate::plan::{CommandPlan, Diff, PayloadPlan, Plan};
 use crate::tree::FileChange;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::path::Path;
 
 /// What a command would do.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -20,7 +22,7 @@ pub(in crate::cli) struct PlanData {
     version: Option<String>,
     /// The release that is live.
     from: Option<String>,
-    /// The release that goes live; none after a removal.
+    /// The release that goes live, or stays so; none after a removal.
     to: Option<String>,
     /// The content of the release.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,6 +56,11 @@ pub(in crate::cli) struct PlanData {
     /// The plan's hash, for `--plan`.
     #[serde(skip_serializing_if = "Option::is_none")]
     hash: Option<String>,
+    /// The command that carries out the plan; none when there is nothing to do, when it is refused, and
+    /// for a rollback, which acts without `--dry-run`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    apply: Option<CommandLine>,
 }
 
 /// What happens to a file.
@@ -124,6 +131,7 @@ impl PlanData {
             warnings: Vec::new(),
             rollback_to: None,
             hash: None,
+            apply: None,
         }
     }
 
@@ -159,8 +167,13 @@ impl PlanData {
         }
     }
 
+    /// The same plan, with the command that carries it out.
+    pub(in crate::cli) fn applied_by(self, apply: Option<CommandLine>) -> Self {
+        Self { apply, ..self }
+    }
+
     /// The plan of a removal.
-    pub(in crate::cli) fn of_removal(preview: &RemovalPreview) -> Self {
+    pub(in crate::cli) fn of_removal(preview: &RemovalPreview, apply: &CommandLine) -> Self {
         let removal = &preview.removal;
         let files = removal.files.iter().map(|path| FilePlanData {
             path: path.clone(),
@@ -179,12 +192,14 @@ impl PlanData {
             directories: removal.directories.clone(),
             units: units.collect(),
             notes: vec![preview.kept.clone()],
+            apply: Some(apply.clone()),
             ..Self::new("remove", &preview.app)
         }
     }
 
-    /// The plan of a prune, or what it did.
-    pub(in crate::cli) fn of_prune(pruned: &Pruned) -> Self {
+    /// The plan of a prune.
+    pub(in crate::cli) fn of_prune(pruned: &Pruned, root: Option<&Path>) -> Self {
+        let apply = pruned.apply.clone();
         let kept = pruned.kept.iter().map(|(release, reason)| KeptRelease {
             release: release.clone(),
             reason: reason.clone(),
@@ -194,9 +209,12 @@ impl PlanData {
             .map(|operation| format!("a {operation} was interrupted, so nothing is removed"));
         Self {
             empty: pruned.removed.is_empty(),
+            from: pruned.live.clone(),
+            to: pruned.live.clone(),
             removed_releases: pruned.removed.clone(),
             kept_releases: kept.collect(),
             warnings: warnings.collect(),
+            apply: apply.map(|command| command.for_root(root)),
             ..Self::new("prune", &pruned.app)
         }
     }

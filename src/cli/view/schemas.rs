@@ -1,7 +1,7 @@
 //! JSON schemas of the machine interface, one a kind of line.
 
 use super::Envelope;
-use super::files::FileData;
+use super::files::{FileData, LintData};
 use super::plan_data::PlanData;
 use crate::doctor::{Check, Report};
 use crate::health::Verdict;
@@ -25,6 +25,7 @@ pub(in crate::cli) fn schemas() -> Vec<(&'static str, Schema)> {
         line::<()>("error", &last),
         line::<()>("event", &["event", "level", "message"]),
         line::<FileData>("file", DATA),
+        line::<LintData>("lint", DATA),
         line::<PlanData>("plan", DATA),
         line::<ListedRelease>("release", DATA),
         line::<Report>("report", DATA),

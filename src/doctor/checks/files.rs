@@ -134,11 +134,8 @@ pub(in crate::doctor) fn permissions(
         let dir = context.host.root.path(&context.layout.release(live));
         let loose = host_files::writable_by_others(&dir)?;
         if let Some(first) = loose.first() {
-            let script = format!(
-                "chown -R root:root {0} && chmod -R u=rwX,go=rX {0}",
-                dir.display()
-            );
-            found.push(Finding::new(
+            let real = dir.display().to_string();
+            let mut finding = Finding::new(
                 Severity::Error,
                 format!(
                     "users other than root can write to files of the live release, such as `{}` ({} in \
@@ -147,10 +144,15 @@ pub(in crate::doctor) fn permissions(
                     loose.len()
                 ),
                 Hint::to(
-                    "make root the owner, and remove write access for others",
-                    CommandLine::sudo(["sh", "-c", &script]),
+                    "make root the owner",
+                    CommandLine::sudo(["chown", "-R", "root:root", &real]),
                 ),
+            );
+            finding.fix.push(Hint::to(
+                "then remove write access for others",
+                CommandLine::sudo(["chmod", "-R", "u=rwX,go=rX", &real]),
             ));
+            found.push(finding);
         }
     }
     let secrets = app.secrets.iter();
@@ -160,15 +162,19 @@ pub(in crate::doctor) fn permissions(
             && (meta.mode & 0o077 != 0 || meta.uid != 0)
         {
             let real = context.host.root.path(&path).display().to_string();
-            let script = format!("chown root:root {real} && chmod 600 {real}");
-            found.push(Finding::new(
+            let mut finding = Finding::new(
                 Severity::Error,
                 format!("users other than root can read `{path}`"),
                 Hint::to(
-                    "remove access for other users",
-                    CommandLine::sudo(["sh", "-c", &script]),
+                    "make root the owner",
+                    CommandLine::sudo(["chown", "root:root", &real]),
                 ),
+            );
+            finding.fix.push(Hint::to(
+                "then remove access for other users",
+                CommandLine::sudo(["chmod", "600", &real]),
             ));
+            found.push(finding);
         }
     }
     Ok(found)

@@ -3,11 +3,11 @@
 use crate::app::{App, Layout, Severity as LintSeverity, lint};
 use crate::bytesize::format_bytes;
 use crate::command_line::CommandLine;
-use crate::doctor::report::{CheckContext, Finding, Severity};
+use crate::doctor::report::{BareContext, CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::host::{Host, is_hidden, release_of};
+use crate::host::{is_hidden, release_of};
 use crate::payload::Payload;
-use crate::store::{Shortage, Space, Store, UnitRole};
+use crate::store::{Shortage, Space, UnitRole};
 use anyhow::{Result, bail};
 
 /// The doctor warns this many bytes before a deploy would be refused.
@@ -25,14 +25,17 @@ fn deploy_again() -> Hint {
 }
 
 /// An app of which no release is live, or whose live release has no record.
-pub(in crate::doctor) fn no_live_release(
-    host: &Host,
-    store: &Store,
-    layout: &Layout,
-) -> Result<Vec<Finding>> {
-    let current = layout.current();
-    let message = match (store.state()?.live, host.root.read_link(&current)?) {
-        (Some(live), _) => format!("the live release {live} has no record"),
+pub(in crate::doctor) fn no_live_release(context: &BareContext<'_>) -> Result<Vec<Finding>> {
+    let (store, current) = (context.store, context.layout.current());
+    // The check `state` reports what is damaged.
+    let Ok(state) = store.state() else {
+        bail!(context.reason.clone());
+    };
+    let message = match (state.live, context.host.root.read_link(&current)?) {
+        (Some(live), _) if store.public_release(&live).is_ok_and(|one| one.is_none()) => {
+            format!("the live release {live} has no record")
+        }
+        (Some(_), _) => bail!(context.reason.clone()),
         (None, Some(target)) => {
             format!("no release is recorded as live, and `{current}` points at {target}")
         }
@@ -101,9 +104,11 @@ pub(in crate::doctor) fn content(context: &CheckContext<'_>) -> Result<Vec<Findi
     };
     let (root, dir) = (&context.host.root, context.layout.release(live));
     if root.meta(&dir)?.is_none() {
-        return Ok(Vec::new()); // The check `current` reports it.
+        bail!("the release is missing"); // The check `current` reports it.
     }
-    let payload = context.store.payload(live)?.unwrap_or_default();
+    let Some(payload) = context.store.payload(live)? else {
+        bail!("no index of the release was kept");
+    };
     let (mut missing, mut changed) = (Vec::new(), Vec::new());
     for item in &payload.items {
         let path = item.path.as_str();

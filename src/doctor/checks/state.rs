@@ -23,7 +23,7 @@ pub(in crate::doctor) fn state(context: &CheckContext<'_>) -> Result<Vec<Finding
 pub(in crate::doctor) fn damaged(store: &Store) -> Result<Vec<Finding>> {
     let damaged = store.damaged_files()?;
     let found = damaged.iter().map(|it| Finding {
-        fix: it.recovery_hints(),
+        fix: it.hints.clone(),
         ..Finding::new(Severity::Error, it.message(), "")
     });
     Ok(found.collect())

@@ -4,8 +4,9 @@ use crate::app::{App, Listen};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::host::{UnitStatus, listening_inodes, socket_owner};
+use crate::host::{SYSTEMD_PID, UnitStatus, is_in_unit, listening_inodes, socket_holders};
 use crate::store::{PublicUnit, UnitRole};
+use crate::units::{UnitType, unit_type};
 use anyhow::Result;
 
 pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
@@ -14,7 +15,7 @@ pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding
     let states = context.host.systemd.show(&names)?;
     let mut found = Vec::new();
     for (unit, state) in units.iter().zip(states) {
-        found.extend(unit_state(context, unit, &state));
+        found.extend(unit_state(unit, &state));
         if state.need_daemon_reload {
             found.push(Finding::new(
                 Severity::Warning,
@@ -36,11 +37,7 @@ fn daemon_reload() -> Hint {
     )
 }
 
-fn unit_state(
-    context: &CheckContext<'_>,
-    unit: &PublicUnit,
-    state: &UnitStatus,
-) -> Option<Finding> {
+fn unit_state(unit: &PublicUnit, state: &UnitStatus) -> Option<Finding> {
     let name = &unit.unit;
     let systemctl = |verb: &str| CommandLine::sudo(["systemctl", verb, name]);
     if state.is_masked() {
@@ -51,17 +48,14 @@ fn unit_state(
         ));
     }
     if state.is_failed() {
-        return Some(Finding::new(
+        let read = CommandLine::new(["journalctl", "-u", name, "-n", "50"]);
+        let mut finding = Finding::new(
             Severity::Error,
             format!("`{name}` has failed: {}", state.result),
-            Hint::to(
-                format!("read why with `journalctl -u {name} -n 50`, then"),
-                systemctl("restart"),
-            ),
-        ));
-    }
-    if context.host.is_offline() {
-        return None;
+            Hint::to("read why", read),
+        );
+        finding.fix.push(Hint::to("then", systemctl("restart")));
+        return Some(finding);
     }
     if !state.is_loaded() {
         let message = format!("systemd does not know `{name}`");
@@ -86,9 +80,6 @@ fn unit_state(
 
 pub(in crate::doctor) fn ports(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
     let mut found = Vec::new();
-    if context.host.is_offline() {
-        return Ok(found);
-    }
     for service in app.services.iter().filter(|service| service.enable) {
         let units = if service.has_socket_unit() {
             app.sockets_by_address(service)
@@ -129,14 +120,27 @@ fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Optio
             Hint::to("start its unit", systemctl("start")),
         )));
     }
-    if !state.is_active() {
-        let holder =
-            socket_owner(&sockets).map_or("another process".to_owned(), |pid| format!("pid {pid}"));
-        return Ok(Some(Finding::new(
-            Severity::Error,
-            format!("{holder} listens on {listen}, and `{unit}` is not active"),
-            "stop that process, or give the service another address",
-        )));
+    let holder = match socket_holders(&sockets) {
+        Some(pids) if pids.iter().any(|pid| is_own(*pid, unit)) => return Ok(None),
+        Some(pids) => pids.first().map(|pid| format!("pid {pid}")),
+        // This process may not see it, so the unit's state must do.
+        None if state.is_active() => return Ok(None),
+        None => None,
+    };
+    let holder = holder.unwrap_or_else(|| "another process".to_owned());
+    let message = if state.is_active() {
+        format!("{holder} listens on {listen}, and `{unit}` does not")
+    } else {
+        format!("{holder} listens on {listen}, and `{unit}` is not active")
+    };
+    let fix = "stop that process, or give the service another address";
+    Ok(Some(Finding::new(Severity::Error, message, fix)))
+}
+
+/// Whether a process holds a socket for a unit. systemd itself holds what a socket unit listens on.
+fn is_own(pid: u32, unit: &str) -> bool {
+    match unit_type(unit) {
+        Some(UnitType::Socket) => pid == SYSTEMD_PID,
+        _ => is_in_unit(pid, unit),
     }
-    Ok(None)
 }
