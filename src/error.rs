@@ -22,9 +22,9 @@ use std::path::Path;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
-    /// The command was refused, or failed before it changed anything.
+    /// The command was refused, or failed before it changed what is live.
     Refused,
-    /// A signal ended the command before it changed anything.
+    /// A signal ended the command before it changed what is live.
     Interrupted,
     /// Another `robotctl` holds the lock of the app.
     Locked,

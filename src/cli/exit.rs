@@ -29,14 +29,14 @@ pub const EXIT_CODES: [(u8, &str); 7] = [
         1,
         "findings: failed checks, drift, or scores above the threshold",
     ),
-    (2, "refused, nothing was changed"),
+    (2, "refused; what is live did not change"),
     (
         3,
         "the change failed; what was live before was restored and is healthy",
     ),
     (4, "failed: you must act, and the message says what to type"),
     (5, "another `robotctl` holds the lock"),
-    (130, "interrupted before anything was changed"),
+    (130, "interrupted; what is live did not change"),
 ];
 
 /// The table as `--help` ends.

@@ -49,7 +49,7 @@ pub(crate) fn before_switch(session: &Session<'_>, plan: &Plan, app: &App) -> Re
     run(session, plan, app, job).map_err(|error| {
         HintedError::new(
             format!(
-                "{} did not go live, and nothing was changed: {error:#}",
+                "{} did not go live, and what is live did not change: {error:#}",
                 plan.to
             ),
             "fix `hooks.before-switch` and deploy again",

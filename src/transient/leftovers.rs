@@ -29,7 +29,7 @@ pub(crate) fn check_not_running(host: &Host, units: &[String]) -> Result<()> {
         return Ok(());
     };
     Err(HintedError::new(
-        format!("`{unit}` of an earlier run is still there, nothing was changed"),
+        format!("`{unit}` of an earlier run is still there; nothing was changed"),
         Hint::run(CommandLine::sudo(["systemctl", "stop", unit.as_str()])),
     )
     .into())

@@ -73,7 +73,7 @@ pub(crate) fn precheck(
         let lines = units.get(at).map(|unit| unit.last_lines(INSTANCE_LINES));
         let lines = lines.unwrap_or_default();
         format!(
-            "{} failed its pre-check, and nothing was changed: service `{}`: {}\n    {}",
+            "{} failed its pre-check, and what is live did not change: service `{}`: {}\n    {}",
             plan.to,
             instances
                 .get(at)

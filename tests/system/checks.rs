@@ -156,7 +156,7 @@ fn ctrl_c_rolls_back(machine: &Machine) {
     let (out, elapsed) = send_signal(machine, child, "INT");
     out.exits(130)
         .says("the deploy was interrupted")
-        .says("nothing was changed");
+        .says("what is live did not change");
     assert!(elapsed < LONG, "{elapsed:?}");
     assert_ne!(machine.sh(instance).code, 0);
     assert_clean(machine);

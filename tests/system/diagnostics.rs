@@ -68,7 +68,7 @@ fn a_service_with_a_new_user_is_pre_checked(machine: &Machine) {
     bad.deploy(machine)
         .exits(2)
         .says("created the user demoweb")
-        .says("failed its pre-check, and nothing was changed")
+        .says("failed its pre-check, and what is live did not change")
         .says("returned 503, expected 200");
     assert_eq!(current(machine), first);
     let mut good = demo("2.1");

@@ -91,7 +91,7 @@ fn a_failing_pre_check_changes_nothing(machine: &Machine) {
         second
             .deploy(machine)
             .exits(2)
-            .says("failed its pre-check, and nothing was changed")
+            .says("failed its pre-check, and what is live did not change")
             .says(why);
         assert_untouched(machine, &first, &before, fault);
         let now = machine.property("demo-web.service", "InvocationID");

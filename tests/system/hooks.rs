@@ -46,7 +46,7 @@ fn hooks_run_once_and_can_fail_a_deploy(machine: &Machine) {
     )
     .deploy(machine)
     .exits(2)
-    .says("nothing was changed")
+    .says("what is live did not change")
     .says("exit status 7")
     .says("no way");
     with(

@@ -86,7 +86,7 @@ fn a_leftover_pre_check_instance_is_not_checked(machine: &Machine) {
     assert!(!said.stdout.contains("bad"), "{said}");
     bad.deploy(machine)
         .exits(2)
-        .says("failed its pre-check, and nothing was changed: service `second`");
+        .says("failed its pre-check, and what is live did not change: service `second`");
     assert!(!is_running(machine, INSTANCE), "it still runs");
 }
 

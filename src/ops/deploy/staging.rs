@@ -117,7 +117,9 @@ pub(super) fn pre_check(
             .and_then(|()| precheck(session, plan, app, ctx.target(app), low_memory));
         if host::interrupted() {
             let error = Error::new(Kind::Interrupted, "the deploy was interrupted");
-            return Err(error.hint("nothing was changed: deploy again").into());
+            return Err(error
+                .hint("what is live did not change: deploy again")
+                .into());
         }
         outcome
     };
