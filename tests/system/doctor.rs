@@ -88,7 +88,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "readable secret",
         cause: "chmod 644 /etc/demo/credentials/API_KEY",
-        says: &["can be read by others", "chmod 600"],
+        says: &["users other than root can read", "chmod 600"],
         fix: "chmod 600 /etc/demo/credentials/API_KEY",
     },
     Fault {

@@ -56,7 +56,7 @@ fn a_user_reads_the_state_without_its_content(machine: &Machine) {
     let doctor = robotctl("doctor").exits(0);
     doctor
         .says("content, files")
-        .says("it needs root: run `sudo robotctl doctor`")
+        .says("it needs root: type `sudo` before the command")
         .says("demo: no findings");
     // The doctor still finds what any user may see.
     machine.ok("systemctl stop demo-worker.service");
