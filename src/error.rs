@@ -233,8 +233,8 @@ fn hint_of_cause(error: &anyhow::Error) -> Option<&'static str> {
             ErrorKind::PermissionDenied => {
                 "type `sudo` before the command, or change the mode or the owner of the file"
             }
-            ErrorKind::StorageFull => "make room on that disk, then repeat the command",
-            ErrorKind::QuotaExceeded => "raise the quota or make room, then repeat the command",
+            ErrorKind::StorageFull => "free space on that disk, then repeat the command",
+            ErrorKind::QuotaExceeded => "raise the quota or free space, then repeat the command",
             ErrorKind::ReadOnlyFilesystem => {
                 "make the file system writable, then repeat the command"
             }
@@ -313,7 +313,7 @@ mod tests {
         let io = |code| anyhow::Error::new(std::io::Error::from_raw_os_error(code));
         for (code, said) in [
             (13, "type `sudo`"),
-            (28, "make room"),
+            (28, "free space"),
             (30, "writable"),
             (2, "exists"),
         ] {

@@ -17,7 +17,14 @@ pub(crate) enum Changed {
 }
 
 /// A change that did not succeed is an error: its kind says what is live now.
-pub(super) fn ended(host: &Host, plan: &Plan, outcome: Outcome) -> Result<Changed, Error> {
+///
+/// `again` says what to do about a change that was undone.
+pub(super) fn ended(
+    host: &Host,
+    plan: &Plan,
+    outcome: Outcome,
+    again: &str,
+) -> Result<Changed, Error> {
     let (app, to) = (&plan.app, &plan.to);
     match outcome {
         Outcome::Done => Ok(Changed::Done),
@@ -26,7 +33,7 @@ pub(super) fn ended(host: &Host, plan: &Plan, outcome: Outcome) -> Result<Change
             format!("{app} {to} is live and healthy, but the state could not be saved: {reason}"),
         )
         .hint(Hint::to(
-            "make room, then",
+            "free disk space, then",
             CommandLine::sudo_robotctl(["recover"]),
         ))),
         Outcome::RevertFailed { why, wrong } => Err(Error::new(
@@ -56,25 +63,26 @@ pub(super) fn ended(host: &Host, plan: &Plan, outcome: Outcome) -> Result<Change
             degraded: None,
         } => Err(match &plan.from {
             Some(from) => {
-                let error = Error::new(
+                // Nothing runs below `--root`, so nothing was checked.
+                if host.is_offline() {
+                    let message = format!("{app} {to} failed, {from} was restored: {why}");
+                    return Err(Error::new(Kind::RolledBack, message).hint(again));
+                }
+                Error::new(
                     Kind::RolledBack,
                     format!("{app} {to} failed, {from} was restored and is healthy: {why}"),
                 )
-                .hint("fix the cause and deploy again");
-                if host.is_offline() {
-                    error
-                } else {
-                    error.hint(Hint::to(
-                        "read the logs of its services",
-                        CommandLine::new(["journalctl", "-u", &format!("{app}-*")]),
-                    ))
-                }
+                .hint(again)
+                .hint(Hint::to(
+                    "read the logs of its services",
+                    CommandLine::new(["journalctl", "-u", &format!("{app}-*")]),
+                ))
             }
             None => Error::new(
                 Kind::RolledBack,
                 format!("{app} {to} failed, and no release is live, as before: {why}"),
             )
-            .hint("fix the cause and deploy again"),
+            .hint(again),
         }),
     }
 }

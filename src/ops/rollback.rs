@@ -161,7 +161,12 @@ fn run(session: &Session<'_>, prepared: Prepared) -> Result<Changed, Error> {
     let outcome = transaction::apply(session, &plan, &app, &tree, &operation, &HookSteps::none());
     drop(guard);
     // An error means that the change did not begin.
-    ended(session.host, &plan, outcome.nothing_changed()?)
+    ended(
+        session.host,
+        &plan,
+        outcome.nothing_changed()?,
+        "fix the cause and roll back again, or name an earlier release",
+    )
 }
 
 /// The whole app goes to an earlier release. Only a preview needs the content of both.

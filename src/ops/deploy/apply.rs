@@ -78,7 +78,12 @@ pub(super) fn commit(
     drop(guard);
     // An error means that the change did not begin.
     let outcome = outcome.nothing_changed()?;
-    let changed = ended(session.host, plan, outcome)?;
+    let changed = ended(
+        session.host,
+        plan,
+        outcome,
+        "fix the cause and deploy again",
+    )?;
     if let Some(span) = &app.release.soak {
         soak::start(session, app, &plan.to, span);
     }
