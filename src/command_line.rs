@@ -73,6 +73,23 @@ impl CommandLine {
         self
     }
 
+    /// The same command for an app: a `robotctl` command names it, so that it means the same in every
+    /// directory. The name of an app in an environment ends with the environment, and a deploy needs
+    /// both.
+    #[must_use]
+    pub fn for_app(mut self, app: &str, environment: Option<&str>) -> Self {
+        let has = |option: &str| self.words.iter().any(|word| word == option);
+        if !self.is_robotctl || has("--app") {
+            return self;
+        }
+        let mut options = vec!["--app".to_owned(), app.to_owned()];
+        if let Some(environment) = environment.filter(|_| has("deploy") && !has("--environment")) {
+            options.extend(["--environment".to_owned(), environment.to_owned()]);
+        }
+        self.words.splice(1..1, options);
+        self
+    }
+
     /// The same command for the tree below `root`: a `robotctl` command names the tree, and needs no
     /// root rights on the host. `None` is the host itself.
     #[must_use]

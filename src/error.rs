@@ -77,6 +77,16 @@ impl Hint {
         }
     }
 
+    /// The same hint for an app.
+    #[must_use]
+    pub fn for_app(self, app: &str, environment: Option<&str>) -> Self {
+        let command = self.command;
+        Self {
+            text: self.text,
+            command: command.map(|command| command.for_app(app, environment)),
+        }
+    }
+
     /// The same hint for the tree below `root`.
     #[must_use]
     pub fn for_root(self, root: Option<&Path>) -> Self {

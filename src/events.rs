@@ -89,6 +89,10 @@ pub const KINDS: &[EventKind] = &[
     ),
     step("checked", "A check of the new release passed."),
     step(
+        "cleaned-up",
+        "Units that a killed command left were stopped and removed.",
+    ),
+    step(
         "cleanup-failed",
         "Files or units of a killed command are still there. The next command tries again.",
     ),

@@ -237,6 +237,14 @@ pub fn main() -> ExitCode {
 }
 
 fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
+    if cli
+        .root
+        .as_ref()
+        .is_some_and(|root| root.to_str().is_none())
+    {
+        let hint = "rename the directory: systemd's tools take paths in UTF-8";
+        return Err(Error::refused("the path of `--root` is not UTF-8", hint));
+    }
     let options = Options {
         app: cli.app,
         manifest: cli.manifest,

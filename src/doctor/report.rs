@@ -89,6 +89,15 @@ impl Report {
         findings.all(|finding| finding.severity == Severity::Note)
     }
 
+    /// Makes the commands of the fixes name the app.
+    pub(crate) fn for_app(&mut self, environment: Option<&str>) {
+        for finding in &mut self.findings {
+            let fix = std::mem::take(&mut finding.fix).into_iter();
+            let fix = fix.map(|step| step.for_app(&self.app, environment));
+            finding.fix = fix.collect();
+        }
+    }
+
     /// Makes the commands of the fixes work on the tree below `root`.
     pub(crate) fn for_root(&mut self, root: Option<&Path>) {
         for finding in &mut self.findings {

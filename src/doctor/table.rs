@@ -38,6 +38,9 @@ pub(crate) struct Check {
     pub(crate) summary: &'static str,
     /// Why it matters.
     pub(crate) why: &'static str,
+    /// Whether an error that it finds makes the checks after it useless.
+    #[serde(skip)]
+    pub(crate) ends_checks: bool,
     /// Whether it looks at units and processes, which exist only on a host that runs.
     #[serde(skip)]
     pub(crate) of_running_host: bool,
@@ -56,6 +59,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "the state that robotctl keeps of the app can be read",
         why: "deploy and rollback refuse a state that is damaged",
+        ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, _, _| checks::state(context)),
         without_release: WithoutRelease::Run(|context| checks::damaged(context.store)),
@@ -65,6 +69,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "no change was interrupted",
         why: "an interrupted change leaves the host between two releases until it is ended",
+        ends_checks: true,
         of_running_host: false,
         run: Needs::Public(checks::journal),
         without_release: WithoutRelease::Run(|context| checks::journal_of(context.store)),
@@ -74,6 +79,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "`current` is a relative link to the live release, and the release exists",
         why: "services start the release that `current` names",
+        ends_checks: false,
         of_running_host: false,
         run: Needs::Public(checks::current),
         without_release: WithoutRelease::Run(checks::no_live_release),
@@ -83,6 +89,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "the files of the live release are as they were staged",
         why: "releases share unchanged files, so a change by hand changes several releases",
+        ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, _, _| checks::content(context)),
         without_release: WithoutRelease::Skip,
@@ -92,6 +99,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "units, drop-ins, tmpfiles.d and sysusers.d are as the live release has them",
         why: "the next deploy overwrites changes by hand",
+        ends_checks: false,
         of_running_host: false,
         run: Needs::Content(checks::files),
         without_release: WithoutRelease::Skip,
@@ -101,6 +109,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         summary: "no unit under `/etc` hides a generated one",
         why: "systemd reads the unit in `/etc` and ignores the generated one",
+        ends_checks: false,
         of_running_host: false,
         run: Needs::Public(checks::shadowed),
         without_release: WithoutRelease::Skip,
@@ -110,8 +119,19 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "enabled units are loaded, active and not failed",
         why: "a unit that is down does not serve",
+        ends_checks: false,
         of_running_host: true,
         run: Needs::Public(checks::units),
+        without_release: WithoutRelease::Skip,
+    },
+    Check {
+        id: "leftovers",
+        severity: Severity::Warning,
+        summary: "no unit of a killed command is left",
+        why: "a pre-check instance or a stand-in would run a release that is not live",
+        ends_checks: false,
+        of_running_host: true,
+        run: Needs::Public(checks::leftovers),
         without_release: WithoutRelease::Skip,
     },
     Check {
@@ -119,6 +139,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "every process runs the live release",
         why: "a process that was not restarted answers with old code",
+        ends_checks: false,
         of_running_host: true,
         run: Needs::Public(checks::running),
         without_release: WithoutRelease::Skip,
@@ -128,6 +149,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "the directories of tmpfiles.d exist, with owner and mode",
         why: "services fail without their directories",
+        ends_checks: false,
         of_running_host: false,
         run: Needs::Content(checks::tmpfiles),
         without_release: WithoutRelease::Skip,
@@ -137,6 +159,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "only root can write to the release and read the secrets",
         why: "a service that can write to its own program can keep an intruder",
+        ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::permissions(context, app)),
         without_release: WithoutRelease::Skip,
@@ -146,6 +169,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "every secret exists",
         why: "a service does not start without a credential that it loads",
+        ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::secrets(context, app)),
         without_release: WithoutRelease::Skip,
@@ -155,6 +179,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "every TCP port is held by its unit, and every unix socket exists",
         why: "another process on the address answers in place of the service",
+        ends_checks: false,
         of_running_host: true,
         run: Needs::Content(|context, app, _| checks::ports(context, app)),
         without_release: WithoutRelease::Skip,
@@ -164,15 +189,17 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "the manifest of the live release has no error and no lint warning",
         why: "lints find settings that are allowed and probably wrong",
+        ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|_, app, _| checks::manifest(app)),
         without_release: WithoutRelease::Skip,
     },
     Check {
         id: "pins",
-        severity: Severity::Note,
-        summary: "no service is pinned to another release",
+        severity: Severity::Error,
+        summary: "no service is pinned to another release, and pinned releases exist",
         why: "the next deploy is refused unless it lifts the pins with `--lift-pins`",
+        ends_checks: false,
         of_running_host: false,
         run: Needs::Public(checks::pins),
         without_release: WithoutRelease::Skip,
@@ -182,6 +209,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         summary: "the disks of the releases and of the records have space for another release",
         why: "a deploy is refused on a full disk",
+        ends_checks: false,
         of_running_host: false,
         run: Needs::Public(checks::disk),
         without_release: WithoutRelease::Skip,
@@ -190,6 +218,9 @@ pub(crate) const CHECKS: &[Check] = &[
 
 /// Why checks of units and processes are skipped below `--root`.
 const NOTHING_RUNS: &str = "the tree of `--root` does not run";
+/// Why all other checks are skipped after an interrupted change: their findings follow from it, and
+/// their hints would compete with `recover`.
+const INTERRUPTED: &str = "a change was interrupted";
 /// Why checks of content are skipped for other users than root.
 const NEEDS_ROOT: &str = "it needs root: type `sudo` before the command";
 
@@ -220,11 +251,16 @@ fn run_all(host: &Host, name: &Name, run: impl Fn(&Check) -> Result<Vec<Finding>
         app: name.to_string(),
         ..Report::default()
     };
+    let mut is_interrupted = false;
     for check in CHECKS {
         let skipped = |reason| Skipped {
             check: check.id,
             reason,
         };
+        if is_interrupted {
+            report.skipped.push(skipped(INTERRUPTED.to_owned()));
+            continue;
+        }
         if check.of_running_host && host.is_offline() {
             report.skipped.push(skipped(NOTHING_RUNS.to_owned()));
             continue;
@@ -232,6 +268,8 @@ fn run_all(host: &Host, name: &Name, run: impl Fn(&Check) -> Result<Vec<Finding>
         match run(check) {
             Ok(found) => {
                 report.checked += 1;
+                let mut severities = found.iter().map(|finding| finding.severity);
+                is_interrupted = check.ends_checks && severities.any(|it| it == Severity::Error);
                 report
                     .findings
                     .extend(found.into_iter().map(|finding| Finding {

@@ -24,6 +24,25 @@ pub(super) fn check_failed(
     Ok(())
 }
 
+/// Refuses a release of which files are missing.
+pub(super) fn check_complete(store: &Store, id: &str) -> Result<()> {
+    let missing = match store.content_changes(id)? {
+        Some(changes) => changes.missing,
+        None => Vec::new(),
+    };
+    let Some(first) = missing.first() else {
+        return Ok(());
+    };
+    let message = match missing.len() {
+        1 => format!("`{first}` of release {id} is missing"),
+        count => format!("{count} files of release {id} are missing, such as `{first}`"),
+    };
+    fail(
+        message,
+        "deploy it again from its source, or choose another release",
+    )
+}
+
 /// The release that a rollback after a plan would restore, if there is one.
 pub(super) fn previous_after(
     ctx: &Context<'_>,
@@ -54,7 +73,10 @@ pub(super) fn previous(
         if meta.is_some_and(|meta| meta.is_dir) && state.live.as_ref() != Some(id) {
             match store.release(id) {
                 Ok(Some(record)) if !matches!(record.public.mark, Mark::Failed(_)) => {
-                    return Ok(Some(record));
+                    match check_complete(store, id) {
+                        Ok(()) => return Ok(Some(record)),
+                        Err(error) => damaged(id, &error),
+                    }
                 }
                 Ok(_) => {}
                 Err(error) if error.is::<Damaged>() => damaged(id, &error),

@@ -37,6 +37,9 @@ struct WrittenReport<'a> {
 pub(crate) fn run(ctx: &Context<'_>, request: &DoctorRequest) -> Result<PerApp<Report>, Error> {
     let mut all = ctx.for_each_app(|name| report(ctx, name, request.wait))?;
     for report in &mut all.answers {
+        let name = Name::parse(&report.app).ok();
+        let environment = name.and_then(|name| ctx.store(&name).environment());
+        report.for_app(environment.as_deref());
         report.for_root(
             ctx.options
                 .root

@@ -68,21 +68,28 @@ pub(super) fn ended(
                     let message = format!("{app} {to} failed, {from} was restored: {why}");
                     return Err(Error::new(Kind::RolledBack, message).hint(again));
                 }
-                Error::new(
-                    Kind::RolledBack,
-                    format!("{app} {to} failed, {from} was restored and is healthy: {why}"),
-                )
-                .hint(again)
-                .hint(Hint::to(
-                    "read the logs of its services",
-                    CommandLine::new(["journalctl", "-u", &format!("{app}-*")]),
-                ))
+                let message =
+                    format!("{app} {to} failed, {from} was restored and is healthy: {why}");
+                let error = Error::new(Kind::RolledBack, message).hint(again);
+                error.hint(read_logs(app))
             }
-            None => Error::new(
-                Kind::RolledBack,
-                format!("{app} {to} failed, and no release is live, as before: {why}"),
-            )
-            .hint(again),
+            None => {
+                let message =
+                    format!("{app} {to} failed, and no release is live, as before: {why}");
+                let error = Error::new(Kind::RolledBack, message).hint(again);
+                if host.is_offline() {
+                    return Err(error);
+                }
+                error.hint(read_logs(app))
+            }
         }),
     }
+}
+
+/// Only root and members of `systemd-journal` can read the logs of services.
+fn read_logs(app: &str) -> Hint {
+    Hint::to(
+        "read the logs of its services",
+        CommandLine::sudo(["journalctl", "-u", &format!("{app}-*")]),
+    )
 }

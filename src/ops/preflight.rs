@@ -72,8 +72,8 @@ fn check_secrets(host: &Host, app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Creates the secrets that the manifest generates and that do not exist yet, and adds their paths to
-/// `created`.
+/// Creates the secrets that the manifest generates and that do not exist yet. Adds their paths, and
+/// those of the directories that it creates, to `created`.
 pub(super) fn create_secrets(host: &Host, app: &App, created: &mut Vec<String>) -> Result<()> {
     for secret in &app.secrets {
         let path = app.layout.credential(secret.name.as_str());
@@ -83,8 +83,12 @@ pub(super) fn create_secrets(host: &Host, app: &App, created: &mut Vec<String>) 
         if host.root.meta(&path)?.is_some() {
             continue;
         }
-        host.root.make_dir(&app.layout.etc(), 0o755)?;
-        host.root.make_dir(&app.layout.credentials(), 0o700)?;
+        for (dir, mode) in [(app.layout.etc(), 0o755), (app.layout.credentials(), 0o700)] {
+            if host.root.meta(&dir)?.is_none() {
+                host.root.make_dir(&dir, mode)?;
+                created.push(dir);
+            }
+        }
         let value = random_hex(usize::from(bytes))?;
         host.root.write_atomic(&path, value.as_bytes(), 0o600)?;
         created.push(path);
@@ -92,16 +96,14 @@ pub(super) fn create_secrets(host: &Host, app: &App, created: &mut Vec<String>) 
     Ok(())
 }
 
-/// Removes secrets that were created for a release that was refused.
-pub(super) fn remove_secrets(host: &Host, app: &App, created: &[String]) -> Result<()> {
-    if created.is_empty() {
-        return Ok(());
-    }
-    for path in created {
-        host.root.remove_file(path)?;
-    }
-    for dir in [app.layout.credentials(), app.layout.etc()] {
-        host.root.remove_dir_if_empty(&dir)?;
+/// Removes what [`create_secrets`] created for a release that was refused.
+pub(super) fn remove_secrets(host: &Host, created: &[String]) -> Result<()> {
+    for path in created.iter().rev() {
+        if host.root.meta(path)?.is_some_and(|meta| meta.is_dir) {
+            host.root.remove_dir_if_empty(path)?;
+        } else {
+            host.root.remove_file(path)?;
+        }
     }
     Ok(())
 }

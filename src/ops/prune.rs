@@ -230,7 +230,7 @@ pub(super) fn remove_old_releases(
         // The release may be removed in part, which `recover` ends.
         remove()
             .map_err(|error| Error::of_kind(Kind::Degraded, error).hint(recover_after_fix()))?;
-        let text = format!("{id} was removed");
+        let text = format!("the old release {id} was removed");
         session.emit("info", "pruned", Subject::release(id), &text);
     }
     let trimmed = store.trim_previous().and_then(|()| store.trim_history());

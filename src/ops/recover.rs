@@ -1,7 +1,7 @@
 //! `recover`: ends interrupted changes, in the old state or in the new one.
 
 use super::context::Context;
-use super::session::RecoveryReport;
+use super::session::{Leftovers, RecoveryReport};
 use crate::app::Name;
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind};
@@ -43,8 +43,9 @@ pub(crate) fn run(ctx: &Context<'_>, request: &RecoverRequest) -> Result<Recover
     for name in names {
         match one(ctx, &name, request) {
             Ok(report) => {
-                found |= report.changed();
-                clean &= report.clean && report.state != StateRebuild::Failed;
+                found |= report.changed() || report.leftovers == Leftovers::Removed;
+                clean &=
+                    report.leftovers != Leftovers::Stuck && report.state != StateRebuild::Failed;
             }
             Err(error) => errors.push(error),
         }
@@ -109,7 +110,7 @@ fn one(ctx: &Context<'_>, name: &Name, request: &RecoverRequest) -> Result<Recov
             return Ok(report);
         }
         let apps = Store::apps_with_records(&ctx.host.root)?;
-        if report.clean && !apps.iter().any(|app| app == name.as_str()) {
+        if report.leftovers != Leftovers::Stuck && !apps.iter().any(|app| app == name.as_str()) {
             // A first deploy was killed before it recorded anything. As long as something of it is
             // left, its store tells the next command where to look.
             session.store.delete()?;

@@ -1,6 +1,6 @@
 //! `rollback`: an earlier release goes live again, for the whole app or for one service.
 
-use super::choose_release::{check_failed, previous, previous_after};
+use super::choose_release::{check_complete, check_failed, previous, previous_after};
 use super::context::Context;
 use super::observe::observe;
 use super::outcome::{Changed, ended};
@@ -281,12 +281,12 @@ fn one_service(
 }
 
 /// The releases that a word means: the one with this id, else those of this version, else those whose
-/// id begins so. `1.4.1` never means `1.4.10`, unless there is no `1.4.1` and only one begins so.
+/// id begins so. A number is not cut: `1.4.1` never means `1.4.10`.
 fn matching<'a>(ids: &'a [String], wanted: &str) -> Vec<&'a String> {
     let version = |id: &str| id.rsplit_once('-').map(|(version, _)| version == wanted);
     let rules: [&dyn Fn(&str) -> bool; 3] =
         [&|id| id == wanted, &|id| version(id) == Some(true), &|id| {
-            id.starts_with(wanted)
+            id.starts_with(wanted) && !cuts_a_number(id, wanted)
         }];
     let found = rules.iter().map(|rule| {
         let found = ids.iter().filter(|id| rule(id));
@@ -296,6 +296,14 @@ fn matching<'a>(ids: &'a [String], wanted: &str) -> Vec<&'a String> {
         .into_iter()
         .find(|found| !found.is_empty())
         .unwrap_or_default()
+}
+
+/// Whether the beginning of an id ends inside a number of its version.
+fn cuts_a_number(id: &str, begin: &str) -> bool {
+    let version = id.rsplit_once('-').map_or(id, |(version, _)| version);
+    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let rest = version.get(begin.len()..).unwrap_or_default();
+    is_digit(begin.chars().last()) && is_digit(rest.chars().next())
 }
 
 /// The target of a rollback: the named release, or the previous one.
@@ -354,6 +362,9 @@ fn target(
         let again = CommandLine::sudo_robotctl(["rollback", id.as_str(), "--force"]);
         let hint = Hint::to("restore it all the same", again);
         check_failed(request.force, store, id, hint)?;
+        if !request.force {
+            check_complete(store, id)?;
+        }
     }
     Ok(record)
 }

@@ -136,7 +136,10 @@ impl Context<'_> {
         }
         fail(
             format!("`{name}` is not deployed on this host"),
-            Hint::to("list the apps", CommandLine::robotctl(["status"])),
+            Hint::to(
+                "list the apps, from a directory without a `robot.toml`",
+                CommandLine::robotctl(["status"]),
+            ),
         )
     }
 

@@ -24,8 +24,19 @@ pub(super) struct RecoveryReport {
     pub(super) is_deploy_undone: bool,
     /// What became of a state that was lost.
     pub(super) state: StateRebuild,
-    /// Whether everything that killed commands left is removed.
-    pub(super) clean: bool,
+    /// What became of what killed commands left.
+    pub(super) leftovers: Leftovers,
+}
+
+/// What became of the units and files that killed commands left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leftovers {
+    /// There were no units.
+    None,
+    /// There were units, and all are removed.
+    Removed,
+    /// Something could not be removed.
+    Stuck,
 }
 
 impl RecoveryReport {
@@ -162,7 +173,7 @@ impl Context<'_> {
                 found: true,
                 is_deploy_undone,
                 state: StateRebuild::NotNeeded,
-                clean: true,
+                leftovers: Leftovers::None,
             });
         }
         let found = match ended {
@@ -188,25 +199,29 @@ impl Context<'_> {
         }
         let layout = Layout::new(name);
         let state = rebuild_state(session, &layout);
+        let leftovers = self.clean_up(session, name, &layout);
         Ok(RecoveryReport {
             found,
             is_deploy_undone,
             state,
-            clean: self.clean_up(session, name, &layout),
+            leftovers,
         })
     }
 
-    /// Removes units and files that killed commands left. Whether all are removed.
-    fn clean_up(&self, session: &Session<'_>, name: &Name, layout: &Layout) -> bool {
+    /// Removes units and files that killed commands left.
+    fn clean_up(&self, session: &Session<'_>, name: &Name, layout: &Layout) -> Leftovers {
         // A unit that cannot be stopped is no reason to keep files that take space.
         let units = remove_leftovers(&self.host, name.as_str());
         let files = crate::stage::clean_up(&self.host, session.store, layout);
-        let cleaned = match (units, files) {
-            (Err(units), Err(files)) => Err(anyhow!("{units:#}; {files:#}")),
-            (units, files) => units.and(files),
-        };
-        let Err(error) = cleaned else {
-            return true;
+        let error = match (units, files) {
+            (Err(units), Err(files)) => anyhow!("{units:#}; {files:#}"),
+            (Ok(false), Ok(())) => return Leftovers::None,
+            (Ok(true), Ok(())) => {
+                let text = "units that a killed command left were stopped and removed";
+                session.emit("info", "cleaned-up", Subject::default(), text);
+                return Leftovers::Removed;
+            }
+            (Err(error), Ok(())) | (Ok(_), Err(error)) => error,
         };
         // The next command tries again.
         let text = if error.is::<Damaged>() {
@@ -215,7 +230,7 @@ impl Context<'_> {
             format!("leftovers of a killed command are still there: {error:#}")
         };
         session.emit("warning", "cleanup-failed", Subject::default(), &text);
-        false
+        Leftovers::Stuck
     }
 }
 

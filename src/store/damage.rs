@@ -15,11 +15,6 @@ pub struct Damaged {
 }
 
 impl Damaged {
-    /// What is wrong, in one sentence.
-    pub fn message(&self) -> String {
-        format!("`{}` cannot be read: {}", self.path, self.reason)
-    }
-
     /// The error with its hint. `error.is::<Damaged>()` finds it.
     pub(super) fn into_error(self) -> anyhow::Error {
         let hinted = HintedError {

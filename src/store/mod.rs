@@ -38,6 +38,8 @@ pub use damage::Damaged;
 pub use format::{FORMAT, UnsupportedFormat};
 pub use journal::{Journal, Step, UnitChanges};
 pub use records::Store;
-pub use release::{Mark, PublicRelease, PublicUnit, ReleaseRecord, Score, UnitRole, public_units};
+pub use release::{
+    ContentChanges, Mark, PublicRelease, PublicUnit, ReleaseRecord, Score, UnitRole, public_units,
+};
 pub use space::{Shortage, Space};
 pub use state::State;

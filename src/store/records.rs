@@ -1,6 +1,5 @@
 //! The store of one app: reading and writing its files.
 
-use super::damage::Damaged;
 use super::format::{FORMAT, UnsupportedFormat, Version};
 use crate::app::layout::STORES_DIR;
 use crate::app::{Layout, Name};
@@ -103,32 +102,25 @@ impl Store {
         Ok(())
     }
 
-    /// The files that are damaged: the state, the journal, the list of failed releases, and the records
-    /// of all releases.
+    /// The errors of the files that cannot be read: the state, the journal, the list of failed releases,
+    /// and the records of all releases. One does not hide the others.
     ///
     /// # Errors
-    /// When a file cannot be read for another reason.
-    pub fn damaged_files(&self) -> Result<Vec<Damaged>> {
+    /// When the releases cannot be listed.
+    pub fn unreadable_files(&self) -> Result<Vec<anyhow::Error>> {
         let state = self.state();
         let live = state.as_ref().ok().and_then(|state| state.live.clone());
         let others = self.releases()?.into_iter();
         let others = others.filter(|id| Some(id) != live.as_ref());
         let releases = live.iter().cloned().chain(others);
         let releases = releases.map(|id| self.release(&id).map(drop));
-        let mut damaged = Vec::new();
-        for read in [
+        let files = [
             state.map(drop),
             self.journal().map(drop),
             self.failures().map(drop),
-        ]
-        .into_iter()
-        .chain(releases)
-        {
-            if let Err(error) = read {
-                damaged.push(error.downcast::<Damaged>()?);
-            }
-        }
-        Ok(damaged)
+        ];
+        let read = files.into_iter().chain(releases);
+        Ok(read.filter_map(Result::err).collect())
     }
 
     /// Makes the names of state and journal durable, as they are.

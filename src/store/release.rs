@@ -33,6 +33,22 @@ pub enum Mark {
     Failed(String),
 }
 
+/// Paths of a release that are not as they were staged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContentChanges {
+    /// Paths that do not exist.
+    pub missing: Vec<String>,
+    /// Paths with another length or time stamp.
+    pub changed: Vec<String>,
+}
+
+impl ContentChanges {
+    /// Whether nothing was changed.
+    pub fn is_empty(&self) -> bool {
+        self.missing.is_empty() && self.changed.is_empty()
+    }
+}
+
 impl Mark {
     /// A mark of format 1, which only root could read, as every user may read it.
     fn for_every_user(self) -> Self {
@@ -287,6 +303,29 @@ impl Store {
     pub fn payload(&self, id: &str) -> Result<Option<Payload>> {
         let bytes = self.payload_index(id)?;
         Ok(bytes.and_then(|bytes| index::decode(&bytes)))
+    }
+
+    /// What was changed in a release since it was staged, as far as length, time stamp and existence
+    /// show; `None` when its payload was not kept.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn content_changes(&self, id: &str) -> Result<Option<ContentChanges>> {
+        let Some(payload) = self.payload(id)? else {
+            return Ok(None);
+        };
+        let dir = self.layout.release(id);
+        let mut changes = ContentChanges::default();
+        for item in &payload.items {
+            match self.root.meta(&format!("{dir}/{}", item.path))? {
+                None => changes.missing.push(item.path.clone()),
+                Some(meta) if item.is_changed(meta.len, meta.modified) => {
+                    changes.changed.push(item.path.clone());
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(Some(changes))
     }
 
     /// What a release has at the paths of a payload; `None` when its own payload was not kept.

@@ -49,6 +49,14 @@ impl Store {
 
     /// The hints about a damaged record of another release, which nothing can restore any more.
     fn without_release(&self, path: &str, id: &str) -> Vec<Hint> {
+        let state = self.saved_state().ok().flatten();
+        if state.is_some_and(|state| state.pins.values().any(|pinned| pinned == id)) {
+            // A service runs it: it must stay until the service has another release.
+            return vec![Hint::to(
+                "deploy its service with the others",
+                CommandLine::sudo_robotctl(["deploy", "--lift-pins", "--apply"]),
+            )];
+        }
         let mut hints = Vec::new();
         let release = self.layout.release(id);
         for (what, path) in [

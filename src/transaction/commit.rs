@@ -31,13 +31,17 @@ pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
         session.emit("info", "pinned", Subject::release(pinned), &text);
         return Ok(());
     }
-    let event = if journal.operation == "rollback" {
-        "rolled-back"
+    let from = journal.from.as_deref();
+    let (event, text) = if journal.operation == "rollback" {
+        let from = from.unwrap_or("no release");
+        ("rolled-back", format!("{id} is live, in place of {from}"))
     } else {
-        "deployed"
+        let from = from.unwrap_or("none");
+        (
+            "deployed",
+            format!("{id} is live (previous release: {from})"),
+        )
     };
-    let from = journal.from.as_deref().unwrap_or("none");
-    let text = format!("{id} is live (previous release: {from})");
     session.emit("info", event, Subject::release(id), &text);
     Ok(())
 }

@@ -35,13 +35,35 @@ pub(crate) fn check_not_running(host: &Host, units: &[String]) -> Result<()> {
     .into())
 }
 
-/// Stops and removes the transient units that killed runs of an app left.
+/// The transient units of an app, in the order of their names. If no command changes the app, a killed
+/// one left them.
+///
+/// # Errors
+/// When the directory of the units cannot be listed, or a unit cannot be read.
+pub(crate) fn transient_units(host: &Host, app: &str) -> Result<Vec<String>> {
+    let mut units = Vec::new();
+    for name in host.root.list(RUNTIME_UNIT_DIR)? {
+        let is_unit = unit_of_entry(&name) == name && temp_target(&name).is_none();
+        if is_unit
+            && is_transient(&name, app)
+            && !is_running_check(&name, app)
+            && is_made_for(host, &format!("{RUNTIME_UNIT_DIR}/{name}"), app)?
+        {
+            units.push(name);
+        }
+    }
+    units.sort();
+    Ok(units)
+}
+
+/// Stops and removes the transient units that killed runs of an app left. Returns whether there were
+/// any.
 ///
 /// # Errors
 /// With everything that could not be stopped or removed.
-pub(crate) fn remove_leftovers(host: &Host, app: &str) -> Result<()> {
+pub(crate) fn remove_leftovers(host: &Host, app: &str) -> Result<bool> {
     if host.is_offline() {
-        return Ok(());
+        return Ok(false);
     }
     let (mut has_removed, mut failed) = (false, Vec::new());
     for name in host.root.list(RUNTIME_UNIT_DIR)? {
@@ -58,7 +80,7 @@ pub(crate) fn remove_leftovers(host: &Host, app: &str) -> Result<()> {
         failed.push(format!("{error:#}"));
     }
     if failed.is_empty() {
-        Ok(())
+        Ok(has_removed)
     } else {
         bail!("{}", failed.join("; "))
     }

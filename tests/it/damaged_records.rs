@@ -24,9 +24,10 @@ pub(crate) fn recovery_hints(path: &str) -> String {
     steps(path).join("\n")
 }
 
-/// The same below a finding of the doctor.
+/// The same below a finding of the doctor, whose commands name the app.
 pub(crate) fn recovery_fix(path: &str) -> String {
-    steps(path).map(|step| format!("  {step}")).concat()
+    let steps = steps(path).map(|step| format!("  {step}")).concat();
+    steps.replace("/root/ deploy", "/root/ --app shop deploy")
 }
 
 #[test]
@@ -57,7 +58,7 @@ fn a_damaged_record_is_reported_with_a_hint() {
         if name == "state.json" {
             let ended = test.run(["doctor"]).any_stdout().status(1);
             let said = "error: the state is missing, and `/opt/shop/current` points at 1.0-[ID] \
-                        [state]\n  hint: rebuild it: robotctl --root [DIR]/root/ recover\n";
+                        [state]\n  hint: rebuild it: robotctl --root [DIR]/root/ --app shop recover\n";
             assert!(ended.stdout.starts_with(said), "{}", ended.stdout);
         }
         deploy(&test);
@@ -187,6 +188,16 @@ fn a_rollback_to_a_version_does_not_take_a_longer_version() {
     // The beginning of an id, as long as it has one meaning.
     test.run(["rollback", &first[..6]]).any_stderr().success();
     assert_eq!(live(&test), first);
+    // A version that is gone does not stand for a longer one.
+    test.run(["rollback", "0.11"]).any_stderr().success();
+    std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{first}"))).unwrap();
+    for end in ["json", "private", "index"] {
+        let record = format!("var/lib/robotctl/shop/releases/{first}.{end}");
+        std::fs::remove_file(test.root(&record)).unwrap();
+    }
+    let gone = test.run(["rollback", "0.1"]).any_stderr().status(2);
+    let message = "error: there is no release `0.1`\n";
+    assert!(gone.stderr.starts_with(message), "{}", gone.stderr);
     let ambiguous = test.run(["rollback", "0."]).any_stderr().status(2);
     let message = "error: several releases begin with `0.`\n";
     assert!(
@@ -194,6 +205,69 @@ fn a_rollback_to_a_version_does_not_take_a_longer_version() {
         "{}",
         ambiguous.stderr
     );
+}
+
+/// A release that lost files does not go live again: a rollback takes another one, and a deploy stages
+/// it again.
+#[test]
+fn a_release_that_lost_files_does_not_go_live() {
+    let test = releases(3);
+    let second = store(&test).state().unwrap().previous[1].clone();
+    let file = test.root(&format!("opt/shop/releases/{second}/data/pages.txt"));
+    std::fs::remove_file(&file).unwrap();
+    let named = test.run(["rollback", "0.2"]).any_stderr().status(2);
+    let missing = "`data/pages.txt` of release 0.2-[ID] is missing";
+    let message = format!("error: {missing}\n");
+    assert!(named.stderr.starts_with(&message), "{}", named.stderr);
+    let ended = test.run(["rollback"]).any_stderr().success();
+    let skipped = format!("warning: 0.2-[ID] is skipped: {missing}\n");
+    assert!(ended.stderr.starts_with(&skipped), "{}", ended.stderr);
+    assert!(live(&test).starts_with("0.1-"), "{}", live(&test));
+    crate::plans::version(&test, 2);
+    let ended = test.run(["deploy", "--apply"]).any_stderr().success();
+    let again = "warning: 0.2-[ID] was changed on the disk, so it is staged again\n";
+    assert!(ended.stderr.contains(again), "{}", ended.stderr);
+    assert_eq!(live(&test), second);
+    assert!(file.exists());
+    test.run(["doctor"]).any_stdout().success();
+}
+
+/// One file that cannot be read does not hide the others from the doctor.
+#[test]
+fn the_doctor_names_every_file_of_the_state_that_it_cannot_read() {
+    let test = releases(3);
+    let previous = store(&test).state().unwrap().previous;
+    let record =
+        |id: &str, end: &str| test.root(&format!("var/lib/robotctl/shop/releases/{id}.{end}"));
+    std::fs::write(record(&previous[0], "json"), "{ \"format\": 99 }\n").unwrap();
+    std::fs::write(record(&previous[1], "private"), "{").unwrap();
+    let ended = test.run(["doctor"]).any_stdout().status(1);
+    for said in [
+        "0.1-[ID].json` was written by a newer robotctl: ",
+        "0.2-[ID].private` cannot be read: ",
+    ] {
+        assert!(ended.stdout.contains(said), "{said}: {}", ended.stdout);
+    }
+}
+
+/// A pinned service cannot start again without its release.
+#[test]
+fn the_doctor_reports_a_pinned_release_that_is_missing() {
+    let test = releases(2);
+    test.run(["rollback", "--service", "web"])
+        .any_stderr()
+        .success();
+    let pinned = store(&test).state().unwrap().pins["web"].clone();
+    std::fs::remove_dir_all(test.root(&format!("opt/shop/releases/{pinned}"))).unwrap();
+    let ended = test.run(["doctor"]).any_stdout().status(1);
+    let said = "error: service `web` is pinned to 0.1-[ID], which is missing: it cannot start again \
+                [pins]\n  hint: deploy it with the other services: \
+                robotctl --root [DIR]/root/ --app shop deploy --lift-pins --apply\n";
+    assert!(ended.stdout.contains(said), "{}", ended.stdout);
+    test.run(["deploy", "--lift-pins", "--apply"])
+        .any_stderr()
+        .success();
+    test.run(["doctor"]).any_stdout().success();
 }
 
 #[test]
@@ -256,6 +330,12 @@ fn follow(test: &Test, hints: &[serde_json::Value]) {
     }
 }
 
+/// The hints of the doctor without the app that their commands name.
+fn fix_without_app(fix: &serde_json::Value) -> serde_json::Value {
+    let text = fix.to_string().replace("--app shop ", "");
+    serde_json::from_str(&text).expect("JSON")
+}
+
 /// The JSON lines of a command that fails, as they are.
 fn lines(test: &Test, args: &[&str]) -> Vec<serde_json::Value> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_robotctl"));
@@ -299,7 +379,8 @@ fn the_hints_about_a_damaged_record_of_a_release_lead_out() {
             false => &["rollback", &id, "--dry-run"],
         };
         let error = lines(&test, args).pop().expect("an error");
-        assert_eq!(error["hints"], finding["fix"], "{case}: {error}");
+        let without_app = fix_without_app(&finding["fix"]);
+        assert_eq!(error["hints"], without_app, "{case}: {error}");
         follow(&test, fix);
         assert!(test.root(&format!("{record}.damaged")).exists(), "{case}");
         test.run(["doctor"])

@@ -9,10 +9,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// What `doctor` says of checks that need a running host.
-pub(crate) const NOTHING_RUNS: &str =
-    "skipped: units, running, ports: the tree of `--root` does not run\n";
-const NOT_RUNNING: usize = 3;
+/// The checks that need a running host. A new one has its row here.
+const OF_RUNNING_HOST: [&str; 4] = ["units", "leftovers", "running", "ports"];
+pub(crate) const NOT_RUNNING: usize = OF_RUNNING_HOST.len();
+
+/// What `doctor` says of the checks that need a running host.
+pub(crate) fn nothing_runs() -> String {
+    let ids = OF_RUNNING_HOST.join(", ");
+    format!("skipped: {ids}: the tree of `--root` does not run\n")
+}
 
 /// The ids of all checks.
 pub(crate) fn checks(test: &Test) -> Vec<String> {
@@ -28,7 +33,7 @@ pub(crate) fn verdict(test: &Test, verdict: &str, skipped: usize) -> String {
 
 /// The end of a report on a tree: nothing runs in it, and all other checks have looked.
 pub(crate) fn looked(test: &Test, said: &str) -> String {
-    format!("{NOTHING_RUNS}{}", verdict(test, said, NOT_RUNNING))
+    format!("{}{}", nothing_runs(), verdict(test, said, NOT_RUNNING))
 }
 
 /// Fails unless `doctor` reports exactly this one finding.
@@ -64,7 +69,7 @@ fn changed_and_missing_files_of_the_live_release_are_found() {
     let (big, aside) = (release.join("data/big.bin"), test.outside("aside"));
     std::fs::rename(&big, &aside).unwrap();
     let robotctl = "robotctl --root [DIR]/root/";
-    let hint = format!("  hint: roll back, then deploy it again: {robotctl} rollback\n");
+    let hint = format!("  hint: roll back, then deploy it again: {robotctl} --app shop rollback\n");
     let said = "error: files of the live release are missing: data/big.bin [content]\n";
     found(&test, &format!("{said}{hint}"));
     std::fs::rename(&aside, &big).unwrap();
@@ -120,11 +125,11 @@ fn an_app_without_a_live_release_is_a_finding() {
         "{ \"format\": 2, \"live\": null, \"since\": null }\n",
     )
     .unwrap();
-    let rest = ["state", "journal", "current", "units", "running", "ports"];
+    let rest = [&["state", "journal", "current"][..], &OF_RUNNING_HOST].concat();
     let rest = all_but(&test, &rest);
-    let skipped = format!("skipped: {rest}: no release is live\n{NOTHING_RUNS}");
+    let skipped = format!("skipped: {rest}: no release is live\n{}", nothing_runs());
     let hint = "  hint: deploy, in the directory of the app's robot.toml: \
-                robotctl --root [DIR]/root/ deploy --apply\n";
+                robotctl --root [DIR]/root/ --app shop deploy --apply\n";
     let report = |message: &str| {
         format!("error: {message} [current]\n{hint}{skipped}shop: 1 finding, 3 checks\n")
     };
@@ -150,7 +155,7 @@ fn notes_and_skipped_checks_do_not_change_the_exit_code() {
         .stdout(&format!(
             "note: service `web` is pinned to 0.1-[ID] [pins]\n  \
              hint: deploy it with the other services: \
-             robotctl --root [DIR]/root/ deploy --lift-pins --apply\n{}",
+             robotctl --root [DIR]/root/ --app shop deploy --lift-pins --apply\n{}",
             looked(&test, "no findings")
         ))
         .success();
@@ -172,15 +177,16 @@ fn a_check_that_could_not_look_is_skipped_with_the_true_reason() {
     let id = live(&test);
     let record = |end: &str| test.root(&format!("var/lib/robotctl/shop/releases/{id}.{end}"));
     std::fs::remove_file(record("index")).unwrap();
-    let skipped = "skipped: content: no index of the release was kept\n";
+    let skipped =
+        "skipped: content: no index of the release was kept; the next deploy writes one\n";
     let rest = verdict(&test, "no findings", NOT_RUNNING + 1);
     test.run(["doctor"])
-        .stdout(&format!("{skipped}{NOTHING_RUNS}{rest}"))
+        .stdout(&format!("{skipped}{}{rest}", nothing_runs()))
         .success();
     let reason = |said: &str, looked: &[&str]| {
         let run = test.run(["doctor"]).case(said).any_stdout();
         let ended = run.status(1);
-        let looked = [looked, &["units", "running", "ports"]].concat();
+        let looked = [looked, &OF_RUNNING_HOST].concat();
         let skipped = format!("skipped: {}: {said}\n", all_but(&test, &looked));
         assert!(ended.stdout.contains(&skipped), "{}", ended.stdout);
     };

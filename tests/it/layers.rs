@@ -122,6 +122,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "payload",
             "render",
             "store",
+            "transient",
             "tree",
             "units",
         ],

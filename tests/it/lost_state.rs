@@ -45,7 +45,7 @@ fn readers_work_without_the_state() {
     // Doctor reports it, and `recover` fixes it.
     let doctor = || lost.run(["doctor"]).any_stdout();
     let said = "error: the state is missing, and `/opt/shop/current` points at 0.2-[ID] \
-                [state]\n  hint: rebuild it: robotctl --root [DIR]/root/ recover\n";
+                [state]\n  hint: rebuild it: robotctl --root [DIR]/root/ --app shop recover\n";
     let ended = doctor().status(1);
     assert!(ended.stdout.starts_with(said), "{}", ended.stdout);
     let again =

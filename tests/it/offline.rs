@@ -139,7 +139,9 @@ fn an_upgrade_removes_old_units_and_a_rollback_restores_them() {
     assert!(live(&test).starts_with("2.0-"));
 
     test.run(["rollback"])
-        .stderr("shop: `current` points at 1.0-[ID]\nshop: 1.0-[ID] is live (previous release: 2.0-[ID])\n")
+        .stderr(
+            "shop: `current` points at 1.0-[ID]\nshop: 1.0-[ID] is live, in place of 2.0-[ID]\n",
+        )
         .success();
     assert_eq!(live(&test), first);
     tree::assert_same(&old, &host(&test), "a rollback left another host");

@@ -605,7 +605,7 @@ fn a_prune_of_all_apps_that_fails_halfway_does_not_claim_that_nothing_changed() 
     let run = test.run(&apply).from(&elsewhere);
     let halfway = run.any_stderr().status(4);
     assert_eq!(count(), 2);
-    let removed = "second: 0.1-[ID] was removed\n";
+    let removed = "second: the old release 0.1-[ID] was removed\n";
     let said = halfway.stderr.strip_prefix(removed);
     assert_eq!(said, Some(planned.stderr.as_str()), "{}", halfway.stderr);
 

@@ -209,7 +209,7 @@ fn commands_on_a_root_do_not_ask_this_host() {
     for hint in [
         "create it: \
          sudo systemd-tmpfiles --root=[DIR]/root --create /usr/local/lib/tmpfiles.d/shop.conf",
-        "deploy again: robotctl --root [DIR]/root/ deploy --apply",
+        "deploy again: robotctl --root [DIR]/root/ --app shop deploy --apply",
     ] {
         let hint = format!("  hint: {hint}\n");
         assert!(ended.stdout.contains(&hint), "{hint}{}", ended.stdout);
@@ -304,7 +304,7 @@ fn history_names_the_event_and_the_release() {
             "shop  deployed  1.0-[ID] is live (previous release: none)",
             "shop  deployed  1.0-[ID] is live (previous release: 1.0-[ID])",
             &format!("shop  pinned  {}", pinned.trim_end()),
-            "shop  rolled-back  1.0-[ID] is live (previous release: 1.0-[ID])",
+            "shop  rolled-back  1.0-[ID] is live, in place of 1.0-[ID]",
         ]
     );
 }
@@ -387,4 +387,25 @@ fn an_argument_that_is_not_utf_8_is_an_error_and_not_a_crash() {
     let stdout = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(2), "{stdout}");
     assert!(stdout.contains("unrecognized subcommand"), "{stdout}");
+}
+
+/// systemd's tools would write to another directory.
+#[test]
+fn a_root_that_is_not_utf_8_is_refused() {
+    let test = app();
+    let root = test
+        .outside("tree")
+        .join(std::ffi::OsStr::from_bytes(b"x\xff"));
+    std::fs::create_dir_all(&root).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_robotctl"))
+        .args(["deploy", "--apply", "--root"])
+        .arg(&root)
+        .current_dir(test.app(""))
+        .output()
+        .expect("start robotctl");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    let said = "error: the path of `--root` is not UTF-8\n\nhint: ";
+    assert!(stderr.starts_with(said), "{stderr}");
+    assert_eq!(std::fs::read_dir(&root).unwrap().count(), 0);
 }

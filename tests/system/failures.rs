@@ -88,12 +88,18 @@ fn a_failing_pre_check_changes_nothing(machine: &Machine) {
     ] {
         let mut second = demo("2.0");
         second.fault = fault;
+        second.tables = "[[secret]]\nname = \"KEY\"\ngenerate = \"hex:32\"\n";
         second
             .deploy(machine)
             .exits(2)
             .says("failed its pre-check, and what is live did not change")
             .says(why);
         assert_untouched(machine, &first, &before, fault);
+        let secrets = machine.ok("find /etc/demo -name KEY 2>/dev/null || true");
+        assert_eq!(
+            secrets, "",
+            "{fault}: the secret of a refused release is left"
+        );
         let now = machine.property("demo-web.service", "InvocationID");
         assert_eq!(now, web, "{fault}: it was never restarted");
     }

@@ -27,7 +27,7 @@ pub(super) fn files() -> Result<Vec<(String, &'static str)>> {
         (
             layout.env_file(),
             "Environment variables that you set on this host, as `NAME=value` lines. They override \
-             those of the manifest. robotctl never writes this file.",
+             those of the manifest. robotctl creates it empty and never overwrites it.",
         ),
         (
             layout.credentials(),

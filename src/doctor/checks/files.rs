@@ -187,11 +187,17 @@ pub(in crate::doctor) fn secrets(context: &CheckContext<'_>, app: &App) -> Resul
         if context.host.root.meta(&path)?.is_none() {
             let real = context.host.root.path(&path).display().to_string();
             let install = CommandLine::sudo(["install", "-D", "-m", "600", "FILE", &real]);
-            found.push(Finding::new(
-                Severity::Error,
-                format!("the secret `{}` is missing", secret.name),
-                Hint::to("install it from a file", install),
-            ));
+            let fix = if secret.generate.is_some() {
+                Hint::to(
+                    "the next new release generates another value; to keep the old one, install it \
+                     from a file",
+                    install,
+                )
+            } else {
+                Hint::to("install it from a file", install)
+            };
+            let message = format!("the secret `{}` is missing", secret.name);
+            found.push(Finding::new(Severity::Error, message, fix));
         }
     }
     Ok(found)

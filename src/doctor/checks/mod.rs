@@ -8,4 +8,4 @@ mod units;
 pub(super) use files::{files, permissions, secrets, shadowed, tmpfiles};
 pub(super) use release::{content, current, disk, manifest, no_live_release, pins, running};
 pub(super) use state::{damaged, journal, journal_of, state};
-pub(super) use units::{ports, units};
+pub(super) use units::{leftovers, ports, units};

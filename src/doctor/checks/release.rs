@@ -7,7 +7,7 @@ use crate::doctor::report::{BareContext, CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::host::{is_hidden, release_of};
 use crate::payload::Payload;
-use crate::store::{Shortage, Space, UnitRole};
+use crate::store::{Mark, PublicRelease, Shortage, Space, Store, UnitRole};
 use anyhow::{Result, bail};
 
 /// The doctor warns this many bytes before a deploy would be refused.
@@ -39,13 +39,42 @@ pub(in crate::doctor) fn no_live_release(context: &BareContext<'_>) -> Result<Ve
         (None, Some(target)) => {
             format!("no release is recorded as live, and `{current}` points at {target}")
         }
-        (None, None) => "no release is live".to_owned(),
+        (None, None) => match last_failure(store)? {
+            Some((id, why)) => {
+                let message = format!("no release is live, and the last one, {id}, failed: {why}");
+                let fix = Hint::to(
+                    "fix the cause and deploy again, or try the same release again",
+                    CommandLine::sudo_robotctl(["deploy", "--force", "--apply"]),
+                );
+                return Ok(vec![Finding::new(Severity::Error, message, fix)]);
+            }
+            None => "no release is live".to_owned(),
+        },
     };
     let fix = Hint::to(
         "deploy, in the directory of the app's robot.toml",
         CommandLine::sudo_robotctl(["deploy", "--apply"]),
     );
     Ok(vec![Finding::new(Severity::Error, message, fix)])
+}
+
+/// The newest release, if it failed, with the reason.
+fn last_failure(store: &Store) -> Result<Option<(String, String)>> {
+    let mut newest: Option<PublicRelease> = None;
+    for id in store.releases()? {
+        let release = store.public_release(&id)?;
+        if let Some(release) = release
+            && newest
+                .as_ref()
+                .is_none_or(|one| one.staged < release.staged)
+        {
+            newest = Some(release);
+        }
+    }
+    Ok(newest.and_then(|release| match release.mark {
+        Mark::Failed(why) => Some((release.id, why)),
+        Mark::Staged | Mark::Good => None,
+    }))
 }
 
 pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
@@ -102,22 +131,14 @@ pub(in crate::doctor) fn content(context: &CheckContext<'_>) -> Result<Vec<Findi
     let Some(live) = &context.state.live else {
         return Ok(Vec::new());
     };
-    let (root, dir) = (&context.host.root, context.layout.release(live));
-    if root.meta(&dir)?.is_none() {
+    let dir = context.layout.release(live);
+    if context.host.root.meta(&dir)?.is_none() {
         bail!("the release is missing"); // The check `current` reports it.
     }
-    let Some(payload) = context.store.payload(live)? else {
-        bail!("no index of the release was kept");
+    let Some(found) = context.store.content_changes(live)? else {
+        bail!("no index of the release was kept; the next deploy writes one");
     };
-    let (mut missing, mut changed) = (Vec::new(), Vec::new());
-    for item in &payload.items {
-        let path = item.path.as_str();
-        match root.meta(&format!("{dir}/{path}"))? {
-            None => missing.push(path),
-            Some(meta) if item.is_changed(meta.len, meta.modified) => changed.push(path),
-            Some(_) => {}
-        }
-    }
+    let (mut missing, mut changed) = (found.missing, found.changed);
     missing.truncate(MAX_NAMED);
     changed.truncate(MAX_NAMED);
     let mut found = Vec::new();
@@ -208,20 +229,25 @@ pub(in crate::doctor) fn manifest(app: &App) -> Result<Vec<Finding>> {
     Ok(lint(app, None).into_iter().filter_map(found).collect())
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
 pub(in crate::doctor) fn pins(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
-    let pins = context.state.pins.iter();
-    let found = pins.map(|(service, release)| {
-        Finding::new(
-            Severity::Note,
-            format!("service `{service}` is pinned to {release}"),
+    let mut found = Vec::new();
+    for (service, release) in &context.state.pins {
+        let dir = context.layout.release(release);
+        let (severity, what) = if context.host.root.meta(&dir)?.is_none() {
+            (Severity::Error, ", which is missing: it cannot start again")
+        } else {
+            (Severity::Note, "")
+        };
+        found.push(Finding::new(
+            severity,
+            format!("service `{service}` is pinned to {release}{what}"),
             Hint::to(
                 "deploy it with the other services",
                 CommandLine::sudo_robotctl(["deploy", "--lift-pins", "--apply"]),
             ),
-        )
-    });
-    Ok(found.collect())
+        ));
+    }
+    Ok(found)
 }
 
 /// A release as large as the live one must fit, with a margin: the warning comes before a deploy is

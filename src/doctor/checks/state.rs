@@ -2,8 +2,9 @@
 
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
-use crate::error::Hint;
-use crate::store::Store;
+use crate::error::{Hint, HintedError};
+use crate::host::is_root;
+use crate::store::{Damaged, Store};
 use anyhow::Result;
 
 pub(in crate::doctor) fn state(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
@@ -21,12 +22,22 @@ pub(in crate::doctor) fn state(context: &CheckContext<'_>) -> Result<Vec<Finding
 
 /// Files of the state that cannot be read.
 pub(in crate::doctor) fn damaged(store: &Store) -> Result<Vec<Finding>> {
-    let damaged = store.damaged_files()?;
-    let found = damaged.iter().map(|it| Finding {
-        fix: it.hints.clone(),
-        ..Finding::new(Severity::Error, it.message(), "")
-    });
-    Ok(found.collect())
+    let mut found = Vec::new();
+    for error in store.unreadable_files()? {
+        // Only root can read some of the files: for other users that is not a finding.
+        if !is_root() && !error.is::<Damaged>() {
+            return Err(error);
+        }
+        let fix = match error.downcast_ref::<HintedError>() {
+            Some(hinted) => hinted.hints.clone(),
+            None => vec!["make it a file that root can read, or move it aside".into()],
+        };
+        found.push(Finding {
+            fix,
+            ..Finding::new(Severity::Error, format!("{error:#}"), "")
+        });
+    }
+    Ok(found)
 }
 
 pub(in crate::doctor) fn journal(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
@@ -34,7 +45,8 @@ pub(in crate::doctor) fn journal(context: &CheckContext<'_>) -> Result<Vec<Findi
 }
 
 pub(in crate::doctor) fn journal_of(store: &Store) -> Result<Vec<Finding>> {
-    if !store.has_journal()? {
+    // The check `state` reports a journal that cannot be read, and no command can end its change.
+    if !store.has_journal()? || store.journal().is_err_and(|error| error.is::<Damaged>()) {
         return Ok(Vec::new());
     }
     Ok(vec![match store.lock_holder() {

@@ -6,6 +6,7 @@ use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::host::{SYSTEMD_PID, UnitStatus, is_in_unit, listening_inodes, socket_holders};
 use crate::store::{PublicUnit, UnitRole};
+use crate::transient::leftovers::transient_units;
 use crate::units::{UnitType, unit_type};
 use anyhow::Result;
 
@@ -143,4 +144,20 @@ fn is_own(pid: u32, unit: &str) -> bool {
         Some(UnitType::Socket) => pid == SYSTEMD_PID,
         _ => is_in_unit(pid, unit),
     }
+}
+
+/// Units of a pre-check or of an overlap. Only a running command needs them.
+pub(in crate::doctor) fn leftovers(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
+    let names = transient_units(context.host, context.name.as_str())?;
+    if names.is_empty() || context.store.lock_holder().is_some() {
+        return Ok(Vec::new());
+    }
+    let verb = if names.len() == 1 { "was" } else { "were" };
+    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let message = format!("{} {verb} left by a killed command", names.join(", "));
+    let fix = Hint::to(
+        "stop and remove what is left",
+        CommandLine::sudo_robotctl(["recover"]),
+    );
+    Ok(vec![Finding::new(Severity::Warning, message, fix)])
 }

@@ -114,11 +114,26 @@ impl<'a> Prepared<'a> {
             payload: Some(&self.scanned.payload),
         };
         let plan = plan::plan(&candidate, &self.observed).with_commands(self.app());
-        Ok(if is_staged(&ctx.host, self.app(), &id)? {
+        Ok(if self.can_reuse(ctx, &id)? {
             plan.with_staged_release()
         } else {
             plan
         })
+    }
+
+    /// Whether the release is on disk already, as it was staged. The live release is never replaced.
+    pub(super) fn can_reuse(&self, ctx: &Context<'_>, id: &str) -> Result<bool> {
+        let app = self.app();
+        if !is_staged(&ctx.host, app, id)? {
+            return Ok(false);
+        }
+        let is_live = self
+            .observed
+            .live
+            .as_ref()
+            .is_some_and(|live| live.id == id);
+        let changes = || ctx.store(&app.name).content_changes(id);
+        Ok(is_live || changes()?.is_none_or(|changes| changes.is_empty()))
     }
 
     /// Refuses everything that is known to prevent the plan. Changes nothing.
@@ -145,7 +160,7 @@ impl<'a> Prepared<'a> {
         let hint = "fix the cause and deploy again, or deploy it as it is with `--force`";
         check_failed(request.force, store, &plan.to, hint)?;
         self.check_writable(ctx, plan)?;
-        if !is_staged(&ctx.host, app, &plan.to)? {
+        if !self.can_reuse(ctx, &plan.to)? {
             check_space(&ctx.host, app, &plan.payload)?;
         }
         let live = self.observed.live.as_ref().map(|live| &live.app);

@@ -53,7 +53,12 @@ pub(super) fn stage_and_pre_check(
     early: Option<Stage<'_>>,
 ) -> Result<(), anyhow::Error> {
     let (app, id, store) = (prepared.app(), plan.to.as_str(), session.store);
-    let exists = is_staged(&ctx.host, app, id)?;
+    let exists = prepared.can_reuse(ctx, id)?;
+    if !exists && is_staged(&ctx.host, app, id)? {
+        let text = format!("{id} was changed on the disk, so it is staged again");
+        ctx.note("warning", &plan.app, &text);
+        discard(ctx, session, app, id)?;
+    }
     let known = store.release(id)?.filter(|_| exists);
     let text = format!("staging {id}");
     session.emit("info", "staging", Subject::release(id), &text);
@@ -94,7 +99,7 @@ pub(super) fn stage_and_pre_check(
         (None, true) => Ok(()),
         (None, false) => discard(ctx, session, app, id),
     };
-    let undone = undone.and_then(|()| remove_secrets(&ctx.host, app, &created));
+    let undone = undone.and_then(|()| remove_secrets(&ctx.host, &created));
     if let Err(second) = undone {
         let text = format!("not everything of {id} was removed: {second:#}");
         ctx.note("warning", &plan.app, &text);
