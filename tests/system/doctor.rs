@@ -19,7 +19,7 @@ const FAULTS: &[Fault] = &[
         cause: "rm /usr/local/lib/systemd/system/demo-worker.service",
         says: &[
             "demo-worker.service` is missing",
-            "hint: deploy again: sudo robotctl deploy --apply",
+            "hint: deploy again: sudo robotctl --app demo deploy --apply",
         ],
         fix: "robotctl --manifest /root/demo/robot.toml deploy --apply",
     },
