@@ -137,13 +137,14 @@ fn a_failed_rollback_restores_the_newer_release(machine: &Machine) {
     let first = first.deploy_ok(machine);
     let second = demo("2.0").deploy_ok(machine);
     let before = installed(machine);
-    // One failure after the switch and one before it. Other releases have copies of the same files.
+    // One failure after the switch and one before it. The files are new ones: other releases share the
+    // old ones.
     for (damage, why) in [
         (
             "mv fault whole && printf sick > fault",
             "returned 503, expected 200",
         ),
-        ("rm app.py", "did not start"),
+        ("rm app.py && echo not-python > app.py", "did not start"),
     ] {
         machine.ok(&format!("cd /opt/demo/releases/{first} && {damage}"));
         machine

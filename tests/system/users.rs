@@ -52,7 +52,7 @@ fn a_user_reads_the_state_without_its_content(machine: &Machine) {
         .says("good");
     let history = robotctl("history").exits(0);
     let history = history.says(&format!("{second} is live (previous release: {first})"));
-    history.says(&format!("{first} is live (previous release: {second})"));
+    history.says(&format!("{first} is live, in place of {second}"));
     let doctor = robotctl("doctor").exits(0);
     doctor
         .says("content, files")
