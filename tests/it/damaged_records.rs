@@ -270,6 +270,32 @@ fn the_doctor_reports_a_pinned_release_that_is_missing() {
     test.run(["doctor"]).any_stdout().success();
 }
 
+/// The release that a service runs is never moved aside.
+#[test]
+fn the_hint_about_a_damaged_record_of_a_pinned_release_keeps_the_service_running() {
+    let test = releases(2);
+    let pin = test.run(["rollback", "--service", "web"]);
+    pin.any_stderr().success();
+    let pinned = store(&test).state().unwrap().pins["web"].clone();
+    let record = format!("var/lib/robotctl/shop/releases/{pinned}.private");
+    std::fs::write(test.root(&record), "{").unwrap();
+    let report = lines(&test, &["doctor"]).swap_remove(0);
+    let findings = report["data"]["findings"].as_array().expect("findings");
+    let state = findings.iter().find(|finding| finding["check"] == "state");
+    let fix = state.expect("a finding")["fix"].as_array().expect("hints");
+    let [step] = &fix[..] else {
+        panic!("{report}");
+    };
+    let command = step["command"].as_str().expect("a command");
+    assert!(
+        command.ends_with("--app shop deploy --lift-pins --apply"),
+        "{command}"
+    );
+    follow(&test, fix);
+    assert!(store(&test).state().unwrap().pins.is_empty());
+    assert!(test.root(&format!("opt/shop/releases/{pinned}")).exists());
+}
+
 #[test]
 fn a_rollback_that_is_not_possible_says_what_to_type() {
     let test = releases(3);
