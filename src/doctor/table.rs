@@ -245,7 +245,7 @@ pub(crate) fn checks_without_release(context: &BareContext<'_>) -> Report {
     })
 }
 
-/// Runs the checks in order. One that fails to look is skipped, with its error as the reason.
+/// Runs the checks in order. One that cannot run is skipped, with its error as the reason.
 fn run_all(host: &Host, name: &Name, run: impl Fn(&Check) -> Result<Vec<Finding>>) -> Report {
     let mut report = Report {
         app: name.to_string(),
