@@ -6,7 +6,7 @@
 //!
 //! | part | files |
 //! |---|---|
-//! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `tmpfiles`, `lock` |
+//! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `lock` |
 //! | files by their real paths | `files` |
 //! | systemd | `systemd`, `journald`, `activation` |
 //! | processes | `runner`, `process`, `inspect`, `cgroup`, `signals`, `environment` |
@@ -21,6 +21,7 @@
 
 mod accounts;
 mod activation;
+mod attributes;
 mod batch;
 mod cgroup;
 mod clock;
@@ -48,6 +49,7 @@ mod tmpfiles;
 
 pub use accounts::{User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
+pub use attributes::Protected;
 pub use batch::Batch;
 pub use cgroup::{is_in_unit, members, memory_available, memory_of};
 pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};

@@ -8,6 +8,7 @@ use crate::host::files::is_dir;
 use crate::host::{self, Host, is_root};
 use crate::stage::Progress;
 use crate::store::Store;
+use crate::transaction::check_unprotected;
 use crate::tree::FileChange;
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -149,20 +150,25 @@ impl<'a> Context<'a> {
 
     /// Refuses a read-only file system below the directories that every change of an app writes to.
     pub(super) fn check_app_writable(&self, name: &Name) -> Result<()> {
-        let layout = Layout::new(name);
-        self.check_writable(&[&layout.store(), &layout.opt()])
+        let (layout, store) = (Layout::new(name), self.store(name));
+        let [opt, releases] = [layout.opt(), layout.releases()];
+        let [dir, records] = store.directories();
+        self.check_writable(&[&dir, &records, &opt, &releases])
     }
 
-    /// Refuses a directory of a file that changes, when it cannot be written to.
+    /// Refuses a file that changes, when the file or its directory cannot be written to.
     pub(super) fn check_files_writable(&self, files: &[FileChange]) -> Result<()> {
         let parents = files
             .iter()
             .filter_map(|change| change.path.rsplit_once('/'));
         let dirs: BTreeSet<&str> = parents.map(|(dir, _)| dir).collect();
-        self.check_writable(&dirs.into_iter().collect::<Vec<_>>())
+        self.check_writable(&dirs.into_iter().collect::<Vec<_>>())?;
+        let paths = files.iter().map(|change| change.path.as_str());
+        check_unprotected(&self.host.root, &paths.collect::<Vec<_>>())
     }
 
-    /// Refuses directories on a read-only file system, and those that something else is in place of.
+    /// Refuses directories on a read-only file system, those that an attribute protects, and those that
+    /// something else is in place of.
     /// A directory that does not exist yet is created in the nearest one above it.
     pub(super) fn check_writable(&self, dirs: &[&str]) -> Result<()> {
         for path in dirs {
@@ -181,6 +187,6 @@ impl<'a> Context<'a> {
                 );
             }
         }
-        Ok(())
+        check_unprotected(&self.host.root, dirs)
     }
 }

@@ -280,7 +280,7 @@ fn select(host: &Host, store: &Store, layout: &Layout, keep: u32) -> Result<Prun
         all_visible(processes()?)?
     };
     for id in due {
-        match in_use(host, layout, &id, &running)? {
+        match why_kept(host, layout, &id, &running)? {
             Some(reason) => pruned.kept.push((id, reason)),
             None => pruned.removed.push(id),
         }
@@ -310,7 +310,7 @@ fn protected(
 }
 
 /// Why a release cannot be removed now.
-fn in_use(host: &Host, layout: &Layout, id: &str, running: &[Process]) -> Result<Option<String>> {
+fn why_kept(host: &Host, layout: &Layout, id: &str, running: &[Process]) -> Result<Option<String>> {
     let dir = layout.release(id);
     if let Some(process) = user_of(&host.root.path(&dir), running) {
         let uses = if process.is_complete {
@@ -323,8 +323,17 @@ fn in_use(host: &Host, layout: &Layout, id: &str, running: &[Process]) -> Result
             process.pid, process.command
         )));
     }
-    let mount = host.root.mount_at(&dir)?;
-    Ok(mount.map(|mount| format!("`{}` is mounted in it", mount.display())))
+    if let Some(mount) = host.root.mount_at(&dir)? {
+        return Ok(Some(format!("`{}` is mounted in it", mount.display())));
+    }
+    let protected = host.root.protected(&dir)?;
+    Ok(protected.map(|protected| {
+        format!(
+            "`{}` has the attribute `{}` of chattr(1)",
+            protected.path.display(),
+            protected.attribute
+        )
+    }))
 }
 
 /// Refuses to prune when the releases cannot be seen: their file system may not be mounted, and then

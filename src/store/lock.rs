@@ -47,12 +47,17 @@ impl Store {
         Lock::holder(&self.root, &self.path("lock")).map(|holder| holder.text)
     }
 
+    /// The directories that hold the store's files.
+    pub fn directories(&self) -> [String; 2] {
+        [self.dir.clone(), self.path("releases")]
+    }
+
     /// Removes temporary files that killed writers left in the store.
     ///
     /// # Errors
     /// When it cannot be listed or a file cannot be removed.
     pub fn clean_up(&self) -> Result<()> {
-        for dir in [self.dir.clone(), self.path("releases")] {
+        for dir in self.directories() {
             self.root.remove_temporaries(&dir, |_| true)?;
         }
         Ok(())

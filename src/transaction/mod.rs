@@ -21,6 +21,7 @@
 //! | `revert` | undoing a change |
 //! | `recover` | ending an interrupted change |
 //! | `remove` | removing an app, as a change with steps of its own |
+//! | `protection` | refusing what an attribute of chattr(1) protects |
 //! | `rebuild` | saving a state again that was lost |
 
 mod activate;
@@ -29,6 +30,7 @@ mod commit;
 mod health;
 mod interrupted;
 mod operation;
+mod protection;
 mod rebuild;
 mod recover;
 mod remove;
@@ -38,6 +40,7 @@ mod switch;
 pub(crate) use apply::{HookSteps, Outcome, apply};
 pub(crate) use interrupted::Interrupted;
 pub(crate) use operation::Operation;
+pub(crate) use protection::check_unprotected;
 pub(crate) use rebuild::{StateRebuild, rebuild_state};
 pub(crate) use recover::{Recovered, RecoveryMode, recover};
 pub(crate) use remove::{Removal, RemoveError, has_leftovers, removal, remove};

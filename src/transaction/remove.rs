@@ -2,6 +2,7 @@
 
 use super::apply::running;
 use super::interrupted::Interrupted;
+use super::protection::check_unprotected;
 use super::revert::{RevertOutcome, revert_change};
 use super::switch;
 use crate::app::layout::EMPTY_ROOT;
@@ -45,8 +46,9 @@ impl From<anyhow::Error> for RemoveError {
 pub(crate) fn remove(session: &Session<'_>, name: &Name, purge: bool) -> Result<(), RemoveError> {
     let (host, store, layout) = (session.host, session.store, Layout::new(name));
     check_mounts(host, &layout, purge)?;
-    store.release_reserve();
     let (mut journal, units) = journal(session, name, purge)?;
+    check_protection(host, &directories(&layout, purge), &journal.files)?;
+    store.release_reserve();
     let begun = store.set_journal(&journal);
     begun.inspect_err(|_| drop(store.clear_journal()))?;
     let mut hide = || -> Result<()> {
@@ -69,6 +71,19 @@ pub(crate) fn remove(session: &Session<'_>, name: &Name, purge: bool) -> Result<
     }
     let finished = finish(session, &journal);
     finished.map_err(|error| RemoveError::Interrupted(Interrupted(error)))
+}
+
+/// Refuses files, directories and releases that an attribute protects.
+fn check_protection(host: &Host, directories: &[String], files: &[FileChange]) -> Result<()> {
+    let below = directories.iter().map(|dir| format!("{dir}/releases"));
+    let mut paths: Vec<String> = files.iter().map(|change| change.path.clone()).collect();
+    for dir in below {
+        let releases = host.root.list(&dir)?;
+        paths.extend(releases.iter().map(|id| format!("{dir}/{id}")));
+        paths.push(dir);
+    }
+    let all = directories.iter().chain(&paths).map(String::as_str);
+    check_unprotected(&host.root, &all.collect::<Vec<_>>())
 }
 
 /// Refuses to empty a file system that is mounted inside the app's directories.
@@ -104,8 +119,10 @@ pub(crate) fn removal(host: &Host, store: &Store, name: &Name, purge: bool) -> R
     let layout = Layout::new(name);
     check_mounts(host, &layout, purge)?;
     let (_, files, units) = removal_set(host, store, name)?;
+    let directories = directories(&layout, purge);
+    check_protection(host, &directories, &files)?;
     let mut existing = Vec::new();
-    for path in directories(&layout, purge) {
+    for path in directories {
         if host.root.meta(&path)?.is_some() {
             existing.push(path);
         }

@@ -36,6 +36,7 @@ mod offline;
 mod ownership;
 mod plans;
 mod previews;
+mod protected_files;
 mod public_state;
 mod records;
 mod remove;

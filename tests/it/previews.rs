@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 const STORE: &str = "var/lib/robotctl/shop";
 /// Directories of the host that a refused first deploy may create: they belong to all apps.
-const SHARED: [&str; 4] = ["opt", "var", "var/lib", "var/lib/robotctl"];
+pub(crate) const SHARED: [&str; 4] = ["opt", "var", "var/lib", "var/lib/robotctl"];
 /// Where the links are that enable the units.
 const ENABLED: &str = "/etc/systemd/system/multi-user.target.wants";
 
@@ -46,14 +46,14 @@ const fn refusal(
     }
 }
 
-const DEPLOY: [&[&str]; 2] = [&["deploy"], &["deploy", "--apply"]];
-const ROLLBACK: [&[&str]; 2] = [&["rollback", "--dry-run"], &["rollback"]];
-const REMOVE: [&[&str]; 2] = [&["remove"], &["remove", "--apply"]];
-const PURGE: [&[&str]; 2] = [
+pub(crate) const DEPLOY: [&[&str]; 2] = [&["deploy"], &["deploy", "--apply"]];
+pub(crate) const ROLLBACK: [&[&str]; 2] = [&["rollback", "--dry-run"], &["rollback"]];
+pub(crate) const REMOVE: [&[&str]; 2] = [&["remove"], &["remove", "--apply"]];
+pub(crate) const PURGE: [&[&str]; 2] = [
     &["remove", "--app", "shop", "--purge"],
     &["remove", "--app", "shop", "--purge", "--apply"],
 ];
-const PRUNE: [&[&str]; 2] = [
+pub(crate) const PRUNE: [&[&str]; 2] = [
     &["prune", "--keep", "2"],
     &["prune", "--keep", "2", "--apply"],
 ];
@@ -280,13 +280,13 @@ fn etc_link() -> Test {
 }
 
 /// Something to deploy.
-fn changed(test: Test) -> Test {
+pub(crate) fn changed(test: Test) -> Test {
     version(&test, 4);
     test
 }
 
 /// A new release whose units differ.
-fn changed_unit(test: Test) -> Test {
+pub(crate) fn changed_unit(test: Test) -> Test {
     version(&test, 4);
     let manifest = fs::read_to_string(test.app("robot.toml")).expect("read");
     test.write(
