@@ -1,13 +1,16 @@
 //! `robotctl check`
 
-use super::{Exit, Output, view};
+use super::view::{self, DataSubject};
+use super::{Exit, Output};
 use crate::error::Error;
 use crate::ops::{self, Context};
 
 pub(super) fn run(ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
     let (app, verdicts) = ops::check(ctx)?;
+    let subject = DataSubject::live(ctx, &app);
     for verdict in &verdicts {
-        out.data("check", &app, verdict, &view::checks::line(verdict));
+        let subject = subject.clone().of_unit(&verdict.unit);
+        out.data("check", &subject, verdict, &view::checks::line(verdict));
     }
     if verdicts.iter().all(|verdict| verdict.failure.is_none()) {
         Ok(Exit::Done)

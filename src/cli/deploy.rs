@@ -1,6 +1,6 @@
 //! `robotctl deploy`
 
-use super::view::{self, PlanData};
+use super::view::{self, DataSubject, PlanData};
 use super::{Exit, Output};
 use crate::error::Error;
 use crate::ops::{self, Changed, Context, DeployRequest};
@@ -57,12 +57,8 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     let apply = preview.apply.filter(|_| preview.refusal.is_none());
     let apply = apply.map(|command| command.for_root(root));
     let data = PlanData::of_release("deploy", plan, args.diff).applied_by(apply.clone());
-    out.data(
-        "plan",
-        &plan.app,
-        &data,
-        &view::plan::shown(plan, args.diff),
-    );
+    let subject = DataSubject::app(ctx, &plan.app).of_release(Some(&plan.to));
+    out.data("plan", &subject, &data, &view::plan::shown(plan, args.diff));
     if let Some(refusal) = preview.refusal {
         return Err(refusal);
     }

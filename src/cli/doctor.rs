@@ -1,6 +1,7 @@
 //! `robotctl doctor`
 
-use super::{Exit, Output, view};
+use super::view::{self, DataSubject};
+use super::{Exit, Output};
 use crate::doctor::{CHECKS, Report};
 use crate::error::Error;
 use crate::ops::{self, Context, DoctorRequest};
@@ -26,7 +27,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     if args.list {
         for check in CHECKS {
             let text = format!("{:12} {}\n", check.id, check.summary);
-            out.data("doctor-check", "", check, &text);
+            out.data("doctor-check", &DataSubject::default(), check, &text);
         }
         return Ok(Exit::Done);
     }
@@ -36,7 +37,8 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     };
     let all = ops::doctor(ctx, &request)?;
     for report in &all.answers {
-        out.data("report", &report.app, report, &view::report::text(report));
+        let subject = DataSubject::live(ctx, &report.app);
+        out.data("report", &subject, report, &view::report::text(report));
     }
     // A timer's job that reports findings has not failed.
     if args.report.is_some() {

@@ -1,7 +1,7 @@
 //! `robotctl generate`
 
-use super::view::counted;
 use super::view::files::{self, FileData, LintData};
+use super::view::{DataSubject, counted};
 use super::{Exit, Output};
 use crate::error::Error;
 use crate::ops::{self, Context};
@@ -28,10 +28,10 @@ impl Args {
 
 pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
     let generated = ops::render_files(ctx)?;
-    let (app, tree) = (generated.app.as_str(), &generated.tree);
+    let (app, tree) = (DataSubject::app(ctx, &generated.app), &generated.tree);
     for finding in &generated.findings {
         if out.is_json() {
-            out.data("lint", app, &LintData::new(finding), "");
+            out.data("lint", &app, &LintData::new(finding), "");
         } else {
             out.message(&files::lint(finding));
         }
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
         for one in &drift {
             out.data(
                 "file",
-                app,
+                &app,
                 &FileData::differing(one),
                 &files::difference(one),
             );
@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     for (path, entry) in tree.iter() {
         out.data(
             "file",
-            app,
+            &app,
             &FileData::rendered(path, entry),
             &files::file(path, entry),
         );

@@ -4,7 +4,7 @@
 //! result or the error.
 
 use super::exit::Exit;
-use super::view::{self, Envelope};
+use super::view::{self, DataSubject, Envelope};
 use crate::app::Name;
 use crate::command_line::CommandLine;
 use crate::error::{Error, Hint, Kind};
@@ -68,10 +68,16 @@ impl Output {
         self.format == Format::Json
     }
 
-    /// Data of a kind about an app, as one line of JSON or as text.
-    pub(super) fn data<T: Serialize>(&self, kind: &str, app: &str, data: &T, text: &str) {
+    /// Data of a kind, as one line of JSON or as text.
+    pub(super) fn data<T: Serialize>(
+        &self,
+        kind: &str,
+        subject: &DataSubject,
+        data: &T,
+        text: &str,
+    ) {
         if self.is_json() {
-            self.line(&Envelope::data(kind, &self.trace, app, data));
+            self.line(&Envelope::data(kind, &self.trace, subject, data));
         } else {
             self.write(&plain(text));
         }

@@ -1,6 +1,6 @@
 //! `robotctl prune`
 
-use super::view::{self, PlanData};
+use super::view::{self, DataSubject, PlanData};
 use super::{Exit, Output};
 use crate::error::Error;
 use crate::ops::{self, Context, PruneRequest};
@@ -40,7 +40,8 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     let preview = ops::preview_prune(ctx, &request)?;
     for pruned in &preview.plans {
         let data = PlanData::of_prune(pruned, root);
-        out.data("plan", &pruned.app, &data, &view::prune::plan(pruned, root));
+        let subject = DataSubject::app(ctx, &pruned.app).of_release(pruned.live.as_deref());
+        out.data("plan", &subject, &data, &view::prune::plan(pruned, root));
     }
     if let Some(refusal) = preview.refusal {
         return Err(refusal);

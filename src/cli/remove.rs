@@ -1,6 +1,6 @@
 //! `robotctl remove`
 
-use super::view::{self, PlanData};
+use super::view::{self, DataSubject, PlanData};
 use super::{Exit, Output};
 use crate::error::Error;
 use crate::ops::{self, Context, RemoveRequest};
@@ -33,7 +33,8 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     let preview = ops::preview_remove(ctx, &request)?;
     let command = preview.apply.clone().for_root(out.hint_root());
     let data = PlanData::of_removal(&preview, &command);
-    out.data("plan", &preview.app, &data, &view::removal::text(&preview));
+    let subject = DataSubject::app(ctx, &preview.app);
+    out.data("plan", &subject, &data, &view::removal::text(&preview));
     out.message(&format!("\nto apply this plan: {command}"));
     Ok(Exit::Done)
 }

@@ -1,6 +1,6 @@
 //! `robotctl rollback`
 
-use super::view::{self, PlanData};
+use super::view::{self, DataSubject, PlanData};
 use super::{Exit, Output, completion};
 use crate::error::Error;
 use crate::ops::{self, Changed, Context, RollbackRequest};
@@ -52,6 +52,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
         view::plan::shown(plan, args.diff)
     };
     let data = PlanData::of_release("rollback", plan, args.diff);
-    out.data("plan", &plan.app, &data, &text);
+    let subject = DataSubject::app(ctx, &plan.app).of_release(Some(&plan.to));
+    out.data("plan", &subject, &data, &text);
     Ok(Exit::Done)
 }

@@ -1,6 +1,7 @@
 //! `robotctl score`
 
-use super::{Exit, Output, view};
+use super::view::{self, DataSubject};
+use super::{Exit, Output};
 use crate::error::Error;
 use crate::exposure;
 use crate::ops::{self, Context};
@@ -27,9 +28,11 @@ fn tenths(text: &str) -> Result<u32, &'static str> {
 }
 
 pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
-    let all = ops::score(ctx, &args.unit)?;
+    let scores = ops::score(ctx, &args.unit)?;
+    let app = scores.app.map(|app| DataSubject::app(ctx, &app));
+    let (subject, all) = (app.unwrap_or_default(), scores.reports);
     for one in all.iter().filter(|_| out.is_json()) {
-        out.data("score", "", one, "");
+        out.data("score", &subject.clone().of_unit(&one.unit), one, "");
     }
     out.text(&view::score::text(&all));
     let Some(limit) = args.threshold else {

@@ -71,6 +71,19 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The environment of an app: the one that the command names, or the one that it was deployed with.
+    pub(crate) fn environment_of(&self, app: &str) -> Option<String> {
+        let named = self.options.environment.as_ref();
+        let named = named.filter(|environment| app.ends_with(&format!("-{environment}")));
+        let deployed = || self.store(&Name::parse(app).ok()?).environment();
+        named.cloned().or_else(deployed)
+    }
+
+    /// The live release of an app.
+    pub(crate) fn live_release_of(&self, app: &str) -> Option<String> {
+        self.store(&Name::parse(app).ok()?).state().ok()?.live
+    }
+
     /// Tells the user something about the command itself, at the level `info` or `warning`.
     pub(super) fn note(&self, level: &str, app: &str, message: &str) {
         (self.sink)(&Event {

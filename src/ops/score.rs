@@ -9,17 +9,33 @@ use crate::sandbox::cost::{ScoreReport, score_app, score_unit};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
+/// The scores of an app's services, or of unit files.
+#[derive(Debug)]
+pub(crate) struct Scores {
+    /// The app; none for unit files.
+    pub(crate) app: Option<String>,
+    /// One score a service.
+    pub(crate) reports: Vec<ScoreReport>,
+}
+
 /// Scores the services of the manifest, or the unit files that are named.
 ///
 /// # Errors
 /// [`crate::error::Kind::Refused`] when a file cannot be read.
-pub(crate) fn run(ctx: &Context<'_>, units: &[PathBuf]) -> Result<Vec<ScoreReport>, Error> {
-    let score = || -> Result<Vec<ScoreReport>> {
+pub(crate) fn run(ctx: &Context<'_>, units: &[PathBuf]) -> Result<Scores, Error> {
+    let score = || -> Result<Scores> {
         if units.is_empty() {
             let loaded = ctx.load()?;
-            return score_app(&loaded.app, ctx.target(&loaded.app));
+            return Ok(Scores {
+                app: Some(loaded.app.name.to_string()),
+                reports: score_app(&loaded.app, ctx.target(&loaded.app))?,
+            });
         }
-        units.iter().map(|file| unit_file(ctx, file)).collect()
+        let reports = units.iter().map(|file| unit_file(ctx, file));
+        Ok(Scores {
+            app: None,
+            reports: reports.collect::<Result<_>>()?,
+        })
     };
     score().nothing_changed()
 }

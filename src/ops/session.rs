@@ -142,12 +142,11 @@ impl Context<'_> {
         let store = self.store(name);
         // What cannot be removed now waits for the next command.
         let _ = Store::remove_deleted(&self.host.root);
-        let environment = self.options.environment.clone();
         then(&Session {
             host: &self.host,
             store: &store,
             app: name.to_string(),
-            environment: environment.or_else(|| store.environment()),
+            environment: self.environment_of(name.as_str()),
             trace: self.trace.clone(),
             sink: self.sink,
         })

@@ -362,3 +362,48 @@ fn damaged_journal() -> Test {
     fs::write(test.root("var/lib/robotctl/shop/journal.json"), "{").expect("write");
     test
 }
+
+/// The common fields of a line: app, environment, release, service.
+fn subject(line: &Value) -> [Option<&str>; 4] {
+    ["app", "environment", "release", "service"].map(|field| line[field].as_str())
+}
+
+#[test]
+fn a_line_of_data_says_what_it_is_about() {
+    let test = app();
+    let manifest = format!("{MANIFEST}[environment.staging]\n");
+    test.write("robot.toml", &manifest);
+    let run = |args: &[&str]| {
+        let json = ["--format", "json"];
+        let run = test.run([args, &json].concat()).any_stdout();
+        run.any_stderr().success()
+    };
+    let apply = ["deploy", "--apply", "--environment", "staging"];
+    let plan = run(&["deploy", "--environment", "staging"]).of_kind("plan");
+    let id = plan[0]["data"]["to"].as_str().expect("a release");
+    let (shop, staging) = (Some("shop-staging"), Some("staging"));
+    assert_eq!(subject(&plan[0]), [shop, staging, Some(id), None]);
+    run(&apply);
+    fs::remove_file(test.app("robot.toml")).expect("remove the manifest");
+    for (args, kind) in [
+        (&["status"][..], "status"),
+        (&["releases"], "release"),
+        (&["doctor"], "report"),
+        (&["prune"], "plan"),
+    ] {
+        for line in run(args).of_kind(kind) {
+            assert_eq!(subject(&line), [shop, staging, Some(id), None], "{args:?}");
+        }
+    }
+    // Nothing is live afterwards.
+    let removal = run(&["remove"]).of_kind("plan");
+    assert_eq!(subject(&removal[0]), [shop, staging, None, None]);
+    test.write("robot.toml", &manifest);
+    let scores = run(&["score", "--environment", "staging"]).of_kind("score");
+    let unit = scores[0]["data"]["unit"].as_str();
+    assert_eq!(subject(&scores[0]), [shop, staging, None, unit]);
+    assert!(
+        unit.is_some_and(|unit| unit.starts_with("shop-staging-")),
+        "{unit:?}"
+    );
+}

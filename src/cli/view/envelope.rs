@@ -1,5 +1,6 @@
 //! One line of JSON output.
 
+use super::DataSubject;
 use crate::error::{Error, Hint, Kind};
 use crate::events::Event;
 use crate::host;
@@ -26,13 +27,14 @@ pub(in crate::cli) struct Envelope<'a, T> {
     /// The app's name, with its environment.
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<&'a str>,
-    /// The environment.
+    /// The environment in that name, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     environment: Option<&'a str>,
-    /// The release that an event is about.
+    /// The release that the line is about: of a plan the one that goes live, of a status or a report the
+    /// live one.
     #[serde(skip_serializing_if = "Option::is_none")]
     release: Option<&'a str>,
-    /// The unit that an event is about.
+    /// The unit that the line is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     service: Option<&'a str>,
     /// What happened: see the list of events.
@@ -79,9 +81,17 @@ impl<'a, T> Envelope<'a, T> {
         }
     }
 
-    pub(in crate::cli) fn data(kind: &'a str, trace: &'a str, app: &'a str, data: &'a T) -> Self {
+    pub(in crate::cli) fn data(
+        kind: &'a str,
+        trace: &'a str,
+        subject: &'a DataSubject,
+        data: &'a T,
+    ) -> Self {
         Self {
-            app: Some(app).filter(|app| !app.is_empty()),
+            app: subject.app.as_deref(),
+            environment: subject.environment.as_deref(),
+            release: subject.release.as_deref(),
+            service: subject.unit.as_deref(),
             data: Some(data),
             ..Self::new(kind, trace)
         }

@@ -15,7 +15,9 @@ pub(super) mod report;
 pub(super) mod schemas;
 pub(super) mod score;
 pub(super) mod status;
+mod subject;
 
 pub(super) use counted::counted;
 pub(super) use envelope::Envelope;
 pub(super) use plan_data::PlanData;
+pub(super) use subject::DataSubject;
