@@ -9,6 +9,7 @@ tests![
     a_service_with_a_new_user_is_pre_checked,
     a_port_moves_between_socket_modes_and_back,
     a_crash_at_start_is_reported_with_its_output,
+    a_crash_is_reported_with_its_output_after_a_restart,
     a_program_that_does_not_listen_gets_a_hint,
     a_plan_refuses_what_a_deploy_refuses,
 ];
@@ -195,6 +196,27 @@ fn a_crash_at_start_is_reported_with_its_output(machine: &Machine) {
     ended(deploy_python(machine, "2.3", without_pre_check, crash).exits(3))
         .says("was restored and is healthy");
     ended(deploy_python(machine, "2.4", proxy, crash).exits(3)).says("was restored and is healthy");
+}
+
+/// systemd restarts a program that crashed. The output of the run that crashed is shown, not only that
+/// of the run that has just begun.
+fn a_crash_is_reported_with_its_output_after_a_restart(machine: &Machine) {
+    let crash_once = OWN_PORT.replace(
+        "    client.close()\n",
+        "    client.close()\n\
+        \x20   import os\n\
+        \x20   if os.path.exists('/var/lib/py/seen'): continue\n\
+        \x20   open('/var/lib/py/seen', 'w').close()\n\
+        \x20   print('oh dear', flush=True)\n\
+        \x20   os._exit(3)\n",
+    );
+    let at_once = "socket = \"direct\"\npre-check = false\n\
+                   sandbox = { directives = { RestartSec = \"0\" } }";
+    deploy_python(machine, "1.0", at_once, &crash_once)
+        .exits(3)
+        .says("oh dear");
+    let restarts = "journalctl --no-pager -o cat -u py-web.service";
+    assert!(machine.ok(restarts).contains("Scheduled restart job"));
 }
 
 /// A program that runs but does not open its port, or is not allowed to.

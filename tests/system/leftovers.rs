@@ -56,6 +56,11 @@ fn a_leftover_that_does_not_stop_does_not_fail_a_change(machine: &Machine) {
     machine.sh(&back).exits(0);
     assert_eq!(current(machine), first);
     assert!(is_running(machine, INSTANCE), "it must still run");
+    machine
+        .robotctl("doctor")
+        .exits(1)
+        .says(&format!("`{INSTANCE}` was left by a killed command"))
+        .says("stop and remove what is left: sudo robotctl --app demo recover");
     machine.robotctl("recover").exits(0);
     assert!(!is_running(machine, INSTANCE), "recovery did not find it");
     machine.robotctl("doctor").exits(0);

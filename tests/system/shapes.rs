@@ -192,6 +192,9 @@ fn the_first_request_starts_a_stopped_service(machine: &Machine) {
     until("the target stops all services", || {
         machine.ok(running).is_empty()
     });
+    for socket in ["/run/shapes-wsgi.sock", "/run/shapes-admin.sock"] {
+        assert!(!machine.exists(socket), "{socket} is left");
+    }
     machine.ok("systemctl start shapes.target");
     for (service, address, expected) in ANSWERS {
         until(service, || machine.get(address).starts_with(expected));
