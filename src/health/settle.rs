@@ -3,7 +3,7 @@
 use super::cause::cause_text;
 use crate::app::{Probe, Service};
 use crate::failure::Failure;
-use crate::host::{Host, UnitStatus, interrupted, wait_until};
+use crate::host::{Host, ProcessIdentity, UnitStatus, interrupted, wait_until};
 use std::time::Duration;
 
 /// How long a service must stay up when no check says otherwise.
@@ -41,15 +41,24 @@ pub(crate) fn settle(
                 still_up(before, &now).map_err(|what| (unit.clone(), Failure::public(what)))
             })
     };
-    let mut outcome = Ok(());
+    // While its main process lives, a unit is up and has not restarted, so systemd need not be asked.
+    let main = |(_, state): &(String, UnitStatus)| ProcessIdentity::of(state.main_pid?);
+    let processes: Vec<Option<ProcessIdentity>> = first.iter().map(main).collect();
+    let is_alive = |process: &Option<ProcessIdentity>| process.is_some_and(|one| one.is_running());
     // The wait ends early on a failure.
-    let _: Result<(), ()> = wait_until(time, || {
-        outcome = sample();
-        if outcome.is_err() { Ok(()) } else { Err(()) }
+    let failed = wait_until(time, || match processes.iter().all(is_alive) {
+        true => Err(()),
+        false => match sample() {
+            Ok(()) => Err(()),
+            Err(failure) => Ok(failure),
+        },
     });
-    match first.first() {
-        Some((unit, _)) if interrupted() => Err((unit.clone(), Failure::public("interrupted"))),
-        _ => outcome,
+    match (failed, first.first()) {
+        (_, Some((unit, _))) if interrupted() => {
+            Err((unit.clone(), Failure::public("interrupted")))
+        }
+        (Ok(failure), _) => Err(failure),
+        (Err(()), _) => sample(),
     }
 }
 

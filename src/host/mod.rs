@@ -60,7 +60,8 @@ pub use flush::Flush;
 pub use lock::{Holder, Lock, LockError};
 pub use network::in_network_of;
 pub use process::{
-    Process, SYSTEMD_PID, has_ended, is_hidden, is_running, pid, processes, release_of,
+    Process, ProcessIdentity, SYSTEMD_PID, has_ended, is_hidden, is_running, pid, processes,
+    release_of,
 };
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};

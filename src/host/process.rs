@@ -106,6 +106,34 @@ pub fn is_hidden(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_err()
 }
 
+/// The number of the start time in `/proc/PID/stat`, from the field after the name (proc_pid_stat(5)).
+const START_FIELD: usize = 19;
+
+/// A process. Its start time distinguishes it from a later process with the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProcessIdentity {
+    /// Its id.
+    pub pid: u32,
+    /// When it started, in clock ticks since the boot.
+    pub started: u64,
+}
+
+impl ProcessIdentity {
+    /// The process that has this id now; `None` when there is none.
+    pub fn of(pid: u32) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name of the process, which may contain anything, comes before.
+        let (_, fields) = text.rsplit_once(") ")?;
+        let started = fields.split(' ').nth(START_FIELD)?.parse().ok()?;
+        Some(Self { pid, started })
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&self) -> bool {
+        Self::of(self.pid) == Some(*self)
+    }
+}
+
 /// The release that is mounted at `/opt/<app>/current` for a process (proc_pid_mountinfo(5)). This is
 /// the release that the process runs; the link `current` shows only the release that is live now.
 ///
@@ -137,7 +165,24 @@ fn release_in(mountinfo: &str, app: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{mapped, release_in};
+    use super::{ProcessIdentity, mapped, release_in};
+
+    #[test]
+    fn a_process_is_known_by_its_start_time() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let process = ProcessIdentity::of(child.id()).unwrap();
+        let other = ProcessIdentity {
+            started: process.started + 1,
+            ..process
+        };
+        assert!(process.is_running() && !other.is_running());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!process.is_running());
+    }
 
     #[test]
     fn the_mount_shows_the_release() {

@@ -156,8 +156,9 @@ impl<'a> TransientUnit<'a> {
     pub(crate) fn start(&self) -> Result<()> {
         match &self.definition {
             Definition::Files { .. } => {
-                self.host.systemd.start(&self.sockets)?;
-                self.host.systemd.start(std::slice::from_ref(&self.name))
+                // The unit requires its sockets, and starts after them.
+                let units: Vec<String> = self.units().collect();
+                self.host.systemd.start(&units)
             }
             Definition::Command { .. } => self.systemd_run(&[]).run().map(drop),
         }

@@ -5,6 +5,7 @@ use super::{Systemd, UnitStatus};
 use crate::host::runner::Command;
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// How long systemd may take to answer a reader that must not wait, in seconds.
 const QUERY_TIMEOUT_SECONDS: &str = "5";
@@ -20,13 +21,19 @@ impl Systemd {
     /// # Errors
     /// When systemd is not installed.
     pub fn version(&self) -> Result<u16> {
+        // It does not change while robotctl runs.
+        static VERSION: OnceLock<u16> = OnceLock::new();
+        if let Some(version) = VERSION.get() {
+            return Ok(*version);
+        }
         let text = Command::new(["systemctl", "--version"]).run()?;
         let word = text.split_whitespace().nth(1);
         let digits = word.map(|word| word.chars().take_while(char::is_ascii_digit));
         let digits: String = digits.map(Iterator::collect).unwrap_or_default();
-        digits
+        let version = digits
             .parse()
-            .map_err(|_| anyhow!("`systemctl --version` printed no version: {text}"))
+            .map_err(|_| anyhow!("`systemctl --version` printed no version: {text}"))?;
+        Ok(*VERSION.get_or_init(|| version))
     }
 
     /// The status of each unit, in the order of `units`. Without a service manager, the default.
