@@ -8,6 +8,7 @@
 //! | `verify` | all services of a release, and the jobs that are checks |
 //! | `checks`, `probe`, `http` | the checks of one service; one attempt; one HTTP request |
 //! | `settle`, `restarts` | units that must stay up: after a switch, and during a soak |
+//! | `proof` | what the pre-check, or an earlier time, has shown already |
 //! | `readiness`, `acceptors` | waiting until a server accepts connections |
 //! | `stopped` | daemons that the administrator keeps down |
 //! | `cause` | why a unit is down, and what to do |
@@ -18,6 +19,7 @@ mod cause;
 mod checks;
 mod http;
 mod probe;
+mod proof;
 mod readiness;
 mod restarts;
 mod settle;
@@ -28,6 +30,7 @@ mod verify;
 pub(crate) use cause::cause_text;
 pub(crate) use checks::{check_service, run_failure, still_answers};
 pub(crate) use http::Address;
+pub(crate) use proof::Proof;
 pub(crate) use readiness::{wait_listening, wait_ready};
 pub(crate) use restarts::RestartCounter;
 pub(crate) use settle::{settle, settle_time};

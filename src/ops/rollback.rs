@@ -9,6 +9,7 @@ use crate::app::{App, Layout, Name};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
 use crate::failure::Failure;
+use crate::health::Proof;
 use crate::host::defer_signals;
 use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
 use crate::render::{ReleaseMount, execstart, execstart_path};
@@ -48,6 +49,7 @@ struct Prepared {
     plan: Plan,
     operation: Operation,
     nothing: String,
+    proof: Proof,
 }
 
 /// Shows what a rollback would do. Changes nothing.
@@ -153,12 +155,14 @@ fn run(session: &Session<'_>, prepared: Prepared) -> Result<Changed, Error> {
         plan,
         operation,
         nothing,
+        proof,
     } = prepared;
     if plan.is_empty() {
         return Ok(Changed::Nothing(nothing));
     }
     let guard = defer_signals();
-    let outcome = transaction::apply(session, &plan, &app, &tree, &operation, &HookSteps::none());
+    let steps = HookSteps::none(proof);
+    let outcome = transaction::apply(session, &plan, &app, &tree, &operation, &steps);
     drop(guard);
     // An error means that the change did not begin.
     ended(
@@ -167,6 +171,14 @@ fn run(session: &Session<'_>, prepared: Prepared) -> Result<Changed, Error> {
         outcome.nothing_changed()?,
         "fix the cause and roll back again, or name an earlier release",
     )
+}
+
+/// A release that was good before need not stay up for long again.
+fn proof_of(record: &ReleaseRecord) -> Proof {
+    match record.public.mark {
+        Mark::Good => Proof::of_good_release(),
+        Mark::Failed(_) | Mark::Staged => Proof::default(),
+    }
 }
 
 /// The whole app goes to an earlier release. Only a preview needs the content of both.
@@ -198,6 +210,7 @@ fn whole_app(
         plan: plan(&candidate, &observed).with_staged_release(),
         nothing: format!("nothing to do: {} {id} is live", app.name),
         operation: Operation::Rollback,
+        proof: proof_of(record),
         app,
         tree,
     })
@@ -274,6 +287,7 @@ fn one_service(
             service: name.to_owned(),
             release: id.clone(),
         },
+        proof: proof_of(record),
         plan,
         app,
         tree,

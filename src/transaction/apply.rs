@@ -9,6 +9,7 @@ use super::switch;
 use crate::app::App;
 use crate::events::Subject;
 use crate::failure::Failure;
+use crate::health::Proof;
 use crate::host::{self, Host, UnitStatus};
 use crate::plan::{Action, Plan};
 use crate::session::Session;
@@ -42,20 +43,23 @@ pub(crate) enum Outcome {
     StateNotSaved(String),
 }
 
-/// HookSteps of a deploy that the transaction runs but does not know: the app's hooks.
+/// What the caller adds to a change: hooks of the app, and what it knows of the release.
 pub(crate) struct HookSteps<'a> {
     /// Runs before units start, once users and directories exist.
     pub(crate) before_start: &'a dyn Fn() -> Result<()>,
     /// Runs once the new release runs, before it is checked.
     pub(crate) after_start: &'a dyn Fn() -> Result<()>,
+    /// What is known of the release before the switch.
+    pub(crate) proof: Proof,
 }
 
 impl HookSteps<'_> {
-    /// No steps.
-    pub(crate) fn none() -> Self {
+    /// No hooks.
+    pub(crate) fn none(proof: Proof) -> Self {
         Self {
             before_start: &|| Ok(()),
             after_start: &|| Ok(()),
+            proof,
         }
     }
 }
@@ -241,6 +245,6 @@ fn forward(
         return Ok(());
     }
     let pins = &journal.state_after.pins;
-    let checked = check_health(session, plan, app, pins, operation)?;
+    let checked = check_health(session, plan, app, pins, operation, &steps.proof)?;
     checked.map_err(blame_release)
 }

@@ -4,7 +4,7 @@ use super::operation::Operation;
 use crate::app::App;
 use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{run_jobs, stopped_daemons, verify, warn_unchecked};
+use crate::health::{Proof, run_jobs, stopped_daemons, verify, warn_unchecked};
 use crate::plan::Plan;
 use crate::session::Session;
 use anyhow::Result;
@@ -20,6 +20,7 @@ pub(super) fn check_health(
     app: &App,
     pins: &BTreeMap<String, String>,
     operation: &Operation,
+    proof: &Proof,
 ) -> Result<Result<(), Failure>> {
     let host = session.host;
     let stopped = stopped_daemons(host, app, &|unit| plan.keeps(unit))?;
@@ -30,13 +31,14 @@ pub(super) fn check_health(
         }
     }
     let skip = |unit: &str| stopped.iter().any(|one| one.unit == unit);
-    let seen = verify(host, app, &plan.to, pins, &skip, &session.trace).and_then(|mut verdicts| {
-        let masked = |unit: &str| host.systemd.show_one(unit).is_ok_and(|it| it.is_masked());
-        if *operation == Operation::Deploy {
-            verdicts.extend(run_jobs(host, app, &masked, &session.trace)?);
-        }
-        Ok(verdicts)
-    });
+    let seen =
+        verify(host, app, &plan.to, pins, &skip, proof, &session.trace).and_then(|mut verdicts| {
+            let masked = |unit: &str| host.systemd.show_one(unit).is_ok_and(|it| it.is_masked());
+            if *operation == Operation::Deploy {
+                verdicts.extend(run_jobs(host, app, &masked, &session.trace)?);
+            }
+            Ok(verdicts)
+        });
     let verdicts = match seen {
         Ok(verdicts) => verdicts,
         Err(unhealthy) => return Ok(Err(unhealthy)),

@@ -13,7 +13,7 @@ use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use crate::events::Subject;
 use crate::health::{
-    Verdict, cause_text, check_service, settle, settle_time, still_answers, stopped_daemons,
+    Proof, Verdict, cause_text, check_service, settle, settle_time, still_answers, stopped_daemons,
     warn_unchecked,
 };
 use crate::host::{self, Host, Stopwatch, UnitStatus, in_network_of};
@@ -44,7 +44,7 @@ type InstanceError = (usize, anyhow::Error);
 
 /// Pre-checks every service that the plan would take to the new release and that may run twice, also
 /// services that the administrator has stopped. All instances start, pass their checks and stay up
-/// together for the settle time. `low_memory` holds units for which this host has too little memory.
+/// together for the settle time, which is not repeated after the switch. `low_memory` holds units for which this host has too little memory.
 ///
 /// # Errors
 /// [`HintedError`] with what the new release did. Nothing live was touched.
@@ -54,13 +54,13 @@ pub(crate) fn precheck(
     app: &App,
     target: Target,
     low_memory: &BTreeMap<String, String>,
-) -> Result<()> {
+) -> Result<Proof> {
     if session.host.is_offline() || plan.from.is_none() {
-        return Ok(());
+        return Ok(Proof::default());
     }
     let instances = select_instances(session, plan, app, low_memory)?;
     if instances.is_empty() {
-        return Ok(());
+        return Ok(Proof::default());
     }
     let units = instances
         .iter()
@@ -111,7 +111,8 @@ pub(crate) fn precheck(
         let text = format!("pre-check: {}, {} ms", verdict.check, verdict.millis);
         session.emit("info", "pre-checked", subject, &text);
     }
-    Ok(())
+    let watched = instances.iter().map(|one| app.unit(one.service));
+    Ok(Proof::of_pre_check(watched, watch_time(&instances)))
 }
 
 /// The instances to start. Emits a warning for each service that should be pre-checked and cannot be.
@@ -281,8 +282,7 @@ fn run_instances(
         let state = host.systemd.show_one(unit.name());
         first.push((unit.name().to_owned(), state.map_err(|error| (at, error))?));
     }
-    let services: Vec<&Service> = instances.iter().map(|one| &one.copy).collect();
-    let time = settle_time(&services).min(MAX_SETTLE);
+    let time = watch_time(instances);
     settle(host, &first, time.saturating_sub(started.elapsed())).map_err(|(unit, what)| {
         let at = units.iter().position(|one| one.name() == unit);
         (at.unwrap_or(0), anyhow!("it went down again: {what}"))
@@ -295,6 +295,12 @@ fn run_instances(
             .map_err(|error| (at, error))?;
     }
     Ok(verdicts)
+}
+
+/// How long the instances must stay up.
+fn watch_time(instances: &[PreCheckInstance<'_>]) -> Duration {
+    let services: Vec<&Service> = instances.iter().map(|one| &one.copy).collect();
+    settle_time(&services).min(MAX_SETTLE)
 }
 
 fn start(host: &Host, unit: &TransientUnit<'_>) -> Result<()> {

@@ -6,6 +6,7 @@ use super::staging::{stage_and_pre_check, stage_early};
 use crate::error::Claim as _;
 use crate::error::Error;
 use crate::events::Subject;
+use crate::health::Proof;
 use crate::host::defer_signals;
 use crate::ops::context::Context;
 use crate::ops::outcome::{Changed, ended};
@@ -54,11 +55,11 @@ pub(super) fn deploy(
         let text = format!("nothing to do: {} {} is live", plan.app, plan.to);
         return Ok(Changed::Nothing(text));
     }
-    stage_and_pre_check(ctx, session, prepared, &plan, early).nothing_changed()?;
+    let proof = stage_and_pre_check(ctx, session, prepared, &plan, early).nothing_changed()?;
     for warning in &plan.warnings {
         ctx.note("warning", &plan.app, warning);
     }
-    commit(session, prepared, &plan)
+    commit(session, prepared, &plan, proof)
 }
 
 /// Switches to the release, checks it, and ends the deploy.
@@ -66,11 +67,13 @@ pub(super) fn commit(
     session: &Session<'_>,
     prepared: &Prepared<'_>,
     plan: &Plan,
+    proof: Proof,
 ) -> Result<Changed, Error> {
     let app = prepared.app();
     let steps = HookSteps {
         before_start: &|| hooks::before_first_switch(session, plan, app),
         after_start: &|| hooks::after_switch(session, plan, app),
+        proof,
     };
     let guard = defer_signals();
     let deploy = Operation::Deploy;

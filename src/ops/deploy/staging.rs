@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::app::layout::UNIT_DIR;
 use crate::error::{Error, Kind};
 use crate::events::Subject;
+use crate::health::Proof;
 use crate::host;
 use crate::host::{Batch, defer_signals};
 use crate::ops::accounts::create_accounts;
@@ -51,7 +52,7 @@ pub(super) fn stage_and_pre_check(
     prepared: &mut Prepared<'_>,
     plan: &Plan,
     early: Option<Stage<'_>>,
-) -> Result<(), anyhow::Error> {
+) -> Result<Proof, anyhow::Error> {
     let (app, id, store) = (prepared.app(), plan.to.as_str(), session.store);
     let exists = prepared.can_reuse(ctx, id)?;
     if !exists && is_staged(&ctx.host, app, id)? {
@@ -83,15 +84,16 @@ pub(super) fn stage_and_pre_check(
     let record = record(ctx, session, prepared, id)?;
     store.reserve();
     let mut created = Vec::new();
-    let try_it = || -> Result<()> {
+    let try_it = || -> Result<Proof> {
         let build = |staging: &str| build(&ctx.host, app, staging);
         publish(&ctx.host, app, stage, id, record, &build)?;
         preflight::check_programs(&ctx.host, app, id)?;
         create_secrets(&ctx.host, app, &mut created)?;
         pre_check(ctx, session, plan, prepared)
     };
-    let Err(error) = try_it() else {
-        return Ok(());
+    let error = match try_it() {
+        Ok(proof) => return Ok(proof),
+        Err(error) => error,
     };
     // A release that existed before this command may still be needed, whatever its record says.
     let undone = match (known, exists) {
@@ -113,7 +115,7 @@ pub(super) fn pre_check(
     session: &Session<'_>,
     plan: &Plan,
     prepared: &Prepared<'_>,
-) -> Result<()> {
+) -> Result<Proof> {
     let app = prepared.app();
     let low_memory = &prepared.observed.low_memory;
     let run = || {
