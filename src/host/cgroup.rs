@@ -12,15 +12,43 @@ const TREES: [&str; 3] = [
 
 /// The processes of a unit, in no particular order.
 pub fn members(state: &UnitStatus) -> Vec<u32> {
-    let Some(group) = &state.control_group else {
-        return state.main_pid.into_iter().collect();
-    };
+    match &state.control_group {
+        Some(group) => members_of(group),
+        None => state.main_pid.into_iter().collect(),
+    }
+}
+
+/// The processes in the control group of a process, with it. None when it has ended.
+pub fn members_with(pid: u32) -> Vec<u32> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let all = paths.map(members_of);
+    // Only systemd's own hierarchies have the processes of one unit.
+    all.into_iter()
+        .find(|pids| pids.contains(&pid))
+        .unwrap_or_default()
+}
+
+/// The processes in a control group; none when it does not exist.
+pub fn members_of(group: &str) -> Vec<u32> {
     let texts = TREES.iter().filter_map(|tree| {
         let text = fs::read_to_string(format!("{tree}{group}/cgroup.procs"));
         text.ok().filter(|text| !text.is_empty())
     });
     let text = texts.into_iter().next().unwrap_or_default();
     text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// Whether a unit has control groups of its own inside its own.
+pub fn has_inner_groups(state: &UnitStatus) -> bool {
+    let Some(group) = &state.control_group else {
+        return false;
+    };
+    TREES.iter().any(|tree| {
+        let entries = fs::read_dir(format!("{tree}{group}")).into_iter().flatten();
+        let mut types = entries.filter_map(|entry| entry.ok()?.file_type().ok());
+        types.any(|kind| kind.is_dir())
+    })
 }
 
 /// Whether a process belongs to a unit, also in a control group that the unit has made (cgroups(7)).

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `lock` |
 //! | files by their real paths | `files` |
-//! | systemd | `systemd`, `journald`, `activation` |
+//! | systemd | `systemd`, `journald`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `inspect`, `cgroup`, `signals`, `environment` |
 //! | network | `connect`, `stream`, `sockets`, `network` |
 //! | users and groups | `accounts` |
@@ -27,6 +27,7 @@ mod cgroup;
 mod clock;
 mod connect;
 mod disk;
+mod dummy_process;
 mod environment;
 pub mod files;
 mod flush;
@@ -35,6 +36,7 @@ pub mod journald;
 mod lock;
 mod network;
 mod prepared_file;
+mod private_tmp;
 mod process;
 mod remove;
 mod resolve;
@@ -51,24 +53,32 @@ pub use accounts::{User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
 pub use attributes::Protected;
 pub use batch::Batch;
-pub use cgroup::{is_in_unit, members, memory_available, memory_of};
+pub use cgroup::{
+    has_inner_groups, is_in_unit, members, members_of, members_with, memory_available, memory_of,
+};
 pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};
 pub use connect::Connection;
+pub use dummy_process::{replace_main_process, start_dummy_process};
 pub use environment::{is_root, random_hex, set_standard_umask, variable, working_directory};
 pub use files::read_user_file;
 pub use flush::Flush;
 pub use lock::{Holder, Lock, LockError};
 pub use network::in_network_of;
+pub use private_tmp::{keep_private_tmp, remove_kept_tmp};
 pub use process::{
-    Process, ProcessIdentity, SYSTEMD_PID, has_ended, is_hidden, is_running, pid, processes,
-    release_of,
+    Process, ProcessIdentity, SYSTEMD_PID, Signal, has_ended, is_hidden, is_running, pid,
+    processes, release_of,
 };
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
-pub use sockets::{free_port, is_taken, listening_inodes, socket_holders, socket_owner};
+pub use sockets::{
+    connections, free_port, is_taken, listening_inodes, socket_holders, socket_owner,
+};
 pub use stream::Stream;
-pub use systemd::{ActiveState, LoadState, MainExit, Systemd, UnitResult, UnitStatus};
+pub use systemd::{
+    ActiveState, LoadState, MainExit, Scope, Systemd, UnitResult, UnitStatus, end_of_scope,
+};
 pub use temp::temp_target;
 pub use tmpfiles::Mismatch;
 

@@ -1,6 +1,9 @@
 //! The processes of this host (proc(5)).
 
 use anyhow::{Context, Result};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::PathBuf;
 
@@ -106,11 +109,34 @@ pub fn is_hidden(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_err()
 }
 
-/// The number of the start time in `/proc/PID/stat`, from the field after the name (proc_pid_stat(5)).
+/// The parent of a process; `None` when the process has ended.
+pub(super) fn parent_of(pid: u32) -> Option<u32> {
+    stat_field(pid, PARENT_FIELD)?.parse().ok()
+}
+
+/// The number of the parent in `/proc/PID/stat`, from the field after the name (proc_pid_stat(5)).
+const PARENT_FIELD: usize = 1;
+/// The number of the start time.
 const START_FIELD: usize = 19;
 
-/// A process. Its start time distinguishes it from a later process with the same id.
+/// A field of `/proc/PID/stat`. The name of the process, which may contain anything, comes before.
+fn stat_field(pid: u32, index: usize) -> Option<String> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(") ")?;
+    fields.split(' ').nth(index).map(str::to_owned)
+}
+
+/// A signal that ends a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM
+    Term,
+    /// SIGINT
+    Int,
+}
+
+/// A process. Its start time distinguishes it from a later process with the same id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessIdentity {
     /// Its id.
     pub pid: u32,
@@ -121,16 +147,39 @@ pub struct ProcessIdentity {
 impl ProcessIdentity {
     /// The process that has this id now; `None` when there is none.
     pub fn of(pid: u32) -> Option<Self> {
-        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name of the process, which may contain anything, comes before.
-        let (_, fields) = text.rsplit_once(") ")?;
-        let started = fields.split(' ').nth(START_FIELD)?.parse().ok()?;
+        let started = stat_field(pid, START_FIELD)?.parse().ok()?;
         Some(Self { pid, started })
     }
 
     /// Whether it still runs.
     pub fn is_running(&self) -> bool {
         Self::of(self.pid) == Some(*self)
+    }
+
+    /// Sends a signal to it. A process that has ended is not an error.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        let Some(pid) = pid else { return Ok(()) };
+        // The descriptor stays that of one process, whatever happens to its id afterwards.
+        let process = match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(process) => process,
+            Err(Errno::SRCH) => return Ok(()),
+            Err(errno) => return Err(errno).context("opening a process"),
+        };
+        if !self.is_running() {
+            return Ok(());
+        }
+        let signal = match signal {
+            Signal::Term => rustix::process::Signal::TERM,
+            Signal::Int => rustix::process::Signal::INT,
+        };
+        match pidfd_send_signal(process, signal) {
+            Ok(()) | Err(Errno::SRCH) => Ok(()),
+            Err(errno) => Err(errno).context("sending a signal"),
+        }
     }
 }
 
@@ -165,7 +214,7 @@ fn release_in(mountinfo: &str, app: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ProcessIdentity, mapped, release_in};
+    use super::{ProcessIdentity, Signal, mapped, parent_of, release_in};
 
     #[test]
     fn a_process_is_known_by_its_start_time() {
@@ -174,14 +223,21 @@ mod tests {
             .spawn()
             .unwrap();
         let process = ProcessIdentity::of(child.id()).unwrap();
+        assert_eq!(parent_of(child.id()), Some(std::process::id()));
         let other = ProcessIdentity {
             started: process.started + 1,
             ..process
         };
+        other.signal(Signal::Term).unwrap();
         assert!(process.is_running() && !other.is_running());
-        child.kill().unwrap();
-        child.wait().unwrap();
+        process.signal(Signal::Term).unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(
+            std::os::unix::process::ExitStatusExt::signal(&status),
+            Some(15)
+        );
         assert!(!process.is_running());
+        process.signal(Signal::Term).unwrap();
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! Which ports and addresses of the host are in use, and by which process.
 
+use super::inspect::open_files;
 use super::process::{SYSTEMD_PID, pids};
 use anyhow::{Context, Result};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
 /// The state of a listening socket (proc_pid_net(5)).
 const LISTEN: &str = "0A";
+/// The state of an open connection.
+const ESTABLISHED: &str = "01";
 
 /// Whether a server already listens on an address.
 pub fn is_taken(address: SocketAddr) -> bool {
@@ -26,9 +30,30 @@ pub fn free_port() -> Result<u16> {
 }
 
 /// Inodes of the sockets that listen on a TCP port of the host (proc_pid_net(5)).
+pub fn listening_inodes(port: u16) -> Vec<u64> {
+    inodes(|number, state| number == Some(port) && state == LISTEN)
+}
+
+/// The number of TCP connections of processes in the network of the host; `None` when the kernel does
+/// not show the files of one of them to this user.
+pub fn connections(pids: &[u32]) -> Option<usize> {
+    let established = inodes(|_, state| state == ESTABLISHED);
+    let established: BTreeSet<String> = names(&established).into_iter().collect();
+    // Processes may share a connection.
+    let mut found = BTreeSet::new();
+    for pid in pids {
+        fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+        for (_, target) in open_files(*pid, usize::MAX) {
+            found.extend(target.into_string().ok());
+        }
+    }
+    Some(found.intersection(&established).count())
+}
+
+/// Inodes of TCP sockets by their local port and state.
 ///
 /// The host's network is that of its first process. This process may be in a sandbox with another.
-pub fn listening_inodes(port: u16) -> Vec<u64> {
+fn inodes(wanted: impl Fn(Option<u16>, &str) -> bool) -> Vec<u64> {
     let mut out = Vec::new();
     for table in ["net/tcp", "net/tcp6"] {
         let text = fs::read_to_string(format!("/proc/1/{table}"))
@@ -44,7 +69,7 @@ pub fn listening_inodes(port: u16) -> Vec<u64> {
             let number = local
                 .rsplit_once(':')
                 .and_then(|(_, hex)| u16::from_str_radix(hex, 16).ok());
-            if number == Some(port) && *state == LISTEN {
+            if wanted(number, state) {
                 out.extend(inode.parse::<u64>());
             }
         }
@@ -86,8 +111,19 @@ fn has_open(pid: u32, names: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{listening_inodes, socket_holders, socket_owner};
+    use super::{connections, listening_inodes, socket_holders, socket_owner};
     use std::net::TcpListener;
+
+    #[test]
+    fn connections_of_a_process_are_counted() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let pid = std::process::id();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _server = listener.accept().unwrap();
+        // Other tests of this process have connections, too.
+        let count = connections(&[pid, pid]).unwrap();
+        assert!(count >= 2, "{count}");
+    }
 
     #[test]
     fn the_process_that_listens_is_found() {

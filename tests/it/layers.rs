@@ -100,6 +100,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "health",
             "failure",
             "host",
+            "parallel",
             "plan",
             "render",
             "sandbox",
@@ -128,7 +129,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     // A page shows and changes nothing.
-    ("page", &["app", "command_line", "error", "host"]),
+    ("page", &["app", "command_line", "error", "host", "units"]),
     // A program of its own.
     ("relay", &["host"]),
 ];

@@ -79,6 +79,17 @@ impl Systemd {
         self.run(&["start", "--no-block"], units)
     }
 
+    /// Requests the stop of units and does not wait.
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    pub fn stop_without_waiting(&self, units: &[String]) -> Result<()> {
+        if units.is_empty() {
+            return Ok(());
+        }
+        self.run(&["stop", "--no-block"], units)
+    }
+
     /// Starts units without the units that they want or require: a target alone, not its services.
     ///
     /// # Errors

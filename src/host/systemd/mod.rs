@@ -6,14 +6,17 @@
 //! | `query` | the [`UnitStatus`] of units, and the systemd version |
 //! | `status` | [`UnitStatus`]: what systemd says about a unit |
 //! | `configure` | systemd-sysusers(8), systemd-tmpfiles(8), `systemd-analyze verify` |
+//! | `scope` | transient scopes |
 //! | `last_lines` | what a unit wrote last |
 
 mod configure;
 mod control;
 mod last_lines;
 mod query;
+mod scope;
 mod status;
 
+pub use scope::{Scope, end_of_scope};
 pub use status::{ActiveState, LoadState, MainExit, UnitResult, UnitStatus};
 
 /// The service manager of the host.

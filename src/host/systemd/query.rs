@@ -74,12 +74,22 @@ impl Systemd {
     /// With the message of `systemctl` alone, because readers did not type the command; also
     /// without a service manager.
     pub fn show_matching(&self, patterns: &[String]) -> Result<Vec<UnitStatus>> {
+        self.show_patterns(&["timeout", QUERY_TIMEOUT_SECONDS], patterns)
+    }
+
+    /// The same, for a change: it waits as long as systemd takes.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn show_loaded(&self, patterns: &[String]) -> Result<Vec<UnitStatus>> {
+        self.show_patterns(&[], patterns)
+    }
+
+    fn show_patterns(&self, before: &[&str], patterns: &[String]) -> Result<Vec<UnitStatus>> {
         if self.offline || !self.is_booted() {
             bail!("this host does not run systemd");
         }
-        let head = [
-            "timeout",
-            QUERY_TIMEOUT_SECONDS,
+        let call = [
             "systemctl",
             "show",
             "--all",
@@ -88,7 +98,7 @@ impl Systemd {
             PROPERTIES,
             "--",
         ];
-        let argv = head.into_iter().map(str::to_owned);
+        let argv = before.iter().chain(&call).map(|word| (*word).to_owned());
         let output = Command::new(argv.chain(patterns.iter().cloned())).output()?;
         if !output.success() {
             match output.stderr.trim().lines().last() {

@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use std::fmt;
 
 /// The properties that [`UnitStatus`] reads, as `systemctl show --property` takes them.
-pub(super) const PROPERTIES: &str = "Id,LoadState,ActiveState,SubState,UnitFileState,Result,\
+pub(super) const PROPERTIES: &str = "Id,Description,LoadState,ActiveState,SubState,UnitFileState,Result,\
 NeedDaemonReload,FragmentPath,DropInPaths,Triggers,TriggeredBy,MainPID,ExecMainPID,ExecMainCode,\
-ExecMainStatus,NRestarts,InvocationID,ControlGroup,MemoryCurrent,ActiveEnterTimestamp,\
+ExecMainStatus,NRestarts,InvocationID,ControlGroup,Slice,NotifyAccess,Delegate,MemoryCurrent,ActiveEnterTimestamp,\
 ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime";
 
 /// The status of a unit (org.freedesktop.systemd1(5)). The default is that of a unit that systemd
@@ -15,6 +15,8 @@ ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime";
 pub struct UnitStatus {
     /// The unit's name.
     pub id: String,
+    /// `Description=`
+    pub description: String,
     /// Whether systemd has read its files.
     pub load_state: LoadState,
     /// Whether it runs.
@@ -47,6 +49,12 @@ pub struct UnitStatus {
     pub invocation_id: Option<String>,
     /// Its control group, below the root of the hierarchy.
     pub control_group: Option<String>,
+    /// `Slice=`
+    pub slice: String,
+    /// Whether its main process may send notifications (`NotifyAccess=`).
+    pub is_notify_allowed: bool,
+    /// Whether its control group is delegated (`Delegate=`).
+    pub is_delegated: bool,
     /// The memory in bytes that the control group uses.
     pub memory_current: Option<u64>,
     /// When it became active.
@@ -180,6 +188,7 @@ impl UnitStatus {
         for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
             match name {
                 "Id" => value.clone_into(&mut status.id),
+                "Description" => value.clone_into(&mut status.description),
                 "LoadState" => status.load_state = LoadState::parse(value),
                 "ActiveState" => status.active_state = ActiveState::parse(value),
                 "SubState" => value.clone_into(&mut status.sub_state),
@@ -197,6 +206,9 @@ impl UnitStatus {
                 "NRestarts" => status.n_restarts = value.parse().unwrap_or(0),
                 "InvocationID" => status.invocation_id = text_of(value),
                 "ControlGroup" => status.control_group = text_of(value),
+                "Slice" => value.clone_into(&mut status.slice),
+                "NotifyAccess" => status.is_notify_allowed = !matches!(value, "" | "none"),
+                "Delegate" => status.is_delegated = value == "yes",
                 // Without the memory controller, systemd prints the largest number.
                 "MemoryCurrent" => {
                     status.memory_current = value.parse().ok().filter(|bytes| *bytes != u64::MAX);

@@ -1,0 +1,70 @@
+//! A dummy process: a process that does nothing and is the main process of a unit for a moment.
+//!
+//! While it is the main process, systemd ends it instead of the process that it replaced, and then
+//! starts the unit anew.
+
+use super::process::{ProcessIdentity, Signal, parent_of};
+use super::runner::Command;
+use anyhow::{Context as _, Result, bail};
+use rustix::net::{
+    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
+    SocketType, UCred, connect, sendmsg, socket,
+};
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+
+/// Where systemd receives notifications (sd_notify(3)).
+const NOTIFY_SOCKET: &str = "/run/systemd/notify";
+/// How long the dummy process lives, in seconds, if this command is killed. It ends with an error then,
+/// so that systemd starts the unit again.
+const LIFETIME_SECONDS: &str = "60";
+
+/// Starts a dummy process as a child of the init process, which sees it end. It ends at SIGTERM.
+///
+/// # Errors
+/// When it cannot be started, and when another process than the init process adopts it.
+pub fn start_dummy_process() -> Result<u32> {
+    // timeout(1) has a process group of its own. It passes SIGTERM on and then ends by it; when the time
+    // is over, it exits with 124.
+    let script =
+        format!("timeout {LIFETIME_SECONDS} sleep infinity </dev/null >/dev/null 2>&1 & echo $!");
+    let text = Command::new(["sh", "-c", &script]).run()?;
+    let pid = text.trim().parse().context("starting a dummy process")?;
+    if parent_of(pid) != Some(super::SYSTEMD_PID) {
+        if let Some(process) = ProcessIdentity::of(pid) {
+            process.signal(Signal::Term)?;
+        }
+        bail!("another process than systemd adopts the children of this command");
+    }
+    Ok(pid)
+}
+
+/// Tells systemd that `new` is now the main process of the unit whose main process is `old`. systemd
+/// accepts this from root (sd_notify(3), "MAINPID="), and acts on it some time later.
+///
+/// # Errors
+/// When the message cannot be sent.
+pub fn replace_main_process(old: u32, new: u32) -> Result<()> {
+    let send = || -> Result<()> {
+        let socket = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
+        connect(&socket, &SocketAddrUnix::new(NOTIFY_SOCKET)?)?;
+        let pid = i32::try_from(old)
+            .ok()
+            .and_then(rustix::process::Pid::from_raw);
+        let sender = UCred {
+            pid: pid.context("not a process id")?,
+            uid: rustix::process::getuid(),
+            gid: rustix::process::getgid(),
+        };
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if !control.push(SendAncillaryMessage::ScmCredentials(sender)) {
+            bail!("the credentials do not fit");
+        }
+        let text = format!("MAINPID={new}");
+        let parts = [IoSlice::new(text.as_bytes())];
+        sendmsg(&socket, &parts, &mut control, SendFlags::empty())?;
+        Ok(())
+    };
+    send().context("notifying systemd of a main process")
+}
