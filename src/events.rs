@@ -101,7 +101,19 @@ pub const KINDS: &[EventKind] = &[
         "systemd-sysusers(8) or systemd-tmpfiles(8) failed while the previous release was restored.",
     ),
     result("deployed", "A release is live and healthy."),
+    step(
+        "drain-failed",
+        "The processes of the previous release may take longer to end than `drain` says.",
+    ),
+    step(
+        "drain-stopped",
+        "A release still accepted connections after SIGTERM and was stopped.",
+    ),
     result("failed", "A release failed."),
+    step(
+        "files-not-kept",
+        "The previous release may drain without its private /tmp or its shared memory.",
+    ),
     step("hook", "A hook runs."),
     step(
         "hook-skipped",
@@ -118,6 +130,10 @@ pub const KINDS: &[EventKind] = &[
     step(
         "not-checked",
         "The checks of a service were skipped, because it is stopped.",
+    ),
+    step(
+        "not-handed-over",
+        "A unit restarts while no other process answers. Its socket holds requests.",
     ),
     step("not-pre-checked", "A service starts without a pre-check."),
     step("note", "Something to know about the command itself."),
@@ -144,10 +160,6 @@ pub const KINDS: &[EventKind] = &[
         "The release is watched for restarts after the deploy.",
     ),
     step("staging", "A release is being staged."),
-    step(
-        "standing-in",
-        "A stand-in answers on the new release while the service restarts.",
-    ),
     step("start", "A unit starts."),
     result(
         "state-rebuilt",
@@ -159,7 +171,10 @@ pub const KINDS: &[EventKind] = &[
         "trim-failed",
         "Old state could not be removed. It does no harm.",
     ),
-    step("overlap", "A unit restarts while its stand-in answers."),
+    step(
+        "overlap",
+        "A unit restarts while the previous release answers.",
+    ),
     step("unchanged", "A unit is not touched."),
     step("stop", "A unit stops."),
 ];

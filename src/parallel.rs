@@ -11,6 +11,9 @@ use std::sync::{Mutex, PoisonError};
 /// The most threads that work at once.
 const MAX_THREADS: usize = 8;
 
+/// The most threads whose jobs mostly wait.
+const MAX_WAITING: usize = 16;
+
 /// How many processors to use.
 pub(crate) fn processors() -> usize {
     std::thread::available_parallelism().map_or(2, |count| count.get().min(MAX_THREADS))
@@ -60,6 +63,26 @@ pub(crate) fn par_map<J: Sync, T: Send>(
     all.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Runs `work` for every job, and returns the results in the order of the jobs. There are more threads
+/// than processors, because these jobs mostly wait for other processes.
+pub(crate) fn par_wait<J: Sync, R: Send>(jobs: &[J], work: impl Fn(&J) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let all = Mutex::new(Vec::new());
+    on_threads(jobs.len().clamp(1, MAX_WAITING), || {
+        while let Some((at, job)) = {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            jobs.get(at).map(|job| (at, job))
+        } {
+            let result = work(job);
+            let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+            all.push((at, result));
+        }
+    });
+    let mut all = all.into_inner().unwrap_or_else(PoisonError::into_inner);
+    all.sort_unstable_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, result)| result).collect()
+}
+
 /// Runs `work` on `count` threads, of which this is one. Threads that cannot be started are left
 /// out.
 fn on_threads(count: usize, work: impl Fn() + Sync) {
@@ -90,7 +113,7 @@ pub(crate) fn join<A: Send, B>(one: impl Fn() -> A + Sync, other: impl FnOnce() 
 
 #[cfg(test)]
 mod tests {
-    use super::par_map;
+    use super::{par_map, par_wait};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     #[test]
@@ -104,6 +127,14 @@ mod tests {
             let mut done = par_map(&jobs, Vec::new, work).unwrap().concat();
             done.sort_unstable();
             assert_eq!(done, jobs);
+        }
+    }
+
+    #[test]
+    fn results_have_the_order_of_the_jobs() {
+        for count in [0, 1, 2, 1000] {
+            let jobs: Vec<u32> = (0..count).collect();
+            assert_eq!(par_wait(&jobs, |job| *job), jobs);
         }
     }
 

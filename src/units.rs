@@ -76,9 +76,82 @@ pub fn is_templated(unit: &str) -> bool {
     unit.contains('@')
 }
 
-/// The instance of a template: `a@1.service` for `a@.service` and `1`.
-pub fn instance(template: &str, name: &str) -> String {
-    template.replacen('@', &format!("@{name}"), 1)
+/// What the name of a draining generation has between the unit and the run: `shop-web-old-1a2b3c4d.scope`.
+const OLD: &str = "-old-";
+
+/// How many characters of a run's id the name has.
+const RUN_LENGTH: usize = 8;
+
+/// The scope in which one run of a service drains. `invocation` is the run's id
+/// (systemd.exec(5), "INVOCATION_ID").
+pub fn old_scope(service: &str, invocation: &str) -> String {
+    let run: String = invocation.chars().take(RUN_LENGTH).collect();
+    format!("{}{OLD}{run}.scope", stem(service))
+}
+
+/// The run in the name of such a scope.
+pub fn run_of_old_scope(scope: &str) -> &str {
+    stem(scope).rsplit_once(OLD).map_or("", |(_, run)| run)
+}
+
+/// A glob pattern for all such scopes of a service, and for the units that end them.
+pub fn old_units(service: &str) -> String {
+    format!("{}{OLD}*", stem(service))
+}
+
+/// Whether a unit is the scope in which a run of a service drains. A glob pattern also matches those of
+/// an app with a longer name.
+pub fn is_old_scope(unit: &str, service: &str) -> bool {
+    let rest = unit.strip_prefix(stem(service));
+    let run = rest.and_then(|rest| rest.strip_prefix(OLD)?.strip_suffix(".scope"));
+    run.is_some_and(|run| {
+        run.len() == RUN_LENGTH && run.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+/// The unit that does what is left to do when a scope has ended.
+pub fn cleanup_unit_of(scope: &str) -> String {
+    format!("{}-after.service", stem(scope))
+}
+
+/// The unit of the service's user that runs as long as a scope.
+pub fn user_unit_of(scope: &str) -> String {
+    format!("{}-user.service", stem(scope))
+}
+
+/// The unit that ends a scope when its drain time is over.
+pub fn drain_unit_of(scope: &str) -> String {
+    format!("{}-drain.service", stem(scope))
+}
+
+/// Whether a unit is such a scope or one of the three units beside it, of any service.
+pub fn is_of_drain(unit: &str) -> bool {
+    let Some((service, rest)) = unit.rsplit_once(OLD) else {
+        return false;
+    };
+    let run = rest.split_at_checked(RUN_LENGTH).map_or("", |(run, _)| run);
+    let scope = format!("{service}{OLD}{run}.scope");
+    is_old_scope(&scope, service)
+        && [
+            cleanup_unit_of(&scope),
+            user_unit_of(&scope),
+            drain_unit_of(&scope),
+            scope,
+        ]
+        .iter()
+        .any(|name| name == unit)
+}
+
+/// The name of a service that does not exist, and that no other service may have. When systemd looks
+/// for its files, it reads the names of the directories with drop-ins again.
+pub fn unknown_service(service: &str) -> String {
+    format!("{}{OLD}.service", stem(service))
+}
+
+/// The drop-in of all such scopes of a service, relative to the directory of units
+/// (systemd.unit(5): a name that ends in a dash is a prefix).
+pub fn limits_of_old_scopes(service: &str) -> String {
+    format!("{}{OLD}.scope.d/10-limits.conf", stem(service))
 }
 
 /// The directory of a unit's drop-ins, relative to the unit's own: `shop-web.service.d`.
@@ -198,9 +271,43 @@ pub fn is_read_by_manager(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
-        ENABLE_DIR, RUNTIME_UNIT_DIR, UNIT_DIR, UnitFile, UnitType, WantsLink, instance,
-        is_read_by_manager, stem, unit_type,
+        ENABLE_DIR, RUNTIME_UNIT_DIR, UNIT_DIR, UnitFile, UnitType, WantsLink, cleanup_unit_of,
+        drain_unit_of, is_of_drain, is_old_scope, is_read_by_manager, limits_of_old_scopes,
+        old_scope, old_units, run_of_old_scope, stem, unit_type, user_unit_of,
     };
+
+    #[test]
+    fn names_of_what_drains_are_written_and_parsed() {
+        let service = "shop-web-old-x.service";
+        let scope = old_scope(service, "0123456789abcdef0123456789abcdef");
+        assert_eq!(scope, "shop-web-old-x-old-01234567.scope");
+        assert!(is_old_scope(&scope, service) && !is_old_scope(&scope, "shop-web.service"));
+        assert_eq!(run_of_old_scope(&scope), "01234567");
+        assert_eq!(old_units(service), "shop-web-old-x-old-*");
+        assert_eq!(
+            limits_of_old_scopes(service),
+            "shop-web-old-x-old-.scope.d/10-limits.conf"
+        );
+        for unit in [
+            cleanup_unit_of(&scope),
+            user_unit_of(&scope),
+            drain_unit_of(&scope),
+            scope,
+        ] {
+            assert!(is_of_drain(&unit), "{unit}");
+        }
+        for unit in [
+            service,
+            "very-old-shop.service",
+            "shop-web-old-0123456.scope",
+            "shop-web-old-012345678.scope",
+            "shop-web-old-0123456g.scope",
+            "shop-web-old-01234567-other.service",
+        ] {
+            assert!(!is_of_drain(unit), "{unit}");
+            assert!(!is_old_scope(unit, "shop-web.service"), "{unit}");
+        }
+    }
 
     #[test]
     fn paths_of_units_and_drop_ins_are_parsed_and_written() {
@@ -259,7 +366,6 @@ mod tests {
         assert_eq!(unit_type("shop"), None);
         assert_eq!(stem("shop-web.service"), "shop-web");
         assert_eq!(stem("shop-1.2@.service"), "shop-1.2@");
-        assert_eq!(instance("a@.service", "1.0-x"), "a@1.0-x.service");
         let mut types = ["a.service", "a.socket", "a.target", "a.timer"].map(unit_type);
         types.sort_unstable();
         let order = [

@@ -44,4 +44,4 @@ pub use schema::schema;
 pub use service::{
     Check, DEFAULT_STOP_SECONDS, Limits, Probe, Service, Socket, Timer, Type, UnitRef, Upgrade,
 };
-pub use unit_names::{PRE_CHECK_SUFFIX, PROXY_SUFFIX, STAND_IN_SUFFIX};
+pub use unit_names::{OLD_SUFFIX, PRE_CHECK_SUFFIX, PROXY_SUFFIX};

@@ -53,7 +53,7 @@ pub enum Socket {
 /// How a new release takes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Upgrade {
-    /// A stand-in answers on the same socket during the restart.
+    /// The processes of the previous release answer until the new release does.
     Overlap,
     /// A restart. With an activated socket, requests wait.
     Restart,
@@ -159,6 +159,9 @@ pub enum UnitRef {
 /// The default of `TimeoutStopSec=`, in seconds.
 pub const DEFAULT_STOP_SECONDS: u64 = 30;
 
+/// The default of `drain`, in seconds.
+pub(super) const DEFAULT_DRAIN_SECONDS: u64 = 30;
+
 /// One service of an app.
 #[derive(Debug, Clone)]
 pub struct Service {
@@ -204,6 +207,9 @@ pub struct Service {
     pub timeout_start: Span,
     /// `TimeoutStopSec=`; default [`DEFAULT_STOP_SECONDS`].
     pub timeout_stop: Span,
+    /// How long the processes of the previous release may take to end their connections; default
+    /// [`DEFAULT_DRAIN_SECONDS`].
+    pub drain: Span,
     /// `WatchdogSec=`
     pub watchdog: Option<Span>,
     /// Limits.
@@ -228,7 +234,7 @@ impl Service {
         !self.listen.is_empty() && self.socket != Socket::Direct
     }
 
-    /// Whether a stand-in answers while it restarts.
+    /// Whether the previous release answers until the new one does.
     pub fn overlaps(&self) -> bool {
         self.upgrade == Upgrade::Overlap && self.has_socket_unit()
     }

@@ -2,10 +2,9 @@
 
 use super::application::App;
 use super::service::{Service, Socket};
-use crate::units;
 
-/// The end of a stand-in's name.
-pub const STAND_IN_SUFFIX: &str = "-standin";
+/// The end of the name of a draining service, before its run: `shop-web-old-1a2b3c4d.scope`.
+pub const OLD_SUFFIX: &str = "-old";
 /// The end of a proxy's name.
 pub const PROXY_SUFFIX: &str = "-proxy";
 /// The end of a pre-check instance's name.
@@ -60,38 +59,9 @@ impl App {
         format!("{}-{}.timer", self.name, service.name)
     }
 
-    /// The stand-in's template unit.
-    pub fn standin_template(&self, service: &Service) -> String {
-        format!("{}-{}{STAND_IN_SUFFIX}@.service", self.name, service.name)
-    }
-
-    /// The stand-in of a service for one release.
-    pub fn standin_unit(&self, service: &Service, id: &str) -> String {
-        units::instance(&self.standin_template(service), id)
-    }
-
     /// The proxy unit of a service.
     pub fn proxy_unit(&self, service: &Service) -> String {
         format!("{}-{}{PROXY_SUFFIX}.service", self.name, service.name)
-    }
-
-    /// The template unit of a proxy for a stand-in.
-    pub fn proxy_standin_template(&self, service: &Service) -> String {
-        format!(
-            "{}-{}{PROXY_SUFFIX}{STAND_IN_SUFFIX}@.service",
-            self.name, service.name
-        )
-    }
-
-    /// The stand-ins of a service and of its proxy for one release, each with the unit that it
-    /// replaces, in the order in which they start.
-    pub fn standins(&self, service: &Service, id: &str) -> Vec<(String, String)> {
-        let mut out = vec![(self.standin_unit(service, id), self.unit(service))];
-        if service.socket == Socket::Proxy {
-            let template = self.proxy_standin_template(service);
-            out.push((units::instance(&template, id), self.proxy_unit(service)));
-        }
-        out
     }
 
     /// The target, which starts and stops the whole app.

@@ -1,8 +1,8 @@
-//! Commands that units call: `await`, `soak`, `relay`, `page`.
+//! Commands that units call: `await`, `soak`, `drained`, `relay`, `page`.
 
 use super::{Exit, Output};
 use crate::error::Error;
-use crate::ops::{self, Context, SoakRequest};
+use crate::ops::{self, Context, DrainedRequest, SoakRequest};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +38,25 @@ pub(super) fn soak(args: &SoakArgs, ctx: &Context<'_>, out: &Output) -> Result<E
         time: Duration::from_secs(args.seconds),
     };
     out.message(&ops::soak(ctx, &request)?);
+    Ok(Exit::Done)
+}
+
+/// Arguments of `drained`.
+#[derive(Debug, clap::Args)]
+pub(super) struct DrainedArgs {
+    /// The unit of the service
+    unit: String,
+    /// The run of the unit
+    run: String,
+    /// The trace id of the change
+    #[arg(long, value_name = "ID")]
+    change: String,
+}
+
+pub(super) fn drained(args: &DrainedArgs, ctx: &Context<'_>) -> Result<Exit, Error> {
+    let DrainedArgs { unit, run, change } = args;
+    let [unit, run, change] = [unit, run, change].map(Clone::clone);
+    ops::drained(ctx, &DrainedRequest { unit, run, change })?;
     Ok(Exit::Done)
 }
 

@@ -181,6 +181,9 @@ enum Command {
     /// Watch a release after its deploy, and roll back when it fails
     #[command(hide = true)]
     Soak(internal::SoakArgs),
+    /// Clean up when the processes of a previous release have ended
+    #[command(hide = true)]
+    Drained(internal::DrainedArgs),
     /// Pass connections on to a server that cannot take over a socket
     #[command(hide = true)]
     Relay(internal::RelayArgs),
@@ -200,7 +203,7 @@ impl Command {
             Self::Prune(args) => args.apply,
             Self::Remove(args) => args.apply,
             Self::Rollback(args) => !args.dry_run,
-            Self::Recover(_) | Self::Soak(_) => true,
+            Self::Recover(_) | Self::Soak(_) | Self::Drained(_) => true,
             _ => false,
         };
         let files = match self {
@@ -269,6 +272,7 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Remove(args) => remove::run(args, ctx, out),
         Command::Await(args) => internal::wait(args),
         Command::Soak(args) => internal::soak(args, ctx, out),
+        Command::Drained(args) => internal::drained(args, ctx),
         Command::Relay(args) => internal::relay(args),
         Command::Page(args) => internal::page(args, ctx),
         Command::Reference(args) => reference::run(args, out),

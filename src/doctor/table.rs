@@ -128,7 +128,7 @@ pub(crate) const CHECKS: &[Check] = &[
         id: "leftovers",
         severity: Severity::Warning,
         summary: "no unit of a killed command is left",
-        why: "a pre-check instance or a stand-in would run a release that is not live",
+        why: "a pre-check instance would run a release that is not live",
         ends_checks: false,
         of_running_host: true,
         run: Needs::Public(checks::leftovers),

@@ -1,7 +1,7 @@
-//! Which processes of a unit wait for connections at this moment, as the kernel shows it.
+//! Which processes wait for connections at this moment, as the kernel shows it.
 
+use crate::host::SYSTEMD_PID;
 use crate::host::inspect::{blocked_calls, descriptor_info, memory, open_files};
-use crate::host::{SYSTEMD_PID, UnitStatus, members};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
@@ -10,16 +10,25 @@ const MAX_FDS: usize = 4096;
 /// The size of `struct pollfd`: the descriptor, and two fields of 16 bits.
 const POLLFD_BYTES: usize = 8;
 
-/// The processes of a unit that wait for connections on a listener from systemd: the listener is in
+/// Those of some processes that wait for connections on a listener from systemd: the listener is in
 /// an epoll set (proc_pid_fdinfo(5)), or a thread is blocked in accept(2), poll(2) or select(2) on it
 /// (proc_pid_syscall(5)). A server that waits in another way, such as with io_uring(7), is never
 /// among them.
-pub(super) fn acceptors(state: &UnitStatus) -> BTreeSet<u32> {
-    // A service may give the descriptor another number, so sockets are compared by their inodes.
-    let passed = open_files(SYSTEMD_PID, usize::MAX).into_iter();
-    let passed: BTreeSet<OsString> = passed.map(|(_, target)| target).collect();
-    let waits = |pid: &u32| is_waiting(*pid, &passed);
-    members(state).into_iter().filter(waits).collect()
+pub(super) fn acceptors(processes: Vec<u32>, sockets: &ManagerSockets) -> BTreeSet<u32> {
+    let waits = |pid: &u32| is_waiting(*pid, &sockets.0);
+    processes.into_iter().filter(waits).collect()
+}
+
+/// The sockets that systemd has open, and so may have passed to services. A service may give the
+/// descriptor another number, so sockets are compared by their inodes.
+#[derive(Debug)]
+pub(super) struct ManagerSockets(BTreeSet<OsString>);
+
+impl ManagerSockets {
+    pub(super) fn read() -> Self {
+        let open = open_files(SYSTEMD_PID, usize::MAX).into_iter();
+        Self(open.map(|(_, target)| target).collect())
+    }
 }
 
 /// Whether a process waits on one of these sockets.

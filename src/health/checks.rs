@@ -6,7 +6,7 @@ use super::settle::active;
 use super::verdict::{Verdict, failed_check};
 use crate::app::{App, Check, Probe, Service, Socket, Text};
 use crate::failure::Failure;
-use crate::host::{Deadline, Host, Stopwatch, UnitStatus, release_of, wait_until};
+use crate::host::{Deadline, Host, Stopwatch, UnitStatus, is_running, release_of, wait_until};
 use crate::render::ReleaseMount;
 use crate::transient::job::{check_job, job_unit};
 use crate::transient::unit::{RunFailure, run_to_end};
@@ -20,20 +20,22 @@ const MAX_PROBE_TIME: Duration = Duration::from_secs(5);
 /// How many lines of a check command an error shows.
 const COMMAND_LINES: usize = 3;
 
-/// Runs the checks of a service. Each is repeated until it passes or its time is over.
+/// Runs the checks of a service. Each is repeated until it passes or its time is over. `before` is the
+/// status of its unit, if it is known.
 pub(crate) fn check_service(
     host: &Host,
     app: &App,
     service: &Service,
+    before: Option<&UnitStatus>,
     trace: &str,
 ) -> Vec<Verdict> {
     let unit = app.unit(service);
     let checked = OnceCell::new();
-    let checked = || checked.get_or_init(|| CheckedService::new(host, app, service));
+    let checked = || checked.get_or_init(|| CheckedService::new(host, app, service, before));
     let verdict = |check: &Check| {
         let start = Stopwatch::start();
         let result = match &check.probe {
-            Probe::Settle(_) => is_up(host, &unit),
+            Probe::Settle(_) => is_up(host, &unit, before),
             Probe::Job => {
                 let run = run_to_end(&host.systemd, &unit, check.within.duration);
                 run.map_err(|failure| run_failure(&failure))
@@ -63,6 +65,7 @@ pub(crate) fn still_answers(
     host: &Host,
     app: &App,
     service: &Service,
+    before: Option<&UnitStatus>,
     trace: &str,
 ) -> Result<(), Failure> {
     let asks = |check: &&Check| {
@@ -75,7 +78,7 @@ pub(crate) fn still_answers(
     if checks.peek().is_none() {
         return Ok(());
     }
-    let checked = CheckedService::new(host, app, service);
+    let checked = CheckedService::new(host, app, service, before);
     for check in checks {
         repeat(host, &checked, check, trace).map_err(|what| {
             failed_check(&describe(service, &check.probe), kind(&check.probe), &what)
@@ -84,7 +87,11 @@ pub(crate) fn still_answers(
     Ok(())
 }
 
-fn is_up(host: &Host, unit: &str) -> Result<(), Failure> {
+/// Whether a unit is up. Its main process tells, if it is known and still runs.
+fn is_up(host: &Host, unit: &str, before: Option<&UnitStatus>) -> Result<(), Failure> {
+    if before.is_some_and(|state| state.is_active() && state.main_pid.is_some_and(is_running)) {
+        return Ok(());
+    }
     let state = host.systemd.show_one(unit);
     let state = state.map_err(|error| no_answer(&error))?;
     active(state).map(drop)
@@ -98,11 +105,12 @@ struct CheckedService<'a> {
 }
 
 impl<'a> CheckedService<'a> {
-    fn new(host: &Host, app: &App, service: &'a Service) -> Self {
+    fn new(host: &Host, app: &App, service: &'a Service, before: Option<&UnitStatus>) -> Self {
         let unit = app.unit(service);
+        let ask = || host.systemd.show_one(&unit).unwrap_or_default();
         Self {
             service,
-            before: host.systemd.show_one(&unit).unwrap_or_default(),
+            before: before.cloned().unwrap_or_else(ask),
             unit,
         }
     }

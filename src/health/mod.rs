@@ -31,7 +31,7 @@ pub(crate) use cause::cause_text;
 pub(crate) use checks::{check_service, run_failure, still_answers};
 pub(crate) use http::Address;
 pub(crate) use proof::Proof;
-pub(crate) use readiness::{wait_listening, wait_ready};
+pub(crate) use readiness::{stops_accepting, wait_accepting, wait_listening, wait_ready};
 pub(crate) use restarts::RestartCounter;
 pub(crate) use settle::{settle, settle_time};
 pub(crate) use stopped::{daemons, stopped_daemons, warn_unchecked};

@@ -4,11 +4,11 @@
 //! its workers are. [`Readiness`] decides from samples of the kernel's view, and [`wait_ready`] takes
 //! them. [`wait_listening`] connects instead, for a server that binds its own address.
 
-use super::acceptors::acceptors;
+use super::acceptors::{ManagerSockets, acceptors};
 use super::http::Address;
 use crate::app::{Service, Socket, Type};
 use crate::error::HintedError;
-use crate::host::{self, Deadline, Host, Stopwatch, UnitStatus};
+use crate::host::{self, Deadline, Host, Stopwatch};
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,6 +19,8 @@ const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
 const SAMPLE_TIME: Duration = Duration::from_millis(40);
 /// The time between two of these samples.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(2);
+/// How long a server may accept connections after SIGTERM.
+const STOP_ACCEPTING_TIME: Duration = Duration::from_secs(10);
 /// When the number of acceptors has not grown for this long, it will not grow further.
 const STEADY_TIME: Duration = Duration::from_secs(1);
 /// How long the last attempt to connect may take.
@@ -90,30 +92,52 @@ impl Readiness {
     }
 }
 
-/// Waits until as many processes of `unit` wait for connections as of `other`, which is about to be
-/// stopped. Returns false when `unit` is down.
-///
-/// # Errors
-/// When systemd does not answer.
-pub(crate) fn wait_ready(host: &Host, service: &Service, unit: &str, other: &str) -> Result<bool> {
+/// Waits until as many processes of `unit` wait for connections as of the control group of `previous`, a
+/// process that is about to end. Returns false when `unit` is down.
+pub(crate) fn wait_ready(host: &Host, service: &Service, unit: &str, previous: u32) -> bool {
     if service.socket != Socket::Activate || host.is_offline() {
-        return Ok(true);
+        return true;
     }
-    let wanted = count_acceptors(&host.systemd.show_one(other)?);
+    let wanted = count_acceptors(|| host::members_with(previous));
     let timeout = match service.kind {
         // The old process waits in a way that the kernel does not show, or is always busy. The new one
         // has reported that it is ready.
         Type::Notify if wanted == 0 => STEADY_TIME,
+        // systemd calls it started when its program runs, and the old process can go on meanwhile.
+        Type::Simple | Type::Exec if wanted > 0 => service.timeout_start.duration,
         _ => ACCEPT_TIMEOUT,
     };
+    wait(host, unit, wanted, timeout)
+}
+
+/// Waits until a process of `unit` waits for connections, if the kernel shows that within a time.
+/// Returns false when `unit` is down.
+pub(crate) fn wait_accepting(host: &Host, unit: &str) -> bool {
+    wait(host, unit, 1, STEADY_TIME)
+}
+
+/// Waits until no process of a control group waits for connections. Returns false when one still does after
+/// [`STOP_ACCEPTING_TIME`].
+pub(crate) fn stops_accepting(group: &str) -> bool {
+    let stopped = host::wait_until(STOP_ACCEPTING_TIME, || {
+        match count_acceptors(|| host::members_of(group)) {
+            0 => Ok(()),
+            _ => Err(()),
+        }
+    });
+    stopped.is_ok()
+}
+
+fn wait(host: &Host, unit: &str, wanted: usize, timeout: Duration) -> bool {
     let (start, mut readiness) = (Stopwatch::start(), Readiness::new(wanted));
+    let sockets = ManagerSockets::read();
     let mut progress = Progress::Waiting;
     let _: Result<(), ()> = host::wait_until(timeout, || {
         let state = host.systemd.show_one(unit).map_err(drop)?;
         progress = readiness.step(&Sample {
             at: start.elapsed(),
             is_active: state.is_active(),
-            acceptors: acceptors(&state),
+            acceptors: acceptors(host::members(&state), &sockets),
             members: host::members(&state).into_iter().collect(),
         });
         if progress == Progress::Waiting {
@@ -122,15 +146,20 @@ pub(crate) fn wait_ready(host: &Host, service: &Service, unit: &str, other: &str
             Ok(())
         }
     });
-    Ok(progress != Progress::Down)
+    progress != Progress::Down
 }
 
 /// The number of processes that wait for connections at any time during [`SAMPLE_TIME`].
-fn count_acceptors(state: &UnitStatus) -> usize {
-    let mut seen = BTreeSet::new();
+fn count_acceptors(processes: impl Fn() -> Vec<u32>) -> usize {
+    let (mut seen, sockets) = (BTreeSet::new(), ManagerSockets::read());
     let end = Deadline::after(SAMPLE_TIME);
     while !end.is_over() && !host::interrupted() {
-        seen.extend(acceptors(state));
+        let processes = processes();
+        let count = processes.len();
+        seen.extend(acceptors(processes, &sockets));
+        if seen.len() >= count {
+            break; // There are no others.
+        }
         host::pause(SAMPLE_INTERVAL);
     }
     seen.len()

@@ -36,15 +36,15 @@ pub(crate) fn verify(
     let first = running_releases(host, app, &services, release, pins).map_err(fail)?;
     let settled_from = Stopwatch::start();
     let mut verdicts = Vec::new();
-    for service in &services {
-        verdicts.extend(passed(host, app, service, trace)?);
+    for (service, (_, state)) in services.iter().zip(&first) {
+        verdicts.extend(passed(host, app, service, Some(state), trace)?);
     }
     let left = proof.settle_time(app, &services);
     let must_settle = !left.is_zero();
     let left = left.saturating_sub(settled_from.elapsed());
     settle(host, &first, left).map_err(fail)?;
-    for service in services.iter().filter(|_| must_settle) {
-        still_answers(host, app, service, trace)
+    for (service, (_, state)) in services.iter().zip(&first).filter(|_| must_settle) {
+        still_answers(host, app, service, Some(state), trace)
             .map_err(|what| unhealthy(host, &app.unit(service), what))?;
     }
     Ok(verdicts)
@@ -68,7 +68,7 @@ pub(crate) fn run_jobs(
             && !skip(&app.unit(service))
     });
     for service in jobs {
-        verdicts.extend(passed(host, app, service, trace)?);
+        verdicts.extend(passed(host, app, service, None, trace)?);
     }
     Ok(verdicts)
 }
@@ -106,8 +106,14 @@ fn running_releases(
 }
 
 /// The verdicts of a service's checks, when all passed.
-fn passed(host: &Host, app: &App, service: &Service, trace: &str) -> Result<Vec<Verdict>, Failure> {
-    let verdicts = check_service(host, app, service, trace);
+fn passed(
+    host: &Host,
+    app: &App,
+    service: &Service,
+    before: Option<&UnitStatus>,
+    trace: &str,
+) -> Result<Vec<Verdict>, Failure> {
+    let verdicts = check_service(host, app, service, before, trace);
     for verdict in &verdicts {
         if let Some(wrong) = verdict.wrong() {
             return Err(unhealthy(host, &verdict.unit, wrong));

@@ -174,6 +174,9 @@ pub struct ServiceTable {
     pub timeout_start: Option<String>,
     /// Time limit for the stop (`TimeoutStopSec=`); default `30s`.
     pub timeout_stop: Option<String>,
+    /// How long the processes of the previous release may take to end their connections after a deploy,
+    /// at most `7d`; default `30s`.
+    pub drain: Option<String>,
     /// Time within which the service must report again that it is alive (`WatchdogSec=`).
     pub watchdog: Option<String>,
     /// Resource limits.

@@ -35,7 +35,7 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<(String, Vec<Verdict>), Error> {
         let is_checked = |service: &&Service| service.is_daemon() || service.timer.is_some();
         let services = app.services.iter().filter(is_checked);
         let verdicts =
-            services.flat_map(|service| check_service(&ctx.host, &app, service, &ctx.trace));
+            services.flat_map(|service| check_service(&ctx.host, &app, service, None, &ctx.trace));
         Ok((name.to_string(), verdicts.collect()))
     };
     check().nothing_changed()

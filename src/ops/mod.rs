@@ -14,7 +14,8 @@
 //! | `deploy`, `rollback`, `recover`, `remove`, `prune` | the commands that change the host |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
 //! | `completion_candidates` | names for completions |
-//! | `soak`, `unit_commands` | commands that units run |
+//! | `draining` | the previous releases that drain |
+//! | `drained`, `soak`, `unit_commands` | commands that units run |
 
 mod accounts;
 mod check;
@@ -23,6 +24,8 @@ mod completion_candidates;
 mod context;
 mod deploy;
 mod doctor;
+mod drained;
+mod draining;
 mod generate;
 mod history;
 mod load;
@@ -48,6 +51,8 @@ pub(crate) use completion_candidates::{known_apps, known_releases, known_service
 pub(crate) use context::{Context, Options};
 pub(crate) use deploy::{DeployRequest, apply as deploy, preview as preview_deploy};
 pub(crate) use doctor::{DoctorRequest, run as doctor};
+pub(crate) use drained::{DrainedRequest, run as drained};
+pub(crate) use draining::Draining;
 pub(crate) use generate::{Drift, compare, render_files, stale_documents, write as write_files};
 pub(crate) use history::run as history;
 pub(crate) use outcome::Changed;

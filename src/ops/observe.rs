@@ -4,7 +4,7 @@ use super::accounts::missing_accounts;
 use crate::app::{App, Layout};
 use crate::bytesize::format_bytes;
 use crate::error::fail;
-use crate::host::{ActiveState, Host, memory_available, memory_of};
+use crate::host::{ActiveState, Host, UnitStatus, has_inner_groups, memory_available, memory_of};
 use crate::plan::{LiveRelease, Observed};
 use crate::render::execstart_path;
 use crate::store::Store;
@@ -47,7 +47,11 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
     }
     let units: Vec<String> = units.into_iter().collect();
     let states = host.systemd.show(&units)?;
+    observed.low_memory = low_memory(app, &states);
     for (unit, state) in units.into_iter().zip(states) {
+        if state.is_delegated || has_inner_groups(&state) {
+            observed.own_groups.insert(unit.clone());
+        }
         if state.is_masked() {
             observed.masked.insert(unit);
         } else if state.is_active() || state.active_state == ActiveState::Activating {
@@ -57,7 +61,6 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
         }
     }
     observed.missing = missing_accounts(host, app)?;
-    observed.low_memory = low_memory(host, app)?;
     Ok(observed)
 }
 
@@ -89,20 +92,17 @@ fn repair(host: &Host, layout: &Layout, live: Option<&LiveRelease>) -> Result<Op
     })
 }
 
-/// Bytes that stay free for everything else while a pre-check instance or a stand-in runs.
+/// Bytes that stay free for everything else while a pre-check instance or the previous release runs too.
 const MEMORY_RESERVE: u64 = 32 * 1024 * 1024;
 
 /// The units that this host has no memory to run twice. All services that overlap do so at the same
 /// time, so their memory is added up.
-fn low_memory(host: &Host, app: &App) -> Result<BTreeMap<String, String>> {
-    let units: Vec<String> = app
-        .services
-        .iter()
-        .filter(|service| service.overlaps() || service.pre_check)
-        .map(|service| app.unit(service))
-        .collect();
-    let states = host.systemd.show(&units)?;
-    let needed: u64 = states.iter().map(memory_of).sum();
+fn low_memory(app: &App, states: &[UnitStatus]) -> BTreeMap<String, String> {
+    let services = app.services.iter();
+    let services = services.filter(|service| service.overlaps() || service.pre_check);
+    let units: Vec<String> = services.map(|service| app.unit(service)).collect();
+    let twice = states.iter().filter(|state| units.contains(&state.id));
+    let needed: u64 = twice.map(memory_of).sum();
     match memory_available() {
         Some(available) if needed > 0 && needed + MEMORY_RESERVE > available => {
             let text = format!(
@@ -112,8 +112,8 @@ fn low_memory(host: &Host, app: &App) -> Result<BTreeMap<String, String>> {
                 format_bytes(MEMORY_RESERVE),
                 format_bytes(available)
             );
-            Ok(units.into_iter().map(|unit| (unit, text.clone())).collect())
+            units.into_iter().map(|unit| (unit, text.clone())).collect()
         }
-        _ => Ok(BTreeMap::new()),
+        _ => BTreeMap::new(),
     }
 }

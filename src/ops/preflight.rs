@@ -136,20 +136,24 @@ fn check_ports(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
 
 /// The addresses that the units of an app hold.
 fn own_addresses(host: &Host, app: &App) -> Result<Vec<SocketAddr>> {
-    let mut addresses = Vec::new();
+    let mut all = Vec::new();
     for service in &app.services {
         let units = if service.has_socket_unit() {
             app.sockets_by_address(service)
         } else {
             vec![app.unit(service); service.listen.len()]
         };
-        for (listen, unit) in service.listen.iter().zip(units) {
-            if host.systemd.show_one(&unit)?.is_active() {
-                addresses.extend(listen.local_address());
-            }
-        }
+        all.extend(service.listen.iter().zip(units));
     }
-    Ok(addresses)
+    let units: Vec<String> = all.iter().map(|(_, unit)| unit.clone()).collect();
+    let states = host.systemd.show(&units)?;
+    let held = all
+        .iter()
+        .zip(states)
+        .filter(|(_, state)| state.is_active());
+    Ok(held
+        .filter_map(|((listen, _), _)| listen.local_address())
+        .collect())
 }
 
 /// The process that listens on a TCP port, with its command.

@@ -5,17 +5,17 @@ use super::context::Context;
 use super::observe::observe;
 use super::outcome::{Changed, ended};
 use super::ownership::check_ownership;
-use crate::app::{App, Layout, Name};
+use crate::app::{App, Layout, Name, Service, Socket};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
 use crate::failure::Failure;
 use crate::health::Proof;
 use crate::host::defer_signals;
-use crate::plan::{Action, Candidate, PayloadPlan, Plan, UnitPlan, plan};
+use crate::plan::{Action, Candidate, Overlap, PayloadPlan, Plan, UnitPlan, plan};
 use crate::render::{ReleaseMount, execstart, execstart_path};
 use crate::session::Session;
 use crate::store::{Mark, ReleaseRecord, Store};
-use crate::transaction::{self, HookSteps, Operation};
+use crate::transaction::{self, CallerInput, Operation};
 use crate::tree::{Entry, FileChange, FileTree, Stored};
 use anyhow::Result;
 use std::time::Duration;
@@ -161,7 +161,7 @@ fn run(session: &Session<'_>, prepared: Prepared) -> Result<Changed, Error> {
         return Ok(Changed::Nothing(nothing));
     }
     let guard = defer_signals();
-    let steps = HookSteps::none(proof);
+    let steps = CallerInput::none(proof);
     let outcome = transaction::apply(session, &plan, &app, &tree, &operation, &steps);
     drop(guard);
     // An error means that the change did not begin.
@@ -251,6 +251,12 @@ fn one_service(
     let changes = before.as_ref() != Some(&after);
     let observed = observe(&ctx.host, store, &app, &tree)?;
     let restarts = changes && service.is_daemon() && observed.active.contains(&unit);
+    let overlap = match app.service(name) {
+        Some(live) => Overlap::of(&observed, &app, Some(service), live, |socket| {
+            observed.active.contains(socket)
+        }),
+        None => Overlap::No,
+    };
     let file = FileChange {
         path,
         before: before.as_ref().map(Stored::new),
@@ -265,16 +271,7 @@ fn one_service(
         payload: PayloadPlan::default(),
         manifest: Vec::new(),
         files: Some(file).filter(|_| changes).into_iter().collect(),
-        units: vec![UnitPlan {
-            unit: unit.clone(),
-            service: Some(name.to_owned()),
-            action: if restarts {
-                Action::Restart
-            } else {
-                Action::Unchanged
-            },
-            why: format!("pinned to {id}"),
-        }],
+        units: pinned_units(&app, service, id, restarts.then_some(overlap)),
         commands: Vec::new(),
         accounts: observed.missing,
         warnings: Vec::new(),
@@ -292,6 +289,31 @@ fn one_service(
         app,
         tree,
     })
+}
+
+/// The units of a service that is pinned. A proxy restarts with its server.
+fn pinned_units(app: &App, service: &Service, id: &str, restart: Option<Overlap>) -> Vec<UnitPlan> {
+    let unit = |unit: String, action: Action, why: String| UnitPlan {
+        unit,
+        service: Some(service.name.to_string()),
+        action,
+        why,
+    };
+    let action = match restart {
+        None => Action::Unchanged,
+        Some(Overlap::Yes) => Action::Overlap,
+        Some(_) => Action::Restart,
+    };
+    let mut why = format!("pinned to {id}");
+    if let Some(obstacle) = restart.and_then(Overlap::obstacle) {
+        why += &format!("; {obstacle}");
+    }
+    let mut units = vec![unit(app.unit(service), action, why)];
+    if restart.is_some() && service.socket == Socket::Proxy {
+        let why = "restarts with its server".to_owned();
+        units.push(unit(app.proxy_unit(service), Action::Restart, why));
+    }
+    units
 }
 
 /// The releases that a word means: the one with this id, else those of this version, else those whose

@@ -1,6 +1,7 @@
 //! `status`: what is live, and what every process really runs. Works for any user.
 
 use super::context::Context;
+use super::draining::{Draining, draining};
 use super::select::{PerApp, nothing_deployed};
 use crate::app::Name;
 use crate::command_line::CommandLine;
@@ -45,6 +46,8 @@ pub(crate) struct AppStatus {
     pub(crate) before: Vec<String>,
     /// The units of the live release.
     pub(crate) units: Vec<UnitStatus>,
+    /// Previous releases that still end their connections.
+    pub(crate) draining: Vec<Draining>,
 }
 
 /// The status of every selected app.
@@ -75,7 +78,11 @@ fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
         ),
         None => (None, Vec::new()),
     };
+    let services = units.iter().map(|unit: &UnitStatus| &unit.unit);
+    let services = services.filter(|unit| unit.ends_with(".service"));
+    let services: Vec<String> = services.cloned().collect();
     Ok(AppStatus {
+        draining: draining(&ctx.host, name.as_str(), &services)?,
         app: name.to_string(),
         environment,
         current: store.read_current_link()?,

@@ -3,10 +3,11 @@
 use super::status::{AppStatus, DeployedApp, DoctorReport, Finding, Health, UnitRow};
 use super::time::{ago, span};
 use crate::host::{ActiveState, UnitStatus};
+use crate::units::is_of_drain;
 use jiff::Timestamp;
 
-/// Parts of the names of units that run only during a deploy.
-const DEPLOY_UNITS: [&str; 2] = ["-standin@", "-precheck."];
+/// Part of the names of pre-check instances.
+const PRE_CHECK_PART: &str = "-precheck.";
 
 /// The status of an app.
 pub(super) fn judge(
@@ -64,10 +65,12 @@ fn summary(findings: &[&Finding]) -> String {
     }
 }
 
-/// Units that run only during a deploy are shown while they are active.
+/// A pre-check instance and a previous release that drains are shown while they are active. The units
+/// beside what drains say nothing about the app.
 fn is_shown(state: &UnitStatus) -> bool {
-    let mut parts = DEPLOY_UNITS.iter();
-    !parts.any(|part| state.id.contains(part)) || state.is_active()
+    let is_drain = is_of_drain(&state.id);
+    let is_transient = is_drain || state.id.contains(PRE_CHECK_PART);
+    (!is_transient || state.is_active()) && (!is_drain || state.id.ends_with(".scope"))
 }
 
 fn row(app: &DeployedApp, state: &UnitStatus, now: Timestamp) -> UnitRow {
@@ -222,14 +225,14 @@ mod tests {
 
     #[test]
     fn units_of_a_deploy_are_shown_only_while_they_are_active() {
-        let standin = running("shop-web-standin@1.service", 5);
+        let drains = running("shop-web-old-1a2b3c4d.scope", 5);
         let gone = UnitStatus {
             id: "shop-web-precheck.service".to_owned(),
             active_state: ActiveState::Inactive,
             ..UnitStatus::default()
         };
-        let one = judge(&app(), &[&standin, &gone], None, at(65));
+        let one = judge(&app(), &[&drains, &gone], None, at(65));
         let units: Vec<&str> = one.units.iter().map(|row| row.unit.as_str()).collect();
-        assert_eq!(units, ["shop-web-standin@1.service"]);
+        assert_eq!(units, ["shop-web-old-1a2b3c4d.scope"]);
     }
 }

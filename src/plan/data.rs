@@ -131,6 +131,13 @@ impl Action {
 }
 
 impl Plan {
+    /// The units with one of these actions.
+    pub fn units_with(&self, actions: &[Action]) -> Vec<String> {
+        let units = self.units.iter();
+        let units = units.filter(|unit| actions.contains(&unit.action));
+        units.map(|unit| unit.unit.clone()).collect()
+    }
+
     /// Whether the plan leaves a unit as it is.
     pub fn keeps(&self, unit: &str) -> bool {
         let mut units = self.units.iter();

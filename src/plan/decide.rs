@@ -1,10 +1,7 @@
 //! What happens to a unit: a table over its facts.
 
 use super::data::Action;
-
-/// Why a service that could overlap is restarted. The numbers are in the plan's notes, because they
-/// change from one moment to the next.
-const NO_MEMORY: &str = "no overlap: second instances need more memory than is free";
+use super::overlap::Overlap;
 
 /// What a unit is, and the facts that matter for units of that kind only.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +17,7 @@ pub(super) enum UnitKind {
         /// Whether the service binds an address that moves from or to another service: one must
         /// stop before the other starts.
         moves_address: bool,
-        /// Whether two instances can overlap.
+        /// Whether the previous release can answer while it restarts.
         overlap: Overlap,
     },
     /// A service that a timer or another unit starts, and that ends by itself.
@@ -32,17 +29,6 @@ pub(super) enum UnitKind {
     Timer,
     /// The target of the app.
     Target,
-}
-
-/// Whether a second instance of a service can serve requests while the first one restarts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Overlap {
-    /// It cannot.
-    No,
-    /// It could, but the host has no memory for it.
-    NoMemory,
-    /// It can.
-    Yes,
 }
 
 /// The state of a unit before the change.
@@ -152,10 +138,10 @@ fn daemon(facts: UnitFacts, moves_address: bool, overlap: Overlap) -> (Action, S
         ),
         UnitState::Active => match overlap {
             Overlap::Yes => (Action::Overlap, facts.change.why()),
-            Overlap::No => (Action::Restart, facts.change.why()),
-            Overlap::NoMemory => {
-                let why = facts.change.why();
-                return (Action::Restart, format!("{why}; {NO_MEMORY}"));
+            _ => {
+                let obstacle = overlap.obstacle().map(|text| format!("; {text}"));
+                let why = facts.change.why().to_owned() + &obstacle.unwrap_or_default();
+                return (Action::Restart, why);
             }
         },
         _ if facts.is_first_release || !facts.is_known => NEW,
@@ -207,18 +193,15 @@ mod tests {
     const BOUND_SOCKET: UnitKind = UnitKind::Socket {
         bound_by_service: true,
     };
-    const DAEMON: UnitKind = UnitKind::Daemon {
-        moves_address: false,
-        overlap: Overlap::No,
-    };
-    const OVERLAPPING: UnitKind = UnitKind::Daemon {
-        moves_address: false,
-        overlap: Overlap::Yes,
-    };
-    const LOW_MEMORY: UnitKind = UnitKind::Daemon {
-        moves_address: false,
-        overlap: Overlap::NoMemory,
-    };
+    const DAEMON: UnitKind = daemon(Overlap::No);
+    const fn daemon(overlap: Overlap) -> UnitKind {
+        UnitKind::Daemon {
+            moves_address: false,
+            overlap,
+        }
+    }
+
+    const OVERLAPPING: UnitKind = daemon(Overlap::Yes);
     const MOVING: UnitKind = UnitKind::Daemon {
         moves_address: true,
         overlap: Overlap::Yes,
@@ -336,9 +319,19 @@ mod tests {
                 "unchanged",
             ),
             (
-                known(LOW_MEMORY, Active, Release),
+                known(daemon(Overlap::NoMemory), Active, Release),
                 Restart,
-                "new release; no overlap: second instances need more memory than is free",
+                "new release; no overlap: two releases need more memory than is free",
+            ),
+            (
+                known(daemon(Overlap::OwnGroups), Active, Release),
+                Restart,
+                "new release; no overlap: it has control groups of its own",
+            ),
+            (
+                known(daemon(Overlap::OtherUser), Active, Release),
+                Restart,
+                "new release; no overlap: its user changes",
             ),
             (
                 known(MOVING, Active, Release),

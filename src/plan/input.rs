@@ -37,6 +37,8 @@ pub struct Observed {
     pub masked: BTreeSet<String>,
     /// Accounts that the new release names and the host does not have, such as `user shop`.
     pub missing: Vec<String>,
+    /// Services that manage control groups of their own.
+    pub own_groups: BTreeSet<String>,
     /// Units of which the host has no memory for a second instance, each with the numbers.
     pub low_memory: BTreeMap<String, String>,
 }

@@ -13,7 +13,8 @@
 //! | `make` | [`plan()`]: a candidate and the observed host become a plan |
 //! | `content` | what the new release adds, changes and removes |
 //! | `files` | which files outside the release change |
-//! | `units` | all units in the order in which they change, and the facts about each |
+//! | `units` | all units with what happens to them, and the facts about each |
+//! | `overlap` | whether the previous release can answer while a service restarts |
 //! | `decide` | what happens to a unit: a table over its facts |
 //! | `diff` | [`Diff`]: a changed file as a unified diff |
 
@@ -24,9 +25,11 @@ mod diff;
 mod files;
 mod input;
 mod make;
+mod overlap;
 mod units;
 
 pub use data::{Action, CommandPlan, PayloadPlan, Plan, UnitPlan};
 pub use diff::Diff;
 pub use input::{Candidate, LiveRelease, Observed};
 pub use make::plan;
+pub use overlap::Overlap;

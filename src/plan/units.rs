@@ -1,8 +1,9 @@
-//! All units in the order in which they change, and the facts about each.
+//! All units with what happens to them, and the facts about each.
 
 use super::data::{Action, UnitPlan};
-use super::decide::{Change, Overlap, UnitFacts, UnitKind, UnitState, decide};
+use super::decide::{Change, UnitFacts, UnitKind, UnitState, decide};
 use super::input::{Candidate, Observed};
+use super::overlap::Overlap;
 use crate::app::{App, Service, Socket, Type};
 use crate::tree::FileChange;
 use crate::units::UnitFile;
@@ -153,22 +154,16 @@ impl UnitPlanner<'_> {
         }
     }
 
-    /// Whether a second instance can serve requests while the unit restarts: all its sockets stay
-    /// open.
+    /// A proxy overlaps with its server, and has no entry of its own in that.
     fn overlap(&self, service: &Service, unit: &str) -> Overlap {
-        let stays_open = |socket: &String| {
-            self.observed.active.contains(socket) && !self.changed_units.contains(socket.as_str())
-        };
-        let can_overlap = unit == self.app.unit(service)
-            && service.overlaps()
-            && self.app.socket_units(service).iter().all(stays_open);
-        if !can_overlap {
-            Overlap::No
-        } else if self.observed.low_memory.contains_key(unit) {
-            Overlap::NoMemory
-        } else {
-            Overlap::Yes
+        if unit != self.app.unit(service) {
+            return Overlap::No;
         }
+        let live = self.observed.live.as_ref();
+        let old = live.and_then(|live| live.app.service(service.name.as_str()));
+        Overlap::of(self.observed, self.app, old, service, |socket| {
+            self.observed.active.contains(socket) && !self.changed_units.contains(socket.as_str())
+        })
     }
 
     /// Whether the service is active and binds its addresses itself until now.

@@ -3,6 +3,7 @@
 //! [`Connection::turn`] does what can be done without waiting and turns it into an [`Event`];
 //! [`Phase::after`] says what the connection does next.
 
+use super::ending::Ending;
 use super::exchange::Exchange;
 use super::flow::{Flow, FlowState};
 use super::phase::{Event, Phase};
@@ -38,8 +39,8 @@ pub(super) type Ready = Option<(Side, EventFlags)>;
 pub(super) struct TurnContext<'a> {
     pub(super) server: SocketAddr,
     pub(super) now: Instant,
-    /// Whether the process ends as soon as no client waits for a response.
-    pub(super) ending: bool,
+    /// How the process ends; `None` while it serves.
+    pub(super) ending: Option<Ending>,
     /// Bytes pass through this buffer. A connection keeps only what could not be written.
     pub(super) buffer: &'a mut [u8],
 }
@@ -96,12 +97,12 @@ impl Connection {
     }
 
     /// The deadline at which the connection needs a turn, even if nothing happens to its sockets.
-    pub(super) fn deadline(&self, ending: bool) -> Option<Instant> {
+    pub(super) fn deadline(&self, ending: Option<Ending>) -> Option<Instant> {
         match self.phase {
             Phase::Backoff | Phase::Draining => Some(self.until),
             // A server that is too busy to accept may not refuse either.
             Phase::Connecting => Some(self.connect_deadline),
-            Phase::Open if ending && !self.down.writes() => self.exchange.ends_at(),
+            Phase::Open if !self.down.writes() => self.exchange.ends_at(ending?),
             Phase::Open | Phase::Closed => None,
         }
     }
@@ -233,7 +234,11 @@ impl Connection {
                 Some(Event::ServerFinished)
             }
             (FlowState::Forwarded | FlowState::Broken, _) => Some(Event::Finished),
-            _ if !context.ending || self.deadline(true).is_none_or(|at| at > now) => None,
+            _ if context.ending.is_none()
+                || self.deadline(context.ending).is_none_or(|at| at > now) =>
+            {
+                None
+            }
             _ if ready.is_some() => self.exchange(None, context),
             _ => Some(Event::Finished),
         }

@@ -1,9 +1,10 @@
 //! Whether a client still waits for a response.
 
+use super::ending::Ending;
 use super::responses::Responses;
 use std::time::{Duration, Instant};
 
-/// When the process ends, how long a connection may be silent before it is closed, if its bytes do not
+/// When the service stops, how long a connection may be silent before it is closed, if its bytes do not
 /// show whether a response is due.
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -47,12 +48,13 @@ impl Exchange {
     }
 
     /// When the connection can be closed without the loss of a response; `None` while one is due. If the
-    /// bytes do not show where a response ends, a pause does.
-    pub(super) fn ends_at(&self) -> Option<Instant> {
+    /// bytes do not show where a response ends, a pause does, or one side closes the connection.
+    pub(super) fn ends_at(&self, ending: Ending) -> Option<Instant> {
         match self.responses.are_complete() {
             _ if !self.has_request => Some(self.last + SILENCE_TIMEOUT),
             _ if self.is_due => None,
             Some(_) => Some(self.last),
+            None if ending == Ending::Drain => None,
             None => Some(self.last + SILENCE_TIMEOUT),
         }
     }
@@ -60,23 +62,24 @@ impl Exchange {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exchange, SILENCE_TIMEOUT};
+    use super::{Ending, Exchange, SILENCE_TIMEOUT};
     use std::time::Instant;
 
     #[test]
     fn a_connection_ends_when_no_response_is_due() {
         let now = Instant::now();
         let mut exchange = Exchange::new(now);
-        assert_eq!(exchange.ends_at(), Some(now + SILENCE_TIMEOUT));
+        assert_eq!(exchange.ends_at(Ending::Stop), Some(now + SILENCE_TIMEOUT));
         exchange.client_sent(b"GET / HTTP/1.1\r\n\r\n", now);
-        assert_eq!(exchange.ends_at(), None);
+        assert_eq!(exchange.ends_at(Ending::Stop), None);
         exchange.server_sent(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no", now);
-        assert_eq!(exchange.ends_at(), None);
+        assert_eq!(exchange.ends_at(Ending::Stop), None);
         exchange.server_sent(b"k", now);
-        assert_eq!(exchange.ends_at(), Some(now));
+        assert_eq!(exchange.ends_at(Ending::Stop), Some(now));
         exchange.client_sent(b"HEAD / HTTP/1.1\r\n\r\n", now);
-        assert_eq!(exchange.ends_at(), None);
+        assert_eq!(exchange.ends_at(Ending::Stop), None);
         exchange.server_sent(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", now);
-        assert_eq!(exchange.ends_at(), Some(now + SILENCE_TIMEOUT));
+        assert_eq!(exchange.ends_at(Ending::Stop), Some(now + SILENCE_TIMEOUT));
+        assert_eq!(exchange.ends_at(Ending::Drain), None);
     }
 }

@@ -10,6 +10,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `mod` | the event loop: accepting, deadlines, the end |
+//! | `ending` | how it ends, by the signal |
 //! | `connection` | one connection: its sockets, and what each turn does |
 //! | `phase` | the phases of a connection, and the table of transitions |
 //! | `flow` | one direction of a connection |
@@ -22,6 +23,7 @@
 )]
 
 mod connection;
+mod ending;
 mod exchange;
 mod flow;
 mod phase;
@@ -35,6 +37,7 @@ mod watched;
 use crate::host::{ActivatedSockets, notify_ready, notify_stopping};
 use anyhow::{Context as _, Result, bail};
 use connection::{Connection, Ready, Side, TurnContext};
+use ending::Ending;
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -65,7 +68,7 @@ const END: u64 = 0;
 /// The event number of all listeners. Each connection has two of the following numbers.
 const LISTENERS: u64 = 1;
 
-/// Passes connections on to `server`. Ends after SIGTERM, when every client has its response.
+/// Passes connections on to `server`. Ends after SIGTERM or SIGINT, when every client has its response.
 ///
 /// # Errors
 /// When systemd passed no listener, or when waiting fails.
@@ -110,7 +113,7 @@ struct Relay {
     accepts: bool,
     /// After accept(2) has failed, when connections are accepted again.
     pause: Option<Instant>,
-    ending: bool,
+    ending: Option<Ending>,
     max_connections: usize,
     /// The connections and their deadlines. A number is never used twice, so that late events of a
     /// connection that is over match no other.
@@ -138,7 +141,7 @@ impl Relay {
             listeners,
             accepts: false,
             pause: None,
-            ending: false,
+            ending: None,
             max_connections,
             connections: HashMap::new(),
             next: LISTENERS + 1,
@@ -151,7 +154,7 @@ impl Relay {
 
     /// Serves until the process has to end. From then on it accepts no connections.
     fn run_until_signal(&mut self) -> Result<()> {
-        while !self.ending {
+        while self.ending.is_none() {
             self.step()?;
         }
         Ok(())
@@ -277,7 +280,7 @@ impl Relay {
     /// Lets the loop report clients while there is room for them.
     fn watch_listeners(&mut self, now: Instant) {
         let room = self.connections.len() < self.max_connections;
-        let wanted = room && self.pause.is_none() && !self.ending;
+        let wanted = room && self.pause.is_none() && self.ending.is_none();
         if wanted == self.accepts {
             return;
         }
@@ -296,9 +299,12 @@ impl Relay {
 
     /// Stops accepting, and ends each connection on which no response is due.
     fn stop(&mut self, now: Instant) {
-        self.ending = true;
-        // It stays readable and would be reported again and again.
-        let _ = epoll::delete(&self.epoll, &self.end);
+        let ending = Ending::read(&self.end);
+        self.ending = Some(ending);
+        if ending == Ending::Stop {
+            // The end of the descriptor would be reported again and again.
+            let _ = epoll::delete(&self.epoll, &self.end);
+        }
         // A listener stays in the loop while any process has it open.
         self.watch_listeners(now);
         // shutdown(2) must not be used: systemd and other processes use the listener.

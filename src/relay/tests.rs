@@ -42,7 +42,11 @@ impl Running {
     }
 
     fn signal(&mut self) {
-        self.end.write_all(b"x").unwrap();
+        self.signal_with(b"x");
+    }
+
+    fn signal_with(&mut self, bytes: &[u8]) {
+        self.end.write_all(bytes).unwrap();
         // The relay has seen the signal when it does not listen any more.
         let gone = || TcpStream::connect(self.address).map_or(Ok(()), |_| Err(()));
         wait_until(TEST_TIMEOUT, gone).unwrap();
@@ -251,6 +255,33 @@ fn at_the_end_silence_closes_a_connection_without_http() {
     relay.signal();
     expect_end(&mut client);
     assert!(start.elapsed() > Duration::from_millis(800), "{start:?}");
+    relay.stop();
+}
+
+/// With another release in its place, the relay has time: only the end of the drain ends such a
+/// connection.
+#[test]
+fn a_drain_keeps_a_silent_connection_without_http() {
+    let (listener, address) = server();
+    let mut relay = Running::start(address, MAX_CONNECTIONS);
+    let mut client = relay.dial();
+    let mut far = accept(&listener);
+    client.write_all(b"hello\n").unwrap();
+    expect(&mut far, b"hello\n");
+    far.write_all(b"+PONG\r\n").unwrap();
+    expect(&mut client, b"+PONG\r\n");
+    let sigint = 2_u32.to_ne_bytes();
+    relay.signal_with(&sigint);
+    let short = Some(Duration::from_millis(1500));
+    client.set_read_timeout(short).unwrap();
+    let error = client.read(&mut [0]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    client.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
+    far.write_all(b"+PONG\r\n").unwrap();
+    expect(&mut client, b"+PONG\r\n");
+    // SIGTERM ends it after a silence.
+    relay.end.write_all(b"x").unwrap();
+    expect_end(&mut client);
     relay.stop();
 }
 

@@ -1,5 +1,5 @@
-//! Services that are derived from a service: its stand-in, its proxy, its pre-check instance and
-//! the job that runs a check's command.
+//! Services that are derived from a service: its proxy, its pre-check instance and the job that runs a
+//! check's command.
 //!
 //! Each function names every field of [`Service`] twice: where it reads the service, and where it
 //! builds the derived one. So a new field is a compile error until each function handles it.
@@ -17,85 +17,6 @@ use anyhow::{Result, anyhow};
 const PRE_CHECK_STOP_SECONDS: u64 = 3;
 /// How long the command of a check may take to stop.
 const CHECK_STOP_SECONDS: u64 = 2;
-
-/// The stand-in: the same service on the same sockets, which runs while the service restarts.
-///
-/// It has the name of the service, which its sockets are called after. Its unit is a template.
-pub(super) fn stand_in(service: &Service) -> Service {
-    stand_in_as(service, " (stand-in)")
-}
-
-/// The stand-in of a proxy, which runs while the stand-in of the proxied service does.
-pub(super) fn proxy_stand_in(service: &Service) -> Result<Service> {
-    let mut proxy = proxy(service)?;
-    proxy.description = service.description.clone();
-    Ok(stand_in_as(&proxy, " (stand-in's proxy)"))
-}
-
-fn stand_in_as(service: &Service, what: &'static str) -> Service {
-    let Service {
-        name,
-        description,
-        exec,
-        exec_start_pre,
-        exec_reload,
-        kind,
-        listen,
-        listen_names,
-        socket,
-        upgrade,
-        after,
-        requires,
-        wants,
-        conflicts,
-        enable: _,
-        user,
-        groups,
-        working_directory,
-        restart: _,
-        timeout_start,
-        timeout_stop,
-        watchdog,
-        limits,
-        env,
-        secrets,
-        pre_check: _,
-        checks: _,
-        timer: _,
-        sandbox,
-    } = service.clone();
-    Service {
-        name,
-        description: description.followed_by(what),
-        exec,
-        exec_start_pre,
-        exec_reload,
-        kind,
-        listen,
-        listen_names,
-        socket,
-        upgrade,
-        after,
-        requires,
-        wants,
-        conflicts,
-        enable: false,
-        user,
-        groups,
-        working_directory,
-        restart: "no",
-        timeout_start,
-        timeout_stop,
-        watchdog,
-        limits,
-        env,
-        secrets,
-        pre_check: false,
-        checks: Vec::new(),
-        timer: None,
-        sandbox,
-    }
-}
 
 /// The proxy: `robotctl relay`, which passes bytes from the socket to a service in a network
 /// namespace. It gets no permission, variable or secret of the service.
@@ -126,6 +47,7 @@ pub(crate) fn proxy(service: &Service) -> Result<Service> {
         restart,
         timeout_start,
         timeout_stop,
+        drain,
         watchdog: _,
         limits: _,
         env: _,
@@ -165,6 +87,7 @@ pub(crate) fn proxy(service: &Service) -> Result<Service> {
         restart,
         timeout_start,
         timeout_stop,
+        drain,
         watchdog: None,
         limits: Limits::default(),
         env: Vec::new(),
@@ -207,6 +130,7 @@ pub fn pre_check_instance(
         restart: _,
         timeout_start,
         timeout_stop,
+        drain,
         watchdog,
         limits,
         env,
@@ -252,6 +176,7 @@ pub fn pre_check_instance(
         } else {
             timeout_stop
         },
+        drain,
         watchdog,
         limits,
         env,
@@ -327,6 +252,7 @@ pub fn check_command(service: &Service, name: Name, argv: &[Text], within: &Span
         restart: _,
         timeout_start: _,
         timeout_stop: _,
+        drain,
         watchdog: _,
         limits,
         env,
@@ -361,6 +287,7 @@ pub fn check_command(service: &Service, name: Name, argv: &[Text], within: &Span
         // It ends by itself when `robotctl` no longer waits for it.
         timeout_start: within.clone(),
         timeout_stop: Span::seconds(CHECK_STOP_SECONDS),
+        drain,
         watchdog: None,
         limits,
         env,
@@ -374,7 +301,7 @@ pub fn check_command(service: &Service, name: Name, argv: &[Text], within: &Span
 
 #[cfg(test)]
 mod tests {
-    use super::{check_command, pre_check_instance, proxy, proxy_stand_in, stand_in};
+    use super::{check_command, pre_check_instance, proxy};
     use crate::app::names::{Name, Span, Text};
     use crate::app::{App, Listen, Probe, Service, Socket};
     use crate::manifest::parse;
@@ -389,17 +316,6 @@ mod tests {
     }
 
     #[test]
-    fn a_stand_in_is_the_service_and_is_never_enabled_or_restarted() {
-        let service = service("listen = [\"127.0.0.1:80\"]\n");
-        let stand_in = stand_in(&service);
-        assert_eq!(stand_in.name, service.name);
-        assert_eq!(stand_in.listen, service.listen);
-        assert_eq!(stand_in.env, service.env);
-        assert!(!stand_in.enable && stand_in.restart == "no");
-        assert_eq!(stand_in.description.as_str(), "a w (stand-in)");
-    }
-
-    #[test]
     fn a_proxy_gets_nothing_that_the_service_is_given() {
         let service = service("listen = [\"127.0.0.1:80\"]\nsocket = \"proxy\"\n");
         let proxy = proxy(&service).unwrap();
@@ -408,9 +324,7 @@ mod tests {
         assert!(proxy.sandbox.allow.is_empty());
         let exec: Vec<&str> = proxy.exec.iter().map(Text::as_str).collect();
         assert_eq!(exec, ["/usr/bin/robotctl", "relay", "127.0.0.1:80"]);
-        let stand_in = proxy_stand_in(&service).unwrap();
-        assert_eq!(stand_in.description.as_str(), "a w (stand-in's proxy)");
-        assert!(proxy.enable && !stand_in.enable);
+        assert!(proxy.enable);
     }
 
     #[test]

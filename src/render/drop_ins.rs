@@ -21,8 +21,6 @@ pub fn execstart_path(unit: &str) -> String {
 pub enum ReleaseMount<'a> {
     /// The one that `current` points at when the service starts.
     Current,
-    /// The one that the instance of a template unit names.
-    Instance,
     /// This one.
     Pinned(&'a str),
     /// None, since the program is not part of a release.

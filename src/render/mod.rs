@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `whole` | everything that an app needs outside its releases |
 //! | `transient` | units that exist only for a moment |
-//! | [`derive`] | the services that are derived from one: stand-in, proxy, pre-check instance, check |
+//! | [`derive`] | the services that are derived from one: proxy, pre-check instance, check |
 //! | `units`, `drop_ins`, `tmpfiles`, `sysusers` | one file each, from its template |
 //! | `unit_files` | where the files of a unit go |
 //! | `escape` | values cannot become syntax |
@@ -25,6 +25,6 @@ mod units;
 mod whole;
 
 pub use drop_ins::{ReleaseMount, execstart, execstart_path};
-pub use header::made_for;
+pub use header::{made_for, runtime_header};
 pub use transient::{job, precheck};
 pub use whole::{render, service_texts};

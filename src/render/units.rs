@@ -1,9 +1,7 @@
 //! The base units: service, socket, timer, target.
 
 use super::escape::{assignment, reload, words};
-use crate::app::{
-    App, Listen, Name, PROXY_SUFFIX, STAND_IN_SUFFIX, Service, Socket, Timer, Type, UnitRef,
-};
+use crate::app::{App, Listen, Name, PROXY_SUFFIX, Service, Socket, Timer, Type, UnitRef};
 use anyhow::Result;
 use askama::Template;
 
@@ -12,12 +10,8 @@ use askama::Template;
 pub(super) enum ServiceUnitRole {
     /// The service itself.
     Main,
-    /// The stand-in, a template.
-    StandIn,
     /// The proxy.
     Proxy,
-    /// The proxy of the stand-in, a template.
-    ProxyStandIn,
 }
 
 #[derive(Template)]
@@ -27,8 +21,6 @@ struct ServiceUnit<'a> {
     description: &'a str,
     target_unit: String,
     relations: Vec<(&'static str, String)>,
-    /// The stand-in that a proxy belongs to, up to the name of the release.
-    before_standin: String,
     kind: &'static str,
     user: &'a str,
     group: &'a str,
@@ -40,6 +32,9 @@ struct ServiceUnit<'a> {
     exec_reload: String,
     restart: &'static str,
     restarts: bool,
+    /// Whether systemd must take a message about another main process (sd_notify(3), "MAINPID="), for
+    /// a service that sends no messages itself.
+    takes_main_process: bool,
     timeout_start: &'a str,
     timeout_stop: &'a str,
     watchdog: &'a str,
@@ -62,12 +57,6 @@ pub(super) fn service(app: &App, service: &Service, role: ServiceUnitRole) -> Re
         description: service.description.as_str(),
         target_unit: app.target_unit(),
         relations: relations(app, service, role),
-        before_standin: match role {
-            ServiceUnitRole::ProxyStandIn => {
-                format!("{}-{}{STAND_IN_SUFFIX}@", app.name, proxied(service))
-            }
-            _ => String::new(),
-        },
         kind: service.kind.word(),
         user: service.user.as_str(),
         group: service.user.as_str(),
@@ -83,21 +72,20 @@ pub(super) fn service(app: &App, service: &Service, role: ServiceUnitRole) -> Re
         exec_reload: reload(&service.exec_reload),
         restart: service.restart,
         restarts: role == ServiceUnitRole::Main && service.restart != "no",
+        takes_main_process: takes_main_process(service, role),
         timeout_start: &service.timeout_start.text,
         timeout_stop: &service.timeout_stop.text,
         watchdog: service.watchdog.as_ref().map_or("", |span| &span.text),
         sockets: match role {
-            ServiceUnitRole::Proxy | ServiceUnitRole::ProxyStandIn => proxied_socket(app, service),
+            ServiceUnitRole::Proxy => proxied_socket(app, service),
             _ if service.has_socket_unit() && service.socket == Socket::Activate => {
                 app.socket_units(service).join(" ")
             }
-            _ => String::new(),
+            ServiceUnitRole::Main => String::new(),
         },
         nonblocking: match role {
-            ServiceUnitRole::Proxy | ServiceUnitRole::ProxyStandIn => true,
-            ServiceUnitRole::Main | ServiceUnitRole::StandIn => {
-                service.overlaps() && service.socket == Socket::Activate
-            }
+            ServiceUnitRole::Proxy => true,
+            ServiceUnitRole::Main => service.overlaps() && service.socket == Socket::Activate,
         },
         environment: service
             .env
@@ -105,8 +93,8 @@ pub(super) fn service(app: &App, service: &Service, role: ServiceUnitRole) -> Re
             .map(|(name, value)| assignment(name, value))
             .collect(),
         env_file: match role {
-            ServiceUnitRole::Proxy | ServiceUnitRole::ProxyStandIn => String::new(),
-            ServiceUnitRole::Main | ServiceUnitRole::StandIn => app.layout.env_file(),
+            ServiceUnitRole::Proxy => String::new(),
+            ServiceUnitRole::Main => app.layout.env_file(),
         },
         credentials: service
             .secrets
@@ -120,6 +108,15 @@ pub(super) fn service(app: &App, service: &Service, role: ServiceUnitRole) -> Re
         },
     };
     Ok(unit.render()?)
+}
+
+/// Whether a unit needs `NotifyAccess=main` to be handed over. `Type=notify` and `WatchdogSec=` imply
+/// it, and such a service sends messages itself.
+fn takes_main_process(service: &Service, role: ServiceUnitRole) -> bool {
+    role == ServiceUnitRole::Main
+        && service.overlaps()
+        && service.kind != Type::Notify
+        && service.watchdog.is_none()
 }
 
 /// The command that waits until a server behind a proxy accepts connections, so that the first
@@ -169,15 +166,11 @@ fn relations(app: &App, service: &Service, role: ServiceUnitRole) -> Vec<(&'stat
             requires.push(proxied_socket(app, service));
             after.push(proxied_socket(app, service));
         }
-        ServiceUnitRole::ProxyStandIn => {
-            requires.push(proxied_socket(app, service));
-            after.push(proxied_socket(app, service));
-        }
         _ if service.has_socket_unit() && service.socket == Socket::Activate => {
             requires.extend(app.socket_units(service));
             after.extend(app.socket_units(service));
         }
-        _ => {}
+        ServiceUnitRole::Main => {}
     }
     let all = [
         ("Requires", requires),

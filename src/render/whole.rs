@@ -64,16 +64,6 @@ fn render_service(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Re
             files.enable(&socket, &["sockets.target", &app_target]);
         }
     }
-    if service.overlaps() {
-        let template = app.standin_template(service);
-        let stand_in = derive::stand_in(service);
-        files.service(
-            &template,
-            &stand_in,
-            ServiceUnitRole::StandIn,
-            ReleaseMount::Instance,
-        )?;
-    }
     if service.socket == Socket::Proxy {
         render_proxy(app, service, files)?;
     }
@@ -87,23 +77,13 @@ fn render_service(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Re
     Ok(())
 }
 
-/// The proxy of a service, and that of its stand-in.
+/// The proxy of a service.
 fn render_proxy(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Result<()> {
     let unit = app.proxy_unit(service);
     let proxy = derive::proxy(service)?;
     files.service(&unit, &proxy, ServiceUnitRole::Proxy, ReleaseMount::None)?;
     if service.enable && service.timer.is_none() {
         files.enable(&unit, &[&app.target_unit()]);
-    }
-    if service.overlaps() {
-        let template = app.proxy_standin_template(service);
-        let proxy = derive::proxy_stand_in(service)?;
-        files.service(
-            &template,
-            &proxy,
-            ServiceUnitRole::ProxyStandIn,
-            ReleaseMount::None,
-        )?;
     }
     Ok(())
 }

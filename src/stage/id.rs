@@ -16,8 +16,7 @@ pub fn release_id(app: &App, payload: &blake3::Hash, rendered: &blake3::Hash) ->
     hasher.update(app.manifest.json().as_bytes());
     let digest = hasher.finalize().to_hex();
     let short: String = digest.chars().take(DIGEST_DIGITS).collect();
-    // An id is the instance name of a template unit (systemd.unit(5)), where `+` and `~` are not
-    // allowed.
+    // Ids must not change, so this stays.
     let version = app.version.as_str().replace(['+', '~'], "_");
     format!("{version}-{short}")
 }

@@ -6,9 +6,11 @@
 
 use super::records::Store;
 use super::state::State;
+use crate::host::ProcessIdentity;
 use crate::tree::FileChange;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 const FILE: &str = "journal.json";
 
@@ -38,8 +40,60 @@ pub struct UnitChanges {
     /// Units that were restarted with another address. To undo it, stop all of them before one starts.
     #[serde(default)]
     pub rebound: Vec<String>,
-    /// Stand-ins. To undo it, stop them.
-    pub standins: Vec<String>,
+    /// Units whose processes move aside before the units restart. To undo it, restart the units, then
+    /// end those processes.
+    #[serde(default)]
+    pub handed_over: Vec<Handover>,
+}
+
+/// What a unit that is handed over is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HandoverRole {
+    /// A service that accepts connections itself.
+    Service,
+    /// `robotctl relay`.
+    Proxy,
+    /// The server behind it.
+    Proxied,
+}
+
+impl UnitChanges {
+    /// Whether the change hands a unit over.
+    pub fn is_handed_over(&self, unit: &str) -> bool {
+        self.handed_over.iter().any(|one| one.unit == unit)
+    }
+}
+
+/// A unit that is handed over to the next release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handover {
+    /// The unit.
+    pub unit: String,
+    /// What it is.
+    pub role: HandoverRole,
+    /// The scope that its processes move to.
+    pub scope: String,
+    /// Its main process before the change.
+    pub process: ProcessIdentity,
+    /// Its user.
+    pub user: String,
+    /// How long the next release may take to start, in milliseconds.
+    pub start_ms: u64,
+    /// How long its processes may drain, in milliseconds.
+    pub drain_ms: u64,
+}
+
+impl Handover {
+    /// How long the next release may take to start.
+    pub fn start_time(&self) -> Duration {
+        Duration::from_millis(self.start_ms)
+    }
+
+    /// How long the processes of the previous release may drain.
+    pub fn drain_time(&self) -> Duration {
+        Duration::from_millis(self.drain_ms)
+    }
 }
 
 /// A change under way.
@@ -89,6 +143,11 @@ impl Store {
     /// When the file cannot be read.
     pub fn journal(&self) -> Result<Option<Journal>> {
         self.read(FILE)
+    }
+
+    /// The path of the journal.
+    pub fn journal_path(&self) -> String {
+        self.path(FILE)
     }
 
     /// Whether a change is under way or was interrupted; any user may ask this.

@@ -36,7 +36,7 @@ mod state;
 pub use change::{Change, Committed};
 pub use damage::Damaged;
 pub use format::{FORMAT, UnsupportedFormat};
-pub use journal::{Journal, Step, UnitChanges};
+pub use journal::{Handover, HandoverRole, Journal, Step, UnitChanges};
 pub use records::Store;
 pub use release::{
     ContentChanges, Mark, PublicRelease, PublicUnit, ReleaseRecord, Score, UnitRole, public_units,

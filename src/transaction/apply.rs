@@ -2,6 +2,7 @@
 
 use super::activate;
 use super::commit::close;
+use super::handover;
 use super::health::check_health;
 use super::operation::Operation;
 use super::revert::{RevertOutcome, revert_change};
@@ -44,7 +45,7 @@ pub(crate) enum Outcome {
 }
 
 /// What the caller adds to a change: hooks of the app, and what it knows of the release.
-pub(crate) struct HookSteps<'a> {
+pub(crate) struct CallerInput<'a> {
     /// Runs before units start, once users and directories exist.
     pub(crate) before_start: &'a dyn Fn() -> Result<()>,
     /// Runs once the new release runs, before it is checked.
@@ -53,7 +54,7 @@ pub(crate) struct HookSteps<'a> {
     pub(crate) proof: Proof,
 }
 
-impl HookSteps<'_> {
+impl CallerInput<'_> {
     /// No hooks.
     pub(crate) fn none(proof: Proof) -> Self {
         Self {
@@ -64,9 +65,9 @@ impl HookSteps<'_> {
     }
 }
 
-impl fmt::Debug for HookSteps<'_> {
+impl fmt::Debug for CallerInput<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HookSteps")
+        f.write_str("CallerInput")
     }
 }
 
@@ -97,7 +98,7 @@ pub(crate) fn apply(
     app: &App,
     tree: &FileTree,
     operation: &Operation,
-    steps: &HookSteps<'_>,
+    steps: &CallerInput<'_>,
 ) -> Result<Outcome> {
     let mut journal = journal(session, plan, app, operation)?;
     if *operation != Operation::Deploy {
@@ -158,11 +159,6 @@ fn journal(
     operation: &Operation,
 ) -> Result<Journal> {
     let (host, state) = (session.host, session.store.state()?);
-    let with_action = |wanted: &[Action]| -> Vec<String> {
-        let units = plan.units.iter();
-        let units = units.filter(|unit| wanted.contains(&unit.action));
-        units.map(|unit| unit.unit.clone()).collect()
-    };
     let mut after = state
         .clone()
         .after(&plan.to, *operation == Operation::Rollback);
@@ -177,7 +173,7 @@ fn journal(
     }
     after.change = Some(session.trace.clone());
     // Starting a unit that runs does nothing, and stopping it would not undo that.
-    let mut started = with_action(&[Action::Start]);
+    let mut started = plan.units_with(&[Action::Start]);
     let already = running(host, started.clone())?;
     started.retain(|unit| !already.contains(unit));
     Ok(Journal {
@@ -193,11 +189,15 @@ fn journal(
         to: Some(plan.to.clone()),
         files: plan.files.clone(),
         units: UnitChanges {
-            stopped: running(host, with_action(&[Action::Stop]))?,
+            stopped: running(host, plan.units_with(&[Action::Stop]))?,
             started,
-            restarted: with_action(&[Action::Restart, Action::Overlap, Action::Rebind]),
-            rebound: with_action(&[Action::Rebind]),
-            standins: activate::standins(plan, app),
+            restarted: plan.units_with(&[Action::Restart, Action::Overlap, Action::Rebind]),
+            rebound: plan.units_with(&[Action::Rebind]),
+            handed_over: if host.is_offline() {
+                Vec::new()
+            } else {
+                handover::planned(host, plan, app)?
+            },
         },
         purge: false,
         state_before: state,
@@ -222,23 +222,20 @@ fn forward(
     tree: &FileTree,
     journal: &Journal,
     operation: &Operation,
-    steps: &HookSteps<'_>,
+    steps: &CallerInput<'_>,
 ) -> Result<()> {
     let host = session.host;
-    let removed = plan.units.iter().filter(|one| one.action == Action::Stop);
-    let removed: Vec<String> = removed.map(|one| one.unit.clone()).collect();
+    let removed = plan.units_with(&[Action::Stop]);
     host.systemd.stop(&removed)?;
     switch::files_forward(host, journal)?;
     switch::configure(host, app, tree, plan)?;
     // A unit that failed while it stopped would be listed forever, without a file.
     host.systemd.reset_failed(&removed);
     (steps.before_start)().map_err(|error| blame_release(Failure::of(&error)))?;
-    activate::start_stand_ins(session, plan, app)
-        .map_err(|error| blame_release(Failure::of(&error)))?;
     switch::link(host, &app.layout, Some(&plan.to))?;
     let text = format!("`current` points at {}", plan.to);
     session.emit("info", "switched", Subject::release(&plan.to), &text);
-    activate::activate_units(session, plan, app)
+    activate::activate_units(session, plan, app, journal)
         .map_err(|error| blame_release(Failure::of(&error)))?;
     (steps.after_start)().map_err(|error| blame_release(Failure::of(&error)))?;
     if host.is_offline() {

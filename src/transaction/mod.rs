@@ -16,6 +16,8 @@
 //! | `apply` | the order above |
 //! | `switch` | files and the link, forward and back |
 //! | `activate` | units, forward |
+//! | `handover`, `scope_limits` | handing a service over to the next release |
+//! | `restore` | undoing a handover |
 //! | `health` | checks after the switch |
 //! | `commit` | the end of a change that succeeded |
 //! | `revert` | undoing a change |
@@ -27,6 +29,7 @@
 mod activate;
 mod apply;
 mod commit;
+mod handover;
 mod health;
 mod interrupted;
 mod operation;
@@ -34,10 +37,12 @@ mod protection;
 mod rebuild;
 mod recover;
 mod remove;
+mod restore;
 mod revert;
+mod scope_limits;
 mod switch;
 
-pub(crate) use apply::{HookSteps, Outcome, apply};
+pub(crate) use apply::{CallerInput, Outcome, apply};
 pub(crate) use interrupted::Interrupted;
 pub(crate) use operation::Operation;
 pub(crate) use protection::check_unprotected;

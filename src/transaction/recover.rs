@@ -58,7 +58,6 @@ fn end(session: &Session<'_>, mode: RecoveryMode) -> Result<Recovered> {
             Ok(Recovered::New(None))
         }
         Step::Switching if has_succeeded(store, &journal)? => {
-            session.host.systemd.stop(&journal.units.standins)?;
             // The state was read, but it may not be on the disk yet. It must be there before the mark of
             // the release.
             store.set_state(&journal.state_after)?;

@@ -4,6 +4,7 @@ use super::apply::running;
 use super::interrupted::Interrupted;
 use super::protection::check_unprotected;
 use super::revert::{RevertOutcome, revert_change};
+use super::scope_limits::remove_limits;
 use super::switch;
 use crate::app::layout::EMPTY_ROOT;
 use crate::app::{Layout, Name};
@@ -15,7 +16,7 @@ use crate::render::made_for;
 use crate::session::Session;
 use crate::store::{FORMAT, Journal, State, Step, Store, UnitChanges};
 use crate::tree::{FileChange, FileTree, Stored};
-use crate::units::{UnitFile, is_templated, unit_type};
+use crate::units::{self, UnitFile, is_templated, unit_type};
 use anyhow::{Result, anyhow};
 
 /// The operation of a removal in the journal.
@@ -52,7 +53,9 @@ pub(crate) fn remove(session: &Session<'_>, name: &Name, purge: bool) -> Result<
     let begun = store.set_journal(&journal);
     begun.inspect_err(|_| drop(store.clear_journal()))?;
     let mut hide = || -> Result<()> {
-        host.systemd.stop(&units)?;
+        // What drains stops with its service, and this waits until it has.
+        let scopes = draining_scopes(host, &units)?;
+        host.systemd.stop(&[&units[..], &scopes].concat())?;
         switch::files_forward(host, &journal)?;
         switch::link(host, &layout, None)?;
         host.systemd.daemon_reload()?;
@@ -71,6 +74,20 @@ pub(crate) fn remove(session: &Session<'_>, name: &Name, purge: bool) -> Result<
     }
     let finished = finish(session, &journal);
     finished.map_err(|error| RemoveError::Interrupted(Interrupted(error)))
+}
+
+/// The scopes in which previous releases of these units drain.
+fn draining_scopes(host: &Host, units: &[String]) -> Result<Vec<String>> {
+    let services = units.iter().filter(|unit| unit.ends_with(".service"));
+    let patterns: Vec<String> = services.map(|unit| units::old_units(unit)).collect();
+    if host.is_offline() || patterns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let states = host.systemd.show_loaded(&patterns)?.into_iter();
+    let names = states.map(|state| state.id);
+    Ok(names
+        .filter(|name| units::is_of_drain(name) && name.ends_with(".scope"))
+        .collect())
 }
 
 /// Refuses files, directories and releases that an attribute protects.
@@ -260,6 +277,11 @@ pub(super) fn finish(session: &Session<'_>, journal: &Journal) -> Result<()> {
         layout.run(),
     ] {
         root.remove_dir_if_empty(&format!("{EMPTY_ROOT}{path}"))?;
+    }
+    for change in &journal.files {
+        if let Some(unit) = UnitFile::parse(&change.path).and_then(UnitFile::main) {
+            remove_limits(root, unit)?;
+        }
     }
     let text = format!("{name} was removed");
     session.emit("info", "removed", Subject::default(), &text);

@@ -1,13 +1,14 @@
 //! Undoing a change: files, link and units as the journal says.
 
 use super::activate::{free_addresses, socket_and_users};
+use super::restore::restore;
 use super::switch;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{Layout, Name};
 use crate::events::Subject;
 use crate::failure::Failure;
 use crate::health::{Proof, daemons, verify};
-use crate::host::{Host, Systemd, release_of};
+use crate::host::{Host, Systemd, UnitStatus, is_in_unit, release_of};
 use crate::session::Session;
 use crate::store::{Journal, Mark, Step, Store};
 use crate::units::{UnitFile, is_templated, unit_type};
@@ -266,16 +267,51 @@ fn restart_units(session: &Session<'_>, journal: &Journal) -> Result<()> {
     let systemd = &session.host.systemd;
     let units = &journal.units;
     let from = release_before(session, journal);
-    if from.is_some() || journal.link.is_some() {
-        free_addresses(systemd, &units.rebound)?;
-        for unit in units.stopped.iter().chain(&units.restarted) {
-            restart_unit(session, journal, unit, from.as_ref())?;
+    if from.is_none() && journal.link.is_none() {
+        return Ok(());
+    }
+    free_addresses(systemd, &units.rebound)?;
+    let mut wrong = Vec::new();
+    for unit in units.handed_over.iter().map(|one| &one.unit) {
+        if what_it_needs(session, journal, unit, from.as_ref())? == Restart::Plain {
+            wrong.push(unit.clone());
         }
     }
-    // Last, so that a service answers all the time.
-    systemd.stop(&units.standins)?;
-    systemd.reset_failed(&units.standins);
+    let restored = restore(session, journal, &wrong)?;
+    let others = units.stopped.iter().chain(&units.restarted);
+    for unit in others.filter(|unit| !restored.contains(*unit)) {
+        restart_unit(session, journal, unit, from.as_ref())?;
+    }
     Ok(())
+}
+
+/// What a unit needs to run the previous release, `from`.
+fn what_it_needs(
+    session: &Session<'_>,
+    journal: &Journal,
+    unit: &str,
+    from: Option<&String>,
+) -> Result<Restart> {
+    let state = session.host.systemd.show_one(unit)?;
+    if !state.is_loaded() {
+        return Ok(Restart::Nothing);
+    }
+    let runs = state.main_pid.and_then(|pid| release_of(pid, &session.app));
+    let mut files = journal
+        .files
+        .iter()
+        .filter_map(|change| UnitFile::parse(&change.path));
+    let is_rewritten = files.any(|file| file.unit == unit);
+    let pins = &mut journal.state_before.pins.iter();
+    let own = pins.find(|(name, _)| *unit == format!("{}-{name}.service", session.app));
+    let wanted = own.map_or(from, |(_, id)| Some(id));
+    let is_handed_over = journal.units.is_handed_over(unit);
+    // A process in a scope ends with it, and a dummy process runs no release.
+    let has_own_process =
+        !is_handed_over || state.main_pid.is_some_and(|pid| is_in_unit(pid, unit));
+    let is_known = runs.is_some() || is_handed_over;
+    let is_right = state.is_active() && has_own_process && (!is_known || runs.as_ref() == wanted);
+    Ok(Restart::of(unit, is_right, is_rewritten))
 }
 
 fn restart_unit(
@@ -289,20 +325,10 @@ fn restart_unit(
     if !state.is_loaded() {
         return Ok(());
     }
-    reopen_failed_sockets(systemd, unit)?;
+    reopen_failed_sockets(systemd, &state)?;
     let this = std::slice::from_ref(unit);
     systemd.reset_failed(this);
-    let runs = state.main_pid.and_then(|pid| release_of(pid, &session.app));
-    let mut files = journal
-        .files
-        .iter()
-        .filter_map(|change| UnitFile::parse(&change.path));
-    let is_rewritten = files.any(|file| file.unit == unit);
-    let pins = &mut journal.state_before.pins.iter();
-    let own = pins.find(|(name, _)| *unit == format!("{}-{name}.service", session.app));
-    let wanted = own.map_or(from, |(_, id)| Some(id));
-    let is_right = state.is_active() && (runs.is_none() || runs.as_ref() == wanted);
-    match Restart::of(unit, is_right, is_rewritten) {
+    match what_it_needs(session, journal, unit, from)? {
         Restart::Nothing => Ok(()),
         Restart::StartAlone => systemd.start_alone(this),
         Restart::Reopen => {
@@ -325,8 +351,7 @@ fn restart_unit(
 
 /// Opens the sockets of a service again that failed because the service crashed at every request
 /// (systemd.socket(5), "TriggerLimitBurst=").
-fn reopen_failed_sockets(systemd: &Systemd, unit: &str) -> Result<()> {
-    let state = systemd.show_one(unit)?;
+fn reopen_failed_sockets(systemd: &Systemd, state: &UnitStatus) -> Result<()> {
     let sockets = state.triggered_by.iter();
     for socket in sockets.filter(|name| name.ends_with(".socket")) {
         if systemd.show_one(socket)?.is_failed() {
@@ -376,7 +401,7 @@ mod tests {
             // Units that existed or are removed, and a template.
             (format!("{units}/shop-api.service"), file(), file()),
             (format!("{units}/shop-old.service"), file(), None),
-            (format!("{units}/shop-web-standin@.service"), None, file()),
+            (format!("{units}/shop-web@.service"), None, file()),
             // Links that enable a unit, drop-ins, and files that are not units.
             (
                 format!("{units}/shop.target.wants/own.service"),

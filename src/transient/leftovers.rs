@@ -1,8 +1,7 @@
-//! What killed runs left in `/run/systemd/system`: pre-check instances, jobs, and the drop-ins of
-//! stand-ins.
+//! What killed runs left in `/run/systemd/system`: pre-check instances and jobs.
 
 use super::job::is_running_check;
-use crate::app::{Hooks, PRE_CHECK_SUFFIX, STAND_IN_SUFFIX};
+use crate::app::{Hooks, PRE_CHECK_SUFFIX};
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use crate::host::{Host, temp_target};
@@ -90,8 +89,8 @@ pub(crate) fn remove_leftovers(host: &Host, app: &str) -> Result<bool> {
 /// drop-ins, or a temporary file of either.
 fn is_transient(name: &str, app: &str) -> bool {
     let unit = unit_of_entry(temp_target(name).unwrap_or(name));
-    let stem = stem(unit).trim_end_matches('@');
-    let suffixes = [PRE_CHECK_SUFFIX, STAND_IN_SUFFIX, Hooks::SUFFIX];
+    let stem = stem(unit);
+    let suffixes = [PRE_CHECK_SUFFIX, Hooks::SUFFIX];
     unit.starts_with(&format!("{app}-")) && suffixes.iter().any(|suffix| stem.ends_with(suffix))
 }
 
@@ -154,7 +153,6 @@ mod tests {
             "demo-web-precheck.service",
             "demo-web-precheck.socket",
             "demo-web-precheck.service.d",
-            "demo-web-standin@.service.d",
             "demo-before-switch-hook.service",
             ".demo-web-precheck.service.robotctl-1-2-3",
         ] {

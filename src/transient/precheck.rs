@@ -272,7 +272,7 @@ fn run_instances(
     let started = Stopwatch::start();
     let (mut verdicts, mut first) = (Vec::new(), Vec::new());
     for (at, (one, unit)) in pairs() {
-        let check = || check_service(host, app, &one.copy, trace);
+        let check = || check_service(host, app, &one.copy, None, trace);
         let seen = one.in_its_network(host, unit, check);
         let mut seen = seen.map_err(|error| (at, error))?;
         if let Some(wrong) = seen.iter().find_map(Verdict::wrong) {
@@ -288,7 +288,7 @@ fn run_instances(
         (at.unwrap_or(0), anyhow!("it went down again: {what}"))
     })?;
     for (at, (one, unit)) in pairs() {
-        let check = || still_answers(host, app, &one.copy, trace);
+        let check = || still_answers(host, app, &one.copy, None, trace);
         let seen = one.in_its_network(host, unit, check);
         let seen = seen.and_then(|seen| seen.map_err(anyhow::Error::new));
         seen.context("after the settle time")

@@ -294,7 +294,7 @@ fn completions_know_commands_and_options() {
 #[test]
 fn completions_leave_internal_commands_out() {
     let offered = completions(&[""]);
-    for internal in ["await", "soak", "relay", "page", "reference"] {
+    for internal in ["await", "soak", "drained", "relay", "page", "reference"] {
         assert!(!offered.iter().any(|one| one == internal), "{offered:?}");
         assert_eq!(completions(&[internal]), [""; 0], "{internal}");
     }

@@ -24,7 +24,6 @@ fn a_first_deploy_is_healthy_and_a_repeat_does_nothing(machine: &Machine) {
     assert_eq!(machine.get(WEB), "200 1.0");
     for unit in [
         "demo-web.service",
-        "demo-web-standin@.service",
         "demo-web.socket",
         "demo-worker.service",
         "demo-tidy.service",

@@ -73,8 +73,7 @@ fn a_service_that_ignores_sigterm_is_killed(machine: &Machine) {
         all.slowest_ms,
         took.as_secs_f32()
     ));
-    // The requests that were open when it was killed, twice: those of the old instance and of the
-    // stand-in.
+    // The requests that were open when it was killed.
     assert!(all.lost() <= 8, "{all:?}");
 }
 
@@ -85,7 +84,7 @@ fn low_memory_turns_off_pre_check_and_overlap(machine: &Machine) {
     machine
         .robotctl("--manifest /root/demo/robot.toml deploy")
         .exits(0)
-        .says("no overlap: second instances need");
+        .says("no overlap: two releases need");
     let second = demo("2.0").deploy(machine).exits(0);
     second
         .says("is not pre-checked: running the old and the new release at once needs ")
@@ -95,7 +94,7 @@ fn low_memory_turns_off_pre_check_and_overlap(machine: &Machine) {
     demo("3.0")
         .deploy(machine)
         .exits(0)
-        .says("answers on the new release");
+        .says("overlap `demo-web.service`: new release");
 }
 
 fn a_changed_address_is_rebound_and_rolled_back(machine: &Machine) {

@@ -15,7 +15,7 @@ fn a_second_robotctl_names_the_lock_holder(machine: &Machine) {
     slow.fault = "slow";
     slow.web = "pre-check = false\ntimeout-start = \"10min\"";
     let mut first = slow.start_deploy(machine);
-    // The journal exists: the deploy is under way and waits for the stand-in.
+    // The journal exists: the deploy is under way and waits for the service.
     until("the deploy begins", || {
         machine.exists("/var/lib/robotctl/demo/journal.json")
     });

@@ -44,7 +44,9 @@ mod deploy;
 mod diagnostics;
 mod doctor;
 mod edge_cases;
+mod endurance;
 mod failures;
+mod handover;
 mod hooks;
 mod journald;
 mod latency;
@@ -61,6 +63,8 @@ mod sample;
 mod serve;
 mod servers;
 mod shapes;
+mod stream_clients;
+mod streams;
 mod systemctl;
 mod tally;
 mod targets;
@@ -102,6 +106,10 @@ fn main() -> ExitCode {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["load", address, clients] => {
             load::generate(address, clients);
+            return ExitCode::SUCCESS;
+        }
+        ["streams", address, events, sockets] => {
+            stream_clients::run(address, events, sockets);
             return ExitCode::SUCCESS;
         }
         ["serve"] => {

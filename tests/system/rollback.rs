@@ -160,7 +160,7 @@ fn a_failed_rollback_restores_the_newer_release(machine: &Machine) {
         for unit in ["demo-web.service", "demo-worker.service"] {
             assert_eq!(running_release(machine, unit), second, "{damage}");
         }
-        let beside = "systemctl list-units --all --plain --no-legend --type=service '*standin*'";
+        let beside = "systemctl list-units --all --plain --no-legend --type=service '*precheck*'";
         assert_eq!(machine.ok(beside), "", "{damage}");
         machine.robotctl("doctor").exits(0);
     }

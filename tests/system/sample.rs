@@ -27,6 +27,18 @@ pub const TRIXIE: &[(&str, &str)] = &[
         "dpkg, apt and the system library are newer",
     ),
     (
+        "handover::open_connections_drain_in_their_sandbox",
+        "its scopes and private /tmp have other rules",
+    ),
+    (
+        "handover::connections_through_the_proxy_drain",
+        "it shares network namespaces between units differently",
+    ),
+    (
+        "handover::a_handover_that_is_killed_loses_nothing",
+        "it watches main processes by their descriptors",
+    ),
+    (
         "overlap::no_request_is_lost_in_upgrades_and_rollbacks",
         "another manager passes sockets and file descriptors",
     ),

@@ -68,6 +68,37 @@ fn log_unanswered(from: SocketAddr, why: &dyn std::fmt::Display) {
     eprintln!("{from} got no answer: {why}");
 }
 
+/// Sends the version now and then, and says goodbye when this process stops.
+fn stream_lines(mut stream: TcpStream, from: SocketAddr, version: &str, is_socket: bool) {
+    let line = format!("data: {version}\n\n");
+    let chunk = format!("{:x}\r\n{line}\r\n", line.len());
+    let frame = [
+        &[0x81, u8::try_from(version.len()).unwrap()],
+        version.as_bytes(),
+    ]
+    .concat();
+    // The answer to the key of the tests. The code 1012: the server restarts.
+    let socket_head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+                       Connection: Upgrade\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    let events_head =
+        "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let (head, part, end): (&str, &[u8], &[u8]) = match is_socket {
+        true => (socket_head, &frame, &[0x88, 2, 0x03, 0xf4]),
+        false => (events_head, chunk.as_bytes(), b"0\r\n\r\n"),
+    };
+    let mut send = || -> std::io::Result<()> {
+        stream.write_all(head.as_bytes())?;
+        while !STOPPING.load(Ordering::SeqCst) {
+            stream.write_all(part)?;
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        stream.write_all(end)
+    };
+    if let Err(error) = send() {
+        log_unanswered(from, &error);
+    }
+}
+
 /// Answers on one connection until it ends or this process stops.
 fn answer(mut stream: TcpStream, from: SocketAddr, version: &str, fault: &str) {
     stream.set_nonblocking(false).unwrap();
@@ -101,6 +132,9 @@ fn answer(mut stream: TcpStream, from: SocketAddr, version: &str, fault: &str) {
         let path = request.split(' ').nth(1).unwrap_or_default();
         if fault == "hang" {
             std::thread::sleep(Duration::from_secs(3600));
+        }
+        if let "/events" | "/socket" = path {
+            return stream_lines(stream, from, version, path == "/socket");
         }
         if path == "/slow" {
             std::thread::sleep(Duration::from_secs(2));

@@ -65,6 +65,35 @@ pub fn gunicorn(machine: &Machine) -> &'static Server {
     }
 }
 
+/// Gunicorn with a class of workers that has many connections at a time. Its own time to stop is shorter
+/// than the drain.
+fn gunicorn_with(machine: &Machine, name: &'static str, workers: &str) -> Server {
+    let keys = format!(
+        "exec = [\"/usr/bin/gunicorn\", \"--workers\", \"2\", {workers}, \
+         \"--graceful-timeout\", \"3\", \"wsgi:application\"]\ntype = \"notify\""
+    );
+    let is_old = machine.suite == "bookworm";
+    Server {
+        name,
+        keys: Box::leak(keys.into_boxed_str()),
+        more: if is_old {
+            "runtime = \"gunicorn-20\"\n"
+        } else {
+            ""
+        },
+        ..GUNICORN
+    }
+}
+
+pub fn gunicorn_with_gevent(machine: &Machine) -> Server {
+    let workers = "\"--worker-class\", \"gevent\"";
+    gunicorn_with(machine, "Gunicorn with gevent", workers)
+}
+
+pub fn gunicorn_with_threads(machine: &Machine) -> Server {
+    gunicorn_with(machine, "Gunicorn with threads", "\"--threads\", \"120\"")
+}
+
 pub const UVICORN: Server = Server {
     name: "Uvicorn behind the proxy",
     keys: "exec = [\"/usr/bin/python3\", \"-m\", \"uvicorn\", \"--port\", \"8080\", \
@@ -122,6 +151,15 @@ pub fn gunicorn_restarted(machine: &Machine) -> Server {
 }
 
 impl Server {
+    /// The same, with four seconds for open connections.
+    pub fn with_short_drain(&self) -> Self {
+        let more = format!("{}drain = \"4s\"\n", self.more);
+        Self {
+            more: Box::leak(more.into_boxed_str()),
+            ..*self
+        }
+    }
+
     /// Writes a version and deploys it.
     pub fn deploy(&self, machine: &Machine, version: &str, fault: &str) -> Out {
         // The settle time must be longer than the two seconds before the crash.

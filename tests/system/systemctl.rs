@@ -42,7 +42,8 @@ fn a_restart_without_effect_is_detected(machine: &Machine) {
     let before = installed(machine);
     shim(
         machine,
-        "[ \"$*\" = 'restart -- demo-worker.service' ] && echo >> /root/shim/calls && exit 0",
+        "[ \"$*\" = 'restart -- demo-web.service demo-worker.service' ] && \
+         echo >> /root/shim/calls && exec /usr/bin/systemctl restart -- demo-web.service",
     );
     demo("2.0").write(machine);
     deploy(machine)

@@ -39,7 +39,8 @@ tests![
 /// Whether every server gets all kinds of broken releases.
 pub static FULL: AtomicBool = AtomicBool::new(false);
 
-fn is_full() -> bool {
+/// Whether this is the full form.
+pub fn is_full() -> bool {
     FULL.load(Ordering::Relaxed)
 }
 

@@ -6,19 +6,20 @@ use crate::app::application::Hooks;
 use crate::app::listen::Listen;
 use crate::app::names::{EnvName, Name, Span, Text, UnitName};
 use crate::app::sandbox::Sandbox;
-use crate::app::service::{DEFAULT_STOP_SECONDS, Limits, Service, Socket, Type, UnitRef, Upgrade};
-use crate::app::unit_names::{PRE_CHECK_SUFFIX, PROXY_SUFFIX, STAND_IN_SUFFIX};
+use crate::app::service::{
+    DEFAULT_DRAIN_SECONDS, DEFAULT_STOP_SECONDS, Limits, Service, Socket, Type, UnitRef, Upgrade,
+};
+use crate::app::unit_names::{OLD_SUFFIX, PRE_CHECK_SUFFIX, PROXY_SUFFIX};
 use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
 use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The longest `drain`.
+const MAX_DRAIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Reader<'_> {
     pub(super) fn service(&self, key: &str, table: &ServiceTable) -> Result<Service> {
-        for reserved in [
-            STAND_IN_SUFFIX,
-            PROXY_SUFFIX,
-            PRE_CHECK_SUFFIX,
-            Hooks::SUFFIX,
-        ] {
+        for reserved in [OLD_SUFFIX, PROXY_SUFFIX, PRE_CHECK_SUFFIX, Hooks::SUFFIX] {
             if key.ends_with(reserved) {
                 let message = format!("a service name cannot end with `{reserved}`");
                 return Err(Problem::new(
@@ -27,6 +28,15 @@ impl Reader<'_> {
                     "robotctl uses that ending for its own units: choose another name",
                 ));
             }
+        }
+        // `shop-web-old-*` are the scopes of the service `web` of `shop`, and also units of the services
+        // `old` and `old-api` of an app `shop-web`.
+        if key.contains("-old-") || key == "old" || key.starts_with("old-") {
+            return Err(Problem::new(
+                &["service", key],
+                "a service name cannot be `old`, begin with `old-` or contain `-old-`",
+                "robotctl uses it for its own units: choose another name",
+            ));
         }
         // The service `precheck` of an app `demo-web` would have the name of the pre-check instance
         // of `demo` and its service `web`, whose unit in /run comes first. Hooks likewise.
@@ -104,6 +114,7 @@ impl Reader<'_> {
             },
             timeout_stop: span("timeout-stop", &table.timeout_stop)?
                 .unwrap_or(Span::seconds(DEFAULT_STOP_SECONDS)),
+            drain: drain(&at("drain"), span("drain", &table.drain)?)?,
             watchdog: span("watchdog", &table.watchdog)?,
             limits: limits(key, table.limits.as_ref())?,
             env: self.env(key, table)?,
@@ -276,6 +287,19 @@ fn modes(
         ));
     }
     Ok((socket, upgrade))
+}
+
+/// The time that a previous release has to end its connections.
+fn drain(path: Path<'_>, given: Option<Span>) -> Result<Span> {
+    match given {
+        None => Ok(Span::seconds(DEFAULT_DRAIN_SECONDS)),
+        Some(span) if span.duration > MAX_DRAIN => Err(Problem::new(
+            path,
+            format!("`{}` is too long for `drain`", span.text),
+            "write at most `7d`",
+        )),
+        Some(span) => Ok(span),
+    }
 }
 
 fn restart(path: Path<'_>, text: Option<&str>, kind: Type) -> Result<&'static str> {

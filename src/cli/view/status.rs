@@ -1,7 +1,8 @@
 //! The status as text.
 
+use super::counted;
 use crate::command_line::CommandLine;
-use crate::ops::{AppStatus, UnitStatus};
+use crate::ops::{AppStatus, Draining, UnitStatus};
 use std::path::Path;
 
 /// An app with its units.
@@ -37,5 +38,68 @@ pub(in crate::cli) fn text(status: &AppStatus, root: Option<&Path>) -> String {
         }
         text.push('\n');
     }
+    for one in &status.draining {
+        text.push_str(&draining(one));
+    }
     text
+}
+
+/// A time in the largest unit of which there are two or more: `90 s`, `2 min`, `30 h`.
+fn rough(seconds: u64) -> String {
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        _ => format!("{} h", seconds / 3600),
+    }
+}
+
+/// A previous release that ends its connections.
+fn draining(one: &Draining) -> String {
+    let release = one.release.as_deref().unwrap_or("a previous release");
+    let mut text = format!("  {} drains: {release}", one.scope);
+    match one.connections {
+        Some(count) => text.push_str(&format!(", {}", counted(count, "connection"))),
+        None if one.processes == 1 => text.push_str(", 1 process"),
+        None => text.push_str(&format!(", {} processes", one.processes)),
+    }
+    match one.seconds_left {
+        Some(seconds) => text.push_str(&format!(", {} left", rough(seconds))),
+        // The next release does not accept connections yet.
+        None => text.push_str(", still serves"),
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::draining;
+    use crate::ops::Draining;
+
+    #[test]
+    fn what_drains_is_one_line() {
+        let one = Draining {
+            unit: "shop-web.service".to_owned(),
+            scope: "shop-web-old-1a2b3c4d.scope".to_owned(),
+            release: Some("1.0-ab".to_owned()),
+            processes: 1,
+            connections: Some(20),
+            seconds_left: Some(24),
+        };
+        for (connections, processes, seconds_left, text) in [
+            (Some(20), 1, Some(24), "1.0-ab, 20 connections, 24 s left"),
+            (Some(1), 3, Some(600), "1.0-ab, 1 connection, 10 min left"),
+            (None, 1, Some(86_400), "1.0-ab, 1 process, 24 h left"),
+            (None, 3, None, "1.0-ab, 3 processes, still serves"),
+        ] {
+            let line = draining(&Draining {
+                processes,
+                connections,
+                seconds_left,
+                ..one.clone()
+            });
+            let wanted = format!("  shop-web-old-1a2b3c4d.scope drains: {text}\n");
+            assert_eq!(line, wanted);
+        }
+    }
 }

@@ -197,14 +197,6 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
             ));
         }
     }
-    let pattern = format!("{}-*-standin@*", context.name);
-    for unit in context.host.systemd.list(&pattern)? {
-        found.push(Finding::new(
-            Severity::Warning,
-            format!("the stand-in `{unit}` was left behind"),
-            Hint::to("stop it", CommandLine::sudo(["systemctl", "stop", &unit])),
-        ));
-    }
     if found.is_empty() && !hidden.is_empty() {
         bail!(
             "the processes of {} are hidden from this user",

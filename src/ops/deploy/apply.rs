@@ -15,7 +15,7 @@ use crate::ops::soak;
 use crate::plan::Plan;
 use crate::session::Session;
 use crate::transaction;
-use crate::transaction::{HookSteps, Operation};
+use crate::transaction::{CallerInput, Operation};
 use crate::transient::hooks;
 use anyhow::Result;
 
@@ -70,7 +70,7 @@ pub(super) fn commit(
     proof: Proof,
 ) -> Result<Changed, Error> {
     let app = prepared.app();
-    let steps = HookSteps {
+    let steps = CallerInput {
         before_start: &|| hooks::before_first_switch(session, plan, app),
         after_start: &|| hooks::after_switch(session, plan, app),
         proof,

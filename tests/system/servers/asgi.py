@@ -17,11 +17,33 @@ if FAULT == "memory":
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+async def events(send):
+    headers = [(b"content-type", b"text/event-stream")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    while True:
+        line = f"data: {VERSION}\n\n".encode()
+        await send({"type": "http.response.body", "body": line, "more_body": True})
+        await asyncio.sleep(0.2)
+
+
+async def websocket(receive, send):
+    await receive()
+    await send({"type": "websocket.accept"})
+    ended = asyncio.ensure_future(receive())
+    while not ended.done():
+        await send({"type": "websocket.send", "text": VERSION})
+        await asyncio.wait([ended], timeout=0.2)
+
+
 async def application(scope, receive, send):
+    if scope["type"] == "websocket":
+        return await websocket(receive, send)
     if scope["type"] != "http":
         return
     if FAULT == "hang":
         await asyncio.sleep(3600)
+    if scope["path"] == "/events":
+        return await events(send)
     if scope["path"] == "/slow":
         await asyncio.sleep(2)
     status = 503 if FAULT == "sick" and scope["path"] == "/healthz" else 200

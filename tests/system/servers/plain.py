@@ -26,6 +26,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         if FAULT == "hang":
             time.sleep(3600)
+        if self.path in ("/events", "/socket"):
+            return self.stream()
         if self.path == "/slow":
             time.sleep(2)
         body = VERSION.encode()
@@ -33,6 +35,30 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+    def stream(self):
+        is_socket = self.path == "/socket"
+        if is_socket:
+            self.send_response(101)
+            self.send_header("Upgrade", "websocket")
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Sec-WebSocket-Accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")  # for the key of the tests
+        else:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        line = f"data: {VERSION}\n\n"
+        part = f"{len(line):x}\r\n{line}\r\n".encode()
+        if is_socket:
+            part = bytes([0x81, len(VERSION)]) + VERSION.encode()
+        try:
+            while True:
+                self.wfile.write(part)
+                self.wfile.flush()
+                time.sleep(0.2)
+        except OSError:
+            self.close_connection = True
 
     def log_message(self, *_):
         pass

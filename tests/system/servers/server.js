@@ -22,12 +22,34 @@ const handle = (request, response) => {
     response.setHeader("Content-Length", Buffer.byteLength(version));
     response.end(version);
   };
-  if (request.url === "/slow") setTimeout(answer, 2000);
+  if (request.url === "/events") {
+    response.setHeader("Content-Type", "text/event-stream");
+    const line = () => response.write(`data: ${version}\n\n`);
+    const lines = setInterval(line, 200);
+    request.on("close", () => clearInterval(lines));
+    line();
+  } else if (request.url === "/slow") setTimeout(answer, 2000);
   else answer();
 };
 const server = http.createServer(handle);
+// WebSockets (RFC 6455). The answer is the one to the key of the tests.
+const sockets = new Set();
+server.on("upgrade", (request, socket) => {
+  socket.write("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+    "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+  const frame = Buffer.concat([Buffer.from([0x81, version.length]), Buffer.from(version)]);
+  const frames = setInterval(() => socket.write(frame), 200);
+  sockets.add(socket);
+  socket.on("error", () => {});
+  socket.on("close", () => {
+    clearInterval(frames);
+    sockets.delete(socket);
+  });
+});
 process.on("SIGTERM", () => {
   ending = true;
+  // The code 1012: the server restarts.
+  for (const socket of sockets) socket.end(Buffer.from([0x88, 2, 0x03, 0xf4]));
   server.close(() => process.exit(0));
   server.closeIdleConnections();
 });
