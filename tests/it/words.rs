@@ -70,6 +70,8 @@ const RETIRED: &[(Rule, &str)] = &[
     (Phrase("trials"), "pre-check instances"),
     (Phrase("second copy"), "pre-check instance"),
     (Phrase("second copies"), "pre-check instances"),
+    (Phrase("stand-in*"), "the previous release, or a pre-check instance"),
+    (Phrase("standin*"), "the previous release, or a pre-check instance"),
     (Phrase("stranger*"), "another app's or the system's"),
     (Phrase("robotctl remembers"), "state"),
     (Phrase("what is remembered"), "the records"),
