@@ -32,7 +32,7 @@ pub fn start_dummy_process() -> Result<u32> {
     let pid = text.trim().parse().context("starting a dummy process")?;
     if parent_of(pid) != Some(super::SYSTEMD_PID) {
         if let Some(process) = ProcessIdentity::of(pid) {
-            process.signal(Signal::Term)?;
+            process.signal(Signal::TERM)?;
         }
         bail!("another process than systemd adopts the children of this command");
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use rustix::io::Errno;
+pub use rustix::process::Signal;
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -126,15 +127,6 @@ fn stat_field(pid: u32, index: usize) -> Option<String> {
     fields.split(' ').nth(index).map(str::to_owned)
 }
 
-/// A signal that ends a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signal {
-    /// SIGTERM
-    Term,
-    /// SIGINT
-    Int,
-}
-
 /// A process. Its start time distinguishes it from a later process with the same id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessIdentity {
@@ -172,10 +164,6 @@ impl ProcessIdentity {
         if !self.is_running() {
             return Ok(());
         }
-        let signal = match signal {
-            Signal::Term => rustix::process::Signal::TERM,
-            Signal::Int => rustix::process::Signal::INT,
-        };
         match pidfd_send_signal(process, signal) {
             Ok(()) | Err(Errno::SRCH) => Ok(()),
             Err(errno) => Err(errno).context("sending a signal"),
@@ -228,16 +216,16 @@ mod tests {
             started: process.started + 1,
             ..process
         };
-        other.signal(Signal::Term).unwrap();
+        other.signal(Signal::TERM).unwrap();
         assert!(process.is_running() && !other.is_running());
-        process.signal(Signal::Term).unwrap();
+        process.signal(Signal::TERM).unwrap();
         let status = child.wait().unwrap();
         assert_eq!(
             std::os::unix::process::ExitStatusExt::signal(&status),
             Some(15)
         );
         assert!(!process.is_running());
-        process.signal(Signal::Term).unwrap();
+        process.signal(Signal::TERM).unwrap();
     }
 
     #[test]

@@ -240,17 +240,23 @@ fn the_end_waits_for_the_response_after_an_interim_one() {
     relay.stop();
 }
 
-/// The bytes do not show whether a response is due, so a second of silence decides.
-#[test]
-fn at_the_end_silence_closes_a_connection_without_http() {
+/// A relay with a connection of another protocol, on which both sides have sent something.
+fn without_http() -> (Running, TcpStream, TcpStream) {
     let (listener, address) = server();
-    let mut relay = Running::start(address, MAX_CONNECTIONS);
+    let relay = Running::start(address, MAX_CONNECTIONS);
     let mut client = relay.dial();
     let mut far = accept(&listener);
     client.write_all(b"hello\n").unwrap();
     expect(&mut far, b"hello\n");
     far.write_all(b"+PONG\r\n").unwrap();
     expect(&mut client, b"+PONG\r\n");
+    (relay, client, far)
+}
+
+/// The bytes do not show whether a response is due, so a second of silence decides.
+#[test]
+fn at_the_end_silence_closes_a_connection_without_http() {
+    let (mut relay, mut client, _far) = without_http();
     let start = Instant::now();
     relay.signal();
     expect_end(&mut client);
@@ -262,14 +268,7 @@ fn at_the_end_silence_closes_a_connection_without_http() {
 /// connection.
 #[test]
 fn a_drain_keeps_a_silent_connection_without_http() {
-    let (listener, address) = server();
-    let mut relay = Running::start(address, MAX_CONNECTIONS);
-    let mut client = relay.dial();
-    let mut far = accept(&listener);
-    client.write_all(b"hello\n").unwrap();
-    expect(&mut far, b"hello\n");
-    far.write_all(b"+PONG\r\n").unwrap();
-    expect(&mut client, b"+PONG\r\n");
+    let (mut relay, mut client, mut far) = without_http();
     let sigint = 2_u32.to_ne_bytes();
     relay.signal_with(&sigint);
     let short = Some(Duration::from_millis(1500));

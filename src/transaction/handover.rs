@@ -231,7 +231,7 @@ pub(super) fn move_aside(
     Ok(lost)
 }
 
-/// Starts the scope of a unit.
+/// Starts the scope of a unit, unless an interrupted command has done so.
 fn start_scope(
     host: &Host,
     app: &str,
@@ -239,23 +239,23 @@ fn start_scope(
     state: &UnitStatus,
     binds_to: Option<&Handover>,
 ) -> Result<()> {
-    if !is_in_unit(entry.process.pid, &entry.scope) {
-        write_limits(host, app, &entry.unit, state)?;
-        host.systemd.start_scope(&Scope {
-            name: &entry.scope,
-            description: &format!(
-                "{}: a previous release, until its connections end",
-                entry.unit
-            ),
-            pid: entry.process.pid,
-            slice: &state.slice,
-            part_of: &[entry.unit.clone(), format!("{app}.target")],
-            binds_to: binds_to.map(|proxy| proxy.scope.as_str()),
-            runtime_max: entry.start_time().saturating_add(entry.drain_time()),
-            timeout_stop: STOP_TIME,
-        })?;
+    if is_in_unit(entry.process.pid, &entry.scope) {
+        return Ok(());
     }
-    Ok(())
+    write_limits(host, app, &entry.unit, state)?;
+    host.systemd.start_scope(&Scope {
+        name: &entry.scope,
+        description: &format!(
+            "{}: a previous release, until its connections end",
+            entry.unit
+        ),
+        pid: entry.process.pid,
+        slice: &state.slice,
+        part_of: &[entry.unit.clone(), format!("{app}.target")],
+        binds_to: binds_to.map(|proxy| proxy.scope.as_str()),
+        runtime_max: entry.start_time().saturating_add(entry.drain_time()),
+        timeout_stop: STOP_TIME,
+    })
 }
 
 /// Dummy processes that are not main processes yet. Dropping this value ends them.
@@ -287,7 +287,7 @@ impl Drop for DummyProcesses {
 fn end_process(pid: u32) {
     if let Some(process) = ProcessIdentity::of(pid) {
         // It ends by itself within a minute.
-        let _ = process.signal(Signal::Term);
+        let _ = process.signal(Signal::TERM);
     }
 }
 
@@ -437,8 +437,8 @@ fn drain(host: &Host, entry: &Handover) -> Result<()> {
 /// known or has ended.
 fn signal(host: &Host, entry: &Handover) -> Result<()> {
     let signal = match entry.role {
-        HandoverRole::Service => Signal::Term,
-        HandoverRole::Proxy => Signal::Int,
+        HandoverRole::Service => Signal::TERM,
+        HandoverRole::Proxy => Signal::INT,
         // It serves the connections of its proxy: systemd ends its scope after that of the proxy.
         HandoverRole::Proxied => return Ok(()),
     };
