@@ -117,6 +117,10 @@ impl<'a> CheckedService<'a> {
 
     /// Why the service cannot pass its checks any more, if that is so.
     fn lost(&self, host: &Host) -> Option<String> {
+        // While its main process lives, a unit has not restarted, so systemd need not be asked.
+        if self.before.is_active() && self.before.main_pid.is_some_and(is_running) {
+            return None;
+        }
         let now = host.systemd.show_one(&self.unit).ok()?;
         lost(&self.before, &now, self.service.has_socket_unit())
     }

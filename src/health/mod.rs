@@ -34,6 +34,6 @@ pub(crate) use proof::Proof;
 pub(crate) use readiness::{stops_accepting, wait_accepting, wait_listening, wait_ready};
 pub(crate) use restarts::RestartCounter;
 pub(crate) use settle::{settle, settle_time};
-pub(crate) use stopped::{daemons, stopped_daemons, warn_unchecked};
+pub(crate) use stopped::{daemon_states, stopped_daemons, warn_unchecked};
 pub(crate) use verdict::Verdict;
 pub(crate) use verify::{run_jobs, verify};

@@ -8,7 +8,7 @@ use super::acceptors::{ManagerSockets, acceptors};
 use super::http::Address;
 use crate::app::{Service, Socket, Type};
 use crate::error::HintedError;
-use crate::host::{self, Deadline, Host, Stopwatch};
+use crate::host::{self, Deadline, Host, Stopwatch, UnitStatus};
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -132,8 +132,12 @@ fn wait(host: &Host, unit: &str, wanted: usize, timeout: Duration) -> bool {
     let (start, mut readiness) = (Stopwatch::start(), Readiness::new(wanted));
     let sockets = ManagerSockets::read();
     let mut progress = Progress::Waiting;
+    let mut state = UnitStatus::default();
     let _: Result<(), ()> = host::wait_until(timeout, || {
-        let state = host.systemd.show_one(unit).map_err(drop)?;
+        // While its main process lives, a unit is active, so systemd need not be asked.
+        if !(state.is_active() && state.main_pid.is_some_and(host::is_running)) {
+            state = host.systemd.show_one(unit).map_err(drop)?;
+        }
         progress = readiness.step(&Sample {
             at: start.elapsed(),
             is_active: state.is_active(),

@@ -3,7 +3,7 @@
 
 use crate::app::{App, Service};
 use crate::events::Subject;
-use crate::host::Host;
+use crate::host::{Host, UnitStatus};
 use crate::session::Session;
 use anyhow::Result;
 
@@ -16,34 +16,34 @@ pub(crate) struct StoppedDaemon {
     pub(crate) is_masked: bool,
 }
 
-/// The units of an app's daemons.
-pub(crate) fn daemons(app: &App) -> Vec<String> {
+/// The status of the units of an app's daemons.
+///
+/// # Errors
+/// When systemd does not answer.
+pub(crate) fn daemon_states(host: &Host, app: &App) -> Result<Vec<(String, UnitStatus)>> {
     let daemons = app.services.iter().filter(|one| Service::is_daemon(one));
-    daemons.map(|service| app.unit(service)).collect()
+    let units: Vec<String> = daemons.map(|service| app.unit(service)).collect();
+    let states = host.systemd.show(&units)?;
+    Ok(units.into_iter().zip(states).collect())
 }
 
 /// The daemons that are masked, and those that are stopped and that the change keeps so: `is_kept`
 /// accepts the units that it does not start.
 ///
 /// A stopped daemon whose socket listens starts with the next request, on the new release.
-///
-/// # Errors
-/// When systemd does not answer.
 pub(crate) fn stopped_daemons(
-    host: &Host,
-    app: &App,
+    states: &[(String, UnitStatus)],
     is_kept: &dyn Fn(&str) -> bool,
-) -> Result<Vec<StoppedDaemon>> {
-    let units = daemons(app);
-    let states = host.systemd.show(&units)?;
+) -> Vec<StoppedDaemon> {
     let mut out = Vec::new();
-    for (unit, state) in units.into_iter().zip(states) {
+    for (unit, state) in states {
         let is_masked = state.is_masked();
-        if is_masked || (is_kept(&unit) && !state.is_active()) {
+        if is_masked || (is_kept(unit) && !state.is_active()) {
+            let unit = unit.clone();
             out.push(StoppedDaemon { unit, is_masked });
         }
     }
-    Ok(out)
+    out
 }
 
 /// Warns that the checks of a stopped daemon were not run on the new release.

@@ -2,7 +2,7 @@
 
 use super::checks::{check_service, still_answers};
 use super::proof::Proof;
-use super::settle::{UnitFailure, active, settle, show_all};
+use super::settle::{UnitFailure, active, settle};
 use super::verdict::Verdict;
 use crate::app::{App, Service};
 use crate::failure::Failure;
@@ -13,27 +13,32 @@ use std::collections::BTreeMap;
 /// How many lines of a unit an error shows.
 const UNIT_LINES: usize = 8;
 
-/// Checks the daemons of an app. Passes when all are healthy on `release`, or on the release in
-/// `pins`. `skip` accepts the units that the administrator keeps down. `proof` shortens the settle time.
+/// Checks daemons of an app. Passes when all are healthy on `release`, or on the release in `pins`.
+/// `daemons` holds the units to check, with the status after their start. `proof` shortens the settle
+/// time.
 ///
 /// # Errors
 /// The first problem.
 pub(crate) fn verify(
     host: &Host,
     app: &App,
+    daemons: Vec<(String, UnitStatus)>,
     release: &str,
     pins: &BTreeMap<String, String>,
-    skip: &dyn Fn(&str) -> bool,
     proof: &Proof,
     trace: &str,
 ) -> Result<Vec<Verdict>, Failure> {
-    let services: Vec<&Service> = app
-        .services
+    let service = |unit: &str| {
+        app.services
+            .iter()
+            .find(|service| app.unit(service) == unit)
+    };
+    let services: Vec<&Service> = daemons
         .iter()
-        .filter(|service| service.is_daemon() && !skip(&app.unit(service)))
+        .filter_map(|(unit, _)| service(unit))
         .collect();
     let fail = |(unit, what): UnitFailure| unhealthy(host, &unit, what);
-    let first = running_releases(host, app, &services, release, pins).map_err(fail)?;
+    let first = running_releases(app, &services, daemons, release, pins).map_err(fail)?;
     let settled_from = Stopwatch::start();
     let mut verdicts = Vec::new();
     for (service, (_, state)) in services.iter().zip(&first) {
@@ -73,18 +78,16 @@ pub(crate) fn run_jobs(
     Ok(verdicts)
 }
 
-/// The status of each service's unit. All of them must be active, and run the right release.
+/// Fails when a unit is not active or does not run the right release.
 fn running_releases(
-    host: &Host,
     app: &App,
     services: &[&Service],
+    daemons: Vec<(String, UnitStatus)>,
     release: &str,
     pins: &BTreeMap<String, String>,
 ) -> Result<Vec<(String, UnitStatus)>, UnitFailure> {
-    let units: Vec<String> = services.iter().map(|service| app.unit(service)).collect();
-    let states = show_all(host, &units)?;
     let mut out = Vec::new();
-    for ((service, unit), state) in services.iter().zip(units).zip(states) {
+    for (service, (unit, state)) in services.iter().zip(daemons) {
         let state = active(state).map_err(|what| (unit.clone(), what))?;
         let running = state.main_pid;
         let running = running.and_then(|pid| release_of(pid, app.name.as_str()));

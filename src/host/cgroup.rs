@@ -53,13 +53,18 @@ pub fn has_inner_groups(state: &UnitStatus) -> bool {
 
 /// Whether a process belongs to a unit, also in a control group that the unit has made (cgroups(7)).
 pub fn is_in_unit(pid: u32, unit: &str) -> bool {
-    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    names_unit(&groups, unit)
+    group_in_unit(pid, unit).is_some()
 }
 
-fn names_unit(groups: &str, unit: &str) -> bool {
+/// The control group of a process, if it is in this unit.
+pub fn group_in_unit(pid: u32, unit: &str) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    path_in_unit(&groups, unit).map(str::to_owned)
+}
+
+fn path_in_unit<'a>(groups: &'a str, unit: &str) -> Option<&'a str> {
     let mut paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
-    paths.any(|path| path.split('/').any(|part| part == unit))
+    paths.find(|path| path.split('/').any(|part| part == unit))
 }
 
 /// The memory in bytes that a second instance of a unit would need. Without the memory controller of
@@ -87,7 +92,7 @@ fn kibibytes(path: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::names_unit;
+    use super::path_in_unit;
 
     #[test]
     fn a_process_belongs_to_the_unit_that_its_control_group_names() {
@@ -104,7 +109,7 @@ mod tests {
             ("0::/init.scope\n", false),
             ("", false),
         ] {
-            assert_eq!(names_unit(groups, unit), is_in, "{groups}");
+            assert_eq!(path_in_unit(groups, unit).is_some(), is_in, "{groups}");
         }
     }
 }

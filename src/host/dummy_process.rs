@@ -17,18 +17,19 @@ use std::mem::MaybeUninit;
 const NOTIFY_SOCKET: &str = "/run/systemd/notify";
 /// How long the dummy process lives, in seconds, if this command is killed. It ends with an error then,
 /// so that systemd starts the unit again.
-const LIFETIME_SECONDS: &str = "60";
+const LIFETIME_SECONDS: u32 = 60;
 
 /// Starts a dummy process as a child of the init process, which sees it end. It ends at SIGTERM.
 ///
 /// # Errors
 /// When it cannot be started, and when another process than the init process adopts it.
 pub fn start_dummy_process() -> Result<u32> {
-    // timeout(1) has a process group of its own. It passes SIGTERM on and then ends by it; when the time
-    // is over, it exits with 124.
-    let script =
-        format!("timeout {LIFETIME_SECONDS} sleep infinity </dev/null >/dev/null 2>&1 & echo $!");
-    let text = Command::new(["sh", "-c", &script]).run()?;
+    // `set -m` gives it a process group of its own, so that signals of the terminal do not reach it. It
+    // reads from a pipe that stays empty, and is one process: timeout(1) would be two.
+    let script = format!(
+        "set -m; exec 3<> <(:); (read -rt {LIFETIME_SECONDS} <&3; exit 1) </dev/null >/dev/null 2>&1 & echo $!"
+    );
+    let text = Command::new(["bash", "-c", &script]).run()?;
     let pid = text.trim().parse().context("starting a dummy process")?;
     if parent_of(pid) != Some(super::SYSTEMD_PID) {
         if let Some(process) = ProcessIdentity::of(pid) {

@@ -54,7 +54,8 @@ pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
 pub use attributes::Protected;
 pub use batch::Batch;
 pub use cgroup::{
-    has_inner_groups, is_in_unit, members, members_of, members_with, memory_available, memory_of,
+    group_in_unit, has_inner_groups, is_in_unit, members, members_of, members_with,
+    memory_available, memory_of,
 };
 pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};
 pub use connect::Connection;

@@ -9,11 +9,12 @@ use crate::error::{Hint, HintedError, fail};
 use crate::host::{Host, is_root, is_taken, listening_inodes, processes, random_hex, socket_owner};
 use crate::manifest::line_of_key;
 use crate::payload::Payload;
-use crate::plan::PayloadPlan;
+use crate::plan::{Observed, PayloadPlan};
 use crate::store::{Shortage, Space};
 use crate::tree::{Entry, FileTree};
 use crate::units::UnitFile;
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -46,9 +47,9 @@ pub(super) fn check_space(host: &Host, app: &App, payload: &PayloadPlan) -> Resu
 }
 
 /// Refuses missing secrets and ports that another process holds.
-pub(super) fn check(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
+pub(super) fn check(host: &Host, app: &App, observed: &Observed) -> Result<()> {
     check_secrets(host, app)?;
-    check_ports(host, app, live)
+    check_ports(host, app, observed)
 }
 
 fn check_secrets(host: &Host, app: &App) -> Result<()> {
@@ -110,11 +111,12 @@ pub(super) fn remove_secrets(host: &Host, created: &[String]) -> Result<()> {
 
 /// Refuses a port that a process outside the app holds. Without a live release, units of the app may
 /// run all the same.
-fn check_ports(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
+fn check_ports(host: &Host, app: &App, observed: &Observed) -> Result<()> {
     if host.is_offline() {
         return Ok(());
     }
-    let own = own_addresses(host, live.unwrap_or(app))?;
+    let live = observed.live.as_ref().map_or(app, |live| &live.app);
+    let own = own_addresses(live, &observed.active);
     for service in app.services.iter().filter(|service| service.enable) {
         for address in service.listen.iter().filter_map(Listen::local_address) {
             if own.contains(&address) || !is_taken(address) {
@@ -135,7 +137,7 @@ fn check_ports(host: &Host, app: &App, live: Option<&App>) -> Result<()> {
 }
 
 /// The addresses that the units of an app hold.
-fn own_addresses(host: &Host, app: &App) -> Result<Vec<SocketAddr>> {
+fn own_addresses(app: &App, active: &BTreeSet<String>) -> Vec<SocketAddr> {
     let mut all = Vec::new();
     for service in &app.services {
         let units = if service.has_socket_unit() {
@@ -145,15 +147,9 @@ fn own_addresses(host: &Host, app: &App) -> Result<Vec<SocketAddr>> {
         };
         all.extend(service.listen.iter().zip(units));
     }
-    let units: Vec<String> = all.iter().map(|(_, unit)| unit.clone()).collect();
-    let states = host.systemd.show(&units)?;
-    let held = all
-        .iter()
-        .zip(states)
-        .filter(|(_, state)| state.is_active());
-    Ok(held
-        .filter_map(|((listen, _), _)| listen.local_address())
-        .collect())
+    let held = all.iter().filter(|(_, unit)| active.contains(unit));
+    held.filter_map(|(listen, _)| listen.local_address())
+        .collect()
 }
 
 /// The process that listens on a TCP port, with its command.

@@ -7,7 +7,7 @@ use crate::app::{App, Name, Span};
 use crate::error::{Claim as _, Error};
 use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{RestartCounter, daemons};
+use crate::health::{RestartCounter, daemon_states};
 use crate::host::{Command, Deadline, Host};
 use crate::session::Session;
 use crate::store::Store;
@@ -107,16 +107,15 @@ enum SoakOutcome {
 
 /// Watches a live release for a time. A service that the administrator stops is not a fault.
 fn watch(host: &Host, store: &Store, app: &App, id: &str, time: Duration) -> Result<SoakOutcome> {
-    let units = daemons(app);
     let mut restarts = RestartCounter::default();
     let end = Deadline::after(time);
     while !end.is_over() {
         if store.state()?.live.as_deref() != Some(id) {
             return Ok(SoakOutcome::NotLive);
         }
-        for (unit, state) in units.iter().zip(host.systemd.show(&units)?) {
-            if let Some(what) = restarts.step(unit, &state) {
-                return Ok(SoakOutcome::Looping(unit.clone(), what));
+        for (unit, state) in daemon_states(host, app)? {
+            if let Some(what) = restarts.step(&unit, &state) {
+                return Ok(SoakOutcome::Looping(unit, what));
             }
         }
         crate::host::pause(SAMPLE_INTERVAL);

@@ -16,7 +16,7 @@ use crate::app::{App, Service, Socket};
 use crate::events::Subject;
 use crate::health;
 use crate::host::{
-    Host, ProcessIdentity, Scope, Signal, UnitStatus, has_inner_groups, is_in_unit,
+    Host, ProcessIdentity, Scope, Signal, UnitStatus, group_in_unit, has_inner_groups, is_in_unit,
     keep_private_tmp, members, replace_main_process, start_dummy_process, wait_until,
 };
 use crate::parallel::par_wait;
@@ -399,8 +399,9 @@ pub(super) fn wait_ready(host: &Host, app: &App, handed_over: &[Handover]) -> Op
 /// Step 4: the old main processes end their connections, or the drain time ends them. Afterwards, none
 /// of them accepts a connection, so that only the next release answers its checks.
 pub(super) fn drain_previous(session: &Session<'_>, handed_over: &[Handover]) {
+    let groups = groups_of(session.host, handed_over);
     drain_all(session, handed_over);
-    stop_acceptors(session, handed_over);
+    stop_acceptors(session, &groups);
 }
 
 /// Lets the processes in scopes end their connections.
@@ -450,22 +451,36 @@ fn signal(host: &Host, entry: &Handover) -> Result<()> {
     processes.try_for_each(|one| one.signal(signal))
 }
 
-/// Stops the scopes whose processes still accept connections some time after their signal.
-pub(super) fn stop_acceptors(session: &Session<'_>, handed_over: &[Handover]) {
-    let host = session.host;
+/// The control groups of the scopes whose processes accept connections: not those of servers behind a
+/// proxy. A scope that has ended has none.
+pub(super) fn groups_of(host: &Host, handed_over: &[Handover]) -> Vec<(Handover, String)> {
     let acceptors = handed_over.iter();
     let acceptors = acceptors.filter(|one| one.role != HandoverRole::Proxied);
-    let scopes: Vec<String> = acceptors.clone().map(|one| one.scope.clone()).collect();
+    let (mut groups, mut ended) = (Vec::new(), Vec::new());
+    for entry in acceptors.cloned() {
+        match group_in_unit(entry.process.pid, &entry.scope) {
+            Some(group) => groups.push((entry, group)),
+            None => ended.push(entry),
+        }
+    }
+    // Its main process has ended, and others may go on.
+    let scopes: Vec<String> = ended.iter().map(|one| one.scope.clone()).collect();
     // What is left when systemd does not answer ends with the drain time.
     let states = host.systemd.show(&scopes).unwrap_or_default();
-    let stopped = par_wait(&states, |state| {
-        let group = state.control_group.as_deref();
-        group.is_none_or(health::stops_accepting)
-    });
-    for (entry, _) in acceptors
+    let known = ended.into_iter().zip(states);
+    groups.extend(known.filter_map(|(entry, state)| Some((entry, state.control_group?))));
+    groups
+}
+
+/// Stops the scopes whose processes still accept connections some time after their signal.
+pub(super) fn stop_acceptors(session: &Session<'_>, groups: &[(Handover, String)]) {
+    let host = session.host;
+    let stopped = par_wait(groups, |(_, group)| health::stops_accepting(group));
+    let left = groups
+        .iter()
         .zip(stopped)
-        .filter(|(_, has_stopped)| !has_stopped)
-    {
+        .filter(|(_, has_stopped)| !has_stopped);
+    for ((entry, _), _) in left {
         let text = format!(
             "`{}` accepted connections for ten seconds after SIGTERM and was stopped",
             entry.scope

@@ -4,7 +4,7 @@ use super::operation::Operation;
 use crate::app::App;
 use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{Proof, run_jobs, stopped_daemons, verify, warn_unchecked};
+use crate::health::{Proof, daemon_states, run_jobs, stopped_daemons, verify, warn_unchecked};
 use crate::plan::Plan;
 use crate::session::Session;
 use anyhow::Result;
@@ -23,22 +23,24 @@ pub(super) fn check_health(
     proof: &Proof,
 ) -> Result<Result<(), Failure>> {
     let host = session.host;
-    let stopped = stopped_daemons(host, app, &|unit| plan.keeps(unit))?;
+    let mut daemons = daemon_states(host, app)?;
+    let stopped = stopped_daemons(&daemons, &|unit| plan.keeps(unit));
     // The pre-check of a deploy has checked them, or has said why not.
     if *operation != Operation::Deploy {
         for daemon in stopped.iter().filter(|one| !one.is_masked) {
             warn_unchecked(session, &plan.to, &daemon.unit);
         }
     }
-    let skip = |unit: &str| stopped.iter().any(|one| one.unit == unit);
-    let seen =
-        verify(host, app, &plan.to, pins, &skip, proof, &session.trace).and_then(|mut verdicts| {
+    daemons.retain(|(unit, _)| stopped.iter().all(|one| one.unit != *unit));
+    let seen = verify(host, app, daemons, &plan.to, pins, proof, &session.trace).and_then(
+        |mut verdicts| {
             let masked = |unit: &str| host.systemd.show_one(unit).is_ok_and(|it| it.is_masked());
             if *operation == Operation::Deploy {
                 verdicts.extend(run_jobs(host, app, &masked, &session.trace)?);
             }
             Ok(verdicts)
-        });
+        },
+    );
     let verdicts = match seen {
         Ok(verdicts) => verdicts,
         Err(unhealthy) => return Ok(Err(unhealthy)),

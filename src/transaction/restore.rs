@@ -1,6 +1,8 @@
 //! Undoing a handover: units go back to the previous release.
 
-use super::handover::{drain_all, keep_users, move_aside, report, states_of, stop_acceptors, warn};
+use super::handover::{
+    drain_all, groups_of, keep_users, move_aside, report, states_of, stop_acceptors, warn,
+};
 use crate::health;
 use crate::host::{Host, ProcessIdentity, UnitStatus, is_in_unit};
 use crate::session::Session;
@@ -120,7 +122,7 @@ fn end_scopes(session: &Session<'_>, entries: &[Handover]) -> Result<()> {
         let list = if is_ending { &mut ending } else { &mut serving };
         list.push(one.entry);
     }
-    stop_acceptors(session, &ending);
+    stop_acceptors(session, &groups_of(host, &ending));
     let mut servers = entries.iter().filter(|one| one.role != HandoverRole::Proxy);
     // While a unit is down, its previous processes must go on.
     if !serving.is_empty() && servers.all(|entry| health::wait_accepting(host, &entry.unit)) {

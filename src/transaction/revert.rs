@@ -7,7 +7,7 @@ use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{Layout, Name};
 use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{Proof, daemons, verify};
+use crate::health::{Proof, daemon_states, verify};
 use crate::host::{Host, Systemd, UnitStatus, is_in_unit, release_of};
 use crate::session::Session;
 use crate::store::{Journal, Mark, Step, Store};
@@ -121,21 +121,16 @@ fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
     };
     let record = session.store.release(from)?;
     let app = record.context("the release has no record")?.app()?;
-    let units_of_app = daemons(&app);
-    let states = host.systemd.show(&units_of_app)?;
+    let daemons = daemon_states(host, &app)?;
     let units = &journal.units;
     let is_touched = |unit: &String| units.restarted.contains(unit) || units.stopped.contains(unit);
     // A service that was down before and was not touched is not checked.
-    let down: Vec<String> = units_of_app
-        .into_iter()
-        .zip(states)
-        .filter(|(unit, state)| !state.is_active() && !is_touched(unit))
-        .map(|(unit, _)| unit)
-        .collect();
-    let skip = |unit: &str| down.iter().any(|name| name == unit);
+    let down = |(unit, state): &(String, UnitStatus)| !state.is_active() && !is_touched(unit);
+    let checked: Vec<(String, UnitStatus)> =
+        daemons.into_iter().filter(|daemon| !down(daemon)).collect();
     let pins = &journal.state_before.pins;
     let proof = Proof::of_good_release();
-    verify(host, &app, from, pins, &skip, &proof, &session.trace)?;
+    verify(host, &app, checked, from, pins, &proof, &session.trace)?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@
 //! | [`after_switch`] | the new release runs |
 
 use super::job::job_unit;
-use super::leftovers::check_not_running;
+use super::still_running::check_not_running;
 use crate::app::{App, Hooks, Service};
 use crate::error::HintedError;
 use crate::events::Subject;

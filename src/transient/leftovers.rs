@@ -2,8 +2,6 @@
 
 use super::job::is_running_check;
 use crate::app::{Hooks, PRE_CHECK_SUFFIX};
-use crate::command_line::CommandLine;
-use crate::error::{Hint, HintedError};
 use crate::host::{Host, temp_target};
 use crate::units::{RUNTIME_UNIT_DIR, stem, unit_of_entry};
 use anyhow::{Result, bail};
@@ -11,27 +9,6 @@ use anyhow::{Result, bail};
 /// The line that every file for an app contains.
 pub(super) fn made_line(app: &str) -> String {
     format!("from the manifest of {app};")
-}
-
-/// Fails when one of these transient units still runs from an earlier command. systemd would not
-/// start it again, and its result would be taken for that of the new release.
-///
-/// # Errors
-/// [`HintedError`] with the unit.
-pub(crate) fn check_not_running(host: &Host, units: &[String]) -> Result<()> {
-    if host.is_offline() {
-        return Ok(());
-    }
-    let states = host.systemd.show(units)?;
-    let mut units = units.iter().zip(states);
-    let Some((unit, _)) = units.find(|(_, state)| !state.is_down()) else {
-        return Ok(());
-    };
-    Err(HintedError::new(
-        format!("`{unit}` of an earlier run is still there; nothing was changed"),
-        Hint::run(CommandLine::sudo(["systemctl", "stop", unit.as_str()])),
-    )
-    .into())
 }
 
 /// The transient units of an app, in the order of their names. If no command changes the app, a killed

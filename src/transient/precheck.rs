@@ -6,18 +6,16 @@
 //! never gets a request.
 
 use super::drop_ins::local_drop_ins;
-use super::leftovers::check_not_running;
 use super::unit::TransientUnit;
 use crate::app::{AbsPath, App, Listen, PRE_CHECK_SUFFIX, Service, Socket, Target};
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use crate::events::Subject;
 use crate::health::{
-    Proof, Verdict, cause_text, check_service, settle, settle_time, still_answers, stopped_daemons,
-    warn_unchecked,
+    Proof, Verdict, cause_text, check_service, settle, settle_time, still_answers, warn_unchecked,
 };
 use crate::host::{self, Host, Stopwatch, UnitStatus, in_network_of};
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Observed, Plan};
 use crate::render::{derive, precheck as instance_files};
 use crate::sandbox::explain::with_advice;
 use crate::session::Session;
@@ -44,7 +42,7 @@ type InstanceError = (usize, anyhow::Error);
 
 /// Pre-checks every service that the plan would take to the new release and that may run twice, also
 /// services that the administrator has stopped. All instances start, pass their checks and stay up
-/// together for the settle time, which is not repeated after the switch. `low_memory` holds units for which this host has too little memory.
+/// together for the settle time, which is not repeated after the switch. `observed` is what the plan was made from.
 ///
 /// # Errors
 /// [`HintedError`] with what the new release did. Nothing live was touched.
@@ -53,12 +51,12 @@ pub(crate) fn precheck(
     plan: &Plan,
     app: &App,
     target: Target,
-    low_memory: &BTreeMap<String, String>,
+    observed: &Observed,
 ) -> Result<Proof> {
     if session.host.is_offline() || plan.from.is_none() {
         return Ok(Proof::default());
     }
-    let instances = select_instances(session, plan, app, low_memory)?;
+    let instances = select_instances(session, plan, app, observed)?;
     if instances.is_empty() {
         return Ok(Proof::default());
     }
@@ -66,8 +64,9 @@ pub(crate) fn precheck(
         .iter()
         .map(|one| one.unit(session.host, app, target, &plan.to))
         .collect::<Result<Vec<TransientUnit<'_>>>>()?;
-    let names: Vec<String> = units.iter().flat_map(TransientUnit::units).collect();
-    check_not_running(session.host, &names)?;
+    TransientUnit::put_all(session.host, &units)
+        // What cannot be removed is found by the next command.
+        .inspect_err(|_| drop(TransientUnit::remove_all(session.host, &units)))?;
     let checked = run_instances(session, app, &instances, &units);
     let checked = checked.map_err(|(at, error)| {
         let lines = units.get(at).map(|unit| unit.last_lines(INSTANCE_LINES));
@@ -120,19 +119,19 @@ fn select_instances<'a>(
     session: &Session<'_>,
     plan: &Plan,
     app: &'a App,
-    low_memory: &BTreeMap<String, String>,
+    observed: &Observed,
 ) -> Result<Vec<PreCheckInstance<'a>>> {
-    let stopped = stopped_daemons(session.host, app, &|unit| plan.keeps(unit))?;
     let mut instances = Vec::new();
     for service in &app.services {
         let unit = app.unit(service);
-        let is_stopped = stopped.iter().any(|one| one.unit == unit && !one.is_masked);
+        let is_down = !observed.active.contains(&unit) && !observed.masked.contains(&unit);
+        let is_stopped = service.is_daemon() && is_down && plan.keeps(&unit);
         let is_affected = is_stopped || (service.pre_check && is_restarted(plan, &unit));
         if !is_affected {
             continue;
         }
         if service.pre_check {
-            let Some(why) = obstacle(session.host, app, service, low_memory)? else {
+            let Some(why) = obstacle(session.host, app, service, &observed.low_memory)? else {
                 instances.push(PreCheckInstance::new(app, service)?);
                 continue;
             };
@@ -221,20 +220,20 @@ impl<'a> PreCheckInstance<'a> {
         Ok(unit.with_sockets(app.socket_units(&self.copy), paths))
     }
 
-    /// Runs `check` in the network of the instance, which may be its own.
+    /// Runs `check` in the network of the instance, which may be its own. `state` is the status of its unit.
     fn in_its_network<T: Send>(
         &self,
         host: &Host,
         unit: &TransientUnit<'_>,
+        state: &UnitStatus,
         check: impl FnOnce() -> T + Send,
     ) -> Result<T> {
         if self.copy.has_socket_unit() {
             return Ok(check());
         }
-        let state = host.systemd.show_one(unit.name())?;
         let ended = |state: &UnitStatus| anyhow!("{}", cause_text(state));
         let Some(pid) = state.main_pid else {
-            return Err(ended(&state));
+            return Err(ended(state));
         };
         in_network_of(pid, check).map_err(|error| match host.systemd.show_one(unit.name()) {
             // It ended before its network could be entered.
@@ -256,7 +255,7 @@ fn private_address(app: &App, service: &Service, index: usize, listen: &Listen) 
     Ok(Listen::Unix(path))
 }
 
-/// Starts all instances, checks them, and watches them together.
+/// Starts instances whose units are in place, checks them, and watches them together.
 fn run_instances(
     session: &Session<'_>,
     app: &App,
@@ -265,31 +264,31 @@ fn run_instances(
 ) -> Result<Vec<Verdict>, InstanceError> {
     let (host, trace) = (session.host, session.trace.as_str());
     let pairs = || instances.iter().zip(units).enumerate();
-    TransientUnit::put_all(host, units).map_err(|error| (0, error))?;
     for (at, (_, unit)) in pairs() {
         start(host, unit).map_err(|error| (at, error))?;
     }
     let started = Stopwatch::start();
     let (mut verdicts, mut first) = (Vec::new(), Vec::new());
     for (at, (one, unit)) in pairs() {
-        let check = || check_service(host, app, &one.copy, None, trace);
-        let seen = one.in_its_network(host, unit, check);
+        let state = host.systemd.show_one(unit.name());
+        let state = state.map_err(|error| (at, error))?;
+        let check = || check_service(host, app, &one.copy, Some(&state), trace);
+        let seen = one.in_its_network(host, unit, &state, check);
         let mut seen = seen.map_err(|error| (at, error))?;
         if let Some(wrong) = seen.iter().find_map(Verdict::wrong) {
             return Err((at, wrong.into()));
         }
         verdicts.append(&mut seen);
-        let state = host.systemd.show_one(unit.name());
-        first.push((unit.name().to_owned(), state.map_err(|error| (at, error))?));
+        first.push((unit.name().to_owned(), state));
     }
     let time = watch_time(instances);
     settle(host, &first, time.saturating_sub(started.elapsed())).map_err(|(unit, what)| {
         let at = units.iter().position(|one| one.name() == unit);
         (at.unwrap_or(0), anyhow!("it went down again: {what}"))
     })?;
-    for (at, (one, unit)) in pairs() {
-        let check = || still_answers(host, app, &one.copy, None, trace);
-        let seen = one.in_its_network(host, unit, check);
+    for ((at, (one, unit)), (_, state)) in pairs().zip(&first) {
+        let check = || still_answers(host, app, &one.copy, Some(state), trace);
+        let seen = one.in_its_network(host, unit, state, check);
         let seen = seen.and_then(|seen| seen.map_err(anyhow::Error::new));
         seen.context("after the settle time")
             .map_err(|error| (at, error))?;

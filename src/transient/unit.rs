@@ -1,5 +1,6 @@
 //! A unit that exists only while one step of a command runs.
 
+use super::still_running::all_down;
 use crate::failure::Failure;
 use crate::host::{
     Command, Host, MainExit, Output, Root, Systemd, UnitResult, UnitStatus, interrupted,
@@ -134,10 +135,10 @@ impl<'a> TransientUnit<'a> {
         Self::put_all(self.host, std::slice::from_ref(self))
     }
 
-    /// Puts several units in place.
+    /// Puts several units in place. One that still runs from an earlier command keeps running as it is.
     ///
     /// # Errors
-    /// When a file cannot be written, or systemd cannot read it.
+    /// When a file cannot be written, systemd cannot read it, or a unit still runs.
     pub(crate) fn put_all(host: &Host, units: &[Self]) -> Result<()> {
         let mut paths = Vec::new();
         for unit in units {
@@ -146,7 +147,13 @@ impl<'a> TransientUnit<'a> {
                 paths.extend(tree.paths());
             }
         }
-        host.systemd.reload_if_needed(&names(units), &paths)
+        if host.is_offline() {
+            return Ok(());
+        }
+        let names = names(units);
+        let states = host.systemd.show(&names)?;
+        all_down(&names, &states)?;
+        host.systemd.reload_if_needed(&states, &paths)
     }
 
     /// Starts the unit, and before it its sockets.
@@ -250,9 +257,8 @@ impl<'a> TransientUnit<'a> {
         let names = names(units);
         let remove = || -> Result<()> {
             host.systemd.stop_and_confirm(&names)?;
-            host.systemd.reset_failed(&names);
             units.iter().try_for_each(Self::remove_files)?;
-            host.systemd.reload_if_needed(&names, &[])
+            host.systemd.unload(&names)
         };
         // When the units are stopped and their files removed, a failed reload does no harm.
         remove().or_else(|error| {

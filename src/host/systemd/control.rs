@@ -19,8 +19,8 @@ impl Systemd {
         self.run(&["daemon-reload"], &[])
     }
 
-    /// Reloads when systemd does not have these units as `files` define them, or still has units
-    /// whose files are gone.
+    /// Reloads when systemd does not have the units of `states` as `files` define them, or still has
+    /// units whose files are gone.
     ///
     /// systemd reads the files of a unit when it first needs the unit. To read all of them again
     /// takes as long as the start of a small service, with a dozen generators, so this is done only
@@ -28,14 +28,29 @@ impl Systemd {
     ///
     /// # Errors
     /// When systemd refuses.
-    pub fn reload_if_needed(&self, units: &[String], files: &[&str]) -> Result<()> {
-        let states = self.show(units)?;
+    pub fn reload_if_needed(&self, states: &[UnitStatus], files: &[&str]) -> Result<()> {
         let is_read = |path: &&str| states.iter().any(|state| state.is_made_of(path));
         if states.iter().any(|state| state.need_daemon_reload) || !files.iter().all(is_read) {
             self.daemon_reload()
         } else {
             Ok(())
         }
+    }
+
+    /// Lets systemd unload units that are stopped and whose files are gone.
+    ///
+    /// systemd keeps a unit that has failed until its failure is cleared, and one that another unit refers
+    /// to until all files are read again (systemd.unit(5), "CollectMode=").
+    ///
+    /// # Errors
+    /// When systemd refuses.
+    pub fn unload(&self, units: &[String]) -> Result<()> {
+        let mut states = self.show(units)?;
+        if states.iter().any(UnitStatus::is_failed) {
+            self.reset_failed(units);
+            states = self.show(units)?;
+        }
+        self.reload_if_needed(&states, &[])
     }
 
     /// Starts units and waits until they are up.

@@ -163,9 +163,11 @@ impl<'a> Prepared<'a> {
         if !self.can_reuse(ctx, &plan.to)? {
             check_space(&ctx.host, app, &plan.payload)?;
         }
-        let live = self.observed.live.as_ref().map(|live| &live.app);
-        preflight::check(&ctx.host, app, live)?;
+        preflight::check(&ctx.host, app, &self.observed)?;
         preflight::check_planned_programs(&ctx.host, app, &self.scanned.payload)?;
+        if plan.files.is_empty() {
+            return Ok(()); // systemd runs these units already.
+        }
         self.verify_units(ctx)
     }
 

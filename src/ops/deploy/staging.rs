@@ -40,7 +40,7 @@ pub(super) fn stage_early<'h>(
     ctx.check_writable(&[&app.layout.opt(), UNIT_DIR])?;
     let need = PayloadPlan::first(&prepared.scanned.payload, app);
     check_space(&ctx.host, app, &need)?;
-    preflight::check(&ctx.host, app, None)?;
+    preflight::check(&ctx.host, app, &prepared.observed)?;
     session.store.reserve();
     prepared.stage(ctx, None).map(Some)
 }
@@ -117,11 +117,11 @@ pub(super) fn pre_check(
     prepared: &Prepared<'_>,
 ) -> Result<Proof> {
     let app = prepared.app();
-    let low_memory = &prepared.observed.low_memory;
+    let observed = &prepared.observed;
     let run = || {
         let outcome = create_accounts(session, plan, app)
             .and_then(|()| hooks::before_switch(session, plan, app))
-            .and_then(|()| precheck(session, plan, app, ctx.target(app), low_memory));
+            .and_then(|()| precheck(session, plan, app, ctx.target(app), observed));
         if host::interrupted() {
             let error = Error::new(Kind::Interrupted, "the deploy was interrupted");
             return Err(error
