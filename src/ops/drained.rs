@@ -5,6 +5,7 @@ use super::context::Context;
 use super::recover::{self, RecoverRequest};
 use crate::error::{Claim as _, Error, Kind};
 use crate::host::{self, ActiveState, Host, UnitStatus, is_in_unit, remove_kept_tmp};
+use crate::units;
 use anyhow::Result;
 
 /// What the internal command `drained` is asked.
@@ -27,7 +28,9 @@ pub(crate) fn run(ctx: &Context<'_>, request: &DrainedRequest) -> Result<(), Err
     ctx.check_privileges().nothing_changed()?;
     let DrainedRequest { unit, run, change } = request;
     // The unit that runs this sleeps, and systemd ends it with the scope (systemd.exec(5)).
-    let is_drained = host::variable("EXIT_CODE").as_deref() != Some("exited");
+    let has_slept = host::variable("EXIT_CODE").as_deref() == Some("exited");
+    let is_left = has_slept && is_left(&ctx.host, unit, run).nothing_changed()?;
+    let is_drained = !has_slept || is_left;
     let removed = if is_drained {
         remove_kept_tmp(&ctx.host.root, unit, run)
     } else {
@@ -43,7 +46,20 @@ pub(crate) fn run(ctx: &Context<'_>, request: &DrainedRequest) -> Result<(), Err
             _ => {}
         }
     }
+    if is_left {
+        let scope = units::old_scope(unit, run);
+        let helpers = [units::user_unit_of(&scope), units::cleanup_unit_of(&scope)];
+        // Only one scope of each user has the first, and a unit that is not loaded is an error.
+        let _ = ctx.host.systemd.stop_without_waiting(&helpers);
+    }
     removed.nothing_changed()
+}
+
+/// Whether the scope ended in the moment in which the unit that runs this started: systemd does not stop
+/// the unit then.
+fn is_left(host: &Host, unit: &str, run: &str) -> Result<bool> {
+    let scope = host.systemd.show_one(&units::old_scope(unit, run))?;
+    Ok(scope.is_down())
 }
 
 /// Whether systemd must end the change. When the scope has ended and its unit serves, the next command

@@ -17,6 +17,7 @@ tests![
     a_server_that_forks_all_the_time_is_handed_over,
     a_service_with_its_own_control_groups_restarts,
     a_service_that_cannot_be_handed_over_restarts,
+    units_beside_a_scope_that_ends_early_do_not_stay,
     a_failed_release_is_undone_while_connections_drain,
     a_server_that_accepts_after_sigterm_is_stopped,
     names_of_other_users_in_tmp_are_left_alone,
@@ -392,6 +393,41 @@ fn a_service_that_cannot_be_handed_over_restarts(machine: &Machine) {
     assert_eq!(tally.lost(), 0, "{tally:?}");
     until("nothing drains", || machine.ok(DRAINING).is_empty());
     machine.robotctl("doctor").exits(0);
+}
+
+/// A scope can end in the moment in which robotctl starts the units beside it. systemd then keeps the scope
+/// for as long as another unit beside it stops, and starts a unit that is bound to it all the same.
+fn units_beside_a_scope_that_ends_early_do_not_stay(machine: &Machine) {
+    let ten_minutes = App {
+        keys: "type = \"notify\"\ndrain = \"10min\"\ntimeout-start = \"5s\"",
+        ..LIVE
+    };
+    ten_minutes.deploy(machine, "1.0").exits(0);
+    // The second unit looks at its scope after 35 seconds only.
+    let units: &[&str] = if is_full() {
+        &["-drain", "-after"]
+    } else {
+        &["-drain"]
+    };
+    for (at, unit) in units.iter().enumerate() {
+        let shim = format!(
+            "#!/bin/sh\ncase \"$*\" in *--unit=live-web-old-*{unit}*)\n\
+             scope=$(systemctl list-units --plain --no-legend 'live-web-old-*.scope' | cut -d' ' -f1)\n\
+             /usr/bin/systemd-run --quiet --collect --unit=holds --property=BindsTo=$scope \
+             --property=Before=$scope --property='ExecStopPost=/bin/sleep 3' /bin/sleep 99\n\
+             systemctl kill --signal=KILL $scope\n\
+             while systemctl is-active --quiet $scope; do sleep 0.05; done\n\
+             echo done >> /root/shim/calls;;\nesac\n\
+             exec /usr/bin/systemd-run \"$@\"\n"
+        );
+        machine.write("/root/shim/systemd-run", &shim, 0o755);
+        ten_minutes.write(machine, &format!("2.{at}"));
+        let deploy = format!("{PATH} robotctl --manifest {MANIFEST} deploy --apply");
+        machine.sh(&deploy).exits(0);
+        assert_eq!(machine.ok("cat /root/shim/calls"), "done", "{unit}");
+        machine.ok("rm /root/shim/calls");
+        until("nothing drains", || machine.ok(DRAINING).is_empty());
+    }
 }
 
 /// A check fails after the old processes got SIGTERM: they keep their connections, and the previous

@@ -72,10 +72,12 @@ impl Systemd {
     /// # Errors
     /// When systemd does not start that unit, although the scope still exists.
     pub fn end_scope_after(&self, name: &str, scope: &str, time: Duration) -> Result<()> {
-        let stop = format!("ExecStopPost=/bin/systemctl stop {scope}");
+        let stop = format!("ExecStopPost=/bin/systemctl stop --no-block {scope}");
         self.start_helper(&Helper {
             name,
             scope,
+            // systemd does not start it then when the scope has just ended.
+            order: "After",
             description: &text_of_end(scope, time),
             properties: &["Type=exec", &stop],
             argv: &["/bin/sleep", &format!("{:.3}", time.as_secs_f64())],
@@ -100,6 +102,8 @@ impl Systemd {
         let helper = Helper {
             name,
             scope,
+            // It stops when the scope has stopped.
+            order: "Before",
             description: &format!("Cleans up after {scope}"),
             properties: &[
                 "Type=exec",
@@ -123,6 +127,8 @@ impl Systemd {
         let helper = Helper {
             name,
             scope,
+            // It stops when the scope has stopped.
+            order: "Before",
             description: &format!("Keeps shared memory of {user} for {scope}"),
             // A service could leave its sandbox through a process of its user that has none, so this one
             // ends at once and has no rights.
@@ -152,9 +158,8 @@ impl Systemd {
             "--collect".to_owned(),
             format!("--unit={name}"),
             format!("--description={}", helper.description),
-            // It stops when the scope has stopped.
             format!("--property=BindsTo={scope}"),
-            format!("--property=Before={scope}"),
+            format!("--property={}={scope}", helper.order),
         ];
         let properties = helper.properties.iter();
         let properties = properties.map(|text| format!("--property={text}"));
@@ -175,6 +180,8 @@ impl Systemd {
 struct Helper<'a> {
     name: &'a str,
     scope: &'a str,
+    /// `Before` or `After`: when it starts and stops, as seen from the scope.
+    order: &'a str,
     description: &'a str,
     properties: &'a [&'a str],
     argv: &'a [&'a str],
