@@ -42,7 +42,8 @@ type InstanceError = (usize, anyhow::Error);
 
 /// Pre-checks every service that the plan would take to the new release and that may run twice, also
 /// services that the administrator has stopped. All instances start, pass their checks and stay up
-/// together for the settle time, which is not repeated after the switch. `observed` is what the plan was made from.
+/// together for the settle time, which is not repeated after the switch. `observed` is what the plan
+/// was made from.
 ///
 /// # Errors
 /// [`HintedError`] with what the new release did. Nothing live was touched.
@@ -220,7 +221,8 @@ impl<'a> PreCheckInstance<'a> {
         Ok(unit.with_sockets(app.socket_units(&self.copy), paths))
     }
 
-    /// Runs `check` in the network of the instance, which may be its own. `state` is the status of its unit.
+    /// Runs `check` in the network of the instance, which may be its own. `state` is the status of its
+    /// unit.
     fn in_its_network<T: Send>(
         &self,
         host: &Host,

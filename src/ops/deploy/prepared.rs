@@ -166,7 +166,7 @@ impl<'a> Prepared<'a> {
         preflight::check(&ctx.host, app, &self.observed)?;
         preflight::check_planned_programs(&ctx.host, app, &self.scanned.payload)?;
         if plan.files.is_empty() {
-            return Ok(()); // systemd runs these units already.
+            return Ok(()); // The live release has these units, and they were verified then.
         }
         self.verify_units(ctx)
     }
