@@ -2,11 +2,12 @@
 
 use super::cause::cause_text;
 use super::probe::{describe, kind, probe};
+use super::run::Run;
 use super::settle::active;
 use super::verdict::{Verdict, failed_check};
 use crate::app::{App, Check, Probe, Service, Socket, Text};
 use crate::failure::Failure;
-use crate::host::{Deadline, Host, Stopwatch, UnitStatus, is_running, release_of, wait_until};
+use crate::host::{Deadline, Host, Stopwatch, UnitStatus, release_of, wait_until};
 use crate::render::ReleaseMount;
 use crate::transient::job::{check_job, job_unit};
 use crate::transient::unit::{RunFailure, run_to_end};
@@ -89,7 +90,7 @@ pub(crate) fn still_answers(
 
 /// Whether a unit is up. Its main process tells, if it is known and still runs.
 fn is_up(host: &Host, unit: &str, before: Option<&UnitStatus>) -> Result<(), Failure> {
-    if before.is_some_and(|state| state.is_active() && state.main_pid.is_some_and(is_running)) {
+    if before.is_some_and(|state| Run::of(state).is_known_to_last()) {
         return Ok(());
     }
     let state = host.systemd.show_one(unit);
@@ -101,7 +102,7 @@ fn is_up(host: &Host, unit: &str, before: Option<&UnitStatus>) -> Result<(), Fai
 struct CheckedService<'a> {
     service: &'a Service,
     unit: String,
-    before: UnitStatus,
+    before: Run,
 }
 
 impl<'a> CheckedService<'a> {
@@ -110,19 +111,18 @@ impl<'a> CheckedService<'a> {
         let ask = || host.systemd.show_one(&unit).unwrap_or_default();
         Self {
             service,
-            before: before.cloned().unwrap_or_else(ask),
+            before: before.map_or_else(|| Run::of(&ask()), Run::of),
             unit,
         }
     }
 
     /// Why the service cannot pass its checks any more, if that is so.
     fn lost(&self, host: &Host) -> Option<String> {
-        // While its main process lives, a unit has not restarted, so systemd need not be asked.
-        if self.before.is_active() && self.before.main_pid.is_some_and(is_running) {
+        if self.before.is_known_to_last() {
             return None;
         }
         let now = host.systemd.show_one(&self.unit).ok()?;
-        lost(&self.before, &now, self.service.has_socket_unit())
+        lost(&self.before.first, &now, self.service.has_socket_unit())
     }
 }
 

@@ -22,6 +22,7 @@ mod probe;
 mod proof;
 mod readiness;
 mod restarts;
+mod run;
 mod settle;
 mod stopped;
 mod verdict;

@@ -6,9 +6,10 @@
 
 use super::acceptors::{ManagerSockets, acceptors};
 use super::http::Address;
+use super::run::Run;
 use crate::app::{Service, Socket, Type};
 use crate::error::HintedError;
-use crate::host::{self, Deadline, Host, Stopwatch, UnitStatus};
+use crate::host::{self, Deadline, Host, Stopwatch};
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -132,17 +133,17 @@ fn wait(host: &Host, unit: &str, wanted: usize, timeout: Duration) -> bool {
     let (start, mut readiness) = (Stopwatch::start(), Readiness::new(wanted));
     let sockets = ManagerSockets::read();
     let mut progress = Progress::Waiting;
-    let mut state = UnitStatus::default();
+    let mut run = Run::default();
     let _: Result<(), ()> = host::wait_until(timeout, || {
-        // While its main process lives, a unit is active, so systemd need not be asked.
-        if !(state.is_active() && state.main_pid.is_some_and(host::is_running)) {
-            state = host.systemd.show_one(unit).map_err(drop)?;
+        if !run.is_known_to_last() {
+            run = Run::of(&host.systemd.show_one(unit).map_err(drop)?);
         }
+        let members = host::members(&run.first);
         progress = readiness.step(&Sample {
             at: start.elapsed(),
-            is_active: state.is_active(),
-            acceptors: acceptors(host::members(&state), &sockets),
-            members: host::members(&state).into_iter().collect(),
+            is_active: run.first.is_active(),
+            acceptors: acceptors(members.clone(), &sockets),
+            members: members.into_iter().collect(),
         });
         if progress == Progress::Waiting {
             Err(())

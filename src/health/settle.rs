@@ -1,9 +1,10 @@
 //! The settle time: units must stay up without a restart.
 
 use super::cause::cause_text;
+use super::run::Run;
 use crate::app::{Probe, Service};
 use crate::failure::Failure;
-use crate::host::{Host, ProcessIdentity, UnitStatus, interrupted, wait_until};
+use crate::host::{Host, UnitStatus, interrupted, wait_until};
 use std::time::Duration;
 
 /// How long a service must stay up when no check says otherwise.
@@ -41,12 +42,9 @@ pub(crate) fn settle(
                 still_up(before, &now).map_err(|what| (unit.clone(), Failure::public(what)))
             })
     };
-    // While its main process lives, a unit is up and has not restarted, so systemd need not be asked.
-    let main = |(_, state): &(String, UnitStatus)| ProcessIdentity::of(state.main_pid?);
-    let processes: Vec<Option<ProcessIdentity>> = first.iter().map(main).collect();
-    let is_alive = |process: &Option<ProcessIdentity>| process.is_some_and(|one| one.is_running());
+    let runs: Vec<Run> = first.iter().map(|(_, state)| Run::of(state)).collect();
     // The wait ends early on a failure.
-    let failed = wait_until(time, || match processes.iter().all(is_alive) {
+    let failed = wait_until(time, || match runs.iter().all(Run::is_known_to_last) {
         true => Err(()),
         false => match sample() {
             Ok(()) => Err(()),

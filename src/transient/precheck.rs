@@ -65,9 +65,7 @@ pub(crate) fn precheck(
         .iter()
         .map(|one| one.unit(session.host, app, target, &plan.to))
         .collect::<Result<Vec<TransientUnit<'_>>>>()?;
-    TransientUnit::put_all(session.host, &units)
-        // What cannot be removed is found by the next command.
-        .inspect_err(|_| drop(TransientUnit::remove_all(session.host, &units)))?;
+    TransientUnit::put_all(session.host, &units)?;
     let checked = run_instances(session, app, &instances, &units);
     let checked = checked.map_err(|(at, error)| {
         let lines = units.get(at).map(|unit| unit.last_lines(INSTANCE_LINES));

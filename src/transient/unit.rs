@@ -138,8 +138,26 @@ impl<'a> TransientUnit<'a> {
     /// Puts several units in place. One that still runs from an earlier command keeps running as it is.
     ///
     /// # Errors
-    /// When a file cannot be written, systemd cannot read it, or a unit still runs.
+    /// When a file cannot be written, systemd cannot read it, or a unit still runs. Nothing is left of the
+    /// units then, except for one that still runs.
     pub(crate) fn put_all(host: &Host, units: &[Self]) -> Result<()> {
+        // What cannot be removed is found by the next command.
+        let clean_up = |_: &anyhow::Error| drop(Self::remove_all(host, units));
+        let (names, paths) = (
+            names(units),
+            Self::write_files(host, units).inspect_err(clean_up)?,
+        );
+        if host.is_offline() {
+            return Ok(());
+        }
+        let states = host.systemd.show(&names).inspect_err(clean_up)?;
+        all_down(&names, &states)?;
+        let reloaded = host.systemd.reload_if_needed(&states, &paths);
+        reloaded.inspect_err(clean_up)
+    }
+
+    /// Writes the files of units, and returns their paths.
+    fn write_files<'u>(host: &Host, units: &'u [Self]) -> Result<Vec<&'u str>> {
         let mut paths = Vec::new();
         for unit in units {
             if let Definition::Files { tree, .. } = &unit.definition {
@@ -147,13 +165,7 @@ impl<'a> TransientUnit<'a> {
                 paths.extend(tree.paths());
             }
         }
-        if host.is_offline() {
-            return Ok(());
-        }
-        let names = names(units);
-        let states = host.systemd.show(&names)?;
-        all_down(&names, &states)?;
-        host.systemd.reload_if_needed(&states, &paths)
+        Ok(paths)
     }
 
     /// Starts the unit, and before it its sockets.

@@ -18,6 +18,8 @@ tests![
     a_service_with_its_own_control_groups_restarts,
     a_service_that_cannot_be_handed_over_restarts,
     units_beside_a_scope_that_ends_early_do_not_stay,
+    a_unit_that_cleans_up_after_no_scope_ends,
+    an_upgrade_starts_few_programs,
     a_failed_release_is_undone_while_connections_drain,
     a_server_that_accepts_after_sigterm_is_stopped,
     names_of_other_users_in_tmp_are_left_alone,
@@ -127,6 +129,35 @@ fn only_text(lines: &Value) -> String {
 /// The pid of the service's main process.
 fn main_pid(machine: &Machine) -> String {
     machine.property("live-web.service", "MainPID")
+}
+
+/// An upgrade of one service starts at most 20 programs besides robotctl. A repetition of the command
+/// before is a poll, whose number depends on how busy the machine is. The first upgrade starts one more:
+/// systemd must find the new directory with the limits of what drains.
+fn an_upgrade_starts_few_programs(machine: &Machine) {
+    LIVE.deploy(machine, "1.0").exits(0);
+    LIVE.deploy(machine, "2.0").exits(0);
+    LIVE.write(machine, "3.0");
+    let command = format!(
+        "strace --follow-forks --quiet=all --string-limit=4096 --status=successful --trace=execve \
+         --output=/root/programs robotctl --manifest {MANIFEST} deploy --apply"
+    );
+    machine.sh(&command).exits(0);
+    let log = machine.ok("cat /root/programs");
+    // The other lines say how the programs ended.
+    let words = |line: &str| {
+        let (_, argv) = line.split_once("execve(")?.1.split_once('[')?;
+        Some(argv.split_once("], ")?.0.to_owned())
+    };
+    let mut programs: Vec<String> = log.lines().filter_map(words).collect();
+    programs.dedup();
+    programs.retain(|program| !program.starts_with("\"robotctl\""));
+    let shown = programs.join("\n");
+    assert!(programs.len() <= 20, "{}:\n{shown}", programs.len());
+    // The log is complete.
+    for program in ["\"restart\"", "\"StartTransientUnit\""] {
+        assert!(shown.contains(program), "{program}:\n{shown}");
+    }
 }
 
 /// The server goes on for its open answers, with the limits and the files that it had, and the deploy
@@ -403,31 +434,37 @@ fn units_beside_a_scope_that_ends_early_do_not_stay(machine: &Machine) {
         ..LIVE
     };
     ten_minutes.deploy(machine, "1.0").exits(0);
-    // The second unit looks at its scope after 35 seconds only.
-    let units: &[&str] = if is_full() {
-        &["-drain", "-after"]
-    } else {
-        &["-drain"]
-    };
-    for (at, unit) in units.iter().enumerate() {
-        let shim = format!(
-            "#!/bin/sh\ncase \"$*\" in *--unit=live-web-old-*{unit}*)\n\
-             scope=$(systemctl list-units --plain --no-legend 'live-web-old-*.scope' | cut -d' ' -f1)\n\
-             /usr/bin/systemd-run --quiet --collect --unit=holds --property=BindsTo=$scope \
-             --property=Before=$scope --property='ExecStopPost=/bin/sleep 3' /bin/sleep 99\n\
-             systemctl kill --signal=KILL $scope\n\
-             while systemctl is-active --quiet $scope; do sleep 0.05; done\n\
-             echo done >> /root/shim/calls;;\nesac\n\
-             exec /usr/bin/systemd-run \"$@\"\n"
-        );
-        machine.write("/root/shim/systemd-run", &shim, 0o755);
-        ten_minutes.write(machine, &format!("2.{at}"));
-        let deploy = format!("{PATH} robotctl --manifest {MANIFEST} deploy --apply");
-        machine.sh(&deploy).exits(0);
-        assert_eq!(machine.ok("cat /root/shim/calls"), "done", "{unit}");
-        machine.ok("rm /root/shim/calls");
-        until("nothing drains", || machine.ok(DRAINING).is_empty());
-    }
+    let shim = "#!/bin/sh\ncase \"$*\" in *--unit=live-web-old-*-drain*)\n\
+         scope=$(systemctl list-units --plain --no-legend 'live-web-old-*.scope' | cut -d' ' -f1)\n\
+         /usr/bin/systemd-run --quiet --collect --unit=holds --property=BindsTo=$scope \
+         --property=Before=$scope --property='ExecStopPost=/bin/sleep 3' /bin/sleep 99\n\
+         systemctl kill --signal=KILL $scope\n\
+         while systemctl is-active --quiet $scope; do sleep 0.05; done\n\
+         echo done >> /root/shim/calls;;\nesac\n\
+         exec /usr/bin/systemd-run \"$@\"\n";
+    machine.write("/root/shim/systemd-run", shim, 0o755);
+    ten_minutes.write(machine, "2.0");
+    let deploy = format!("{PATH} robotctl --manifest {MANIFEST} deploy --apply");
+    machine.sh(&deploy).exits(0);
+    assert_eq!(machine.ok("cat /root/shim/calls"), "done");
+    until("nothing drains", || machine.ok(DRAINING).is_empty());
+}
+
+/// The unit that cleans up after a scope looks at the scope each time its interval is over, because systemd
+/// may have started the unit although the scope had ended.
+fn a_unit_that_cleans_up_after_no_scope_ends(machine: &Machine) {
+    LIVE.deploy(machine, "1.0").exits(0);
+    let unit = "live-web-old-1a2b3c4d-after.service";
+    let look = "robotctl --app live drained live-web.service 1a2b3c4d --change none";
+    // The interval ends when something is written to the pipe.
+    machine.ok(&format!(
+        "mkfifo /root/over && systemd-run --quiet --collect --unit={unit} --property=Restart=always \
+         --property='ExecStopPost={look}' /bin/cat /root/over"
+    ));
+    let units = "systemctl list-units --plain --no-legend 'live-web-old-*'";
+    assert!(machine.ok(units).contains(unit));
+    machine.ok("true > /root/over");
+    until("it has ended", || machine.ok(units).is_empty());
 }
 
 /// A check fails after the old processes got SIGTERM: they keep their connections, and the previous

@@ -70,7 +70,7 @@ fn a_leftover_that_does_not_stop_does_not_fail_a_change(machine: &Machine) {
 fn a_leftover_pre_check_instance_is_not_checked(machine: &Machine) {
     let first = with_second_service("1.0").deploy_ok(machine);
     kill_in_pre_check(machine, "2.0");
-    // Fails once: the clean-up cannot stop it, and the removal after the pre-check can.
+    // Fails once: the clean-up cannot stop it, and the next command can.
     shim(
         machine,
         &format!(
@@ -86,6 +86,10 @@ fn a_leftover_pre_check_instance_is_not_checked(machine: &Machine) {
         .exits(2)
         .says(&format!("`{INSTANCE}` of an earlier run is still there"))
         .says(&format!("hint: sudo systemctl stop {INSTANCE}"));
+    assert!(
+        is_running(machine, INSTANCE),
+        "it was stopped, and the hint says to stop it"
+    );
     assert_eq!(current(machine), first);
     let said = machine.robotctl("releases").exits(0);
     assert!(!said.stdout.contains("bad"), "{said}");
