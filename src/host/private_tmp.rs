@@ -19,7 +19,8 @@ const RANDOM: usize = 6;
 const SUFFIX_BYTES: usize = 8;
 
 /// Renames the private directories of a unit, so that the processes of one run of it keep them when it
-/// stops. Each gets an empty directory in its place, for commands that the unit runs while it stops.
+/// stops. Each gets an empty directory in its place, for commands that the unit runs while it stops. Both
+/// happen in one step: a user could take a name that is free for a moment.
 ///
 /// The new name ends in `run` and random digits, so that no user can take it first. It still matches the
 /// rule by which systemd-tmpfiles(8) removes such directories at boot.
@@ -29,11 +30,12 @@ const SUFFIX_BYTES: usize = 8;
 pub fn keep_private_tmp(root: &Root, unit: &str, run: &str) -> Result<()> {
     let prefix = prefix(root, unit)?;
     for path in private_dirs(root, |name| is_private(name, &prefix))? {
-        root.rename(&path, &format!("{path}.{run}{}", random_hex(SUFFIX_BYTES)?))?;
-        root.make_dir(&path, 0o700)?;
-        let inner = format!("{path}/tmp");
-        root.make_dir(&inner, 0o777)?;
+        let kept = format!("{path}.{run}{}", random_hex(SUFFIX_BYTES)?);
+        root.make_new_dir(&kept, 0o700)?;
+        let inner = format!("{kept}/tmp");
+        root.make_new_dir(&inner, 0o777)?;
         set_mode(&root.path(&inner), 0o1777)?;
+        root.exchange(&path, &kept)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use super::prepared_file::PreparedFile;
 use super::resolve::{lexically_absolute, resolve};
 use crate::tree::Entry;
 use anyhow::{Context, Result, bail};
+use rustix::fs::{CWD, RenameFlags};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -218,6 +219,27 @@ impl Root {
             _ => {}
         }
         self.sync_parent(&real).with_context(context)
+    }
+
+    /// Creates a directory that is not there yet. It may be gone after a power cut.
+    ///
+    /// # Errors
+    /// The operating system's, with the path, also when the path exists.
+    pub fn make_new_dir(&self, path: &str, mode: u32) -> Result<()> {
+        let real = self.path(path);
+        let created = fs::DirBuilder::new().mode(mode).create(&real);
+        created.with_context(|| format!("creating the directory `{}`", real.display()))
+    }
+
+    /// Exchanges the names of two entries of one file system in one step (rename(2), "RENAME_EXCHANGE").
+    /// A power cut may undo it.
+    ///
+    /// # Errors
+    /// The operating system's, with the paths.
+    pub fn exchange(&self, one: &str, other: &str) -> Result<()> {
+        let (one, other) = (self.path(one), self.path(other));
+        rustix::fs::renameat_with(CWD, &one, CWD, &other, RenameFlags::EXCHANGE)
+            .with_context(|| format!("exchanging `{}` and `{}`", one.display(), other.display()))
     }
 
     /// Replaces a file in one step, durably.
