@@ -5,14 +5,14 @@ use crate::app::{App, PROXY_SUFFIX};
 use crate::events::Subject;
 use crate::failure::Failure;
 use crate::health::cause_text;
-use crate::host::Systemd;
+use crate::host::{Systemd, interrupted};
 use crate::plan::{Action, Plan};
 use crate::sandbox::explain::with_advice;
 use crate::session::Session;
 use crate::store::Journal;
 use crate::transient::leftovers::remove_leftovers;
 use crate::units;
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, ensure};
 
 /// Hands services over and starts and restarts units, as the plan says.
 pub(super) fn activate_units(
@@ -32,6 +32,7 @@ pub(super) fn activate_units(
     // socket with it.
     let begun = plan.units.iter().filter(|one| one.action.starts());
     systemd.reset_failed(&begun.map(|one| one.unit.clone()).collect::<Vec<_>>());
+    fail_if_interrupted()?;
     // All in one call: systemd restarts a unit once, although the units that it requires restart, too.
     let restarted = plan.units_with(&[Action::Restart, Action::Overlap]);
     restart(session, &restarted)?;
@@ -41,12 +42,20 @@ pub(super) fn activate_units(
         let down = Err(anyhow!("`{unit}` went down again"));
         return explain_failure(session, &unit, down);
     }
+    // The previous release goes on while the next one does not wait for connections.
+    fail_if_interrupted()?;
     handover::drain_previous(session, &handed_over);
     if let Err(error) = remove_leftovers(session.host, &session.app) {
         // Not the fault of the release. The next command tries again.
         let text = format!("leftovers are still there: {error:#}");
         session.emit("warning", "cleanup-failed", Subject::default(), &text);
     }
+    Ok(())
+}
+
+/// A wait that the user interrupts ends without a result.
+fn fail_if_interrupted() -> Result<()> {
+    ensure!(!interrupted(), "it was interrupted");
     Ok(())
 }
 
