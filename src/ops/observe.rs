@@ -52,6 +52,9 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
         if state.is_delegated || has_inner_groups(&state) {
             observed.own_groups.insert(unit.clone());
         }
+        if state.is_active() {
+            observed.holding.insert(unit.clone());
+        }
         if state.is_masked() {
             observed.masked.insert(unit);
         } else if state.is_active() || state.active_state == ActiveState::Activating {

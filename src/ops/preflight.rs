@@ -116,7 +116,7 @@ fn check_ports(host: &Host, app: &App, observed: &Observed) -> Result<()> {
         return Ok(());
     }
     let live = observed.live.as_ref().map_or(app, |live| &live.app);
-    let own = own_addresses(live, &observed.active);
+    let own = own_addresses(live, &observed.holding);
     for service in app.services.iter().filter(|service| service.enable) {
         for address in service.listen.iter().filter_map(Listen::local_address) {
             if own.contains(&address) || !is_taken(address) {
@@ -136,8 +136,8 @@ fn check_ports(host: &Host, app: &App, observed: &Observed) -> Result<()> {
     Ok(())
 }
 
-/// The addresses that the units of an app hold.
-fn own_addresses(app: &App, active: &BTreeSet<String>) -> Vec<SocketAddr> {
+/// The addresses that the units of an app hold. `holding` are the active ones.
+fn own_addresses(app: &App, holding: &BTreeSet<String>) -> Vec<SocketAddr> {
     let mut all = Vec::new();
     for service in &app.services {
         let units = if service.has_socket_unit() {
@@ -147,7 +147,7 @@ fn own_addresses(app: &App, active: &BTreeSet<String>) -> Vec<SocketAddr> {
         };
         all.extend(service.listen.iter().zip(units));
     }
-    let held = all.iter().filter(|(_, unit)| active.contains(unit));
+    let held = all.iter().filter(|(_, unit)| holding.contains(unit));
     held.filter_map(|(listen, _)| listen.local_address())
         .collect()
 }

@@ -29,8 +29,10 @@ pub struct Observed {
     pub files: BTreeMap<String, Entry>,
     /// Paths of drop-ins that pin a service to a release of its own.
     pub pinned: Vec<String>,
-    /// Units that are active.
+    /// Units that are active or about to be, without masked ones.
     pub active: BTreeSet<String>,
+    /// Units that are active, with masked ones: they hold their addresses.
+    pub holding: BTreeSet<String>,
     /// Units that have failed.
     pub failed: BTreeSet<String>,
     /// Units that the administrator has masked.

@@ -1,12 +1,13 @@
 //! Decisions of the administrator stay in force across upgrades and rollbacks.
 
 use crate::demo::{UNITS, WEB, demo, running_release};
-use crate::machine::Machine;
+use crate::machine::{Machine, until};
 
 tests![
     Quick:
     unit_states_of_the_administrator_are_kept,
     a_drop_in_of_the_administrator_has_priority,
+    a_masked_service_that_still_listens_does_not_prevent_a_deploy,
 ];
 
 fn unit_states_of_the_administrator_are_kept(machine: &Machine) {
@@ -106,4 +107,22 @@ fn a_drop_in_of_the_administrator_has_priority(machine: &Machine) {
     assert_eq!(machine.get(&format!("{WEB}/env")), "200 operator");
     assert_eq!(machine.read("/etc/demo/env"), "COLOUR=operator\n");
     assert!(machine.exists(&format!("{UNITS}/demo-web.service")));
+}
+
+/// `mask` without `--now` leaves a unit running. Its address is still that of the app.
+fn a_masked_service_that_still_listens_does_not_prevent_a_deploy(machine: &Machine) {
+    let mut app = demo("1.0");
+    app.tables = "[service.own]\nexec = [\"/usr/bin/python3\", \"-m\", \"http.server\", \"18093\", \
+                  \"--bind\", \"127.0.0.1\"]\nlisten = [\"127.0.0.1:18093\"]\nsocket = \"direct\"\n";
+    app.deploy_ok(machine);
+    let unit = "demo-own.service";
+    until("it listens", || {
+        machine.get("http://127.0.0.1:18093/").starts_with("200")
+    });
+    let run = machine.property(unit, "InvocationID");
+    machine.ok(&format!("systemctl mask {unit}"));
+    app.version = "2.0".into();
+    app.deploy(machine).exits(0);
+    assert_eq!(machine.get(WEB), "200 2.0");
+    assert_eq!(machine.property(unit, "InvocationID"), run);
 }
