@@ -62,6 +62,12 @@ pub fn group_in_unit(pid: u32, unit: &str) -> Option<String> {
     path_in_unit(&groups, unit).map(str::to_owned)
 }
 
+/// Whether a unit is up with a process of its own, and not with one in a scope or a dummy process.
+pub fn runs_its_own_process(state: &UnitStatus) -> bool {
+    let is_own = |pid: u32| is_in_unit(pid, &state.id);
+    state.is_active() && state.main_pid.is_some_and(is_own)
+}
+
 fn path_in_unit<'a>(groups: &'a str, unit: &str) -> Option<&'a str> {
     let mut paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     paths.find(|path| path.split('/').any(|part| part == unit))

@@ -55,7 +55,7 @@ pub use attributes::Protected;
 pub use batch::Batch;
 pub use cgroup::{
     group_in_unit, has_inner_groups, is_in_unit, members, members_of, members_with,
-    memory_available, memory_of,
+    memory_available, memory_of, runs_its_own_process,
 };
 pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};
 pub use connect::Connection;

@@ -4,7 +4,9 @@
 use super::context::Context;
 use super::recover::{self, RecoverRequest};
 use crate::error::{Claim as _, Error, Kind};
-use crate::host::{self, ActiveState, Host, UnitStatus, is_in_unit, remove_kept_tmp};
+use crate::host::{
+    self, ActiveState, Host, UnitResult, UnitStatus, remove_kept_tmp, runs_its_own_process,
+};
 use crate::units;
 use anyhow::Result;
 
@@ -29,35 +31,41 @@ pub(crate) fn run(ctx: &Context<'_>, request: &DrainedRequest) -> Result<(), Err
     let DrainedRequest { unit, run, change } = request;
     // The unit that runs this sleeps, and systemd ends it with the scope (systemd.exec(5)).
     let has_slept = host::variable("EXIT_CODE").as_deref() == Some("exited");
-    let is_left = has_slept && is_left(&ctx.host, unit, run).nothing_changed()?;
-    let is_drained = !has_slept || is_left;
-    let removed = if is_drained {
-        remove_kept_tmp(&ctx.host.root, unit, run)
-    } else {
-        Ok(())
+    let has_ended = || -> Result<bool> {
+        // Without a sleep, systemd stopped the unit because the scope has ended.
+        Ok(!has_slept || is_down(&ctx.host, unit, run)?)
     };
     let name = ctx.selected_app().nothing_changed()?;
     let journal = ctx.store(&name).journal().nothing_changed()?;
     let is_open = journal.is_some_and(|journal| journal.trace_id == *change);
-    if is_open && is_needed(&ctx.host, unit, is_drained).nothing_changed()? {
-        // A command that holds the lock takes care of its change itself.
-        match recover::run(ctx, &RecoverRequest::default()) {
-            Err(error) if error.kind != Kind::Locked => return Err(error),
-            _ => {}
+    let is_needed = || is_needed(&ctx.host, unit, has_ended()?);
+    let recovered = if is_open && is_needed().nothing_changed()? {
+        recover::run(ctx, &RecoverRequest::default()).map(drop)
+    } else {
+        Ok(())
+    };
+    if has_ended().nothing_changed()? {
+        remove_kept_tmp(&ctx.host.root, unit, run).nothing_changed()?;
+        if has_slept {
+            stop_helpers(&ctx.host, &units::old_scope(unit, run));
         }
     }
-    if is_left {
-        let scope = units::old_scope(unit, run);
-        let helpers = [units::user_unit_of(&scope), units::cleanup_unit_of(&scope)];
-        // Only one scope of each user has the first, and a unit that is not loaded is an error.
-        let _ = ctx.host.systemd.stop_without_waiting(&helpers);
+    match recovered {
+        // A command that holds the lock takes care of its change itself.
+        Err(error) if error.kind != Kind::Locked => Err(error),
+        _ => Ok(()),
     }
-    removed.nothing_changed()
 }
 
-/// Whether the scope ended in the moment in which the unit that runs this started: systemd does not stop
-/// the unit then.
-fn is_left(host: &Host, unit: &str, run: &str) -> Result<bool> {
+/// Stops the units beside a scope. The scope ended in the moment in which they started, or before: systemd
+/// does not stop them then.
+fn stop_helpers(host: &Host, scope: &str) {
+    let helpers = [units::user_unit_of(scope), units::cleanup_unit_of(scope)];
+    // Only one scope of each user has the first, and a unit that is not loaded is an error.
+    let _ = host.systemd.stop_without_waiting(&helpers);
+}
+
+fn is_down(host: &Host, unit: &str, run: &str) -> Result<bool> {
     let scope = host.systemd.show_one(&units::old_scope(unit, run))?;
     Ok(scope.is_down())
 }
@@ -69,16 +77,38 @@ fn is_needed(host: &Host, unit: &str, is_drained: bool) -> Result<bool> {
     Ok(!(is_stopped(&state) || is_drained && runs_its_own_process(&state)))
 }
 
-/// Whether a unit is up, with more than a dummy process.
-fn runs_its_own_process(state: &UnitStatus) -> bool {
-    let is_own = |pid: u32| is_in_unit(pid, &state.id);
-    state.is_active() && state.main_pid.is_some_and(is_own)
+/// Whether a unit was stopped, and has neither failed nor is about to start. Also while it stops, unless it
+/// stops because it did not start in time.
+fn is_stopped(state: &UnitStatus) -> bool {
+    match state.active_state {
+        ActiveState::Inactive => true,
+        ActiveState::Deactivating => state.result == UnitResult::Success,
+        _ => false,
+    }
 }
 
-/// Whether a unit was stopped, and has neither failed nor is about to start.
-fn is_stopped(state: &UnitStatus) -> bool {
-    matches!(
-        state.active_state,
-        ActiveState::Inactive | ActiveState::Deactivating
-    )
+#[cfg(test)]
+mod tests {
+    use super::is_stopped;
+    use crate::host::{ActiveState, UnitResult, UnitStatus};
+
+    #[test]
+    fn a_unit_that_did_not_start_in_time_was_not_stopped() {
+        use UnitResult::{Success, Timeout};
+        for (active_state, result, wanted) in [
+            (ActiveState::Inactive, Success, true),
+            (ActiveState::Deactivating, Success, true),
+            (ActiveState::Deactivating, Timeout, false),
+            (ActiveState::Failed, Timeout, false),
+            (ActiveState::Activating, Success, false),
+            (ActiveState::Active, Success, false),
+        ] {
+            let state = UnitStatus {
+                active_state,
+                result,
+                ..UnitStatus::default()
+            };
+            assert_eq!(is_stopped(&state), wanted, "{state:?}");
+        }
+    }
 }

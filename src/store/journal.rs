@@ -6,7 +6,7 @@
 
 use super::records::Store;
 use super::state::State;
-use crate::host::ProcessIdentity;
+use crate::host::{ProcessIdentity, is_in_unit};
 use crate::tree::FileChange;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -85,6 +85,11 @@ pub struct Handover {
 }
 
 impl Handover {
+    /// Whether its main process runs, and has moved to the scope.
+    pub fn has_moved(&self) -> bool {
+        is_in_unit(self.process.pid, &self.scope) && self.process.is_running()
+    }
+
     /// How long the next release may take to start.
     pub fn start_time(&self) -> Duration {
         Duration::from_millis(self.start_ms)

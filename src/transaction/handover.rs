@@ -16,7 +16,7 @@ use crate::app::{App, Service, Socket};
 use crate::events::Subject;
 use crate::health;
 use crate::host::{
-    Host, ProcessIdentity, Scope, Signal, UnitStatus, group_in_unit, has_inner_groups, is_in_unit,
+    Host, ProcessIdentity, Scope, Signal, UnitStatus, group_in_unit, has_inner_groups,
     keep_private_tmp, members, replace_main_process, start_dummy_process, wait_until,
 };
 use crate::parallel::par_wait;
@@ -24,7 +24,7 @@ use crate::plan::{Action, Plan};
 use crate::session::Session;
 use crate::store::{Handover, HandoverRole};
 use crate::units;
-use anyhow::{Error, Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ pub(super) fn keep_users(session: &Session<'_>, moved: &[&Handover]) {
     for entry in moved.iter().filter(|one| users.insert(&one.user)) {
         let unit = units::user_unit_of(&entry.scope);
         let systemd = &session.host.systemd;
-        if let Err(error) = systemd.keep_user(&unit, &entry.scope, &entry.user) {
+        if let Err(error) = systemd.keep_user(&unit, &entry.scope, &entry.user, entry.process.pid) {
             let text = format!(
                 "systemd may remove shared memory of `{}`: {error:#}",
                 entry.user
@@ -223,7 +223,9 @@ pub(super) fn move_aside(
     }
     let kept = both.iter().map(|(entry, _)| keep_tmp(host, entry));
     let lost = kept.filter_map(Result::err).collect();
-    for (entry, _) in &both {
+    // The proxy comes last: while its server is the main process still, so is the proxy, and a plain
+    // restart ends both.
+    for (entry, _) in both.iter().rev() {
         if let Some(dummy) = dummies.next() {
             replace_main(host, entry, dummy)?;
         }
@@ -239,7 +241,7 @@ fn start_scope(
     state: &UnitStatus,
     binds_to: Option<&Handover>,
 ) -> Result<()> {
-    if is_in_unit(entry.process.pid, &entry.scope) {
+    if entry.has_moved() {
         return Ok(());
     }
     write_limits(host, app, &entry.unit, state)?;
@@ -313,7 +315,7 @@ fn check_suitable(entry: &Handover, state: &UnitStatus) -> Result<()> {
 /// Moves all processes of a unit to its scope. systemd moves the main process; one that has just ended
 /// would fail the whole call.
 fn move_processes(host: &Host, entry: &Handover, state: &UnitStatus) -> Result<()> {
-    let is_there = || match is_in_unit(entry.process.pid, &entry.scope) {
+    let is_there = || match entry.has_moved() {
         true => Ok(()),
         false => Err(()),
     };
@@ -414,7 +416,7 @@ pub(super) fn drain_all(session: &Session<'_>, handed_over: &[Handover]) {
         let drained = par_wait(&entries, |entry| drain(host, entry));
         for (entry, drained) in entries.into_iter().zip(drained) {
             if let Err(error) = drained {
-                let text = format!("`{}` may drain for too long: {error:#}", entry.scope);
+                let text = format!("`{}` does not drain as it should: {error:#}", entry.scope);
                 warn(session, "drain-failed", &entry.unit, &text);
             }
         }
@@ -431,7 +433,8 @@ fn drain(host: &Host, entry: &Handover) -> Result<()> {
     // The limit comes first: an idle process ends at once, and a unit cannot be bound to a scope that has
     // ended. After a kill in between, `restore` stops what still accepts connections.
     let limited = host.systemd.end_scope_after(&unit, &entry.scope, time);
-    limited.and(signal(host, entry))
+    let limited = limited.context("its drain time has no end");
+    limited.and(signal(host, entry).context("it got no signal"))
 }
 
 /// Tells the main process in a scope to end. All processes get the signal when the main process is not
@@ -443,7 +446,7 @@ fn signal(host: &Host, entry: &Handover) -> Result<()> {
         // It serves the connections of its proxy: systemd ends its scope after that of the proxy.
         HandoverRole::Proxied => return Ok(()),
     };
-    if is_in_unit(entry.process.pid, &entry.scope) && entry.process.is_running() {
+    if entry.has_moved() {
         return entry.process.signal(signal);
     }
     let state = host.systemd.show_one(&entry.scope)?;
@@ -481,13 +484,19 @@ pub(super) fn stop_acceptors(session: &Session<'_>, groups: &[(Handover, String)
         .zip(stopped)
         .filter(|(_, has_stopped)| !has_stopped);
     for ((entry, _), _) in left {
-        let text = format!(
-            "`{}` accepted connections for ten seconds after SIGTERM and was stopped",
+        let what = format!(
+            "`{}` still accepted connections after ten seconds of draining",
             entry.scope
         );
-        warn(session, "drain-stopped", &entry.unit, &text);
-        if let Err(error) = host.systemd.stop(std::slice::from_ref(&entry.scope)) {
-            warn(session, "drain-failed", &entry.unit, &format!("{error:#}"));
+        match host.systemd.stop(std::slice::from_ref(&entry.scope)) {
+            Ok(()) => {
+                let text = format!("{what}, and was stopped");
+                warn(session, "drain-stopped", &entry.unit, &text);
+            }
+            Err(error) => {
+                let text = format!("{what}, and cannot be stopped: {error:#}");
+                warn(session, "drain-failed", &entry.unit, &text);
+            }
         }
     }
 }

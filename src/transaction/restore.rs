@@ -157,7 +157,7 @@ fn handovers_of_running(entries: &[Handover], states: &[UnitStatus]) -> Vec<Hand
         .collect();
     if let [alone] = out.as_mut_slice()
         && alone.role == HandoverRole::Proxied
-        && !is_in_unit(alone.process.pid, &alone.scope)
+        && !alone.has_moved()
     {
         // Its proxy is down: no other scope ends this one.
         alone.role = HandoverRole::Service;

@@ -8,7 +8,7 @@ use crate::app::{Layout, Name};
 use crate::events::Subject;
 use crate::failure::Failure;
 use crate::health::{Proof, daemon_states, verify};
-use crate::host::{Host, Systemd, UnitStatus, is_in_unit, release_of};
+use crate::host::{Host, Systemd, UnitStatus, release_of, runs_its_own_process};
 use crate::session::Session;
 use crate::store::{Journal, Mark, Step, Store};
 use crate::units::{UnitFile, is_templated, unit_type};
@@ -302,10 +302,12 @@ fn what_it_needs(
     let wanted = own.map_or(from, |(_, id)| Some(id));
     let is_handed_over = journal.units.is_handed_over(unit);
     // A process in a scope ends with it, and a dummy process runs no release.
-    let has_own_process =
-        !is_handed_over || state.main_pid.is_some_and(|pid| is_in_unit(pid, unit));
+    let is_up = match is_handed_over {
+        true => runs_its_own_process(&state),
+        false => state.is_active(),
+    };
     let is_known = runs.is_some() || is_handed_over;
-    let is_right = state.is_active() && has_own_process && (!is_known || runs.as_ref() == wanted);
+    let is_right = is_up && (!is_known || runs.as_ref() == wanted);
     Ok(Restart::of(unit, is_right, is_rewritten))
 }
 

@@ -24,7 +24,7 @@ pub(super) fn all_down(units: &[String], states: &[UnitStatus]) -> Result<()> {
         return Ok(());
     };
     Err(HintedError::new(
-        format!("`{unit}` of an earlier run is still there; nothing was changed"),
+        format!("`{unit}` of an earlier run is still there"),
         Hint::run(CommandLine::sudo(["systemctl", "stop", unit.as_str()])),
     )
     .into())

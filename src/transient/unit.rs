@@ -138,8 +138,8 @@ impl<'a> TransientUnit<'a> {
     /// Puts several units in place. One that still runs from an earlier command keeps running as it is.
     ///
     /// # Errors
-    /// When a file cannot be written, systemd cannot read it, or a unit still runs. Nothing is left of the
-    /// units then, except for one that still runs.
+    /// When a file cannot be written or systemd cannot read it: nothing is left of the units then. When
+    /// a unit still runs: all keep their files, by which the next command finds them.
     pub(crate) fn put_all(host: &Host, units: &[Self]) -> Result<()> {
         // What cannot be removed is found by the next command.
         let clean_up = |_: &anyhow::Error| drop(Self::remove_all(host, units));

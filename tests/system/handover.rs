@@ -19,10 +19,12 @@ tests![
     a_service_that_cannot_be_handed_over_restarts,
     units_beside_a_scope_that_ends_early_do_not_stay,
     a_unit_that_cleans_up_after_no_scope_ends,
+    an_interrupted_wait_ends_no_connection,
     an_upgrade_starts_few_programs,
     a_failed_release_is_undone_while_connections_drain,
     a_server_that_accepts_after_sigterm_is_stopped,
     names_of_other_users_in_tmp_are_left_alone,
+    the_name_of_a_private_tmp_is_never_free,
     one_service_is_rolled_back_without_a_cut,
     a_service_that_is_stopped_after_a_kill_stays_down,
     an_app_is_removed_while_connections_drain,
@@ -400,11 +402,11 @@ fn a_service_with_its_own_control_groups_restarts(machine: &Machine) {
 fn a_service_that_cannot_be_handed_over_restarts(machine: &Machine) {
     LIVE.deploy(machine, "1.0").exits(0);
     let load = Load::start(machine, "127.0.0.1:18095", "fresh=2");
-    let failures = [("busctl", "StartTransientUnit"), ("bash", "read -rt")];
+    let failures = [("busctl", "StartTransientUnit"), ("bash", "read -rt 60")];
     for (at, (program, call)) in failures.iter().enumerate() {
         machine.ok("rm -rf /root/shim");
         let real = machine.ok(&format!("readlink -f $(which {program})"));
-        let line = format!("case \"$*\" in *{call}*) exit 1;; esac");
+        let line = format!("case \"$*\" in *'{call}'*) echo >> /root/shim/calls; exit 1;; esac");
         let shim = format!("#!/bin/bash\n{line}\nexec {real} \"$@\"\n");
         machine.write(&format!("/root/shim/{program}"), &shim, 0o755);
         let version = format!("2.{at}");
@@ -415,6 +417,7 @@ fn a_service_that_cannot_be_handed_over_restarts(machine: &Machine) {
             ))
             .exits(0)
             .says("`live-web.service` restarts without an overlap");
+        assert_eq!(machine.ok("wc -l < /root/shim/calls"), "1", "{call}");
         assert_eq!(
             machine.get("http://127.0.0.1:18095/"),
             format!("200 {version}")
@@ -434,19 +437,58 @@ fn units_beside_a_scope_that_ends_early_do_not_stay(machine: &Machine) {
         ..LIVE
     };
     ten_minutes.deploy(machine, "1.0").exits(0);
-    let shim = "#!/bin/sh\ncase \"$*\" in *--unit=live-web-old-*-drain*)\n\
-         scope=$(systemctl list-units --plain --no-legend 'live-web-old-*.scope' | cut -d' ' -f1)\n\
-         /usr/bin/systemd-run --quiet --collect --unit=holds --property=BindsTo=$scope \
-         --property=Before=$scope --property='ExecStopPost=/bin/sleep 3' /bin/sleep 99\n\
-         systemctl kill --signal=KILL $scope\n\
-         while systemctl is-active --quiet $scope; do sleep 0.05; done\n\
-         echo done >> /root/shim/calls;;\nesac\n\
-         exec /usr/bin/systemd-run \"$@\"\n";
-    machine.write("/root/shim/systemd-run", shim, 0o755);
-    ten_minutes.write(machine, "2.0");
-    let deploy = format!("{PATH} robotctl --manifest {MANIFEST} deploy --apply");
-    machine.sh(&deploy).exits(0);
-    assert_eq!(machine.ok("cat /root/shim/calls"), "done");
+    for (at, unit) in ["-drain", "-user"].into_iter().enumerate() {
+        let shim = format!(
+            "#!/bin/sh\ncase \"$*\" in *--unit=live-web-old-*{unit}*)\n\
+             scope=$(systemctl list-units --plain --no-legend 'live-web-old-*.scope' | cut -d' ' -f1)\n\
+             /usr/bin/systemd-run --quiet --collect --unit=holds --property=BindsTo=$scope \
+             --property=Before=$scope --property='ExecStopPost=/bin/sleep 3' /bin/sleep 99\n\
+             systemctl kill --signal=KILL $scope\n\
+             while systemctl is-active --quiet $scope; do sleep 0.05; done\n\
+             echo done >> /root/shim/calls;;\nesac\n\
+             exec /usr/bin/systemd-run \"$@\"\n"
+        );
+        machine.write("/root/shim/systemd-run", &shim, 0o755);
+        ten_minutes.write(machine, &format!("2.{at}"));
+        let deploy = format!("{PATH} robotctl --manifest {MANIFEST} deploy --apply");
+        machine.sh(&deploy).exits(0);
+        assert_eq!(machine.ok("cat /root/shim/calls"), "done", "{unit}");
+        machine.ok("rm /root/shim/calls");
+        until("nothing drains", || machine.ok(DRAINING).is_empty());
+    }
+}
+
+/// The previous release serves until the next one waits for connections, also when the user interrupts the
+/// wait.
+fn an_interrupted_wait_ends_no_connection(machine: &Machine) {
+    LIVE.deploy(machine, "1.0").exits(0);
+    let hangs = App {
+        program: "import time\nopen('/run/live/begun', 'w')\ntime.sleep(3600)\n",
+        keys: "type = \"exec\"\ntimeout-start = \"1h\"\npre-check = false",
+        ..LIVE
+    };
+    let run = machine.property("live-web.service", "InvocationID");
+    let run = &run[..8];
+    let clients = Clients::start(machine, 3);
+    hangs.write(machine, "2.0");
+    let argv = ["robotctl", "--manifest", MANIFEST, "deploy", "--apply"];
+    let mut child = machine.spawn(&argv);
+    until("the next release hangs", || {
+        machine.exists("/run/live/begun")
+    });
+    machine.ok("pkill --oldest --signal INT --exact robotctl");
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    assert_eq!(machine.get("http://127.0.0.1:18095/"), "200 1.0");
+    let said = machine.ok(&format!(
+        "journalctl --output=cat --unit=live-web.service --unit='live-web-old-{run}-drain.service'"
+    ));
+    let (before, _) = said.split_once("has time until").unwrap();
+    let starts = before.matches("Started live-web.service").count();
+    assert_eq!(
+        starts, 3,
+        "it drains before 1.0 runs in its unit again:\n{said}"
+    );
+    clients.stop(machine);
     until("nothing drains", || machine.ok(DRAINING).is_empty());
 }
 
@@ -547,6 +589,34 @@ fn names_of_other_users_in_tmp_are_left_alone(machine: &Machine) {
     until("only those of the other user are left", || {
         machine.ok(&format!("{KEPT_TMP} ! -user games")).is_empty()
     });
+}
+
+/// A user who waits for the name of a private directory to be free never gets it in time. Each rename takes
+/// longer here, so that the user would.
+fn the_name_of_a_private_tmp_is_never_free(machine: &Machine) {
+    LIVE.deploy(machine, "1.0").exits(0);
+    machine.ok("mkdir --mode=755 /victim");
+    let waits = "import os, sys\n\
+                 os.mkdir('/tmp/own')\n\
+                 os.symlink('/victim', '/tmp/own/tmp')\n\
+                 while os.path.exists('/tmp/own'):\n    \
+                     try: os.rename('/tmp/own', sys.argv[1])\n    \
+                     except OSError: pass\n";
+    let name = machine.ok("ls -d /tmp/systemd-private-*-live-web.service-??????");
+    let argv = ["setpriv", "--reuid", "games", "python3", "-c", waits, &name];
+    let mut user = machine.spawn(&argv);
+    until("the user waits", || machine.exists("/tmp/own/tmp"));
+    LIVE.write(machine, "2.0");
+    machine
+        .sh(&format!(
+            "strace -f -qq -o /dev/null -e trace=/^rename -e inject=/^rename:delay_exit=100000 \
+             robotctl --manifest {MANIFEST} deploy --apply"
+        ))
+        .exits(0);
+    assert_eq!(machine.ok("stat --format=%a /victim"), "755");
+    // systemd has removed the directory of the previous run, so that the name is free now.
+    assert_eq!(user.wait().unwrap().code(), Some(0));
+    until("nothing drains", || machine.ok(DRAINING).is_empty());
 }
 
 fn one_service_is_rolled_back_without_a_cut(machine: &Machine) {
@@ -657,6 +727,7 @@ fn a_killed_deploy_ends_by_itself(machine: &Machine) {
             tally.answered
         ));
         until("all drains end", || machine.ok(DRAINING).is_empty());
+        assert_eq!(machine.ok(KEPT_TMP), "");
         assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
     }
 }
@@ -743,6 +814,7 @@ fn only_the_first_answers(machine: &Machine, nth: usize) {
         assert_eq!(machine.get("http://127.0.0.1:18095/"), "200 1.0", "{nth}");
     }
     until("nothing drains", || machine.ok(DRAINING).is_empty());
+    assert_eq!(machine.ok(KEPT_TMP), "", "{nth}");
     machine.robotctl("doctor").exits(0);
 }
 

@@ -117,13 +117,15 @@ impl Systemd {
         self.start_helper(&helper)
     }
 
-    /// Starts the unit `name`, which is of `user` until a scope ends. systemd removes the shared memory of
-    /// a user who has no unit (systemd.exec(5), "RemoveIPC=").
+    /// Starts the unit `name`, which is of `user` until a scope with the main process `pid` ends. systemd
+    /// removes the shared memory of a user who has no unit (systemd.exec(5), "RemoveIPC=").
     ///
     /// # Errors
     /// When systemd does not start that unit, although the scope still exists.
-    pub fn keep_user(&self, name: &str, scope: &str, user: &str) -> Result<()> {
+    pub fn keep_user(&self, name: &str, scope: &str, user: &str, pid: u32) -> Result<()> {
         let user_line = format!("User={user}");
+        // systemd would start the unit beside a scope that has ended, and would not end it.
+        let condition = format!("ConditionPathExists=/proc/{pid}");
         let helper = Helper {
             name,
             scope,
@@ -136,6 +138,7 @@ impl Systemd {
                 "Type=oneshot",
                 "RemainAfterExit=yes",
                 &user_line,
+                &condition,
                 "NoNewPrivileges=yes",
                 "CapabilityBoundingSet=",
                 "ProtectSystem=strict",
