@@ -543,7 +543,7 @@ fn a_server_that_accepts_after_sigterm_is_stopped(machine: &Machine) {
     stubborn.deploy(machine, "1.0").exits(0);
     LIVE.deploy(machine, "2.0")
         .exits(0)
-        .says("accepted connections for ten seconds after SIGTERM and was stopped");
+        .says("still accepted connections after ten seconds of draining, and was stopped");
     for _ in 0..20 {
         assert_eq!(machine.get("http://127.0.0.1:18095/"), "200 2.0");
     }

@@ -88,7 +88,7 @@ use std::time::Instant;
 const SUITES: [&str; 2] = ["bookworm", "trixie"];
 
 /// Tests wait for a third of their time, so three of them share two processors.
-const THREADS: usize = 3;
+const THREADS: usize = 4;
 
 #[derive(Parser)]
 #[command(help_template = "{all-args}")]
