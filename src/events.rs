@@ -107,7 +107,7 @@ pub const KINDS: &[EventKind] = &[
     ),
     step(
         "drain-stopped",
-        "A release still accepted connections after SIGTERM and was stopped.",
+        "A release still accepted connections ten seconds after it began to drain, and was stopped.",
     ),
     result("failed", "A release failed."),
     step(
@@ -126,6 +126,14 @@ pub const KINDS: &[EventKind] = &[
     step(
         "migrate-failed",
         "The state that an older robotctl wrote could not be rewritten. It is still readable.",
+    ),
+    step(
+        "move-failed",
+        "What is in the way of a directory of the services could not be moved aside.",
+    ),
+    result(
+        "moved-aside",
+        "What a service had put in the way of one of its directories has another name now.",
     ),
     step(
         "not-checked",

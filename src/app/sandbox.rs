@@ -2,6 +2,7 @@
 
 use super::lines::{Device, Line};
 use super::names::AbsPath;
+use crate::sandbox::prefix::Prefix;
 use std::collections::BTreeSet;
 
 /// What `[service.NAME.sandbox]` and `runtime` allow.
@@ -9,6 +10,10 @@ use std::collections::BTreeSet;
 pub struct Sandbox {
     /// Names from [`EXCEPTIONS`](crate::sandbox::exceptions::EXCEPTIONS).
     pub allow: BTreeSet<&'static str>,
+    /// The addresses that the service may connect to, if not all.
+    pub outbound: Vec<Prefix>,
+    /// Who may connect to the public addresses of the service, if not everyone.
+    pub allow_from: Vec<Prefix>,
     /// `AmbientCapabilities=` and `CapabilityBoundingSet=`.
     pub capabilities: BTreeSet<String>,
     /// `DeviceAllow=` lines.
@@ -21,9 +26,18 @@ pub struct Sandbox {
     pub directives: Vec<(String, Line)>,
 }
 
+/// Exceptions that need the network of the host.
+const OF_THE_HOST: [&str; 4] = ["loopback", "net-admin", "outbound", "raw-net"];
+
 impl Sandbox {
     /// Whether an exception is granted.
     pub fn allows(&self, name: &str) -> bool {
         self.allow.contains(name)
+    }
+
+    /// The key or exception that needs the network of the host, which a proxied server does not have.
+    pub fn host_network(&self) -> Option<&'static str> {
+        let exception = OF_THE_HOST.into_iter().find(|name| self.allows(name));
+        exception.or_else(|| (!self.outbound.is_empty()).then_some("outbound"))
     }
 }

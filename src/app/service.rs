@@ -4,6 +4,7 @@ use super::lines::{Calendar, Line};
 use super::listen::Listen;
 use super::names::{EnvName, Name, Span, Text, UnitName};
 use super::sandbox::Sandbox;
+use crate::sandbox::prefix::Prefix;
 
 /// systemd's `Type=` (systemd.service(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +99,7 @@ pub struct Check {
     pub within: Span,
 }
 
-/// Resource limits (systemd.resource-control(5)).
+/// Resource limits (systemd.resource-control(5), systemd.exec(5)). [`Limits::lines`] adds the defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
     /// `MemoryMax=`
@@ -109,22 +110,61 @@ pub struct Limits {
     pub tasks_max: Option<u64>,
     /// `LimitNOFILE=`
     pub nofile: Option<u64>,
+    /// Whether the kernel may write core dumps: without it, `LimitCORE=0`.
+    pub core_dumps: bool,
+    /// `LogRateLimitBurst=`: the lines in each [`LOG_INTERVAL`].
+    pub log_lines: Option<u64>,
 }
 
+/// `MemoryMax=` by default: a share of the memory of the host, so that the host itself goes on.
+const DEFAULT_MEMORY_MAX: &str = "75%";
+/// `TasksMax=` by default: a Java server with a thread for each of a thousand connections stays below.
+const DEFAULT_TASKS_MAX: u64 = 4096;
+/// `LogRateLimitBurst=` by default.
+const DEFAULT_LOG_LINES: u64 = 10_000;
+/// `LogRateLimitIntervalSec=`.
+const LOG_INTERVAL: &str = "30s";
+
 impl Limits {
-    /// The directive and value of each limit that is set.
+    /// The limits that allow more than the defaults, as the manifest writes them. A size in bytes is none:
+    /// whether it is more depends on the host.
+    pub fn above_default(&self) -> Vec<String> {
+        let share = |text: &str| text.strip_suffix('%')?.parse::<u64>().ok();
+        let default = share(DEFAULT_MEMORY_MAX);
+        let memory = self.memory_max.as_deref();
+        let memory = memory.filter(|text| *text == "infinity" || share(text) > default);
+        let tasks = self.tasks_max.filter(|value| *value > DEFAULT_TASKS_MAX);
+        let lines = self.log_lines.filter(|value| *value > DEFAULT_LOG_LINES);
+        let all = [
+            memory.map(|value| format!("memory-max {value}")),
+            tasks.map(|value| format!("tasks-max {value}")),
+            self.core_dumps.then(|| "core-dumps".to_owned()),
+            lines.map(|value| format!("log-lines {value}")),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
+    /// The directive and value of each limit, with the defaults.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let Self {
             memory_max,
             cpu_quota,
             tasks_max,
             nofile,
+            core_dumps,
+            log_lines,
         } = self;
+        let memory_max = memory_max.as_deref().unwrap_or(DEFAULT_MEMORY_MAX);
+        let tasks_max = tasks_max.unwrap_or(DEFAULT_TASKS_MAX);
+        let log_lines = log_lines.unwrap_or(DEFAULT_LOG_LINES);
         let all = [
-            ("MemoryMax", memory_max.clone()),
+            ("MemoryMax", Some(memory_max.to_owned())),
             ("CPUQuota", cpu_quota.clone()),
-            ("TasksMax", tasks_max.map(|value| value.to_string())),
+            ("TasksMax", Some(tasks_max.to_string())),
             ("LimitNOFILE", nofile.map(|value| value.to_string())),
+            ("LimitCORE", (!core_dumps).then(|| "0".to_owned())),
+            ("LogRateLimitIntervalSec", Some(LOG_INTERVAL.to_owned())),
+            ("LogRateLimitBurst", Some(log_lines.to_string())),
         ];
         all.into_iter()
             .filter_map(|(name, value)| value.map(|value| (name, value)))
@@ -239,8 +279,46 @@ impl Service {
         self.upgrade == Upgrade::Overlap && self.has_socket_unit()
     }
 
+    /// Who may connect to its public addresses: the listed addresses, and this host, so that checks
+    /// work. Empty for everyone.
+    pub fn clients(&self) -> Vec<Prefix> {
+        if self.sandbox.allow_from.is_empty() {
+            return Vec::new();
+        }
+        // A client on this host has the address that it connects to.
+        let own = self.listen.iter().filter_map(Listen::local_address);
+        let own = own.map(|address| Prefix::host(address.ip()));
+        let loopback = Prefix::LOOPBACK.into_iter();
+        let listed = self.sandbox.allow_from.iter().copied();
+        loopback.chain(listed).chain(own).collect()
+    }
+
     /// Whether it runs as long as the app does.
     pub fn is_daemon(&self) -> bool {
         self.enable && self.kind != Type::Oneshot && self.timer.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Limits;
+
+    #[test]
+    fn only_limits_above_the_defaults_are_listed() {
+        let limits = |memory: &str, tasks| Limits {
+            memory_max: Some(memory.to_owned()),
+            tasks_max: Some(tasks),
+            ..Limits::default()
+        };
+        for (one, listed) in [
+            (Limits::default(), &[][..]),
+            (limits("50%", 4096), &[]),
+            (limits("75%", 64), &[]),
+            (limits("64G", 1), &[]),
+            (limits("100%", 4097), &["memory-max 100%", "tasks-max 4097"]),
+            (limits("infinity", 1), &["memory-max infinity"]),
+        ] {
+            assert_eq!(one.above_default(), listed, "{one:?}");
+        }
     }
 }

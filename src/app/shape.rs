@@ -12,6 +12,8 @@ impl App {
         let directories = self.directories(service).into_iter();
         Shape::new(Needs {
             listener: listener(service),
+            clients: service.clients(),
+            outbound: sandbox.outbound.clone(),
             allow: sandbox.allow.clone(),
             capabilities: sandbox.capabilities.clone(),
             devices: sandbox.devices.iter().map(ToString::to_string).collect(),

@@ -32,6 +32,14 @@ pub(super) struct Args {
     /// Also deploy services that a rollback pinned to another release
     #[arg(long)]
     lift_pins: bool,
+    /// Refuse a release that asks for a right which the live one lacks; needs
+    /// `--app`
+    ///
+    /// With it, a line of sudoers(5) lets a user deploy one app and nothing
+    /// else. Rights are what a plan lists under `rights`. No link may lead to
+    /// the manifest.
+    #[arg(long)]
+    same_rights: bool,
     /// Wait up to SECONDS for another robotctl to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -43,6 +51,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
         plan: args.plan.clone(),
         force: args.force,
         lift_pins: args.lift_pins,
+        same_rights: args.same_rights,
         wait: Duration::from_secs(args.wait),
     };
     if args.apply {

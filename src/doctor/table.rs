@@ -195,6 +195,16 @@ pub(crate) const CHECKS: &[Check] = &[
         without_release: WithoutRelease::Skip,
     },
     Check {
+        id: "limits",
+        severity: Severity::Note,
+        summary: "no service can use up the memory or the processes of the host",
+        why: "a service without limits can stop every other program of the host",
+        ends_checks: false,
+        of_running_host: true,
+        run: Needs::Public(checks::limits),
+        without_release: WithoutRelease::Skip,
+    },
+    Check {
         id: "pins",
         severity: Severity::Error,
         summary: "no service is pinned to another release, and pinned releases exist",

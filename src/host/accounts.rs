@@ -28,15 +28,27 @@ impl Root {
     /// # Errors
     /// When the group database cannot be read.
     pub fn has_group(&self, name: &str) -> Result<bool> {
+        Ok(self.group(name)?.is_some())
+    }
+
+    /// The id of a group; on the running host from any database (nsswitch.conf(5)).
+    ///
+    /// # Errors
+    /// When the group database cannot be read.
+    pub fn group(&self, name: &str) -> Result<Option<u32>> {
         if self.is_host() {
             let group = nix::unistd::Group::from_name(name);
             let group = group.with_context(|| format!("looking up the group `{name}`"))?;
-            return Ok(group.is_some());
+            return Ok(group.map(|group| group.gid.as_raw()));
         }
         let text = self.read_text("/etc/group")?.unwrap_or_default();
-        Ok(text
-            .lines()
-            .any(|line| line.split(':').next() == Some(name)))
+        Ok(text.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            match fields.as_slice() {
+                [first, _, gid, ..] if *first == name => gid.parse().ok(),
+                _ => None,
+            }
+        }))
     }
 
     /// Looks up a user; on the running host in any database (nsswitch.conf(5)).

@@ -1,8 +1,9 @@
 //! Single files and directories by their real paths, outside any [`Root`](super::root::Root).
 
+use super::real_path::open_without_links;
 use anyhow::{Context, Result};
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Reads a file of the user, by its path as typed.
@@ -13,21 +14,13 @@ pub fn read_user_file(path: &Path) -> std::io::Result<String> {
     fs::read_to_string(path)
 }
 
-/// Opens a file of the user, to read it in parts.
+/// Opens a file of the user, by its real path, to read it in parts. No link is followed, and a pipe does not
+/// block.
 ///
 /// # Errors
 /// The operating system's, with the path.
 pub fn open_file(path: &Path) -> Result<File> {
-    open_plain(path).with_context(|| format!("opening `{}`", path.display()))
-}
-
-/// Does not follow a link that took the place of the file, and does not block on a pipe.
-fn open_plain(path: &Path) -> std::io::Result<File> {
-    let flags = nix::fcntl::OFlag::O_NOFOLLOW | nix::fcntl::OFlag::O_NONBLOCK;
-    File::options()
-        .read(true)
-        .custom_flags(flags.bits())
-        .open(path)
+    open_without_links(path).with_context(|| format!("opening `{}`", path.display()))
 }
 
 /// The mode of a directory that every user may read.

@@ -6,7 +6,7 @@
 //!
 //! | part | files |
 //! |---|---|
-//! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `lock` |
+//! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `move_aside`, `lock` |
 //! | files by their real paths | `files` |
 //! | systemd | `systemd`, `journald`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `inspect`, `cgroup`, `signals`, `environment` |
@@ -34,10 +34,12 @@ mod flush;
 pub mod inspect;
 pub mod journald;
 mod lock;
+mod move_aside;
 mod network;
 mod prepared_file;
 mod private_tmp;
 mod process;
+mod real_path;
 mod remove;
 mod resolve;
 mod root;
@@ -64,11 +66,15 @@ pub use environment::{is_root, random_hex, set_standard_umask, variable, working
 pub use files::read_user_file;
 pub use flush::Flush;
 pub use lock::{Holder, Lock, LockError};
+pub use move_aside::{Obstacle, nested_directories};
 pub use network::in_network_of;
 pub use private_tmp::{keep_private_tmp, remove_kept_tmp};
 pub use process::{
     Process, ProcessIdentity, SYSTEMD_PID, Signal, has_ended, is_hidden, is_running, pid,
     processes, release_of,
+};
+pub use real_path::{
+    absolute, is_link_error, open_without_links, read_user_file_without_links, real_path,
 };
 pub use root::{Meta, Root};
 pub use runner::{Command, Output};

@@ -19,8 +19,43 @@ pub enum Mismatch {
     },
     /// It belongs to another user than this one, which the line names.
     Owner(String),
+    /// It belongs to another group than this one, which the line names.
+    Group(String),
     /// The user that the line names does not exist.
     NoUser(String),
+}
+
+/// A line of a tmpfiles.d(5) file, as `robotctl` writes it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TmpfilesLine<'a> {
+    /// `d` or `f`.
+    pub(super) kind: &'a str,
+    /// The path.
+    pub(super) path: &'a str,
+    /// The permission bits, in octal.
+    pub(super) mode: &'a str,
+    /// The owner.
+    pub(super) user: &'a str,
+    /// The group.
+    pub(super) group: &'a str,
+}
+
+/// The lines of a tmpfiles.d(5) file.
+pub(super) fn lines(text: &str) -> impl Iterator<Item = TmpfilesLine<'_>> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [kind, path, mode, user, group, ..] = *words.as_slice() else {
+            return None;
+        };
+        Some(TmpfilesLine {
+            kind,
+            path,
+            mode,
+            user,
+            group,
+        })
+    })
 }
 
 impl Root {
@@ -31,17 +66,20 @@ impl Root {
     /// When a path cannot be read, or the file is damaged.
     pub fn tmpfiles_mismatches(&self, text: &str) -> Result<Vec<(String, Mismatch)>> {
         let mut out = Vec::new();
-        for line in text.lines().filter(|line| !line.starts_with('#')) {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let [kind, path, mode, user, ..] = words.as_slice() else {
-                continue;
-            };
-            let mut differs = |how| out.push(((*path).to_owned(), how));
+        for TmpfilesLine {
+            kind,
+            path,
+            mode,
+            user,
+            group,
+        } in lines(text)
+        {
+            let mut differs = |how| out.push((path.to_owned(), how));
             let Some(meta) = self.meta(path)? else {
                 differs(Mismatch::Missing);
                 continue;
             };
-            if meta.is_symlink || meta.is_dir != (*kind == "d") {
+            if meta.is_symlink || meta.is_dir != (kind == "d") {
                 differs(Mismatch::Kind);
                 continue;
             }
@@ -50,15 +88,23 @@ impl Root {
                 let is = meta.mode;
                 differs(Mismatch::Mode { is, wanted });
             }
-            let uid = match *user {
+            let uid = match user {
                 // A directory tree without a user database has a root user too.
                 "root" => Some(0),
                 user => self.user(user)?.map(|user| user.uid),
             };
+            let gid = match group {
+                "root" => Some(0),
+                group => self.group(group)?,
+            };
             match uid {
-                None => differs(Mismatch::NoUser((*user).to_owned())),
-                Some(uid) if uid != meta.uid => differs(Mismatch::Owner((*user).to_owned())),
-                Some(_) => {}
+                None => differs(Mismatch::NoUser(user.to_owned())),
+                Some(uid) if uid != meta.uid => differs(Mismatch::Owner(user.to_owned())),
+                Some(_) => {
+                    if gid.is_some_and(|gid| gid != meta.gid) {
+                        differs(Mismatch::Group(group.to_owned()));
+                    }
+                }
             }
         }
         Ok(out)
@@ -89,8 +135,9 @@ mod tests {
         let (is, wanted) = (0o755, 0o750);
         let mine = |how: Vec<(String, Mismatch)>| -> Vec<(String, Mismatch)> {
             let owner = Mismatch::Owner("root".to_owned());
+            let group = Mismatch::Group("root".to_owned());
             how.into_iter()
-                .filter(|(_, how)| uid == 0 || *how != owner)
+                .filter(|(_, how)| uid == 0 || (*how != owner && *how != group))
                 .collect()
         };
         assert_eq!(mine(seen("# d /x\nd /opt 0755 root root -\n")), []);
@@ -110,6 +157,13 @@ mod tests {
             seen("d /opt 0755 shop shop -"),
             one("/opt", Mismatch::Owner("shop".to_owned()))
         );
+        write(dir.path().join("etc/group"), "video:x:4294967294:\n").unwrap();
+        if uid == 0 {
+            assert_eq!(
+                seen("d /opt 0755 root video -"),
+                one("/opt", Mismatch::Group("video".to_owned()))
+            );
+        }
         assert_eq!(
             seen("d /opt 0755 nobody-here x -"),
             one("/opt", Mismatch::NoUser("nobody-here".to_owned()))

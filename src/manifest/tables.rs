@@ -185,7 +185,8 @@ pub struct ServiceTable {
     #[serde(default)]
     pub env: Map<String>,
     /// Whether a second instance may run during the pre-check; default: yes for a service that
-    /// listens, except on a unix socket that it opens itself or with `upgrade = "restart"`.
+    /// listens, except on a unix socket that it opens itself, with `upgrade = "restart"`, or with
+    /// `socket = "direct"` and the exception `loopback`.
     pub pre_check: Option<bool>,
     /// Checks that say whether the service is healthy.
     #[serde(default)]
@@ -201,14 +202,22 @@ pub struct ServiceTable {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LimitsTable {
-    /// Maximum memory that the service can use (`MemoryMax=`), such as `350M`.
+    /// Maximum memory that the service can use (`MemoryMax=`): `350M`, a share of the host's memory such
+    /// as `50%`, or `infinity`. Default `75%`.
     pub memory_max: Option<String>,
     /// Maximum processor time, in percent of one CPU (`CPUQuota=`), such as `70%`.
     pub cpu_quota: Option<String>,
-    /// Maximum number of processes and threads (`TasksMax=`).
+    /// Maximum number of processes and threads (`TasksMax=`). Default 4096.
     pub tasks_max: Option<u64>,
     /// Maximum number of open files of a process (`LimitNOFILE=`).
     pub nofile: Option<u64>,
+    /// Whether the kernel may write core dumps of the service, which contain its secrets. Without it,
+    /// `LimitCORE=0`.
+    #[serde(default)]
+    pub core_dumps: bool,
+    /// Maximum number of lines that the journal keeps of the service in 30 seconds
+    /// (`LogRateLimitBurst=`). Default 10000.
+    pub log_lines: Option<u64>,
 }
 
 /// One entry of `service.NAME.check`
@@ -267,6 +276,12 @@ pub struct SandboxTable {
     /// Names of exceptions, such as `outbound`.
     #[serde(default)]
     pub allow: Vec<String>,
+    /// Addresses and prefixes that the service can connect to, such as `192.0.2.0/24`.
+    #[serde(default)]
+    pub outbound: Vec<String>,
+    /// Addresses and prefixes that can connect to the public addresses of the service; default: every
+    /// address.
+    pub allow_from: Option<Vec<String>>,
     /// Capabilities that the service keeps, such as `CAP_SYS_PTRACE`.
     #[serde(default)]
     pub capabilities: Vec<String>,

@@ -1,7 +1,7 @@
 //! The manifest that a command means, read and checked.
 
 use super::context::Context;
-use super::user_file::read_text;
+use super::user_file::{Links, read_text};
 use crate::app::layout::VENDOR_DIR;
 use crate::app::{App, Name};
 use crate::error::{HintedError, fail};
@@ -26,12 +26,12 @@ pub(super) struct Loaded {
 impl Context<'_> {
     /// The manifest: `--manifest`, then `./robot.toml`, then the one of an installed package.
     pub(super) fn load(&self) -> Result<Loaded> {
-        self.load_for(None)
+        self.load_for(None, Links::Followed)
     }
 
     /// The same for a deploy of `source`: without `--manifest` and `./robot.toml`, the manifest inside
     /// the source comes before that of a package.
-    pub(super) fn load_for(&self, source: Option<&Path>) -> Result<Loaded> {
+    pub(super) fn load_for(&self, source: Option<&Path>, links: Links) -> Result<Loaded> {
         let options = &self.options;
         let inside = source.map(|source| source.join(MANIFEST));
         let is_named = options.app.is_some() || options.manifest.is_some();
@@ -42,7 +42,7 @@ impl Context<'_> {
             Some(path) => path,
             None => self.manifest_path()?,
         };
-        let text = read_text(&path, "name the manifest with `--manifest FILE`")?;
+        let text = read_text(&path, links, "name the manifest with `--manifest FILE`")?;
         let app = self.check_manifest(&path, &text)?;
         Ok(Loaded {
             path,

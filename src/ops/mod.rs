@@ -10,7 +10,7 @@
 //! | `select` | the app that a command means |
 //! | `load` | the manifest that a command means |
 //! | `session` | opening a session |
-//! | `observe`, `ownership`, `preflight`, `choose_release` | reading the host for a plan, and what refuses the plan |
+//! | `observe`, `host_facts`, `ownership`, `preflight`, `choose_release` | reading the host for a plan, and what refuses the plan |
 //! | `deploy`, `rollback`, `recover`, `remove`, `prune` | the commands that change the host |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
 //! | `completion_candidates` | names for completions |
@@ -28,6 +28,7 @@ mod drained;
 mod draining;
 mod generate;
 mod history;
+mod host_facts;
 mod load;
 mod observe;
 mod outcome;

@@ -1,6 +1,7 @@
 //! Reading the host for a plan. Nothing here changes it.
 
 use super::accounts::missing_accounts;
+use super::host_facts::host_facts;
 use crate::app::{App, Layout};
 use crate::bytesize::format_bytes;
 use crate::error::fail;
@@ -20,16 +21,7 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
         let drop_in = execstart_path(&app.unit_called(service));
         observed.pinned.push(drop_in);
     }
-    if let Some(id) = state.live {
-        let record = store.release(&id)?;
-        let record = record.ok_or_else(|| store.missing_record(&id))?;
-        observed.live = Some(LiveRelease {
-            app: record.app()?,
-            tree: record.tree()?,
-            payload: None,
-            id,
-        });
-    }
+    observed.live = live_release(store)?;
     observed.repair = repair(host, &app.layout, observed.live.as_ref())?;
     let old = observed.live.iter().flat_map(|live| live.tree.paths());
     let paths: BTreeSet<String> = tree.paths().chain(old).map(str::to_owned).collect();
@@ -64,7 +56,24 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
         }
     }
     observed.missing = missing_accounts(host, app)?;
+    observed.facts = host_facts(host, app)?;
     Ok(observed)
+}
+
+/// The release that the records call live.
+pub(super) fn live_release(store: &Store) -> Result<Option<LiveRelease>> {
+    let Some(id) = store.state()?.live else {
+        return Ok(None);
+    };
+    let record = store.release(&id)?;
+    let record = record.ok_or_else(|| store.missing_record(&id))?;
+    Ok(Some(LiveRelease {
+        app: record.app()?,
+        tree: record.tree()?,
+        payload: None,
+        origin: record.origin,
+        id,
+    }))
 }
 
 /// What is wrong with the directory or the link of the live release.

@@ -274,6 +274,8 @@ fn one_service(
         units: pinned_units(&app, service, id, restarts.then_some(overlap)),
         commands: Vec::new(),
         accounts: observed.missing,
+        // The unit keeps the rights of the live release: only its commands change.
+        rights: Vec::new(),
         warnings: Vec::new(),
         notes: Vec::new(),
         rollback_target: None,

@@ -1,7 +1,7 @@
 //! `score`: how exposed each service is.
 
 use super::context::Context;
-use super::user_file::read_text;
+use super::user_file::{Links, read_text};
 use crate::app::Target;
 use crate::error::{Claim as _, Error};
 use crate::host::Root;
@@ -43,7 +43,7 @@ pub(crate) fn run(ctx: &Context<'_>, units: &[PathBuf]) -> Result<Scores, Error>
 /// Scores a unit file with the drop-ins beside it.
 fn unit_file(ctx: &Context<'_>, file: &Path) -> Result<ScoreReport> {
     let hint = "name unit files, such as `/usr/lib/systemd/system/cron.service`";
-    let read = |path: &Path| read_text(path, hint);
+    let read = |path: &Path| read_text(path, Links::Followed, hint);
     let mut texts = vec![read(file)?];
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     let beside = file.with_file_name(format!("{name}.d"));

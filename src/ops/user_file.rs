@@ -1,17 +1,30 @@
 //! A text file that the user names on the command line.
 
 use crate::error::fail;
-use crate::host::read_user_file;
+use crate::host::{is_link_error, read_user_file, read_user_file_without_links};
 use anyhow::Result;
 use std::io::ErrorKind;
 use std::path::Path;
+
+/// What becomes of links on the way to a file, and at its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Links {
+    /// They are followed.
+    Followed,
+    /// They are refused: the user who writes the file may not read all that root reads.
+    Refused,
+}
 
 /// Reads it. `hint` says which file to name.
 ///
 /// # Errors
 /// A sentence about the file, with what to do.
-pub(super) fn read_text(path: &Path, hint: &str) -> Result<String> {
-    let error = match read_user_file(path) {
+pub(super) fn read_text(path: &Path, links: Links, hint: &str) -> Result<String> {
+    let read = match links {
+        Links::Followed => read_user_file(path),
+        Links::Refused => read_user_file_without_links(path),
+    };
+    let error = match read {
         Ok(text) => return Ok(text),
         Err(error) => error,
     };
@@ -23,6 +36,10 @@ pub(super) fn read_text(path: &Path, hint: &str) -> Result<String> {
         ErrorKind::PermissionDenied => fail(
             format!("you may not read `{path}`"),
             "type `sudo` before the command, or let the owner of the file change its mode",
+        ),
+        _ if links == Links::Refused && is_link_error(&error) => fail(
+            format!("`{path}` is a link, or a link leads to it"),
+            "name the manifest by its path without links: `realpath FILE` prints it",
         ),
         _ => fail(format!("`{path}` cannot be read: {error}"), hint),
     }

@@ -1,5 +1,6 @@
 //! The plan and its parts, as `--format json` prints them.
 
+use super::rights::Right;
 use crate::app::{App, Text};
 use crate::tree::FileChange;
 use schemars::JsonSchema;
@@ -35,6 +36,9 @@ pub struct Plan {
     pub accounts: Vec<String>,
     /// All units of the app, in the order in which they change.
     pub units: Vec<UnitPlan>,
+    /// The rights that the release asks for, beyond those that every app has.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rights: Vec<Right>,
     /// What to consider before the plan is applied.
     pub warnings: Vec<String>,
     /// What explains the plan: notes of lints, and measurements such as free memory. Not part of the
@@ -192,6 +196,7 @@ impl Plan {
             manifest: _, // Other values make another release.
             commands: _,
             accounts: _,
+            rights: _, // Other rights come from another manifest.
             warnings: _,
             notes: _,
             rollback_target: _,
@@ -204,7 +209,12 @@ impl Plan {
 
     /// A digest of everything that the plan would do.
     pub fn hash(&self) -> String {
+        let rights = self.rights.iter().map(|right| Right {
+            notes: Vec::new(),
+            ..right.clone()
+        });
         let stable = Self {
+            rights: rights.collect(),
             notes: Vec::new(),
             rollback_target: None,
             ..self.clone()

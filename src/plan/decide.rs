@@ -112,7 +112,7 @@ fn socket(facts: UnitFacts, bound_by_service: bool) -> (Action, &'static str) {
     match facts.state {
         UnitState::Active if facts.change.changes_files() => (
             Action::Rebind,
-            "its addresses changed; it refuses connections for a moment",
+            "its unit changed; it refuses connections for a moment",
         ),
         UnitState::Failed | UnitState::Inactive if !facts.is_enabled => NOT_ENABLED,
         // Its service may be active: then the socket cannot be started.
@@ -273,7 +273,7 @@ mod tests {
             (
                 known(SOCKET, Active, Files),
                 Rebind,
-                "its addresses changed; it refuses connections for a moment",
+                "its unit changed; it refuses connections for a moment",
             ),
             (
                 known(SOCKET, Inactive, Files),
@@ -292,7 +292,7 @@ mod tests {
             (
                 disabled(SOCKET, Active, Files),
                 Rebind,
-                "its addresses changed; it refuses connections for a moment",
+                "its unit changed; it refuses connections for a moment",
             ),
         ]);
     }

@@ -43,6 +43,19 @@ pub struct Observed {
     pub own_groups: BTreeSet<String>,
     /// Units of which the host has no memory for a second instance, each with the numbers.
     pub low_memory: BTreeMap<String, String>,
+    /// What the host says about the rights of the new release.
+    pub facts: HostFacts,
+}
+
+/// What the host says about the rights of a release.
+#[derive(Debug, Default)]
+pub struct HostFacts {
+    /// The source, if the release reads it from an unexpected place.
+    pub outside_source: Option<OutsideSource>,
+    /// Users that the release names, with notes such as `can log in`.
+    pub users: BTreeMap<String, Vec<String>>,
+    /// Paths that the release opens, with notes such as who can replace them.
+    pub paths: BTreeMap<String, Vec<String>>,
 }
 
 impl Observed {
@@ -52,6 +65,15 @@ impl Observed {
     }
 }
 
+/// A source in an unexpected place.
+#[derive(Debug, Clone)]
+pub struct OutsideSource {
+    /// Its real path.
+    pub path: String,
+    /// What is unexpected about it.
+    pub note: &'static str,
+}
+
 /// The live release.
 #[derive(Debug)]
 pub struct LiveRelease {
@@ -59,6 +81,8 @@ pub struct LiveRelease {
     pub id: String,
     /// Its app.
     pub app: App,
+    /// The real path of its source.
+    pub origin: String,
     /// The files that it has installed on the host.
     pub tree: FileTree,
     /// Its index, compared with the new payload, if it was read.

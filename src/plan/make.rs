@@ -4,6 +4,7 @@ use super::content::compare;
 use super::data::{Action, PayloadPlan, Plan, UnitPlan};
 use super::files::file_changes;
 use super::input::{Candidate, Observed};
+use super::rights::rights;
 use super::units::units;
 use crate::app::{Severity, lint};
 use std::collections::BTreeSet;
@@ -39,6 +40,7 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         files,
         commands: Vec::new(),
         accounts: observed.missing.clone(),
+        rights: rights(new.app, observed),
         notes,
         units,
         warnings,

@@ -16,6 +16,7 @@
 //! | `units` | all units with what happens to them, and the facts about each |
 //! | `overlap` | whether the previous release can answer while a service restarts |
 //! | `decide` | what happens to a unit: a table over its facts |
+//! | `rights` | [`Right`]: what a release asks for beyond what every app has, and the table of kinds |
 //! | `diff` | [`Diff`]: a changed file as a unified diff |
 
 mod content;
@@ -26,10 +27,12 @@ mod files;
 mod input;
 mod make;
 mod overlap;
+mod rights;
 mod units;
 
 pub use data::{Action, CommandPlan, PayloadPlan, Plan, UnitPlan};
 pub use diff::Diff;
-pub use input::{Candidate, LiveRelease, Observed};
+pub use input::{Candidate, HostFacts, LiveRelease, Observed, OutsideSource};
 pub use make::plan;
 pub use overlap::Overlap;
+pub use rights::{RIGHT_KINDS, Right, RightKind, rights};

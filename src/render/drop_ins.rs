@@ -77,7 +77,6 @@ pub fn execstart(app: &App, service: &Service, mount: ReleaseMount<'_>) -> Resul
 struct Hardening<'a> {
     app: &'a str,
     lines: Vec<(&'static str, String)>,
-    overrides: &'a [(String, Line)],
 }
 
 pub(super) fn hardening(app: &App, service: &Service, target: Target) -> Result<String> {
@@ -85,7 +84,6 @@ pub(super) fn hardening(app: &App, service: &Service, target: Target) -> Result<
     let conf = Hardening {
         app: app.name.as_str(),
         lines: directives::lines(&shape, target),
-        overrides: &service.sandbox.directives,
     };
     Ok(conf.render()?)
 }
@@ -105,12 +103,11 @@ pub(super) fn runtime_dirs(app: &App, service: &Service) -> Result<Option<String
     }
     let name = app.name.as_str();
     let mut lines = Vec::new();
+    // Only names directly below `/run`, `/var/lib`, `/var/cache` and `/var/log`: root owns those. A name in
+    // a directory of the service, such as `shop/locks`, the service could replace by a link, and systemd
+    // would start no service of the app again.
     for (stem, _) in &directories {
-        let names = match *stem {
-            "Runtime" => format!("{name} {name}/locks"),
-            _ => name.to_owned(),
-        };
-        lines.push((format!("{stem}Directory"), names));
+        lines.push((format!("{stem}Directory"), name.to_owned()));
         lines.push((format!("{stem}DirectoryMode"), "0750".to_owned()));
         if *stem == "Runtime" {
             // All services of the app share it, so it stays when one of them stops.
@@ -180,11 +177,25 @@ struct Limits<'a> {
     lines: Vec<(&'static str, String)>,
 }
 
-pub(super) fn limits(app: &App, service: &Service) -> Result<Option<String>> {
+pub(super) fn limits(app: &App, service: &Service) -> Result<String> {
     let lines = service.limits.lines();
+    let app = app.name.as_str();
+    Ok(Limits { app, lines }.render()?)
+}
+
+#[derive(Template)]
+#[template(path = "40-directives.conf", config = "packaging/askama.toml")]
+struct Directives<'a> {
+    app: &'a str,
+    lines: &'a [(String, Line)],
+}
+
+/// `40-directives.conf`: the raw directives of the manifest, after everything else that is generated.
+pub(super) fn raw_directives(app: &App, service: &Service) -> Result<Option<String>> {
+    let lines = service.sandbox.directives.as_slice();
     if lines.is_empty() {
         return Ok(None);
     }
     let app = app.name.as_str();
-    Ok(Some(Limits { app, lines }.render()?))
+    Ok(Some(Directives { app, lines }.render()?))
 }

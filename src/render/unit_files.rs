@@ -83,7 +83,11 @@ impl<'a> UnitFiles<'a> {
                 "25-capabilities.conf",
                 drop_ins::capabilities(app, service)?,
             ),
-            ("30-limits.conf", drop_ins::limits(app, service)?),
+            ("30-limits.conf", Some(drop_ins::limits(app, service)?)),
+            (
+                "40-directives.conf",
+                drop_ins::raw_directives(app, service)?,
+            ),
         ] {
             if let Some(text) = text {
                 self.drop_in(unit, name, text);

@@ -2,6 +2,7 @@
 
 use super::escape::{assignment, reload, words};
 use crate::app::{App, Listen, Name, PROXY_SUFFIX, Service, Socket, Timer, Type, UnitRef};
+use crate::sandbox::prefix::{Prefix, words as words_of};
 use anyhow::Result;
 use askama::Template;
 
@@ -206,7 +207,8 @@ struct SocketUnit<'a> {
     tcp: bool,
     unix: bool,
     user: &'a str,
-    loopback: bool,
+    /// Who may connect over TCP; empty for everyone.
+    clients: String,
     wanted_by: String,
 }
 
@@ -233,7 +235,13 @@ pub(super) fn socket(app: &App, service: &Service, unit: &str) -> Result<String>
         tcp,
         unix: listen.iter().any(|listen| listen.port().is_none()),
         user: service.user.as_str(),
-        loopback: tcp && !listen.iter().any(|listen| listen.is_public()),
+        clients: if listen.iter().any(|listen| listen.is_public()) {
+            words_of(&service.clients())
+        } else if tcp {
+            words_of(&Prefix::LOOPBACK)
+        } else {
+            String::new()
+        },
         wanted_by: if service.enable {
             format!("sockets.target {}", app.target_unit())
         } else {

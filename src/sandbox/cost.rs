@@ -4,7 +4,9 @@
 
 use super::exceptions::EXCEPTIONS;
 use super::floor::{Floor, Role};
-use crate::app::{App, Service, Socket};
+use super::limits::{Limit, limits_of};
+use super::prefix::Prefix;
+use crate::app::{App, Listen, Service, Socket};
 use crate::exposure::{Exposure, Remedy, Unit, score_as, shown};
 use crate::render::{self, derive};
 use crate::units::Target;
@@ -44,6 +46,8 @@ pub struct ScoreReport {
     pub exceptions: Vec<Cost>,
     /// The changes that would lower the score most.
     pub lower: Vec<Cost>,
+    /// What the unit can use up. The score does not cover it.
+    pub limits: Vec<Limit>,
 }
 
 /// The number of changes to suggest.
@@ -66,7 +70,8 @@ pub fn score_app(app: &App, target: Target) -> Result<Vec<ScoreReport>> {
 
 /// The score of a unit from its texts: the file, then its drop-ins.
 pub fn score_unit(unit: &str, texts: &[&str], version: u16) -> ScoreReport {
-    let exposure = score_as(&Unit::merge(texts), version);
+    let merged = Unit::merge(texts);
+    let exposure = score_as(&merged, version);
     ScoreReport {
         unit: unit.to_owned(),
         score: exposure.to_string(),
@@ -77,6 +82,7 @@ pub fn score_unit(unit: &str, texts: &[&str], version: u16) -> ScoreReport {
         because: None,
         exceptions: Vec::new(),
         lower: remedies(&exposure),
+        limits: limits_of(&merged),
     }
 }
 
@@ -88,23 +94,32 @@ fn version(target: Target) -> u16 {
     }
 }
 
-fn scored(app: &App, service: &Service, target: Target) -> Result<Exposure> {
+fn merged(app: &App, service: &Service, target: Target) -> Result<Unit> {
     let texts = render::service_texts(app, service, target)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    Ok(score_as(&Unit::merge(&texts), version(target)))
+    Ok(Unit::merge(&texts))
+}
+
+fn scored(app: &App, service: &Service, target: Target) -> Result<Exposure> {
+    Ok(score_as(&merged(app, service, target)?, version(target)))
 }
 
 fn of_service(app: &App, service: &Service, target: Target) -> Result<ScoreReport> {
-    let exposure = scored(app, service, target)?;
+    let unit = merged(app, service, target)?;
+    let exposure = score_as(&unit, version(target));
     let floor = Floor::of(Role::of(&app.shape(service)));
     let mut exceptions = Vec::new();
     let mut lower = Vec::new();
     for variant in variants(app, service) {
         let without = scored(app, &variant.service, target)?;
+        let points = i64::from(exposure.raw) - i64::from(without.raw);
         let cost = Cost {
             what: variant.what,
-            points: i64::from(exposure.raw) - i64::from(without.raw),
-            opens: variant.opens,
+            points,
+            opens: match points {
+                0 => format!("{}; the score does not count it", variant.opens),
+                _ => variant.opens,
+            },
         };
         if variant.instead.is_none() {
             exceptions.push(cost.clone());
@@ -132,6 +147,7 @@ fn of_service(app: &App, service: &Service, target: Target) -> Result<ScoreRepor
         because: floor.map(|floor| floor.because),
         exceptions,
         lower,
+        limits: limits_of(&unit),
     })
 }
 
@@ -195,7 +211,55 @@ fn variants(app: &App, service: &Service) -> Vec<Variant> {
             it.sandbox.directives.remove(index);
         }));
     }
-    let lists: [(&str, &str, bool, Clear); 3] = [
+    out.extend(without_lists(service));
+    if service.user.as_str() == "root" {
+        let what = "`user = \"root\"`".to_owned();
+        out.push(Variant::without(
+            what,
+            "the files and processes of root",
+            service,
+            |it| {
+                it.user = app.user.clone();
+            },
+        ));
+    }
+    for (from, to, text) in [
+        (Socket::Direct, Socket::Activate, "`socket = \"activate\"`"),
+        (Socket::Direct, Socket::Proxy, "`socket = \"proxy\"`"),
+        (Socket::Proxy, Socket::Activate, "`socket = \"activate\"`"),
+    ] {
+        let tcp = service.listen.iter().all(|it| it.port().is_some());
+        let can_proxy = tcp && sandbox.host_network().is_none();
+        if service.socket == from
+            && !service.listen.is_empty()
+            && (can_proxy || to != Socket::Proxy)
+        {
+            let text = format!("with {text}");
+            out.push(Variant::instead(
+                &text,
+                "the service's own network access",
+                service,
+                |it| {
+                    it.socket = to;
+                },
+            ));
+        }
+    }
+    out.extend(filtered(service));
+    out
+}
+
+/// The service without each of its lists in turn.
+fn without_lists(service: &Service) -> Vec<Variant> {
+    let sandbox = &service.sandbox;
+    let mut out = Vec::new();
+    let lists: [(&str, &str, bool, Clear); 4] = [
+        (
+            "the list `outbound`",
+            "the host's network, filtered to the listed addresses",
+            sandbox.outbound.is_empty(),
+            |it| it.sandbox.outbound.clear(),
+        ),
         (
             "`devices`",
             "`PrivateDevices=no`, and the listed devices",
@@ -220,36 +284,35 @@ fn variants(app: &App, service: &Service) -> Vec<Variant> {
             out.push(Variant::without(what.to_owned(), opens, service, clear));
         }
     }
-    if service.user.as_str() == "root" {
-        let what = "`user = \"root\"`".to_owned();
-        out.push(Variant::without(
-            what,
-            "the files and processes of root",
+    out
+}
+
+/// The service with a filter of addresses, where it has none and could have one.
+fn filtered(service: &Service) -> Option<Variant> {
+    // Any prefix costs the same.
+    let example = Prefix::host(std::net::Ipv4Addr::new(192, 0, 2, 1).into());
+    let sandbox = &service.sandbox;
+    let opens_public =
+        service.socket == Socket::Direct && service.listen.iter().any(Listen::is_public);
+    match (sandbox.allows("outbound"), opens_public) {
+        _ if sandbox.allows("raw-net") => None,
+        (true, false) => Some(Variant::instead(
+            "with a list `outbound`",
+            "packets to any address",
             service,
             |it| {
-                it.user = app.user.clone();
+                it.sandbox.allow.remove("outbound");
+                it.sandbox.outbound.push(example);
             },
-        ));
+        )),
+        (false, true) if sandbox.allow_from.is_empty() => Some(Variant::instead(
+            "with `allow-from`",
+            "packets from any address",
+            service,
+            |it| it.sandbox.allow_from.push(example),
+        )),
+        _ => None,
     }
-    for (from, to, text) in [
-        (Socket::Direct, Socket::Activate, "`socket = \"activate\"`"),
-        (Socket::Direct, Socket::Proxy, "`socket = \"proxy\"`"),
-        (Socket::Proxy, Socket::Activate, "`socket = \"activate\"`"),
-    ] {
-        let tcp = service.listen.iter().all(|it| it.port().is_some());
-        if service.socket == from && !service.listen.is_empty() && (tcp || to != Socket::Proxy) {
-            let text = format!("with {text}");
-            out.push(Variant::instead(
-                &text,
-                "the service's own network access",
-                service,
-                |it| {
-                    it.socket = to;
-                },
-            ));
-        }
-    }
-    out
 }
 
 /// The directives that would lower the score of a unit most.
@@ -292,5 +355,58 @@ mod tests {
             assert_eq!(costs, [100, 50, 10], "{web:?}");
             assert_eq!(web.points, web.floor_points.unwrap() + 160);
         }
+    }
+
+    /// Fewer addresses cost fewer points, and each form of network is at its floor.
+    #[test]
+    fn a_shorter_list_of_addresses_costs_less() {
+        let points = |sandbox: &str| {
+            let text = format!(
+                "[app]\nname = \"a\"\nversion = \"1\"\n\
+                 [service.w]\nexec = [\"/bin/w\"]\nsandbox = {{ {sandbox} }}\n"
+            );
+            let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
+            let [report] = score_app(&app, Target::Version(257))
+                .unwrap()
+                .try_into()
+                .unwrap();
+            assert_eq!(Some(report.points), report.floor_points, "{sandbox}");
+            report.points
+        };
+        assert_eq!(points(""), 525);
+        assert_eq!(points("allow = [\"loopback\"]"), 4725);
+        assert_eq!(points("outbound = [\"127.0.0.53\"]"), 4725);
+        assert_eq!(points("outbound = [\"192.0.2.0/24\"]"), 5025);
+        assert_eq!(points("allow = [\"outbound\"]"), 5525);
+    }
+
+    /// A server that opens a public address can limit who connects; only then is it cheaper.
+    #[test]
+    fn a_filter_is_suggested_where_it_is_possible() {
+        let lower = |rest: &str| {
+            let text = format!(
+                "[app]\nname = \"a\"\nversion = \"1\"\n[service.w]\nexec = [\"/bin/w\"]\n{rest}\n"
+            );
+            let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
+            let [report] = score_app(&app, Target::Version(257))
+                .unwrap()
+                .try_into()
+                .unwrap();
+            let all = report
+                .lower
+                .into_iter()
+                .map(|cost| (cost.what, cost.points));
+            all.collect::<Vec<_>>()
+        };
+        let direct = "listen = [\":80\"]\nsocket = \"direct\"\n";
+        assert!(lower(direct).contains(&("with `allow-from`".to_owned(), 500)));
+        let limited = format!("{direct}sandbox = {{ allow-from = [\"192.0.2.7\"] }}");
+        assert!(
+            !lower(&limited)
+                .iter()
+                .any(|(what, _)| what.contains("allow-from"))
+        );
+        let client = lower("sandbox = { allow = [\"outbound\"] }");
+        assert_eq!(client[1], ("with a list `outbound`".to_owned(), 500));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The floor of each shape follows from this table. The reference document is generated from it.
 
+use super::prefix::words;
 use super::shape::{Network, Shape};
 use crate::units::Target;
 
@@ -86,6 +87,20 @@ const ROOT_FILES: &str = "/usr -/bin -/sbin -/lib -/lib64 -/lib32 -/libx32 -/etc
 /// Files that a program also needs to find other hosts.
 const NET_FILES: &str = "-/etc/resolv.conf -/etc/gai.conf";
 
+/// System calls of `@system-service` that few programs need, each with the exception that allows them.
+///
+/// The kernel runs the operations of io_uring(7) itself, so that no filter of system calls sees them: a
+/// socket of any family can be made with them.
+const DENIED: &[(&str, &[&str])] = &[
+    ("nice", &["@resources"]),
+    ("keyring", &["@keyring"]),
+    (
+        "io-uring",
+        &["io_uring_setup", "io_uring_enter", "io_uring_register"],
+    ),
+    ("userfaultfd", &["userfaultfd"]),
+];
+
 /// The table, in the order of the lines in the drop-in.
 pub const DIRECTIVES: &[Directive] = &[
     Directive {
@@ -116,7 +131,10 @@ pub const DIRECTIVES: &[Directive] = &[
             let mut out = Vec::new();
             if shape.rooted {
                 out.extend(is(ROOT_FILES));
-                if matches!(shape.network, Network::Host | Network::Loopback) {
+                if matches!(
+                    shape.network,
+                    Network::Host | Network::Listed | Network::Loopback
+                ) {
                     out.extend(is(NET_FILES));
                 }
                 if shape.allows("home") {
@@ -127,6 +145,20 @@ pub const DIRECTIVES: &[Directive] = &[
                 }
             }
             out
+        },
+        ..PLAIN
+    },
+    Directive {
+        name: "ReadOnlyPaths",
+        since: 233,
+        effect: "prevents writing to `/run` outside the service's own directory",
+        // systemd mounts a /run of its own in the root directory, and lets every user write to it.
+        value: |shape| {
+            if shape.rooted {
+                is("+/run")
+            } else {
+                Vec::new()
+            }
         },
         ..PLAIN
     },
@@ -227,9 +259,13 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "IPAddressAllow",
         since: 235,
         effect: "allows the addresses that the service needs",
-        value: |shape| match shape.network {
-            Network::Namespace | Network::Loopback => is("localhost"),
-            _ => Vec::new(),
+        value: |shape| {
+            let peers = words(&shape.peers);
+            if peers.is_empty() {
+                Vec::new()
+            } else {
+                vec![peers]
+            }
         },
         ..PLAIN
     },
@@ -239,7 +275,7 @@ pub const DIRECTIVES: &[Directive] = &[
         enforced: 257,
         effect: "prevents opening ports that the manifest does not list",
         value: |shape| {
-            if shape.ports.is_empty() {
+            if shape.ports.is_none() {
                 Vec::new()
             } else {
                 is("any")
@@ -253,7 +289,7 @@ pub const DIRECTIVES: &[Directive] = &[
         enforced: 257,
         effect: "allows the ports that the service needs",
         value: |shape| {
-            let ports = shape.ports.iter();
+            let ports = shape.ports.iter().flatten();
             ports.map(|port| format!("tcp:{port}")).collect()
         },
         ..PLAIN
@@ -419,10 +455,9 @@ pub const DIRECTIVES: &[Directive] = &[
         effect: "prevents system calls that services do not need",
         value: |shape| {
             let mut allow = vec!["@system-service"];
-            let mut deny = vec!["@privileged", "@resources"];
-            if shape.allows("nice") {
-                deny.retain(|group| *group != "@resources");
-            }
+            let mut deny = vec!["@privileged"];
+            let groups = DENIED.iter().filter(|(name, _)| !shape.allows(name));
+            deny.extend(groups.flat_map(|(_, calls)| *calls));
             if shape.allows("pkey") {
                 allow.push("@pkey");
             }

@@ -46,9 +46,24 @@ pub const EXCEPTIONS: &[Exception] = &[
         needed_by: "programs that compare owners; without it, files belong to `nobody`",
     },
     Exception {
+        name: "io-uring",
+        opens: "io_uring(7): the kernel makes sockets of any family for the service, past `RestrictAddressFamilies=`",
+        needed_by: "databases and servers that are set to use it; most programs work without it, others fail with `Operation not permitted`",
+    },
+    Exception {
         name: "jit",
         opens: "`MemoryDenyWriteExecute=no`: memory can be writable and executable",
         needed_by: "Node.js (except with `--jitless`), Java, LuaJIT, .NET, cffi callbacks; without it: SIGTRAP or MemoryError",
+    },
+    Exception {
+        name: "keyring",
+        opens: "the system calls of `@keyring`",
+        needed_by: "Kerberos with a cache in the kernel, fscrypt; without it: `Operation not permitted`",
+    },
+    Exception {
+        name: "loopback",
+        opens: "the host's network with `AF_INET` and `AF_INET6`, filtered to the loopback interface",
+        needed_by: "clients of other programs on this host, such as a local PostgreSQL; without it: errno 97",
     },
     Exception {
         name: "low-port",
@@ -73,7 +88,7 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "outbound",
         opens: "the host's network with `AF_INET` and `AF_INET6`, without an address filter",
-        needed_by: "programs that connect to other hosts; without it: `Network is unreachable`",
+        needed_by: "programs that connect to any host; without it: `Network is unreachable`. For known hosts, list them in `outbound`",
     },
     Exception {
         name: "pkey",
@@ -99,6 +114,11 @@ pub const EXCEPTIONS: &[Exception] = &[
         name: "system-bus",
         opens: "the socket of the D-Bus system bus",
         needed_by: "systemctl and other D-Bus clients; without it: `Failed to connect to bus`",
+    },
+    Exception {
+        name: "userfaultfd",
+        opens: "userfaultfd(2): the service handles its own page faults, which helps to exploit faults of the kernel",
+        needed_by: "live migration and snapshots of processes; without it: `Operation not permitted`",
     },
 ];
 

@@ -5,8 +5,8 @@ const ADVICE: &[(&[&str], &str)] = &[
     (
         &["Address family not supported", "EAFNOSUPPORT", "Errno 97]"],
         "the sandbox denies it such a socket: a server must use the one that systemd passes \
-         (sd_listen_fds(3)), or needs `socket = \"proxy\"`; a client of other hosts needs \
-         `sandbox.allow = [\"outbound\"]`",
+         (sd_listen_fds(3)), or needs `socket = \"proxy\"`; a client needs \
+         `sandbox.allow = [\"loopback\"]` for programs on this host, and `sandbox.outbound` for other hosts",
     ),
     (
         &[
@@ -18,7 +18,17 @@ const ADVICE: &[(&[&str], &str)] = &[
             "Temporary failure in name resolution",
             "EAI_AGAIN",
         ],
-        "it has no network: `sandbox.allow = [\"outbound\"]` allows connections to other hosts",
+        "it has no network: `sandbox.allow = [\"loopback\"]` allows connections to programs on this host, \
+         and `sandbox.allow = [\"outbound\"]` to every host",
+    ),
+    (
+        &[
+            "mark memory page as executable",
+            "Failed to create CoreCLR",
+            "cannot allocate executable memory",
+        ],
+        "the sandbox denies memory that is writable and executable: `runtime = \"java\"`, `dotnet`, \
+         `node` or `luajit` allows it, and so does `sandbox.allow = [\"jit\"]`",
     ),
     (
         &["Operation not permitted", "EPERM", "Errno 1]"],
@@ -58,6 +68,10 @@ mod tests {
                 "\"outbound\"",
             ),
             ("curl: (7) Failed to connect to example.org", "\"outbound\""),
+            (
+                "Failed to mark memory page as executable - check if grsecurity/PaX is enabled",
+                "`runtime = \"java\"`",
+            ),
             (
                 "PermissionError: [Errno 1] Operation not permitted",
                 "exceptions.md",

@@ -14,8 +14,10 @@ pub enum Role {
     Closed,
     /// A server in a network namespace, behind a proxy.
     Proxied,
-    /// A server that opens a port of the loopback interface itself.
+    /// A server that opens a port of the loopback interface itself, or a client of one.
     Loopback,
+    /// A server or client of the addresses that the manifest lists.
+    Listed,
     /// A server or client of any address.
     Host,
     /// Devices, and no network.
@@ -26,6 +28,8 @@ pub enum Role {
     NetAdmin,
     /// `CAP_NET_ADMIN` and a port on the loopback interface.
     NetAdminLoopback,
+    /// `CAP_NET_ADMIN` and the addresses that the manifest lists.
+    NetAdminListed,
     /// `CAP_NET_ADMIN` and any address.
     NetAdminHost,
     /// `CAP_NET_RAW` and packet sockets.
@@ -68,6 +72,11 @@ pub const FLOORS: &[Floor] = &[
         because: "the host's network, filtered to loopback, and Internet sockets",
     },
     Floor {
+        role: Role::Listed,
+        raw: 5225,
+        because: "the host's network, filtered to the listed addresses, and Internet sockets",
+    },
+    Floor {
         role: Role::Host,
         raw: 5725,
         because: "the host's network, unfiltered, and Internet sockets",
@@ -86,6 +95,11 @@ pub const FLOORS: &[Floor] = &[
         role: Role::NetAdminLoopback,
         raw: 7625,
         because: "the host's network and users, Internet sockets, and the capability",
+    },
+    Floor {
+        role: Role::NetAdminListed,
+        raw: 7925,
+        because: "the host's network, filtered to the listed addresses, its users, Internet sockets, and the capability",
     },
     Floor {
         role: Role::NetAdminHost,
@@ -112,10 +126,12 @@ impl Role {
             _ if holds("CAP_NET_RAW") && holds("CAP_NET_ADMIN") => Self::NetRawAdmin,
             _ if holds("CAP_NET_RAW") => Self::NetRaw,
             Network::Loopback if holds("CAP_NET_ADMIN") => Self::NetAdminLoopback,
+            Network::Listed if holds("CAP_NET_ADMIN") => Self::NetAdminListed,
             Network::Host if holds("CAP_NET_ADMIN") => Self::NetAdminHost,
             _ if holds("CAP_NET_ADMIN") => Self::NetAdmin,
             Network::Loopback if holds("CAP_NET_BIND_SERVICE") => Self::LowPort,
             Network::Loopback => Self::Loopback,
+            Network::Listed => Self::Listed,
             Network::Host => Self::Host,
             Network::Namespace => Self::Proxied,
             Network::None | Network::NoIp if !shape.devices.is_empty() => Self::Devices,
@@ -164,6 +180,7 @@ mod tests {
             format!("CapabilityBoundingSet={names}\nAmbientCapabilities={names}\n{users}")
         };
         let loopback = "IPAddressAllow=localhost\n";
+        let listed = "IPAddressAllow=localhost 192.0.2.0/24\n";
         let anywhere = "IPAddressDeny=\n";
         let packets = "RestrictAddressFamilies=AF_NETLINK AF_PACKET\n";
         let netlink = "RestrictAddressFamilies=AF_NETLINK\n";
@@ -174,6 +191,7 @@ mod tests {
             }
             Role::Proxied => format!("RestrictAddressFamilies=AF_INET\n{loopback}"),
             Role::Loopback => format!("{INTERNET}{loopback}"),
+            Role::Listed => format!("{INTERNET}{listed}"),
             Role::Host => format!("{INTERNET}{anywhere}"),
             Role::LowPort => format!(
                 "{INTERNET}{loopback}{}",
@@ -186,6 +204,12 @@ mod tests {
             Role::NetAdminLoopback => {
                 format!(
                     "{INTERNET}{netlink}{loopback}{}",
+                    capabilities("CAP_NET_ADMIN")
+                )
+            }
+            Role::NetAdminListed => {
+                format!(
+                    "{INTERNET}{netlink}{listed}{}",
                     capabilities("CAP_NET_ADMIN")
                 )
             }
@@ -228,10 +252,12 @@ mod tests {
         assert_eq!(of(Role::Proxied, false), Some(5));
         assert_eq!(of(Role::Loopback, false), Some(9));
         assert_eq!(of(Role::Loopback, true), Some(9));
+        assert_eq!(of(Role::Listed, false), Some(10));
         assert_eq!(of(Role::Host, false), Some(11));
         assert_eq!(of(Role::NetAdmin, false), Some(11));
         assert_eq!(of(Role::LowPort, false), Some(13));
         assert_eq!(of(Role::NetAdminLoopback, false), Some(14));
+        assert_eq!(of(Role::NetAdminListed, false), Some(15));
         assert_eq!(of(Role::NetAdminHost, false), Some(15));
         assert_eq!(of(Role::NetRaw, false), Some(16));
         assert_eq!(of(Role::NetRawAdmin, false), Some(18));

@@ -3,10 +3,13 @@
 //! | file | holds |
 //! |---|---|
 //! | [`exceptions`] | the named exceptions, capabilities and presets of a manifest |
+//! | [`prefix`] | the addresses that a manifest lists |
 //! | [`shape`] | the facts about a service that decide every directive |
 //! | [`directives`] | the hardening directives: since when, with which value, and why |
 //! | [`floor`] | the lowest score that a service of a shape can have |
 //! | [`cost`] | a service's score, and what each of its exceptions adds to it |
+//! | [`limits`] | what a service can use up, which its score does not cover |
+//! | [`refused`] | the raw directives that a manifest cannot set |
 //! | [`explain`] | what a program's error messages tell about its sandbox |
 //!
 //! All but [`cost`] are tables and functions over plain values: they know no app. [`cost`] renders
@@ -18,4 +21,7 @@ pub mod directives;
 pub mod exceptions;
 pub mod explain;
 pub mod floor;
+pub mod limits;
+pub mod prefix;
+pub mod refused;
 pub mod shape;

@@ -3,6 +3,7 @@
 //! A [`Shape`] is made from [`Needs`], which are plain values, so that anything can have one: a
 //! service of a manifest, or a variant of it that is only tried.
 
+use super::prefix::Prefix;
 use std::collections::BTreeSet;
 
 /// Directories for temporary files that every service may write.
@@ -30,6 +31,10 @@ pub enum Listener {
 pub struct Needs {
     /// Who opens its addresses.
     pub listener: Listener,
+    /// Who may connect to the addresses that it opens itself, besides this host; empty for everyone.
+    pub clients: Vec<Prefix>,
+    /// The addresses that it may connect to.
+    pub outbound: Vec<Prefix>,
     /// Names from [`EXCEPTIONS`](super::exceptions::EXCEPTIONS).
     pub allow: BTreeSet<&'static str>,
     /// Capabilities that the manifest lists.
@@ -51,6 +56,8 @@ pub enum Network {
     Namespace,
     /// The host's, filtered to loopback.
     Loopback,
+    /// The host's, filtered to the addresses that the manifest lists.
+    Listed,
     /// The host's, unfiltered.
     Host,
     /// The host's for netlink alone: no IP packet passes.
@@ -62,6 +69,8 @@ pub enum Network {
 pub struct Shape {
     /// Where its network comes from.
     pub network: Network,
+    /// The addresses that it can exchange packets with, if there is a filter: `IPAddressAllow=`.
+    pub peers: Vec<Prefix>,
     /// `RestrictAddressFamilies=`
     pub families: Vec<&'static str>,
     /// `CapabilityBoundingSet=` and `AmbientCapabilities=`
@@ -74,8 +83,9 @@ pub struct Shape {
     pub private_users: bool,
     /// Writable paths, for `NoExecPaths=`.
     pub writable: Vec<String>,
-    /// The TCP ports that it opens itself. Empty if it may open others too.
-    pub ports: Vec<u16>,
+    /// The TCP ports that it may open itself. `None` if it may open any, or if it has no network in
+    /// which a port is one of the host.
+    pub ports: Option<Vec<u16>>,
     /// Names from [`EXCEPTIONS`](super::exceptions::EXCEPTIONS).
     pub allow: BTreeSet<&'static str>,
 }
@@ -85,11 +95,17 @@ impl Shape {
     pub fn new(needs: Needs) -> Self {
         let network = needs.network();
         let families = needs.families(network);
-        let any_port = needs.allows_any(&["bind-any", "outbound", "raw-net"]);
+        let peers = match network {
+            Network::Namespace | Network::Loopback | Network::Listed => needs.peers(),
+            Network::None | Network::Host | Network::NoIp => Vec::new(),
+        };
+        let ports = needs.ports(network);
         let rooted = !needs.allows("host-files");
         let host_users = needs.allows("host-users");
         let Needs {
-            listener,
+            listener: _,
+            clients: _,
+            outbound: _,
             allow,
             mut capabilities,
             devices,
@@ -111,16 +127,14 @@ impl Shape {
         writable.extend(read_write);
         Self {
             network,
+            peers,
             families,
             private_users: capabilities.is_empty() && !host_users,
             capabilities: capabilities.into_iter().collect(),
             devices,
             rooted,
             writable,
-            ports: match listener {
-                Listener::Own { ports, .. } if !any_port => ports,
-                _ => Vec::new(),
-            },
+            ports,
             allow,
         }
     }
@@ -144,13 +158,50 @@ impl Needs {
         if self.allows_any(&["outbound", "raw-net"]) {
             return Network::Host;
         }
+        let peers = self.peers();
         match &self.listener {
-            Listener::Own { public: true, .. } => Network::Host,
-            Listener::Own { ports, .. } if ports.is_empty() => Network::None,
-            Listener::Own { .. } => Network::Loopback,
+            Listener::Own { public: true, .. } if self.clients.is_empty() => Network::Host,
+            Listener::Proxied if !self.allows("net-admin") => Network::Namespace,
+            Listener::Inherited | Listener::Own { .. } if !peers.is_empty() => {
+                if peers.iter().all(Prefix::is_loopback) {
+                    Network::Loopback
+                } else {
+                    Network::Listed
+                }
+            }
             Listener::Inherited | Listener::Proxied if self.allows("net-admin") => Network::NoIp,
-            Listener::Proxied => Network::Namespace,
-            Listener::Inherited => Network::None,
+            Listener::Inherited | Listener::Proxied | Listener::Own { .. } => Network::None,
+        }
+    }
+
+    /// The addresses to exchange packets with. systemd has one filter for both directions.
+    fn peers(&self) -> Vec<Prefix> {
+        let mut peers = Vec::new();
+        let serves = match &self.listener {
+            Listener::Own { ports, .. } => !ports.is_empty(),
+            Listener::Proxied => true,
+            Listener::Inherited => false,
+        };
+        if serves || self.allows("loopback") {
+            peers.extend(Prefix::LOOPBACK);
+        }
+        if matches!(self.listener, Listener::Own { .. }) {
+            peers.extend(&self.clients);
+        }
+        peers.extend(&self.outbound);
+        peers
+    }
+
+    /// The ports that it may open, if they are limited.
+    fn ports(&self, network: Network) -> Option<Vec<u16>> {
+        if self.allows_any(&["bind-any", "outbound", "raw-net"]) {
+            return None;
+        }
+        match (&self.listener, network) {
+            (Listener::Own { ports, .. }, _) if !ports.is_empty() => Some(ports.clone()),
+            // A client: a port that it opened would be one of the host.
+            (_, Network::Loopback | Network::Listed) => Some(Vec::new()),
+            _ => None,
         }
     }
 
@@ -158,7 +209,7 @@ impl Needs {
         let mut families = vec!["AF_UNIX"];
         if matches!(
             network,
-            Network::Namespace | Network::Loopback | Network::Host
+            Network::Namespace | Network::Loopback | Network::Listed | Network::Host
         ) {
             families.extend(["AF_INET", "AF_INET6"]);
         }
@@ -175,6 +226,7 @@ impl Needs {
 #[cfg(test)]
 mod tests {
     use super::{Listener, Needs, Network, Shape};
+    use crate::sandbox::prefix::{Prefix, words};
 
     fn shape(listener: Listener, allow: &[&'static str]) -> Shape {
         Shape::new(Needs {
@@ -202,6 +254,19 @@ mod tests {
             (own(&[80], true), &[], Network::Host),
             (own(&[], false), &[], Network::None),
             (own(&[80], false), &["raw-net"], Network::Host),
+            (Listener::Inherited, &["loopback"], Network::Loopback),
+            (
+                Listener::Inherited,
+                &["loopback", "net-admin"],
+                Network::Loopback,
+            ),
+            (
+                Listener::Inherited,
+                &["loopback", "outbound"],
+                Network::Host,
+            ),
+            (own(&[], false), &["loopback"], Network::Loopback),
+            (own(&[80], true), &["loopback"], Network::Host),
         ] {
             let found = shape(listener.clone(), allow).network;
             assert_eq!(found, expected, "{listener:?} {allow:?}");
@@ -224,9 +289,101 @@ mod tests {
 
     #[test]
     fn ports_are_listed_unless_others_may_be_opened_too() {
-        assert_eq!(shape(own(&[80, 81], false), &[]).ports, [80, 81]);
-        assert_eq!(shape(own(&[80], false), &["bind-any"]).ports, [0; 0]);
-        assert_eq!(shape(Listener::Proxied, &[]).ports, [0; 0]);
+        for (listener, allow, expected) in [
+            (own(&[80, 81], false), &[][..], Some(vec![80, 81])),
+            (own(&[80], false), &["bind-any"], None),
+            (own(&[80], false), &["outbound"], None),
+            (own(&[80], false), &["loopback"], Some(vec![80])),
+            (own(&[], false), &["loopback"], Some(vec![])),
+            (Listener::Inherited, &["loopback"], Some(vec![])),
+            (Listener::Inherited, &["loopback", "bind-any"], None),
+            (Listener::Inherited, &["loopback", "outbound"], None),
+            (Listener::Inherited, &[], None),
+            (Listener::Proxied, &[], None),
+        ] {
+            let found = shape(listener.clone(), allow).ports;
+            assert_eq!(found, expected, "{listener:?} {allow:?}");
+        }
+    }
+
+    fn list(texts: &[&str]) -> Vec<Prefix> {
+        let parse = |text: &&str| Prefix::parse(text).unwrap();
+        texts.iter().map(parse).collect()
+    }
+
+    /// The network of a service with these lists, and the value of its filter.
+    fn listed(
+        listener: Listener,
+        clients: &[&str],
+        outbound: &[&str],
+        allow: &[&'static str],
+    ) -> (Network, String) {
+        let shape = Shape::new(Needs {
+            listener,
+            clients: list(clients),
+            outbound: list(outbound),
+            allow: allow.iter().copied().collect(),
+            ..Needs::default()
+        });
+        (shape.network, words(&shape.peers))
+    }
+
+    const NET: &[&str] = &["192.0.2.0/24"];
+
+    #[test]
+    fn a_client_reaches_what_is_listed() {
+        for (outbound, allow, network, peers) in [
+            (NET, &[][..], Network::Listed, "192.0.2.0/24"),
+            (NET, &["net-admin"], Network::Listed, "192.0.2.0/24"),
+            (
+                NET,
+                &["loopback"],
+                Network::Listed,
+                "localhost 192.0.2.0/24",
+            ),
+            (&["127.0.0.53"], &[], Network::Loopback, "127.0.0.53"),
+        ] {
+            let found = listed(Listener::Inherited, &[], outbound, allow);
+            assert_eq!(found, (network, peers.to_owned()), "{outbound:?} {allow:?}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_opens_its_address_has_one_filter_for_both_directions() {
+        for (public, clients, outbound, network, peers) in [
+            (
+                false,
+                &[][..],
+                NET,
+                Network::Listed,
+                "localhost 192.0.2.0/24",
+            ),
+            (true, NET, &[], Network::Listed, "localhost 192.0.2.0/24"),
+            (
+                true,
+                NET,
+                &["127.0.0.53"],
+                Network::Listed,
+                "localhost 192.0.2.0/24",
+            ),
+            (true, &[], NET, Network::Host, ""),
+        ] {
+            let found = listed(own(&[80], public), clients, outbound, &[]);
+            assert_eq!(
+                found,
+                (network, peers.to_owned()),
+                "{clients:?} {outbound:?}"
+            );
+        }
+    }
+
+    /// The filter of an inherited socket is that of its socket unit.
+    #[test]
+    fn clients_do_not_change_a_service_whose_address_systemd_opens() {
+        let closed = listed(Listener::Inherited, NET, &[], &[]);
+        assert_eq!(closed, (Network::None, String::new()));
+        let proxied = listed(Listener::Proxied, NET, &[], &[]);
+        assert_eq!(proxied, (Network::Namespace, "localhost".to_owned()));
     }
 
     #[test]

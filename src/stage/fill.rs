@@ -151,7 +151,7 @@ fn stage_files(
     to: &Dir,
     counter: &Counter<'_>,
 ) -> Result<Vec<StagedFiles>> {
-    let from = Dir::open(from)?;
+    let from = Dir::open_source(from)?;
     let items = &scanned.payload.items;
     let stage_job = |job: &Vec<u32>, staged: &mut StagedFiles| {
         let written_before = staged.written_bytes;

@@ -113,7 +113,7 @@ impl ScannedSource {
         let all = items.iter().zip(&self.has_hash).enumerate();
         let missing = all.filter(|(_, (item, has_hash))| !**has_hash && is_wanted(item));
         let missing: Vec<usize> = missing.map(|(at, _)| at).collect();
-        let dir = Dir::open(dir)?;
+        let dir = Dir::open_source(dir)?;
         let start = || (Vec::new(), vec![0; BUFFER_BYTES]);
         let hashed = par_map(&missing, start, |at, (hashes, buffer)| {
             if let Some(item) = items.get(*at) {

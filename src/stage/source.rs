@@ -2,14 +2,15 @@
 
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
-use crate::host::files;
+use crate::host::{files, real_path};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 /// The suffixes of the archives that can be decoded.
 const ARCHIVE_SUFFIXES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".txz"];
 
-/// Where the content of a release comes from.
+/// Where the content of a release comes from: a path without links. robotctl opens it without following
+/// a link, so that it reads what the plan names although other users may write there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// A directory.
@@ -25,7 +26,7 @@ impl Source {
     /// A [`HintedError`] if nothing is there, or neither a directory nor an archive.
     pub fn at(path: &Path) -> Result<Self> {
         if files::is_dir(path) {
-            return Ok(Self::Directory(path.to_owned()));
+            return Ok(Self::Directory(real_path(path)?));
         }
         let shown = path.display();
         if !files::exists(path) {
@@ -39,7 +40,7 @@ impl Source {
             return Err(refused.into());
         }
         if files::is_file(path) && is_archive(path) {
-            return Ok(Self::Archive(path.to_owned()));
+            return Ok(Self::Archive(real_path(path)?));
         }
         let refused = HintedError::new(
             format!("the source `{shown}` is neither a directory nor an archive"),

@@ -139,7 +139,7 @@ pub struct ReleaseRecord {
     pub manifest: String,
     /// Every file that the release puts on the host, by path.
     pub files: BTreeMap<String, Stored>,
-    /// The source, as it was given to `deploy`.
+    /// The real path of the source.
     pub origin: String,
 }
 

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `apply` | the order above |
 //! | `switch` | files and the link, forward and back |
+//! | `own_directories` | what is in the way of the directories of services |
 //! | `activate` | units, forward |
 //! | `handover`, `scope_limits` | handing a service over to the next release |
 //! | `restore` | undoing a handover |
@@ -33,6 +34,7 @@ mod handover;
 mod health;
 mod interrupted;
 mod operation;
+mod own_directories;
 mod protection;
 mod rebuild;
 mod recover;

@@ -1,9 +1,11 @@
 //! Files outside the release, and the link: forward and back, each durable and repeatable.
 
+use super::own_directories;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{App, Layout};
 use crate::host::{Batch, Host};
 use crate::plan::Plan;
+use crate::session::Session;
 use crate::store::Journal;
 use crate::tree::{FileChange, FileTree, Stored};
 use crate::units::{UnitFile, is_dir_of_one_unit, is_read_by_manager, is_templated};
@@ -59,7 +61,13 @@ pub(super) fn drop_if_empty(host: &Host, dir: &str) -> Result<()> {
 
 /// Creates users and directories, and reloads the unit files, as the new files require. These tools
 /// take longer than the rest of a switch, so each runs only if there is something to do.
-pub(super) fn configure(host: &Host, app: &App, tree: &FileTree, plan: &Plan) -> Result<()> {
+pub(super) fn configure(
+    session: &Session<'_>,
+    app: &App,
+    tree: &FileTree,
+    plan: &Plan,
+) -> Result<()> {
+    let host = session.host;
     let changes = |of: &dyn Fn(&str) -> bool| plan.files.iter().any(|one| of(&one.path));
     let sysusers = format!("{SYSUSERS_DIR}/{}.conf", app.name);
     let users = !plan.accounts.is_empty() || changes(&|path| path == sysusers);
@@ -72,7 +80,7 @@ pub(super) fn configure(host: &Host, app: &App, tree: &FileTree, plan: &Plan) ->
             || changes(&|path| path == tmpfiles)
             || !host.root.tmpfiles_mismatches(&entry.text())?.is_empty())
     {
-        host.systemd.tmpfiles(&host.root, &tmpfiles)?;
+        own_directories::create(session)?;
     }
     if changes(&is_read_by_manager) || is_stale(host, tree)? {
         host.systemd.daemon_reload()

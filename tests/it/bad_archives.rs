@@ -139,7 +139,7 @@ fn a_member_with_very_long_headers_is_refused() {
         refused(
             &test,
             Some("long.tar"),
-            "a member of the archive `long.tar` has headers of more than 1 MiB",
+            "a member of the archive `[DIR]/app/long.tar` has headers of more than 1 MiB",
             "create the archive again without extended attributes: `tar --format=gnu -C DIR -cf app.tar .`",
         );
     }
@@ -195,7 +195,7 @@ fn refused_as_damaged(test: &Test, name: &str) {
         test,
         Some(name),
         &format!(
-            "the archive `{name}` is damaged, truncated, or not of the type that its name says"
+            "the archive `[DIR]/app/{name}` is damaged, truncated, or not of the type that its name says"
         ),
         "create it again, for example: `tar --create --auto-compress --file app.tar.zst -C DIR .`",
     );
@@ -213,7 +213,7 @@ fn a_file_that_is_not_an_archive_is_refused() {
             "tar" => refused(
                 &test,
                 Some("app.tar"),
-                "the source `app.tar` is empty",
+                "the source `[DIR]/app/app.tar` is empty",
                 "build the application first, or check `release.exclude`",
             ),
             _ => refused_as_damaged(&test, &name),

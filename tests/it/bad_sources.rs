@@ -36,7 +36,7 @@ fn a_missing_empty_or_unknown_source_is_refused() {
     );
     std::fs::create_dir_all(test.app("src/only/directories")).expect("make directories");
     let empty = "build the application first, or check `release.exclude`";
-    refused(&test, None, "the source `src` is empty", empty);
+    refused(&test, None, "the source `[DIR]/app/src` is empty", empty);
     let test = Test::shop().file("app.zip", "PK");
     refused(
         &test,
@@ -48,7 +48,7 @@ fn a_missing_empty_or_unknown_source_is_refused() {
         "robot.toml",
         &SHOP.replace("\"src\"\n", "\"src\"\nexclude = [\"*\"]\n"),
     );
-    refused(&test, None, "the source `src` is empty", empty);
+    refused(&test, None, "the source `[DIR]/app/src` is empty", empty);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 /// The checks that need a running host. A new one has its row here.
-const OF_RUNNING_HOST: [&str; 4] = ["units", "leftovers", "running", "ports"];
+const OF_RUNNING_HOST: [&str; 5] = ["units", "leftovers", "running", "ports", "limits"];
 pub(crate) const NOT_RUNNING: usize = OF_RUNNING_HOST.len();
 
 /// What `doctor` says of the checks that need a running host.

@@ -28,7 +28,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("sandbox", &["app", "exposure", "render", "units"]),
     ("render", &["app", "sandbox", "tree", "units"]),
     ("payload", &["error", "parallel"]),
-    ("plan", &["app", "payload", "render", "tree", "units"]),
+    (
+        "plan",
+        &["app", "payload", "render", "sandbox", "tree", "units"],
+    ),
     // Records outlive the code that writes them.
     (
         "store",
@@ -122,6 +125,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "host",
             "payload",
             "render",
+            "sandbox",
             "store",
             "transient",
             "tree",

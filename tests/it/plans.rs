@@ -21,6 +21,7 @@ fn upgrade(tight: Option<&str>) -> Plan {
         files: files.map(|(path, it)| (path.into(), it.clone())).collect(),
         live: Some(LiveRelease {
             id: "1.0-0123456789ab".into(),
+            origin: "/srv/shop".into(),
             tree: before,
             app: old,
             payload: None,

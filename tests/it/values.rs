@@ -195,11 +195,11 @@ fn keys(lines: &[(String, String)]) -> Vec<&str> {
     lines.iter().map(|(key, _)| key.as_str()).collect()
 }
 
-/// The unit, its `05-execstart.conf` and its `10-hardening.conf`, read by the oracle.
+/// The unit, its `05-execstart.conf` and its `40-directives.conf`, read by the oracle.
 fn units(app: &App) -> [Vec<(String, String)>; 3] {
     let tree = render(app, Target::Version(252)).expect("what is valid can be rendered");
     let unit = "/usr/local/lib/systemd/system/shop-web.service";
-    ["", ".d/05-execstart.conf", ".d/10-hardening.conf"].map(|end| {
+    ["", ".d/05-execstart.conf", ".d/40-directives.conf"].map(|end| {
         let entry = tree.get(&format!("{unit}{end}"));
         let Some(Entry::File { bytes, .. }) = entry else {
             panic!("no {unit}{end}");
@@ -223,10 +223,10 @@ fn check_case(case: &Case, plain: &[Vec<(String, String)>; 3]) {
         Err(problem) => return assert!(!good, "refused for no reason: {problem}"),
     };
     assert!(good, "must be refused");
-    let [unit, execstart, hardening] = units(&app);
+    let [unit, execstart, directives] = units(&app);
     assert_eq!(keys(&unit), keys(&plain[0]), "another set of directives");
     assert_eq!(keys(&execstart), keys(&plain[1]));
-    assert_eq!(keys(&hardening), keys(&plain[2]));
+    assert_eq!(keys(&directives), keys(&plain[2]));
     let argument = expanded(&case.argument);
     for lines in [&unit, &execstart] {
         let start = values(lines, "ExecStart");
@@ -250,7 +250,7 @@ fn check_case(case: &Case, plain: &[Vec<(String, String)>; 3]) {
         expanded(&case.description)
     );
     // Raw directives are written unchanged, so that specifiers work.
-    assert_eq!(values(&hardening, "SyslogIdentifier"), [&case.directive]);
+    assert_eq!(values(&directives, "SyslogIdentifier"), [&case.directive]);
 }
 
 fn runner(cases: u32) -> TestRunner {

@@ -13,6 +13,7 @@
 use crate::formats::Earlier;
 use crate::offline::{MANIFEST, app, deploy, live};
 use crate::plans::{releases, version};
+use crate::rights::hostile;
 use crate::test::{SHOP, Test};
 use crate::tree::{self, Tree};
 use nix::fcntl::{Flock, FlockArg};
@@ -436,6 +437,7 @@ fn deploying() -> Vec<View> {
             &["deploy", "--lift-pins"],
         ),
         view("deploy-first", app, &["deploy", "--apply"]),
+        view("deploy-rights", hostile, &["deploy"]),
         view("deploy-upgrade", changed, &["deploy", "--apply"]),
         view("deploy-nothing", deployed, &["deploy", "--apply"]),
         view("deploy-repair", without_current, &["deploy", "--apply"]),
@@ -756,5 +758,5 @@ fn the_id_of_a_release_and_the_hash_of_a_plan_are_stable() {
     assert!(stderr.contains(PLAN), "{stderr}");
 }
 
-const ID: &str = "1.0-c7ecea8bdded";
-const PLAN: &str = "--plan 96905d70618318e7";
+const ID: &str = "1.0-56cbae53bbb7";
+const PLAN: &str = "--plan 1d7a49aa6fb0e410";

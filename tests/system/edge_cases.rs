@@ -293,7 +293,7 @@ fn causes_of_failures_are_named(machine: &Machine) {
         ),
         (
             "2.1",
-            "[service.worker.sandbox]\ndirectives = { LoadCredential = \"key:/etc/demo/credentials/gone\" }\n",
+            "[service.worker.sandbox]\ndirectives = { SetCredentialEncrypted = \"key:Zm9vYmFy\" }\n",
             "243/CREDENTIALS",
         ),
         (

@@ -36,6 +36,7 @@
 mod registry;
 
 mod admin;
+mod attacks;
 mod builds;
 mod checks;
 mod crash;
@@ -55,9 +56,12 @@ mod load;
 mod lock;
 mod lost_state;
 mod machine;
+mod networks;
 mod overlap;
+mod own_directories;
 mod package;
 mod remove;
+mod rights;
 mod rollback;
 mod sample;
 mod serve;

@@ -15,6 +15,22 @@ pub const TRIXIE: &[(&str, &str)] = &[
         "it enforces the sandbox with newer system calls and BPF programs",
     ),
     (
+        "attacks::the_sandbox_holds_what_a_service_tries",
+        "it mounts other directories in the sandbox and filters other system calls",
+    ),
+    (
+        "own_directories::a_service_cannot_prevent_its_next_start",
+        "it creates the directories of a service in another process",
+    ),
+    (
+        "networks::a_service_reaches_only_the_addresses_that_it_may",
+        "it enforces `SocketBindDeny=`, and applies filters of addresses differently",
+    ),
+    (
+        "networks::only_listed_clients_can_connect",
+        "it applies a changed filter of a socket only when the socket starts",
+    ),
+    (
         "values::arbitrary_values_arrive_byte_for_byte",
         "it parses quotes, specifiers and environment files differently",
     ),

@@ -5,10 +5,6 @@ use crate::app::service::Type;
 use crate::sandbox::directives::UNENFORCED;
 use crate::units::Target;
 
-fn on(value: Option<&str>) -> bool {
-    value.is_some_and(|value| ["yes", "true", "on", "1"].contains(&value))
-}
-
 pub(super) fn families_notify(case: &Case<'_>) -> Vec<Message> {
     if case.directive("RestrictAddressFamilies") != Some("none")
         || case.service.kind != Type::Notify
@@ -18,19 +14,6 @@ pub(super) fn families_notify(case: &Case<'_>) -> Vec<Message> {
     vec![(
         "has the type `notify` and cannot open a socket, so it can never report READY".to_owned(),
         "write `RestrictAddressFamilies = \"AF_UNIX\"`, or remove the directive",
-    )]
-}
-
-pub(super) fn dynamic_user(case: &Case<'_>) -> Vec<Message> {
-    if !on(case.directive("DynamicUser")) {
-        return Vec::new();
-    }
-    vec![(
-        format!(
-            "has `DynamicUser=yes`: `{}` moves to a place that other services cannot see",
-            case.app.layout.state()
-        ),
-        "remove the directive: the services share a system user",
     )]
 }
 
@@ -55,7 +38,7 @@ pub(super) fn unenforced(case: &Case<'_>) -> Vec<Message> {
         return Vec::new();
     };
     // Of these directives, only `SocketBindAllow=` and `SocketBindDeny=` are written by default.
-    let ports = !case.shape.ports.is_empty();
+    let ports = case.shape.ports.is_some();
     let written =
         |name: &str| case.directive(name).is_some() || (ports && name.starts_with("SocketBind"));
     let rows = UNENFORCED.iter();

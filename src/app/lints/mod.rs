@@ -5,6 +5,7 @@
 mod case;
 mod commands;
 mod directives;
+mod network;
 mod paths;
 mod rights;
 mod table;

@@ -23,11 +23,6 @@ pub(super) fn writable_code(case: &Case<'_>) -> Vec<Message> {
         .read_write
         .iter()
         .map(ToString::to_string);
-    let own = ["ReadWritePaths", "BindPaths"]
-        .into_iter()
-        .filter_map(|key| case.directive(key));
-    let own = own.flat_map(str::split_whitespace);
-    let own = own.map(|path| path.trim_start_matches(['-', '+']).to_owned());
     let message = |path: String| {
         (
             format!("can write `{path}`, which holds code"),
@@ -36,7 +31,7 @@ pub(super) fn writable_code(case: &Case<'_>) -> Vec<Message> {
     };
     let code = [case.app.layout.opt(), "/usr".to_owned(), "/etc".to_owned()];
     let code = |path: &String| path == "/" || code.iter().any(|dir| covers(path, dir));
-    listed.chain(own).filter(code).map(message).collect()
+    listed.filter(code).map(message).collect()
 }
 
 pub(super) fn home_path(case: &Case<'_>) -> Vec<Message> {

@@ -1,7 +1,6 @@
-//! Privileges, secrets, addresses and names that a service should not have.
+//! Privileges, secrets and names that a service should not have.
 
 use super::case::{Case, Message};
-use crate::app::listen::Listen;
 use crate::app::service::Service;
 
 pub(super) fn secret_in_env(case: &Case<'_>) -> Vec<Message> {
@@ -44,21 +43,6 @@ pub(super) fn package_name(case: &Case<'_>) -> Vec<Message> {
             .to_owned(),
         "give the app another name",
     )]
-}
-
-pub(super) fn public_address(case: &Case<'_>) -> Vec<Message> {
-    let public = case
-        .service
-        .listen
-        .iter()
-        .filter(|listen| listen.is_public());
-    let message = |listen: &Listen| {
-        (
-            format!("listens on `{listen}`: reachable from the network"),
-            "write `127.0.0.1:…` to accept local connections only",
-        )
-    };
-    public.map(message).collect()
 }
 
 pub(super) fn root(case: &Case<'_>) -> Vec<Message> {

@@ -2,9 +2,10 @@
 
 use super::case::{Case, Message};
 use super::commands::{unexpanded, uvicorn_stops, wrapped_socket, wrapper};
-use super::directives::{dynamic_user, families_notify, private_capabilities, unenforced};
+use super::directives::{families_notify, private_capabilities, unenforced};
+use super::network::{direct_socket, public_address};
 use super::paths::{home_path, writable_code};
-use super::rights::{package_name, public_address, root, secret_in_env};
+use super::rights::{package_name, root, secret_in_env};
 use crate::app::application::App;
 use crate::units::Target;
 
@@ -52,8 +53,6 @@ pub const LINTS: &[Lint] = &[
         summary: "a wrapper gets the socket in place of the server" },
     Lint { id: "families-notify", severity: Severity::Error, check: families_notify,
         summary: "`RestrictAddressFamilies=none` keeps a `notify` service from reporting READY" },
-    Lint { id: "dynamic-user", severity: Severity::Error, check: dynamic_user,
-        summary: "`DynamicUser=` moves directories that other services share" },
     Lint { id: "private-capabilities", severity: Severity::Error, check: private_capabilities,
         summary: "`PrivateUsers=` makes capabilities useless" },
     Lint { id: "writable-code", severity: Severity::Error, check: writable_code,
@@ -72,6 +71,8 @@ pub const LINTS: &[Lint] = &[
         summary: "an app called `robot`, as the bundled app is" },
     Lint { id: "public-address", severity: Severity::Note, check: public_address,
         summary: "an address that other machines can reach" },
+    Lint { id: "direct-socket", severity: Severity::Note, check: direct_socket,
+        summary: "a service that opens a local port itself, where a proxy can do it" },
     Lint { id: "root", severity: Severity::Note, check: root,
         summary: "a service that runs as root" },
     Lint { id: "unenforced", severity: Severity::Note, check: unenforced,

@@ -36,19 +36,11 @@ fn each_lint_finds_its_mistake() {
             "families-notify",
         ),
         (
-            "sandbox.directives.DynamicUser = \"yes\"".into(),
-            "dynamic-user",
-        ),
-        (
             "sandbox = { allow = [\"net-admin\"], directives = { PrivateUsers = \"yes\" } }".into(),
             "private-capabilities",
         ),
         (
             "sandbox.read-write = [\"/opt/a/releases\"]".into(),
-            "writable-code",
-        ),
-        (
-            "sandbox.directives.ReadWritePaths = \"-/opt\"".into(),
             "writable-code",
         ),
         ("exec = [\"/home/me/venv/bin/w\"]".into(), "home-path"),
@@ -65,6 +57,36 @@ fn each_lint_finds_its_mistake() {
         ),
     ] {
         assert_eq!(findings(&service), [expected], "{service}");
+    }
+}
+
+#[test]
+fn a_proxy_is_recommended_where_it_can_open_the_port() {
+    for (keys, expected) in [
+        ("listen = [\"127.0.0.1:1\"]", true),
+        ("listen = [\"[::1]:1\"]", true),
+        ("listen = [\"127.0.0.1:1\", \"127.0.0.1:2\"]", false),
+        ("listen = [\"192.0.2.1:1\"]", false),
+        ("listen = [\"unix:/run/w.sock\"]", false),
+        (
+            "listen = [\"127.0.0.1:1\"]\nsandbox.allow = [\"jit\"]",
+            true,
+        ),
+        (
+            "listen = [\"127.0.0.1:1\"]\nsandbox.allow = [\"loopback\"]",
+            false,
+        ),
+        (
+            "listen = [\"127.0.0.1:1\"]\nsandbox.allow = [\"bind-any\"]",
+            false,
+        ),
+        (
+            "listen = [\"127.0.0.1:1\"]\nsandbox.outbound = [\"192.0.2.7\"]",
+            false,
+        ),
+    ] {
+        let found = findings(&format!("socket = \"direct\"\n{keys}"));
+        assert_eq!(found.contains(&"direct-socket"), expected, "{keys}");
     }
 }
 
@@ -98,6 +120,8 @@ fn good_settings_are_not_reported() {
         "exec = [\"/bin/sh\", \"-c\", \"cd x && exec w $PORT\"]",
         "exec = [\"/bin/sh\", \"-c\", \"x\"]\ntype = \"oneshot\"",
         "sandbox.read-write = [\"/srv/a\"]",
+        "listen = [\":80\"]\nsandbox.allow-from = [\"192.0.2.0/24\"]",
+        "listen = [\"127.0.0.1:1\"]\nsocket = \"proxy\"",
         "exec = [\"/home/me/w\"]\nsandbox.allow = [\"home\"]",
     ] {
         assert_eq!(findings(service), [""; 0], "{service}");

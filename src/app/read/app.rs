@@ -2,6 +2,7 @@
 
 use super::reader::{Reader, get, quoted};
 use super::relations::{check_addresses, in_order};
+use super::secret_access::check_secret_access;
 use crate::app::application::App;
 use crate::app::canonical::Canonical;
 use crate::app::names::{Name, Version};
@@ -51,7 +52,7 @@ impl Reader<'_> {
             services.push(self.service(name, table)?);
         }
         check_addresses(&services)?;
-        Ok(App {
+        let app = App {
             version,
             description,
             maintainer,
@@ -65,7 +66,9 @@ impl Reader<'_> {
             user: self.user,
             environment: self.environment,
             layout: self.layout,
-        })
+        };
+        check_secret_access(&app)?;
+        Ok(app)
     }
 
     fn overlay_names(&self, overlay: &OverlayTable) -> Result<()> {

@@ -6,9 +6,11 @@
 mod app;
 mod checks;
 mod hooks;
+mod packets;
 mod reader;
 mod relations;
 mod release;
 mod sandbox;
+mod secret_access;
 mod service;
 mod timer;

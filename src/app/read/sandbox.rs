@@ -1,10 +1,12 @@
 //! `service.NAME.sandbox` and `runtime`.
 
+use super::packets::prefixes;
 use super::reader::{Path, Reader, get, one_of, quoted};
 use crate::app::lines::{Device, Line};
 use crate::app::sandbox::Sandbox;
 use crate::manifest::{Problem, Result, SandboxTable, nearest};
 use crate::sandbox::exceptions::{CAPABILITIES, EXCEPTIONS, PRESETS};
+use crate::sandbox::refused::refused;
 
 impl Reader<'_> {
     pub(super) fn sandbox(
@@ -26,6 +28,11 @@ impl Reader<'_> {
                 .allow
                 .extend(one_of(&["service", key, "runtime"], runtime, &presets)?);
         }
+        let every = "remove it from the list, and write `allow = [\"outbound\"]`";
+        sandbox.outbound = prefixes(&at("outbound"), &table.outbound, every)?;
+        let every = "remove `allow-from`: without it, every address can connect";
+        let list = table.allow_from.as_deref().unwrap_or_default();
+        sandbox.allow_from = prefixes(&at("allow-from"), list, every)?;
         for text in &table.capabilities {
             sandbox
                 .capabilities
@@ -36,23 +43,66 @@ impl Reader<'_> {
             sandbox.devices.push(device);
         }
         for text in &table.read_write {
-            sandbox.read_write.push(self.path(&at("read-write"), text)?);
+            let path = at("read-write");
+            let source = self.path(&path, text)?;
+            self.not_in_own_directory(&path, source.as_str())?;
+            sandbox.read_write.push(source);
         }
         for text in &table.read_only {
             let text = self.layout.expand(text);
             let (from, to) = text.split_once(':').unwrap_or((&text, &text));
             let path = at("read-only");
-            sandbox
-                .read_only
-                .push((self.path(&path, from)?, self.path(&path, to)?));
+            let source = self.path(&path, from)?;
+            self.not_in_own_directory(&path, source.as_str())?;
+            let target = self.path(&path, to)?;
+            self.not_in_own_directory(&path, target.as_str())?;
+            sandbox.read_only.push((source, target));
         }
         for (name, value) in &table.directives {
             let path = ["service", key, "sandbox", "directives", name];
-            directive(&path, name)?;
+            directive(&path, name, value)?;
             let value = get(&path, value, "one line of text", Line::parse)?;
             sandbox.directives.push((name.clone(), value));
         }
         Ok(sandbox)
+    }
+
+    /// systemd follows links on the way to a path that it mounts, and creates what is missing there. In a
+    /// directory that services may write, they could put a link to any directory of the host in its
+    /// place, or a file, and then no service that mounts it would start again.
+    fn not_in_own_directory(&self, path: Path<'_>, source: &str) -> Result<()> {
+        let Some(dir) = self.writable_parent(source) else {
+            return Ok(());
+        };
+        Err(Problem::new(
+            path,
+            format!(
+                "`{source}` is in `{dir}`, where the services can replace it by a link to any directory"
+            ),
+            if self.own_directories().contains(&dir) {
+                format!(
+                    "the services of the app can use `{dir}` already; share a directory that root owns, such as `/srv/{}`",
+                    self.name
+                )
+            } else {
+                format!("name `{dir}` itself, or a directory outside of it")
+            },
+        ))
+    }
+
+    /// The directories that systemd gives to the user of the services.
+    fn own_directories(&self) -> [String; 4] {
+        let layout = &self.layout;
+        [layout.state(), layout.cache(), layout.logs(), layout.run()]
+    }
+
+    /// The directory around a path in which the services of the app may write, if there is one.
+    pub(super) fn writable_parent(&self, path: &str) -> Option<String> {
+        let services = self.manifest.service.values();
+        let shared = services.flat_map(|service| &service.sandbox.read_write);
+        let shared = shared.map(|text| self.layout.expand(text));
+        let mut writable = self.own_directories().into_iter().chain(shared);
+        writable.find(|dir| path.starts_with(&format!("{dir}/")))
     }
 }
 
@@ -75,7 +125,7 @@ fn capability(path: Path<'_>, text: &str) -> Result<String> {
     Err(Problem::new(path, message, hint))
 }
 
-fn directive(path: Path<'_>, name: &str) -> Result<()> {
+fn directive(path: Path<'_>, name: &str, value: &str) -> Result<()> {
     let fits = name.chars().all(|c| c.is_ascii_alphanumeric());
     if !fits || !name.starts_with(|c: char| c.is_ascii_uppercase()) {
         let message = format!("{} is not a systemd directive", quoted(name));
@@ -85,13 +135,11 @@ fn directive(path: Path<'_>, name: &str) -> Result<()> {
             "write it as in systemd.directives(7): `ProtectHome = \"yes\"`",
         ));
     }
-    if ["ExecPaths", "NoExecPaths"].contains(&name) {
-        let message = format!("`{name}` makes the paths that it lists writable again");
-        return Err(Problem::new(
-            path,
-            message,
-            "remove it; `allow = [\"exec-writable\"]` lets the service execute files that it can write",
-        ));
+    match refused(name, value) {
+        None => Ok(()),
+        Some((why, instead)) => {
+            let message = format!("`{name}={value}` is not allowed here: it {why}");
+            Err(Problem::new(path, message, instead))
+        }
     }
-    Ok(())
 }

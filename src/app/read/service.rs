@@ -5,7 +5,6 @@ use super::timer::timer;
 use crate::app::application::Hooks;
 use crate::app::listen::Listen;
 use crate::app::names::{EnvName, Name, Span, Text, UnitName};
-use crate::app::sandbox::Sandbox;
 use crate::app::service::{
     DEFAULT_DRAIN_SECONDS, DEFAULT_STOP_SECONDS, Limits, Service, Socket, Type, UnitRef, Upgrade,
 };
@@ -74,6 +73,7 @@ impl Reader<'_> {
                 "remove the names, or write `socket = \"activate\"`",
             ));
         }
+        self.opened_by_root(&at("listen"), key, socket, &listen)?;
         let user = match &table.user {
             Some(user) => get(&at("user"), user, "a user name", Name::parse)?,
             None => self.user.clone(),
@@ -124,7 +124,7 @@ impl Reader<'_> {
             timer: timer(key, table.timer.as_ref(), kind)?,
             sandbox: {
                 let sandbox = self.sandbox(key, table.runtime.as_deref(), &table.sandbox)?;
-                proxied(key, socket, &sandbox)?;
+                self.check_packets(key, table, socket, &listen, &sandbox)?;
                 sandbox
             },
             name,
@@ -184,6 +184,36 @@ impl Reader<'_> {
             ));
         }
         Ok((out, names))
+    }
+
+    /// Refuses a socket that systemd would open, as root, where services may write: what they put in its
+    /// place would keep systemd from opening it again.
+    fn opened_by_root(
+        &self,
+        path: Path<'_>,
+        key: &str,
+        socket: Socket,
+        listen: &[Listen],
+    ) -> Result<()> {
+        let paths = listen.iter().filter_map(|listen| match listen {
+            Listen::Unix(path) if socket != Socket::Direct => Some(path.as_str()),
+            _ => None,
+        });
+        for socket in paths {
+            if let Some(dir) = self.writable_parent(socket) {
+                return Err(Problem::new(
+                    path,
+                    format!(
+                        "`{socket}` is in `{dir}`, where the services can replace it, so that systemd cannot open it again"
+                    ),
+                    format!(
+                        "use `unix:/run/{}-{key}.sock`, or let the service open it: `socket = \"direct\"`",
+                        self.name
+                    ),
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn env(&self, service: &str, table: &ServiceTable) -> Result<Vec<(EnvName, Text)>> {
@@ -326,20 +356,6 @@ fn restart(path: Path<'_>, text: Option<&str>, kind: Type) -> Result<&'static st
     }
 }
 
-/// A proxy and its server share a network namespace. With the host's network, both would open the
-/// same address.
-fn proxied(key: &str, socket: Socket, sandbox: &Sandbox) -> Result<()> {
-    let mut open = ["net-admin", "outbound", "raw-net"].into_iter();
-    match open.find(|name| socket == Socket::Proxy && sandbox.allows(name)) {
-        None => Ok(()),
-        Some(name) => Err(Problem::new(
-            &["service", key, "socket"],
-            format!("service `{key}` cannot have `{name}` behind a proxy"),
-            "use `socket = \"direct\"`: a proxied server has no network except the one that it shares with the proxy",
-        )),
-    }
-}
-
 /// Whether a text is a number above zero, without a sign.
 fn is_positive(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_digit()) && text.parse::<u64>().is_ok_and(|number| number > 0)
@@ -354,15 +370,21 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
         cpu_quota,
         tasks_max,
         nofile,
+        core_dumps,
+        log_lines,
     } = table.clone();
     if let Some(text) = &memory_max {
         let number = text.trim_end_matches(['K', 'M', 'G', 'T']);
-        if !is_positive(number) || text.len() - number.len() > 1 {
+        let is_size = is_positive(number) && text.len() - number.len() <= 1;
+        let is_share = text.strip_suffix('%').is_some_and(|share| {
+            is_positive(share) && share.parse::<u64>().is_ok_and(|share| share <= 100)
+        });
+        if !is_size && !is_share && text != "infinity" {
             let path = ["service", key, "limits", "memory-max"];
             return Err(Problem::new(
                 &path,
                 format!("{} is not a size", quoted(text)),
-                "write bytes, or a number with `K`, `M`, `G` or `T`: `350M`",
+                "write bytes, a number with `K`, `M`, `G` or `T` such as `350M`, a share of the memory of the host such as `50%`, or `infinity`",
             ));
         }
     }
@@ -376,13 +398,17 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
             "write a percentage of one CPU: `70%`, `200%`",
         ));
     }
-    for (key_of, value) in [("tasks-max", tasks_max), ("nofile", nofile)] {
+    for (key_of, value) in [
+        ("tasks-max", tasks_max),
+        ("nofile", nofile),
+        ("log-lines", log_lines),
+    ] {
         if value == Some(0) {
             let path = ["service", key, "limits", key_of];
             return Err(Problem::new(
                 &path,
                 format!("`{key_of}` must be 1 or more, and is 0"),
-                "remove it to use systemd's default",
+                "remove it to use the default",
             ));
         }
     }
@@ -391,6 +417,8 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
         cpu_quota,
         tasks_max,
         nofile,
+        core_dumps,
+        log_lines,
     })
 }
 
@@ -402,6 +430,7 @@ fn pre_check(
     upgrade: Upgrade,
     listen: &[Listen],
 ) -> Result<bool> {
+    let reaches_loopback = table.sandbox.allow.iter().any(|name| name == "loopback");
     let own_path = socket == Socket::Direct && listen.iter().any(|one| one.port().is_none());
     match table.pre_check {
         Some(true) if own_path => {
@@ -413,8 +442,11 @@ fn pre_check(
             ))
         }
         Some(value) => Ok(value),
+        // The instance of a service that opens its address has a network of its own, in which no other
+        // program answers.
         None => Ok(!listen.is_empty()
             && !own_path
+            && (socket != Socket::Direct || !reaches_loopback)
             && (upgrade == Upgrade::Overlap || table.upgrade.is_none())),
     }
 }

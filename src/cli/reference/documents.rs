@@ -7,9 +7,11 @@ use crate::app::{App, LINTS, Severity, Target, schema};
 use crate::doctor::CHECKS;
 use crate::events::KINDS;
 use crate::manifest;
+use crate::plan::RIGHT_KINDS;
 use crate::sandbox::cost;
 use crate::sandbox::directives::DIRECTIVES;
 use crate::sandbox::exceptions::{EXCEPTIONS, PRESETS};
+use crate::sandbox::refused::{REFUSED, STREAM_INSTEAD, STREAM_VALUES, STREAM_WHY, STREAMS};
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context as _, Result, anyhow};
 
@@ -26,6 +28,7 @@ pub(super) fn documents() -> Result<FileTree> {
         ("events.md", events()),
         ("exceptions.md", exceptions()?),
         ("lints.md", lints()),
+        ("rights.md", rights()),
         ("robot.schema.json", format!("{:#}\n", schema())),
     ] {
         tree.insert(format!("{DIR}/{name}"), Entry::file(text));
@@ -170,6 +173,20 @@ fn lints() -> String {
     text
 }
 
+fn rights() -> String {
+    let mut text = format!(
+        "{GENERATED}# Rights\n\n\
+         What a plan lists under `rights`. `deploy --same-rights` refuses a release that asks for a right \
+         which the live release lacks. A right belongs to one service, to a hook or to the whole app. What \
+         is not in this table is no right: it gives no more power over the host than every app has.\n\n\
+         | right | what the release asks for |\n|---|---|\n"
+    );
+    for (_, word, meaning) in RIGHT_KINDS {
+        text.push_str(&row(&[&format!("`{word}`"), meaning]));
+    }
+    text
+}
+
 fn directives() -> Result<String> {
     let app = app(PLAIN)?;
     let service = app.services.first().context("there is no service")?;
@@ -201,7 +218,39 @@ fn directives() -> Result<String> {
             &value,
         ]));
     }
+    text.push_str(&refused_directives());
     Ok(text)
+}
+
+fn refused_directives() -> String {
+    let mut text = "\n## Directives that a manifest cannot set\n\n\
+         `directives` in `[service.NAME.sandbox]` sets any directive of `[Service]` but these. They go to \
+         `40-directives.conf`, after everything else that robotctl writes, and before your own drop-ins, such as \
+         `50-local.conf`, which can set them all.\n\n\
+         | directives | why not | instead |\n|---|---|---|\n"
+        .to_owned();
+    let list = |names: &[&str], sign: &str| {
+        let names = names.iter().map(|name| format!("`{name}{sign}`"));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    for group in REFUSED {
+        text.push_str(&row(&[
+            &list(group.names, "="),
+            &format!("it {}", group.why),
+            group.instead,
+        ]));
+    }
+    let others = format!(
+        "{} with another value than {}",
+        list(STREAMS, "="),
+        list(STREAM_VALUES, "")
+    );
+    text.push_str(&row(&[
+        &others,
+        &format!("it {STREAM_WHY}"),
+        STREAM_INSTEAD,
+    ]));
+    text
 }
 
 fn exceptions() -> Result<String> {

@@ -12,6 +12,7 @@ pub(super) mod prune;
 pub(super) mod releases;
 pub(super) mod removal;
 pub(super) mod report;
+mod rights;
 pub(super) mod schemas;
 pub(super) mod score;
 pub(super) mod status;

@@ -1,10 +1,11 @@
 //! The plan as text.
 //!
 //! The order puts what matters most at the end, above the prompt: header, content, keys of the
-//! manifest, files, commands, accounts, units, notes, warnings, and the release that a rollback
+//! manifest, files, commands, accounts, units, rights, notes, warnings, and the release that a rollback
 //! would restore.
 
 use super::counted::counted;
+use super::rights::lines;
 use crate::bytesize::format_bytes;
 use crate::plan::{Action, Diff, PayloadPlan, Plan};
 use crate::tree::FileChange;
@@ -31,6 +32,7 @@ pub(in crate::cli) fn shown(plan: &Plan, diff: bool) -> String {
         commands(plan),
         accounts(plan),
         units(plan),
+        rights(plan),
         notes(plan),
         warnings(plan),
         rollback_target(plan),
@@ -148,6 +150,14 @@ fn units(plan: &Plan) -> String {
     text
 }
 
+fn rights(plan: &Plan) -> String {
+    let mut text = list("rights", lines(&plan.rights).into_iter());
+    if plan.rights.iter().any(|right| right.is_new) {
+        text += "\n`+` marks a right that the live release lacks\n";
+    }
+    text
+}
+
 fn notes(plan: &Plan) -> String {
     paragraphs(plan.notes.iter().map(|note| format!("note: {note}\n")))
 }
@@ -226,8 +236,9 @@ mod tests {
                 argv: vec!["npm".into(), "ci".into()],
             }],
             accounts: vec!["user shop".into()],
+            rights: Vec::new(),
             units: vec![
-                unit("shop-web.socket", Action::Rebind, "its addresses changed"),
+                unit("shop-web.socket", Action::Rebind, "its unit changed"),
                 unit("shop.target", Action::Unchanged, "unchanged"),
             ],
             warnings: vec!["`/c` was changed by hand".into(), "second".into()],
@@ -260,7 +271,7 @@ accounts:
   creates user shop
 
 units:
-  rebind    shop-web.socket  its addresses changed
+  rebind    shop-web.socket  its unit changed
   unchanged shop.target      unchanged
 
 an address refuses connections while it is rebound
@@ -287,6 +298,7 @@ a rollback after this would restore 1-a
             commands: Vec::new(),
             accounts: Vec::new(),
             units: Vec::new(),
+            rights: Vec::new(),
             warnings: Vec::new(),
             notes: Vec::new(),
             rollback_target: None,

@@ -2,7 +2,7 @@
 
 use crate::command_line::CommandLine;
 use crate::ops::{Pruned, RemovalPreview};
-use crate::plan::{CommandPlan, Diff, PayloadPlan, Plan};
+use crate::plan::{CommandPlan, Diff, PayloadPlan, Plan, Right};
 use crate::tree::FileChange;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -46,6 +46,8 @@ pub(in crate::cli) struct PlanData {
     accounts: Vec<String>,
     /// Units, in the order in which they change.
     units: Vec<UnitPlanData>,
+    /// The rights that the release asks for on the host, beyond those that every app has.
+    rights: Vec<Right>,
     /// What was measured just now. It is not part of the hash.
     notes: Vec<String>,
     /// What to know although nothing is wrong.
@@ -127,6 +129,7 @@ impl PlanData {
             commands: Vec::new(),
             accounts: Vec::new(),
             units: Vec::new(),
+            rights: Vec::new(),
             notes: Vec::new(),
             warnings: Vec::new(),
             rollback_to: None,
@@ -159,6 +162,7 @@ impl PlanData {
             commands: plan.commands.clone(),
             accounts: plan.accounts.clone(),
             units: units.collect(),
+            rights: plan.rights.clone(),
             notes: plan.notes.clone(),
             warnings: plan.warnings.clone(),
             rollback_to: plan.rollback_target.clone(),

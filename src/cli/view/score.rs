@@ -5,6 +5,10 @@ use crate::sandbox::cost::{Cost, ScoreReport};
 /// What the column `above` says of a unit that has no more points than its floor.
 const AT_FLOOR: &str = "at floor";
 
+/// What the score does not cover.
+const LEFT_OUT: &str = "\nThe score covers what the sandbox restricts. It does not cover these limits, the data of the \
+                        service itself, and faults of the kernel.\n";
+
 /// One line per unit; below it the cost of its exceptions and what would lower the score.
 pub(in crate::cli) fn text(all: &[ScoreReport]) -> String {
     let mut text = String::from("score  floor  points     above  unit\n");
@@ -44,6 +48,22 @@ pub(in crate::cli) fn text(all: &[ScoreReport]) -> String {
         if !lower.is_empty() {
             text.push_str(&format!("{:>33}  {}\n", "to lower it:", lower.join(", ")));
         }
+        let (limited, open): (Vec<_>, Vec<_>) =
+            one.limits.iter().partition(|limit| limit.value.is_some());
+        let limited = limited.iter().map(|limit| {
+            let value = limit.value.as_deref().unwrap_or_default();
+            format!("{} {value}", limit.resource)
+        });
+        let open = open.iter().map(|limit| limit.resource.to_owned());
+        for (title, all) in [
+            ("limits:", limited.collect::<Vec<_>>()),
+            ("without limit:", open.collect()),
+        ] {
+            if !all.is_empty() {
+                text.push_str(&format!("{title:>33}  {}\n", all.join(", ")));
+            }
+        }
     }
+    text.push_str(LEFT_OUT);
     text
 }

@@ -101,6 +101,11 @@ pub(in crate::doctor) fn tmpfiles(
                 format!("`{path}` is not owned by `{user}`"),
                 Hint::to("set the owner", create()),
             ),
+            Mismatch::Group(group) => (
+                Severity::Error,
+                format!("`{path}` does not belong to the group `{group}`"),
+                Hint::to("set the group", create()),
+            ),
             Mismatch::NoUser(user) => (
                 Severity::Error,
                 format!("the user `{user}` is missing"),

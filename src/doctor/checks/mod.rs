@@ -1,11 +1,13 @@
 //! The checks, by what they look at.
 
 mod files;
+mod limits;
 mod release;
 mod state;
 mod units;
 
 pub(super) use files::{files, permissions, secrets, shadowed, tmpfiles};
+pub(super) use limits::limits;
 pub(super) use release::{content, current, disk, manifest, no_live_release, pins, running};
 pub(super) use state::{damaged, journal, journal_of, state};
 pub(super) use units::{leftovers, ports, units};

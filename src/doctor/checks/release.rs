@@ -206,10 +206,15 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
     Ok(found)
 }
 
-/// Lints of severity note are choices: a healthy app has them too.
+/// Lints of severity note are choices, and a healthy app has them too. These recommend another choice.
+const RECOMMENDING: [&str; 1] = ["direct-socket"];
+
 #[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
 pub(in crate::doctor) fn manifest(app: &App) -> Result<Vec<Finding>> {
     let found = |finding: crate::app::LintFinding| match finding.severity {
+        LintSeverity::Note if RECOMMENDING.contains(&finding.lint) => {
+            Some(Finding::new(Severity::Note, finding.message, finding.hint))
+        }
         LintSeverity::Note => None,
         LintSeverity::Warning => Some(Finding::new(
             Severity::Warning,

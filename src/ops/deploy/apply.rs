@@ -2,6 +2,8 @@
 
 use super::prepared::Prepared;
 use super::request::DeployRequest;
+use super::same_rights::{check_live_rights, check_rights, load};
+use super::source::find_source;
 use super::staging::{stage_and_pre_check, stage_early};
 use crate::error::Claim as _;
 use crate::error::Error;
@@ -24,11 +26,14 @@ use anyhow::Result;
 /// # Errors
 /// Its kind says what is live.
 pub(crate) fn apply(ctx: &Context<'_>, request: &DeployRequest) -> Result<Changed, Error> {
-    let loaded = ctx.load_for(request.source.as_deref()).nothing_changed()?;
+    let loaded = load(ctx, request).nothing_changed()?;
     ctx.check_privileges().nothing_changed()?;
     // Before the lock, which creates directories.
     let store = ctx.store(&loaded.app.name);
-    let mut prepared = Prepared::scan(ctx, request, &loaded, &store).nothing_changed()?;
+    let source = find_source(request, &loaded).nothing_changed()?;
+    // Before root lists a directory that the user may not read.
+    check_live_rights(request, &loaded, &store, &source).nothing_changed()?;
+    let mut prepared = Prepared::scan(ctx, &loaded, &store, source).nothing_changed()?;
     ctx.change(&loaded.app.name, "deploying", request.wait, |session, _| {
         deploy(ctx, request, session, &mut prepared)
     })
@@ -42,6 +47,8 @@ pub(super) fn deploy(
 ) -> Result<Changed, Error> {
     let store = session.store;
     prepared.observe(ctx, store).nothing_changed()?;
+    // Before anything is staged.
+    check_rights(request, prepared.app(), &prepared.observed).nothing_changed()?;
     let early = stage_early(ctx, request, session, prepared).nothing_changed()?;
     if early.is_none() {
         prepared.hash().nothing_changed()?;

@@ -12,6 +12,8 @@ mod apply;
 mod prepared;
 mod preview;
 mod request;
+mod same_rights;
+mod source;
 mod staging;
 
 pub(crate) use apply::apply;

@@ -1,6 +1,8 @@
 //! A release on its way to a plan, and everything that refuses it.
 
 use super::request::DeployRequest;
+use super::same_rights::check_rights;
+use super::source::FoundSource;
 use crate::app::App;
 use crate::error::fail;
 use crate::host;
@@ -12,18 +14,19 @@ use crate::ops::ownership::{check_new_app_ownership, check_ownership};
 use crate::ops::preflight;
 use crate::ops::preflight::check_space;
 use crate::payload::{IndexHeader, PreviousIndex};
-use crate::plan::{self, Candidate, Observed, Plan};
+use crate::plan::{self, Candidate, Observed, OutsideSource, Plan};
 use crate::render::render;
 use crate::stage::{self, Base, ScannedSource, Source, Stage, fill, is_staged, release_id};
 use crate::store::Store;
 use crate::tree::FileTree;
 use anyhow::Result;
-use std::path::Path;
 
 /// A release on its way to a plan.
 pub(super) struct Prepared<'a> {
     pub(super) loaded: &'a Loaded,
     pub(super) source: Source,
+    /// The same, if the release reads it from an unexpected place.
+    outside_source: Option<OutsideSource>,
     pub(super) scanned: ScannedSource,
     pub(super) tree: FileTree,
     pub(super) observed: Observed,
@@ -35,25 +38,18 @@ impl<'a> Prepared<'a> {
     /// Lists the source and renders the files for the host.
     pub(super) fn scan(
         ctx: &Context<'_>,
-        request: &DeployRequest,
         loaded: &'a Loaded,
         store: &Store,
+        (source, outside_source): FoundSource,
     ) -> Result<Self> {
         let app = &loaded.app;
-        let path = match &request.source {
-            Some(source) if !loaded.is_in_source => source.clone(),
-            _ => {
-                let base = loaded.path.parent().unwrap_or(Path::new("."));
-                base.join(app.release.source.as_str())
-            }
-        };
-        let source = Source::at(&path)?;
         let scanned = stage::scan(&source, &app.release)?;
         let tree = render(app, ctx.target(app))?;
         check_new_app_ownership(&ctx.host, store, app, &tree)?;
         Ok(Self {
             loaded,
             source,
+            outside_source,
             scanned,
             tree,
             observed: Observed::default(),
@@ -70,6 +66,10 @@ impl<'a> Prepared<'a> {
     pub(super) fn observe(&mut self, ctx: &Context<'_>, store: &Store) -> Result<()> {
         let app = self.app();
         self.observed = observe::observe(&ctx.host, store, app, &self.tree)?;
+        self.observed
+            .facts
+            .outside_source
+            .clone_from(&self.outside_source);
         check_ownership(&ctx.host, app, &self.tree, &self.observed)?;
         let is_whole = self.observed.repair.is_none();
         if let Some(live) = &mut self.observed.live
@@ -153,6 +153,7 @@ impl<'a> Prepared<'a> {
                 "look at the new plan: the same command without `--apply` and `--plan`",
             );
         }
+        check_rights(request, self.app(), &self.observed)?;
         check_pins(request, store)?;
         if plan.is_empty() {
             return Ok(());

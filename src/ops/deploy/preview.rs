@@ -2,6 +2,8 @@
 
 use super::prepared::Prepared;
 use super::request::DeployRequest;
+use super::same_rights::load;
+use super::source::find_source;
 use crate::command_line::CommandLine;
 use crate::error::Claim as _;
 use crate::error::Error;
@@ -29,10 +31,10 @@ pub(crate) struct Preview {
 /// [`Kind::Refused`] when no plan can be made. A plan that cannot be applied comes with its refusal.
 pub(crate) fn preview(ctx: &Context<'_>, request: &DeployRequest) -> Result<Preview, Error> {
     let look = || -> Result<Preview> {
-        let loaded = ctx.load_for(request.source.as_deref())?;
+        let loaded = load(ctx, request)?;
         ctx.check_host()?;
         let store = ctx.store(&loaded.app.name);
-        let mut prepared = Prepared::scan(ctx, request, &loaded, &store)?;
+        let mut prepared = Prepared::scan(ctx, &loaded, &store, find_source(request, &loaded)?)?;
         ctx.check_preview(&loaded.app.name, request.wait)?;
         prepared.observe(ctx, &store)?;
         prepared.hash()?;
@@ -63,6 +65,7 @@ pub(super) fn command(ctx: &Context<'_>, request: &DeployRequest, plan: &Plan) -
     for (given, name) in [
         (request.force, "--force"),
         (request.lift_pins, "--lift-pins"),
+        (request.same_rights, "--same-rights"),
     ] {
         if given {
             line = line.arg(name);

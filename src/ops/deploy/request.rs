@@ -1,5 +1,6 @@
 //! The options of a deploy.
 
+use crate::ops::user_file::Links;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +15,19 @@ pub(crate) struct DeployRequest {
     pub(crate) force: bool,
     /// Also moves services that a rollback pinned to another release.
     pub(crate) lift_pins: bool,
+    /// Refuses a release that asks for a right which the live one lacks.
+    pub(crate) same_rights: bool,
     /// How long to wait for another `robotctl`.
     pub(crate) wait: Duration,
+}
+
+impl DeployRequest {
+    /// What becomes of links that lead to the manifest.
+    pub(super) fn links(&self) -> Links {
+        if self.same_rights {
+            Links::Refused
+        } else {
+            Links::Followed
+        }
+    }
 }

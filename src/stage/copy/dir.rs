@@ -5,6 +5,7 @@
 
 use super::open::open_beneath;
 use super::stat::file_stat;
+use crate::host::open_without_links;
 use crate::payload::{ContentHash, FileStat, InstalledStat, Item};
 use anyhow::{Context, Result, bail};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, linkat, statat};
@@ -54,12 +55,23 @@ impl Dir {
     /// Opens a directory.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = File::open(path).with_context(|| format!("opening `{}`", path.display()))?;
-        Ok(Self {
+        Ok(Self::new(path, file))
+    }
+
+    /// Opens the directory of a source. No link is followed.
+    pub(crate) fn open_source(path: &Path) -> Result<Self> {
+        let file = open_without_links(path);
+        let file = file.with_context(|| format!("opening `{}`", path.display()))?;
+        Ok(Self::new(path, file))
+    }
+
+    fn new(path: &Path, file: File) -> Self {
+        Self {
             file,
             path: path.to_owned(),
             uid: nix::unistd::geteuid().as_raw(),
             cannot_clone: AtomicBool::new(false),
-        })
+        }
     }
 
     /// Opens a directory below this one, for linking files in it. `""` is this directory.

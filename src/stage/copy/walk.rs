@@ -2,6 +2,7 @@
 
 use super::open::open_beneath;
 use super::stat::file_stat;
+use crate::host::open_without_links;
 use crate::parallel::par_run;
 use crate::payload::FileStat;
 use crate::stage::checks::source_changed;
@@ -58,7 +59,7 @@ pub(crate) fn walk<T: Default + Send>(
     make: impl Fn(&Path, WalkedEntry) -> Result<T> + Sync,
     path: impl Fn(&T) -> &str,
 ) -> Result<Vec<T>> {
-    let root = File::open(dir).with_context(|| format!("reading `{}`", dir.display()))?;
+    let root = open_without_links(dir).with_context(|| format!("reading `{}`", dir.display()))?;
     let queue = Mutex::new(Queue {
         dirs: vec![PathBuf::new()],
         busy: 0,

@@ -1,0 +1,43 @@
+//! What a service can use up.
+
+use crate::doctor::report::{CheckContext, Finding, Severity};
+use crate::host::{Root, UnitStatus};
+use crate::sandbox::limits::limits_in;
+use crate::units::{UnitType, unit_type};
+use anyhow::Result;
+
+/// The resources that every generated unit limits. Only the administrator or the manifest can open them.
+const EXPECTED: [&str; 2] = ["memory", "processes and threads"];
+
+pub(in crate::doctor) fn limits(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
+    let units = context.release.units.iter().map(|one| one.unit.clone());
+    let services = units.filter(|unit| unit_type(unit) == Some(UnitType::Service));
+    let states = context.host.systemd.show(&services.collect::<Vec<_>>())?;
+    let mut found = Vec::new();
+    for state in states.iter().filter(|state| state.is_loaded()) {
+        let open = unlimited(&context.host.root, state)?;
+        if !open.is_empty() {
+            let message = format!(
+                "`{}` can use up the {} of the host",
+                state.id,
+                open.join(", ")
+            );
+            let fix =
+                "set them in `limits` of the service, and deploy again; nothing limits disk space";
+            found.push(Finding::new(Severity::Note, message, fix));
+        }
+    }
+    Ok(found)
+}
+
+/// What the unit file and its drop-ins do not limit.
+fn unlimited(root: &Root, state: &UnitStatus) -> Result<Vec<&'static str>> {
+    let mut texts = Vec::new();
+    for path in std::iter::once(&state.fragment_path).chain(&state.drop_in_paths) {
+        texts.extend(root.read_text(path)?);
+    }
+    let limits = limits_in(&texts);
+    let open = limits.iter().filter(|limit| limit.value.is_none());
+    let open = open.map(|limit| limit.resource);
+    Ok(open.filter(|name| EXPECTED.contains(name)).collect())
+}

@@ -1,0 +1,115 @@
+//! What the host says about the rights of a release: accounts, and who can replace a path.
+
+use crate::app::App;
+use crate::host::{Host, Root};
+use crate::plan::HostFacts;
+use anyhow::Result;
+use std::path::{Component, Path};
+
+/// The ids of people begin here (login.defs(5), "UID_MIN").
+const FIRST_PERSON: u32 = 1000;
+/// As many links as the kernel follows in one path (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+/// Write permission of the group.
+const GROUP_WRITE: u32 = 0o020;
+/// Write permission of all others.
+const OTHERS_WRITE: u32 = 0o002;
+
+/// Reads what the host says about an app.
+pub(super) fn host_facts(host: &Host, app: &App) -> Result<HostFacts> {
+    let mut facts = HostFacts::default();
+    let hooks = [&app.hooks.before_switch, &app.hooks.after_switch];
+    let services = app.services.iter().chain(hooks.into_iter().flatten());
+    for service in services {
+        for user in [&service.user, &app.user] {
+            if *user != app.name && !facts.users.contains_key(user.as_str()) {
+                let notes = notes_on_user(&host.root, user.as_str())?;
+                facts.users.insert(user.to_string(), notes);
+            }
+        }
+        let sandbox = &service.sandbox;
+        let read_only = sandbox.read_only.iter().map(|(from, _)| from);
+        for path in sandbox.read_write.iter().chain(read_only) {
+            let notes = notes_on_path(&host.root, path.as_str());
+            facts.paths.insert(path.to_string(), notes);
+        }
+    }
+    Ok(facts)
+}
+
+fn notes_on_user(root: &Root, name: &str) -> Result<Vec<String>> {
+    if name == "root" {
+        return Ok(Vec::new());
+    }
+    let Some(user) = root.user(name)? else {
+        return Ok(vec!["does not exist yet".to_owned()]);
+    };
+    let mut notes = Vec::new();
+    if user.uid == 0 {
+        notes.push("has the uid of root".to_owned());
+    }
+    if user.uid >= FIRST_PERSON {
+        notes.push(format!("uid {}: a person", user.uid));
+    }
+    if user.can_log_in() {
+        notes.push("can log in".to_owned());
+    }
+    Ok(notes)
+}
+
+/// Names the directories on the way to a path that another user than root can write: in them, that user
+/// can replace the next step by a link to any directory of the host.
+fn notes_on_path(root: &Root, path: &str) -> Vec<String> {
+    // Below the directory of `--root`, its owner stands for root.
+    let trusted = root.meta_followed("/").ok().flatten();
+    let trusted = trusted.map_or(0, |meta| meta.uid);
+    let mut found = Vec::new();
+    let (mut at, mut links) = (String::new(), 0);
+    let mut rest = steps(path);
+    while let Some(step) = rest.pop() {
+        if step == ".." {
+            at.truncate(at.rfind('/').unwrap_or_default());
+            continue;
+        }
+        let parent = if at.is_empty() { "/" } else { at.as_str() };
+        // What an ordinary user may not see, a preview of root shows.
+        let meta = root.meta(parent).ok().flatten();
+        if let Some(meta) = meta {
+            let others =
+                meta.mode & OTHERS_WRITE != 0 || (meta.gid != 0 && meta.mode & GROUP_WRITE != 0);
+            if meta.uid != trusted && meta.uid != 0 {
+                found.push(format!("the owner of `{parent}` can replace it by a link"));
+            } else if others {
+                found.push(format!(
+                    "others can write `{parent}` and replace it by a link"
+                ));
+            }
+        }
+        let next = format!("{at}/{step}");
+        match root.read_link(&next) {
+            Ok(Some(target)) if links < MAX_LINKS => {
+                links += 1;
+                if target.starts_with('/') {
+                    at.clear();
+                }
+                rest.extend(steps(&target));
+            }
+            _ => at = next,
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The steps of a path, the last one first.
+fn steps(path: &str) -> Vec<String> {
+    let steps = Path::new(path).components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+        Component::ParentDir => Some("..".to_owned()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    let mut steps: Vec<String> = steps.collect();
+    steps.reverse();
+    steps
+}
