@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 pub struct Sandbox {
     /// Names from [`EXCEPTIONS`](crate::sandbox::exceptions::EXCEPTIONS).
     pub allow: BTreeSet<&'static str>,
-    /// The addresses that the service may connect to, if not all.
+    /// The listed addresses that the service may connect to. `allow` can add others.
     pub outbound: Vec<Prefix>,
     /// Who may connect to the public addresses of the service, if not everyone.
     pub allow_from: Vec<Prefix>,

@@ -120,6 +120,8 @@ pub struct Limits {
 const DEFAULT_MEMORY_MAX: &str = "75%";
 /// `TasksMax=` by default: a Java server with a thread for each of a thousand connections stays below.
 const DEFAULT_TASKS_MAX: u64 = 4096;
+/// systemd's default for `LimitNOFILE=`, which a process can raise its own limit to (systemd.exec(5)).
+const SYSTEMD_NOFILE: u64 = 524_288;
 /// `LogRateLimitBurst=` by default.
 const DEFAULT_LOG_LINES: u64 = 10_000;
 /// `LogRateLimitIntervalSec=`.
@@ -134,10 +136,12 @@ impl Limits {
         let memory = self.memory_max.as_deref();
         let memory = memory.filter(|text| *text == "infinity" || share(text) > default);
         let tasks = self.tasks_max.filter(|value| *value > DEFAULT_TASKS_MAX);
+        let nofile = self.nofile.filter(|value| *value > SYSTEMD_NOFILE);
         let lines = self.log_lines.filter(|value| *value > DEFAULT_LOG_LINES);
         let all = [
             memory.map(|value| format!("memory-max {value}")),
             tasks.map(|value| format!("tasks-max {value}")),
+            nofile.map(|value| format!("nofile {value}")),
             self.core_dumps.then(|| "core-dumps".to_owned()),
             lines.map(|value| format!("log-lines {value}")),
         ];

@@ -68,14 +68,14 @@ pub const RIGHT_KINDS: &[(RightKind, &str, &str)] = &[
     (RightKind::Capability, "capability", "a service has a capability of root"),
     (RightKind::Device, "device", "a service uses a device"),
     (RightKind::Allow, "allow", "an exception from the sandbox, from `allow` or `runtime`"),
-    (RightKind::Network, "network", "a service uses the network of the host, for all addresses or for local ones, without `outbound`"),
+    (RightKind::Network, "network", "a service exchanges packets with addresses of the network of the host: all addresses, local addresses, or a prefix of `outbound` or `allow-from`. With `outbound` or `raw-net` in `allow`, the row `allow` says it"),
     (RightKind::ReadWrite, "read-write", "a service can write a path that is not the app's own"),
     (RightKind::ReadOnly, "read-only", "a service sees a path that is not the app's own"),
     (RightKind::Directive, "directive", "a line of `directives`, which overrides the sandbox"),
     (RightKind::Unit, "unit", "a service starts, stops or waits for a unit that is not the app's"),
     (RightKind::Address, "address", "a service listens on an address that other machines can reach, on a port below 1024, or on another unix socket than `/run/APP-SERVICE.sock`"),
     (RightKind::Check, "check", "a check connects, as root, to an address that the app does not listen on"),
-    (RightKind::Limit, "limit", "a service can use more of the host than the default limits allow"),
+    (RightKind::Limit, "limit", "`memory-max` above 75 % or `infinity`, `tasks-max` above 4096, `nofile` above 524288, `log-lines` above 10000, or `core-dumps`. A size of memory in bytes is no right, because the memory of the host differs"),
     (RightKind::Secret, "secret", "root reads a file of `/etc/APP/credentials` for a service"),
 ];
 
@@ -172,7 +172,12 @@ const HOST_NETWORK: [&str; 2] = ["outbound", "raw-net"];
 /// The rights that an app asks for, in the order of its services and of [`RIGHT_KINDS`].
 pub fn rights(app: &App, observed: &Observed) -> Vec<Right> {
     let facts = &observed.facts;
-    let mut out = of_app(app, facts.outside_source.as_ref(), facts);
+    let live = observed.live.as_ref().map(|live| &live.app);
+    // An account of the name of the app need not be the app's: the live release may have another user
+    // because a person has that account.
+    let own = live.is_none_or(|live| live.user == live.name);
+    let own = own.then(|| app.name.as_str());
+    let mut out = of_app(app, own, facts.outside_source.as_ref(), facts);
     let Some(live) = &observed.live else {
         return out;
     };
@@ -181,16 +186,23 @@ pub fn rights(app: &App, observed: &Observed) -> Vec<Right> {
         path: origin.clone(),
         note: "",
     };
-    let old = of_app(app, Some(&origin), &HostFacts::default());
+    let old = of_app(app, own, Some(&origin), &HostFacts::default());
     for right in &mut out {
         right.is_new = !old.iter().any(|old| old.covers(right));
     }
     out
 }
 
-fn of_app(app: &App, source: Option<&OutsideSource>, facts: &HostFacts) -> Vec<Right> {
+/// The rights of an app. `own` is the user that is none, with the group of its name.
+fn of_app(
+    app: &App,
+    own: Option<&str>,
+    source: Option<&OutsideSource>,
+    facts: &HostFacts,
+) -> Vec<Right> {
     let mut list = RightList {
         facts,
+        own,
         subject: None,
         rights: Vec::new(),
     };
@@ -214,7 +226,7 @@ fn of_app(app: &App, source: Option<&OutsideSource>, facts: &HostFacts) -> Vec<R
     } else if release.python.is_some() {
         list.add(RightKind::Build, BUILD_OFFLINE);
     }
-    if app.user != app.name {
+    if Some(app.user.as_str()) != own {
         list.add(RightKind::User, app.user.as_str());
     }
     for service in &app.services {
@@ -238,6 +250,8 @@ fn of_app(app: &App, source: Option<&OutsideSource>, facts: &HostFacts) -> Vec<R
 /// Rights as they are collected.
 struct RightList<'a> {
     facts: &'a HostFacts,
+    /// The user that is no right.
+    own: Option<&'a str>,
     /// The service that asks for them.
     subject: Option<String>,
     rights: Vec<Right>,
@@ -267,11 +281,13 @@ impl RightList<'_> {
     }
 
     fn service(&mut self, app: &App, service: &Service) {
-        if service.user != app.name {
+        if Some(service.user.as_str()) != self.own {
             self.add(RightKind::User, service.user.as_str());
         }
-        for group in service.groups.iter().filter(|group| **group != app.name) {
-            self.add(RightKind::Group, group.as_str());
+        for group in &service.groups {
+            if Some(group.as_str()) != self.own {
+                self.add(RightKind::Group, group.as_str());
+            }
         }
         let sandbox = &service.sandbox;
         for capability in &sandbox.capabilities {
@@ -289,7 +305,10 @@ impl RightList<'_> {
                 Network::Loopback => self.add(RightKind::Network, LOCAL_ADDRESSES),
                 Network::Listed => {
                     for peer in app.shape(service).peers {
-                        self.add(RightKind::Network, peer.to_string());
+                        match peer.is_loopback() {
+                            true => self.add(RightKind::Network, LOCAL_ADDRESSES),
+                            false => self.add(RightKind::Network, peer.to_string()),
+                        }
                     }
                 }
                 // `net-admin` gives `NoIp`, and is in the list of exceptions.
@@ -386,8 +405,13 @@ impl RightList<'_> {
                 | Probe::Command(_)
                 | Probe::Settle(_) => continue,
             };
-            let mut all = app.services.iter().flat_map(|one| &one.listen);
-            if !all.any(|own| own.collides(&listen)) {
+            let enabled = app.services.iter().filter(|one| one.enable);
+            let mut all = enabled.flat_map(|one| &one.listen);
+            let is_same = |own: &Listen| match listen.local_address() {
+                Some(address) => own.local_address() == Some(address),
+                None => *own == listen,
+            };
+            if !all.any(is_same) {
                 self.add(RightKind::Check, shown(&listen));
             }
         }
@@ -617,6 +641,11 @@ mod tests {
         assert_eq!(new(web(public), &local), [""; 0]);
         let wider = "service web network all addresses".to_owned();
         assert!(new(local, &web(public)).contains(&wider));
+        let loopback = web("sandbox = { allow = [\"loopback\"] }\n");
+        let list = "sandbox = { allow = [\"loopback\"], outbound = [\"203.0.113.0/24\"] }\n";
+        assert_eq!(new(web(list), &loopback), [""; 0]);
+        let listed = ["service web network 203.0.113.0/24"];
+        assert_eq!(new(loopback, &web(list)), listed);
         let from = "listen = [\":8080\"]\nsandbox = { allow-from = [\"192.0.2.0/24\"] }";
         let open = "listen = [\":8080\"]";
         assert_eq!(new(web(open), &web(from)), [""; 0]);
@@ -629,6 +658,27 @@ mod tests {
         assert_eq!(new(python(""), &offline), [""; 0]);
         let build = ["app build as robotctl-build, with the network"];
         assert_eq!(new(offline, &online), build);
+    }
+
+    #[test]
+    fn the_name_of_the_app_is_another_user_when_the_live_release_has_not_used_it() {
+        let service = "[service.web]\nexec = [\"/bin/w\"]\n";
+        let other = || app(&format!("user = \"shop-svc\"\n{service}"));
+        assert_eq!(
+            new(other(), &app(service)),
+            ["app user shop", "service web user shop"]
+        );
+        let group = format!("user = \"shop-svc\"\n{service}groups = [\"shop\"]\n");
+        assert_eq!(new(other(), &app(&group)), ["service web group shop"]);
+        assert_eq!(new(other(), &other()), [""; 0]);
+    }
+
+    #[test]
+    fn an_address_of_another_host_is_not_the_apps_own() {
+        let live = || web("listen = [\":8080\"]");
+        let keys = "listen = [\":8080\"]\ncheck = [{ tcp = \"169.254.169.254:8080\" }]";
+        let right = "service web check 169.254.169.254:8080";
+        assert_eq!(new(live(), &web(keys)), [right]);
     }
 
     #[test]

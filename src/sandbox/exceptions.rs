@@ -88,7 +88,7 @@ pub const EXCEPTIONS: &[Exception] = &[
     Exception {
         name: "outbound",
         opens: "the host's network with `AF_INET` and `AF_INET6`, without an address filter",
-        needed_by: "programs that connect to any host; without it: `Network is unreachable`. For known hosts, list them in `outbound`",
+        needed_by: "programs that connect to any host; without it: errno 97. For known hosts, list them in `outbound`",
     },
     Exception {
         name: "pkey",

@@ -18,8 +18,9 @@ const ADVICE: &[(&[&str], &str)] = &[
             "Temporary failure in name resolution",
             "EAI_AGAIN",
         ],
-        "it has no network: `sandbox.allow = [\"loopback\"]` allows connections to programs on this host, \
-         and `sandbox.allow = [\"outbound\"]` to every host",
+        "it has no network: `sandbox.allow = [\"loopback\"]` allows programs on this host, \
+         `sandbox.outbound` lists other hosts, and `sandbox.allow = [\"outbound\"]` allows every host; \
+         a server with `socket = \"proxy\"` can have none of them",
     ),
     (
         &[

@@ -40,7 +40,7 @@ const RESOURCES: &[Resource] = &[
     Resource {
         name: "log lines",
         directive: Some("LogRateLimitBurst"),
-        unit: " at once",
+        unit: " in 30 seconds",
     },
     // systemd limits directories by quotas from version 258 on.
     Resource {

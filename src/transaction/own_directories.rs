@@ -1,5 +1,5 @@
-//! What a service has put in the way of its own directories: it is moved aside and named, so that it
-//! prevents neither a deploy nor a rollback.
+//! Obstacles: what a service has put in the way of its own directories. They are moved aside and named,
+//! so that they prevent neither a deploy nor a rollback.
 
 use crate::app::layout::TMPFILES_DIR;
 use crate::events::Subject;
@@ -23,16 +23,15 @@ pub(super) fn create(session: &Session<'_>) -> Result<()> {
     let nested = nested_directories(&text);
     let wrong = host.root.tmpfiles_mismatches(&text)?;
     let is_nested = |path: &str| nested.iter().any(|(nested, _)| *nested == path);
-    match wrong.is_empty() || !wrong.iter().all(|(path, _)| is_nested(path)) {
-        true => Err(error),
-        false => {
-            for (path, _) in wrong {
-                let text = format!("`{path}` is missing: something else was there again at once");
-                session.emit("warning", "move-failed", Subject::default(), &text);
-            }
-            Ok(())
-        }
+    let only_nested = !wrong.is_empty() && wrong.iter().all(|(path, _)| is_nested(path));
+    if !only_nested {
+        return Err(error);
     }
+    for (path, _) in wrong {
+        let text = format!("`{path}` is missing: something else was there again at once");
+        session.emit("warning", "move-failed", Subject::default(), &text);
+    }
+    Ok(())
 }
 
 fn file_of(session: &Session<'_>) -> String {

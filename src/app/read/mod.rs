@@ -1,7 +1,7 @@
 //! From tables to values: every rule about the meaning of a manifest.
 //!
 //! [`Reader`](reader::Reader) has the whole manifest, because a rule about one table may need
-//! another. Each other file adds the methods for its tables.
+//! another. Each other file adds the methods for its tables; `secret_access` checks the finished app.
 
 mod app;
 mod checks;

@@ -8,6 +8,9 @@ use crate::manifest::{Problem, Result, SandboxTable, nearest};
 use crate::sandbox::exceptions::{CAPABILITIES, EXCEPTIONS, PRESETS};
 use crate::sandbox::refused::refused;
 
+/// Where systemd keeps the secrets of running services (systemd.exec(5), "CREDENTIALS").
+const CREDENTIALS: &str = "/run/credentials";
+
 impl Reader<'_> {
     pub(super) fn sandbox(
         &self,
@@ -71,6 +74,7 @@ impl Reader<'_> {
     /// directory that services may write, they could put a link to any directory of the host in its
     /// place, or a file, and then no service that mounts it would start again.
     fn not_in_own_directory(&self, path: Path<'_>, source: &str) -> Result<()> {
+        not_of_credentials(path, source)?;
         let Some(dir) = self.writable_parent(source) else {
             return Ok(());
         };
@@ -104,6 +108,20 @@ impl Reader<'_> {
         let mut writable = self.own_directories().into_iter().chain(shared);
         writable.find(|dir| path.starts_with(&format!("{dir}/")))
     }
+}
+
+/// Refuses the directory in which systemd keeps the secrets of all services. systemd hides it from a service,
+/// but not under another name.
+fn not_of_credentials(path: Path<'_>, source: &str) -> Result<()> {
+    let is_around = ["/", "/run", CREDENTIALS].contains(&source);
+    if !is_around && !source.starts_with(&format!("{CREDENTIALS}/")) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        path,
+        format!("`{source}` holds the secrets of other services, in `{CREDENTIALS}`"),
+        "list the directories that the service needs",
+    ))
 }
 
 /// systemd ignores an unknown name, but the service would lose its private users all the same.

@@ -2,7 +2,7 @@
 //!
 //! Processes of one user in one user namespace can open each other's files below `/proc/PID/root`
 //! (ptrace(2), "Ptrace access mode checking"), which holds their secrets. `PrivateUsers=` gives each
-//! service a user namespace of its own (systemd.exec(5)).
+//! service a user namespace of its own (systemd.exec(5)). Hooks have all secrets.
 
 use crate::app::application::App;
 use crate::app::service::Service;
@@ -10,7 +10,8 @@ use crate::manifest::{Problem, Result};
 
 /// Refuses services that share a user, have no private users, and have different secrets.
 pub(super) fn check_secret_access(app: &App) -> Result<()> {
-    let services = app.services.iter();
+    let hooks = [&app.hooks.before_switch, &app.hooks.after_switch];
+    let services = app.services.iter().chain(hooks.into_iter().flatten());
     let open = services.filter(|service| !has_private_users(app, service));
     let open: Vec<&Service> = open.collect();
     for service in &open {
@@ -38,7 +39,10 @@ pub(super) fn check_secret_access(app: &App) -> Result<()> {
 
 fn has_private_users(app: &App, service: &Service) -> bool {
     let mut directives = service.sandbox.directives.iter();
-    let is_off = |value: &str| ["no", "false", "off", "0", "n", "f"].contains(&value);
+    let is_off = |value: &str| {
+        let value = value.to_ascii_lowercase();
+        ["no", "false", "off", "0", "n", "f"].contains(&value.as_str())
+    };
     let turned_off =
         directives.any(|(name, value)| name == "PrivateUsers" && is_off(value.as_str()));
     app.shape(service).private_users && !turned_off
@@ -62,7 +66,7 @@ mod tests {
     fn a_secret_that_another_service_could_read_is_refused() {
         let open = "sandbox.allow = [\"host-users\"]";
         let low = "sandbox.allow = [\"low-port\"]";
-        let raw = "sandbox.directives.PrivateUsers = \"no\"";
+        let raw = "sandbox.directives.PrivateUsers = \"No\"";
         let of_web = "services = [\"web\"]";
         for (web, worker) in [(open, open), (open, low), (raw, low)] {
             let problem = problem(web, worker, of_web).unwrap();

@@ -224,9 +224,9 @@ fn directives() -> Result<String> {
 
 fn refused_directives() -> String {
     let mut text = "\n## Directives that a manifest cannot set\n\n\
-         `directives` in `[service.NAME.sandbox]` sets any directive of `[Service]` but these. They go to \
-         `40-directives.conf`, after everything else that robotctl writes, and before your own drop-ins, such as \
-         `50-local.conf`, which can set them all.\n\n\
+         You can set any directive of `[Service]` with `directives` in `[service.NAME.sandbox]`, except those in \
+         this table. robotctl writes your lines to `40-directives.conf`, after everything else that it generates. \
+         Your own drop-ins, such as `50-local.conf`, come later and can set every directive.\n\n\
          | directives | why not | instead |\n|---|---|---|\n"
         .to_owned();
     let list = |names: &[&str], sign: &str| {

@@ -6,8 +6,9 @@ use crate::sandbox::limits::limits_in;
 use crate::units::{UnitType, unit_type};
 use anyhow::Result;
 
-/// The resources that every generated unit limits. Only the administrator or the manifest can open them.
-const EXPECTED: [&str; 2] = ["memory", "processes and threads"];
+/// What limits the resources that every generated unit limits. Only the administrator or the manifest can
+/// change that.
+const EXPECTED: [&str; 2] = ["MemoryMax", "TasksMax"];
 
 pub(in crate::doctor) fn limits(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
     let units = context.release.units.iter().map(|one| one.unit.clone());
@@ -23,7 +24,7 @@ pub(in crate::doctor) fn limits(context: &CheckContext<'_>) -> Result<Vec<Findin
                 open.join(", ")
             );
             let fix =
-                "set them in `limits` of the service, and deploy again; nothing limits disk space";
+                "set them in `limits` of the service and deploy again, or change your drop-in";
             found.push(Finding::new(Severity::Note, message, fix));
         }
     }
@@ -37,7 +38,9 @@ fn unlimited(root: &Root, state: &UnitStatus) -> Result<Vec<&'static str>> {
         texts.extend(root.read_text(path)?);
     }
     let limits = limits_in(&texts);
-    let open = limits.iter().filter(|limit| limit.value.is_none());
-    let open = open.map(|limit| limit.resource);
-    Ok(open.filter(|name| EXPECTED.contains(name)).collect())
+    let open = limits.iter().filter(|limit| {
+        let is_expected = limit.directive.is_some_and(|name| EXPECTED.contains(&name));
+        is_expected && limit.value.is_none()
+    });
+    Ok(open.map(|limit| limit.resource).collect())
 }
