@@ -26,7 +26,7 @@ pub(super) fn load(ctx: &Context<'_>, request: &DeployRequest) -> Result<Loaded>
     ctx.load_for(request.source.as_deref(), request.links())
 }
 
-/// The same check, with nothing but the records of the live release.
+/// As [`check_rights`], before robotctl looks at the host: it reads only the records of the live release.
 pub(super) fn check_live_rights(
     request: &DeployRequest,
     loaded: &Loaded,
