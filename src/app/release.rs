@@ -1,6 +1,6 @@
 //! What a release contains.
 
-use super::names::{Span, Text};
+use super::names::{Name, Span, Text};
 
 /// The Python environment of a release.
 #[derive(Debug, Clone)]
@@ -26,4 +26,6 @@ pub struct Release {
     pub keep: u32,
     /// How long after a deploy the release is rolled back if a service keeps crashing.
     pub soak: Option<Span>,
+    /// A group that can read the release, beside those of the services.
+    pub reader_group: Option<Name>,
 }

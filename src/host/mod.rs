@@ -11,7 +11,7 @@
 //! | systemd | `systemd`, `journald`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `inspect`, `cgroup`, `signals`, `environment` |
 //! | network | `connect`, `stream`, `sockets`, `network` |
-//! | users and groups | `accounts` |
+//! | users and groups | `accounts`, `group_access` |
 //! | time | `clock` |
 
 #![expect(
@@ -31,6 +31,7 @@ mod dummy_process;
 mod environment;
 pub mod files;
 mod flush;
+mod group_access;
 pub mod inspect;
 pub mod journald;
 mod lock;
@@ -65,6 +66,7 @@ pub use dummy_process::{replace_main_process, start_dummy_process};
 pub use environment::{is_root, random_hex, set_standard_umask, variable, working_directory};
 pub use files::read_user_file;
 pub use flush::Flush;
+pub use group_access::is_without_lists;
 pub use lock::{Holder, Lock, LockError};
 pub use move_aside::{Obstacle, nested_directories};
 pub use network::in_network_of;

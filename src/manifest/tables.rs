@@ -73,6 +73,9 @@ pub struct ReleaseTable {
     /// Time after a deploy, such as `10min`, in which the release is rolled back if one of its
     /// services keeps crashing; default: none.
     pub soak: Option<String>,
+    /// A group that can read the files of a release, such as `www-data`; default: only root and the
+    /// users of the services can.
+    pub reader_group: Option<String>,
 }
 
 /// One build command: the program and its arguments.

@@ -17,7 +17,8 @@ pub(super) fn missing_accounts(host: &Host, app: &App) -> Result<Vec<String>> {
             out.push(format!("user {user}"));
         }
     }
-    for group in app.services.iter().flat_map(|service| &service.groups) {
+    let groups = app.services.iter().flat_map(|service| &service.groups);
+    for group in groups.chain(&app.release.reader_group) {
         // A user's own group is created with the user.
         if !host.root.has_group(group.as_str())? && !out.contains(&format!("user {group}")) {
             out.push(format!("group {group}"));

@@ -30,6 +30,8 @@ pub enum RightKind {
     User,
     /// Another group.
     Group,
+    /// A group that can read the release.
+    Reader,
     /// A capability.
     Capability,
     /// A device.
@@ -65,6 +67,7 @@ pub const RIGHT_KINDS: &[(RightKind, &str, &str)] = &[
     (RightKind::Hook, "hook", "commands run during a deploy, as the user of the app and with all of its secrets"),
     (RightKind::User, "user", "programs run as another user than the app's own"),
     (RightKind::Group, "group", "a service has another group"),
+    (RightKind::Reader, "reader", "the members of a group can read the files of the release"),
     (RightKind::Capability, "capability", "a service has a capability of root"),
     (RightKind::Device, "device", "a service uses a device"),
     (RightKind::Allow, "allow", "an exception from the sandbox, from `allow` or `runtime`"),
@@ -228,6 +231,11 @@ fn of_app(
     }
     if Some(app.user.as_str()) != own {
         list.add(RightKind::User, app.user.as_str());
+    }
+    if let Some(group) = &release.reader_group
+        && Some(group.as_str()) != own
+    {
+        list.add(RightKind::Reader, group.as_str());
     }
     for service in &app.services {
         list.subject = Some(service.name.to_string());
@@ -602,6 +610,10 @@ mod tests {
             (
                 "[release]\nbuild = [[\"make\"]]\n",
                 "app build as robotctl-build, with the network",
+            ),
+            (
+                "[release]\nreader-group = \"www-data\"\n",
+                "app reader www-data",
             ),
             (
                 "[hooks]\nafter-switch = [[\"{current}/x\"]]\n",

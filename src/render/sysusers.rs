@@ -19,6 +19,7 @@ pub(super) fn sysusers(app: &App) -> Result<String> {
     let users = services.clone().map(|service| &service.user);
     let users = users.chain([&app.user]).map(Name::as_str);
     let groups = services.flat_map(|service| &service.groups);
+    let groups = groups.chain(&app.release.reader_group);
     let conf = Sysusers {
         app: app.name.as_str(),
         state: app.layout.state(),

@@ -5,6 +5,7 @@ use super::base::BaseTree;
 use super::checks::{check_mode, check_name, source_changed, special_file};
 use super::copy::{BUFFER_BYTES, Dir};
 use super::exclude::Exclude;
+use super::private_files::SeenFiles;
 use super::progress::{COPY_COST_BYTES, Counter, LINK_COST_BYTES};
 use super::scanned::ScannedSource;
 use super::zstd::Zstd;
@@ -157,7 +158,8 @@ fn for_each_member(
 }
 
 /// Lists what the release would hold, and hashes the files.
-pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
+pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles)> {
+    let mut seen = SeenFiles::default();
     let mut found: BTreeMap<String, Kind> = BTreeMap::new();
     for_each_member(
         path,
@@ -168,6 +170,7 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
                 EntryType::Directory => Kind::Dir,
                 EntryType::Regular | EntryType::Continuous => {
                     check_mode(&name, mode)?;
+                    seen.add(&name, mode);
                     let len = entry.size();
                     let mut hasher = blake3::Hasher::new();
                     hasher.update_reader(entry).map_err(|_| damaged(path))?;
@@ -226,7 +229,7 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<Payload> {
         },
     )?;
     let items = found.into_iter().map(|(path, kind)| Item::new(path, kind));
-    Ok(Payload::new(items.collect()))
+    Ok((Payload::new(items.collect()), seen))
 }
 
 /// Adds the directories above a member. An archive need not name them. Nothing but a directory may

@@ -10,7 +10,7 @@ use super::copy::{BUFFER_BYTES, Dir, FileSpec};
 use super::progress::{COPY_COST_BYTES, Counter, LINK_COST_BYTES, Progress};
 use super::scanned::ScannedSource;
 use super::source::Source;
-use super::staging_dir::Stage;
+use super::staging_dir::{PRIVATE_MODE, Stage};
 use crate::app::App;
 use crate::host::Host;
 use crate::host::files::{self, PlainDirs};
@@ -70,6 +70,7 @@ pub fn fill<'a>(
 /// parents before their children.
 fn create_dirs_and_links(top: &Path, payload: &Payload) -> Result<()> {
     let dirs = PlainDirs::begin(top)?;
+    files::set_mode(top, PRIVATE_MODE)?;
     for item in &payload.items {
         match &item.kind {
             Kind::Dir => dirs.make(&top.join(&item.path))?,

@@ -2,7 +2,7 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | Find the source, and list what the release would hold | `source`, `scan` with `exclude` and `checks`, `archive` with `zstd` |
+//! | Find the source, and list what the release would hold | `source`, `scan` with `exclude`, `checks` and `private_files`, `archive` with `zstd` |
 //! | Hash the files that no earlier release knows | `scanned` |
 //! | Name the release after its content | `id` |
 //! | Fill `releases/.staging-*`: hard links to the live release, copies of the rest | `fill` with `base`, `copy` and `progress` |
@@ -21,6 +21,7 @@ mod copy;
 mod exclude;
 mod fill;
 mod id;
+mod private_files;
 mod progress;
 mod publish;
 mod scan;

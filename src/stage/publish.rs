@@ -1,9 +1,9 @@
 //! The last step of staging: the release gets its name.
 
 use super::built;
-use super::staging_dir::Stage;
+use super::staging_dir::{PRIVATE_MODE, Stage};
 use crate::app::App;
-use crate::host::{Batch, Host};
+use crate::host::{Batch, Host, files};
 use anyhow::Result;
 use std::path::PathBuf;
 
@@ -44,7 +44,9 @@ pub fn publish(
     };
     if !app.release.build.is_empty() || app.release.python.is_some() {
         let written = build(stage.path())?;
-        built::normalise(&written, &host.root.path(stage.path()), app)?;
+        let top = host.root.path(stage.path());
+        built::normalise(&written, &top, app)?;
+        files::set_mode(&top, PRIVATE_MODE)?;
     }
     stage.sync(records)?.publish(&app.layout.release(id))
 }

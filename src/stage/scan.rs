@@ -2,8 +2,9 @@
 
 use super::archive;
 use super::checks::{check_mode, check_name, special_file};
-use super::copy::{WalkedEntry, walk};
+use super::copy::{Dir, WalkedEntry, walk};
 use super::exclude::Exclude;
+use super::private_files::{self, SeenFiles};
 use super::scanned::ScannedSource;
 use super::source::Source;
 use crate::app::Release;
@@ -13,7 +14,12 @@ use crate::parallel::join;
 use crate::payload::links::{check_links, check_target};
 use crate::payload::{ContentHash, Item, Kind, Payload};
 use anyhow::Result;
+use std::io::Read as _;
 use std::path::Path;
+use std::sync::Mutex;
+
+/// How much of a `.pem` file is read to see whether it holds a key.
+const MAX_PEM_BYTES: u64 = 1024 * 1024;
 
 /// Lists everything that the release would hold, without the excluded files. Files of a directory
 /// are not read; those of an archive are.
@@ -23,10 +29,17 @@ use std::path::Path;
 pub fn scan(source: &Source, release: &Release) -> Result<ScannedSource> {
     let exclude = Exclude::new(release)?;
     let started_ns = host::nanoseconds();
-    let payload = match source {
+    let (payload, seen) = match source {
         Source::Directory(dir) => scan_directory(dir, &exclude)?,
         Source::Archive(file) => archive::scan(file, &exclude)?,
     };
+    let is_public = |path: &str| match source {
+        Source::Directory(dir) => private_files::is_pem(path) && is_public_pem(dir, path),
+        // What was read of an archive is not kept.
+        Source::Archive(_) => false,
+    };
+    let private = seen.private(is_public);
+    let warning = private_files::warning(&private, &release.exclude);
     if payload.files() == 0 {
         let refused = HintedError::new(
             format!("the source `{}` is empty", source.path().display()),
@@ -42,10 +55,24 @@ pub fn scan(source: &Source, release: &Release) -> Result<ScannedSource> {
         source_digest,
         is_hashed,
         started_ns,
+        warning,
     ))
 }
 
-fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<Payload> {
+/// Whether a file holds nothing but certificates and public keys. An error is left to the step that
+/// copies the file.
+fn is_public_pem(dir: &Path, path: &str) -> bool {
+    let read = || -> Result<bool> {
+        let mut text = Vec::new();
+        let file = Dir::open_source(dir)?.read(path)?;
+        file.take(MAX_PEM_BYTES).read_to_end(&mut text)?;
+        Ok(private_files::is_public_pem(&text))
+    };
+    read().unwrap_or(false)
+}
+
+fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles)> {
+    let seen = Mutex::new(SeenFiles::default());
     let keep = |path: &Path, is_dir: bool| !exclude.excludes(path, is_dir);
     let make = |path: &Path, entry: WalkedEntry| {
         let path = check_name(path)?;
@@ -54,6 +81,9 @@ fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<Payload> {
             WalkedEntry::Link(target) => (Kind::Link(check_target(&path, &target)?), None),
             WalkedEntry::File { mode, len, stat } => {
                 check_mode(&path, mode)?;
+                if let Ok(mut seen) = seen.lock() {
+                    seen.add(&path, mode);
+                }
                 let kind = Kind::File {
                     hash: ContentHash::default(),
                     exec: mode & 0o111 != 0,
@@ -69,5 +99,5 @@ fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<Payload> {
         Ok(item)
     };
     let items = walk(dir, keep, make, |item: &Item| &item.path)?;
-    Ok(Payload::new(items))
+    Ok((Payload::new(items), seen.into_inner().unwrap_or_default()))
 }

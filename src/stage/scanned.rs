@@ -24,6 +24,8 @@ pub struct ScannedSource {
     digest: Option<blake3::Hash>,
     /// When the scan started, in nanoseconds since 1970.
     started_ns: i64,
+    /// What a person should know about the files.
+    pub warning: Option<String>,
 }
 
 impl ScannedSource {
@@ -34,6 +36,7 @@ impl ScannedSource {
         source_digest: Option<blake3::Hash>,
         is_hashed: bool,
         started_ns: i64,
+        warning: Option<String>,
     ) -> Self {
         let items = payload.items.iter();
         Self {
@@ -42,6 +45,7 @@ impl ScannedSource {
             digest: None,
             payload,
             started_ns,
+            warning,
         }
     }
 

@@ -7,6 +7,9 @@ use anyhow::Result;
 /// The first part of the names of releases that are being staged.
 pub(super) const STAGING_PREFIX: &str = ".staging-";
 
+/// The mode of a release that only root can enter.
+pub(super) const PRIVATE_MODE: u32 = 0o700;
+
 /// How many random bytes such a name has.
 const RANDOM_NAME_BYTES: usize = 6;
 

@@ -26,6 +26,7 @@ mod history;
 mod journal;
 mod live;
 mod lock;
+mod readers;
 mod records;
 mod release;
 mod repair;

@@ -74,6 +74,8 @@ pub(super) fn configure(
     if tree.get(&sysusers).is_some() && users {
         host.systemd.sysusers(&host.root, &sysusers)?;
     }
+    session.store.give_access(app, &plan.to)?;
+    session.store.close_open_releases()?;
     let tmpfiles = format!("{TMPFILES_DIR}/{}.conf", app.name);
     if let Some(entry) = tree.get(&tmpfiles)
         && (users

@@ -58,7 +58,8 @@ pub(crate) fn build(host: &Host, app: &App, staging: &str) -> Result<PathBuf> {
     let mut written = host.root.path(staging);
     if app.release.build.is_empty() {
         // Only the Python environment is written. The payload may share inodes with other releases, so
-        // it stays root's.
+        // it stays root's, and the build can only read it.
+        host.root.set_readers(staging, gid, &[])?;
         written.push(".venv");
         files::PlainDirs::begin(&written)?;
     }
@@ -67,6 +68,7 @@ pub(crate) fn build(host: &Host, app: &App, staging: &str) -> Result<PathBuf> {
         run(host, app, staging, number, step)?;
     }
     files::chown_tree(&written, 0, 0)?;
+    host.root.set_readers(staging, 0, &[])?;
     Ok(written)
 }
 

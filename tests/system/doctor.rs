@@ -96,10 +96,28 @@ const FAULTS: &[Fault] = &[
         cause: "chmod 666 /opt/demo/current/VERSION",
         says: &[
             "users other than root can write to files of the live release",
-            "hint: make root the owner: sudo chown -R root:root /opt/demo/releases/",
-            "hint: then remove write access for others: sudo chmod -R u=rwX,go=rX /opt/demo/releases/",
+            "hint: make root the owner: sudo chown -R root /opt/demo/releases/",
+            "hint: then remove write access for others: sudo chmod -R go-w,ug-s /opt/demo/releases/",
         ],
         fix: "chmod 644 /opt/demo/current/VERSION",
+    },
+    Fault {
+        name: "open release",
+        cause: "chmod 755 /opt/demo/current/",
+        says: &[
+            "every user of this host can read the live release",
+            "hint: then let only the group read it: sudo chmod 750 /opt/demo/releases/",
+        ],
+        fix: "chmod 750 /opt/demo/current/",
+    },
+    Fault {
+        name: "closed release",
+        cause: "chown root:root /opt/demo/current/",
+        says: &[
+            "the group `demo` cannot read the live release, so its services cannot start",
+            "hint: give the directory to the group: sudo chown root:demo /opt/demo/releases/",
+        ],
+        fix: "chown root:demo /opt/demo/current/",
     },
 ];
 

@@ -60,6 +60,7 @@ mod networks;
 mod overlap;
 mod own_directories;
 mod package;
+mod readers;
 mod remove;
 mod rights;
 mod rollback;

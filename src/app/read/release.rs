@@ -2,7 +2,7 @@
 
 use super::reader::{Reader, get, quoted};
 use crate::app::application::Secret;
-use crate::app::names::{EnvName, Span, Text};
+use crate::app::names::{EnvName, Name, Span, Text};
 use crate::app::release::{Python, Release};
 use crate::manifest::{Problem, Result};
 
@@ -58,6 +58,13 @@ impl Reader<'_> {
                 Some(text) => {
                     let path = ["release", "soak"];
                     Some(get(&path, text, "a time span", Span::parse)?)
+                }
+                None => None,
+            },
+            reader_group: match &table.reader_group {
+                Some(text) => {
+                    let path = ["release", "reader-group"];
+                    Some(get(&path, text, "a group name", Name::parse)?)
                 }
                 None => None,
             },

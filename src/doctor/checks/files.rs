@@ -150,15 +150,16 @@ pub(in crate::doctor) fn permissions(
                 ),
                 Hint::to(
                     "make root the owner",
-                    CommandLine::sudo(["chown", "-R", "root:root", &real]),
+                    CommandLine::sudo(["chown", "-R", "root", &real]),
                 ),
             );
             finding.fix.push(Hint::to(
                 "then remove write access for others",
-                CommandLine::sudo(["chmod", "-R", "u=rwX,go=rX", &real]),
+                CommandLine::sudo(["chmod", "-R", "go-w,ug-s", &real]),
             ));
             found.push(finding);
         }
+        found.extend(release_readers(context, app, live)?);
     }
     let secrets = app.secrets.iter();
     let secrets = secrets.map(|secret| context.layout.credential(secret.name.as_str()));
@@ -183,6 +184,39 @@ pub(in crate::doctor) fn permissions(
         }
     }
     Ok(found)
+}
+
+/// A live release that its services cannot read, or that every user can.
+fn release_readers(context: &CheckContext<'_>, app: &App, live: &str) -> Result<Option<Finding>> {
+    let (root, dir) = (&context.host.root, context.layout.release(live));
+    let Some(meta) = root.meta(&dir)? else {
+        return Ok(None); // The check `current` reports it.
+    };
+    let group = app.user.as_str();
+    let is_closed =
+        root.group(group)?.is_some_and(|gid| gid != meta.gid) || meta.mode & 0o050 != 0o050;
+    let message = if is_closed {
+        format!("the group `{group}` cannot read the live release, so its services cannot start")
+    } else if meta.mode & 0o007 != 0 {
+        "every user of this host can read the live release".to_owned()
+    } else {
+        return Ok(None);
+    };
+    let real = root.path(&dir).display().to_string();
+    let owner = format!("root:{group}");
+    let mut finding = Finding::new(
+        Severity::Error,
+        message,
+        Hint::to(
+            "give the directory to the group",
+            CommandLine::sudo(["chown", &owner, &real]),
+        ),
+    );
+    finding.fix.push(Hint::to(
+        "then let only the group read it",
+        CommandLine::sudo(["chmod", "750", &real]),
+    ));
+    Ok(Some(finding))
 }
 
 pub(in crate::doctor) fn secrets(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {

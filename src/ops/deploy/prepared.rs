@@ -113,7 +113,8 @@ impl<'a> Prepared<'a> {
             tree: &self.tree,
             payload: Some(&self.scanned.payload),
         };
-        let plan = plan::plan(&candidate, &self.observed).with_commands(self.app());
+        let mut plan = plan::plan(&candidate, &self.observed).with_commands(self.app());
+        plan.warnings.extend(self.scanned.warning.clone());
         Ok(if self.can_reuse(ctx, &id)? {
             plan.with_staged_release()
         } else {

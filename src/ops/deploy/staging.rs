@@ -120,6 +120,7 @@ pub(super) fn pre_check(
     let observed = &prepared.observed;
     let run = || {
         let outcome = create_accounts(session, plan, app)
+            .and_then(|()| give_access(session, plan, app))
             .and_then(|()| hooks::before_switch(session, plan, app))
             .and_then(|()| precheck(session, plan, app, ctx.target(app), observed));
         if host::interrupted() {
@@ -132,6 +133,15 @@ pub(super) fn pre_check(
     };
     let _guard = defer_signals();
     host::interruptible(run)
+}
+
+/// Lets the services read the release. The accounts of a first release, and of a tree, are created with
+/// the switch.
+fn give_access(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
+    if session.host.is_offline() || plan.from.is_none() {
+        return Ok(());
+    }
+    session.store.give_access(app, &plan.to)
 }
 
 /// The record of the release, to be written before the release gets its name: `clean_up` removes a
