@@ -85,6 +85,11 @@ impl Layout {
         format!("/run/{}", self.app)
     }
 
+    /// The directories that the services of the app can write.
+    pub fn own_directories(&self) -> [String; 4] {
+        [self.state(), self.cache(), self.logs(), self.run()]
+    }
+
     /// `/etc/<app>`
     pub fn etc(&self) -> String {
         format!("/etc/{}", self.app)

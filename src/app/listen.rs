@@ -40,6 +40,15 @@ impl Listen {
         Ok(Self::Tcp(address))
     }
 
+    /// As a manifest writes it.
+    pub fn in_manifest(&self) -> String {
+        match self {
+            Self::Tcp(address) => address.to_string(),
+            Self::AnyAddress(port) => format!(":{port}"),
+            Self::Unix(path) => format!("unix:{path}"),
+        }
+    }
+
     /// Whether the two cannot be open at the same time.
     pub fn collides(&self, other: &Self) -> bool {
         match (self, other) {

@@ -16,7 +16,7 @@
 //! | `units` | all units with what happens to them, and the facts about each |
 //! | `overlap` | whether the previous release can answer while a service restarts |
 //! | `decide` | what happens to a unit: a table over its facts |
-//! | `rights` | [`Right`]: what a release asks for beyond what every app has, and the table of kinds |
+//! | `rights`, `right_kinds` | [`Right`]: what a release asks for beyond what every app has, and the table of kinds |
 //! | `diff` | [`Diff`]: a changed file as a unified diff |
 
 mod content;
@@ -27,6 +27,7 @@ mod files;
 mod input;
 mod make;
 mod overlap;
+mod right_kinds;
 mod rights;
 mod units;
 
@@ -35,4 +36,5 @@ pub use diff::Diff;
 pub use input::{Candidate, HostFacts, LiveRelease, Observed, OutsideSource};
 pub use make::plan;
 pub use overlap::Overlap;
-pub use rights::{RIGHT_KINDS, Right, RightKind, rights};
+pub use right_kinds::{RIGHT_KINDS, RightKind};
+pub use rights::{Right, rights};

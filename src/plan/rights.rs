@@ -4,114 +4,16 @@
 //! command line decides the name of the app, so the name is not a right either.
 
 use super::input::{HostFacts, LiveRelease, Observed, OutsideSource};
+use super::right_kinds::RightKind;
 use crate::app::{App, Listen, Probe, Service, Target, UnitRef};
 use crate::sandbox::shape::Network;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Serialize, Serializer};
-use std::borrow::Cow;
+use schemars::JsonSchema;
+use serde::Serialize;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 /// The ports below this one belong to services of the system (ip(7)).
 const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
-
-/// What a right is about. [`RIGHT_KINDS`] describes each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RightKind {
-    /// A source in another place.
-    Source,
-    /// Units for another systemd.
-    Target,
-    /// Commands that build the release.
-    Build,
-    /// Commands that run during a deploy.
-    Hook,
-    /// Another user than the app's own.
-    User,
-    /// Another group.
-    Group,
-    /// A group that can read the release.
-    Reader,
-    /// A capability.
-    Capability,
-    /// A device.
-    Device,
-    /// An exception from the sandbox.
-    Allow,
-    /// A network that the service reaches.
-    Network,
-    /// A path that the service can write.
-    ReadWrite,
-    /// A path that the service can read.
-    ReadOnly,
-    /// A raw directive.
-    Directive,
-    /// A unit that is not the app's.
-    Unit,
-    /// An address to listen on.
-    Address,
-    /// An address of a check.
-    Check,
-    /// A limit above the default.
-    Limit,
-    /// A file with a secret.
-    Secret,
-}
-
-/// Every kind of right: its word in text and JSON, and what it gives.
-#[rustfmt::skip]
-pub const RIGHT_KINDS: &[(RightKind, &str, &str)] = &[
-    (RightKind::Source, "source", "root reads the release from outside the directory of the manifest; a link can lead there too"),
-    (RightKind::Target, "target", "`app.target` names the systemd version that units are written for: those for another version than the host's can lack protections"),
-    (RightKind::Build, "build", "commands run as the user `robotctl-build` while the release is staged, with or without the network"),
-    (RightKind::Hook, "hook", "commands run during a deploy, as the user of the app and with all of its secrets"),
-    (RightKind::User, "user", "programs run as another user than the app's own"),
-    (RightKind::Group, "group", "a service has another group"),
-    (RightKind::Reader, "reader", "the members of a group can read the files of the release"),
-    (RightKind::Capability, "capability", "a service has a capability of root"),
-    (RightKind::Device, "device", "a service uses a device"),
-    (RightKind::Allow, "allow", "an exception from the sandbox, from `allow` or `runtime`"),
-    (RightKind::Network, "network", "a service exchanges packets with addresses of the network of the host: all addresses, local addresses, or a prefix of `outbound` or `allow-from`. With `outbound` or `raw-net` in `allow`, the row `allow` says it"),
-    (RightKind::ReadWrite, "read-write", "a service can write a path that is not the app's own"),
-    (RightKind::ReadOnly, "read-only", "a service sees a path that is not the app's own"),
-    (RightKind::Directive, "directive", "a line of `directives`, which overrides the sandbox"),
-    (RightKind::Unit, "unit", "a service starts, stops or waits for a unit that is not the app's"),
-    (RightKind::Address, "address", "a service listens on an address that other machines can reach, on a port below 1024, or on another unix socket than `/run/APP-SERVICE.sock`"),
-    (RightKind::Check, "check", "a check connects, as root, to an address that the app does not listen on"),
-    (RightKind::Limit, "limit", "`memory-max` above 75 % or `infinity`, `tasks-max` above 4096, `nofile` above 524288, `log-lines` above 10000, or `core-dumps`. A size of memory in bytes is no right, because the memory of the host differs"),
-    (RightKind::Secret, "secret", "root reads a file of `/etc/APP/credentials` for a service"),
-];
-
-impl RightKind {
-    /// The word for it in text and JSON.
-    pub fn word(self) -> &'static str {
-        let mut kinds = RIGHT_KINDS.iter();
-        let row = kinds.find(|(kind, ..)| *kind == self);
-        row.map_or("", |(_, word, _)| word)
-    }
-}
-
-impl Serialize for RightKind {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.word())
-    }
-}
-
-impl JsonSchema for RightKind {
-    fn schema_name() -> Cow<'static, str> {
-        "RightKind".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let kinds = RIGHT_KINDS.iter().map(|(_, word, meaning)| {
-            serde_json::json!({ "const": word, "type": "string", "description": meaning })
-        });
-        json_schema!({
-            "description": "What a right is about.",
-            "oneOf": kinds.collect::<Vec<_>>(),
-        })
-    }
-}
 
 /// One right that a release asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -172,7 +74,8 @@ const LOCAL_ADDRESSES: &str = "local addresses";
 /// Exceptions that give a service the network of the host.
 const HOST_NETWORK: [&str; 2] = ["outbound", "raw-net"];
 
-/// The rights that an app asks for, in the order of its services and of [`RIGHT_KINDS`].
+/// The rights that an app asks for, in the order of its services and of
+/// [`RIGHT_KINDS`](super::RIGHT_KINDS).
 pub fn rights(app: &App, observed: &Observed) -> Vec<Right> {
     let facts = &observed.facts;
     let live = observed.live.as_ref().map(|live| &live.app);
@@ -338,12 +241,7 @@ impl RightList<'_> {
     }
 
     fn paths(&mut self, app: &App, service: &Service) {
-        let own = [
-            app.layout.state(),
-            app.layout.cache(),
-            app.layout.logs(),
-            app.layout.run(),
-        ];
+        let own = app.layout.own_directories();
         let is_own = |path: &str| own.iter().any(|own| own == path);
         for path in &service.sandbox.read_write {
             if !is_own(path.as_str()) {
@@ -363,8 +261,8 @@ impl RightList<'_> {
         let services = app.services.iter();
         let mut own: BTreeSet<String> = services.flat_map(|one| app.units_of(one)).collect();
         own.insert(app.target_unit());
+        // `after` alone neither starts nor stops a unit.
         for (verb, units) in [
-            ("starts after", &service.after),
             ("requires", &service.requires),
             ("wants", &service.wants),
             ("conflicts with", &service.conflicts),
@@ -394,8 +292,8 @@ impl RightList<'_> {
                 let clients = service.sandbox.allow_from.iter().map(ToString::to_string);
                 let clients: Vec<String> = clients.filter(|_| listen.is_public()).collect();
                 let value = match clients.as_slice() {
-                    [] => shown(listen),
-                    clients => format!("{}{FROM}{}", shown(listen), clients.join(", ")),
+                    [] => listen.in_manifest(),
+                    clients => format!("{}{FROM}{}", listen.in_manifest(), clients.join(", ")),
                 };
                 self.add(RightKind::Address, value);
             }
@@ -420,7 +318,7 @@ impl RightList<'_> {
                 None => *own == listen,
             };
             if !all.any(is_same) {
-                self.add(RightKind::Check, shown(&listen));
+                self.add(RightKind::Check, listen.in_manifest());
             }
         }
     }
@@ -432,23 +330,13 @@ fn local(address: SocketAddr) -> SocketAddr {
     listen.local_address().unwrap_or(address)
 }
 
-/// An address as a manifest writes it.
-fn shown(listen: &Listen) -> String {
-    match listen {
-        Listen::Tcp(address) => address.to_string(),
-        Listen::AnyAddress(port) => format!(":{port}"),
-        Listen::Unix(path) => format!("unix:{path}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{OutsideSource, RIGHT_KINDS, Right, rights};
+    use super::{OutsideSource, Right, rights};
     use crate::app::App;
     use crate::manifest::parse;
     use crate::plan::{HostFacts, LiveRelease, Observed};
     use crate::tree::FileTree;
-    use std::collections::BTreeSet;
 
     fn app(rest: &str) -> App {
         let text = format!("[app]\nname = \"shop\"\nversion = \"1\"\n{rest}");
@@ -496,18 +384,9 @@ mod tests {
     }
 
     #[test]
-    fn the_words_of_the_kinds_differ() {
-        let words: BTreeSet<&str> = RIGHT_KINDS.iter().map(|(_, word, _)| *word).collect();
-        assert_eq!(words.len(), RIGHT_KINDS.len());
-        for (kind, word, _) in RIGHT_KINDS {
-            assert_eq!(kind.word(), *word);
-        }
-    }
-
-    #[test]
     fn what_every_app_has_is_no_right() {
         let plain = "listen = [\"127.0.0.1:8080\", \"unix:/run/shop-web.sock\"]\n\
-                     user = \"shop\"\ngroups = [\"shop\"]\nafter = [\"shop.target\"]\n\
+                     user = \"shop\"\ngroups = [\"shop\"]\nafter = [\"shop.target\", \"x.service\"]\n\
                      drain = \"1s\"\nlimits = { memory-max = \"1G\" }\n\
                      env = { A = \"1\" }\n\
                      check = [{ http = \"/\" }, { tcp = \"127.0.0.1:8080\" }]\n\
@@ -552,7 +431,6 @@ mod tests {
         ),
         ("wants = [\"x.service\"]", "unit wants x.service"),
         ("requires = [\"x.service\"]", "unit requires x.service"),
-        ("after = [\"x.service\"]", "unit starts after x.service"),
         ("listen = [\":8080\"]", "address :8080"),
         ("listen = [\"127.0.0.1:80\"]", "address 127.0.0.1:80"),
         (

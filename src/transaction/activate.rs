@@ -1,7 +1,7 @@
 //! Units, forward: they are handed over, started and restarted after the switch.
 
 use super::handover;
-use super::own_directories;
+use super::obstacles;
 use crate::app::{App, PROXY_SUFFIX};
 use crate::events::Subject;
 use crate::failure::Failure;
@@ -108,12 +108,12 @@ pub(super) fn socket_and_users(systemd: &Systemd, socket: &str) -> Result<Vec<St
 }
 
 fn start(session: &Session<'_>, units: &[String]) -> Result<()> {
-    let started = own_directories::start_again(session, || session.host.systemd.start(units));
+    let started = obstacles::start_again(session, || session.host.systemd.start(units));
     explain_first(session, units, started)
 }
 
 fn restart(session: &Session<'_>, units: &[String]) -> Result<()> {
-    let restarted = own_directories::start_again(session, || session.host.systemd.restart(units));
+    let restarted = obstacles::start_again(session, || session.host.systemd.restart(units));
     explain_first(session, units, restarted)
 }
 

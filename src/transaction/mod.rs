@@ -15,7 +15,7 @@
 //! |---|---|
 //! | `apply` | the order above |
 //! | `switch` | files and the link, forward and back |
-//! | `own_directories` | what is in the way of the directories of services |
+//! | `obstacles` | what is in the way of the directories of services |
 //! | `activate` | units, forward |
 //! | `handover`, `scope_limits` | handing a service over to the next release |
 //! | `restore` | undoing a handover |
@@ -33,8 +33,8 @@ mod commit;
 mod handover;
 mod health;
 mod interrupted;
+mod obstacles;
 mod operation;
-mod own_directories;
 mod protection;
 mod rebuild;
 mod recover;

@@ -1,7 +1,7 @@
 //! Undoing a change: files, link and units as the journal says.
 
 use super::activate::{free_addresses, socket_and_users};
-use super::own_directories;
+use super::obstacles;
 use super::restore::restore;
 use super::switch;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
@@ -198,7 +198,7 @@ fn configure(session: &Session<'_>, name: &Name) -> Result<()> {
         let done = if *file == sysusers {
             host.systemd.sysusers(&host.root, file)
         } else {
-            own_directories::create(session)
+            obstacles::create(session)
         };
         // The services must run again all the same; their checks report the rest.
         if let Err(error) = done {
@@ -335,7 +335,7 @@ fn restart_unit(
         }
         Restart::Plain => {
             // The other units restart all the same; the checks that follow report this one.
-            let restarted = own_directories::start_again(session, || systemd.restart(this));
+            let restarted = obstacles::start_again(session, || systemd.restart(this));
             if let Err(error) = restarted {
                 let subject = Subject {
                     release: from.map(String::as_str),

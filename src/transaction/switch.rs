@@ -1,6 +1,6 @@
 //! Files outside the release, and the link: forward and back, each durable and repeatable.
 
-use super::own_directories;
+use super::obstacles;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{App, Layout};
 use crate::host::{Batch, Host};
@@ -82,7 +82,7 @@ pub(super) fn configure(
             || changes(&|path| path == tmpfiles)
             || !host.root.tmpfiles_mismatches(&entry.text())?.is_empty())
     {
-        own_directories::create(session)?;
+        obstacles::create(session)?;
     }
     if changes(&is_read_by_manager) || is_stale(host, tree)? {
         host.systemd.daemon_reload()

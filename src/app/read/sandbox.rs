@@ -83,7 +83,7 @@ impl Reader<'_> {
             format!(
                 "`{source}` is in `{dir}`, where the services can replace it by a link to any directory"
             ),
-            if self.own_directories().contains(&dir) {
+            if self.layout.own_directories().contains(&dir) {
                 format!(
                     "the services of the app can use `{dir}` already; share a directory that root owns, such as `/srv/{}`",
                     self.name
@@ -94,18 +94,12 @@ impl Reader<'_> {
         ))
     }
 
-    /// The directories that systemd gives to the user of the services.
-    fn own_directories(&self) -> [String; 4] {
-        let layout = &self.layout;
-        [layout.state(), layout.cache(), layout.logs(), layout.run()]
-    }
-
     /// The directory around a path in which the services of the app may write, if there is one.
     pub(super) fn writable_parent(&self, path: &str) -> Option<String> {
         let services = self.manifest.service.values();
         let shared = services.flat_map(|service| &service.sandbox.read_write);
         let shared = shared.map(|text| self.layout.expand(text));
-        let mut writable = self.own_directories().into_iter().chain(shared);
+        let mut writable = self.layout.own_directories().into_iter().chain(shared);
         writable.find(|dir| path.starts_with(&format!("{dir}/")))
     }
 }

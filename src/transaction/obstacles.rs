@@ -15,7 +15,7 @@ use anyhow::Result;
 pub(super) fn create(session: &Session<'_>) -> Result<()> {
     let host = session.host;
     let file = file_of(session);
-    clear(session)?;
+    move_aside(session)?;
     let Err(error) = host.systemd.tmpfiles(&host.root, &file) else {
         return Ok(());
     };
@@ -40,7 +40,7 @@ fn file_of(session: &Session<'_>) -> String {
 
 /// Moves aside what is in the way of the directories in the app's tmpfiles.d(5) file, and names it.
 /// Returns whether anything was moved.
-pub(super) fn clear(session: &Session<'_>) -> Result<bool> {
+pub(super) fn move_aside(session: &Session<'_>) -> Result<bool> {
     let root = &session.host.root;
     if session.host.is_offline() {
         return Ok(false); // No service runs there.
@@ -75,5 +75,9 @@ pub(super) fn start_again(session: &Session<'_>, start: impl Fn() -> Result<()>)
     let Err(error) = start() else {
         return Ok(());
     };
-    if clear(session)? { start() } else { Err(error) }
+    if move_aside(session)? {
+        start()
+    } else {
+        Err(error)
+    }
 }
