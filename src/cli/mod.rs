@@ -8,6 +8,7 @@ mod exit;
 mod generate;
 mod history;
 mod internal;
+mod other_words;
 mod output;
 mod prune;
 mod recover;

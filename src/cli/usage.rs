@@ -1,15 +1,17 @@
 //! Help, the version, and mistakes on the command line.
 
 use super::exit::{self, Exit};
+use super::other_words;
 use super::output::{Changes, Format, Output};
 use crate::error::{Error, Kind};
+use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 /// Prints what clap has to say, as text or as the last line of JSON.
 pub(super) fn print(error: clap::Error) -> ExitCode {
-    let error = without_hidden(error);
+    let error = with_tips(error);
     let is_mistake = error.use_stderr();
     if is_mistake && wants_json() {
         let trace = crate::host::random_hex(8).unwrap_or_default();
@@ -43,23 +45,34 @@ fn as_value(error: &clap::Error) -> Error {
         .hint("`robotctl --help` lists commands and options")
 }
 
-/// Commands that systemd units call are not suggested to people.
-fn without_hidden(mut error: clap::Error) -> clap::Error {
-    let Some(ContextValue::Strings(names)) = error.get(ContextKind::SuggestedSubcommand) else {
+/// Replaces what clap suggests for a command that does not exist. A word that other tools use gets its tip.
+/// Of the names that clap finds similar, those stay that a person may have mistyped; commands that systemd
+/// units call do not.
+fn with_tips(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else {
         return error;
     };
+    let word = word.clone();
+    let similar = match error.remove(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(names)) => names,
+        _ => Vec::new(),
+    };
+    if let Some(tip) = other_words::tip(&word) {
+        let tip = StyledStr::from(tip);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+        return error;
+    }
     let parser = super::parser();
-    let is_visible = |name: &&String| {
+    let is_likely = |name: &String| {
         let command = parser.find_subcommand(name);
         command.is_some_and(|command| !command.is_hide_set())
+            && other_words::is_mistyped(&word, name)
     };
-    let visible: Vec<String> = names.iter().filter(is_visible).cloned().collect();
-    if visible.is_empty() {
-        error.remove(ContextKind::SuggestedSubcommand);
-    } else {
+    let likely: Vec<String> = similar.into_iter().filter(is_likely).collect();
+    if !likely.is_empty() {
         error.insert(
             ContextKind::SuggestedSubcommand,
-            ContextValue::Strings(visible),
+            ContextValue::Strings(likely),
         );
     }
     error
@@ -67,7 +80,7 @@ fn without_hidden(mut error: clap::Error) -> clap::Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{as_value, without_hidden};
+    use super::{as_value, with_tips};
     use crate::cli::parser;
 
     fn mistake(arg: &str) -> clap::Error {
@@ -83,9 +96,24 @@ mod tests {
                 ["relay", "await"].iter().any(|it| text.contains(it)),
                 "{text}"
             );
-            let text = without_hidden(mistake(arg)).to_string();
+            let text = with_tips(mistake(arg)).to_string();
             assert!(!text.contains("relay") && !text.contains("await"), "{text}");
             assert_eq!(text.contains("'deploy'"), arg == "deplyo", "{text}");
+        }
+    }
+
+    #[test]
+    fn a_word_of_another_tool_gets_a_tip_in_place_of_a_similar_name() {
+        for (word, tip) in [
+            ("upgrade", Some("robotctl deploy --apply")),
+            ("remote", Some("ssh HOST")),
+            ("run", Some("systemctl start")),
+            ("rum", None),
+        ] {
+            let text = with_tips(mistake(word)).to_string();
+            assert!(!text.contains("similar"), "{text}");
+            assert_eq!(text.contains("tip: "), tip.is_some(), "{text}");
+            assert!(text.contains(tip.unwrap_or_default()), "{text}");
         }
     }
 

@@ -219,7 +219,13 @@ fn each_module_has_one_rule_and_each_rule_a_module() {
 #[test]
 fn command_files_are_short() {
     let graph = Graph::of_src();
-    let shared = ["cli/mod.rs", "cli/output.rs", "cli/exit.rs", "cli/usage.rs"];
+    let shared = [
+        "cli/mod.rs",
+        "cli/output.rs",
+        "cli/exit.rs",
+        "cli/usage.rs",
+        "cli/other_words.rs",
+    ];
     let is_command = |file: &str| {
         file.starts_with("cli/") && file.matches('/').count() == 1 && !shared.contains(&file)
     };

@@ -1,0 +1,160 @@
+//! Words that other tools have for commands, and what to type instead.
+
+/// Words, and the tip that a person gets who types one of them.
+const TIPS: &[(&[&str], &str)] = &[
+    (
+        &[
+            "apply", "install", "push", "release", "ship", "update", "upgrade",
+        ],
+        "to install a new release: `robotctl deploy --apply`",
+    ),
+    (
+        &["diff", "dry-run", "plan", "preview"],
+        "to see what a deploy would do: `robotctl deploy`",
+    ),
+    (
+        &["lint", "validate", "verify"],
+        "to check the manifest: `robotctl generate`; to check what is live: `robotctl check`",
+    ),
+    (
+        &["config", "edit", "init", "new", "create"],
+        "you write the manifest, `robot.toml`: robot.toml(5) describes it",
+    ),
+    (
+        &["enable", "run", "start", "up"],
+        "to start an app that is deployed: `systemctl start APP.target`; to deploy one: `robotctl deploy`",
+    ),
+    (
+        &["disable", "down", "halt", "kill", "stop"],
+        "to stop an app until the next boot: `systemctl stop APP.target`",
+    ),
+    (
+        &["reload", "restart"],
+        "to restart a service: `systemctl restart APP-SERVICE.service`",
+    ),
+    (
+        &["info", "list", "ls", "ps", "show", "top"],
+        "to see what is live and what runs: `robotctl status`",
+    ),
+    (
+        &["journal", "log", "logs", "tail"],
+        "to read what the services of an app log: `journalctl --unit 'APP-*'`",
+    ),
+    (
+        &["events", "audit", "audit-log"],
+        "to see what happened: `robotctl history`",
+    ),
+    (
+        &["revert", "restore", "undo"],
+        "to restore the previous release: `robotctl rollback`",
+    ),
+    (
+        &["delete", "destroy", "purge", "rm", "uninstall"],
+        "to remove an app: `robotctl remove`",
+    ),
+    (
+        &["clean", "cleanup", "gc"],
+        "to remove old releases: `robotctl prune`",
+    ),
+    (
+        &["analyze", "harden", "security"],
+        "to see how exposed each service is: `robotctl score`",
+    ),
+    (
+        &["build", "render", "template", "units"],
+        "to print the generated files: `robotctl generate`; a deploy runs the `build` of the manifest",
+    ),
+    (
+        &["diagnose", "health", "healthcheck"],
+        "to find what is wrong: `robotctl doctor`; to run the checks of an app: `robotctl check`",
+    ),
+    (
+        &["continue", "repair", "resume", "unlock"],
+        "to complete or undo an interrupted change: `robotctl recover`",
+    ),
+    (
+        &["env", "secret", "secrets"],
+        "settings are in `/etc/APP/env`, and secrets in `/etc/APP/credentials`",
+    ),
+    (
+        &["remote", "ssh", "host", "hosts"],
+        "robotctl works on the host where it runs: `ssh HOST robotctl status`",
+    ),
+    (
+        &["version"],
+        "to see the version of robotctl: `robotctl --version`; that of each app: `robotctl status`",
+    ),
+    (&["versions"], "to list the releases: `robotctl releases`"),
+];
+
+/// The tip for a word, if it is one of [`TIPS`].
+pub(super) fn tip(word: &str) -> Option<&'static str> {
+    let word = word.to_lowercase();
+    let found = TIPS
+        .iter()
+        .find(|(words, _)| words.contains(&word.as_str()));
+    found.map(|(_, tip)| *tip)
+}
+
+/// Whether a word is so close to the name of a command that it is a mistyped name. A short word is close to
+/// every other one, so one letter may differ in it.
+pub(super) fn is_mistyped(word: &str, name: &str) -> bool {
+    let longest = word.len().max(name.len());
+    let allowed = if word.len() > 3 { longest / 4 + 1 } else { 1 };
+    strsim::damerau_levenshtein(word, name) <= allowed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TIPS, is_mistyped, tip};
+    use crate::cli::parser;
+
+    #[test]
+    fn no_word_is_a_command_and_each_is_in_one_row() {
+        let parser = parser();
+        let words = TIPS.iter().flat_map(|(words, _)| *words);
+        let mut seen = std::collections::BTreeSet::new();
+        for word in words {
+            assert!(parser.find_subcommand(word).is_none(), "{word}");
+            assert!(seen.insert(*word), "{word}");
+        }
+    }
+
+    /// The commands that the tips name exist.
+    #[test]
+    fn every_tip_names_commands_that_exist() {
+        for (words, tip) in TIPS {
+            for rest in tip.split("`robotctl ").skip(1) {
+                let (line, _) = rest.split_once('`').unwrap();
+                let argv = ["robotctl"].into_iter().chain(line.split(' '));
+                let parsed = parser().try_get_matches_from(argv);
+                let is_version = line == "--version";
+                assert!(parsed.is_ok() || is_version, "{words:?}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_slip_is_close_to_the_name_and_another_word_is_not() {
+        for (word, name) in [
+            ("depoly", "deploy"),
+            ("rolback", "rollback"),
+            ("stats", "status"),
+            ("docter", "doctor"),
+            ("pruen", "prune"),
+            ("roll-back", "rollback"),
+        ] {
+            assert!(is_mistyped(word, name), "{word}");
+        }
+        for (word, name) in [
+            ("run", "prune"),
+            ("foo", "score"),
+            ("cat", "check"),
+            ("migrate", "generate"),
+        ] {
+            assert!(!is_mistyped(word, name), "{word}");
+        }
+        assert_eq!(tip("Upgrade"), tip("upgrade"));
+        assert_eq!(tip("deploy"), None);
+    }
+}
