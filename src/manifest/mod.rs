@@ -11,6 +11,7 @@
 //! | `toml_error` | the deserializer's errors as problems |
 
 mod problem;
+mod right_form;
 mod tables;
 mod toml_error;
 

@@ -1,6 +1,7 @@
 //! The deserializer's errors in the words of a manifest.
 
 use super::problem::{Problem, line_of, nearest};
+use super::right_form;
 use std::ops::Range;
 
 /// Keys that take a list of commands, each of which is a list.
@@ -72,9 +73,12 @@ fn unknown_key(rest: &str) -> (String, String) {
     let mut names = rest.split('`').skip(1).step_by(2);
     let unknown = names.next().unwrap_or_default();
     let known: Vec<&str> = names.collect();
-    let hint = match nearest(unknown, &known) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None => format!("known keys here: `{}`", known.join("`, `")),
+    let hint = match right_form::of_unknown_key(unknown, &known) {
+        Some(hint) => hint,
+        None => match nearest(unknown, &known) {
+            Some(name) => format!("did you mean `{name}`?"),
+            None => format!("known keys here: `{}`", known.join("`, `")),
+        },
     };
     (format!("unknown key `{unknown}`"), hint)
 }
@@ -100,11 +104,17 @@ fn wrong_type(rest: &str, place: Option<&Place<'_>>) -> (String, String) {
     if expected.max.is_some() && found.starts_with("floating") {
         expected.name = "a whole number";
     }
-    let list = place
+    let commands = place
         .filter(|_| expected.name == "a list")
-        .and_then(|place| command_list(place).or_else(|| list_of_tables(place)));
+        .and_then(command_list);
+    let form = || {
+        let place = place?;
+        let form = right_form::of_value(place.key?, place.value, expected.name)?;
+        Some(format!("write `{form}`"))
+    };
+    let hint = commands.or_else(form);
     let message = wrong_value(expected.name, &found_value(found, place), place);
-    (message, list.unwrap_or(expected.hint))
+    (message, hint.unwrap_or(expected.hint))
 }
 
 /// The problem with a table whose header has too few or too many brackets.
@@ -225,13 +235,6 @@ fn command_list(place: &Place<'_>) -> Option<String> {
     let found = place.value;
     (takes_commands && found.starts_with(['"', '\'']) && !found.contains('\n'))
         .then(|| format!("write a list of commands, each a list: `[[{found}]]`"))
-}
-
-/// How to write a list of tables, where the text has a table in place of the list.
-fn list_of_tables(place: &Place<'_>) -> Option<String> {
-    let found = place.value;
-    (found.starts_with('{') && !found.contains('\n'))
-        .then(|| format!("write a list of tables: `[{found}]`"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Every rule about a manifest, with the exact message.
+//! Every rule about a manifest, with the exact message. `UPDATE_GOLDEN=1` writes the messages anew.
 
 use crate::test::Test;
 
@@ -16,6 +16,9 @@ fn cases() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
 #[test]
 fn a_bad_manifest_is_refused_in_one_sentence_with_a_hint() {
     let test = Test::new().program("bin/web", "#!/bin/sh\n");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        return update(&test);
+    }
     let before = test.tree();
     let mut count = 0;
     for (name, manifest, stderr) in cases() {
@@ -35,6 +38,18 @@ fn a_bad_manifest_is_refused_in_one_sentence_with_a_hint() {
         count += 1;
     }
     assert!(count > 80, "only {count} cases were read");
+}
+
+/// Writes what each case prints now.
+fn update(test: &Test) {
+    let mut text = CASES.split("#### ").next().unwrap_or_default().to_owned();
+    for (name, manifest, _) in cases() {
+        test.write("robot.toml", manifest);
+        let said = test.run(["deploy", "--apply"]).any_stderr().status(2);
+        text.push_str(&format!("#### {name}\n{manifest}----\n{}\n", said.stderr));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/bad_manifests.txt");
+    std::fs::write(path, text.trim_end().to_owned() + "\n").expect("write the cases");
 }
 
 /// `generate`, the plan and the deploy print the same message.
