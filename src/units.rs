@@ -119,12 +119,17 @@ pub fn user_unit_of(scope: &str) -> String {
     format!("{}-user.service", stem(scope))
 }
 
-/// The unit that ends a scope when its drain time is over.
+/// The timer that ends a scope when its drain time is over.
+pub fn drain_timer_of(scope: &str) -> String {
+    format!("{}-drain.timer", stem(scope))
+}
+
+/// The unit that this timer starts.
 pub fn drain_unit_of(scope: &str) -> String {
     format!("{}-drain.service", stem(scope))
 }
 
-/// Whether a unit is such a scope or one of the three units beside it, of any service.
+/// Whether a unit is such a scope or one of the units beside it, of any service.
 pub fn is_of_drain(unit: &str) -> bool {
     let Some((service, rest)) = unit.rsplit_once(OLD) else {
         return false;
@@ -135,6 +140,7 @@ pub fn is_of_drain(unit: &str) -> bool {
         && [
             cleanup_unit_of(&scope),
             user_unit_of(&scope),
+            drain_timer_of(&scope),
             drain_unit_of(&scope),
             scope,
         ]
@@ -272,8 +278,9 @@ pub fn is_read_by_manager(path: &str) -> bool {
 mod tests {
     use super::{
         ENABLE_DIR, RUNTIME_UNIT_DIR, UNIT_DIR, UnitFile, UnitType, WantsLink, cleanup_unit_of,
-        drain_unit_of, is_of_drain, is_old_scope, is_read_by_manager, limits_of_old_scopes,
-        old_scope, old_units, run_of_old_scope, stem, unit_type, user_unit_of,
+        drain_timer_of, drain_unit_of, is_of_drain, is_old_scope, is_read_by_manager,
+        limits_of_old_scopes, old_scope, old_units, run_of_old_scope, stem, unit_type,
+        user_unit_of,
     };
 
     #[test]
@@ -291,6 +298,8 @@ mod tests {
         for unit in [
             cleanup_unit_of(&scope),
             user_unit_of(&scope),
+            drain_timer_of(&scope),
+            drain_timer_of(&scope),
             drain_unit_of(&scope),
             scope,
         ] {

@@ -22,10 +22,11 @@ pub(super) fn acceptors(processes: Vec<u32>, sockets: &ManagerSockets) -> BTreeS
 /// The sockets that systemd has open, and so may have passed to services. A service may give the
 /// descriptor another number, so sockets are compared by their inodes.
 #[derive(Debug)]
-pub(super) struct ManagerSockets(BTreeSet<OsString>);
+pub(crate) struct ManagerSockets(BTreeSet<OsString>);
 
 impl ManagerSockets {
-    pub(super) fn read() -> Self {
+    /// systemd has some sockets for each service of the host, so one reading serves many services.
+    pub(crate) fn read() -> Self {
         let open = open_files(SYSTEMD_PID, usize::MAX).into_iter();
         Self(open.map(|(_, target)| target).collect())
     }

@@ -28,6 +28,7 @@ mod stopped;
 mod verdict;
 mod verify;
 
+pub(crate) use acceptors::ManagerSockets;
 pub(crate) use cause::cause_text;
 pub(crate) use checks::{check_service, run_failure, still_answers};
 pub(crate) use http::Address;

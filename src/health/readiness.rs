@@ -9,7 +9,7 @@ use super::http::Address;
 use super::run::Run;
 use crate::app::{Service, Socket, Type};
 use crate::error::HintedError;
-use crate::host::{self, Deadline, Host, Stopwatch};
+use crate::host::{self, Deadline, Host, Stopwatch, UnitStatus};
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -94,12 +94,20 @@ impl Readiness {
 }
 
 /// Waits until as many processes of `unit` wait for connections as of the control group of `previous`, a
-/// process that is about to end. Returns false when `unit` is down.
-pub(crate) fn wait_ready(host: &Host, service: &Service, unit: &str, previous: u32) -> bool {
+/// process that is about to end. `state` is what is known of `unit`, and `sockets` are what systemd has open
+/// since the start of `unit`. Returns false when `unit` is down.
+pub(crate) fn wait_ready(
+    host: &Host,
+    service: &Service,
+    unit: &str,
+    state: Option<&UnitStatus>,
+    previous: u32,
+    sockets: &ManagerSockets,
+) -> bool {
     if service.socket != Socket::Activate || host.is_offline() {
         return true;
     }
-    let wanted = count_acceptors(|| host::members_with(previous));
+    let wanted = count_acceptors(sockets, || host::members_with(previous));
     let timeout = match service.kind {
         // The old process waits in a way that the kernel does not show, or is always busy. The new one
         // has reported that it is ready.
@@ -108,20 +116,20 @@ pub(crate) fn wait_ready(host: &Host, service: &Service, unit: &str, previous: u
         Type::Simple | Type::Exec if wanted > 0 => service.timeout_start.duration,
         _ => ACCEPT_TIMEOUT,
     };
-    wait(host, unit, wanted, timeout)
+    wait(host, unit, state, sockets, wanted, timeout)
 }
 
 /// Waits until a process of `unit` waits for connections, if the kernel shows that within a time.
 /// Returns false when `unit` is down.
 pub(crate) fn wait_accepting(host: &Host, unit: &str) -> bool {
-    wait(host, unit, 1, STEADY_TIME)
+    wait(host, unit, None, &ManagerSockets::read(), 1, STEADY_TIME)
 }
 
 /// Waits until no process of a control group waits for connections. Returns false when one still does after
 /// [`STOP_ACCEPTING_TIME`].
-pub(crate) fn stops_accepting(group: &str) -> bool {
+pub(crate) fn stops_accepting(group: &str, sockets: &ManagerSockets) -> bool {
     let stopped = host::wait_until(STOP_ACCEPTING_TIME, || {
-        match count_acceptors(|| host::members_of(group)) {
+        match count_acceptors(sockets, || host::members_of(group)) {
             0 => Ok(()),
             _ => Err(()),
         }
@@ -129,11 +137,17 @@ pub(crate) fn stops_accepting(group: &str) -> bool {
     stopped.is_ok()
 }
 
-fn wait(host: &Host, unit: &str, wanted: usize, timeout: Duration) -> bool {
+fn wait(
+    host: &Host,
+    unit: &str,
+    state: Option<&UnitStatus>,
+    sockets: &ManagerSockets,
+    wanted: usize,
+    timeout: Duration,
+) -> bool {
     let (start, mut readiness) = (Stopwatch::start(), Readiness::new(wanted));
-    let sockets = ManagerSockets::read();
     let mut progress = Progress::Waiting;
-    let mut run = Run::default();
+    let mut run = state.map(Run::of).unwrap_or_default();
     let _: Result<(), ()> = host::wait_until(timeout, || {
         if !run.is_known_to_last() {
             run = Run::of(&host.systemd.show_one(unit).map_err(drop)?);
@@ -142,7 +156,7 @@ fn wait(host: &Host, unit: &str, wanted: usize, timeout: Duration) -> bool {
         progress = readiness.step(&Sample {
             at: start.elapsed(),
             is_active: run.first.is_active(),
-            acceptors: acceptors(members.clone(), &sockets),
+            acceptors: acceptors(members.clone(), sockets),
             members: members.into_iter().collect(),
         });
         if progress == Progress::Waiting {
@@ -155,13 +169,13 @@ fn wait(host: &Host, unit: &str, wanted: usize, timeout: Duration) -> bool {
 }
 
 /// The number of processes that wait for connections at any time during [`SAMPLE_TIME`].
-fn count_acceptors(processes: impl Fn() -> Vec<u32>) -> usize {
-    let (mut seen, sockets) = (BTreeSet::new(), ManagerSockets::read());
+fn count_acceptors(sockets: &ManagerSockets, processes: impl Fn() -> Vec<u32>) -> usize {
+    let mut seen = BTreeSet::new();
     let end = Deadline::after(SAMPLE_TIME);
     while !end.is_over() && !host::interrupted() {
         let processes = processes();
         let count = processes.len();
-        seen.extend(acceptors(processes, &sockets));
+        seen.extend(acceptors(processes, sockets));
         if seen.len() >= count {
             break; // There are no others.
         }

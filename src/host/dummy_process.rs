@@ -19,25 +19,33 @@ const NOTIFY_SOCKET: &str = "/run/systemd/notify";
 /// so that systemd starts the unit again.
 const LIFETIME_SECONDS: u32 = 60;
 
-/// Starts a dummy process as a child of the init process, which sees it end. It ends at SIGTERM.
+/// Starts dummy processes as children of the init process, which sees them end. They end at SIGTERM.
 ///
 /// # Errors
-/// When it cannot be started, and when another process than the init process adopts it.
-pub fn start_dummy_process() -> Result<u32> {
-    // `set -m` gives it a process group of its own, so that signals of the terminal do not reach it. It
+/// When one cannot be started, and when another process than the init process adopts them.
+pub fn start_dummy_processes(count: usize) -> Result<Vec<u32>> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    // `set -m` gives each a process group of its own, so that signals of the terminal do not reach it. It
     // reads from a pipe that stays empty, and is one process: timeout(1) would be two.
     let script = format!(
-        "set -m; exec 3<> <(:); (read -rt {LIFETIME_SECONDS} <&3; exit 1) </dev/null >/dev/null 2>&1 & echo $!"
+        "set -m; exec 3<> <(:); for ((i = 0; i < {count}; i++)); do \
+         (read -rt {LIFETIME_SECONDS} <&3; exit 1) </dev/null >/dev/null 2>&1 & echo $! || break; done"
     );
     let text = Command::new(["bash", "-c", &script]).run()?;
-    let pid = text.trim().parse().context("starting a dummy process")?;
-    if parent_of(pid) != Some(super::SYSTEMD_PID) {
-        if let Some(process) = ProcessIdentity::of(pid) {
+    let pids = text.lines().map(|line| line.trim().parse());
+    let pids: Vec<u32> = pids
+        .collect::<Result<_, _>>()
+        .context("starting a dummy process")?;
+    let is_its_child = |pid: &u32| parent_of(*pid) == Some(super::SYSTEMD_PID);
+    if pids.len() != count || !pids.iter().all(is_its_child) {
+        for process in pids.into_iter().filter_map(ProcessIdentity::of) {
             process.signal(Signal::TERM)?;
         }
         bail!("another process than systemd adopts the children of this command");
     }
-    Ok(pid)
+    Ok(pids)
 }
 
 /// Tells systemd that `new` is now the main process of the unit whose main process is `old`. systemd

@@ -62,7 +62,7 @@ pub use cgroup::{
 };
 pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};
 pub use connect::Connection;
-pub use dummy_process::{replace_main_process, start_dummy_process};
+pub use dummy_process::{replace_main_process, start_dummy_processes};
 pub use environment::{is_root, random_hex, set_standard_umask, variable, working_directory};
 pub use files::read_user_file;
 pub use flush::Flush;
@@ -86,7 +86,8 @@ pub use sockets::{
 };
 pub use stream::Stream;
 pub use systemd::{
-    ActiveState, LoadState, MainExit, Scope, Systemd, UnitResult, UnitStatus, end_of_scope,
+    ActiveState, Cleanup, Drain, LoadState, MainExit, Scope, Systemd, UnitResult, UnitStatus,
+    end_of_scope,
 };
 pub use temp::temp_target;
 pub use tmpfiles::Mismatch;

@@ -36,8 +36,11 @@ pub(crate) fn run(ctx: &Context<'_>, request: &DrainedRequest) -> Result<(), Err
         Ok(!has_slept || is_down(&ctx.host, unit, run)?)
     };
     let name = ctx.selected_app().nothing_changed()?;
-    let journal = ctx.store(&name).journal().nothing_changed()?;
+    let store = ctx.store(&name);
+    let journal = store.journal().nothing_changed()?;
     let is_open = journal.is_some_and(|journal| journal.trace_id == *change);
+    // A command that holds the lock takes care of its change itself.
+    let is_open = is_open && store.lock_holder().is_none();
     let is_needed = || is_needed(&ctx.host, unit, has_ended()?);
     let recovered = if is_open && is_needed().nothing_changed()? {
         recover::run(ctx, &RecoverRequest::default()).map(drop)
@@ -51,7 +54,7 @@ pub(crate) fn run(ctx: &Context<'_>, request: &DrainedRequest) -> Result<(), Err
         }
     }
     match recovered {
-        // A command that holds the lock takes care of its change itself.
+        // A command has taken the lock meanwhile.
         Err(error) if error.kind != Kind::Locked => Err(error),
         _ => Ok(()),
     }

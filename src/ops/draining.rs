@@ -40,9 +40,9 @@ pub(super) fn draining(host: &Host, app: &str, services: &[String]) -> Result<Ve
             continue;
         };
         let pids = members(state);
-        let ends = units::drain_unit_of(&state.id);
+        let ends = units::drain_timer_of(&state.id);
         let ends = states.iter().find(|one| one.id == ends);
-        let ends = ends.and_then(|one| end_of_scope(&one.description));
+        let ends = ends.and_then(end_of_scope);
         let left = |end: jiff::Timestamp| end.as_second() - host::now().as_second();
         out.push(Draining {
             unit: unit.clone(),

@@ -14,10 +14,11 @@
 use super::scope_limits::write_limits;
 use crate::app::{App, Service, Socket};
 use crate::events::Subject;
-use crate::health;
+use crate::health::{self, ManagerSockets};
 use crate::host::{
-    Host, ProcessIdentity, Scope, Signal, UnitStatus, group_in_unit, has_inner_groups,
-    keep_private_tmp, members, replace_main_process, start_dummy_process, wait_until,
+    Cleanup, Drain, Host, ProcessIdentity, Scope, Signal, UnitStatus, group_in_unit,
+    has_inner_groups, keep_private_tmp, members, replace_main_process, start_dummy_processes,
+    wait_until,
 };
 use crate::parallel::par_wait;
 use crate::plan::{Action, Plan};
@@ -38,6 +39,8 @@ const ALLOWANCE: Duration = Duration::from_secs(30);
 const SYSTEMD_TIME: Duration = Duration::from_secs(5);
 /// How often at most robotctl looks whether the command of a change was killed.
 const MAX_LOOKS: u32 = 24;
+/// How many scopes get a limit before their processes get a signal. A kill in between concerns these only.
+const SIGNALLED_AT_ONCE: usize = 16;
 /// How many rounds move the processes that a service starts meanwhile.
 const MAX_ROUNDS: usize = 200;
 
@@ -121,13 +124,12 @@ pub(super) fn begin(
         .iter()
         .flat_map(|(_, _, entries)| entries.clone())
         .collect();
-    let (host, app_name, trace_id) = (session.host, &session.app, &session.trace);
-    let states = states_of(host, &all);
-    let moved = par_wait(&jobs, |(_, count, entries)| {
+    let change = Change::new(session, &session.trace);
+    let complete = jobs.iter().map(|(_, count, entries)| {
         ensure!(entries.len() == *count, "its processes do not all run");
-        let states = states.as_ref().map_err(|error| anyhow!("{error:#}"))?;
-        move_aside(host, app_name, trace_id, entries, states)
+        Ok(entries.as_slice())
     });
+    let moved = move_aside(&change, complete.collect(), &states_of(session.host, &all));
     let mut kept = Vec::new();
     for ((service, _, entries), moved) in jobs.iter().zip(moved) {
         if moved.is_ok() {
@@ -194,57 +196,128 @@ pub(super) fn warn(session: &Session<'_>, event: &'static str, unit: &str, text:
     session.emit("warning", event, subject, text);
 }
 
-/// Steps 1 and 2 for a service and its proxy. What an interrupted command has done already stays. Returns
-/// why private files could not be kept.
+/// What the steps of a handover need to know of the change.
+pub(super) struct Change<'a> {
+    host: &'a Host,
+    app: &'a str,
+    trace_id: &'a str,
+}
+
+impl<'a> Change<'a> {
+    pub(super) fn new(session: &'a Session<'_>, trace_id: &'a str) -> Self {
+        Self {
+            host: session.host,
+            app: &session.app,
+            trace_id,
+        }
+    }
+}
+
+/// Steps 1 and 2 for services, each alone or with its proxy. What an interrupted command has done already
+/// stays. Returns for each service why private files could not be kept.
+///
+/// One program starts all dummy processes, and another reads what systemd made of them: to start a
+/// program takes longer than what it does.
 pub(super) fn move_aside(
-    host: &Host,
-    app: &str,
-    trace_id: &str,
-    entries: &[Handover],
-    states: &[UnitStatus],
-) -> Result<Vec<Error>> {
-    let mut both: Vec<(&Handover, &UnitStatus)> = Vec::new();
-    for entry in entries {
+    change: &Change<'_>,
+    services: Vec<Result<&[Handover]>>,
+    states: &Result<Vec<UnitStatus>>,
+) -> Vec<Result<Vec<Error>>> {
+    let count = services.len();
+    let moved = || -> Result<Vec<Result<Vec<Error>>>> {
+        let states = states.as_ref().map_err(|error| anyhow!("{error:#}"))?;
+        let services = services.into_iter();
+        let checked: Vec<Result<Vec<Moving<'_>>>> = services
+            .map(|entries| entries.and_then(|entries| suitable(entries, states)))
+            .collect();
+        let both: usize = checked.iter().flatten().map(Vec::len).sum();
+        let mut dummies = DummyProcesses::start(both)?;
+        let mut moved = par_wait(&checked, |checked| match checked {
+            Ok(both) => move_to_scopes(change, both, states),
+            Err(error) => Err(anyhow!("{error:#}")),
+        });
+        // The proxy comes last: while its server is the main process still, so is the proxy, and a plain
+        // restart ends both.
+        for is_proxy in [false, true] {
+            let mut replaced = Vec::new();
+            for (at, both) in checked.iter().enumerate() {
+                let mut both = both.iter().flatten();
+                let its = both.find(|(entry, _)| (entry.role == HandoverRole::Proxy) == is_proxy);
+                if let Some((entry, _)) = its
+                    && matches!(moved.get(at), Some(Ok(_)))
+                    && let Some(dummy) = dummies.next()
+                {
+                    replaced.push((at, *entry, dummy));
+                }
+            }
+            for (at, error) in replace_mains(change.host, &replaced) {
+                if let Some(one) = moved.get_mut(at) {
+                    *one = Err(error);
+                }
+            }
+        }
+        Ok(moved)
+    };
+    moved().unwrap_or_else(|error| {
+        let all = std::iter::repeat_with(|| Err(anyhow!("{error:#}")));
+        all.take(count).collect()
+    })
+}
+
+/// A unit to hand over, and its state.
+type Moving<'a> = (&'a Handover, &'a UnitStatus);
+
+/// The units of a service with their states, if systemd can hand over all of them.
+fn suitable<'a>(entries: &'a [Handover], states: &'a [UnitStatus]) -> Result<Vec<Moving<'a>>> {
+    let with_state = entries.iter().map(|entry| {
         let state = states.iter().find(|one| one.id == entry.unit);
         let state = state.ok_or_else(|| anyhow!("it does not run"))?;
         check_suitable(entry, state)?;
-        both.push((entry, state));
-    }
-    let mut dummies = DummyProcesses::start(both.len())?;
-    let proxy = entries.iter().find(|one| one.role == HandoverRole::Proxy);
-    for (entry, state) in &both {
+        Ok((entry, state))
+    });
+    with_state.collect()
+}
+
+/// Step 1 for a service and its proxy.
+fn move_to_scopes(
+    change: &Change<'_>,
+    both: &[Moving<'_>],
+    states: &[UnitStatus],
+) -> Result<Vec<Error>> {
+    let host = change.host;
+    let proxy = both.iter().find(|(one, _)| one.role == HandoverRole::Proxy);
+    for (entry, state) in both {
         end_oldest(host, entry, states)?;
-        let binds_to = proxy.filter(|_| entry.role == HandoverRole::Proxied);
-        start_scope(host, app, entry, state, binds_to)?;
-        clean_up_later(host, app, trace_id, entry)?;
+        let is_proxied = entry.role == HandoverRole::Proxied;
+        let binds_to = proxy.filter(|_| is_proxied).map(|(proxy, _)| *proxy);
+        start_scope(change, entry, state, binds_to)?;
     }
-    for (entry, state) in &both {
+    for (entry, state) in both {
         move_processes(host, entry, state)?;
     }
     let kept = both.iter().map(|(entry, _)| keep_tmp(host, entry));
-    let lost = kept.filter_map(Result::err).collect();
-    // The proxy comes last: while its server is the main process still, so is the proxy, and a plain
-    // restart ends both.
-    for (entry, _) in both.iter().rev() {
-        if let Some(dummy) = dummies.next() {
-            replace_main(host, entry, dummy)?;
-        }
-    }
-    Ok(lost)
+    Ok(kept.filter_map(Result::err).collect())
 }
 
-/// Starts the scope of a unit, unless an interrupted command has done so.
+/// Starts the scope of a unit, unless an interrupted command has done so. The units beside it come in the
+/// same call: no kill can leave a scope without them.
+///
+/// [`crate::ops::drained`] removes what [`keep_tmp`] kept when the scope has ended. When the command that
+/// makes the change with this trace id was killed, it also ends the change.
 fn start_scope(
-    host: &Host,
-    app: &str,
+    change: &Change<'_>,
     entry: &Handover,
     state: &UnitStatus,
     binds_to: Option<&Handover>,
 ) -> Result<()> {
+    let Change { host, app, .. } = *change;
     if entry.has_moved() {
         return Ok(());
     }
     write_limits(host, app, &entry.unit, state)?;
+    let run = units::run_of_old_scope(&entry.scope);
+    let drained = ["/usr/bin/robotctl", "--app", app, "drained", &entry.unit];
+    let of_change = [run, "--change", change.trace_id];
     host.systemd.start_scope(&Scope {
         name: &entry.scope,
         description: &format!(
@@ -257,7 +330,26 @@ fn start_scope(
         binds_to: binds_to.map(|proxy| proxy.scope.as_str()),
         runtime_max: entry.start_time().saturating_add(entry.drain_time()),
         timeout_stop: STOP_TIME,
+        cleanup: Cleanup {
+            name: &units::cleanup_unit_of(&entry.scope),
+            interval: entry.start_time().max(entry.drain_time() / MAX_LOOKS),
+            argv: &[&drained[..], &of_change[..]].concat(),
+        },
+        drain: Drain {
+            timer: &units::drain_timer_of(&entry.scope),
+            service: &units::drain_unit_of(&entry.scope),
+            time: time_to_drain(entry),
+        },
     })
+}
+
+/// How long the processes of a unit may drain. The server behind a proxy ends first, so that it can close
+/// its connections through the proxy.
+fn time_to_drain(entry: &Handover) -> Duration {
+    match entry.role {
+        HandoverRole::Proxy => entry.drain_time().saturating_add(STOP_TIME),
+        HandoverRole::Service | HandoverRole::Proxied => entry.drain_time(),
+    }
 }
 
 /// Dummy processes that are not main processes yet. Dropping this value ends them.
@@ -265,11 +357,7 @@ struct DummyProcesses(Vec<u32>);
 
 impl DummyProcesses {
     fn start(count: usize) -> Result<Self> {
-        let mut all = Self(Vec::new());
-        for _ in 0..count {
-            all.0.push(start_dummy_process()?);
-        }
-        Ok(all)
+        start_dummy_processes(count).map(Self)
     }
 
     /// The next one, which stays.
@@ -336,20 +424,40 @@ fn move_processes(host: &Host, entry: &Handover, state: &UnitStatus) -> Result<(
     bail!("it starts processes faster than they can be moved")
 }
 
-/// Makes a dummy process the main process of a unit whose processes are in a scope.
-fn replace_main(host: &Host, entry: &Handover, dummy: u32) -> Result<()> {
-    let replace = || -> Result<()> {
-        replace_main_process(entry.process.pid, dummy)?;
-        wait_until(SYSTEMD_TIME, || {
-            let state = host.systemd.show_one(&entry.unit).map_err(drop)?;
-            match state.main_pid == Some(dummy) {
-                true => Ok(()),
-                false => Err(()),
+/// Makes dummy processes the main processes of units whose processes are in scopes. Returns which did not
+/// become one.
+fn replace_mains(host: &Host, units: &[(usize, &Handover, u32)]) -> Vec<(usize, Error)> {
+    let mut failed = Vec::new();
+    let mut sent = Vec::new();
+    for one in units {
+        let (at, entry, dummy) = *one;
+        match replace_main_process(entry.process.pid, dummy) {
+            Ok(()) => sent.push(one),
+            Err(error) => {
+                end_process(dummy);
+                failed.push((at, error));
             }
-        })
-        .map_err(|()| anyhow!("systemd took no other main process for it"))
-    };
-    replace().inspect_err(|_| end_process(dummy))
+        }
+    }
+    // What systemd has accepted leaves the list.
+    let _: Result<(), ()> = wait_until(SYSTEMD_TIME, || {
+        let names: Vec<String> = sent
+            .iter()
+            .map(|(_, entry, _)| entry.unit.clone())
+            .collect();
+        let states = host.systemd.show(&names).map_err(drop)?;
+        let mut states = states.iter();
+        sent.retain(|(_, _, dummy)| states.next().and_then(|one| one.main_pid) != Some(*dummy));
+        match sent.is_empty() {
+            true => Ok(()),
+            false => Err(()),
+        }
+    });
+    for (at, _, dummy) in sent {
+        end_process(*dummy);
+        failed.push((*at, anyhow!("systemd took no other main process for it")));
+    }
+    failed
 }
 
 /// Ends the oldest previous release of a unit that drains when there are as many as there may be.
@@ -374,26 +482,24 @@ fn keep_tmp(host: &Host, entry: &Handover) -> Result<()> {
     )
 }
 
-/// [`crate::ops::drained`] removes what [`keep_tmp`] kept when the scope has ended. When the command that
-/// makes the change with this trace id was killed, it also ends the change.
-fn clean_up_later(host: &Host, app: &str, trace_id: &str, entry: &Handover) -> Result<()> {
-    let run = units::run_of_old_scope(&entry.scope);
-    let name = units::cleanup_unit_of(&entry.scope);
-    let app = ["/usr/bin/robotctl", "--app", app];
-    let command = ["drained", &entry.unit, run, "--change", trace_id];
-    let argv = [&app[..], &command[..]].concat();
-    let interval = entry.start_time().max(entry.drain_time() / MAX_LOOKS);
-    host.systemd
-        .run_beside_scope(&name, &entry.scope, interval, &argv)
-}
-
 /// Waits until the next release of each service waits for connections. Returns the unit that is down.
 pub(super) fn wait_ready(host: &Host, app: &App, handed_over: &[Handover]) -> Option<String> {
-    let down = par_wait(&app.services, |service| {
+    let services = app.services.iter().filter_map(|service| {
         let unit = app.unit(service);
         let entry = handed_over.iter().find(|one| one.unit == unit)?;
-        let is_up = health::wait_ready(host, service, &unit, entry.process.pid);
-        (!is_up).then_some(unit)
+        Some((service, entry))
+    });
+    let both: Vec<(&Service, &Handover)> = services.collect();
+    let names: Vec<String> = both.iter().map(|(_, entry)| entry.unit.clone()).collect();
+    // Without an answer, the wait for each unit asks again.
+    let states = host.systemd.show(&names).unwrap_or_default();
+    let states = states.iter().map(Some).chain(std::iter::repeat(None));
+    let jobs: Vec<_> = both.into_iter().zip(states).collect();
+    let sockets = ManagerSockets::read();
+    let down = par_wait(&jobs, |((service, entry), state)| {
+        let (unit, previous) = (&entry.unit, entry.process.pid);
+        let is_up = health::wait_ready(host, service, unit, *state, previous, &sockets);
+        (!is_up).then(|| unit.clone())
     });
     down.into_iter().flatten().next()
 }
@@ -412,10 +518,15 @@ pub(super) fn drain_all(session: &Session<'_>, handed_over: &[Handover]) {
     let is_proxied = |one: &&Handover| one.role == HandoverRole::Proxied;
     let (proxied, others): (Vec<_>, Vec<_>) = handed_over.iter().partition(is_proxied);
     // A proxy stops accepting connections before the time of its server begins.
-    for entries in [others, proxied] {
-        let drained = par_wait(&entries, |entry| drain(host, entry));
-        for (entry, drained) in entries.into_iter().zip(drained) {
-            if let Err(error) = drained {
+    let chunks = [others, proxied];
+    for entries in chunks.iter().flat_map(|all| all.chunks(SIGNALLED_AT_ONCE)) {
+        // The limit comes first: after a kill in between, `restore` stops what still accepts connections.
+        if let (Err(error), Some(first)) = (limit(host, entries), entries.first()) {
+            let text = format!("the time of what drains has no end: {error:#}");
+            warn(session, "drain-failed", &first.unit, &text);
+        }
+        for entry in entries {
+            if let Err(error) = signal(host, entry).context("it got no signal") {
                 let text = format!("`{}` does not drain as it should: {error:#}", entry.scope);
                 warn(session, "drain-failed", &entry.unit, &text);
             }
@@ -423,18 +534,22 @@ pub(super) fn drain_all(session: &Session<'_>, handed_over: &[Handover]) {
     }
 }
 
-fn drain(host: &Host, entry: &Handover) -> Result<()> {
-    // The server behind a proxy ends first, so that it can close its connections through the proxy.
-    let time = match entry.role {
-        HandoverRole::Proxy => entry.drain_time().saturating_add(STOP_TIME),
-        HandoverRole::Service | HandoverRole::Proxied => entry.drain_time(),
+/// Starts the timers that end scopes when their drain time is over. A scope that has ended is no error.
+fn limit(host: &Host, entries: &[&Handover]) -> Result<()> {
+    let timers = entries.iter().map(|one| units::drain_timer_of(&one.scope));
+    let timers: Vec<String> = timers.collect();
+    let Err(error) = host.systemd.start_at_once(&timers) else {
+        return Ok(());
     };
-    let unit = units::drain_unit_of(&entry.scope);
-    // The limit comes first: an idle process ends at once, and a unit cannot be bound to a scope that has
-    // ended. After a kill in between, `restore` stops what still accepts connections.
-    let limited = host.systemd.end_scope_after(&unit, &entry.scope, time);
-    let limited = limited.context("its drain time has no end");
-    limited.and(signal(host, entry).context("it got no signal"))
+    let scopes = entries.iter().map(|one| one.scope.clone());
+    let all: Vec<String> = timers.iter().cloned().chain(scopes).collect();
+    let states = host.systemd.show(&all)?;
+    let (timers, scopes) = states.split_at(timers.len());
+    let mut both = timers.iter().zip(scopes);
+    match both.any(|(timer, scope)| timer.is_down() && scope.is_active()) {
+        true => Err(error),
+        false => Ok(()),
+    }
 }
 
 /// Tells the main process in a scope to end. All processes get the signal when the main process is not
@@ -478,7 +593,10 @@ pub(super) fn groups_of(host: &Host, handed_over: &[Handover]) -> Vec<(Handover,
 /// Stops the scopes whose processes still accept connections some time after their signal.
 pub(super) fn stop_acceptors(session: &Session<'_>, groups: &[(Handover, String)]) {
     let host = session.host;
-    let stopped = par_wait(groups, |(_, group)| health::stops_accepting(group));
+    let sockets = ManagerSockets::read();
+    let stopped = par_wait(groups, |(_, group)| {
+        health::stops_accepting(group, &sockets)
+    });
     let left = groups
         .iter()
         .zip(stopped)

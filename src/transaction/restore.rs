@@ -1,7 +1,7 @@
 //! Undoing a handover: units go back to the previous release.
 
 use super::handover::{
-    drain_all, groups_of, keep_users, move_aside, report, states_of, stop_acceptors, warn,
+    Change, drain_all, groups_of, keep_users, move_aside, report, states_of, stop_acceptors, warn,
 };
 use crate::health;
 use crate::host::{Host, ProcessIdentity, UnitStatus, is_in_unit};
@@ -57,9 +57,11 @@ fn restart_service(session: &Session<'_>, journal: &Journal, entries: &[Handover
         return Ok(false);
     }
     let running = handovers_of_running(entries, &states);
-    let states = states_of(host, &running)?;
-    let moved = move_aside(host, &session.app, &journal.trace_id, &running, &states);
-    report(session, service, moved);
+    let change = Change::new(session, &journal.trace_id);
+    let moved = move_aside(&change, vec![Ok(&running)], &states_of(host, &running));
+    for moved in moved {
+        report(session, service, moved);
+    }
     keep_users(session, &running.iter().collect::<Vec<_>>());
     drain_others(session, &old_scopes(host, entries)?);
     host.systemd.reset_failed(&units);
@@ -91,7 +93,7 @@ fn old_scopes(host: &Host, entries: &[Handover]) -> Result<Vec<OldScope>> {
         let entry = entries.find(|one| units::is_old_scope(scope, &one.unit))?;
         Some(OldScope {
             is_previous: *scope == entry.scope,
-            drains: is_up(&units::drain_unit_of(scope)),
+            drains: is_up(&units::drain_timer_of(scope)),
             entry: Handover {
                 scope: scope.clone(),
                 ..entry.clone()

@@ -437,18 +437,22 @@ fn units_beside_a_scope_that_ends_early_do_not_stay(machine: &Machine) {
         ..LIVE
     };
     ten_minutes.deploy(machine, "1.0").exits(0);
-    for (at, unit) in ["-drain", "-user"].into_iter().enumerate() {
+    for (at, (program, unit)) in [("systemctl", "-drain.timer"), ("systemd-run", "-user")]
+        .into_iter()
+        .enumerate()
+    {
         let shim = format!(
-            "#!/bin/sh\ncase \"$*\" in *--unit=live-web-old-*{unit}*)\n\
+            "#!/bin/sh\nPATH=/usr/bin:/bin\ncase \"$*\" in start*live-web-old-*{unit}|*--unit=live-web-old-*{unit}*)\n\
              scope=$(systemctl list-units --plain --no-legend 'live-web-old-*.scope' | cut -d' ' -f1)\n\
              /usr/bin/systemd-run --quiet --collect --unit=holds --property=BindsTo=$scope \
              --property=Before=$scope --property='ExecStopPost=/bin/sleep 3' /bin/sleep 99\n\
              systemctl kill --signal=KILL $scope\n\
              while systemctl is-active --quiet $scope; do sleep 0.05; done\n\
              echo done >> /root/shim/calls;;\nesac\n\
-             exec /usr/bin/systemd-run \"$@\"\n"
+             exec /usr/bin/{program} \"$@\"\n"
         );
-        machine.write("/root/shim/systemd-run", &shim, 0o755);
+        machine.ok("rm -rf /root/shim");
+        machine.write(&format!("/root/shim/{program}"), &shim, 0o755);
         ten_minutes.write(machine, &format!("2.{at}"));
         let deploy = format!("{PATH} robotctl --manifest {MANIFEST} deploy --apply");
         machine.sh(&deploy).exits(0);
@@ -480,9 +484,9 @@ fn an_interrupted_wait_ends_no_connection(machine: &Machine) {
     assert_eq!(child.wait().unwrap().code(), Some(3));
     assert_eq!(machine.get("http://127.0.0.1:18095/"), "200 1.0");
     let said = machine.ok(&format!(
-        "journalctl --output=cat --unit=live-web.service --unit='live-web-old-{run}-drain.service'"
+        "journalctl --output=cat --unit=live-web.service --unit='live-web-old-{run}-drain.timer'"
     ));
-    let (before, _) = said.split_once("has time until").unwrap();
+    let (before, _) = said.split_once("ends after this many seconds").unwrap();
     let starts = before.matches("Started live-web.service").count();
     assert_eq!(
         starts, 3,

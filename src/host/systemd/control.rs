@@ -61,6 +61,14 @@ impl Systemd {
         self.run_interruptible("start", units)
     }
 
+    /// Starts units that are up at once, also when the user interrupts robotctl.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn start_at_once(&self, units: &[String]) -> Result<()> {
+        self.run(&["start"], units)
+    }
+
     /// Starts a unit and waits for at most `time` until it is up. Returns false and stops the unit
     /// when the time is over or the user interrupts the wait.
     ///

@@ -16,7 +16,7 @@ mod query;
 mod scope;
 mod status;
 
-pub use scope::{Scope, end_of_scope};
+pub use scope::{Cleanup, Drain, Scope, end_of_scope};
 pub use status::{ActiveState, LoadState, MainExit, UnitResult, UnitStatus};
 
 /// The service manager of the host.
