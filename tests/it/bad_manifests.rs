@@ -41,11 +41,11 @@ fn a_bad_manifest_is_refused_in_one_sentence_with_a_hint() {
 }
 
 /// Writes what each case prints now.
-fn update(test: &Test) {
+fn update(shop: &Test) {
     let mut text = CASES.split("#### ").next().unwrap_or_default().to_owned();
     for (name, manifest, _) in cases() {
-        test.write("robot.toml", manifest);
-        let said = test.run(["deploy", "--apply"]).any_stderr().status(2);
+        shop.write("robot.toml", manifest);
+        let said = shop.run(["deploy", "--apply"]).any_stderr().status(2);
         text.push_str(&format!("#### {name}\n{manifest}----\n{}\n", said.stderr));
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/bad_manifests.txt");
