@@ -234,8 +234,20 @@ pub const DIRECTIVES: &[Directive] = &[
     Directive {
         name: "PrivateIPC",
         since: 248,
-        effect: "prevents access to shared memory of other programs",
+        effect: "hides message queues and System V shared memory of other programs",
         value: yes,
+        ..PLAIN
+    },
+    Directive {
+        name: "TemporaryFileSystem",
+        since: 238,
+        effect: "hides POSIX shared memory of other programs",
+        // systemd does not mount what `NoExecPaths=` also lists, so `noexec` is an option of the mount.
+        value: |shape| match (shape.shares_memory, shape.allows("exec-writable")) {
+            (true, _) => Vec::new(),
+            (false, true) => is("/dev/shm:mode=1777,nosuid,nodev"),
+            (false, false) => is("/dev/shm:mode=1777,nosuid,nodev,noexec"),
+        },
         ..PLAIN
     },
     Directive {

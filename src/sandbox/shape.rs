@@ -6,8 +6,10 @@
 use super::prefix::Prefix;
 use std::collections::BTreeSet;
 
-/// Directories for temporary files that every service may write.
-const TEMPORARY: [&str; 3] = ["/tmp", "/var/tmp", "/dev/shm"];
+/// Directories for temporary files that every service may write, and to which `NoExecPaths=` applies.
+const TEMPORARY: [&str; 2] = ["/tmp", "/var/tmp"];
+/// POSIX shared memory (shm_overview(7)).
+const SHARED_MEMORY: &str = "/dev/shm";
 
 /// Who opens the addresses that a service answers on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -81,6 +83,8 @@ pub struct Shape {
     pub rooted: bool,
     /// Whether `PrivateUsers=yes` is possible.
     pub private_users: bool,
+    /// Whether it has the `/dev/shm` of the host instead of its own.
+    pub shares_memory: bool,
     /// Writable paths, for `NoExecPaths=`.
     pub writable: Vec<String>,
     /// The TCP ports that it may open itself. `None` if it may open any, or if it has no network in
@@ -121,6 +125,7 @@ impl Shape {
                 capabilities.insert(capability.to_owned());
             }
         }
+        let shares_memory = read_write.iter().any(|path| path == SHARED_MEMORY);
         // No other path: `NoExecPaths=` makes what it lists writable.
         let mut writable = directories;
         writable.extend(TEMPORARY.map(str::to_owned));
@@ -133,6 +138,7 @@ impl Shape {
             capabilities: capabilities.into_iter().collect(),
             devices,
             rooted,
+            shares_memory,
             writable,
             ports,
             allow,
@@ -384,6 +390,20 @@ mod tests {
         assert_eq!(closed, (Network::None, String::new()));
         let proxied = listed(Listener::Proxied, NET, &[], &[]);
         assert_eq!(proxied, (Network::Namespace, "localhost".to_owned()));
+    }
+
+    #[test]
+    fn a_service_has_its_own_shared_memory_unless_the_manifest_lists_that_of_the_host() {
+        let with = |path: &str| {
+            Shape::new(Needs {
+                read_write: vec![path.to_owned()],
+                ..Needs::default()
+            })
+        };
+        assert!(!shape(Listener::Inherited, &[]).shares_memory);
+        assert!(!with("/srv/shm").shares_memory);
+        assert!(!with("/dev/shm/cache").shares_memory);
+        assert!(with("/dev/shm").shares_memory);
     }
 
     #[test]

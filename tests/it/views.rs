@@ -758,5 +758,5 @@ fn the_id_of_a_release_and_the_hash_of_a_plan_are_stable() {
     assert!(stderr.contains(PLAN), "{stderr}");
 }
 
-const ID: &str = "1.0-56cbae53bbb7";
-const PLAN: &str = "--plan 1d7a49aa6fb0e410";
+const ID: &str = "1.0-c761400834ed";
+const PLAN: &str = "--plan 50af48982100ac83";

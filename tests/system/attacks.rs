@@ -16,7 +16,7 @@ const SERVICES: [(&str, &str); 4] = [
     ),
     (
         CONTROL,
-        "type = \"exec\"\nsandbox = { allow = [\"io-uring\", \"userfaultfd\", \"keyring\", \"exec-writable\"] }",
+        "type = \"exec\"\nsandbox = { allow = [\"io-uring\", \"userfaultfd\", \"keyring\", \"exec-writable\"], read-write = [\"/dev/shm\"] }",
     ),
 ];
 const CONTROL: &str = "control";
@@ -26,12 +26,13 @@ const SECRET: &str = "a secret of another service";
 const OPEN_VAULT: &str = "/etc/systemd/system/prey-vault.service.d/50-local.conf";
 
 /// Each attack, as `attack.c` names it, and whether the sandbox holds it.
-const ATTACKS: [(&str, bool); 8] = [
+const ATTACKS: [(&str, bool); 9] = [
     ("an Internet socket through io_uring", true),
     ("a netlink socket through io_uring", true),
     ("a socket to the hypervisor through io_uring", true),
     ("userfaultfd", true),
     ("a key in a keyring of the kernel", true),
+    ("a file of another user in shared memory", true),
     ("a program that it wrote into a directory", true),
     // No directive prevents it; docs/operations.md says so.
     ("a program that it wrote into memory", false),
@@ -72,6 +73,9 @@ fn deploy(machine: &Machine) {
 }
 
 fn the_sandbox_holds_what_a_service_tries(machine: &Machine) {
+    machine.ok(
+        "runuser --user daemon -- sh -c 'umask 022; echo left > /dev/shm/left-by-another-user'",
+    );
     deploy(machine);
     for (service, _) in SERVICES {
         let report = format!("/var/lib/prey/{service}");

@@ -55,7 +55,8 @@ struct App {
 const LIVE: App = App {
     program: include_str!("handover/live.py"),
     arguments: "",
-    keys: "type = \"notify\"\ndrain = \"10min\"",
+    // systemd can remove the shared memory of a service only where it is that of the host.
+    keys: "type = \"notify\"\ndrain = \"10min\"\nsandbox.read-write = [\"/dev/shm\"]",
 };
 
 impl App {

@@ -136,6 +136,16 @@ static int reads_secret(void)
 	return succeeded;
 }
 
+/* Reads a file that another user has left in the shared memory of the host. */
+static int reads_shared_memory(void)
+{
+	char byte;
+	int from = open("/dev/shm/left-by-another-user", O_RDONLY | O_CLOEXEC);
+	int succeeded = from >= 0 && read(from, &byte, 1) == 1;
+	close(from);
+	return succeeded;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "exit"))
@@ -152,6 +162,7 @@ int main(int argc, char **argv)
 	tell("userfaultfd", syscall(__NR_userfaultfd, O_CLOEXEC | 1) >= 0);
 	tell("a key in a keyring of the kernel",
 	     syscall(__NR_add_key, "user", "attack", "x", 1, KEY_SPEC_PROCESS_KEYRING) >= 0);
+	tell("a file of another user in shared memory", reads_shared_memory());
 	nftw("/", try_directory, 64, FTW_PHYS | FTW_ACTIONRETVAL);
 	tell("a program that it wrote into a directory", executable_in[0] != 0);
 	if (executable_in[0])
