@@ -303,3 +303,87 @@ fn two_apps_never_share_a_unit_name() {
     test.run(["remove", "--apply"]).any_stderr().success();
     assert_eq!(read(), theirs, "a removal changed it");
 }
+
+/// The names of two apps and their services can make the same name of a unit. The second app is refused,
+/// whichever comes first.
+#[test]
+fn the_second_app_with_the_same_unit_is_refused() {
+    const TIMER: &str = "timer = { calendar = \"daily\" }";
+    const SOCKET: &str = "listen = [\"127.0.0.1:8080\"]";
+    const OTHER_SOCKET: &str = "listen = [\"127.0.0.1:8081\"]";
+    const NAMED: &str = "listen = [\"main=127.0.0.1:8082\", \"api=127.0.0.1:8083\"]";
+    const PROXY: &str = "socket = \"proxy\"\nlisten = [\"127.0.0.1:8084\"]";
+    // App, environment, service and keys of both, and what they share.
+    for (one, other, shared) in [
+        (
+            ("shop", "", "web-api", ""),
+            ("shop-web", "", "api", ""),
+            "shop-web-api.service",
+        ),
+        (
+            ("shop", "", "web-api", TIMER),
+            ("shop-web", "", "api", TIMER),
+            "shop-web-api.service",
+        ),
+        (
+            ("shop", "", "web-api", SOCKET),
+            ("shop-web", "", "api", OTHER_SOCKET),
+            "shop-web-api.service",
+        ),
+        (
+            ("shop", "", "web", NAMED),
+            ("shop-web", "", "api", SOCKET),
+            "shop-web-api.socket",
+        ),
+        (
+            ("shop", "", "web-api", ""),
+            ("shop", "web", "api", ""),
+            "shop-web-api.service",
+        ),
+        (
+            ("shop", "", "web-x-api", TIMER),
+            ("shop-web", "x", "api", ""),
+            "shop-web-x-api.service",
+        ),
+        (
+            ("shop", "", "web-api", PROXY),
+            ("shop-web", "", "api", PROXY),
+            "shop-web-api-proxy.service",
+        ),
+    ] {
+        for (first, second) in [(one, other), (other, one)] {
+            let case = format!("{first:?}, then {second:?}");
+            let test = app();
+            let run = |(name, environment, service, keys): (&str, &str, &str, &str)| {
+                let table = match environment {
+                    "" => String::new(),
+                    environment => format!("[environment.{environment}]\n"),
+                };
+                test.write(
+                    "robot.toml",
+                    &format!(
+                        "[app]\nname = \"{name}\"\nversion = \"1.0\"\n[release]\nsource = \"src\"\n\
+                         [service.{service}]\nexec = [\"{{current}}/bin/web\"]\n{keys}\n{table}"
+                    ),
+                );
+                let mut arguments = vec!["deploy", "--apply"];
+                if !environment.is_empty() {
+                    arguments.extend(["--environment", environment]);
+                }
+                test.run(arguments).case(&case)
+            };
+            run(first).any_stderr().success();
+            let owner = match first {
+                (name, "", ..) => name.to_owned(),
+                (name, environment, ..) => format!("{name}-{environment}"),
+            };
+            let before = test.state();
+            let stderr = format!(
+                "error: `/{UNITS}/{shared}` belongs to the app `{owner}`\n\n\
+                 hint: give one of the two apps, or the service, another name\n"
+            );
+            run(second).stderr(&stderr).status(2);
+            tree::assert_same(&before, &test.state(), &case);
+        }
+    }
+}
