@@ -120,6 +120,10 @@ pub const KINDS: &[EventKind] = &[
         "A hook was not run, because the host is not running.",
     ),
     step(
+        "killed",
+        "A unit took longer to start or stop than its timeout allows, and its processes were killed.",
+    ),
+    step(
         "mark-failed",
         "A release that failed could not be marked as bad.",
     ),

@@ -2,7 +2,7 @@
 
 use crate::events::{Event, Sink, Subject, in_history};
 use crate::failure::Failure;
-use crate::host::{self, Host};
+use crate::host::{self, Host, Killed};
 use crate::store::Store;
 use std::fmt;
 
@@ -36,11 +36,28 @@ impl Session<'_> {
     /// Every user can read the history: a message with the text of an error or the output of a program
     /// belongs to an event that it does not keep.
     pub fn emit(&self, level: &str, event: &str, subject: Subject<'_>, message: &str) {
+        self.report_killed();
         self.send(level, event, subject, message, message);
+    }
+
+    /// Sends an event for each unit whose processes were killed, because it took longer to start or stop
+    /// than its timeouts allow.
+    pub fn report_killed(&self) {
+        for Killed { unit, verb } in self.host.systemd.take_killed() {
+            let text = format!(
+                "`{unit}` did not {verb} within its timeout, and its processes were killed"
+            );
+            let subject = Subject {
+                release: None,
+                unit: Some(&unit),
+            };
+            self.send("warning", "killed", subject, &text, &text);
+        }
     }
 
     /// Sends the event `failed` of a release. The history gets the summary only.
     pub(crate) fn emit_failure(&self, release: &str, failure: &Failure) {
+        self.report_killed();
         let (subject, detail) = (Subject::release(release), failure.to_string());
         self.send("error", "failed", subject, &detail, failure.summary());
     }

@@ -86,7 +86,7 @@ pub use sockets::{
 };
 pub use stream::Stream;
 pub use systemd::{
-    ActiveState, Cleanup, Drain, LoadState, MainExit, Scope, Systemd, UnitResult, UnitStatus,
+    ActiveState, Cleanup, Drain, Killed, LoadState, MainExit, Scope, Systemd, UnitResult, UnitStatus,
     end_of_scope,
 };
 pub use temp::temp_target;

@@ -82,6 +82,15 @@ impl Command {
     /// When the program cannot be started.
     pub fn output_within(&self, time: Duration) -> Result<Option<Output>> {
         let deadline = Deadline::after(time);
+        self.output_while(|| !deadline.is_over() && !interrupted())
+    }
+
+    /// Runs a program that prints little to its end, and calls `go_on` several times a second. Kills the
+    /// program and returns `None` when that returns false.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn output_while(&self, mut go_on: impl FnMut() -> bool) -> Result<Option<Output>> {
         let mut child = self.spawn()?;
         let mut stderr = child
             .stderr
@@ -89,14 +98,14 @@ impl Command {
             .context("standard error is not a pipe")?;
         let mut written = Vec::new();
         loop {
-            if deadline.is_over() || interrupted() {
+            if !go_on() {
                 child.kill().ok();
                 child.wait().ok();
                 return Ok(None);
             }
-            let left = PollTimeout::try_from(deadline.left().min(POLL_INTERVAL));
+            let pause = PollTimeout::try_from(POLL_INTERVAL);
             let mut watched = [PollFd::new(stderr.as_fd(), PollFlags::POLLIN)];
-            let ready = poll(&mut watched, left.unwrap_or(PollTimeout::ZERO));
+            let ready = poll(&mut watched, pause.unwrap_or(PollTimeout::ZERO));
             let mut buffer = [0; 4096];
             // A signal also ends poll(2).
             if ready.is_ok_and(|count| count > 0) {

@@ -142,14 +142,17 @@ impl Context<'_> {
         let store = self.store(name);
         // What cannot be removed now waits for the next command.
         let _ = Store::remove_deleted(&self.host.root);
-        then(&Session {
+        let session = Session {
             host: &self.host,
             store: &store,
             app: name.to_string(),
             environment: self.environment_of(name.as_str()),
             trace: self.trace.clone(),
             sink: self.sink,
-        })
+        };
+        let result = then(&session);
+        session.report_killed();
+        result
     }
 
     /// Ends an interrupted change and removes what killed commands left. The end of a removal deletes

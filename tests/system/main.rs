@@ -57,6 +57,7 @@ mod lock;
 mod lost_state;
 mod machine;
 mod networks;
+mod overdue;
 mod overlap;
 mod own_directories;
 mod package;

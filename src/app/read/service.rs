@@ -13,6 +13,9 @@ use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// The longest `timeout-start` and `timeout-stop`. A deploy or a rollback waits as long for a service that
+/// hangs. The start of a job is its whole run, which no deploy waits for if it has a timer.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 /// The longest `drain`.
 const MAX_DRAIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
@@ -107,13 +110,16 @@ impl Reader<'_> {
             working_directory: self.path(&at("working-directory"), working)?,
             restart: restart(&at("restart"), table.restart.as_deref(), kind)?,
             timeout_start: match (span("timeout-start", &table.timeout_start)?, kind) {
-                (Some(span), _) => span,
+                (Some(span), Type::Oneshot) => timeout(&at("timeout-start"), span, Duration::MAX)?,
+                (Some(span), _) => timeout(&at("timeout-start"), span, MAX_TIMEOUT)?,
                 // A job is started when it has ended (systemd.service(5), "TimeoutStartSec=").
                 (None, Type::Oneshot) => Span::forever(),
                 (None, _) => Span::seconds(90),
             },
-            timeout_stop: span("timeout-stop", &table.timeout_stop)?
-                .unwrap_or(Span::seconds(DEFAULT_STOP_SECONDS)),
+            timeout_stop: match span("timeout-stop", &table.timeout_stop)? {
+                Some(span) => timeout(&at("timeout-stop"), span, MAX_TIMEOUT)?,
+                None => Span::seconds(DEFAULT_STOP_SECONDS),
+            },
             drain: drain(&at("drain"), span("drain", &table.drain)?)?,
             watchdog: span("watchdog", &table.watchdog)?,
             limits: limits(key, table.limits.as_ref())?,
@@ -317,6 +323,31 @@ fn modes(
         ));
     }
     Ok((socket, upgrade))
+}
+
+/// A time that systemd waits for a service. It takes zero as no limit.
+fn timeout(path: Path<'_>, span: Span, longest: Duration) -> Result<Span> {
+    let key = path.last().copied().unwrap_or_default();
+    let (fault, hint) = if span.duration.is_zero() {
+        let hint = match longest {
+            Duration::MAX => "write at least `1ms`, or remove it: a job has no limit",
+            _ => "write at least `1ms`",
+        };
+        ("no time", hint)
+    } else if span.duration > longest {
+        (
+            "too long",
+            "write at most `1h`: a deploy and a rollback wait as long",
+        )
+    } else {
+        return Ok(span);
+    };
+    let text = span.text;
+    Err(Problem::new(
+        path,
+        format!("`{text}` is {fault} for `{key}`"),
+        hint,
+    ))
 }
 
 /// The time that a previous release has to end its connections.

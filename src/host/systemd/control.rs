@@ -1,10 +1,14 @@
 //! Starting, stopping and reloading units.
 //!
-//! Each call fails with the command as typed and the end of its standard error.
+//! Each call fails with the command as typed and the end of its standard error. A call that waits for units
+//! kills those that take longer to start or stop than their timeouts allow.
 
-use super::{Systemd, UnitStatus};
+use super::overdue::Overdue;
+use super::{Killed, Systemd, UnitStatus};
 use crate::host::runner::Command;
+use crate::host::signals::interrupted;
 use anyhow::{Result, bail};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 /// How long a unit that did not start in time may take to stop, in seconds.
@@ -58,7 +62,7 @@ impl Systemd {
     /// # Errors
     /// When one does not start, or when the user interrupts the wait.
     pub fn start(&self, units: &[String]) -> Result<()> {
-        self.run_interruptible("start", units)
+        self.run_and_wait(&["start"], units, Wait::UntilInterrupted)
     }
 
     /// Starts units that are up at once, also when the user interrupts robotctl.
@@ -118,7 +122,8 @@ impl Systemd {
     /// # Errors
     /// When one does not start.
     pub fn start_alone(&self, units: &[String]) -> Result<()> {
-        self.run(&["start", "--job-mode=ignore-dependencies"], units)
+        let verb = ["start", "--job-mode=ignore-dependencies"];
+        self.run_and_wait(&verb, units, Wait::ToTheEnd)
     }
 
     /// Restarts units and waits until they are up.
@@ -126,7 +131,7 @@ impl Systemd {
     /// # Errors
     /// When one does not start, or when the user interrupts the wait.
     pub fn restart(&self, units: &[String]) -> Result<()> {
-        self.run_interruptible("restart", units)
+        self.run_and_wait(&["restart"], units, Wait::UntilInterrupted)
     }
 
     /// Stops units and waits until they are down.
@@ -134,7 +139,7 @@ impl Systemd {
     /// # Errors
     /// When one does not stop.
     pub fn stop(&self, units: &[String]) -> Result<()> {
-        self.run(&["stop"], units)
+        self.run_and_wait(&["stop"], units, Wait::ToTheEnd)
     }
 
     /// Stops units whose files are about to be removed. Processes that still ran afterwards would
@@ -154,7 +159,8 @@ impl Systemd {
     /// # Errors
     /// When one does not stop.
     pub fn stop_alone(&self, units: &[String]) -> Result<()> {
-        self.run(&["stop", "--job-mode=ignore-dependencies"], units)
+        let verb = ["stop", "--job-mode=ignore-dependencies"];
+        self.run_and_wait(&verb, units, Wait::ToTheEnd)
     }
 
     /// Clears failures and start counters, which could refuse the next start (systemd.unit(5),
@@ -171,17 +177,39 @@ impl Systemd {
         Command::new(systemctl(verb, units)).run().map(drop)
     }
 
-    /// Runs a verb that may take long: an interrupt ends the wait.
-    fn run_interruptible(&self, verb: &str, units: &[String]) -> Result<()> {
+    /// Kills the processes of a unit that is overdue.
+    pub(super) fn kill(&self, killed: Killed) {
+        let verb = ["kill", "--signal=SIGKILL"];
+        // It fails when the last process has just ended.
+        if self.run(&verb, std::slice::from_ref(&killed.unit)).is_ok() {
+            let mut all = self.killed.lock().unwrap_or_else(PoisonError::into_inner);
+            all.push(killed);
+        }
+    }
+
+    /// Runs a verb that waits for units.
+    fn run_and_wait(&self, verb: &[&str], units: &[String], wait: Wait) -> Result<()> {
         if self.offline || units.is_empty() {
             return Ok(());
         }
-        let command = Command::new(systemctl(&[verb], units));
-        match command.output_within(Duration::MAX)? {
+        let command = Command::new(systemctl(verb, units));
+        let mut overdue = Overdue::new(self, units);
+        let ended = command.output_while(|| {
+            overdue.kill();
+            wait == Wait::ToTheEnd || !interrupted()
+        })?;
+        match ended {
             Some(output) => command.checked(output).map(drop),
             None => bail!("`{}` was interrupted", command.shown()),
         }
     }
+}
+
+/// How long a wait lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    ToTheEnd,
+    UntilInterrupted,
 }
 
 fn systemctl(verb: &[&str], units: &[String]) -> Vec<String> {
