@@ -17,7 +17,7 @@ const MARGIN: Duration = Duration::from_secs(10);
 
 /// The properties that [`State`] reads, as `systemctl show --property` takes them.
 const PROPERTIES: &str = "Id,FragmentPath,ActiveState,SubState,StateChangeTimestampMonotonic,\
-TimeoutStartUSec,TimeoutStopUSec,RequiredBy,BoundBy";
+TimeoutStartUSec,TimeoutStopUSec,ExecStartPre,RequiredBy,BoundBy";
 /// Where the files of generated units are.
 const GENERATED: &str = "/usr/local/lib/systemd/system/";
 
@@ -63,9 +63,18 @@ impl State {
         let values: BTreeMap<&str, &str> = lines.collect();
         let value = |name: &str| values.get(name).copied().unwrap_or_default();
         let sub_state = value("SubState");
+        // Each command in `ExecStartPre=` has the time of `TimeoutStartSec=` (systemd.service(5)).
+        let commands = text
+            .lines()
+            .filter(|line| line.starts_with("ExecStartPre="));
+        let count = match sub_state {
+            "start-pre" => u32::try_from(commands.count()).unwrap_or(u32::MAX).max(1),
+            _ => 1,
+        };
         let (verb, limit) = match (value("ActiveState"), sub_state) {
-            // Each command in `ExecStartPre=` has the time of `TimeoutStartSec=`, and cannot extend it.
-            ("activating", "start" | "start-post") => ("start", value("TimeoutStartUSec")),
+            ("activating", "start-pre" | "start" | "start-post") => {
+                ("start", value("TimeoutStartUSec"))
+            }
             ("deactivating", _) => ("stop", value("TimeoutStopUSec")),
             _ => ("", ""),
         };
@@ -81,7 +90,7 @@ impl State {
             transition: (!verb.is_empty()).then(|| Transition {
                 verb,
                 id: format!("{sub_state} {}", value("StateChangeTimestampMonotonic")),
-                limit: time_span(limit),
+                limit: time_span(limit).and_then(|limit| limit.checked_mul(count)),
             }),
         }
     }
@@ -227,7 +236,7 @@ mod tests {
         format!(
             "Id=a.service\nFragmentPath=/usr/local/lib/systemd/system/a.service\nActiveState={active}\n\
              SubState={sub}\nStateChangeTimestampMonotonic=7\nTimeoutStartUSec=1min\n\
-             TimeoutStopUSec=5s\nRequiredBy=b.service c.service\nBoundBy=d.service\n"
+             TimeoutStopUSec=5s\nExecStartPre={{ path=/bin/a }}\nExecStartPre={{ path=/bin/b }}\nRequiredBy=b.service c.service\nBoundBy=d.service\n"
         )
     }
 
@@ -238,7 +247,7 @@ mod tests {
             ("activating", "start-post", Some(("start", 60))),
             ("deactivating", "stop-sigterm", Some(("stop", 5))),
             ("deactivating", "final-sigterm", Some(("stop", 5))),
-            ("activating", "start-pre", None),
+            ("activating", "start-pre", Some(("start", 120))),
             ("activating", "auto-restart", None),
             ("active", "running", None),
             ("failed", "failed", None),
