@@ -1,5 +1,7 @@
-//! The raw directives that a manifest cannot set: those that change what the rest of the manifest says, and
-//! those that let root open a file for the service.
+//! The raw directives that a manifest cannot set: those that change what the rest of the manifest says, those
+//! that let root open a file for the service, and those that keep a service from being stopped.
+//!
+//! A plan shows every other one as a right.
 //!
 //! The reference documents are generated from this table.
 
@@ -123,6 +125,18 @@ pub const REFUSED: &[Refused] = &[
         instead: "use `restart`",
     },
     Refused {
+        names: &[
+            "TimeoutSec",
+            "TimeoutStartSec",
+            "TimeoutStopSec",
+            "TimeoutAbortSec",
+            "SendSIGKILL",
+            "FinalKillSignal",
+        ],
+        why: "decides when a service that does not start or stop is killed",
+        instead: "use `timeout-start` and `timeout-stop`",
+    },
+    Refused {
         names: &["TTYPath", "TTYReset", "TTYVHangup", "TTYVTDisallocate"],
         why: "lets root open a terminal for the service",
         instead: "remove it: the output of a service goes to the journal",
@@ -152,21 +166,48 @@ pub const REFUSED: &[Refused] = &[
     },
 ];
 
-/// Directives of which some values are refused: those that let root open a file or a terminal.
-pub const STREAMS: &[&str] = &["StandardInput", "StandardOutput", "StandardError"];
+/// Directives of which some values are refused for one reason.
+#[derive(Debug, Clone, Copy)]
+pub struct RefusedValues {
+    /// Their names, as in systemd.directives(7).
+    pub names: &'static [&'static str],
+    /// The values that are allowed.
+    pub allowed: &'static [&'static str],
+    /// Why others are not, as a clause whose subject is the directive.
+    pub why: &'static str,
+    /// What to write instead.
+    pub instead: &'static str,
+}
 
-/// The values of [`STREAMS`] that are allowed.
-pub const STREAM_VALUES: &[&str] = &["null", "journal", "inherit", "socket", "data"];
-
-/// Why other values are refused.
-pub const STREAM_WHY: &str = "lets root open a file or a terminal for the service";
-/// What to write instead.
-pub const STREAM_INSTEAD: &str = "write `journal`, `null`, `socket`, `inherit` or `data`";
+/// Every directive of which some values are refused.
+pub const REFUSED_VALUES: &[RefusedValues] = &[
+    RefusedValues {
+        names: &["StandardInput", "StandardOutput", "StandardError"],
+        allowed: &["null", "journal", "inherit", "socket", "data"],
+        why: "lets root open a file or a terminal for the service",
+        instead: "write `journal`, `null`, `socket`, `inherit` or `data`",
+    },
+    RefusedValues {
+        names: &["KillMode"],
+        allowed: &["mixed", "control-group"],
+        why: "lets processes go on when the service has stopped",
+        instead: "write `mixed` or `control-group`",
+    },
+    RefusedValues {
+        names: &["TemporaryFileSystem"],
+        // It shows the service the directories of the host: the bundled app needs that.
+        allowed: &[""],
+        why: "makes a directory in which the service can execute what it writes",
+        instead: "use `/tmp`",
+    },
+];
 
 /// Why a directive with this value is refused, if it is.
 pub fn refused(name: &str, value: &str) -> Option<(&'static str, &'static str)> {
-    if STREAMS.contains(&name) && !STREAM_VALUES.contains(&value) {
-        return Some((STREAM_WHY, STREAM_INSTEAD));
+    let mut values = REFUSED_VALUES.iter();
+    let values = values.find(|row| row.names.contains(&name) && !row.allowed.contains(&value));
+    if let Some(row) = values {
+        return Some((row.why, row.instead));
     }
     let rows = REFUSED.iter();
     let mut rows = rows.filter(|row| row.names.contains(&name));
@@ -178,22 +219,41 @@ mod tests {
     use super::refused;
 
     #[test]
-    fn streams_are_refused_by_value() {
-        for (value, is_refused) in [
-            ("journal", false),
-            ("null", false),
-            ("file:/etc/shadow", true),
-            ("append:/etc/passwd", true),
-            ("truncate:/etc/passwd", true),
-            ("tty", true),
-            ("journal+console", true),
+    fn some_values_are_refused() {
+        for (name, value, is_refused) in [
+            ("StandardOutput", "journal", false),
+            ("StandardOutput", "null", false),
+            ("StandardOutput", "file:/etc/shadow", true),
+            ("StandardOutput", "append:/etc/passwd", true),
+            ("StandardOutput", "truncate:/etc/passwd", true),
+            ("StandardOutput", "tty", true),
+            ("StandardOutput", "journal+console", true),
+            ("KillMode", "control-group", false),
+            ("KillMode", "mixed", false),
+            ("KillMode", "process", true),
+            ("KillMode", "none", true),
+            ("TemporaryFileSystem", "", false),
+            ("TemporaryFileSystem", "/srv", true),
         ] {
-            assert_eq!(
-                refused("StandardOutput", value).is_some(),
-                is_refused,
-                "{value}"
-            );
+            let found = refused(name, value).is_some();
+            assert_eq!(found, is_refused, "{name}={value}");
         }
+    }
+
+    #[test]
+    fn no_directive_keeps_a_service_from_being_killed() {
+        for (name, value) in [
+            ("SendSIGKILL", "no"),
+            ("FinalKillSignal", "SIGCONT"),
+            ("TimeoutStopSec", "infinity"),
+            ("TimeoutSec", "0"),
+        ] {
+            assert!(refused(name, value).is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn other_directives_are_allowed() {
         assert!(refused("ExecStartPre", "+/bin/sh").is_some());
         assert!(refused("ProtectProc", "default").is_none());
     }

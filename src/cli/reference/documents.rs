@@ -11,7 +11,7 @@ use crate::plan::RIGHT_KINDS;
 use crate::sandbox::cost;
 use crate::sandbox::directives::DIRECTIVES;
 use crate::sandbox::exceptions::{EXCEPTIONS, PRESETS};
-use crate::sandbox::refused::{REFUSED, STREAM_INSTEAD, STREAM_VALUES, STREAM_WHY, STREAMS};
+use crate::sandbox::refused::{REFUSED, REFUSED_VALUES};
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context as _, Result, anyhow};
 
@@ -230,7 +230,11 @@ fn refused_directives() -> String {
          | directives | why not | instead |\n|---|---|---|\n"
         .to_owned();
     let list = |names: &[&str], sign: &str| {
-        let names = names.iter().map(|name| format!("`{name}{sign}`"));
+        let quoted = |name: &&str| match *name {
+            "" => "an empty one".to_owned(),
+            name => format!("`{name}{sign}`"),
+        };
+        let names = names.iter().map(quoted);
         names.collect::<Vec<_>>().join(", ")
     };
     for group in REFUSED {
@@ -240,16 +244,15 @@ fn refused_directives() -> String {
             group.instead,
         ]));
     }
-    let others = format!(
-        "{} with another value than {}",
-        list(STREAMS, "="),
-        list(STREAM_VALUES, "")
-    );
-    text.push_str(&row(&[
-        &others,
-        &format!("it {STREAM_WHY}"),
-        STREAM_INSTEAD,
-    ]));
+    for group in REFUSED_VALUES {
+        let names = list(group.names, "=");
+        let allowed = list(group.allowed, "");
+        text.push_str(&row(&[
+            &format!("{names} with another value than {allowed}"),
+            &format!("it {}", group.why),
+            group.instead,
+        ]));
+    }
     text
 }
 
