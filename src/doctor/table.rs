@@ -198,7 +198,7 @@ pub(crate) const CHECKS: &[Check] = &[
         id: "limits",
         severity: Severity::Note,
         summary: "no service can use up the memory or the processes of the host",
-        why: "a service without limits can stop every other program of the host",
+        why: "a service without limits can stop every other program of the host; nothing limits disk space",
         ends_checks: false,
         of_running_host: true,
         run: Needs::Public(checks::limits),

@@ -11,6 +11,8 @@ struct Fault {
     cause: &'static str,
     says: &'static [&'static str],
     fix: &'static str,
+    /// The exit code of `doctor`: notes do not change it.
+    code: i32,
 }
 
 const FAULTS: &[Fault] = &[
@@ -22,12 +24,14 @@ const FAULTS: &[Fault] = &[
             "hint: deploy again: sudo robotctl --app demo deploy --apply",
         ],
         fix: "robotctl --manifest /root/demo/robot.toml deploy --apply",
+        code: 1,
     },
     Fault {
         name: "hand-edited unit",
         cause: "echo '# hand' >> /usr/local/lib/systemd/system/demo-web.service.d/10-hardening.conf",
         says: &["10-hardening.conf` was changed", "hint: "],
         fix: "robotctl --manifest /root/demo/robot.toml deploy --apply",
+        code: 1,
     },
     Fault {
         name: "wrong mode",
@@ -37,12 +41,14 @@ const FAULTS: &[Fault] = &[
             "hint: set the mode: sudo systemd-tmpfiles --create",
         ],
         fix: "systemd-tmpfiles --create /usr/local/lib/tmpfiles.d/demo.conf",
+        code: 1,
     },
     Fault {
         name: "current elsewhere",
         cause: "ln -sfn /root/demo /opt/demo/current",
         says: &["current", "hint: "],
         fix: "ln -sfn releases/$(ls /opt/demo/releases) /opt/demo/current",
+        code: 1,
     },
     Fault {
         name: "stopped service",
@@ -52,6 +58,7 @@ const FAULTS: &[Fault] = &[
             "hint: if it should run: sudo systemctl start demo-worker.service",
         ],
         fix: "systemctl start demo-worker.service",
+        code: 1,
     },
     Fault {
         name: "failed service",
@@ -66,6 +73,7 @@ const FAULTS: &[Fault] = &[
         ],
         fix: "rm -r /run/systemd/system/demo-worker.service.d; systemctl daemon-reload; \
                systemctl restart demo-worker.service",
+        code: 1,
     },
     Fault {
         name: "disabled timer",
@@ -75,6 +83,7 @@ const FAULTS: &[Fault] = &[
             "hint: if it should run: sudo systemctl enable --now demo-tidy.timer",
         ],
         fix: "systemctl enable --now demo-tidy.timer",
+        code: 1,
     },
     Fault {
         name: "missing secret",
@@ -84,12 +93,14 @@ const FAULTS: &[Fault] = &[
             "hint: install it from a file: sudo install -D -m 600 FILE /etc/demo/credentials/API_KEY",
         ],
         fix: "install -m 600 /dev/stdin /etc/demo/credentials/API_KEY <<< x",
+        code: 1,
     },
     Fault {
         name: "readable secret",
         cause: "chmod 644 /etc/demo/credentials/API_KEY",
         says: &["users other than root can read", "chmod 600"],
         fix: "chmod 600 /etc/demo/credentials/API_KEY",
+        code: 1,
     },
     Fault {
         name: "writable release",
@@ -100,6 +111,20 @@ const FAULTS: &[Fault] = &[
             "hint: then remove write access for others: sudo chmod -R go-w,ug-s /opt/demo/releases/",
         ],
         fix: "chmod 644 /opt/demo/current/VERSION",
+        code: 1,
+    },
+    Fault {
+        name: "unlimited memory",
+        cause: "mkdir -p /etc/systemd/system/demo-worker.service.d; \
+                printf '[Service]\\nMemoryMax=infinity\\n' \
+                    > /etc/systemd/system/demo-worker.service.d/50-local.conf; \
+                systemctl daemon-reload",
+        says: &[
+            "`demo-worker.service` can use up the memory of the host",
+            "hint: set them in `limits` of the service and deploy again, or change your drop-in",
+        ],
+        fix: "rm -r /etc/systemd/system/demo-worker.service.d; systemctl daemon-reload",
+        code: 0,
     },
     Fault {
         name: "open release",
@@ -131,11 +156,11 @@ fn each_fault_is_found_with_its_hint(machine: &Machine) {
     let healthy = installed(machine);
     for fault in FAULTS {
         machine.ok(fault.cause);
-        let mut out = machine.robotctl("doctor").exits(1);
+        let mut out = machine.robotctl("doctor").exits(fault.code);
         for text in fault.says {
             out = out.says(text);
         }
-        let json = machine.robotctl("doctor --format json").exits(1);
+        let json = machine.robotctl("doctor --format json").exits(fault.code);
         let reports = json.data("report");
         assert_eq!(reports.len(), 1, "{}", fault.name);
         let findings = reports[0]["findings"].as_array().unwrap();
@@ -153,6 +178,13 @@ fn each_fault_is_found_with_its_hint(machine: &Machine) {
         machine.ok(fault.fix);
         let out = machine.robotctl("doctor");
         assert_eq!(out.code, 0, "{} is fixed: {out}", fault.name);
+        for text in fault.says {
+            let shown = format!("{out}");
+            assert!(
+                text.starts_with("hint: ") || !shown.contains(text),
+                "{shown}"
+            );
+        }
         assert_eq!(installed(machine), healthy, "{}", fault.name);
     }
     the_holder_of_a_port_is_named(machine);
