@@ -118,6 +118,9 @@ pub struct Limits {
 
 /// `MemoryMax=` by default: a share of the memory of the host, so that the host itself goes on.
 const DEFAULT_MEMORY_MAX: &str = "75%";
+/// `MemorySwapMax=` by default. With [`DEFAULT_MEMORY_MAX`], a service holds no more in memory and in swap than
+/// the host has memory: `MemoryMax=` alone would let it fill the swap of the host.
+const DEFAULT_SWAP_MAX: &str = "25%";
 /// `TasksMax=` by default: a Java server with a thread for each of a thousand connections stays below.
 const DEFAULT_TASKS_MAX: u64 = 4096;
 /// systemd's default for `LimitNOFILE=`, which a process can raise its own limit to (systemd.exec(5)).
@@ -159,10 +162,13 @@ impl Limits {
             log_lines,
         } = self;
         let memory_max = memory_max.as_deref().unwrap_or(DEFAULT_MEMORY_MAX);
+        // Without a limit of memory, one of swap would not protect the host.
+        let swap_max = (memory_max != "infinity").then(|| DEFAULT_SWAP_MAX.to_owned());
         let tasks_max = tasks_max.unwrap_or(DEFAULT_TASKS_MAX);
         let log_lines = log_lines.unwrap_or(DEFAULT_LOG_LINES);
         let all = [
             ("MemoryMax", Some(memory_max.to_owned())),
+            ("MemorySwapMax", swap_max),
             ("CPUQuota", cpu_quota.clone()),
             ("TasksMax", Some(tasks_max.to_string())),
             ("LimitNOFILE", nofile.map(|value| value.to_string())),

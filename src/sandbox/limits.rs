@@ -23,6 +23,11 @@ const RESOURCES: &[Resource] = &[
         unit: "",
     },
     Resource {
+        name: "swap",
+        directive: Some("MemorySwapMax"),
+        unit: "",
+    },
+    Resource {
         name: "processor time",
         directive: Some("CPUQuota"),
         unit: "",

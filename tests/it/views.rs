@@ -753,10 +753,10 @@ fn the_id_of_a_release_and_the_hash_of_a_plan_are_stable() {
     robotctl.arg(test.root("")).arg("deploy");
     let output = robotctl.output().expect("start robotctl");
     let stdout = String::from_utf8_lossy(&output.stdout);
-    assert!(stdout.contains(ID), "{stdout}");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(stderr.contains(PLAN), "{stderr}");
+    assert!(stdout.contains(ID), "{stdout}{stderr}");
+    assert!(stderr.contains(PLAN), "{stdout}{stderr}");
 }
 
-const ID: &str = "1.0-c761400834ed";
-const PLAN: &str = "--plan 50af48982100ac83";
+const ID: &str = "1.0-0b80055090ca";
+const PLAN: &str = "--plan c14f745a3cb70c24";

@@ -152,6 +152,10 @@ fn other_services(machine: &Machine) -> Vec<(&'static str, String)> {
         assert_eq!(machine.property(&unit, "ActiveState"), "active", "{unit}");
         assert_ne!(machine.property(&unit, "MainPID"), "0", "{unit}");
     }
+    // Both are shares of the memory of the host: 75 % and 25 %.
+    let bytes = |name| machine.property("shapes-wsgi.service", name).parse::<u64>();
+    let (memory, swap) = (bytes("MemoryMax").unwrap(), bytes("MemorySwapMax").unwrap());
+    assert!((memory / 3).abs_diff(swap) <= 8192, "{memory} {swap}");
     let limits = "MemoryMax,CPUQuotaPerSecUSec,TasksMax,LimitNOFILE,WatchdogUSec";
     assert_eq!(
         machine.ok(&format!(
