@@ -109,17 +109,8 @@ impl Reader<'_> {
             groups: groups.collect::<Result<_>>()?,
             working_directory: self.path(&at("working-directory"), working)?,
             restart: restart(&at("restart"), table.restart.as_deref(), kind)?,
-            timeout_start: match (span("timeout-start", &table.timeout_start)?, kind) {
-                (Some(span), Type::Oneshot) => timeout(&at("timeout-start"), span, Duration::MAX)?,
-                (Some(span), _) => timeout(&at("timeout-start"), span, MAX_TIMEOUT)?,
-                // A job is started when it has ended (systemd.service(5), "TimeoutStartSec=").
-                (None, Type::Oneshot) => Span::forever(),
-                (None, _) => Span::seconds(90),
-            },
-            timeout_stop: match span("timeout-stop", &table.timeout_stop)? {
-                Some(span) => timeout(&at("timeout-stop"), span, MAX_TIMEOUT)?,
-                None => Span::seconds(DEFAULT_STOP_SECONDS),
-            },
+            timeout_start: start_time(key, span("timeout-start", &table.timeout_start)?, kind)?,
+            timeout_stop: stop_time(key, span("timeout-stop", &table.timeout_stop)?)?,
             drain: drain(&at("drain"), span("drain", &table.drain)?)?,
             watchdog: span("watchdog", &table.watchdog)?,
             limits: limits(key, table.limits.as_ref())?,
@@ -325,29 +316,42 @@ fn modes(
     Ok((socket, upgrade))
 }
 
-/// A time that systemd waits for a service. It takes zero as no limit.
-fn timeout(path: Path<'_>, span: Span, longest: Duration) -> Result<Span> {
-    let key = path.last().copied().unwrap_or_default();
+fn start_time(key: &str, given: Option<Span>, kind: Type) -> Result<Span> {
+    let path = ["service", key, "timeout-start"];
+    match (given, kind) {
+        (Some(span), Type::Oneshot) if span.duration.is_zero() => Err(Problem::new(
+            &path,
+            format!("`{}` is no time for `timeout-start`", span.text),
+            "write at least `1ms`, or remove it: a job has no limit",
+        )),
+        (Some(span), Type::Oneshot) => Ok(span),
+        (Some(span), _) => limited(&path, span),
+        // A job is started when it has ended (systemd.service(5), "TimeoutStartSec=").
+        (None, Type::Oneshot) => Ok(Span::forever()),
+        (None, _) => Ok(Span::seconds(90)),
+    }
+}
+
+fn stop_time(key: &str, given: Option<Span>) -> Result<Span> {
+    match given {
+        Some(span) => limited(&["service", key, "timeout-stop"], span),
+        None => Ok(Span::seconds(DEFAULT_STOP_SECONDS)),
+    }
+}
+
+/// A time that systemd waits for a service. systemd takes zero as no limit.
+fn limited(path: Path<'_>, span: Span) -> Result<Span> {
     let (fault, hint) = if span.duration.is_zero() {
-        let hint = match longest {
-            Duration::MAX => "write at least `1ms`, or remove it: a job has no limit",
-            _ => "write at least `1ms`",
-        };
-        ("no time", hint)
-    } else if span.duration > longest {
-        (
-            "too long",
-            "write at most `1h`: a deploy and a rollback wait as long",
-        )
+        ("no time", "write at least `1ms`")
+    } else if span.duration > MAX_TIMEOUT {
+        let hint = "write at most `1h`: a deploy and a rollback wait as long";
+        ("too long", hint)
     } else {
         return Ok(span);
     };
-    let text = span.text;
-    Err(Problem::new(
-        path,
-        format!("`{text}` is {fault} for `{key}`"),
-        hint,
-    ))
+    let (text, key) = (span.text, path.last().copied().unwrap_or_default());
+    let message = format!("`{text}` is {fault} for `{key}`");
+    Err(Problem::new(path, message, hint))
 }
 
 /// The time that a previous release has to end its connections.
