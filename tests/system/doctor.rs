@@ -133,6 +133,7 @@ const FAULTS: &[Fault] = &[
             "every user of this host can read the live release",
             "hint: then let only the group read it: sudo chmod 750 /opt/demo/releases/",
         ],
+        code: 1,
         fix: "chmod 750 /opt/demo/current/",
     },
     Fault {
@@ -142,6 +143,7 @@ const FAULTS: &[Fault] = &[
             "the group `demo` cannot read the live release, so its services cannot start",
             "hint: give the directory to the group: sudo chown root:demo /opt/demo/releases/",
         ],
+        code: 1,
         fix: "chown root:demo /opt/demo/current/",
     },
 ];
