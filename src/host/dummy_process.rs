@@ -15,9 +15,10 @@ use std::mem::MaybeUninit;
 
 /// Where systemd receives notifications (sd_notify(3)).
 const NOTIFY_SOCKET: &str = "/run/systemd/notify";
-/// How long the dummy process lives, in seconds, if this command is killed. It ends with an error then,
-/// so that systemd starts the unit again.
-const LIFETIME_SECONDS: u32 = 60;
+/// How long a dummy process lives, in seconds, if this command is killed. It ends with an error then,
+/// so that systemd starts the unit again. Each further one that starts with it adds a second, because
+/// the services of all are handed over before the first one restarts.
+const LIFETIME_SECONDS: usize = 60;
 
 /// Starts dummy processes as children of the init process, which sees them end. They end at SIGTERM.
 ///
@@ -29,9 +30,10 @@ pub fn start_dummy_processes(count: usize) -> Result<Vec<u32>> {
     }
     // `set -m` gives each a process group of its own, so that signals of the terminal do not reach it. It
     // reads from a pipe that stays empty, and is one process: timeout(1) would be two.
+    let lifetime = LIFETIME_SECONDS + count;
     let script = format!(
         "set -m; exec 3<> <(:); for ((i = 0; i < {count}; i++)); do \
-         (read -rt {LIFETIME_SECONDS} <&3; exit 1) </dev/null >/dev/null 2>&1 & echo $! || break; done"
+         (read -rt {lifetime} <&3; exit 1) </dev/null >/dev/null 2>&1 & echo $! || break; done"
     );
     let text = Command::new(["bash", "-c", &script]).run()?;
     let pids = text.lines().map(|line| line.trim().parse());
@@ -40,8 +42,12 @@ pub fn start_dummy_processes(count: usize) -> Result<Vec<u32>> {
         .context("starting a dummy process")?;
     let is_its_child = |pid: &u32| parent_of(*pid) == Some(super::SYSTEMD_PID);
     if pids.len() != count || !pids.iter().all(is_its_child) {
+        let started = pids.len();
         for process in pids.into_iter().filter_map(ProcessIdentity::of) {
             process.signal(Signal::TERM)?;
+        }
+        if started != count {
+            bail!("only {started} of {count} dummy processes started");
         }
         bail!("another process than systemd adopts the children of this command");
     }

@@ -3,10 +3,12 @@
 use super::root::Root;
 use anyhow::{Context, Result};
 use rustix::fs::{
-    Gid, Mode, OFlags, Uid, XattrFlags, fchmod, fchown, fremovexattr, fsetxattr, open,
+    Gid, Mode, OFlags, Uid, XattrFlags, fchmod, fchown, fgetxattr, fremovexattr, fsetxattr, fstat,
+    open,
 };
-use rustix::io::Errno;
-use std::os::fd::AsFd;
+use rustix::io::{Errno, retry_on_intr};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 
 /// The extended attribute of a list, and the version of its format (acl(5),
 /// `linux/posix_acl_xattr.h`).
@@ -29,26 +31,58 @@ const NONE: u16 = 0o0;
 
 /// The mode that stands for the same.
 const MODE: u32 = 0o750;
+/// More than the list of an app with a hundred users needs.
+const MAX_LIST_BYTES: usize = 1024;
 
 impl Root {
     /// Gives a directory to root. Its group is `group`, its mode 0750, and the groups `others` can read
-    /// and enter it as well.
+    /// and enter it as well. No group that could enter before and can enter afterwards is locked out in
+    /// between, also when this is interrupted.
     ///
     /// # Errors
-    /// The operating system's, with the path. `EOPNOTSUPP` ([`is_without_lists`]) if `others` is not
-    /// empty and the file system has no access control lists.
+    /// The operating system's, with the path; nothing is changed then. `EOPNOTSUPP`
+    /// ([`is_without_lists`]) if `others` is not empty and the file system has no access control lists.
     pub fn set_readers(&self, path: &str, group: u32, others: &[u32]) -> Result<()> {
         let real = self.path(path);
-        let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let set = || -> Result<(), Errno> {
-            let dir = open(&real, flags, Mode::empty())?;
-            // Only root can enter while the owner and the list change.
-            fchmod(&dir, Mode::from_raw_mode(0o700))?;
+            let dir = open_dir(&real)?;
+            if is_set(&dir, group, others)? {
+                return Ok(());
+            }
+            if others.is_empty() {
+                fchown(&dir, Some(Uid::ROOT), Some(Gid::from_raw(group)))?;
+                remove_list(&dir)?;
+                return fchmod(&dir, Mode::from_raw_mode(MODE));
+            }
+            // The next call changes which group the directory has, so that group is in the list until then.
+            let all: Vec<u32> = others.iter().copied().chain([group]).collect();
+            fsetxattr(&dir, ATTRIBUTE, &list(&all), XattrFlags::empty())?;
             fchown(&dir, Some(Uid::ROOT), Some(Gid::from_raw(group)))?;
-            set_list(&dir, others)?;
-            fchmod(&dir, Mode::from_raw_mode(MODE))
+            // It sets the mode, too.
+            fsetxattr(&dir, ATTRIBUTE, &list(others), XattrFlags::empty())
         };
-        set().with_context(|| format!("setting who can read `{}`", real.display()))
+        // Each try does what is missing.
+        retry_on_intr(set).with_context(|| format!("setting who can read `{}`", real.display()))
+    }
+
+    /// Whether a directory is as [`Root::set_readers`] leaves it.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn has_readers(&self, path: &str, group: u32, others: &[u32]) -> Result<bool> {
+        let real = self.path(path);
+        let look = || is_set(&open_dir(&real)?, group, others);
+        retry_on_intr(look).with_context(|| format!("reading who can read `{}`", real.display()))
+    }
+
+    /// Lets only root enter a directory.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn close_to_others(&self, path: &str) -> Result<()> {
+        let real = self.path(path);
+        let close = || fchmod(&open_dir(&real)?, Mode::from_raw_mode(0o700));
+        retry_on_intr(close).with_context(|| format!("setting the mode of `{}`", real.display()))
     }
 }
 
@@ -57,10 +91,32 @@ pub fn is_without_lists(error: &anyhow::Error) -> bool {
     error.downcast_ref::<Errno>() == Some(&Errno::OPNOTSUPP)
 }
 
-fn set_list(dir: impl AsFd, others: &[u32]) -> Result<(), Errno> {
-    if !others.is_empty() {
-        return fsetxattr(dir, ATTRIBUTE, &list(others), XattrFlags::empty());
-    }
+fn open_dir(path: &Path) -> Result<OwnedFd, Errno> {
+    // O_PATH is not enough for the extended attributes, and reading needs no right of root here: only
+    // root changes the directory.
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    open(path, flags, Mode::empty())
+}
+
+fn is_set(dir: &OwnedFd, group: u32, others: &[u32]) -> Result<bool, Errno> {
+    let stat = fstat(dir)?;
+    let mut buffer = [0; MAX_LIST_BYTES];
+    let found: &[u8] = match fgetxattr(dir, ATTRIBUTE, &mut buffer[..]) {
+        Ok(len) => buffer.get(..len).unwrap_or_default(),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => &[],
+        // A list that is longer than any of ours.
+        Err(Errno::RANGE) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let wanted = match others {
+        [] => Vec::new(),
+        others => list(others),
+    };
+    let mode = stat.st_mode & 0o7777;
+    Ok(stat.st_uid == 0 && stat.st_gid == group && mode == MODE && found == wanted)
+}
+
+fn remove_list(dir: &OwnedFd) -> Result<(), Errno> {
     match fremovexattr(dir, ATTRIBUTE) {
         // There is no list, or the file system has none.
         Err(Errno::NODATA | Errno::OPNOTSUPP) | Ok(()) => Ok(()),
@@ -118,7 +174,12 @@ mod tests {
             assert_eq!(list[20..28], [8, 0, 5, 0, 8, 0, 0, 0]);
             assert_eq!(list[28..36], [8, 0, 5, 0, 9, 0, 0, 0]);
         }
+        assert!(!root.has_readers("d", 7, &[8]).unwrap());
         // The list of an earlier release does not stay.
         assert_eq!(seen(&[]), Some(Vec::new()));
+        assert!(root.has_readers("d", 7, &[]).unwrap());
+        assert!(!root.has_readers("d", 8, &[]).unwrap());
+        root.close_to_others("d").unwrap();
+        assert!(!root.has_readers("d", 7, &[]).unwrap());
     }
 }

@@ -5,7 +5,9 @@ use super::host_facts::host_facts;
 use crate::app::{App, Layout};
 use crate::bytesize::format_bytes;
 use crate::error::fail;
-use crate::host::{ActiveState, Host, UnitStatus, has_inner_groups, memory_available, memory_of};
+use crate::host::{
+    ActiveState, Host, UnitStatus, has_inner_groups, is_root, memory_available, memory_of,
+};
 use crate::plan::{LiveRelease, Observed};
 use crate::render::execstart_path;
 use crate::store::Store;
@@ -23,6 +25,7 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
     }
     observed.live = live_release(store)?;
     observed.repair = repair(host, &app.layout, observed.live.as_ref())?;
+    observed.access = access(store, &observed)?;
     let old = observed.live.iter().flat_map(|live| live.tree.paths());
     let paths: BTreeSet<String> = tree.paths().chain(old).map(str::to_owned).collect();
     for path in paths {
@@ -102,6 +105,16 @@ fn repair(host: &Host, layout: &Layout, live: Option<&LiveRelease>) -> Result<Op
         Some(target) => Some(format!("`{current}` points at `{target}`")),
         None => Some(format!("`{current}` is missing")),
     })
+}
+
+/// What is wrong with who can read the releases in use. Only root can enter them and see it.
+fn access(store: &Store, observed: &Observed) -> Result<Option<String>> {
+    match &observed.live {
+        Some(live) if is_root() && observed.repair.is_none() => {
+            store.access_fault(&live.id, &live.app, &store.state()?)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// Bytes that stay free for everything else while a pre-check instance or the previous release runs too.

@@ -25,6 +25,8 @@ pub struct Observed {
     pub live: Option<LiveRelease>,
     /// What is wrong with the `current` link or the directory of the live release, if anything.
     pub repair: Option<String>,
+    /// What is wrong with who can read the live release, if anything. A deploy of it sets that right.
+    pub access: Option<String>,
     /// The files at the paths that the new or the live release names.
     pub files: BTreeMap<String, Entry>,
     /// Paths of drop-ins that pin a service to a release of its own.

@@ -36,7 +36,10 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         manifest: live.map_or(Vec::new(), |live| {
             new.app.manifest.differing(&live.app.manifest)
         }),
-        repair: observed.repair.clone(),
+        repair: observed.repair.clone().or_else(|| {
+            let is_live = live.is_some_and(|live| live.id == new.id);
+            observed.access.clone().filter(|_| is_live)
+        }),
         files,
         commands: Vec::new(),
         accounts: observed.missing.clone(),

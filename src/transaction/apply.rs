@@ -228,7 +228,7 @@ fn forward(
     let removed = plan.units_with(&[Action::Stop]);
     host.systemd.stop(&removed)?;
     switch::files_forward(host, journal)?;
-    switch::configure(session, app, tree, plan)?;
+    switch::configure(session, app, tree, plan, journal)?;
     // A unit that failed while it stopped would be listed forever, without a file.
     host.systemd.reset_failed(&removed);
     (steps.before_start)().map_err(|error| blame_release(Failure::of(&error)))?;

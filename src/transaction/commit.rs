@@ -17,6 +17,7 @@ pub(super) fn commit(session: &Session<'_>, journal: &Journal) -> Result<()> {
 
 /// Removes the journal of a change of which everything is durable, and reports the change.
 pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
+    close_open_releases(session, journal);
     session.store.clear_journal()?;
     // A removal reports its end once the releases are removed, too.
     let Some(id) = &journal.to else {
@@ -44,4 +45,15 @@ pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
     };
     session.emit("info", event, Subject::release(id), &text);
     Ok(())
+}
+
+/// Closes the releases that an earlier version of robotctl left open. The change has succeeded, whatever
+/// comes of it; the doctor finds a release that stays open.
+fn close_open_releases(session: &Session<'_>, journal: &Journal) {
+    let pins = journal.state_after.pins.values();
+    let in_use = journal.to.iter().chain(pins).map(String::as_str).collect();
+    if let Err(error) = session.store.close_open_releases(&in_use) {
+        let text = format!("{error:#}");
+        session.emit("warning", "configure-failed", Subject::default(), &text);
+    }
 }

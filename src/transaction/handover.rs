@@ -545,11 +545,13 @@ fn limit(host: &Host, entries: &[&Handover]) -> Result<()> {
     let all: Vec<String> = timers.iter().cloned().chain(scopes).collect();
     let states = host.systemd.show(&all)?;
     let (timers, scopes) = states.split_at(timers.len());
-    let mut both = timers.iter().zip(scopes);
-    match both.any(|(timer, scope)| timer.is_down() && scope.is_active()) {
-        true => Err(error),
-        false => Ok(()),
+    let both = timers.iter().zip(scopes);
+    let down = both.filter(|(timer, scope)| timer.is_down() && scope.is_active());
+    let down: Vec<String> = down.map(|(timer, _)| format!("`{}`", timer.id)).collect();
+    if down.is_empty() {
+        return Ok(());
     }
+    Err(error.context(format!("starting {}", down.join(", "))))
 }
 
 /// Tells the main process in a scope to end. All processes get the signal when the main process is not

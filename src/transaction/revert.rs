@@ -177,6 +177,7 @@ pub(super) fn revert(session: &Session<'_>, journal: &Journal, mode: RevertMode)
         return Ok(());
     }
     configure(session, &name)?;
+    switch::restore_access(session, journal);
     host.systemd.daemon_reload()?;
     if with_units {
         // A unit that failed while it stopped would be listed forever.

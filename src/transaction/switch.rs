@@ -3,6 +3,7 @@
 use super::obstacles;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{App, Layout};
+use crate::events::Subject;
 use crate::host::{Batch, Host};
 use crate::plan::Plan;
 use crate::session::Session;
@@ -66,6 +67,7 @@ pub(super) fn configure(
     app: &App,
     tree: &FileTree,
     plan: &Plan,
+    journal: &Journal,
 ) -> Result<()> {
     let host = session.host;
     let changes = |of: &dyn Fn(&str) -> bool| plan.files.iter().any(|one| of(&one.path));
@@ -74,8 +76,8 @@ pub(super) fn configure(
     if tree.get(&sysusers).is_some() && users {
         host.systemd.sysusers(&host.root, &sysusers)?;
     }
-    session.store.give_access(app, &plan.to)?;
-    session.store.close_open_releases()?;
+    let after = &journal.state_after;
+    session.store.give_access_in_use(&plan.to, app, after)?;
     let tmpfiles = format!("{TMPFILES_DIR}/{}.conf", app.name);
     if let Some(entry) = tree.get(&tmpfiles)
         && (users
@@ -88,6 +90,23 @@ pub(super) fn configure(
         host.systemd.daemon_reload()
     } else {
         Ok(())
+    }
+}
+
+/// Lets the services read the releases that they ran before a change. A service that cannot read its
+/// release fails its checks, which report it.
+pub(super) fn restore_access(session: &Session<'_>, journal: &Journal) {
+    let store = session.store;
+    let restore = || match &journal.from {
+        None => Ok(()),
+        Some(from) => match store.release(from)? {
+            None => Ok(()),
+            Some(record) => store.give_access_in_use(from, &record.app()?, &journal.state_before),
+        },
+    };
+    if let Err(error) = restore() {
+        let text = format!("the services may not be able to read their release: {error:#}");
+        session.emit("warning", "configure-failed", Subject::default(), &text);
     }
 }
 

@@ -130,21 +130,31 @@ const FAULTS: &[Fault] = &[
         name: "open release",
         cause: "chmod 755 /opt/demo/current/",
         says: &[
-            "every user of this host can read the live release",
-            "hint: then let only the group read it: sudo chmod 750 /opt/demo/releases/",
+            "every user of this host can read the release 1.0-",
+            "hint: deploy the live release again, which sets its readers: sudo robotctl --app demo deploy --apply",
         ],
+        fix: "robotctl --manifest /root/demo/robot.toml deploy --apply",
         code: 1,
-        fix: "chmod 750 /opt/demo/current/",
     },
     Fault {
         name: "closed release",
         cause: "chown root:root /opt/demo/current/",
         says: &[
-            "the group `demo` cannot read the live release, so its services cannot start",
-            "hint: give the directory to the group: sudo chown root:demo /opt/demo/releases/",
+            "the release 1.0-",
+            " has other readers than its services need",
         ],
+        fix: "robotctl --manifest /root/demo/robot.toml deploy --apply",
         code: 1,
-        fix: "chown root:demo /opt/demo/current/",
+    },
+    Fault {
+        name: "open old release",
+        cause: "mkdir -m 755 /opt/demo/releases/0.9-000000000000",
+        says: &[
+            "every user of this host can read the release 0.9-000000000000",
+            "hint: close it: a rollback to it lets its services read it again: sudo chmod go= /opt/demo/releases/0.9-000000000000",
+        ],
+        fix: "rmdir /opt/demo/releases/0.9-000000000000",
+        code: 1,
     },
 ];
 

@@ -5,6 +5,8 @@ use crate::machine::Machine;
 tests![
     Quick:
     only_the_services_and_the_reader_group_can_read_a_release,
+    a_service_reads_the_release_that_it_is_pinned_to,
+    no_fault_on_the_way_locks_a_service_out,
 ];
 
 /// A service that starts only if it can read its release, as two users.
@@ -68,11 +70,76 @@ fn only_the_services_and_the_reader_group_can_read_a_release(machine: &Machine) 
     machine.robotctl("--app shelf rollback").exits(0);
     assert_eq!(readers(machine), "root shelf clerk");
 
-    // A release that an earlier version of robotctl left open is closed.
+    // A release that an earlier version of robotctl left open is closed, also one whose group is gone.
     machine.ok("chmod 755 /opt/shelf/releases/2.0-*; chown root:root /opt/shelf/releases/2.0-*");
     deploy(machine, "3.0", "exclude = [\".env\"]");
-    assert_eq!(modes(machine), "750 root:shelf");
+    assert_eq!(
+        machine.ok("stat --format %a /opt/shelf/releases/2.0-*"),
+        "700"
+    );
     machine.robotctl("--app shelf rollback 2.0").exits(0);
     assert_eq!(readers(machine), "root shelf clerk www-data");
     machine.robotctl("doctor").exits(0);
+}
+
+/// The version that a service runs: its release is not readable for the user of this test.
+fn pinned_release(machine: &Machine) -> String {
+    machine.ok("systemctl is-active old-web.service; runuser -u newuser -- cat /opt/old/releases/1.0-*/text")
+}
+
+fn a_service_reads_the_release_that_it_is_pinned_to(machine: &Machine) {
+    machine.ok("useradd --system newuser");
+    let deploy = |version: &str, keys: &str| {
+        let text = format!(
+            "[app]\nname = \"old\"\nversion = \"{version}\"\n[service.web]\n\
+             exec = [\"/usr/bin/python3\", \"{{current}}/read.py\"]\n{keys}\ncheck = [{{ settle = \"300ms\" }}]\n"
+        );
+        machine.write("/root/old/robot.toml", &text, 0o644);
+        machine.write("/root/old/read.py", PROGRAM, 0o644);
+        machine.write("/root/old/text", version, 0o644);
+        machine.robotctl("--manifest /root/old/robot.toml deploy --apply")
+    };
+    deploy("1.0", "").exits(0);
+    deploy("2.0", "user = \"newuser\"").exits(0);
+    // The unit stays that of the live release, with its user.
+    machine
+        .robotctl("--app old rollback --service web 1.0")
+        .exits(0);
+    assert_eq!(pinned_release(machine), "active\n1.0");
+    machine.robotctl("doctor --app old").exits(0);
+    machine.ok("systemctl restart old-web.service");
+    assert_eq!(pinned_release(machine), "active\n1.0");
+}
+
+/// robotctl is killed, or a call fails, while it changes who can read a release. What runs goes on, and
+/// starts again.
+fn no_fault_on_the_way_locks_a_service_out(machine: &Machine) {
+    machine.ok("useradd --system clerk");
+    deploy(machine, "1.0", "");
+    machine.robotctl("doctor --app shelf").exits(0);
+    for (number, fault) in (2..).zip([
+        "fsetxattr:signal=SIGKILL:when=1",
+        "fchown:signal=SIGKILL:when=1",
+        "fsetxattr:signal=SIGKILL:when=2",
+        "fsetxattr:error=EOPNOTSUPP",
+        "fsetxattr:error=ENOSPC:when=2",
+    ]) {
+        // An earlier version of robotctl left the live release open.
+        machine.ok("chmod 755 /opt/shelf/current/; chown root:root /opt/shelf/current/");
+        let version = format!("{number}.0");
+        machine.write("/root/shelf/robot.toml", &manifest(&version, ""), 0o644);
+        let call = fault.split(':').next().unwrap_or_default();
+        let out = machine.sh(&format!(
+            "strace -f -qq -o /dev/null -e trace={call} -e inject={fault} \
+             robotctl --manifest /root/shelf/robot.toml deploy --apply"
+        ));
+        assert_ne!(out.code, 0, "{fault}");
+        machine.robotctl("recover").exits(0);
+        machine.ok("systemctl restart shelf-web.service shelf-worker.service");
+        let states = machine.ok("systemctl is-active shelf-web.service shelf-worker.service");
+        assert_eq!(states, "active\nactive", "{fault}");
+        deploy(machine, &format!("{number}.1"), "");
+        assert_eq!(readers(machine), "root shelf clerk", "{fault}");
+        machine.robotctl("doctor --app shelf").exits(0);
+    }
 }

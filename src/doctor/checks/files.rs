@@ -186,37 +186,41 @@ pub(in crate::doctor) fn permissions(
     Ok(found)
 }
 
-/// A live release that its services cannot read, or that every user can.
-fn release_readers(context: &CheckContext<'_>, app: &App, live: &str) -> Result<Option<Finding>> {
-    let (root, dir) = (&context.host.root, context.layout.release(live));
-    let Some(meta) = root.meta(&dir)? else {
-        return Ok(None); // The check `current` reports it.
-    };
-    let group = app.user.as_str();
-    let is_closed =
-        root.group(group)?.is_some_and(|gid| gid != meta.gid) || meta.mode & 0o050 != 0o050;
-    let message = if is_closed {
-        format!("the group `{group}` cannot read the live release, so its services cannot start")
-    } else if meta.mode & 0o007 != 0 {
-        "every user of this host can read the live release".to_owned()
-    } else {
-        return Ok(None);
-    };
-    let real = root.path(&dir).display().to_string();
-    let owner = format!("root:{group}");
-    let mut finding = Finding::new(
-        Severity::Error,
-        message,
-        Hint::to(
-            "give the directory to the group",
-            CommandLine::sudo(["chown", &owner, &real]),
-        ),
-    );
-    finding.fix.push(Hint::to(
-        "then let only the group read it",
-        CommandLine::sudo(["chmod", "750", &real]),
-    ));
-    Ok(Some(finding))
+/// Releases that their services cannot read, or that others can.
+fn release_readers(context: &CheckContext<'_>, app: &App, live: &str) -> Result<Vec<Finding>> {
+    let (store, state) = (context.store, context.state);
+    let mut found = Vec::new();
+    let is_missing = context
+        .host
+        .root
+        .meta(&context.layout.release(live))?
+        .is_none();
+    // The check `current` reports a release that is missing.
+    if !is_missing && let Some(fault) = store.access_fault(live, app, state)? {
+        let deploy = CommandLine::sudo_robotctl(["deploy", "--apply"]);
+        let hint = Hint::to(
+            "deploy the live release again, which sets its readers",
+            deploy,
+        );
+        found.push(Finding::new(Severity::Error, fault, hint));
+    }
+    for id in context.host.root.list(&context.layout.releases())? {
+        let in_use = id == live || state.pins.values().any(|pinned| *pinned == id);
+        if in_use || !store.is_open(&id)? {
+            continue;
+        }
+        let real = context.host.root.path(&context.layout.release(&id));
+        let close = CommandLine::sudo(["chmod", "go=", &real.display().to_string()]);
+        found.push(Finding::new(
+            Severity::Error,
+            format!("every user of this host can read the release {id}"),
+            Hint::to(
+                "close it: a rollback to it lets its services read it again",
+                close,
+            ),
+        ));
+    }
+    Ok(found)
 }
 
 pub(in crate::doctor) fn secrets(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {

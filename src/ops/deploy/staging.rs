@@ -141,7 +141,7 @@ fn give_access(session: &Session<'_>, plan: &Plan, app: &App) -> Result<()> {
     if session.host.is_offline() || plan.from.is_none() {
         return Ok(());
     }
-    session.store.give_access(app, &plan.to)
+    session.store.give_access(&plan.to, &[app])
 }
 
 /// The record of the release, to be written before the release gets its name: `clean_up` removes a
