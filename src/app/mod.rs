@@ -1,7 +1,7 @@
 //! What the manifest means: an [`App`] that cannot hold a bad value.
 //!
-//! [`App::from_manifest`] is the only way to one. It reads nothing from the host, so that the same
-//! manifest is the same app everywhere.
+//! [`App::from_manifest`] is the only way to one, and [`App::from_record`] for what an earlier robotctl
+//! recorded. They read nothing from the host, so that the same manifest is the same app everywhere.
 //!
 //! | file | holds |
 //! |---|---|

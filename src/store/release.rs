@@ -147,10 +147,10 @@ impl ReleaseRecord {
     /// The app that the release is.
     ///
     /// # Errors
-    /// When this version of robotctl no longer accepts the manifest.
+    /// When this version of robotctl cannot read the manifest. It reads what it no longer allows.
     pub fn app(&self) -> Result<App> {
         let environment = self.public.environment.as_deref();
-        let read = || App::from_manifest(&parse(&self.manifest)?, environment);
+        let read = || App::from_record(&parse(&self.manifest)?, environment);
         read()
             .map_err(|problem| anyhow!("{}", problem.at(&self.manifest)))
             .with_context(|| format!("reading the manifest of release `{}`", self.public.id))

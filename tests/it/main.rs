@@ -25,6 +25,7 @@ mod content;
 mod damaged_records;
 mod docs;
 mod doctor;
+mod earlier_rules;
 mod formats;
 mod golden;
 mod howto;

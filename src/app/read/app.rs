@@ -1,6 +1,6 @@
 //! `[app]`, and the app as a whole.
 
-use super::reader::{Reader, get, quoted};
+use super::reader::{Policy, Reader, get, quoted};
 use super::relations::{check_addresses, in_order};
 use super::secret_access::check_secret_access;
 use crate::app::application::App;
@@ -15,7 +15,17 @@ impl App {
     /// # Errors
     /// A [`Problem`] with the key's path; [`Problem::at`] adds the line.
     pub fn from_manifest(manifest: &Manifest, environment: Option<&str>) -> Result<Self> {
-        Reader::new(manifest, environment)?.app()
+        Reader::new(manifest, environment, Policy::Applies)?.app()
+    }
+
+    /// Reads the recorded manifest of a release. An earlier robotctl has allowed what it says, so only the
+    /// rules of form apply: a command never refuses the release that is live, or one to roll back to,
+    /// because of a rule that is newer than the release.
+    ///
+    /// # Errors
+    /// A [`Problem`] with the key's path.
+    pub fn from_record(manifest: &Manifest, environment: Option<&str>) -> Result<Self> {
+        Reader::new(manifest, environment, Policy::Recorded)?.app()
     }
 }
 
@@ -34,7 +44,7 @@ impl Reader<'_> {
             None => None,
         };
         let target = match &app.target {
-            Some(text) => target(text)?,
+            Some(text) => target(self.policy, text)?,
             None => None,
         };
         if self.manifest.service.is_empty() {
@@ -51,7 +61,7 @@ impl Reader<'_> {
         for (name, table) in &self.manifest.service {
             services.push(self.service(name, table)?);
         }
-        check_addresses(&services)?;
+        self.policy.enforce(check_addresses(&services))?;
         let app = App {
             version,
             description,
@@ -67,7 +77,7 @@ impl Reader<'_> {
             environment: self.environment,
             layout: self.layout,
         };
-        check_secret_access(&app)?;
+        self.policy.enforce(check_secret_access(&app))?;
         Ok(app)
     }
 
@@ -82,17 +92,107 @@ impl Reader<'_> {
     }
 }
 
-fn target(text: &str) -> Result<Option<Target>> {
+fn target(policy: Policy, text: &str) -> Result<Option<Target>> {
     match text {
         "host" => Ok(None),
         "portable" => Ok(Some(Target::Portable)),
-        _ => match text.parse::<u16>() {
-            Ok(version) if version >= Target::OLDEST => Ok(Some(Target::Version(version))),
-            _ => Err(Problem::new(
-                &["app", "target"],
-                format!("{} is not a supported systemd version", quoted(text)),
-                "write `host`, `portable` or a version number from 247 on",
-            )),
-        },
+        _ => {
+            let problem = || {
+                Problem::new(
+                    &["app", "target"],
+                    format!("{} is not a supported systemd version", quoted(text)),
+                    "write `host`, `portable` or a version number from 247 on",
+                )
+            };
+            let version: u16 = text.parse().map_err(|_| problem())?;
+            let is_supported = version >= Target::OLDEST;
+            policy.enforce(is_supported.then_some(()).ok_or_else(problem))?;
+            Ok(Some(Target::Version(version)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::app::App;
+    use crate::manifest::parse;
+
+    const HEAD: &str = "[app]\nname = \"shop\"\nversion = \"1\"\n";
+    const WEB: &str = "[service.web]\nexec = [\"/bin/a\"]\n";
+
+    /// Whether a manifest is read as one that can be corrected, and as a record.
+    fn is_read(text: &str) -> (bool, bool) {
+        let manifest = parse(text).unwrap();
+        (
+            App::from_manifest(&manifest, None).is_ok(),
+            App::from_record(&manifest, None).is_ok(),
+        )
+    }
+
+    #[test]
+    fn a_record_is_read_whatever_is_allowed_today() {
+        let mut wrong = Vec::new();
+        for rest in [
+            "timeout-start = \"2h\"",
+            "timeout-stop = \"0s\"",
+            "drain = \"8d\"\ntype = \"notify\"\nlisten = [\":80\"]",
+            "type = \"oneshot\"\ntimeout-start = \"0s\"",
+            "limits.nofile = 0",
+            "sandbox.directives.KillMode = \"process\"",
+            "sandbox.directives.TemporaryFileSystem = \"/srv\"",
+            "sandbox.read-only = [\"{state}/a\"]",
+            "sandbox.read-only = [\"/srv/a:{state}/a\"]",
+            "sandbox.read-write = [\"{run}/a\"]",
+            "sandbox.read-write = [\"/run/credentials\"]",
+            "sandbox.allow-from = []",
+            "sandbox.allow = [\"outbound\"]\nsandbox.outbound = [\"192.0.2.7\"]",
+            "listen = [\"unix:{state}/a.sock\"]",
+            "listen = [\"unix:{run}/a.sock\"]",
+            "listen = [\":80\", \":80\"]",
+            "socket = \"direct\"\nlisten = [\"unix:/srv/a.sock\"]\npre-check = true",
+            "[release]\nkeep = 1",
+            "[[secret]]\nname = \"KEY\"\ngenerate = \"hex:8\"",
+            "sandbox.allow = [\"host-users\"]\n[service.job]\nexec = [\"/bin/b\"]\n\
+             sandbox.allow = [\"host-users\"]\n[[secret]]\nname = \"KEY\"\nservices = [\"web\"]",
+            "[service.old]\nexec = [\"/bin/b\"]",
+            "[service.precheck]\nexec = [\"/bin/b\"]",
+            "[service.a-proxy]\nexec = [\"/bin/b\"]",
+        ] {
+            let found = is_read(&format!("{HEAD}{WEB}{rest}\n"));
+            if found != (false, true) {
+                wrong.push((rest, found));
+            }
+        }
+        assert_eq!(wrong, []);
+        let reserved = HEAD.replace("shop", "systemd");
+        let target = format!("{HEAD}target = \"230\"\n");
+        for head in [reserved, target] {
+            assert_eq!(is_read(&format!("{head}{WEB}")), (false, true), "{head}");
+        }
+    }
+
+    #[test]
+    fn a_record_has_the_form_of_a_manifest() {
+        for rest in [
+            "timeout-stop = \"soon\"",
+            "after = [\"other\"]",
+            "sandbox.directives.\"A=B\" = \"1\"",
+            "sandbox.directives.KillMode = \"mixed\\nUser=root\"",
+        ] {
+            let found = is_read(&format!("{HEAD}{WEB}{rest}\n"));
+            assert_eq!(found, (false, false), "{rest}");
+        }
+    }
+
+    #[test]
+    fn a_record_keeps_what_is_refused_today() {
+        let rest = "timeout-stop = \"2h\"\nsandbox.directives.KillMode = \"process\"\n";
+        let manifest = parse(&format!("{HEAD}{WEB}{rest}[release]\nkeep = 1\n")).unwrap();
+        let app = App::from_record(&manifest, None).unwrap();
+        let web = app.services.first().unwrap();
+        assert_eq!(web.timeout_stop.text, "2h");
+        assert_eq!(web.sandbox.directives.len(), 1);
+        // A rollback needs two.
+        assert_eq!(app.release.keep, 2);
     }
 }

@@ -9,7 +9,27 @@ use crate::manifest::{Manifest, OverlayTable, Problem, Result, nearest};
 /// The path of a key, for messages.
 pub(super) type Path<'a> = &'a [&'a str];
 
+/// Whether the rules about what is allowed apply. The rules of form always do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Policy {
+    /// They apply: the manifest can be corrected.
+    Applies,
+    /// They do not: the manifest is the record of a release, which an earlier robotctl has allowed.
+    Recorded,
+}
+
+impl Policy {
+    /// Applies a rule about what is allowed.
+    pub(super) fn enforce(self, rule: Result<()>) -> Result<()> {
+        match self {
+            Self::Applies => rule,
+            Self::Recorded => Ok(()),
+        }
+    }
+}
+
 pub(super) struct Reader<'a> {
+    pub(super) policy: Policy,
     pub(super) manifest: &'a Manifest,
     pub(super) overlay: Option<&'a OverlayTable>,
     pub(super) environment: Option<Name>,
@@ -77,9 +97,13 @@ pub(super) fn one_of<T: Copy>(
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(manifest: &'a Manifest, environment: Option<&str>) -> Result<Self> {
+    pub(super) fn new(
+        manifest: &'a Manifest,
+        environment: Option<&str>,
+        policy: Policy,
+    ) -> Result<Self> {
         let base = get(&["app", "name"], &manifest.app.name, "a name", Name::parse)?;
-        check_reserved(&["app", "name"], &base)?;
+        policy.enforce(check_reserved(&["app", "name"], &base))?;
         let mut overlay = None;
         let mut name = base.clone();
         let mut parsed = None;
@@ -100,13 +124,14 @@ impl<'a> Reader<'a> {
             parsed = Some(get(&path, environment, "a name", Name::parse)?);
             let whole = format!("{base}-{environment}");
             name = get(&path, &whole, "a name for the app", Name::parse)?;
-            check_reserved(&path, &name)?;
+            policy.enforce(check_reserved(&path, &name))?;
         }
         let user = match &manifest.app.user {
             Some(user) => get(&["app", "user"], user, "a user name", Name::parse)?,
             None => name.clone(),
         };
         Ok(Self {
+            policy,
             manifest,
             overlay,
             environment: parsed,

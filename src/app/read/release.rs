@@ -21,13 +21,13 @@ impl Reader<'_> {
         };
         let keep = table.keep.unwrap_or(5);
         if keep < 2 {
-            return Err(Problem::new(
+            self.policy.enforce(Err(Problem::new(
                 &["release", "keep"],
                 format!(
                     "`keep` must be 2 or more, and is {keep}: a rollback needs the previous release"
                 ),
                 "write `keep = 2` or more",
-            ));
+            )))?;
         }
         let build = table.build.iter().map(|argv| {
             if argv.is_empty() {
@@ -53,7 +53,7 @@ impl Reader<'_> {
                 .collect::<Result<_>>()?,
             build: build.collect::<Result<_>>()?,
             python,
-            keep,
+            keep: keep.max(2),
             soak: match &table.soak {
                 Some(text) => {
                     let path = ["release", "soak"];
@@ -90,16 +90,20 @@ impl Reader<'_> {
             let generate = match table.generate.as_deref() {
                 None => None,
                 Some(text) => {
-                    let bytes = text.strip_prefix("hex:").and_then(|n| n.parse().ok());
-                    let bytes = bytes.filter(|bytes| (16..=1024).contains(bytes));
-                    Some(bytes.ok_or_else(|| {
+                    let problem = || {
                         let path = ["secret", &index, "generate"];
                         Problem::new(
                             &path,
                             format!("{} cannot be generated", quoted(text)),
                             "write `hex:32`; 16 to 1024 random bytes are possible",
                         )
-                    })?)
+                    };
+                    let bytes = text.strip_prefix("hex:").and_then(|n| n.parse().ok());
+                    let bytes = bytes.ok_or_else(problem)?;
+                    let fits = (16..=1024).contains(&bytes);
+                    self.policy
+                        .enforce(fits.then_some(()).ok_or_else(problem))?;
+                    Some(bytes)
                 }
             };
             out.push(Secret { name, generate });

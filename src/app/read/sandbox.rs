@@ -48,7 +48,8 @@ impl Reader<'_> {
         for text in &table.read_write {
             let path = at("read-write");
             let source = self.path(&path, text)?;
-            self.not_in_own_directory(&path, source.as_str())?;
+            self.policy
+                .enforce(self.not_in_own_directory(&path, source.as_str()))?;
             sandbox.read_write.push(source);
         }
         for text in &table.read_only {
@@ -56,14 +57,17 @@ impl Reader<'_> {
             let (from, to) = text.split_once(':').unwrap_or((&text, &text));
             let path = at("read-only");
             let source = self.path(&path, from)?;
-            self.not_in_own_directory(&path, source.as_str())?;
+            self.policy
+                .enforce(self.not_in_own_directory(&path, source.as_str()))?;
             let target = self.path(&path, to)?;
-            self.not_in_own_directory(&path, target.as_str())?;
+            self.policy
+                .enforce(self.not_in_own_directory(&path, target.as_str()))?;
             sandbox.read_only.push((source, target));
         }
         for (name, value) in &table.directives {
             let path = ["service", key, "sandbox", "directives", name];
-            directive(&path, name, value)?;
+            directive(&path, name)?;
+            self.policy.enforce(is_allowed(&path, name, value))?;
             let value = get(&path, value, "one line of text", Line::parse)?;
             sandbox.directives.push((name.clone(), value));
         }
@@ -137,7 +141,7 @@ fn capability(path: Path<'_>, text: &str) -> Result<String> {
     Err(Problem::new(path, message, hint))
 }
 
-fn directive(path: Path<'_>, name: &str, value: &str) -> Result<()> {
+fn directive(path: Path<'_>, name: &str) -> Result<()> {
     let fits = name.chars().all(|c| c.is_ascii_alphanumeric());
     if !fits || !name.starts_with(|c: char| c.is_ascii_uppercase()) {
         let message = format!("{} is not a systemd directive", quoted(name));
@@ -147,6 +151,10 @@ fn directive(path: Path<'_>, name: &str, value: &str) -> Result<()> {
             "write it as in systemd.directives(7): `ProtectHome = \"yes\"`",
         ));
     }
+    Ok(())
+}
+
+fn is_allowed(path: Path<'_>, name: &str, value: &str) -> Result<()> {
     match refused(name, value) {
         None => Ok(()),
         Some((why, instead)) => {

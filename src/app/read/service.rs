@@ -1,6 +1,6 @@
 //! `[service.NAME]`.
 
-use super::reader::{Path, Reader, get, one_of, quoted};
+use super::reader::{Path, Policy, Reader, get, one_of, quoted};
 use super::timer::timer;
 use crate::app::application::Hooks;
 use crate::app::listen::Listen;
@@ -21,35 +21,7 @@ const MAX_DRAIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
 impl Reader<'_> {
     pub(super) fn service(&self, key: &str, table: &ServiceTable) -> Result<Service> {
-        for reserved in [OLD_SUFFIX, PROXY_SUFFIX, PRE_CHECK_SUFFIX, Hooks::SUFFIX] {
-            if key.ends_with(reserved) {
-                let message = format!("a service name cannot end with `{reserved}`");
-                return Err(Problem::new(
-                    &["service", key],
-                    message,
-                    "robotctl uses that ending for its own units: choose another name",
-                ));
-            }
-        }
-        // `shop-web-old-*` are the scopes of the service `web` of `shop`, and also units of the services
-        // `old` and `old-api` of an app `shop-web`.
-        if key.contains("-old-") || key == "old" || key.starts_with("old-") {
-            return Err(Problem::new(
-                &["service", key],
-                "a service name cannot be `old`, begin with `old-` or contain `-old-`",
-                "robotctl uses it for its own units: choose another name",
-            ));
-        }
-        // The service `precheck` of an app `demo-web` would have the name of the pre-check instance
-        // of `demo` and its service `web`, whose unit in /run comes first. Hooks likewise.
-        if ["precheck", "hook"].contains(&key) {
-            let message = format!("a service cannot be called `{key}`");
-            return Err(Problem::new(
-                &["service", key],
-                message,
-                "another app can create a unit of that name: choose another name",
-            ));
-        }
+        self.policy.enforce(check_name(key))?;
         self.any_service(key, table)
     }
 
@@ -76,7 +48,8 @@ impl Reader<'_> {
                 "remove the names, or write `socket = \"activate\"`",
             ));
         }
-        self.opened_by_root(&at("listen"), key, socket, &listen)?;
+        self.policy
+            .enforce(self.opened_by_root(&at("listen"), key, socket, &listen))?;
         let user = match &table.user {
             Some(user) => get(&at("user"), user, "a user name", Name::parse)?,
             None => self.user.clone(),
@@ -88,6 +61,8 @@ impl Reader<'_> {
             Some(text) => get(&at(last), text, "a time span", Span::parse).map(Some),
             None => Ok(None),
         };
+        let start = span("timeout-start", &table.timeout_start)?;
+        let stop = span("timeout-stop", &table.timeout_stop)?;
         Ok(Service {
             description,
             exec: self.command(&at("exec"), &table.exec)?,
@@ -109,19 +84,20 @@ impl Reader<'_> {
             groups: groups.collect::<Result<_>>()?,
             working_directory: self.path(&at("working-directory"), working)?,
             restart: restart(&at("restart"), table.restart.as_deref(), kind)?,
-            timeout_start: start_time(key, span("timeout-start", &table.timeout_start)?, kind)?,
-            timeout_stop: stop_time(key, span("timeout-stop", &table.timeout_stop)?)?,
-            drain: drain(&at("drain"), span("drain", &table.drain)?)?,
+            timeout_start: start_time(self.policy, key, start, kind)?,
+            timeout_stop: stop_time(self.policy, key, stop)?,
+            drain: drain(self.policy, &at("drain"), span("drain", &table.drain)?)?,
             watchdog: span("watchdog", &table.watchdog)?,
-            limits: limits(key, table.limits.as_ref())?,
+            limits: limits(self.policy, key, table.limits.as_ref())?,
             env: self.env(key, table)?,
             secrets: self.secrets_of(key)?,
-            pre_check: pre_check(key, table, socket, upgrade, &listen)?,
+            pre_check: pre_check(self.policy, key, table, socket, upgrade, &listen)?,
             checks: self.checks(key, table, &listen)?,
             timer: timer(key, table.timer.as_ref(), kind)?,
             sandbox: {
                 let sandbox = self.sandbox(key, table.runtime.as_deref(), &table.sandbox)?;
-                self.check_packets(key, table, socket, &listen, &sandbox)?;
+                let rule = self.check_packets(key, table, socket, &listen, &sandbox);
+                self.policy.enforce(rule)?;
                 sandbox
             },
             name,
@@ -165,11 +141,11 @@ impl Reader<'_> {
                 let message = format!(
                     "`{socket}` is in the runtime directory of the services, which other users cannot enter"
                 );
-                return Err(Problem::new(
+                self.policy.enforce(Err(Problem::new(
                     &path,
                     message,
                     format!("use `unix:/run/{}-{key}.sock`", self.name),
-                ));
+                )))?;
             }
             out.push(listen);
         }
@@ -254,6 +230,40 @@ impl Reader<'_> {
     }
 }
 
+/// Refuses the names that units of robotctl have.
+fn check_name(key: &str) -> Result<()> {
+    for reserved in [OLD_SUFFIX, PROXY_SUFFIX, PRE_CHECK_SUFFIX, Hooks::SUFFIX] {
+        if key.ends_with(reserved) {
+            let message = format!("a service name cannot end with `{reserved}`");
+            return Err(Problem::new(
+                &["service", key],
+                message,
+                "robotctl uses that ending for its own units: choose another name",
+            ));
+        }
+    }
+    // `shop-web-old-*` are the scopes of the service `web` of `shop`, and also units of the services
+    // `old` and `old-api` of an app `shop-web`.
+    if key.contains("-old-") || key == "old" || key.starts_with("old-") {
+        return Err(Problem::new(
+            &["service", key],
+            "a service name cannot be `old`, begin with `old-` or contain `-old-`",
+            "robotctl uses it for its own units: choose another name",
+        ));
+    }
+    // The service `precheck` of an app `demo-web` would have the name of the pre-check instance
+    // of `demo` and its service `web`, whose unit in /run comes first. Hooks likewise.
+    if ["precheck", "hook"].contains(&key) {
+        let message = format!("a service cannot be called `{key}`");
+        return Err(Problem::new(
+            &["service", key],
+            message,
+            "another app can create a unit of that name: choose another name",
+        ));
+    }
+    Ok(())
+}
+
 fn modes(
     key: &str,
     table: &ServiceTable,
@@ -316,31 +326,35 @@ fn modes(
     Ok((socket, upgrade))
 }
 
-fn start_time(key: &str, given: Option<Span>, kind: Type) -> Result<Span> {
+fn start_time(policy: Policy, key: &str, given: Option<Span>, kind: Type) -> Result<Span> {
     let path = ["service", key, "timeout-start"];
     match (given, kind) {
-        (Some(span), Type::Oneshot) if span.duration.is_zero() => Err(Problem::new(
-            &path,
-            format!("`{}` is no time for `timeout-start`", span.text),
-            "write at least `1ms`, or remove it: a job has no limit",
-        )),
-        (Some(span), Type::Oneshot) => Ok(span),
-        (Some(span), _) => limited(&path, span),
+        (Some(span), Type::Oneshot) => {
+            if span.duration.is_zero() {
+                policy.enforce(Err(Problem::new(
+                    &path,
+                    format!("`{}` is no time for `timeout-start`", span.text),
+                    "write at least `1ms`, or remove it: a job has no limit",
+                )))?;
+            }
+            Ok(span)
+        }
+        (Some(span), _) => limited(policy, &path, span),
         // A job is started when it has ended (systemd.service(5), "TimeoutStartSec=").
         (None, Type::Oneshot) => Ok(Span::forever()),
         (None, _) => Ok(Span::seconds(90)),
     }
 }
 
-fn stop_time(key: &str, given: Option<Span>) -> Result<Span> {
+fn stop_time(policy: Policy, key: &str, given: Option<Span>) -> Result<Span> {
     match given {
-        Some(span) => limited(&["service", key, "timeout-stop"], span),
+        Some(span) => limited(policy, &["service", key, "timeout-stop"], span),
         None => Ok(Span::seconds(DEFAULT_STOP_SECONDS)),
     }
 }
 
 /// A time that systemd waits for a service. systemd takes zero as no limit.
-fn limited(path: Path<'_>, span: Span) -> Result<Span> {
+fn limited(policy: Policy, path: Path<'_>, span: Span) -> Result<Span> {
     let (fault, hint) = if span.duration.is_zero() {
         ("no time", "write at least `1ms`")
     } else if span.duration > MAX_TIMEOUT {
@@ -349,22 +363,25 @@ fn limited(path: Path<'_>, span: Span) -> Result<Span> {
     } else {
         return Ok(span);
     };
-    let (text, key) = (span.text, path.last().copied().unwrap_or_default());
+    let (text, key) = (&span.text, path.last().copied().unwrap_or_default());
     let message = format!("`{text}` is {fault} for `{key}`");
-    Err(Problem::new(path, message, hint))
+    policy.enforce(Err(Problem::new(path, message, hint)))?;
+    Ok(span)
 }
 
 /// The time that a previous release has to end its connections.
-fn drain(path: Path<'_>, given: Option<Span>) -> Result<Span> {
-    match given {
-        None => Ok(Span::seconds(DEFAULT_DRAIN_SECONDS)),
-        Some(span) if span.duration > MAX_DRAIN => Err(Problem::new(
+fn drain(policy: Policy, path: Path<'_>, given: Option<Span>) -> Result<Span> {
+    let Some(span) = given else {
+        return Ok(Span::seconds(DEFAULT_DRAIN_SECONDS));
+    };
+    if span.duration > MAX_DRAIN {
+        policy.enforce(Err(Problem::new(
             path,
             format!("`{}` is too long for `drain`", span.text),
             "write at most `7d`",
-        )),
-        Some(span) => Ok(span),
+        )))?;
     }
+    Ok(span)
 }
 
 fn restart(path: Path<'_>, text: Option<&str>, kind: Type) -> Result<&'static str> {
@@ -396,7 +413,7 @@ fn is_positive(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_digit()) && text.parse::<u64>().is_ok_and(|number| number > 0)
 }
 
-fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
+fn limits(policy: Policy, key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
     let Some(table) = table else {
         return Ok(Limits::default());
     };
@@ -440,11 +457,11 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
     ] {
         if value == Some(0) {
             let path = ["service", key, "limits", key_of];
-            return Err(Problem::new(
+            policy.enforce(Err(Problem::new(
                 &path,
                 format!("`{key_of}` must be 1 or more, and is 0"),
                 "remove it to use the default",
-            ));
+            )))?;
         }
     }
     Ok(Limits {
@@ -459,6 +476,7 @@ fn limits(key: &str, table: Option<&LimitsTable>) -> Result<Limits> {
 
 /// Whether a second instance may run during the pre-check.
 fn pre_check(
+    policy: Policy,
     key: &str,
     table: &ServiceTable,
     socket: Socket,
@@ -470,11 +488,12 @@ fn pre_check(
     match table.pre_check {
         Some(true) if own_path => {
             let message = "a pre-check instance would replace the socket file of the live service";
-            Err(Problem::new(
+            policy.enforce(Err(Problem::new(
                 &["service", key, "pre-check"],
                 message,
                 "remove it, or let systemd open the socket: `socket = \"activate\"`",
-            ))
+            )))?;
+            Ok(false)
         }
         Some(value) => Ok(value),
         // The instance of a service that opens its address has a network of its own, in which no other
