@@ -43,7 +43,7 @@ impl Session<'_> {
     /// Sends an event for each unit whose processes were killed, because it took longer to start or stop
     /// than its timeouts allow.
     pub fn report_killed(&self) {
-        for Killed { unit, verb } in self.host.systemd.take_killed() {
+        for Killed { unit, verb, .. } in self.host.systemd.take_killed() {
             let text = format!(
                 "`{unit}` did not {verb} within its timeout, and its processes were killed"
             );

@@ -1,6 +1,6 @@
 //! Why a unit is down, in words, and what to do about it.
 
-use crate::host::{ActiveState, MainExit, UnitResult, UnitStatus};
+use crate::host::{ActiveState, MainExit, UnitResult, UnitStatus, Verb};
 
 /// What happened to a unit, as a clause, and what to do about it if that is known
 /// (systemd.exec(5), "Process Exit Codes"; systemd.service(5), `Result`).
@@ -55,7 +55,7 @@ fn cause(state: &UnitStatus) -> (String, Option<&'static str>) {
             "check `exec`, its first line (`#!`) and that the file is executable",
         ),
         (_, Some(Exited(200))) => known(
-            "its working directory does not exist (200/CHDIR)",
+            "its working directory does not exist, or its user cannot enter it (200/CHDIR)",
             "check `working-directory`",
         ),
         (_, Some(Exited(233))) => known(
@@ -82,9 +82,26 @@ fn cause(state: &UnitStatus) -> (String, Option<&'static str>) {
     }
 }
 
+/// The same for a unit that robotctl killed, because it took longer than its timeouts allow.
+fn overdue_cause(verb: Verb) -> (String, Option<&'static str>) {
+    let (key, hint) = match verb {
+        Verb::Start => (
+            "timeout-start",
+            "raise `timeout-start`, or find what it waits for",
+        ),
+        Verb::Stop => (
+            "timeout-stop",
+            "raise `timeout-stop`, or find why SIGTERM does not end it",
+        ),
+    };
+    let what = format!("it did not {verb} within `{key}`, and robotctl killed it");
+    (what, Some(hint))
+}
+
 /// The cause and what to do about it, in one sentence.
 pub(crate) fn cause_text(state: &UnitStatus) -> String {
-    match cause(state) {
+    let known = state.overdue.map(overdue_cause);
+    match known.unwrap_or_else(|| cause(state)) {
         (what, Some(hint)) => format!("{what}; {hint}"),
         (what, None) => what,
     }
@@ -94,7 +111,7 @@ pub(crate) fn cause_text(state: &UnitStatus) -> String {
 mod tests {
     use super::cause_text;
     use crate::host::MainExit::{self, Exited, Killed};
-    use crate::host::{ActiveState, UnitResult, UnitStatus};
+    use crate::host::{ActiveState, UnitResult, UnitStatus, Verb};
 
     fn text(active_state: ActiveState, result: UnitResult, exit: Option<MainExit>) -> String {
         cause_text(&UnitStatus {
@@ -114,6 +131,11 @@ mod tests {
             (OomKill, Killed(9), "ran out of memory"),
             (Signal, Killed(9), "SIGKILL"),
             (ExitCode, Exited(243), "243/CREDENTIALS"),
+            (
+                ExitCode,
+                Exited(200),
+                "or its user cannot enter it (200/CHDIR)",
+            ),
             (Watchdog, Killed(6), "watchdog"),
             (Timeout, Killed(15), "start or stop timed out"),
             (
@@ -127,6 +149,24 @@ mod tests {
         ] {
             let text = text(ActiveState::Failed, result, Some(exit));
             assert!(text.contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_unit_that_robotctl_killed_was_overdue() {
+        for (verb, words) in [
+            (Verb::Start, "it did not start within `timeout-start`"),
+            (Verb::Stop, "it did not stop within `timeout-stop`"),
+        ] {
+            let text = cause_text(&UnitStatus {
+                active_state: ActiveState::Failed,
+                result: UnitResult::Signal,
+                main_exit: Some(Killed(9)),
+                overdue: Some(verb),
+                ..UnitStatus::default()
+            });
+            assert!(text.starts_with(words), "{text}");
+            assert!(!text.contains("memory"), "{text}");
         }
     }
 

@@ -87,7 +87,7 @@ pub use sockets::{
 pub use stream::Stream;
 pub use systemd::{
     ActiveState, Cleanup, Drain, Killed, LoadState, MainExit, Scope, Systemd, UnitResult,
-    UnitStatus, end_of_scope,
+    UnitStatus, Verb, end_of_scope,
 };
 pub use temp::temp_target;
 pub use tmpfiles::Mismatch;

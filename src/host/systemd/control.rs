@@ -8,7 +8,6 @@ use super::{Killed, Systemd, UnitStatus};
 use crate::host::runner::Command;
 use crate::host::signals::interrupted;
 use anyhow::{Result, bail};
-use std::sync::PoisonError;
 use std::time::Duration;
 
 /// How long a unit that did not start in time may take to stop, in seconds.
@@ -182,8 +181,7 @@ impl Systemd {
         let verb = ["kill", "--signal=SIGKILL"];
         // It fails when the last process has just ended.
         if self.run(&verb, std::slice::from_ref(&killed.unit)).is_ok() {
-            let mut all = self.killed.lock().unwrap_or_else(PoisonError::into_inner);
-            all.push(killed);
+            self.killed().all.push(killed);
         }
     }
 

@@ -18,18 +18,25 @@ mod query;
 mod scope;
 mod status;
 
-pub use overdue::Killed;
+pub use overdue::{Killed, Verb};
 pub use scope::{Cleanup, Drain, Scope, end_of_scope};
 pub use status::{ActiveState, LoadState, MainExit, UnitResult, UnitStatus};
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The service manager of the host.
 #[derive(Debug, Clone)]
 pub struct Systemd {
     offline: bool,
-    /// What was killed and not reported yet.
-    killed: Arc<Mutex<Vec<Killed>>>,
+    killed: Arc<Mutex<KilledUnits>>,
+}
+
+/// The units whose processes were killed.
+#[derive(Debug, Default)]
+struct KilledUnits {
+    all: Vec<Killed>,
+    /// How many of them, from the first on, were reported.
+    reported: usize,
 }
 
 impl Systemd {
@@ -42,7 +49,14 @@ impl Systemd {
 
     /// The units that were killed since the last call.
     pub fn take_killed(&self) -> Vec<Killed> {
-        std::mem::take(&mut *self.killed.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut killed = self.killed();
+        let new = killed.all.iter().skip(killed.reported).cloned().collect();
+        killed.reported = killed.all.len();
+        new
+    }
+
+    fn killed(&self) -> MutexGuard<'_, KilledUnits> {
+        self.killed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there is no service manager, because the host is a directory tree.

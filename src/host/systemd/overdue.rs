@@ -6,8 +6,12 @@
 use super::Systemd;
 use crate::host::clock::{Deadline, Stopwatch};
 use crate::host::runner::Command;
+use crate::tree::generated_for;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::fs::File;
+use std::io::Read as _;
 use std::time::Duration;
 
 /// How often the states of units are read while a call waits. Most calls end earlier and read none.
@@ -17,25 +21,50 @@ const MARGIN: Duration = Duration::from_secs(10);
 
 /// The properties that [`State`] reads, as `systemctl show --property` takes them.
 const PROPERTIES: &str = "Id,FragmentPath,ActiveState,SubState,StateChangeTimestampMonotonic,\
-TimeoutStartUSec,TimeoutStopUSec,ExecStartPre,RequiredBy,BoundBy";
-/// Where the files of generated units are.
-const GENERATED: &str = "/usr/local/lib/systemd/system/";
+InvocationID,TimeoutStartUSec,TimeoutStopUSec,ExecCondition,ExecStartPre,ExecStart,ExecStartPost,ExecStop,\
+ExecStopPost,RequiredBy,BoundBy";
+/// How much of a unit file is read to find out what generated it, in bytes.
+const HEADER_BYTES: u64 = 512;
 
 /// A unit whose processes were killed, because it took longer than its timeouts allow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Killed {
     /// The unit.
     pub unit: String,
-    /// What it did not do in time: `start` or `stop`.
-    pub verb: &'static str,
+    /// What it did not do in time.
+    pub verb: Verb,
+    /// Its run: the `InvocationID=` of the unit.
+    pub run: Option<String>,
+}
+
+/// What a unit does when it is not up or down yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// It starts.
+    Start,
+    /// It stops.
+    Stop,
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "start",
+            Self::Stop => "stop",
+        })
+    }
 }
 
 /// What a unit does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct State {
     unit: String,
-    /// Whether robotctl generated it.
-    is_generated: bool,
+    /// The unit file.
+    path: String,
+    /// The app that robotctl generated the unit file for; `None` for any other unit.
+    app: Option<String>,
+    /// The `InvocationID=` of the unit.
+    run: Option<String>,
     /// The units that stop when it does.
     dependents: Vec<String>,
     /// Its start or stop, if it starts or stops.
@@ -45,7 +74,7 @@ struct State {
 /// The start or stop of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Transition {
-    verb: &'static str,
+    verb: Verb,
     /// Differs from every other state of the unit.
     id: String,
     /// How long it may last; `None` without a limit.
@@ -63,37 +92,45 @@ impl State {
         let values: BTreeMap<&str, &str> = lines.collect();
         let value = |name: &str| values.get(name).copied().unwrap_or_default();
         let sub_state = value("SubState");
-        // Each command in `ExecStartPre=` has the time of `TimeoutStartSec=` (systemd.service(5)).
-        let commands = text
-            .lines()
-            .filter(|line| line.starts_with("ExecStartPre="));
-        let count = match sub_state {
-            "start-pre" => u32::try_from(commands.count()).unwrap_or(u32::MAX).max(1),
-            _ => 1,
+        let (verb, limit, commands) = match (value("ActiveState"), sub_state) {
+            ("activating", "condition") => (Verb::Start, "TimeoutStartUSec", "ExecCondition="),
+            ("activating", "start-pre") => (Verb::Start, "TimeoutStartUSec", "ExecStartPre="),
+            ("activating", "start") => (Verb::Start, "TimeoutStartUSec", "ExecStart="),
+            ("activating", "start-post") => (Verb::Start, "TimeoutStartUSec", "ExecStartPost="),
+            ("deactivating", "stop") => (Verb::Stop, "TimeoutStopUSec", "ExecStop="),
+            ("deactivating", "stop-post") => (Verb::Stop, "TimeoutStopUSec", "ExecStopPost="),
+            ("deactivating", _) => (Verb::Stop, "TimeoutStopUSec", "-"),
+            _ => (Verb::Start, "", "-"),
         };
-        let (verb, limit) = match (value("ActiveState"), sub_state) {
-            ("activating", "start-pre" | "start" | "start-post") => {
-                ("start", value("TimeoutStartUSec"))
-            }
-            ("deactivating", _) => ("stop", value("TimeoutStopUSec")),
-            _ => ("", ""),
-        };
+        // Each command has the whole time (systemd.service(5), "TimeoutStartSec=").
+        let lines = text.lines().filter(|line| line.starts_with(commands));
+        let count = u32::try_from(lines.count()).unwrap_or(u32::MAX).max(1);
         let dependents = ["RequiredBy", "BoundBy"].map(|name| value(name).split_whitespace());
         Self {
             unit: value("Id").to_owned(),
-            is_generated: value("FragmentPath").starts_with(GENERATED),
+            path: value("FragmentPath").to_owned(),
+            app: None,
+            run: Some(value("InvocationID").to_owned()).filter(|run| !run.is_empty()),
             dependents: dependents
                 .into_iter()
                 .flatten()
                 .map(str::to_owned)
                 .collect(),
-            transition: (!verb.is_empty()).then(|| Transition {
+            transition: (!limit.is_empty()).then(|| Transition {
                 verb,
                 id: format!("{sub_state} {}", value("StateChangeTimestampMonotonic")),
-                limit: time_span(limit).and_then(|limit| limit.checked_mul(count)),
+                limit: time_span(value(limit)).and_then(|limit| limit.checked_mul(count)),
             }),
         }
     }
+}
+
+/// The app that robotctl generated a unit file for. Administrators put units into the same directories.
+fn app_of(path: &str) -> Option<String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).ok()?;
+    file.take(HEADER_BYTES).read_to_end(&mut bytes).ok()?;
+    generated_for(&bytes).map(str::to_owned)
 }
 
 /// A time span as systemd prints it, such as `1min 30s`; `None` for `infinity`.
@@ -161,11 +198,15 @@ impl<'a> Overdue<'a> {
         let head = ["systemctl", "show", "--property", PROPERTIES, "--"];
         let argv = head.iter().map(|word| (*word).to_owned());
         let text = Command::new(argv.chain(self.units.iter().cloned())).run()?;
-        Ok(State::parse(&text))
+        let mut states = State::parse(&text);
+        for state in &mut states {
+            state.app = app_of(&state.path);
+        }
+        Ok(states)
     }
 
-    /// Adds the units that systemd stops with these. A unit of the system may extend its timeouts: it is
-    /// not killed.
+    /// Adds the units that systemd stops with these. A unit that is not the app's may extend its timeouts:
+    /// it is not killed.
     fn add_dependents(&mut self, states: &[State]) {
         for unit in states.iter().flat_map(|state| &state.dependents) {
             if !self.units.contains(unit) {
@@ -179,16 +220,17 @@ impl<'a> Overdue<'a> {
     fn overdue(&mut self, states: &[State], margin: Duration) -> Vec<Killed> {
         let mut since = BTreeMap::new();
         let mut overdue = Vec::new();
-        for State {
-            unit,
-            is_generated,
-            transition,
-            ..
-        } in states
-        {
-            let Some(now) = transition
+        let called = states
+            .iter()
+            .filter(|state| !self.added.contains(&state.unit));
+        let apps: BTreeSet<&String> = called.filter_map(|state| state.app.as_ref()).collect();
+        for state in states {
+            let unit = &state.unit;
+            let is_own = state.app.as_ref().is_some_and(|app| apps.contains(app));
+            let Some(now) = state
+                .transition
                 .as_ref()
-                .filter(|_| *is_generated || !self.added.contains(unit))
+                .filter(|_| is_own || !self.added.contains(unit))
             else {
                 continue;
             };
@@ -200,6 +242,7 @@ impl<'a> Overdue<'a> {
                 overdue.push(Killed {
                     unit: unit.clone(),
                     verb: now.verb,
+                    run: state.run.clone(),
                 });
                 watch = Stopwatch::start();
             }
@@ -212,7 +255,7 @@ impl<'a> Overdue<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Overdue, State, Transition, time_span};
+    use super::{Overdue, State, Transition, Verb, app_of, time_span};
     use crate::host::systemd::Systemd;
     use std::time::Duration;
 
@@ -233,21 +276,35 @@ mod tests {
     }
 
     fn show(active: &str, sub: &str) -> String {
+        let commands = [
+            ("ExecCondition", 2),
+            ("ExecStartPre", 3),
+            ("ExecStart", 1),
+            ("ExecStartPost", 4),
+            ("ExecStop", 5),
+            ("ExecStopPost", 6),
+        ];
+        let commands =
+            commands.map(|(name, count)| format!("{name}={{ path=/bin/a }}\n").repeat(count));
         format!(
-            "Id=a.service\nFragmentPath=/usr/local/lib/systemd/system/a.service\nActiveState={active}\n\
-             SubState={sub}\nStateChangeTimestampMonotonic=7\nTimeoutStartUSec=1min\n\
-             TimeoutStopUSec=5s\nExecStartPre={{ path=/bin/a }}\nExecStartPre={{ path=/bin/b }}\nRequiredBy=b.service c.service\nBoundBy=d.service\n"
+            "Id=a.service\nActiveState={active}\nSubState={sub}\nStateChangeTimestampMonotonic=7\n\
+             InvocationID=1f\nTimeoutStartUSec=1min\nTimeoutStopUSec=5s\n{}\
+             RequiredBy=b.service c.service\nBoundBy=d.service\n",
+            commands.concat()
         )
     }
 
     #[test]
     fn only_a_start_or_a_stop_has_a_limit() {
         for (active, sub, limit) in [
-            ("activating", "start", Some(("start", 60))),
-            ("activating", "start-post", Some(("start", 60))),
-            ("deactivating", "stop-sigterm", Some(("stop", 5))),
-            ("deactivating", "final-sigterm", Some(("stop", 5))),
-            ("activating", "start-pre", Some(("start", 120))),
+            ("activating", "condition", Some((Verb::Start, 120))),
+            ("activating", "start-pre", Some((Verb::Start, 180))),
+            ("activating", "start", Some((Verb::Start, 60))),
+            ("activating", "start-post", Some((Verb::Start, 240))),
+            ("deactivating", "stop", Some((Verb::Stop, 25))),
+            ("deactivating", "stop-sigterm", Some((Verb::Stop, 5))),
+            ("deactivating", "stop-post", Some((Verb::Stop, 30))),
+            ("deactivating", "final-sigterm", Some((Verb::Stop, 5))),
             ("activating", "auto-restart", None),
             ("active", "running", None),
             ("failed", "failed", None),
@@ -256,6 +313,7 @@ mod tests {
             let [state] = states.as_slice() else {
                 panic!("{states:?}");
             };
+            assert_eq!(state.run.as_deref(), Some("1f"));
             assert_eq!(state.dependents, ["b.service", "c.service", "d.service"]);
             let found = state.transition.as_ref().map(|now| (now.verb, now.limit));
             let limit = limit.map(|(verb, seconds)| (verb, Some(Duration::from_secs(seconds))));
@@ -264,13 +322,15 @@ mod tests {
     }
 
     /// A unit that stops.
-    fn stopping(unit: &str, id: &str, is_generated: bool) -> State {
+    fn stopping(unit: &str, id: &str, app: Option<&str>) -> State {
         State {
             unit: unit.to_owned(),
-            is_generated,
+            path: String::new(),
+            app: app.map(str::to_owned),
+            run: None,
             dependents: Vec::new(),
             transition: Some(Transition {
-                verb: "stop",
+                verb: Verb::Stop,
                 id: id.to_owned(),
                 limit: Some(Duration::from_millis(50)),
             }),
@@ -286,7 +346,7 @@ mod tests {
         let systemd = Systemd::new(true);
         let mut watched = Overdue::new(&systemd, &["a.service".to_owned()]);
         let mut look = |id: &str, margin| {
-            let overdue = watched.overdue(&[stopping("a.service", id, true)], margin);
+            let overdue = watched.overdue(&[stopping("a.service", id, None)], margin);
             overdue.len()
         };
         assert_eq!(look("1", Duration::ZERO), 0);
@@ -299,16 +359,36 @@ mod tests {
     }
 
     #[test]
-    fn a_unit_that_stops_with_another_is_killed_only_if_it_was_generated() {
+    fn a_unit_that_stops_with_another_is_killed_only_if_it_is_of_the_same_app() {
         let systemd = Systemd::new(true);
-        for (is_generated, is_killed) in [(true, true), (false, false)] {
+        for (app, is_killed) in [(Some("shop"), true), (Some("other"), false), (None, false)] {
             let mut watched = Overdue::new(&systemd, &["a.service".to_owned()]);
-            watched.add_dependents(&State::parse(&show("active", "running")));
-            let states = [stopping("b.service", "1", is_generated)];
+            let mut called = State::parse(&show("active", "running"));
+            watched.add_dependents(&called);
+            called[0].app = Some("shop".to_owned());
+            let states = [called.remove(0), stopping("b.service", "1", app)];
             watched.overdue(&states, Duration::ZERO);
             pause();
             let overdue = watched.overdue(&states, Duration::ZERO);
-            assert_eq!(!overdue.is_empty(), is_killed, "{is_generated}");
+            assert_eq!(!overdue.is_empty(), is_killed, "{app:?}");
         }
+    }
+
+    #[test]
+    fn the_header_of_a_unit_file_says_whose_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.service");
+        let path = path.to_str().unwrap();
+        for (text, app) in [
+            (
+                "# Generated by robotctl from the manifest of shop; do not edit.\n[Unit]\n",
+                Some("shop"),
+            ),
+            ("[Unit]\nDescription=shop\n", None),
+        ] {
+            std::fs::write(path, text).unwrap();
+            assert_eq!(app_of(path).as_deref(), app);
+        }
+        assert_eq!(app_of("/nonexistent"), None);
     }
 }

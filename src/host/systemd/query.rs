@@ -47,7 +47,7 @@ impl Systemd {
         let head = ["systemctl", "show", "--property", PROPERTIES, "--"];
         let argv = head.iter().map(|word| (*word).to_owned());
         let text = Command::new(argv.chain(units.iter().cloned())).run()?;
-        let states = UnitStatus::parse(&text);
+        let states = self.parsed(&text);
         if states.len() != units.len() {
             bail!(
                 "`systemctl show` printed {} units instead of {}",
@@ -106,7 +106,17 @@ impl Systemd {
                 None => bail!("systemd did not answer in time"),
             }
         }
-        Ok(UnitStatus::parse(&output.stdout))
+        Ok(self.parsed(&output.stdout))
+    }
+
+    /// What `systemctl show` printed, and which of the units were killed.
+    fn parsed(&self, text: &str) -> Vec<UnitStatus> {
+        let mut states = UnitStatus::parse(text);
+        let killed = self.killed();
+        for state in &mut states {
+            state.note_killed(&killed.all);
+        }
+        states
     }
 
     /// The names of loaded units that match a glob pattern.

@@ -1,5 +1,6 @@
 //! What systemd says about a unit, as values.
 
+use super::overdue::{Killed, Verb};
 use jiff::Timestamp;
 use std::fmt;
 
@@ -27,6 +28,8 @@ pub struct UnitStatus {
     pub unit_file_state: String,
     /// How it last ended.
     pub result: UnitResult,
+    /// What it did not do in time in this run, so that robotctl killed its processes.
+    pub overdue: Option<Verb>,
     /// Whether its files changed since systemd read them.
     pub need_daemon_reload: bool,
     /// The unit file.
@@ -182,6 +185,13 @@ impl UnitStatus {
         units.map(Self::parse_one).collect()
     }
 
+    /// Notes which of the runs were killed because they were overdue.
+    pub(super) fn note_killed(&mut self, killed: &[Killed]) {
+        let is_this = |one: &&Killed| one.unit == self.id && one.run == self.invocation_id;
+        let of_this = killed.iter().rev().find(is_this);
+        self.overdue = of_this.map(|one| one.verb);
+    }
+
     fn parse_one(text: &str) -> Self {
         let mut status = Self::default();
         let (mut exit_code, mut exit_status) = (0, 0);
@@ -289,7 +299,9 @@ fn timestamp(text: &str) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ActiveState, LoadState, MainExit, UnitResult, UnitStatus, timestamp};
+    use super::{
+        ActiveState, Killed, LoadState, MainExit, UnitResult, UnitStatus, Verb, timestamp,
+    };
 
     #[test]
     fn properties_of_each_unit_are_parsed() {
@@ -315,6 +327,25 @@ mod tests {
         assert_eq!(second.active_state.as_str(), "maintenance");
         assert_eq!(second.load_state, LoadState::Unknown);
         assert_eq!(UnitStatus::parse("\n"), []);
+    }
+
+    #[test]
+    fn only_the_run_that_was_killed_was_overdue() {
+        let killed = [Killed {
+            unit: "a.service".to_owned(),
+            verb: Verb::Start,
+            run: Some("1".to_owned()),
+        }];
+        for (unit, run, overdue) in [
+            ("a.service", "1", Some(Verb::Start)),
+            ("a.service", "2", None),
+            ("b.service", "1", None),
+        ] {
+            let text = format!("Id={unit}\nInvocationID={run}\n");
+            let mut status = UnitStatus::parse(&text).remove(0);
+            status.note_killed(&killed);
+            assert_eq!(status.overdue, overdue, "{unit} {run}");
+        }
     }
 
     #[test]
