@@ -109,8 +109,7 @@ fn wrong_type(rest: &str, place: Option<&Place<'_>>) -> (String, String) {
         .and_then(command_list);
     let form = || {
         let place = place?;
-        let form = right_form::of_value(place.key?, place.value, expected.name)?;
-        Some(format!("write `{form}`"))
+        right_form::of_value(place.key?, place.value, expected.name)
     };
     let hint = commands.or_else(form);
     let message = wrong_value(expected.name, &found_value(found, place), place);
