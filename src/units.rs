@@ -299,7 +299,6 @@ mod tests {
             cleanup_unit_of(&scope),
             user_unit_of(&scope),
             drain_timer_of(&scope),
-            drain_timer_of(&scope),
             drain_unit_of(&scope),
             scope,
         ] {
