@@ -5,14 +5,14 @@ use super::base::BaseTree;
 use super::checks::{check_mode, check_name, source_changed, special_file};
 use super::copy::{BUFFER_BYTES, Dir};
 use super::exclude::Exclude;
-use super::private_files::SeenFiles;
+use super::private_files::{MAX_READ_BYTES, SeenFiles, needs_look};
 use super::progress::{COPY_COST_BYTES, Counter, LINK_COST_BYTES};
 use super::scanned::ScannedSource;
 use super::zstd::Zstd;
 use crate::error::HintedError;
 use crate::host::files;
 use crate::payload::links::check_target;
-use crate::payload::{Item, Kind, Payload};
+use crate::payload::{ContentHash, Item, Kind, Payload};
 use anyhow::Result;
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -167,18 +167,17 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles
         |name, kind, entry| {
             let mode = entry.header().mode().unwrap_or(0o644);
             let item = match kind {
-                EntryType::Directory => Kind::Dir,
+                EntryType::Directory => {
+                    seen.add_dir(&name, mode);
+                    Kind::Dir
+                }
                 EntryType::Regular | EntryType::Continuous => {
                     check_mode(&name, mode)?;
-                    seen.add(&name, mode);
+                    seen.add_file(&name, mode);
                     let len = entry.size();
-                    let mut hasher = blake3::Hasher::new();
-                    hasher.update_reader(entry).map_err(|_| damaged(path))?;
-                    if hasher.count() != len {
-                        return Err(damaged(path));
-                    }
+                    let hash = hash_member(&name, entry, &mut seen);
                     Kind::File {
-                        hash: hasher.finalize().into(),
+                        hash: hash.ok_or_else(|| damaged(path))?,
                         exec: mode & 0o111 != 0,
                         len,
                     }
@@ -191,7 +190,11 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles
                     let target = entry.link_name()?.unwrap_or_default();
                     let target = check_name(target.strip_prefix("./").unwrap_or(&target))?;
                     match found.get(&target) {
-                        Some(kind @ Kind::File { .. }) => kind.clone(),
+                        Some(kind @ Kind::File { .. }) => {
+                            seen.add_file(&name, mode);
+                            seen.add_same_text(&name, &target);
+                            kind.clone()
+                        }
                         _ => {
                             let refused = HintedError::new(
                                 format!(
@@ -230,6 +233,25 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles
     )?;
     let items = found.into_iter().map(|(path, kind)| Item::new(path, kind));
     Ok((Payload::new(items.collect()), seen))
+}
+
+/// The hash of a member, or `None` if the archive is damaged. Looks at the content on the way.
+fn hash_member(
+    name: &str,
+    entry: &mut tar::Entry<'_, LimitedReader>,
+    seen: &mut SeenFiles,
+) -> Option<ContentHash> {
+    let len = entry.size();
+    let mut hasher = blake3::Hasher::new();
+    if needs_look(name) {
+        let mut text = Vec::new();
+        let mut start = entry.by_ref().take(MAX_READ_BYTES);
+        start.read_to_end(&mut text).ok()?;
+        hasher.update(&text);
+        seen.add_text(name, &text, text.len() as u64 == len);
+    }
+    hasher.update_reader(entry).ok()?;
+    (hasher.count() == len).then(|| hasher.finalize().into())
 }
 
 /// Adds the directories above a member. An archive need not name them. Nothing but a directory may

@@ -4,7 +4,7 @@ use super::archive;
 use super::checks::{check_mode, check_name, special_file};
 use super::copy::{Dir, WalkedEntry, walk};
 use super::exclude::Exclude;
-use super::private_files::{self, SeenFiles};
+use super::private_files::{self, MAX_READ_BYTES, SeenFiles};
 use super::scanned::ScannedSource;
 use super::source::Source;
 use crate::app::Release;
@@ -17,9 +17,6 @@ use anyhow::Result;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Mutex;
-
-/// How much of a `.pem` file is read to see whether it holds a key.
-const MAX_PEM_BYTES: u64 = 1024 * 1024;
 
 /// Lists everything that the release would hold, without the excluded files. Files of a directory
 /// are not read; those of an archive are.
@@ -34,11 +31,11 @@ pub fn scan(source: &Source, release: &Release) -> Result<ScannedSource> {
         Source::Archive(file) => archive::scan(file, &exclude)?,
     };
     let is_public = |path: &str| match source {
-        Source::Directory(dir) => private_files::is_pem(path) && is_public_pem(dir, path),
-        // What was read of an archive is not kept.
+        Source::Directory(dir) => private_files::needs_look(path) && has_public_text(dir, path),
+        // The scan of an archive has read the content.
         Source::Archive(_) => false,
     };
-    let private = seen.private(is_public);
+    let private = seen.private(&payload, is_public);
     let warning = private_files::warning(&private, &release.exclude);
     if payload.files() == 0 {
         let refused = HintedError::new(
@@ -59,14 +56,15 @@ pub fn scan(source: &Source, release: &Release) -> Result<ScannedSource> {
     ))
 }
 
-/// Whether a file holds nothing but certificates and public keys. An error is left to the step that
-/// copies the file.
-fn is_public_pem(dir: &Path, path: &str) -> bool {
+/// Whether the content of a file shows that it is not private. An error is left to the step that copies
+/// the file.
+fn has_public_text(dir: &Path, path: &str) -> bool {
     let read = || -> Result<bool> {
         let mut text = Vec::new();
-        let file = Dir::open_source(dir)?.read(path)?;
-        file.take(MAX_PEM_BYTES).read_to_end(&mut text)?;
-        Ok(private_files::is_public_pem(&text))
+        let mut file = Dir::open_source(dir)?.read(path)?;
+        file.by_ref().take(MAX_READ_BYTES).read_to_end(&mut text)?;
+        let is_whole = file.read(&mut [0])? == 0;
+        Ok(private_files::is_public_text(path, &text, is_whole))
     };
     read().unwrap_or(false)
 }
@@ -77,12 +75,17 @@ fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles)>
     let make = |path: &Path, entry: WalkedEntry| {
         let path = check_name(path)?;
         let (kind, source) = match entry {
-            WalkedEntry::Dir => (Kind::Dir, None),
+            WalkedEntry::Dir { mode } => {
+                if let Ok(mut seen) = seen.lock() {
+                    seen.add_dir(&path, mode);
+                }
+                (Kind::Dir, None)
+            }
             WalkedEntry::Link(target) => (Kind::Link(check_target(&path, &target)?), None),
             WalkedEntry::File { mode, len, stat } => {
                 check_mode(&path, mode)?;
                 if let Ok(mut seen) = seen.lock() {
-                    seen.add(&path, mode);
+                    seen.add_file(&path, mode);
                 }
                 let kind = Kind::File {
                     hash: ContentHash::default(),
@@ -100,4 +103,81 @@ fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles)>
     };
     let items = walk(dir, keep, make, |item: &Item| &item.path)?;
     Ok((Payload::new(items), seen.into_inner().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "the test makes its own files")]
+
+    use super::scan;
+    use crate::app::App;
+    use crate::manifest::parse;
+    use crate::stage::source::Source;
+    use anyhow::Result;
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    const MANIFEST: &str =
+        "[app]\nname = \"a\"\nversion = \"1\"\n[service.w]\nexec = [\"/w\"]\n[release]\n";
+
+    fn warning(source: &Source, release: &str) -> Option<String> {
+        let manifest = parse(&format!("{MANIFEST}{release}\n")).unwrap();
+        let app = App::from_manifest(&manifest, None).unwrap();
+        scan(source, &app.release).unwrap().warning
+    }
+
+    fn write(path: &Path, text: &[u8], mode: u32) -> Result<()> {
+        let parent = path.parent().unwrap();
+        std::fs::create_dir_all(parent)?;
+        std::fs::set_permissions(parent, PermissionsExt::from_mode(0o755))?;
+        std::fs::write(path, text)?;
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode))?;
+        Ok(())
+    }
+
+    fn archive(dir: &Path, to: &Path) -> Result<Source> {
+        let mut tar = tar::Builder::new(Vec::new());
+        tar.append_dir_all(".", dir)?;
+        std::fs::write(to, tar.into_inner()?)?;
+        Ok(Source::Archive(to.to_owned()))
+    }
+
+    #[test]
+    fn a_directory_and_its_archive_have_the_same_warning() -> Result<()> {
+        let top = tempfile::tempdir()?;
+        let dir = top.path().join("src");
+        let block = |kind: &str| format!("-----BEGIN {kind}-----\nAA==\n-----END {kind}-----\n");
+        let (certificate, key) = (block("CERTIFICATE"), block("PRIVATE KEY"));
+        let long = certificate.clone() + &"\n".repeat(1024 * 1024) + &key;
+        for (path, text) in [
+            ("bin/web", "x"),
+            ("public/ca.pem", certificate.as_str()),
+            ("public/talk.key", "PK\u{3}\u{4}x"),
+            ("public/cacert.pem", certificate.as_str()),
+            ("tls/cacert.pem", key.as_str()),
+            ("tls/both.pem", &(certificate.clone() + &key)),
+            ("tls/long.pem", &long),
+            ("tls/server.KEY", key.as_str()),
+            ("deep/closed/data", "x"),
+        ] {
+            write(&dir.join(path), text.as_bytes(), 0o644)?;
+        }
+        let closed = dir.join("deep/closed");
+        std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o700))?;
+        // The mode of the top says nothing.
+        std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o700))?;
+        let archive = archive(&dir, &top.path().join("a.tar"))?;
+        for source in [Source::Directory(dir), archive] {
+            let text = warning(&source, "").unwrap();
+            let (_, line) = text.split_once("`[release]`: ").unwrap();
+            assert_eq!(
+                line,
+                "exclude = [\"/deep/closed/\", \"/tls/both.pem\", \"/tls/cacert.pem\", \
+                 \"/tls/long.pem\", \"/tls/server.KEY\"]",
+                "{source:?}"
+            );
+            assert_eq!(warning(&source, line), None, "{source:?}");
+        }
+        Ok(())
+    }
 }

@@ -20,7 +20,10 @@ use std::sync::{Condvar, Mutex};
 #[derive(Debug)]
 pub(crate) enum WalkedEntry {
     /// A directory.
-    Dir,
+    Dir {
+        /// All permission bits.
+        mode: u32,
+    },
     /// A regular file.
     File {
         /// All permission bits.
@@ -75,7 +78,7 @@ pub(crate) fn walk<T: Default + Send>(
             let begin = own.len();
             let mut refused = None;
             let mut visit = |path: &Path, entry: WalkedEntry| -> Result<()> {
-                if matches!(entry, WalkedEntry::Dir) {
+                if matches!(entry, WalkedEntry::Dir { .. }) {
                     below.push(path.to_owned());
                 }
                 match make(path, entry) {
@@ -260,7 +263,12 @@ fn list(
     for (name, kind) in scratch.entries() {
         let path = path.with(name);
         let entry = match kind {
-            FileType::Directory => WalkedEntry::Dir,
+            FileType::Directory => {
+                let stat = statat(&dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                WalkedEntry::Dir {
+                    mode: stat.st_mode & 0o7777,
+                }
+            }
             FileType::Symlink => {
                 let target = readlinkat(&dir, name, Vec::new())?;
                 WalkedEntry::Link(OsString::from_vec(target.into_bytes()).into())
@@ -318,7 +326,7 @@ mod tests {
         let keep = |path: &Path, is_dir: bool| !(is_dir && path.ends_with("skip"));
         let make = |path: &Path, entry: WalkedEntry| {
             let kind = match entry {
-                WalkedEntry::Dir => "d".to_owned(),
+                WalkedEntry::Dir { .. } => "d".to_owned(),
                 WalkedEntry::File { len, .. } => len.to_string(),
                 WalkedEntry::Link(target) => format!("-> {}", target.display()),
                 WalkedEntry::Pipe | WalkedEntry::Device => anyhow::bail!("special"),
