@@ -6,7 +6,7 @@ const TIPS: &[(&[&str], &str)] = &[
         &[
             "apply", "install", "push", "release", "ship", "update", "upgrade",
         ],
-        "to install a new release: `robotctl deploy --apply`",
+        "to install a new release: `sudo robotctl deploy --apply`",
     ),
     (
         &["diff", "dry-run", "plan", "preview"],
@@ -22,15 +22,15 @@ const TIPS: &[(&[&str], &str)] = &[
     ),
     (
         &["enable", "run", "start", "up"],
-        "to start an app that is deployed: `systemctl start APP.target`; to deploy one: `robotctl deploy`",
+        "to start an app that is deployed: `sudo systemctl start APP.target`; to deploy one: `robotctl deploy`",
     ),
     (
         &["disable", "down", "halt", "kill", "stop"],
-        "to stop an app until the next boot: `systemctl stop APP.target`",
+        "to stop an app until the next boot: `sudo systemctl stop APP.target`",
     ),
     (
         &["reload", "restart"],
-        "to restart a service: `systemctl restart APP-SERVICE.service`",
+        "to restart a service: `sudo systemctl restart APP-SERVICE.service`",
     ),
     (
         &["info", "list", "ls", "ps", "show", "top"],
@@ -38,7 +38,7 @@ const TIPS: &[(&[&str], &str)] = &[
     ),
     (
         &["journal", "log", "logs", "tail"],
-        "to read what the services of an app log: `journalctl --unit 'APP-*'`",
+        "to read what the services of an app log: `sudo journalctl -u 'APP-*'`",
     ),
     (
         &["events", "audit", "audit-log"],
@@ -46,7 +46,7 @@ const TIPS: &[(&[&str], &str)] = &[
     ),
     (
         &["revert", "restore", "undo"],
-        "to restore the previous release: `robotctl rollback`",
+        "to restore the previous release: `sudo robotctl rollback`",
     ),
     (
         &["delete", "destroy", "purge", "rm", "uninstall"],
@@ -70,7 +70,7 @@ const TIPS: &[(&[&str], &str)] = &[
     ),
     (
         &["continue", "repair", "resume", "unlock"],
-        "to complete or undo an interrupted change: `robotctl recover`",
+        "to complete or undo an interrupted change: `sudo robotctl recover`",
     ),
     (
         &["env", "secret", "secrets"],
@@ -109,6 +109,56 @@ mod tests {
     use super::{TIPS, is_mistyped, tip};
     use crate::cli::parser;
 
+    /// The text in backticks.
+    fn commands(tip: &str) -> impl Iterator<Item = &str> {
+        tip.split('`').skip(1).step_by(2)
+    }
+
+    /// Whether a command changes the host or reads what only root can read.
+    fn needs_root(command: &str) -> bool {
+        let words: Vec<&str> = command.split(' ').collect();
+        match words.as_slice() {
+            ["robotctl", "rollback" | "recover", ..] => !words.contains(&"--dry-run"),
+            ["robotctl", ..] => words.contains(&"--apply"),
+            ["systemctl", verb, ..] => ["start", "stop", "restart", "reload"].contains(verb),
+            ["journalctl", ..] => true,
+            _ => false,
+        }
+    }
+
+    #[test]
+    fn a_command_of_a_tip_has_sudo_where_it_needs_root() {
+        let mut count = 0;
+        for (words, tip) in TIPS {
+            for command in commands(tip) {
+                let plain = command.strip_prefix("sudo ");
+                let needs = needs_root(plain.unwrap_or(command));
+                assert_eq!(plain.is_some(), needs, "{words:?}: {command}");
+                count += usize::from(needs);
+            }
+        }
+        assert!(count >= 7, "only {count} commands need root");
+        for command in [
+            "robotctl deploy --apply",
+            "robotctl remove --apply",
+            "robotctl prune --apply",
+            "robotctl rollback",
+            "robotctl recover",
+            "systemctl stop APP.target",
+            "journalctl -u 'APP-*'",
+        ] {
+            assert!(needs_root(command), "{command}");
+        }
+        for command in [
+            "robotctl deploy",
+            "robotctl remove",
+            "robotctl prune",
+            "robot.toml",
+        ] {
+            assert!(!needs_root(command), "{command}");
+        }
+    }
+
     #[test]
     fn no_word_is_a_command_and_each_is_in_one_row() {
         let parser = parser();
@@ -124,8 +174,11 @@ mod tests {
     #[test]
     fn every_tip_names_commands_that_exist() {
         for (words, tip) in TIPS {
-            for rest in tip.split("`robotctl ").skip(1) {
-                let (line, _) = rest.split_once('`').unwrap();
+            for command in commands(tip) {
+                let plain = command.strip_prefix("sudo ").unwrap_or(command);
+                let Some(line) = plain.strip_prefix("robotctl ") else {
+                    continue;
+                };
                 let argv = ["robotctl"].into_iter().chain(line.split(' '));
                 let parsed = parser().try_get_matches_from(argv);
                 let is_version = line == "--version";
