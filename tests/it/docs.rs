@@ -144,6 +144,74 @@ fn targets_of_relative_links_exist() {
     assert!(dead.is_empty(), "{}", dead.join("\n"));
 }
 
+/// What `docs/architecture.md` names in the cells of its tables, in backticks: paths, and functions of
+/// tests. Each function has the path that the text names before it.
+fn named_in_tables(text: &str) -> (Vec<&str>, Vec<(&str, &str)>) {
+    let is_path = |word: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        word.chars().all(fits) && (word.contains('/') || word.ends_with(".rs"))
+    };
+    let is_function = |word: &str| {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        word.contains('_') && word.chars().all(fits)
+    };
+    let (mut paths, mut functions) = (Vec::new(), Vec::new());
+    for row in text.lines().filter(|line| line.starts_with("| ")) {
+        let mut last = None;
+        for word in row.split('`').skip(1).step_by(2) {
+            if is_path(word) && !word.starts_with('/') {
+                paths.push(word);
+                last = Some(word);
+            } else if let Some(path) = last.filter(|_| is_function(word)) {
+                functions.push((path, word));
+            }
+        }
+    }
+    (paths, functions)
+}
+
+/// The path in the source tree that a document of contributors names, as such or below `src`.
+fn in_source(path: &str) -> Option<PathBuf> {
+    let places = [source().to_owned(), source().join("src")];
+    let mut paths = places.into_iter().map(|place| place.join(path));
+    paths.find(|path| path.exists())
+}
+
+#[test]
+fn paths_in_the_tables_of_the_architecture_exist() {
+    let text = std::fs::read_to_string(source().join("docs/architecture.md")).expect("read");
+    let (paths, functions) = named_in_tables(&text);
+    let mut wrong = Vec::new();
+    // Paths of the host and of a table are no files of the source tree.
+    for path in paths.iter().filter(|path| !path.starts_with("releases/")) {
+        if in_source(path).is_none() {
+            wrong.push(format!("`{path}` does not exist"));
+        }
+    }
+    for (path, function) in &functions {
+        let file = in_source(path).filter(|path| path.is_file());
+        let code = file.and_then(|file| std::fs::read_to_string(file).ok());
+        let is_there = code.is_some_and(|code| code.contains(&format!("fn {function}(")));
+        if path.contains("tests/") && !is_there {
+            wrong.push(format!("`{path}` has no function `{function}`"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(paths.len() > 60, "only {} paths were found", paths.len());
+    assert!(functions.len() > 5, "only {} functions", functions.len());
+}
+
+#[test]
+fn a_path_in_a_table_is_found_with_its_functions() {
+    let text =
+        "`src/a.rs`\n| 1 | `tests/it/a.rs`: `b_c`; `no/dir/` `host`, `a.rs` | `x y` | `/etc/x` |\n";
+    let (paths, functions) = named_in_tables(text);
+    assert_eq!(paths, ["tests/it/a.rs", "no/dir/", "a.rs"]);
+    assert_eq!(functions, [("tests/it/a.rs", "b_c")]);
+    assert!(in_source("tests/it/obstacles.rs").is_none());
+    assert!(in_source("cli/view").is_some() && in_source("error.rs").is_some());
+}
+
 /// What the package installs in /usr, as far as it comes from the source tree: documents and schema.
 fn installed() -> tempfile::TempDir {
     let usr = tempfile::tempdir().expect("make a directory");
