@@ -23,6 +23,7 @@
 //! | `transient` | units that exist for one step: pre-check instances, hooks, checks, builds |
 //! | `health` | whether a service is up, runs the right release and answers |
 //! | [`store`] | the state of an app: what is live, releases, journal, history, lock |
+//! | `settings` | what is wrong with the environment file and the secrets of an app |
 //! | `doctor` | the table of checks of an app and its host |
 //! | `relay` | the proxy, which forwards connections to a server |
 //! | `page` | the status page of the bundled app |
@@ -54,6 +55,7 @@ pub(crate) mod relay;
 pub mod render;
 pub mod sandbox;
 pub mod session;
+pub(crate) mod settings;
 pub mod stage;
 pub mod store;
 pub(crate) mod transaction;

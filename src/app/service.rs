@@ -266,6 +266,8 @@ pub struct Service {
     pub limits: Limits,
     /// Environment variables of the app and the service, merged.
     pub env: Vec<(EnvName, Text)>,
+    /// Variables that the environment must have: from the manifest or from `/etc/<app>/env`.
+    pub required_env: Vec<EnvName>,
     /// Credentials: names of files in `/etc/<app>/credentials`.
     pub secrets: Vec<EnvName>,
     /// Whether a second instance may run during the pre-check.

@@ -46,6 +46,16 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
+    /// A finding with what to do, step by step.
+    pub(super) fn with_steps(severity: Severity, message: String, fix: Vec<Hint>) -> Self {
+        Self {
+            check: "",
+            severity,
+            message,
+            fix,
+        }
+    }
+
     pub(super) fn new(
         severity: Severity,
         message: impl Into<String>,

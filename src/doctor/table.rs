@@ -157,7 +157,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check {
         id: "permissions",
         severity: Severity::Error,
-        summary: "only root can write to the release and read the secrets",
+        summary: "only root can write to the release, and only its services can read it",
         why: "a service that can write to its own program can keep an intruder",
         ends_checks: false,
         of_running_host: false,
@@ -167,11 +167,21 @@ pub(crate) const CHECKS: &[Check] = &[
     Check {
         id: "secrets",
         severity: Severity::Error,
-        summary: "every secret exists",
+        summary: "every secret is a file that systemd can load and that only root can read",
         why: "a service does not start without a credential that it loads",
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::secrets(context, app)),
+        without_release: WithoutRelease::Skip,
+    },
+    Check {
+        id: "env-file",
+        severity: Severity::Error,
+        summary: "systemd understands every line of `/etc/<app>/env`, and it sets what the services need",
+        why: "systemd drops an assignment that it does not understand, and the service runs without it",
+        ends_checks: false,
+        of_running_host: false,
+        run: Needs::Content(|context, app, _| checks::env_file(context, app)),
         without_release: WithoutRelease::Skip,
     },
     Check {

@@ -187,6 +187,10 @@ pub struct ServiceTable {
     /// Environment variables of this service only.
     #[serde(default)]
     pub env: Map<String>,
+    /// Environment variables that the service cannot run without. A deploy is refused unless the
+    /// manifest or `/etc/<app>/env` sets each.
+    #[serde(default)]
+    pub required_env: Vec<String>,
     /// Whether a second instance may run during the pre-check; default: yes for a service that
     /// listens, except on a unix socket that it opens itself, with `upgrade = "restart"`, or with
     /// `socket = "direct"` and the exception `loopback`.

@@ -10,6 +10,7 @@ use crate::host::{Host, is_root, is_taken, listening_inodes, processes, random_h
 use crate::manifest::line_of_key;
 use crate::payload::Payload;
 use crate::plan::{Observed, PayloadPlan};
+use crate::settings::{Deploy, Fault, env_file_faults, missing_variables, secret_faults};
 use crate::store::{Shortage, Space};
 use crate::tree::{Entry, FileTree};
 use crate::units::UnitFile;
@@ -46,31 +47,44 @@ pub(super) fn check_space(host: &Host, app: &App, payload: &PayloadPlan) -> Resu
     Ok(())
 }
 
-/// Refuses missing secrets and ports that another process holds.
+/// Refuses settings with which no service can start, and ports that another process holds.
 pub(super) fn check(host: &Host, app: &App, observed: &Observed) -> Result<()> {
-    check_secrets(host, app)?;
+    check_settings(host, app)?;
     check_ports(host, app, observed)
 }
 
-fn check_secrets(host: &Host, app: &App) -> Result<()> {
-    for secret in app.secrets.iter().filter(|one| one.generate.is_none()) {
-        let path = app.layout.credential(secret.name.as_str());
-        match host.root.meta(&path) {
-            Ok(Some(_)) => {}
-            // Only root can see whether it exists.
+/// Refuses settings with which no service can start.
+fn check_settings(host: &Host, app: &App) -> Result<()> {
+    let faults = settings_faults(host, app)?;
+    match faults
+        .into_iter()
+        .find(|fault| fault.deploy == Deploy::Refused)
+    {
+        None => Ok(()),
+        Some(Fault { message, fix, .. }) => Err(HintedError {
+            message,
+            hints: fix,
+        }
+        .into()),
+    }
+}
+
+/// What is wrong with the settings of an app, as far as this user can see. Only root can see all of it.
+pub(super) fn settings_faults(host: &Host, app: &App) -> Result<Vec<Fault>> {
+    let root = &host.root;
+    let mut faults = Vec::new();
+    for found in [
+        secret_faults(root, app),
+        env_file_faults(root, &app.layout),
+        missing_variables(root, app),
+    ] {
+        match found {
+            Ok(found) => faults.extend(found),
             Err(_) if !is_root() => {}
             Err(error) => return Err(error),
-            Ok(None) => {
-                let real = host.root.path(&path).display().to_string();
-                let install = CommandLine::sudo(["install", "-D", "-m", "600", "FILE", &real]);
-                return fail(
-                    format!("the secret `{}` is missing", secret.name),
-                    Hint::to("install it from a file", install),
-                );
-            }
         }
     }
-    Ok(())
+    Ok(faults)
 }
 
 /// Creates the secrets that the manifest generates and that do not exist yet. Adds their paths, and

@@ -114,6 +114,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "units",
         ],
     ),
+    // The plan and the doctor ask for the same judgement.
+    (
+        "settings",
+        &["app", "bytesize", "command_line", "error", "host"],
+    ),
     // The doctor reads and changes nothing.
     (
         "doctor",
@@ -126,6 +131,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "payload",
             "render",
             "sandbox",
+            "settings",
             "store",
             "transient",
             "tree",

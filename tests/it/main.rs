@@ -44,6 +44,7 @@ mod records;
 mod remove;
 mod rights;
 mod scorer_parity;
+mod settings;
 mod staging;
 mod test;
 mod tree;

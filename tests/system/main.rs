@@ -68,6 +68,7 @@ mod rollback;
 mod sample;
 mod serve;
 mod servers;
+mod settings;
 mod shapes;
 mod stream_clients;
 mod streams;

@@ -90,6 +90,7 @@ impl Reader<'_> {
             watchdog: span("watchdog", &table.watchdog)?,
             limits: limits(self.policy, key, table.limits.as_ref())?,
             env: self.env(key, table)?,
+            required_env: required_env(key, table)?,
             secrets: self.secrets_of(key)?,
             pre_check: pre_check(self.policy, key, table, socket, upgrade, &listen)?,
             checks: self.checks(key, table, &listen)?,
@@ -503,4 +504,12 @@ fn pre_check(
             && (socket != Socket::Direct || !reaches_loopback)
             && (upgrade == Upgrade::Overlap || table.upgrade.is_none())),
     }
+}
+
+/// The variables of `required-env`.
+fn required_env(key: &str, table: &ServiceTable) -> Result<Vec<EnvName>> {
+    let path = ["service", key, "required-env"];
+    let names = table.required_env.iter();
+    let names = names.map(|text| get(&path, text, "a variable name", EnvName::parse));
+    names.collect()
 }

@@ -161,28 +161,6 @@ pub(in crate::doctor) fn permissions(
         }
         found.extend(release_readers(context, app, live)?);
     }
-    let secrets = app.secrets.iter();
-    let secrets = secrets.map(|secret| context.layout.credential(secret.name.as_str()));
-    for path in [context.layout.env_file()].into_iter().chain(secrets) {
-        if let Some(meta) = context.host.root.meta(&path)?
-            && (meta.mode & 0o077 != 0 || meta.uid != 0)
-        {
-            let real = context.host.root.path(&path).display().to_string();
-            let mut finding = Finding::new(
-                Severity::Error,
-                format!("users other than root can read `{path}`"),
-                Hint::to(
-                    "make root the owner",
-                    CommandLine::sudo(["chown", "root:root", &real]),
-                ),
-            );
-            finding.fix.push(Hint::to(
-                "then remove access for other users",
-                CommandLine::sudo(["chmod", "600", &real]),
-            ));
-            found.push(finding);
-        }
-    }
     Ok(found)
 }
 
@@ -219,29 +197,6 @@ fn release_readers(context: &CheckContext<'_>, app: &App, live: &str) -> Result<
                 close,
             ),
         ));
-    }
-    Ok(found)
-}
-
-pub(in crate::doctor) fn secrets(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
-    let mut found = Vec::new();
-    for secret in &app.secrets {
-        let path = context.layout.credential(secret.name.as_str());
-        if context.host.root.meta(&path)?.is_none() {
-            let real = context.host.root.path(&path).display().to_string();
-            let install = CommandLine::sudo(["install", "-D", "-m", "600", "FILE", &real]);
-            let fix = if secret.generate.is_some() {
-                Hint::to(
-                    "the next new release generates another value; to keep the old one, install it \
-                     from a file",
-                    install,
-                )
-            } else {
-                Hint::to("install it from a file", install)
-            };
-            let message = format!("the secret `{}` is missing", secret.name);
-            found.push(Finding::new(Severity::Error, message, fix));
-        }
     }
     Ok(found)
 }

@@ -16,6 +16,7 @@ use crate::ops::preflight::check_space;
 use crate::payload::{IndexHeader, PreviousIndex};
 use crate::plan::{self, Candidate, Observed, OutsideSource, Plan};
 use crate::render::render;
+use crate::settings::{Deploy, Fault};
 use crate::stage::{self, Base, ScannedSource, Source, Stage, fill, is_staged, release_id};
 use crate::store::Store;
 use crate::tree::FileTree;
@@ -115,6 +116,9 @@ impl<'a> Prepared<'a> {
         };
         let mut plan = plan::plan(&candidate, &self.observed).with_commands(self.app());
         plan.warnings.extend(self.scanned.warning.clone());
+        let faults = preflight::settings_faults(&ctx.host, self.app())?;
+        let warned = faults.iter().filter(|fault| fault.deploy == Deploy::Warned);
+        plan.warnings.extend(warned.map(Fault::text));
         Ok(if self.can_reuse(ctx, &id)? {
             plan.with_staged_release()
         } else {

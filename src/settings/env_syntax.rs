@@ -1,0 +1,179 @@
+//! The syntax of an environment file (systemd.exec(5), `EnvironmentFile=`).
+//!
+//! systemd reads quotes and backslashes as a shell does, expands nothing, and drops an assignment that it
+//! does not understand.
+
+/// A line that systemd drops, or that does not say what a person thinks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mistake {
+    /// It starts with `export`.
+    Export,
+    /// A byte order mark is before the name.
+    ByteOrderMark,
+    /// The name has a character that no name may have.
+    Name,
+    /// It has no `=`.
+    NoValue,
+    /// A quote that does not end: the value has all lines up to the end of the file.
+    OpenQuote,
+}
+
+/// What a file says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct EnvText {
+    /// The names that get a value.
+    pub(super) names: Vec<String>,
+    /// The mistakes, each with its line, from 1, and the name.
+    pub(super) mistakes: Vec<(usize, String, Mistake)>,
+}
+
+/// Where the reader is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    LineStart,
+    Name,
+    /// Before a value, or behind a quoted part of it.
+    ValueStart,
+    Value,
+    Escape,
+    SingleQuoted,
+    DoubleQuoted,
+    DoubleQuotedEscape,
+    Comment,
+    CommentEscape,
+}
+
+impl EnvText {
+    /// Reads a file as systemd does (`src/basic/env-file.c`).
+    pub(super) fn parse(text: &str) -> Self {
+        let mut out = Self::default();
+        let mut state = State::LineStart;
+        let mut name = String::new();
+        let (mut line, mut name_line, mut quote_line) = (1, 1, None);
+        for c in text.chars() {
+            let is_newline = matches!(c, '\n' | '\r');
+            state = match state {
+                State::LineStart if matches!(c, '#' | ';') => State::Comment,
+                State::LineStart if c.is_ascii_whitespace() => State::LineStart,
+                State::LineStart => {
+                    (name, name_line) = (c.to_string(), line);
+                    State::Name
+                }
+                State::Name if is_newline => {
+                    out.add_mistake(name_line, &name, Mistake::NoValue);
+                    State::LineStart
+                }
+                State::Name if c == '=' => State::ValueStart,
+                State::Name => {
+                    name.push(c);
+                    State::Name
+                }
+                State::ValueStart | State::Value if is_newline => {
+                    out.add(name_line, &name);
+                    State::LineStart
+                }
+                State::ValueStart | State::Value if c == '\\' => State::Escape,
+                State::ValueStart if c == '\'' => {
+                    quote_line = Some(line);
+                    State::SingleQuoted
+                }
+                State::ValueStart if c == '"' => {
+                    quote_line = Some(line);
+                    State::DoubleQuoted
+                }
+                State::ValueStart if c.is_ascii_whitespace() => State::ValueStart,
+                State::ValueStart | State::Value | State::Escape => State::Value,
+                State::SingleQuoted if c == '\'' => State::ValueStart,
+                State::DoubleQuoted if c == '"' => State::ValueStart,
+                State::DoubleQuoted if c == '\\' => State::DoubleQuotedEscape,
+                State::SingleQuoted => State::SingleQuoted,
+                State::DoubleQuoted | State::DoubleQuotedEscape => State::DoubleQuoted,
+                State::Comment if is_newline => State::LineStart,
+                State::Comment if c == '\\' => State::CommentEscape,
+                // Before version 254, the next line belongs to the comment.
+                State::Comment | State::CommentEscape => State::Comment,
+            };
+            line += usize::from(c == '\n');
+        }
+        match state {
+            State::Name => out.add_mistake(name_line, &name, Mistake::NoValue),
+            State::SingleQuoted | State::DoubleQuoted | State::DoubleQuotedEscape => {
+                out.add_mistake(quote_line.unwrap_or(name_line), &name, Mistake::OpenQuote);
+            }
+            State::ValueStart | State::Value | State::Escape => out.add(name_line, &name),
+            State::LineStart | State::Comment | State::CommentEscape => {}
+        }
+        out
+    }
+
+    fn add(&mut self, line: usize, name: &str) {
+        let name = name.trim_end();
+        let mistake = if name.starts_with('\u{feff}') {
+            Mistake::ByteOrderMark
+        } else if name.starts_with("export ") || name.starts_with("export\t") {
+            Mistake::Export
+        } else if !is_name(name) {
+            Mistake::Name
+        } else {
+            self.names.push(name.to_owned());
+            return;
+        };
+        self.add_mistake(line, name, mistake);
+    }
+
+    fn add_mistake(&mut self, line: usize, name: &str, mistake: Mistake) {
+        self.mistakes
+            .push((line, name.trim_end().to_owned(), mistake));
+    }
+}
+
+/// Whether systemd takes it as the name of a variable.
+fn is_name(name: &str) -> bool {
+    let mut bytes = name.bytes();
+    let starts = bytes.next();
+    starts.is_some_and(|byte| byte == b'_' || byte.is_ascii_alphabetic())
+        && bytes.all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{EnvText, Mistake};
+
+    fn names(text: &str) -> Vec<String> {
+        EnvText::parse(text).names
+    }
+
+    fn mistakes(text: &str) -> Vec<(usize, String, Mistake)> {
+        EnvText::parse(text).mistakes
+    }
+
+    #[test]
+    fn what_systemd_understands_has_no_mistake() {
+        let text = "# words = more\n; also\n\nA=1\n  B = 2 \nC='a b' \"c\"\\\n d\nD=\"x\n\\\"y\"\nE=\r\n_F9=$A\nG=a'b";
+        assert_eq!(names(text), ["A", "B", "C", "D", "E", "_F9", "G"]);
+        assert_eq!(mistakes(text), []);
+    }
+
+    #[test]
+    fn each_mistake_has_its_line_and_its_name() {
+        for (text, line, name, mistake) in [
+            ("A=1\nexport B=2\nC=3\n", 2, "export B", Mistake::Export),
+            (
+                "\u{feff}B=2\nA=1\nC=3\n",
+                1,
+                "\u{feff}B",
+                Mistake::ByteOrderMark,
+            ),
+            ("A=1\nC=3\nBAD NAME=1\n", 3, "BAD NAME", Mistake::Name),
+            ("A=1\nC=3\nBAD-NAME=1\n", 3, "BAD-NAME", Mistake::Name),
+            ("A=1\nC=3\n1A=1\n", 3, "1A", Mistake::Name),
+            ("A=1\nno value\nC=3\n", 2, "no value", Mistake::NoValue),
+            ("A=1\nC=3\nlast", 3, "last", Mistake::NoValue),
+            ("A=1\nC=3\nB=\"x\nD=4\n", 3, "B", Mistake::OpenQuote),
+            ("A=1\nC=3\nB='x\nD=4\n", 3, "B", Mistake::OpenQuote),
+        ] {
+            assert_eq!(mistakes(text), [(line, name.to_owned(), mistake)], "{text}");
+            assert_eq!(names(text), ["A", "C"], "{text}");
+        }
+    }
+}

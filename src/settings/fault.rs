@@ -1,0 +1,78 @@
+//! What is wrong with a setting, and what to type.
+
+use crate::command_line::CommandLine;
+use crate::error::Hint;
+use crate::host::{Meta, Root};
+
+/// What a fault means for a deploy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deploy {
+    /// No service could start.
+    Refused,
+    /// The plan says it.
+    Warned,
+    /// The deploy itself creates what is missing.
+    Fixes,
+}
+
+/// One thing that is wrong with a setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Whether it must be fixed. Otherwise it is a warning.
+    pub(crate) is_error: bool,
+    /// What it means for a deploy.
+    pub(crate) deploy: Deploy,
+    /// One sentence without a full stop.
+    pub(crate) message: String,
+    /// What to do about it, step by step.
+    pub(crate) fix: Vec<Hint>,
+}
+
+impl Fault {
+    pub(super) fn error(message: String, fix: impl Into<Hint>) -> Self {
+        Self {
+            is_error: true,
+            deploy: Deploy::Refused,
+            message,
+            fix: vec![fix.into()],
+        }
+    }
+
+    /// The message and what to do, as one text.
+    pub(crate) fn text(&self) -> String {
+        let steps = self.fix.iter().map(|step| format!("; {step}"));
+        format!("{}{}", self.message, steps.collect::<String>())
+    }
+
+    pub(super) fn warning(message: String, fix: impl Into<Hint>) -> Self {
+        Self {
+            is_error: false,
+            deploy: Deploy::Warned,
+            ..Self::error(message, fix)
+        }
+    }
+}
+
+/// The fault of a file that users other than root can read or replace, if they can. `meta` is that of
+/// the file itself, not of a link to it.
+pub(super) fn open_file(root: &Root, path: &str, meta: &Meta) -> Option<Fault> {
+    let is_open = meta.mode & 0o077 != 0 || meta.uid != 0;
+    if !is_open {
+        return None;
+    }
+    // A link may lead to it.
+    let real = root.followed(path).display().to_string();
+    let mut fault = Fault::error(
+        format!("users other than root can read `{path}`"),
+        Hint::to(
+            "make root the owner",
+            CommandLine::sudo(["chown", "root:root", &real]),
+        ),
+    );
+    fault.deploy = Deploy::Warned;
+    fault.fix.push(Hint::to(
+        "then remove access for other users",
+        CommandLine::sudo(["chmod", "600", &real]),
+    ));
+    Some(fault)
+}

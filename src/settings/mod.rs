@@ -1,0 +1,21 @@
+//! The settings of an app on a host: `/etc/<app>/env` and `/etc/<app>/credentials`.
+//!
+//! An administrator writes them by hand. systemd drops what it does not understand and says so only in
+//! its journal, so the plan and the doctor judge the files before a service starts. Both call these
+//! functions, so that they agree.
+//!
+//! | file | judges |
+//! |---|---|
+//! | `env_syntax` | the text of an environment file, as systemd.exec(5) reads it |
+//! | `env_file` | `/etc/<app>/env`, and what the services need in it |
+//! | `secrets` | each file in `/etc/<app>/credentials` |
+//! | `fault` | what is wrong, and what to type |
+
+mod env_file;
+mod env_syntax;
+mod fault;
+mod secrets;
+
+pub(crate) use env_file::{env_file_faults, missing_variables};
+pub(crate) use fault::{Deploy, Fault};
+pub(crate) use secrets::secret_faults;
