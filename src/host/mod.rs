@@ -10,7 +10,7 @@
 //! | files by their real paths | `files` |
 //! | systemd | `systemd`, `journald`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `inspect`, `cgroup`, `signals`, `environment` |
-//! | network | `connect`, `stream`, `sockets`, `network` |
+//! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | users and groups | `accounts`, `group_access` |
 //! | time | `clock` |
 
@@ -37,6 +37,7 @@ pub mod journald;
 mod lock;
 mod move_aside;
 mod network;
+mod port_holder;
 mod prepared_file;
 mod private_tmp;
 mod process;
@@ -70,6 +71,7 @@ pub use group_access::is_without_lists;
 pub use lock::{Holder, Lock, LockError};
 pub use move_aside::{Obstacle, nested_directories};
 pub use network::in_network_of;
+pub use port_holder::PortHolder;
 pub use private_tmp::{keep_private_tmp, remove_kept_tmp};
 pub use process::{
     Process, ProcessIdentity, SYSTEMD_PID, Signal, has_ended, is_hidden, is_running, pid,

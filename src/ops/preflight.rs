@@ -6,7 +6,7 @@ use crate::app::{App, Listen, Text};
 use crate::bytesize::format_bytes;
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError, fail};
-use crate::host::{Host, is_root, is_taken, listening_inodes, processes, random_hex, socket_owner};
+use crate::host::{Host, PortHolder, is_root, is_taken, random_hex};
 use crate::manifest::line_of_key;
 use crate::payload::Payload;
 use crate::plan::{Observed, PayloadPlan};
@@ -47,26 +47,19 @@ pub(super) fn check_space(host: &Host, app: &App, payload: &PayloadPlan) -> Resu
     Ok(())
 }
 
-/// Refuses settings with which no service can start, and ports that another process holds.
+/// Refuses settings with which no service can start, and addresses that something else holds. Names all.
 pub(super) fn check(host: &Host, app: &App, observed: &Observed) -> Result<()> {
-    check_settings(host, app)?;
-    check_ports(host, app, observed)
-}
-
-/// Refuses settings with which no service can start.
-fn check_settings(host: &Host, app: &App) -> Result<()> {
-    let faults = settings_faults(host, app)?;
-    match faults
-        .into_iter()
-        .find(|fault| fault.deploy == Deploy::Refused)
-    {
-        None => Ok(()),
-        Some(Fault { message, fix, .. }) => Err(HintedError {
-            message,
-            hints: fix,
-        }
-        .into()),
-    }
+    let faults = settings_faults(host, app)?.into_iter();
+    let faults = faults.filter(|fault| fault.deploy == Deploy::Refused);
+    let settings = faults.map(|Fault { message, fix, .. }| HintedError {
+        message,
+        hints: fix,
+    });
+    refuse_all(
+        settings
+            .chain(taken_addresses(host, app, observed))
+            .collect(),
+    )
 }
 
 /// What is wrong with the settings of an app, as far as this user can see. Only root can see all of it.
@@ -123,31 +116,69 @@ pub(super) fn remove_secrets(host: &Host, created: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a port that a process outside the app holds. Without a live release, units of the app may
-/// run all the same.
-fn check_ports(host: &Host, app: &App, observed: &Observed) -> Result<()> {
+/// Every address that something outside the app holds. Without a live release, units of the app may run
+/// all the same.
+pub(super) fn taken_addresses(host: &Host, app: &App, observed: &Observed) -> Vec<HintedError> {
     if host.is_offline() {
-        return Ok(());
+        return Vec::new();
     }
     let live = observed.live.as_ref().map_or(app, |live| &live.app);
     let own = own_addresses(live, &observed.holding);
+    let mut taken = Vec::new();
     for service in app.services.iter().filter(|service| service.enable) {
         for address in service.listen.iter().filter_map(Listen::local_address) {
             if own.contains(&address) || !is_taken(address) {
                 continue;
             }
-            let holder = port_holder(address.port());
-            let holder = holder.unwrap_or_else(|| "another process".to_owned());
-            return fail(
-                format!(
-                    "{address} of service `{}` is in use by {holder}",
-                    service.name
-                ),
-                "stop that process, or give the service another address in `listen`",
+            let holder = PortHolder::of(&host.root, address.port());
+            let holder = holder.unwrap_or(PortHolder::Hidden);
+            let message = format!(
+                "{address} of service `{}` is in use by {holder}",
+                service.name
             );
+            taken.push(HintedError::new(message, how_to_free(&holder)));
         }
     }
-    Ok(())
+    taken
+}
+
+/// How to free an address.
+fn how_to_free(holder: &PortHolder) -> Hint {
+    let other = "give the service another address in `listen`";
+    match holder.unit() {
+        None => format!("stop that process, or {other}").into(),
+        Some(unit) => Hint::to(
+            format!("{other}, or stop what listens there"),
+            CommandLine::sudo(["systemctl", "disable", "--now", unit]),
+        ),
+    }
+}
+
+/// Everything that prevents a deploy, as one error.
+pub(super) fn refuse_all(problems: Vec<HintedError>) -> Result<()> {
+    let mut problems = problems.into_iter();
+    let Some(first) = problems.next() else {
+        return Ok(());
+    };
+    let rest: Vec<HintedError> = problems.collect();
+    if rest.is_empty() {
+        return Err(first.into());
+    }
+    let count = rest.len() + 1;
+    let all = [first].into_iter().chain(rest);
+    let (messages, hints): (Vec<String>, Vec<Vec<Hint>>) =
+        all.map(|one| (one.message, one.hints)).unzip();
+    let mut distinct: Vec<Hint> = Vec::new();
+    for hint in hints.into_iter().flatten() {
+        if !distinct.contains(&hint) {
+            distinct.push(hint);
+        }
+    }
+    Err(HintedError {
+        message: format!("{count} things prevent it: {}", messages.join("; ")),
+        hints: distinct,
+    }
+    .into())
 }
 
 /// The addresses that the units of an app hold. `holding` are the active ones.
@@ -164,14 +195,6 @@ fn own_addresses(app: &App, holding: &BTreeSet<String>) -> Vec<SocketAddr> {
     let held = all.iter().filter(|(_, unit)| holding.contains(unit));
     held.filter_map(|(listen, _)| listen.local_address())
         .collect()
-}
-
-/// The process that listens on a TCP port, with its command.
-fn port_holder(port: u16) -> Option<String> {
-    let inodes = listening_inodes(port);
-    let pid = socket_owner(&inodes)?;
-    let process = processes().ok()?.into_iter().find(|one| one.pid == pid)?;
-    Some(format!("pid {pid} (`{}`)", process.command))
 }
 
 /// Refuses programs that the release at `id` does not have, or that cannot be executed.

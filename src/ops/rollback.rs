@@ -5,6 +5,7 @@ use super::context::Context;
 use super::observe::observe;
 use super::outcome::{Changed, ended};
 use super::ownership::check_ownership;
+use super::preflight::{refuse_all, taken_addresses};
 use crate::app::{App, Layout, Name, Service, Socket};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
@@ -206,8 +207,12 @@ fn whole_app(
         tree: &tree,
         payload: payload.as_ref(),
     };
+    let plan = plan(&candidate, &observed).with_staged_release();
+    if !plan.is_empty() {
+        refuse_all(taken_addresses(&ctx.host, &app, &observed))?;
+    }
     Ok(Prepared {
-        plan: plan(&candidate, &observed).with_staged_release(),
+        plan,
         nothing: format!("nothing to do: {} {id} is live", app.name),
         operation: Operation::Rollback,
         proof: proof_of(record),

@@ -35,6 +35,7 @@
 #[macro_use]
 mod registry;
 
+mod addresses;
 mod admin;
 mod attacks;
 mod builds;

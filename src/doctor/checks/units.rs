@@ -4,7 +4,9 @@ use crate::app::{App, Listen};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::host::{SYSTEMD_PID, UnitStatus, is_in_unit, listening_inodes, socket_holders};
+use crate::host::{
+    PortHolder, SYSTEMD_PID, UnitStatus, is_in_unit, listening_inodes, socket_holders,
+};
 use crate::store::{PublicUnit, UnitRole};
 use crate::transient::leftovers::transient_units;
 use crate::units::{UnitType, unit_type};
@@ -121,14 +123,13 @@ fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Optio
             Hint::to("start its unit", systemctl("start")),
         )));
     }
-    let holder = match socket_holders(&sockets) {
+    match socket_holders(&sockets) {
         Some(pids) if pids.iter().any(|pid| is_own(*pid, unit)) => return Ok(None),
-        Some(pids) => pids.first().map(|pid| format!("pid {pid}")),
         // This process may not see it, so the unit's state must do.
         None if state.is_active() => return Ok(None),
-        None => None,
-    };
-    let holder = holder.unwrap_or_else(|| "another process".to_owned());
+        Some(_) | None => {}
+    }
+    let holder = PortHolder::of(&context.host.root, port).unwrap_or(PortHolder::Hidden);
     let message = if state.is_active() {
         format!("{holder} listens on {listen}, and `{unit}` does not")
     } else {

@@ -1,0 +1,174 @@
+//! Who listens on a TCP port of the host: a socket unit of systemd, or a process.
+
+use super::process::{SYSTEMD_PID, processes};
+use super::root::Root;
+use super::runner::Command;
+use super::sockets::{listening_inodes, socket_holders};
+use crate::tree::generated_for;
+use std::fmt;
+
+/// Who listens on a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortHolder {
+    /// systemd listens for a socket unit. The app is that which robotctl generated it for.
+    Socket {
+        /// The name of the unit.
+        unit: String,
+        /// The app, if there is one.
+        app: Option<String>,
+    },
+    /// A process.
+    Process {
+        /// Its id.
+        pid: u32,
+        /// Its command.
+        command: String,
+        /// The service to which it belongs.
+        service: Option<String>,
+    },
+    /// This user may not see who.
+    Hidden,
+}
+
+impl PortHolder {
+    /// The holder of a port; `None` if no process listens there.
+    pub fn of(root: &Root, port: u16) -> Option<Self> {
+        let inodes = listening_inodes(port);
+        if inodes.is_empty() {
+            return None;
+        }
+        let pids = socket_holders(&inodes).unwrap_or_default();
+        // A service has the socket of its unit open too, but the unit is what listens.
+        if pids.contains(&SYSTEMD_PID)
+            && let Some(unit) = socket_unit(port)
+        {
+            let app = app_of(root, &unit);
+            return Some(Self::Socket { unit, app });
+        }
+        let Some(pid) = pids.first().copied() else {
+            return Some(Self::Hidden);
+        };
+        let process = processes().ok()?.into_iter().find(|one| one.pid == pid)?;
+        Some(Self::Process {
+            pid,
+            command: process.command,
+            service: service_of(pid),
+        })
+    }
+
+    /// The unit that holds it.
+    pub fn unit(&self) -> Option<&str> {
+        match self {
+            Self::Socket { unit, .. } => Some(unit),
+            Self::Process { service, .. } => service.as_deref(),
+            Self::Hidden => None,
+        }
+    }
+}
+
+impl fmt::Display for PortHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket { unit, app: None } => write!(f, "`{unit}`"),
+            Self::Socket {
+                unit,
+                app: Some(app),
+            } => write!(f, "`{unit}` of the app `{app}`"),
+            Self::Process {
+                pid,
+                command,
+                service: None,
+            } => write!(f, "pid {pid} (`{command}`)"),
+            Self::Process {
+                pid,
+                command,
+                service: Some(service),
+            } => write!(f, "pid {pid} (`{command}`) of `{service}`"),
+            Self::Hidden => write!(f, "another process"),
+        }
+    }
+}
+
+/// The socket unit for which systemd listens on a port.
+fn socket_unit(port: u16) -> Option<String> {
+    let argv = [
+        "systemctl",
+        "list-sockets",
+        "--all",
+        "--full",
+        "--plain",
+        "--no-legend",
+    ];
+    let text = Command::new(argv).run().ok()?;
+    unit_in_list(&text, port)
+}
+
+/// The app that a unit was generated for.
+fn app_of(root: &Root, unit: &str) -> Option<String> {
+    let argv = [
+        "systemctl",
+        "show",
+        "--property=FragmentPath",
+        "--value",
+        "--",
+        unit,
+    ];
+    let path = Command::new(argv).run().ok()?;
+    let file = root.read(path.trim()).ok()??;
+    generated_for(&file).map(str::to_owned)
+}
+
+/// The unit of a port in the output of `systemctl list-sockets`.
+fn unit_in_list(text: &str, port: u16) -> Option<String> {
+    let end = format!(":{port}");
+    text.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let listens = words.next()?.ends_with(&end);
+        words.next().filter(|_| listens).map(str::to_owned)
+    })
+}
+
+/// The service of systemd to which a process belongs (proc_pid_cgroup(5)).
+fn service_of(pid: u32) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    service_in_groups(&text)
+}
+
+fn service_in_groups(text: &str) -> Option<String> {
+    let mut parts = text.lines().flat_map(|line| line.rsplit('/'));
+    parts
+        .find(|part| part.ends_with(".service"))
+        .map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PortHolder, service_in_groups, unit_in_list};
+
+    #[test]
+    fn the_unit_of_a_port_is_found_in_the_list() {
+        let list = "/run/dbus/system_bus_socket dbus.socket dbus.service\n\
+                    127.0.0.1:8080 demo-web.socket demo-web.service\n\
+                    [::]:80 other.socket other.service\n";
+        let unit = |port| unit_in_list(list, port);
+        assert_eq!(unit(8080).as_deref(), Some("demo-web.socket"));
+        assert_eq!(unit(80).as_deref(), Some("other.socket"));
+        assert_eq!(unit(808), None);
+    }
+
+    #[test]
+    fn a_process_is_named_with_its_service() {
+        let of = |text: &str| service_in_groups(text);
+        let nginx = "1:name=systemd:/\n0::/system.slice/nginx.service\n";
+        assert_eq!(of(nginx).as_deref(), Some("nginx.service"));
+        let inner = "0::/system.slice/app.service/worker\n";
+        assert_eq!(of(inner).as_deref(), Some("app.service"));
+        assert_eq!(of("0::/user.slice/session-1.scope\n"), None);
+        let holder = PortHolder::Process {
+            pid: 7,
+            command: "nginx".into(),
+            service: of(nginx),
+        };
+        assert_eq!(holder.to_string(), "pid 7 (`nginx`) of `nginx.service`");
+    }
+}
