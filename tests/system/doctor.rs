@@ -209,7 +209,7 @@ fn the_holder_of_a_port_is_named(machine: &Machine) {
     let pid = machine.ok("pgrep -f 'http.server --bind'");
     let doctor = machine.robotctl("doctor").exits(1);
     doctor
-        .says(&format!("pid {pid} listens on "))
+        .says(&format!("pid {pid} (`python3`) listens on "))
         .says("hint: stop that process");
     let out = demo("2.0").deploy(machine).exits(2);
     out.says(&format!("in use by pid {pid} (`python3`)"))
