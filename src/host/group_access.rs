@@ -31,8 +31,6 @@ const NONE: u16 = 0o0;
 
 /// The mode that stands for the same.
 const MODE: u32 = 0o750;
-/// More than the list of an app with a hundred users needs.
-const MAX_LIST_BYTES: usize = 1024;
 
 impl Root {
     /// Gives a directory to root. Its group is `group`, its mode 0750, and the groups `others` can read
@@ -40,8 +38,8 @@ impl Root {
     /// between, also when this is interrupted.
     ///
     /// # Errors
-    /// The operating system's, with the path; nothing is changed then. `EOPNOTSUPP`
-    /// ([`is_without_lists`]) if `others` is not empty and the file system has no access control lists.
+    /// The operating system's, with the path. `EOPNOTSUPP` ([`is_without_lists`]) if `others` is not empty
+    /// and the file system has no access control lists; nothing is changed then.
     pub fn set_readers(&self, path: &str, group: u32, others: &[u32]) -> Result<()> {
         let real = self.path(path);
         let set = || -> Result<(), Errno> {
@@ -100,17 +98,18 @@ fn open_dir(path: &Path) -> Result<OwnedFd, Errno> {
 
 fn is_set(dir: &OwnedFd, group: u32, others: &[u32]) -> Result<bool, Errno> {
     let stat = fstat(dir)?;
-    let mut buffer = [0; MAX_LIST_BYTES];
-    let found: &[u8] = match fgetxattr(dir, ATTRIBUTE, &mut buffer[..]) {
-        Ok(len) => buffer.get(..len).unwrap_or_default(),
-        Err(Errno::NODATA | Errno::OPNOTSUPP) => &[],
-        // A list that is longer than any of ours.
-        Err(Errno::RANGE) => return Ok(false),
-        Err(error) => return Err(error),
-    };
     let wanted = match others {
         [] => Vec::new(),
         others => list(others),
+    };
+    // With no room at all, the call would return the length only.
+    let mut buffer = vec![0; wanted.len().max(1)];
+    let found: &[u8] = match fgetxattr(dir, ATTRIBUTE, &mut buffer[..]) {
+        Ok(len) => buffer.get(..len).unwrap_or_default(),
+        Err(Errno::NODATA | Errno::OPNOTSUPP) => &[],
+        // It is longer than the list that is wanted.
+        Err(Errno::RANGE) => return Ok(false),
+        Err(error) => return Err(error),
     };
     let mode = stat.st_mode & 0o7777;
     Ok(stat.st_uid == 0 && stat.st_gid == group && mode == MODE && found == wanted)
@@ -175,6 +174,11 @@ mod tests {
             assert_eq!(list[28..36], [8, 0, 5, 0, 9, 0, 0, 0]);
         }
         assert!(!root.has_readers("d", 7, &[8]).unwrap());
+        // As many users as an app may have services.
+        let many: Vec<u32> = (1000..1300).collect();
+        if seen(&many).is_some() {
+            assert!(root.has_readers("d", 7, &many).unwrap());
+        }
         // The list of an earlier release does not stay.
         assert_eq!(seen(&[]), Some(Vec::new()));
         assert!(root.has_readers("d", 7, &[]).unwrap());

@@ -88,6 +88,11 @@ fn explain(name: &str, mistake: Mistake) -> (String, String) {
             format!("systemd drops `{}`, which has no `=`", plain.escape_debug()),
             "write `NAME=value`, or `#` before a comment".to_owned(),
         ),
+        Mistake::ContinuedComment => (
+            "before version 254, systemd takes the line after this comment as part of it"
+                .to_owned(),
+            "remove the `\\` at the end of the comment".to_owned(),
+        ),
         Mistake::OpenQuote => (
             format!("the quote does not end, so `{plain}` has every line below it as its value"),
             "end the quote on this line".to_owned(),

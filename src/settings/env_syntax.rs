@@ -14,6 +14,8 @@ pub(super) enum Mistake {
     Name,
     /// It has no `=`.
     NoValue,
+    /// A comment that ends with a backslash: before version 254, systemd takes the next line as part of it.
+    ContinuedComment,
     /// A quote that does not end: the value has all lines up to the end of the file.
     OpenQuote,
 }
@@ -90,7 +92,10 @@ impl EnvText {
                 State::DoubleQuoted | State::DoubleQuotedEscape => State::DoubleQuoted,
                 State::Comment if is_newline => State::LineStart,
                 State::Comment if c == '\\' => State::CommentEscape,
-                // Before version 254, the next line belongs to the comment.
+                State::CommentEscape if is_newline => {
+                    out.add_mistake(line, "", Mistake::ContinuedComment);
+                    State::LineStart
+                }
                 State::Comment | State::CommentEscape => State::Comment,
             };
             line += usize::from(c == '\n');
@@ -169,6 +174,7 @@ mod tests {
             ("A=1\nC=3\n1A=1\n", 3, "1A", Mistake::Name),
             ("A=1\nno value\nC=3\n", 2, "no value", Mistake::NoValue),
             ("A=1\nC=3\nlast", 3, "last", Mistake::NoValue),
+            ("A=1\n# x\\\nC=3\n", 2, "", Mistake::ContinuedComment),
             ("A=1\nC=3\nB=\"x\nD=4\n", 3, "B", Mistake::OpenQuote),
             ("A=1\nC=3\nB='x\nD=4\n", 3, "B", Mistake::OpenQuote),
         ] {

@@ -111,34 +111,32 @@ fn a_service_reads_the_release_that_it_is_pinned_to(machine: &Machine) {
     assert_eq!(pinned_release(machine), "active\n1.0");
 }
 
-/// robotctl is killed, or a call fails, while it changes who can read a release. What runs goes on, and
-/// starts again.
+/// robotctl is killed, or a call fails, while it changes who can read the live release. The services can
+/// start again at once, before anything repairs it.
 fn no_fault_on_the_way_locks_a_service_out(machine: &Machine) {
     machine.ok("useradd --system clerk");
     deploy(machine, "1.0", "");
-    machine.robotctl("doctor --app shelf").exits(0);
-    for (number, fault) in (2..).zip([
+    for fault in [
         "fsetxattr:signal=SIGKILL:when=1",
         "fchown:signal=SIGKILL:when=1",
         "fsetxattr:signal=SIGKILL:when=2",
         "fsetxattr:error=EOPNOTSUPP",
         "fsetxattr:error=ENOSPC:when=2",
-    ]) {
-        // An earlier version of robotctl left the live release open.
+    ] {
+        // An earlier version of robotctl left it open. A deploy of the same release repairs that.
         machine.ok("chmod 755 /opt/shelf/current/; chown root:root /opt/shelf/current/");
-        let version = format!("{number}.0");
-        machine.write("/root/shelf/robot.toml", &manifest(&version, ""), 0o644);
         let call = fault.split(':').next().unwrap_or_default();
         let out = machine.sh(&format!(
             "strace -f -qq -o /dev/null -e trace={call} -e inject={fault} \
              robotctl --manifest /root/shelf/robot.toml deploy --apply"
         ));
         assert_ne!(out.code, 0, "{fault}");
+        machine
+            .ok("systemctl reset-failed; systemctl restart shelf-web.service shelf-worker.service");
+        let states = machine.sh("systemctl is-active shelf-web.service shelf-worker.service");
+        assert_eq!(states.stdout.trim(), "active\nactive", "{fault}");
         machine.robotctl("recover").exits(0);
-        machine.ok("systemctl restart shelf-web.service shelf-worker.service");
-        let states = machine.ok("systemctl is-active shelf-web.service shelf-worker.service");
-        assert_eq!(states, "active\nactive", "{fault}");
-        deploy(machine, &format!("{number}.1"), "");
+        deploy(machine, "1.0", "");
         assert_eq!(readers(machine), "root shelf clerk", "{fault}");
         machine.robotctl("doctor --app shelf").exits(0);
     }
