@@ -4,6 +4,7 @@ use super::exit::{self, Exit};
 use super::other_words;
 use super::output::{Changes, Format, Output};
 use crate::error::{Error, Kind};
+use crate::manifest::is_similar;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
 use std::ffi::OsString;
@@ -65,8 +66,7 @@ fn with_tips(mut error: clap::Error) -> clap::Error {
     let parser = super::parser();
     let is_likely = |name: &String| {
         let command = parser.find_subcommand(name);
-        command.is_some_and(|command| !command.is_hide_set())
-            && other_words::is_mistyped(&word, name)
+        command.is_some_and(|command| !command.is_hide_set()) && is_similar(&word, name)
     };
     let likely: Vec<String> = similar.into_iter().filter(is_likely).collect();
     if !likely.is_empty() {

@@ -8,15 +8,18 @@
 //! |---|---|
 //! | `tables` | every table and key, with the descriptions that the schema shows |
 //! | `problem` | what is wrong, where, and what to do |
+//! | `nearest` | the name that a person has mistyped |
 //! | `toml_error` | the deserializer's errors as problems |
 
+mod nearest;
 mod problem;
 mod right_form;
 mod tables;
 mod toml_error;
 
+pub(crate) use nearest::{is_similar, nearest};
+pub(crate) use problem::line_of_key;
 pub use problem::{Problem, Result};
-pub(crate) use problem::{line_of_key, nearest};
 pub use tables::{
     AppTable, Build, CheckTable, HooksTable, LimitsTable, Manifest, OverlayTable, PythonTable,
     ReleaseTable, SandboxTable, SecretTable, ServiceTable, TimerTable,

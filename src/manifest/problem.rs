@@ -57,16 +57,6 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// The known name that is most similar to an unknown one, unless none is similar.
-pub(crate) fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .map(|name| (strsim::osa_distance(unknown, name), *name))
-        .min()
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 3)
-        .map(|(_, name)| name)
-}
-
 pub(super) fn line_of(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().iter().take(offset);
     1 + before.filter(|byte| **byte == b'\n').count()
@@ -101,7 +91,7 @@ pub(crate) fn line_of_key<P: AsRef<str>>(text: &str, path: &[P]) -> Option<usize
 
 #[cfg(test)]
 mod tests {
-    use super::{line_of_key, nearest};
+    use super::line_of_key;
 
     #[test]
     fn a_path_has_the_line_of_its_deepest_part_that_exists() {
@@ -110,11 +100,5 @@ mod tests {
         assert_eq!(line(&["service", "web", "listen", "1"]), Some(7));
         assert_eq!(line(&["service", "web"]), Some(4));
         assert_eq!(line(&["nothing"]), None);
-    }
-
-    #[test]
-    fn only_a_similar_name_is_suggested() {
-        assert_eq!(nearest("tpye", &["type", "exec"]), Some("type"));
-        assert_eq!(nearest("zzzzzz", &["type", "exec"]), None);
     }
 }

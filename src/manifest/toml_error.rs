@@ -1,6 +1,7 @@
 //! The deserializer's errors in the words of a manifest.
 
-use super::problem::{Problem, line_of, nearest};
+use super::nearest::nearest;
+use super::problem::{Problem, line_of};
 use super::right_form;
 use std::ops::Range;
 
