@@ -311,6 +311,11 @@ fn causes_of_failures_are_named(machine: &Machine) {
             "[service.late]\nexec = [\"/bin/sleep\", \"1000\"]\ntype = \"notify\"\ntimeout-start = \"2s\"\nrestart = \"no\"\n",
             "the start or stop timed out",
         ),
+        (
+            "2.5",
+            "[service.late]\nexec = [\"/usr/bin/python3\", \"-m\", \"http.server\", \"--bind\", \"127.0.0.1\", \"81\"]\nlisten = [\"127.0.0.1:81\"]\nsocket = \"direct\"\npre-check = false\nrestart = \"no\"\n",
+            "write `sandbox.allow = [\"low-port\"]`, or let systemd open the port: its address in `listen`, and `socket = \"activate\"`",
+        ),
     ] {
         let mut bad = demo(version);
         bad.tables = tables;

@@ -4,6 +4,9 @@ use super::case::{Case, Message};
 use crate::app::listen::Listen;
 use crate::app::service::Socket;
 
+/// The right to open ports below 1024 (capabilities(7)).
+const BIND_SERVICE: &str = "CAP_NET_BIND_SERVICE";
+
 /// Exceptions about ports, which would not do the same behind a proxy.
 const OF_PORTS: [&str; 2] = ["bind-any", "low-port"];
 
@@ -23,6 +26,30 @@ pub(super) fn public_address(case: &Case<'_>) -> Vec<Message> {
         )
     };
     public.map(message).collect()
+}
+
+/// Only a process with the right may open a port below 1024. systemd has it, and a service does not.
+pub(super) fn low_port(case: &Case<'_>) -> Vec<Message> {
+    let service = case.service;
+    let has_right = case
+        .shape
+        .capabilities
+        .iter()
+        .any(|one| one == BIND_SERVICE);
+    if service.socket == Socket::Activate || has_right {
+        return Vec::new();
+    }
+    let low = service
+        .listen
+        .iter()
+        .find(|listen| listen.port().is_some_and(|port| port < 1024));
+    let message = |listen: &Listen| {
+        (
+            format!("opens `{listen}` itself, and a port below 1024 needs a right that it lacks"),
+            "let systemd open the port: `socket = \"activate\"`; or write `sandbox.allow = [\"low-port\"]`",
+        )
+    };
+    low.map(message).into_iter().collect()
 }
 
 /// A proxy forwards to one address, and its server shares no network with the host.

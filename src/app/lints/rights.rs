@@ -1,7 +1,6 @@
-//! Privileges, secrets and names that a service should not have.
+//! Privileges and secrets that a service should not have.
 
 use super::case::{Case, Message};
-use crate::app::service::Service;
 
 pub(super) fn secret_in_env(case: &Case<'_>) -> Vec<Message> {
     let is_secret = |name: &str| {
@@ -25,24 +24,6 @@ pub(super) fn secret_in_env(case: &Case<'_>) -> Vec<Message> {
         )
     };
     env.map(|(name, _)| message(name.as_str())).collect()
-}
-
-/// The bundled app runs only `robotctl` itself.
-pub(super) fn package_name(case: &Case<'_>) -> Vec<Message> {
-    let is_foreign = |service: &&Service| {
-        let program = service.exec.first().map_or("", |word| word.as_str());
-        !program.ends_with("/bin/robotctl")
-    };
-    let first = case.app.services.iter().find(is_foreign);
-    if case.app.name.as_str() != "robot" || first.is_none_or(|one| one.name != case.service.name) {
-        return Vec::new();
-    }
-    vec![(
-        "belongs to an app called `robot`, as the bundled app is: removing the package \
-         removes it, and purging the package deletes its state"
-            .to_owned(),
-        "give the app another name",
-    )]
 }
 
 pub(super) fn root(case: &Case<'_>) -> Vec<Message> {

@@ -3,9 +3,9 @@
 use super::case::{Case, Message};
 use super::commands::{unexpanded, uvicorn_stops, wrapped_socket, wrapper};
 use super::directives::{families_notify, private_capabilities, unenforced};
-use super::network::{direct_socket, public_address};
+use super::network::{direct_socket, low_port, public_address};
 use super::paths::{home_path, writable_code};
-use super::rights::{package_name, root, secret_in_env};
+use super::rights::{root, secret_in_env};
 use crate::app::application::App;
 use crate::units::Target;
 
@@ -67,8 +67,8 @@ pub const LINTS: &[Lint] = &[
         summary: "a `$` in a command, which is not expanded" },
     Lint { id: "secret-in-env", severity: Severity::Warning, check: secret_in_env,
         summary: "a secret in the environment, which any user can read in the unit file" },
-    Lint { id: "package-name", severity: Severity::Warning, check: package_name,
-        summary: "an app called `robot`, as the bundled app is" },
+    Lint { id: "low-port", severity: Severity::Warning, check: low_port,
+        summary: "a service that opens a port below 1024 itself, and may not" },
     Lint { id: "public-address", severity: Severity::Note, check: public_address,
         summary: "an address that other machines can reach" },
     Lint { id: "direct-socket", severity: Severity::Note, check: direct_socket,

@@ -61,6 +61,35 @@ fn each_lint_finds_its_mistake() {
 }
 
 #[test]
+fn a_service_that_may_not_open_its_port_is_reported() {
+    for (keys, expected) in [
+        ("socket = \"direct\"\nlisten = [\"127.0.0.1:80\"]", true),
+        ("socket = \"direct\"\nlisten = [\":8080\", \":1023\"]", true),
+        ("socket = \"proxy\"\nlisten = [\"127.0.0.1:443\"]", true),
+        (
+            "user = \"root\"\nsocket = \"direct\"\nlisten = [\":80\"]",
+            true,
+        ),
+        ("listen = [\":80\"]", false),
+        ("socket = \"direct\"\nlisten = [\":1024\"]", false),
+        (
+            "socket = \"direct\"\nlisten = [\"unix:/run/w.sock\"]",
+            false,
+        ),
+        (
+            "socket = \"direct\"\nlisten = [\":80\"]\nsandbox.allow = [\"low-port\"]",
+            false,
+        ),
+        (
+            "socket = \"direct\"\nlisten = [\":80\"]\nsandbox.capabilities = [\"CAP_NET_BIND_SERVICE\"]",
+            false,
+        ),
+    ] {
+        assert_eq!(findings(keys).contains(&"low-port"), expected, "{keys}");
+    }
+}
+
+#[test]
 fn a_proxy_is_recommended_where_it_can_open_the_port() {
     for (keys, expected) in [
         ("listen = [\"127.0.0.1:1\"]", true),
@@ -90,29 +119,6 @@ fn a_proxy_is_recommended_where_it_can_open_the_port() {
     }
 }
 
-/// Reported once for an app, and never for the bundled app, which runs only `robotctl`.
-#[test]
-fn an_app_with_the_name_of_the_bundled_app_is_reported_once() {
-    let findings = |name: &str, program: &str| -> Vec<String> {
-        let text = format!(
-            "[app]\nname = \"{name}\"\nversion = \"1\"\n\
-             [service.v]\nexec = [\"{program}\"]\n[service.w]\nexec = [\"{program}\"]\n"
-        );
-        let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
-        let findings = lint(&app, None).into_iter();
-        findings
-            .map(|finding| format!("{}: {}", finding.lint, finding.message))
-            .collect()
-    };
-    let [finding] = findings("robot", "/usr/bin/w").try_into().unwrap();
-    assert!(
-        finding.starts_with("package-name: service `v` "),
-        "{finding}"
-    );
-    assert_eq!(findings("rover", "/usr/bin/w"), [""; 0]);
-    assert_eq!(findings("robot", "{current}/bin/robotctl"), [""; 0]);
-}
-
 #[test]
 fn good_settings_are_not_reported() {
     for service in [
@@ -121,7 +127,7 @@ fn good_settings_are_not_reported() {
         "exec = [\"/bin/sh\", \"-c\", \"x\"]\ntype = \"oneshot\"",
         "sandbox.read-write = [\"/srv/a\"]",
         "listen = [\":80\"]\nsandbox.allow-from = [\"192.0.2.0/24\"]",
-        "listen = [\"127.0.0.1:1\"]\nsocket = \"proxy\"",
+        "listen = [\"127.0.0.1:8080\"]\nsocket = \"proxy\"",
         "exec = [\"/home/me/w\"]\nsandbox.allow = [\"home\"]",
     ] {
         assert_eq!(findings(service), [""; 0], "{service}");
