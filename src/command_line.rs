@@ -73,17 +73,49 @@ impl CommandLine {
         self
     }
 
+    /// The same command with `sudo`.
+    #[must_use]
+    pub fn with_sudo(self) -> Self {
+        Self {
+            needs_root: true,
+            ..self
+        }
+    }
+
+    /// Whether it is a `robotctl` command of this name.
+    pub fn runs(&self, command: &str) -> bool {
+        self.is_robotctl && self.has(command)
+    }
+
+    fn has(&self, wanted: &str) -> bool {
+        self.words.iter().any(|word| word == wanted)
+    }
+
+    /// The same deploy with the manifest that it needs, so that it means the same in every directory.
+    #[must_use]
+    pub fn for_manifest(mut self, manifest: &Path, environment: Option<&str>) -> Self {
+        if self.has("--manifest") {
+            return self;
+        }
+        let mut options = vec!["--manifest".to_owned(), manifest.display().to_string()];
+        if let Some(environment) = environment.filter(|_| !self.has("--environment")) {
+            options.extend(["--environment".to_owned(), environment.to_owned()]);
+        }
+        self.words.splice(1..1, options);
+        self
+    }
+
     /// The same command for an app: a `robotctl` command names it, so that it means the same in every
     /// directory. The name of an app in an environment ends with the environment, and a deploy needs
     /// both.
     #[must_use]
     pub fn for_app(mut self, app: &str, environment: Option<&str>) -> Self {
-        let has = |option: &str| self.words.iter().any(|word| word == option);
-        if !self.is_robotctl || has("--app") {
+        if !self.is_robotctl || self.has("--app") || self.has("--manifest") {
             return self;
         }
         let mut options = vec!["--app".to_owned(), app.to_owned()];
-        if let Some(environment) = environment.filter(|_| has("deploy") && !has("--environment")) {
+        let needs_environment = self.has("deploy") && !self.has("--environment");
+        if let Some(environment) = environment.filter(|_| needs_environment) {
             options.extend(["--environment".to_owned(), environment.to_owned()]);
         }
         self.words.splice(1..1, options);

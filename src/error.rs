@@ -116,6 +116,9 @@ impl fmt::Display for Hint {
     }
 }
 
+/// The hint of an error that root does not get. The command that failed replaces it by itself with `sudo`.
+pub const AS_ROOT: &str = "type `sudo` before the command";
+
 /// What went wrong and what to do about it. It says nothing about the state of the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HintedError {

@@ -1,7 +1,7 @@
 //! What the manifest means: an [`App`] that cannot hold a bad value.
 //!
-//! [`App::from_manifest`] is the only way to one, and [`App::from_record`] for what an earlier robotctl
-//! recorded. They read nothing from the host, so that the same manifest is the same app everywhere.
+//! [`App::from_manifest`] is the only way to one, besides [`App::from_bundled`] for the app of the package
+//! and [`App::from_record`] for what an earlier robotctl recorded. They read nothing from the host, so that the same manifest is the same app everywhere.
 //!
 //! | file | holds |
 //! |---|---|
@@ -39,6 +39,7 @@ pub use lints::{LINTS, Lint, LintFinding, Severity, lint};
 pub use listen::Listen;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
 pub use release::{Python, Release};
+pub use reserved::BUNDLED_APP;
 pub use sandbox::Sandbox;
 pub use schema::schema;
 pub use service::{

@@ -43,6 +43,10 @@ const FAMILIES: &[(&str, &str)] = &[
     ("runlevel", "the system has units of that name"),
 ];
 
+/// The app that the package contains. Its name is reserved, so that no other app is replaced by it or
+/// removed with the package.
+pub const BUNDLED_APP: &str = "robotctl-status";
+
 /// Why the name is reserved; `None` if an app can have it.
 pub(super) fn why_reserved(name: &str) -> Option<&'static str> {
     let whole = NAMES
@@ -54,7 +58,7 @@ pub(super) fn why_reserved(name: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAMES, why_reserved};
+    use super::{BUNDLED_APP, NAMES, why_reserved};
     use crate::app::Name;
 
     #[test]
@@ -62,7 +66,12 @@ mod tests {
         for name in ["robotctl", "dpkg", "www-data", "multi-user", "systemd"] {
             assert!(why_reserved(name).is_some(), "{name}");
         }
-        for name in ["robotctl-recover", "systemd-journald", "runlevel5"] {
+        for name in [
+            BUNDLED_APP,
+            "robotctl-recover",
+            "systemd-journald",
+            "runlevel5",
+        ] {
             assert!(why_reserved(name).is_some(), "{name}");
         }
         for name in [

@@ -28,6 +28,7 @@ use crate::error::Error;
 use crate::ops::{Context, Options};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use output::{Changes, Output};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -53,7 +54,7 @@ const GLOBAL_OPTIONS: &str = "Global options";
 #[command(arg_required_else_help = true)]
 pub struct Cli {
     /// Work on this app [default: that of ./robot.toml, or the only one
-    /// deployed]
+    /// deployed; `deploy` needs a manifest]
     #[arg(
         long,
         global = true,
@@ -62,8 +63,8 @@ pub struct Cli {
         add = completion::apps()
     )]
     app: Option<String>,
-    /// Read this manifest [default: ./robot.toml, or that of an app that a
-    /// package installed]
+    /// Read this manifest [default: the robot.toml inside SOURCE of `deploy`,
+    /// or ./robot.toml]
     #[arg(long, global = true, help_heading = GLOBAL_OPTIONS, value_name = "FILE")]
     manifest: Option<PathBuf>,
     /// Apply this environment of the manifest; the app is then called
@@ -109,8 +110,10 @@ enum Command {
     /// and check it again. A release that fails after the switch is rolled back
     /// automatically (exit code 3).
     ///
-    /// The manifest is that of `--manifest`, or ./robot.toml, or the robot.toml
-    /// inside SOURCE, or that of the only app that a package installed.
+    /// The manifest is that of `--manifest`, or the robot.toml inside SOURCE, or
+    /// ./robot.toml. `--app` must agree with it. The app that the package
+    /// contains is deployed by its name, `--app robotctl-status`, or if nothing
+    /// else is deployed and there is neither SOURCE nor a manifest.
     Deploy(deploy::Args),
     /// Restore the previous release, or a named one
     ///
@@ -254,11 +257,12 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         manifest: cli.manifest,
         environment: cli.environment,
         root: cli.root,
+        typed: without_root(std::env::args_os().skip(1)),
     };
     let sink = |event: &_| out.event(event);
     let progress = |bytes| out.progress(bytes);
     let ctx = &Context::new(options, trace, &sink, &progress);
-    match &cli.command {
+    let result = match &cli.command {
         Command::Generate(args) => generate::run(args, ctx, out),
         Command::Deploy(args) => deploy::run(args, ctx, out),
         Command::Rollback(args) => rollback::run(args, ctx, out),
@@ -277,7 +281,22 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Relay(args) => internal::relay(args),
         Command::Page(args) => internal::page(args, ctx),
         Command::Reference(args) => reference::run(args, out),
+    };
+    result.map_err(|error| ctx.complete_hints(error))
+}
+
+/// The words of a command line without `--root`, which hints add themselves; none if they are not UTF-8.
+fn without_root(words: impl Iterator<Item = OsString>) -> Option<Vec<String>> {
+    let mut kept = Vec::new();
+    let mut words = words.map(|word| word.into_string().ok());
+    while let Some(word) = words.next() {
+        match word? {
+            word if word == "--root" => drop(words.next()),
+            word if word.starts_with("--root=") => {}
+            word => kept.push(word),
+        }
     }
+    Some(kept)
 }
 
 /// The command line as it is typed: every help ends with the exit codes.
@@ -293,7 +312,24 @@ pub fn command() -> clap::Command {
 
 #[cfg(test)]
 mod tests {
-    use super::parser;
+    use super::{parser, without_root};
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+
+    #[test]
+    fn the_words_of_a_hint_are_those_that_were_typed() {
+        for (typed, kept) in [
+            ("rollback", "rollback"),
+            ("--root /mnt status", "status"),
+            ("status --root=/mnt --app shop", "status --app shop"),
+            ("status --root", "status"),
+        ] {
+            let words = without_root(typed.split(' ').map(Into::into));
+            assert_eq!(words.unwrap().join(" "), kept, "{typed}");
+        }
+        let bytes = OsString::from_vec(vec![0xff]);
+        assert_eq!(without_root([bytes].into_iter()), None);
+    }
 
     #[test]
     fn the_command_line_is_sound_and_its_help_fits() {

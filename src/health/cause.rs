@@ -39,7 +39,7 @@ fn cause(state: &UnitStatus) -> (String, Option<&'static str>) {
         ),
         (_, Some(Killed(9))) => known(
             "it was killed (SIGKILL), as the kernel does when memory runs out",
-            "see `journalctl -k`, and check `limits.memory-max`",
+            "see `sudo journalctl -k`, and check `limits.memory-max`",
         ),
         (_, Some(Killed(signal))) => (format!("signal {signal} ended it"), None),
         (_, Some(Exited(243))) => known(

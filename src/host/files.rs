@@ -99,6 +99,11 @@ pub fn is_file(path: &Path) -> bool {
     path.is_file()
 }
 
+/// Whether something is at a path. A link is not followed, so that one to nothing counts.
+pub fn is_present(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
 /// Whether a path exists.
 pub fn exists(path: &Path) -> bool {
     path.exists()

@@ -3,8 +3,9 @@
 use super::context::Context;
 use crate::app::Service;
 use crate::command_line::CommandLine;
-use crate::error::{Claim as _, Error, Hint, fail};
+use crate::error::{AS_ROOT, Claim as _, Error, Hint, fail};
 use crate::health::{Verdict, check_service};
+use crate::host::is_root;
 use anyhow::Result;
 
 /// Runs the checks of the live release's services and timers.
@@ -30,7 +31,15 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<(String, Vec<Verdict>), Error> {
                 Hint::to("deploy it", CommandLine::sudo_robotctl(["deploy"])),
             );
         };
-        let record = store.release(&live)?;
+        let record = match store.release(&live) {
+            Err(_) if !is_root() => {
+                return fail(
+                    format!("only root can read the checks of `{name}`"),
+                    AS_ROOT,
+                );
+            }
+            read => read?,
+        };
         let app = record.ok_or_else(|| store.missing_record(&live))?.app()?;
         let is_checked = |service: &&Service| service.is_daemon() || service.timer.is_some();
         let services = app.services.iter().filter(is_checked);

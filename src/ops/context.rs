@@ -2,7 +2,7 @@
 
 use crate::app::{App, Layout, Name, Target};
 use crate::command_line::CommandLine;
-use crate::error::{Hint, fail};
+use crate::error::{AS_ROOT, Hint, fail};
 use crate::events::{Event, Sink};
 use crate::host::files::is_dir;
 use crate::host::{self, Host, is_root};
@@ -11,6 +11,7 @@ use crate::store::Store;
 use crate::transaction::check_unprotected;
 use crate::tree::FileChange;
 use anyhow::Result;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
@@ -26,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) environment: Option<String>,
     /// `--root`
     pub(crate) root: Option<PathBuf>,
+    /// The words of the command line, without the program and `--root`; none if they are not UTF-8.
+    pub(crate) typed: Option<Vec<String>>,
 }
 
 /// Makes the progress display of a copy of so many bytes.
@@ -43,6 +46,8 @@ pub(crate) struct Context<'a> {
     pub(crate) sink: &'a Sink<'a>,
     /// Makes progress displays.
     pub(crate) progress: &'a MakeProgress<'a>,
+    /// The app that the command is about, once that is known.
+    pub(super) app: RefCell<Option<Name>>,
 }
 
 impl fmt::Debug for Context<'_> {
@@ -68,6 +73,7 @@ impl<'a> Context<'a> {
             trace,
             sink,
             progress,
+            app: RefCell::new(None),
         }
     }
 
@@ -153,10 +159,7 @@ impl<'a> Context<'a> {
             );
         }
         if !is_root() {
-            return fail(
-                "only root can change this host",
-                "type `sudo` before the command",
-            );
+            return fail("only root can change this host", AS_ROOT);
         }
         self.check_host()
     }

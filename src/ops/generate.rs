@@ -37,12 +37,12 @@ pub(crate) enum Drift {
 /// [`Kind::Refused`] when the manifest has a mistake.
 pub(crate) fn render_files(ctx: &Context<'_>) -> Result<Generated, Error> {
     let render = || -> Result<Generated> {
-        let loaded = ctx.load()?;
-        let target = ctx.target(&loaded.app);
+        let app = ctx.load_app()?;
+        let target = ctx.target(&app);
         Ok(Generated {
-            app: loaded.app.name.to_string(),
-            tree: render(&loaded.app, target)?,
-            findings: lint(&loaded.app, Some(target)),
+            app: app.name.to_string(),
+            tree: render(&app, target)?,
+            findings: lint(&app, Some(target)),
         })
     };
     render().nothing_changed()

@@ -9,6 +9,8 @@
 //! | `context` | what every command gets: host, options, sink |
 //! | `select` | the app that a command means |
 //! | `load` | the manifest that a command means |
+//! | `bundled` | the app that the package contains |
+//! | `hints` | hints that name the app of the command |
 //! | `session` | opening a session |
 //! | `observe`, `host_facts`, `ownership`, `preflight`, `choose_release` | reading the host for a plan, and what refuses the plan |
 //! | `deploy`, `rollback`, `recover`, `remove`, `prune` | the commands that change the host |
@@ -18,6 +20,7 @@
 //! | `drained`, `soak`, `unit_commands` | commands that units run |
 
 mod accounts;
+mod bundled;
 mod check;
 mod choose_release;
 mod completion_candidates;
@@ -27,6 +30,7 @@ mod doctor;
 mod drained;
 mod draining;
 mod generate;
+mod hints;
 mod history;
 mod host_facts;
 mod load;

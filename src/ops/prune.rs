@@ -85,7 +85,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &PruneRequest) -> Result<Previ
         };
         match look().nothing_changed() {
             Ok(plan) => plans.push(plan),
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(ctx.name_app(&name, error)),
         }
     }
     let mut commands = plans.iter().filter_map(|plan| plan.apply.clone());
@@ -133,7 +133,7 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Pru
         });
         match result {
             Ok(one) => pruned.push(one),
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(ctx.name_app(&name, error)),
         }
     }
     let Some(mut error) = not_pruned(errors, count) else {

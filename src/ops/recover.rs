@@ -47,7 +47,7 @@ pub(crate) fn run(ctx: &Context<'_>, request: &RecoverRequest) -> Result<Recover
                 clean &=
                     report.leftovers != Leftovers::Stuck && report.state != StateRebuild::Failed;
             }
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(ctx.name_app(&name, error)),
         }
     }
     if let Some(mut error) = worst(errors) {

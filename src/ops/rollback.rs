@@ -367,11 +367,20 @@ fn target(
         if let Some(record) = previous(&ctx.host, store, layout, &state, &damaged)? {
             return Ok(record);
         }
-        let message = match state.live {
-            Some(live) => format!("{live} has no previous release"),
-            None => "no release is live".to_owned(),
+        return match state.live {
+            Some(live) if state.previous.is_empty() => fail(
+                format!("{live} has no previous release: it is the first one of `{name}`"),
+                match store.releases()?.len() {
+                    0 | 1 => Hint::to(
+                        "deploy another release; a rollback then restores this one",
+                        CommandLine::sudo_robotctl(["deploy"]),
+                    ),
+                    _ => list(),
+                },
+            ),
+            Some(live) => fail(format!("{live} has no previous release"), list()),
+            None => fail("no release is live", list()),
         };
-        return fail(message, list());
     };
     let ids = store.releases()?;
     let id = match matching(&ids, wanted).as_slice() {

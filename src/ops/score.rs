@@ -25,10 +25,10 @@ pub(crate) struct Scores {
 pub(crate) fn run(ctx: &Context<'_>, units: &[PathBuf]) -> Result<Scores, Error> {
     let score = || -> Result<Scores> {
         if units.is_empty() {
-            let loaded = ctx.load()?;
+            let app = ctx.load_app()?;
             return Ok(Scores {
-                app: Some(loaded.app.name.to_string()),
-                reports: score_app(&loaded.app, ctx.target(&loaded.app))?,
+                reports: score_app(&app, ctx.target(&app))?,
+                app: Some(app.name.to_string()),
             });
         }
         let reports = units.iter().map(|file| unit_file(ctx, file));

@@ -2,14 +2,14 @@
 
 use super::context::Context;
 use super::load::MANIFEST;
-use crate::app::Name;
+use super::user_file::Links;
+use crate::app::{BUNDLED_APP, Name};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, HintedError, fail};
-use crate::host::files::is_file;
-use crate::host::read_user_file;
-use crate::manifest::{app_name, nearest};
+use crate::host::files::is_present;
+use crate::manifest::nearest;
 use crate::store::Store;
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::Result;
 use std::path::Path;
 
 /// The answers of several apps: one that cannot be read does not hide the others.
@@ -40,40 +40,65 @@ impl Context<'_> {
 
     /// The same for an app that may have been removed already.
     pub(super) fn resolve_app(&self) -> Result<Name> {
-        let parse = |name: &str| Name::parse(name).map_err(|clause| anyhow!("`{name}`: {clause}"));
-        if let Some(name) = &self.options.app {
-            return parse(name).context("reading `--app`");
+        let name = self.find_app()?;
+        self.set_app(&name);
+        Ok(name)
+    }
+
+    fn find_app(&self) -> Result<Name> {
+        if let Some(name) = self.named_app()? {
+            return Ok(name);
         }
-        if self.options.manifest.is_some() {
-            return Ok(self.load()?.app.name);
+        if let Some(path) = &self.options.manifest {
+            return Ok(self.read_manifest(path, Links::Followed)?.app.name);
         }
-        if is_file(Path::new(MANIFEST)) {
+        if is_present(Path::new(MANIFEST)) {
             return self.app_of_manifest_here();
         }
-        match Store::apps_with_records(&self.host.root)?.as_slice() {
-            [name] => parse(name),
-            [] => nothing_deployed(),
-            names => fail(
-                format!("several apps are deployed: {}", names.join(", ")),
-                "choose one with `--app NAME`",
-            ),
+        match self.only_app()? {
+            Some(name) => Ok(name),
+            None => nothing_deployed(),
         }
+    }
+
+    /// The only app that is deployed. The bundled app counts only if there is no other.
+    pub(super) fn only_app(&self) -> Result<Option<Name>> {
+        let (own, bundled) = self.deployed_apps()?;
+        match own.as_slice() {
+            [] => Ok(bundled),
+            [name] => Ok(Some(name.clone())),
+            names => {
+                let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+                let bundled = bundled.map(|name| format!(", and the bundled app {name}"));
+                fail(
+                    format!(
+                        "several apps are deployed: {}{}",
+                        names.join(", "),
+                        bundled.unwrap_or_default()
+                    ),
+                    "choose one with `--app NAME`",
+                )
+            }
+        }
+    }
+
+    /// The apps of this host, and the bundled one if it is among them.
+    pub(super) fn deployed_apps(&self) -> Result<(Vec<Name>, Option<Name>)> {
+        let all = self.all_apps()?.into_iter();
+        let (bundled, own): (Vec<Name>, Vec<Name>) =
+            all.partition(|name| name.as_str() == BUNDLED_APP);
+        Ok((own, bundled.into_iter().next()))
     }
 
     /// The app of `./robot.toml`. Commands for what is deployed need only its name, so a manifest with
     /// a mistake does not prevent a rollback.
     fn app_of_manifest_here(&self) -> Result<Name> {
-        let error = match self.load() {
+        let error = match self.read_manifest(Path::new(MANIFEST), Links::Followed) {
             Ok(loaded) => return Ok(loaded.app.name),
             Err(error) => error,
         };
-        let text = read_user_file(Path::new(MANIFEST)).unwrap_or_default();
-        let name = app_name(&text).map(|name| match &self.options.environment {
-            Some(environment) => format!("{name}-{environment}"),
-            None => name,
-        });
         let known = Store::all_store_names(&self.host.root)?;
-        if let Some(name) = name.filter(|name| known.contains(name))
+        if let Some(name) = self.name_here().filter(|name| known.contains(name))
             && let Ok(valid) = Name::parse(&name)
         {
             let text =
@@ -96,7 +121,7 @@ impl Context<'_> {
     /// All apps that a command may mean.
     pub(super) fn selected_apps(&self) -> Result<Vec<Name>> {
         let options = &self.options;
-        if options.app.is_some() || options.manifest.is_some() || is_file(Path::new(MANIFEST)) {
+        if options.app.is_some() || options.manifest.is_some() || is_present(Path::new(MANIFEST)) {
             return Ok(vec![self.selected_app()?]);
         }
         self.all_apps()
@@ -120,27 +145,33 @@ impl Context<'_> {
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         let hint = match nearest(name.as_str(), &known) {
             Some(near) => format!("did you mean `{near}`?").into(),
-            None => Hint::to(
-                "list the apps, from a directory without a `robot.toml`",
-                CommandLine::robotctl(["status"]),
-            ),
+            None => self.candidates()?,
         };
         fail(format!("there is no app `{name}` on this host"), hint)
     }
 
     /// Refuses an app that is not deployed, before a lock creates a store for it.
     pub(super) fn check_deployed(&self, name: &Name) -> Result<()> {
-        let apps = Store::apps_with_records(&self.host.root)?;
-        if apps.iter().any(|app| app == name.as_str()) {
+        let apps = self.all_apps()?;
+        if apps.contains(name) {
             return Ok(());
         }
-        fail(
-            format!("`{name}` is not deployed on this host"),
-            Hint::to(
-                "list the apps, from a directory without a `robot.toml`",
-                CommandLine::robotctl(["status"]),
-            ),
-        )
+        let hint = match apps.as_slice() {
+            [] => Hint::to("deploy it", CommandLine::sudo_robotctl(["deploy"])),
+            _ => self.candidates()?,
+        };
+        fail(format!("`{name}` is not deployed on this host"), hint)
+    }
+
+    /// The apps to choose from.
+    fn candidates(&self) -> Result<Hint> {
+        let names = self.all_apps()?;
+        let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+        Ok(match names.as_slice() {
+            [] => "check the name: no app is deployed".into(),
+            [name] => format!("this one is deployed: {name}").into(),
+            names => format!("these are deployed: {}", names.join(", ")).into(),
+        })
     }
 
     /// Asks every app that a command may mean. With a single app, its error is the error.
@@ -160,7 +191,10 @@ impl Context<'_> {
         for name in names {
             match ask(&name).nothing_changed() {
                 Ok(answer) => answers.push(answer),
-                Err(error) => failed.push((name, error)),
+                Err(error) => {
+                    let error = self.name_app(&name, error);
+                    failed.push((name, error));
+                }
             }
         }
         Ok(PerApp { answers, failed })

@@ -124,7 +124,7 @@ fn unit_status(app: &Name, unit: &PublicUnit, now: &host::UnitStatus, state: &St
             Some(format!("its file changed on disk: {reload}"))
         }
         _ if now.is_failed() => {
-            let read = CommandLine::new(["journalctl", "-u", &unit.unit]);
+            let read = CommandLine::sudo(["journalctl", "-u", &unit.unit]);
             Some(format!("{}: {read}", now.result))
         }
         _ => None,
@@ -137,5 +137,32 @@ fn unit_status(app: &Name, unit: &PublicUnit, now: &host::UnitStatus, state: &St
         },
         runs,
         note,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unit_status;
+    use crate::app::Name;
+    use crate::host::{ActiveState, UnitResult, UnitStatus};
+    use crate::store::{PublicUnit, State, UnitRole};
+
+    #[test]
+    fn the_log_of_a_failed_unit_needs_root() {
+        let unit = PublicUnit {
+            unit: "shop-web.service".to_owned(),
+            service: "web".to_owned(),
+            role: UnitRole::Daemon,
+            enabled: true,
+        };
+        let now = UnitStatus {
+            active_state: ActiveState::Failed,
+            result: UnitResult::ExitCode,
+            ..UnitStatus::default()
+        };
+        let shop = Name::parse("shop").unwrap();
+        let status = unit_status(&shop, &unit, &now, &State::default());
+        let note = "exit-code: sudo journalctl -u shop-web.service";
+        assert_eq!(status.note.as_deref(), Some(note));
     }
 }

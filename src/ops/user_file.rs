@@ -28,7 +28,7 @@ pub(super) fn read_text(path: &Path, links: Links, hint: &str) -> Result<String>
         Ok(text) => return Ok(text),
         Err(error) => error,
     };
-    let path = path.display();
+    let (shown, path) = (path, path.display());
     match error.kind() {
         ErrorKind::NotFound => fail(format!("`{path}` does not exist"), hint),
         ErrorKind::IsADirectory => fail(format!("`{path}` is a directory"), hint),
@@ -37,10 +37,15 @@ pub(super) fn read_text(path: &Path, links: Links, hint: &str) -> Result<String>
             format!("you may not read `{path}`"),
             "type `sudo` before the command, or let the owner of the file change its mode",
         ),
-        _ if links == Links::Refused && is_link_error(&error) => fail(
-            format!("`{path}` is a link, or a link leads to it"),
-            "name the manifest by its path without links: `realpath FILE` prints it",
-        ),
+        _ if links == Links::Refused && is_link_error(&error) => refused_link(shown),
         _ => fail(format!("`{path}` cannot be read: {error}"), hint),
     }
+}
+
+/// Refuses a file that holds the manifest, because of a link.
+pub(super) fn refused_link<T>(path: &Path) -> Result<T> {
+    fail(
+        format!("`{}` is a link, or a link leads to it", path.display()),
+        "name the manifest by its path without links: `realpath FILE` prints it",
+    )
 }

@@ -133,14 +133,14 @@ mod tests {
 
     #[test]
     fn the_bundled_app_has_this_version_and_no_lint_finding() {
-        let text = include_str!("../../packaging/robot/robot.toml");
-        let app = crate::manifest::parse(text).and_then(|read| App::from_manifest(&read, None));
+        let text = include_str!("../../packaging/robotctl-status/robot.toml");
+        let app = crate::manifest::parse(text).and_then(|read| App::from_bundled(&read, None));
         let app = app.unwrap();
         assert_eq!(app.version.as_str(), env!("CARGO_PKG_VERSION"));
         let findings = crate::app::lint(&app, None).into_iter();
         let findings = findings.filter(|one| one.severity != crate::app::Severity::Note);
         assert_eq!(findings.map(|one| one.message).collect::<Vec<_>>(), [""; 0]);
-        let shown = include_str!("../../packaging/robot/payload/VERSION");
+        let shown = include_str!("../../packaging/robotctl-status/payload/VERSION");
         assert_eq!(shown.trim(), env!("CARGO_PKG_VERSION"));
         let changes = include_str!("../../packaging/changelog");
         let newest = format!("robot ({}-1) ", env!("CARGO_PKG_VERSION"));

@@ -17,6 +17,7 @@ use anyhow::Result;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
+use std::ops::ControlFlow;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use tar::EntryType;
@@ -27,6 +28,9 @@ const MAX_XZ_MEMORY_KIB: u32 = 128 * 1024;
 /// The most bytes that the headers of one member may take: its name, link target and extended
 /// attributes. They are held in memory, and a small compressed archive can hold huge ones.
 const MAX_HEADER_BYTES: u64 = 1024 * 1024;
+
+/// The longest text that [`text_in_archive`] reads.
+const MAX_TEXT_BYTES: u64 = 1024 * 1024;
 
 /// The error for an archive that cannot be decoded. Each decoder words its own errors differently,
 /// and none helps, so they are left out.
@@ -97,8 +101,23 @@ impl Read for LimitedReader {
 /// and whether the member is a directory.
 fn for_each_member(
     path: &Path,
-    mut keep: impl FnMut(&Path, bool) -> bool,
+    keep: impl FnMut(&Path, bool) -> bool,
     mut visit: impl FnMut(String, EntryType, &mut tar::Entry<'_, LimitedReader>) -> Result<()>,
+) -> Result<()> {
+    visit_members(path, keep, |name, kind, entry| {
+        visit(name, kind, entry).map(ControlFlow::Continue)
+    })
+}
+
+/// The same until `visit` breaks.
+fn visit_members(
+    path: &Path,
+    mut keep: impl FnMut(&Path, bool) -> bool,
+    mut visit: impl FnMut(
+        String,
+        EntryType,
+        &mut tar::Entry<'_, LimitedReader>,
+    ) -> Result<ControlFlow<()>>,
 ) -> Result<()> {
     let left = Rc::new(Cell::new(u64::MAX));
     let failed = |_: std::io::Error| match left.get() {
@@ -149,12 +168,60 @@ fn for_each_member(
         if plain.as_os_str().is_empty() || !keep(&plain, kind.is_dir()) {
             continue;
         }
-        visit(check_name(&plain)?, kind, &mut entry)?;
+        if visit(check_name(&plain)?, kind, &mut entry)?.is_break() {
+            return Ok(());
+        }
     }
     left.set(u64::MAX);
     // Read to the end, where a compressed archive has its checksum.
     std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(failed)?;
     Ok(())
+}
+
+/// The text of a file at the top of an archive; `None` if the archive has no such member. Reads the archive
+/// up to that member.
+///
+/// # Errors
+/// When the archive is damaged, or the member is not a text file of at most 1 MiB.
+pub fn text_in_archive(path: &Path, wanted: &str) -> Result<Option<String>> {
+    let mut found = None;
+    visit_members(
+        path,
+        |path, _| path == Path::new(wanted),
+        |_, kind, entry| {
+            found = Some(text_of(path, wanted, kind, entry)?);
+            Ok(ControlFlow::Break(()))
+        },
+    )?;
+    Ok(found)
+}
+
+fn text_of(
+    path: &Path,
+    name: &str,
+    kind: EntryType,
+    entry: &mut tar::Entry<'_, LimitedReader>,
+) -> Result<String> {
+    let refuse = |what: &str| -> anyhow::Error {
+        HintedError::new(
+            format!("`{name}` in the archive `{}` {what}", path.display()),
+            "replace it in the archive, or name the manifest with `--manifest FILE`",
+        )
+        .into()
+    };
+    if !matches!(kind, EntryType::Regular | EntryType::Continuous) {
+        return Err(refuse("is not a regular file"));
+    }
+    let len = entry.size();
+    if len > MAX_TEXT_BYTES {
+        return Err(refuse("is larger than 1 MiB"));
+    }
+    let mut bytes = Vec::new();
+    let read = entry.read_to_end(&mut bytes);
+    if read.is_err() || bytes.len() as u64 != len {
+        return Err(damaged(path));
+    }
+    String::from_utf8(bytes).map_err(|_| refuse("is not text in UTF-8"))
 }
 
 /// Lists what the release would hold, and hashes the files.

@@ -30,6 +30,7 @@ mod source;
 mod staging_dir;
 mod zstd;
 
+pub use archive::text_in_archive;
 pub use base::Base;
 pub use clean_up::clean_up;
 pub use fill::fill;

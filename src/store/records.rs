@@ -3,7 +3,7 @@
 use super::format::{FORMAT, UnsupportedFormat, Version};
 use crate::app::layout::STORES_DIR;
 use crate::app::{Layout, Name};
-use crate::error::fail;
+use crate::error::{AS_ROOT, fail};
 use crate::host::{Batch, Root};
 use crate::tree::Entry;
 use anyhow::{Context as _, Result};
@@ -142,7 +142,7 @@ impl Store {
             Ok(None) => return Ok(None),
             Err(error) if is_denied(&error) => {
                 let message = format!("`{path}` can be read by root only");
-                return fail(message, "type `sudo` before the command");
+                return fail(message, AS_ROOT);
             }
             Err(error) => return Err(error),
         };

@@ -108,8 +108,8 @@ fn a_manifest_that_cannot_be_read_is_refused() {
     let test = Test::new();
     test.run(["deploy"])
         .stderr(
-            "error: there is no `robot.toml` here and no app is installed as a package\n\n\
-             hint: change to the app's directory, or name the manifest with `--manifest FILE`\n",
+            "error: there is no `robot.toml` in this directory, so no app can be deployed\n\n\
+             hint: change to the app's directory, or name its manifest with `--manifest FILE`\n",
         )
         .status(2);
     test.run(["deploy", "--manifest", "other.toml"])

@@ -1,7 +1,7 @@
 //! The structure of `src`: which module may use which, and no cycle between files.
 
 use crate::imports::{Graph, code_of, sources};
-use robotctl::app::{App, Target};
+use robotctl::app::{App, BUNDLED_APP, Target};
 use robotctl::manifest;
 use robotctl::render::render;
 use robotctl::units::unit_type;
@@ -395,11 +395,27 @@ fn words<'a>(script: &'a str, begin: &str, end: &str) -> BTreeSet<&'a str> {
     words.filter(|word| !word.is_empty()).collect()
 }
 
+/// Each script decides whether the app is the package's, and none can ask another file.
+#[test]
+fn the_scripts_of_the_package_share_one_rule_about_its_app() {
+    let rule = |script: &str| {
+        let text = read(&format!("packaging/debian/{script}"));
+        let (_, rest) = text.split_once("# is_bundled APP").expect("the rule");
+        let (rule, _) = rest.split_once("\n}\n").expect("its end");
+        rule.to_owned()
+    };
+    assert!(rule("prerm").contains(BUNDLED_APP));
+    for script in ["postinst", "postrm"] {
+        assert_eq!(rule(script), rule("prerm"), "{script}");
+    }
+}
+
 /// The script cannot ask `robotctl`, which is removed by then.
 #[test]
 fn the_purge_script_of_the_package_names_every_unit() {
-    let manifest = manifest::parse(&read("packaging/robot/robot.toml")).expect("a manifest");
-    let app = App::from_manifest(&manifest, None).expect("an app");
+    let manifest =
+        manifest::parse(&read("packaging/robotctl-status/robot.toml")).expect("a manifest");
+    let app = App::from_bundled(&manifest, None).expect("an app");
     let tree = render(&app, Target::Portable).expect("a tree");
     let (mut units, mut wants) = (BTreeSet::new(), BTreeSet::new());
     for path in tree.paths() {
@@ -410,15 +426,10 @@ fn the_purge_script_of_the_package_names_every_unit() {
         }
     }
     assert!(units.iter().all(|unit| unit_type(unit).is_some()));
-    let script = read("packaging/debian/postrm");
-    assert_eq!(words(&script, "units='", "'\n"), units);
-    let stopped = words(&script, "for name in robot.target", "; do").into_iter();
-    let stopped: BTreeSet<String> = stopped.map(|name| name.replace("@*", "@")).collect();
-    let others: BTreeSet<String> = units.iter().map(ToString::to_string).collect();
-    let target = BTreeSet::from([app.target_unit()]);
-    assert_eq!(&stopped | &target, others);
+    let script = read("packaging/debian/postrm").replace("$app", app.name.as_str());
+    assert_eq!(words(&script, "units=\"", "\"\n"), units);
     for rest in script.split("for wants in ").skip(1) {
-        let list = rest.split(';').next().unwrap_or_default();
+        let list = rest.split(';').next().unwrap_or_default().replace('"', "");
         assert_eq!(list.split(' ').collect::<BTreeSet<_>>(), wants);
     }
 }

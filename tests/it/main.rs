@@ -53,4 +53,5 @@ mod unsuitable_hosts;
 mod user_errors;
 mod values;
 mod views;
+mod which_app;
 mod words;

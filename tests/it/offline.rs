@@ -147,7 +147,7 @@ fn an_upgrade_removes_old_units_and_a_rollback_restores_them() {
     tree::assert_same(&old, &host(&test), "a rollback left another host");
     test.run(["rollback"])
         .stderr(
-            "error: 1.0-[ID] has no previous release\n\n\
+            "error: 1.0-[ID] has no previous release: it is the first one of `shop`\n\n\
              hint: list the releases: robotctl --root [DIR]/root/ releases\n",
         )
         .status(2);

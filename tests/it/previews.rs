@@ -219,7 +219,7 @@ fn bad_requests() -> Vec<Refusal> {
             || releases(1),
             ROLLBACK,
             2,
-            "error: 0.1-[ID] has no previous release\n",
+            "error: 0.1-[ID] has no previous release: it is the first one of `shop`\n",
         ),
         refusal(
             "an unknown release",

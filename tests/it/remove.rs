@@ -161,8 +161,7 @@ fn remove_keeps_state_and_settings_without_purge() {
         test.run(args)
             .stderr(
                 "error: there is no app `shop` on this host\n\n\
-                 hint: list the apps, from a directory without a `robot.toml`: \
-                 robotctl --root [DIR]/root/ status\n",
+                 hint: check the name: no app is deployed\n",
             )
             .status(2);
     }

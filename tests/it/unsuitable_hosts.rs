@@ -47,7 +47,6 @@ pub(crate) fn not_run(what: &str) {
 #[test]
 fn changing_a_host_needs_root() {
     let test = Test::shop();
-    let stderr = "error: only root can change this host\n\nhint: type `sudo` before the command\n";
     let on_a_tree = "error: only root can give files to the users of a tree\n\n\
                      hint: type `sudo` before the command, or `unshare --map-root-user --map-auto` \
                      (from the packages util-linux and uidmap)\n";
@@ -66,7 +65,11 @@ fn changing_a_host_needs_root() {
             }
             run
         };
-        run().on_this_host().stderr(stderr).status(2);
+        let stderr = format!(
+            "error: only root can change this host\n\nhint: repeat it as root: sudo robotctl {}\n",
+            args.join(" ")
+        );
+        run().on_this_host().stderr(&stderr).status(2);
         run().stderr(on_a_tree).status(2);
     }
 }

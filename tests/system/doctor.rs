@@ -68,7 +68,7 @@ const FAULTS: &[Fault] = &[
                 systemctl daemon-reload; systemctl restart demo-worker.service || true",
         says: &[
             "`demo-worker.service` has failed: exit-code",
-            "hint: read why: journalctl -u demo-worker.service -n 50",
+            "hint: read why: sudo journalctl -u demo-worker.service -n 50",
             "hint: then: sudo systemctl restart demo-worker.service",
         ],
         fix: "rm -r /run/systemd/system/demo-worker.service.d; systemctl daemon-reload; \

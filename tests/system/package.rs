@@ -11,6 +11,7 @@ tests![
     apt_waits_for_a_deploy,
     purge_stops_services_that_could_not_be_removed,
     other_apps_survive_a_purge_of_the_package,
+    an_app_called_robot_belongs_to_the_package_only_if_it_came_from_it,
 ];
 
 const PAGE: &str = "http://127.0.0.1:8080";
@@ -37,26 +38,13 @@ fn apt(machine: &Machine, arguments: &str) -> crate::machine::Out {
 /// Files that the package or its app may leave or remove, as one text.
 fn files_of_the_package(machine: &Machine) -> String {
     machine.ok(
-        "find /opt /usr/local /etc/systemd /etc/robot /var/lib/robot* /run/robot* /usr/lib/robot \
+        "find /opt /usr/local /etc/systemd /etc/robot* /var/lib/robot* /run/robot* /usr/lib/robot* \
          -printf '%p %y %m %u\\n' 2>/dev/null | sort",
     )
 }
 
-fn the_package_is_installed_used_removed_and_purged(machine: &Machine) {
-    machine.copy_in(Path::new(&package()), "/root/robot.deb");
-    let before = files_of_the_package(machine);
-    apt(machine, "install /root/robot.deb")
-        .exits(0)
-        .says("sudo robotctl deploy --apply");
-    // The package starts nothing by itself.
-    assert_eq!(
-        machine.ok("systemctl list-units --plain --no-legend 'robot*'"),
-        ""
-    );
-    assert_eq!(
-        machine.ok("systemctl is-enabled robotctl-recover.service"),
-        "enabled"
-    );
+/// The files for people and for shells.
+fn it_has_its_documents(machine: &Machine) {
     for file in [
         "share/man/man1/robotctl.1.gz",
         "share/man/man1/robotctl-deploy.1.gz",
@@ -74,22 +62,71 @@ fn the_package_is_installed_used_removed_and_purged(machine: &Machine) {
             "{file}: {listed}"
         );
     }
+}
+
+/// The commands of the README, in its order: a first release has no previous one, so a rollback needs a second
+/// deploy, as of a later version of the package.
+fn its_app_rolls_back_from_a_second_release(machine: &Machine, first: &str) {
+    machine
+        .robotctl("rollback")
+        .exits(2)
+        .says("has no previous release: it is the first one of `robotctl-status`")
+        .says(
+            "hint: deploy another release; a rollback then restores this one: sudo robotctl deploy",
+        );
+    let shipped = "/usr/lib/robotctl-status/robot.toml";
+    machine.ok(&format!(
+        "cp -a {shipped} /root/shipped.toml && sed -i 's/^description = \"Status page, .*/description = \"Next\"/' {shipped}"
+    ));
+    machine.robotctl("deploy --apply").exits(0).says("is live");
+    assert_ne!(machine.link("/opt/robotctl-status/current"), first);
+    machine
+        .robotctl("rollback")
+        .exits(0)
+        .says("is live, in place of");
+    assert_eq!(machine.link("/opt/robotctl-status/current"), first);
+    machine.ok(&format!("mv /root/shipped.toml {shipped}"));
+}
+
+fn the_package_is_installed_used_removed_and_purged(machine: &Machine) {
+    machine.copy_in(Path::new(&package()), "/root/robot.deb");
+    let before = files_of_the_package(machine);
+    apt(machine, "install /root/robot.deb")
+        .exits(0)
+        .says("sudo robotctl --app robotctl-status deploy --apply");
+    // The package starts nothing by itself.
+    assert_eq!(
+        machine.ok("systemctl list-units --plain --no-legend 'robot*'"),
+        ""
+    );
+    assert_eq!(
+        machine.ok("systemctl is-enabled robotctl-recover.service"),
+        "enabled"
+    );
+    it_has_its_documents(machine);
     machine.ok("bash -n /usr/share/bash-completion/completions/robotctl");
 
     machine.robotctl("deploy --apply").exits(0).says("is live");
-    machine.robotctl("doctor").exits(0).says("robot: healthy");
+    machine
+        .robotctl("doctor")
+        .exits(0)
+        .says("robotctl-status: healthy");
     assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("200 "));
     let status = machine.get(&format!("{PAGE}/status.json"));
-    assert!(status.contains("\"robot\""), "{status}");
-    for job in ["robot-doctor.service", "robot-prune.service"] {
+    assert!(status.contains("\"robotctl-status\""), "{status}");
+    for job in [
+        "robotctl-status-doctor.service",
+        "robotctl-status-prune.service",
+    ] {
         machine.ok(&format!("systemctl start {job}"));
         assert_eq!(machine.property(job, "Result"), "success", "{job}");
     }
-    let live = machine.link("/opt/robot/current");
+    let live = machine.link("/opt/robotctl-status/current");
     machine
         .robotctl("deploy --apply")
         .exits(0)
         .says("nothing to do");
+    its_app_rolls_back_from_a_second_release(machine, &live);
 
     // A unit that the administrator disabled stays disabled after a reinstallation.
     machine.ok("systemctl disable robotctl-recover.service");
@@ -100,18 +137,18 @@ fn the_package_is_installed_used_removed_and_purged(machine: &Machine) {
             .stdout,
         "disabled\n"
     );
-    assert_eq!(machine.link("/opt/robot/current"), live);
+    assert_eq!(machine.link("/opt/robotctl-status/current"), live);
     assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("200 "));
 
-    machine.ok("echo precious > /var/lib/robot/data");
+    machine.ok("echo precious > /var/lib/robotctl-status/data");
     apt(machine, "remove robot").exits(0);
     assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("000 "));
     assert_eq!(
         machine.ok("systemctl list-units --all --plain --no-legend 'robot*'"),
         ""
     );
-    assert!(!machine.exists("/opt/robot"));
-    assert_eq!(machine.read("/var/lib/robot/data"), "precious\n");
+    assert!(!machine.exists("/opt/robotctl-status"));
+    assert_eq!(machine.read("/var/lib/robotctl-status/data"), "precious\n");
     apt(machine, "purge robot").exits(0);
     assert_eq!(
         files_of_the_package(machine),
@@ -138,7 +175,10 @@ fn its_jobs_run_the_doctor_and_prune(machine: &Machine) {
     machine.copy_in(Path::new(&package()), "/root/robot.deb");
     apt(machine, "install /root/robot.deb").exits(0);
     machine.robotctl("deploy --apply").exits(0);
-    for timer in ["robot-doctor.timer", "robot-prune.timer"] {
+    for timer in [
+        "robotctl-status-doctor.timer",
+        "robotctl-status-prune.timer",
+    ] {
         assert_eq!(machine.property(timer, "ActiveState"), "active", "{timer}");
     }
     let deploy = |version: &str| {
@@ -163,12 +203,12 @@ fn its_jobs_run_the_doctor_and_prune(machine: &Machine) {
         machine.ok(&format!("systemctl start {job}"));
         assert_eq!(machine.property(job, "Result"), "success", "{job}");
     };
-    run("robot-prune.service");
+    run("robotctl-status-prune.service");
     assert_eq!(releases(), format!("{first}\n{second}\n{third}"));
     machine.ok(&format!(
         "kill {pid}; while [ -e /proc/{pid} ]; do sleep 0.1; done"
     ));
-    run("robot-prune.service");
+    run("robotctl-status-prune.service");
     assert_eq!(releases(), format!("{second}\n{third}"));
     machine
         .robotctl("--app demo history")
@@ -186,7 +226,7 @@ fn its_jobs_run_the_doctor_and_prune(machine: &Machine) {
         let health = apps.map(|app| format!("{} {}", app["name"], app["health"]));
         health.collect::<Vec<_>>().join(", ")
     };
-    run("robot-doctor.service");
+    run("robotctl-status-doctor.service");
     let healthy = status();
     let reports = healthy["report"]["apps"].as_array().unwrap();
     assert_eq!(reports.len(), 2, "{healthy}");
@@ -196,21 +236,21 @@ fn its_jobs_run_the_doctor_and_prune(machine: &Machine) {
             assert_eq!(report[list], serde_json::json!([]), "{healthy}");
         }
     }
-    let expected = "\"demo\" \"healthy\", \"robot\" \"healthy\"";
+    let expected = "\"demo\" \"healthy\", \"robotctl-status\" \"healthy\"";
     assert_eq!(health(&healthy), expected, "{healthy}");
     // The page shows a finding of the doctor, without the message.
     machine.ok("chmod 666 /opt/demo/current/VERSION");
-    run("robot-doctor.service");
+    run("robotctl-status-doctor.service");
     let found = status();
-    let expected = "\"demo\" \"failed\", \"robot\" \"healthy\"";
+    let expected = "\"demo\" \"failed\", \"robotctl-status\" \"healthy\"";
     assert_eq!(health(&found), expected, "{found}");
     let page = machine.get(&format!("{PAGE}/"));
-    for text in ["200 <!", "permissions", "demo", "robot"] {
+    for text in ["200 <!", "permissions", "demo", "robotctl-status"] {
         assert!(page.contains(text), "{text}: {page}");
     }
     assert!(!page.contains("chown"), "{page}");
     machine.ok("chmod 644 /opt/demo/current/VERSION");
-    run("robot-doctor.service");
+    run("robotctl-status-doctor.service");
     assert_eq!(status()["report"]["apps"], healthy["report"]["apps"]);
     assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
 }
@@ -228,12 +268,12 @@ fn apt_waits_for_a_deploy(machine: &Machine) {
         // Stops the deploy with SIGSTOP: it holds the app until SIGCONT.
         let pid = machine.ok(&format!(
             "setsid robotctl deploy --apply >/root/deploy.log 2>&1 & pid=$!; \
-             until [ -e /var/lib/robotctl/robot/{begun} ]; do :; done; kill -STOP $pid; echo $pid"
+             until [ -e /var/lib/robotctl/robotctl-status/{begun} ]; do :; done; kill -STOP $pid; echo $pid"
         ));
         let mut waiting = machine.spawn(&["apt-get", "-y", "-qq", "remove", "robot"]);
         until("apt waits", || {
             machine
-                .sh("pgrep --full '[f]lock --wait 60|robot [r]emove --apply --wait 60'")
+                .sh("pgrep --full '[f]lock --wait 60|robotctl-status [r]emove --apply --wait 60'")
                 .code
                 == 0
         });
@@ -247,7 +287,7 @@ fn apt_waits_for_a_deploy(machine: &Machine) {
             machine.ok("systemctl list-units --plain --no-legend 'robot*'"),
             ""
         );
-        assert!(!machine.exists("/opt/robot"));
+        assert!(!machine.exists("/opt/robotctl-status"));
         apt(machine, "install /root/robot.deb").exits(0);
     }
     apt(machine, "purge robot").exits(0);
@@ -265,7 +305,7 @@ fn purge_stops_services_that_could_not_be_removed(machine: &Machine) {
     apt(machine, "install /root/robot.deb").exits(0);
     machine.robotctl("deploy --apply").exits(0);
     machine.ok(
-        "for record in /var/lib/robotctl/robot/releases/*.json; do echo damaged > $record; done",
+        "for record in /var/lib/robotctl/robotctl-status/releases/*.json; do echo damaged > $record; done",
     );
     apt(machine, "remove robot")
         .exits(0)
@@ -277,7 +317,7 @@ fn purge_stops_services_that_could_not_be_removed(machine: &Machine) {
         machine.ok("systemctl list-units --all --plain --no-legend 'robot*'"),
         ""
     );
-    assert_eq!(machine.ok("pgrep -u robot || true"), "");
+    assert_eq!(machine.ok("pgrep -u robotctl-status || true"), "");
     assert_eq!(
         files_of_the_package(machine),
         before,
@@ -298,7 +338,9 @@ fn other_apps_survive_a_purge_of_the_package(machine: &Machine) {
     machine
         .robotctl("--manifest /root/demo/robot.toml deploy --apply")
         .exits(0);
-    machine.robotctl("--app robot deploy --apply").exits(0);
+    machine
+        .robotctl("--app robotctl-status deploy --apply")
+        .exits(0);
     apt(machine, "purge robot")
         .exits(0)
         .says("services of these apps will not start without robotctl: demo");
@@ -311,4 +353,89 @@ fn other_apps_survive_a_purge_of_the_package(machine: &Machine) {
         .robotctl("--app demo doctor")
         .exits(0)
         .says("demo: healthy");
+}
+
+/// The state of what an app called `robot` runs.
+fn robot_runs(machine: &Machine) -> bool {
+    machine.property("robot-web.service", "ActiveState") == "active"
+}
+
+/// Makes the package as it was when the bundled app was called `robot`.
+const EARLIER_PACKAGE: &str = "set -e; cd /root; rm -rf old; dpkg-deb --raw-extract robot.deb old; \
+    mv old/usr/lib/robotctl-status old/usr/lib/robot; \
+    ln -sf ../lib/robot/payload/bin/robotctl old/usr/bin/robotctl; \
+    sed -i 's/robotctl-status/robot/g' old/usr/lib/robot/robot.toml; \
+    sed -i 's/^Version: .*/Version: 0.0.1-1/' old/DEBIAN/control; rm -f old/DEBIAN/md5sums; \
+    dpkg-deb --build --root-owner-group -Znone old old.deb >/dev/null; rm -r old";
+
+/// That of the administrator is never touched. That of an earlier package runs until it is removed by name,
+/// or with the package.
+fn an_app_called_robot_belongs_to_the_package_only_if_it_came_from_it(machine: &Machine) {
+    machine.copy_in(Path::new(&package()), "/root/robot.deb");
+    let before = files_of_the_package(machine);
+    let status = "--app robotctl-status deploy --apply";
+    apt(machine, "install /root/robot.deb").exits(0);
+    machine.write(
+        "/root/own/robot.toml",
+        "[app]\nname = \"robot\"\nversion = \"1.0\"\n\
+         [service.web]\nexec = [\"/bin/sleep\", \"infinity\"]\n",
+        0o644,
+    );
+    let own = "--manifest /root/own/robot.toml deploy --apply";
+    machine.robotctl(own).exits(0).says("is live");
+    machine.ok("echo precious > /var/lib/robot/data");
+    machine.robotctl(status).exits(0);
+    let upgraded = apt(machine, "reinstall /root/robot.deb").exits(0);
+    assert!(
+        !upgraded.to_string().contains("as the app `robot`"),
+        "{upgraded}"
+    );
+    apt(machine, "purge robot").exits(0);
+    assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("000 "));
+    assert!(!machine.exists("/opt/robotctl-status"));
+    assert!(robot_runs(machine));
+    assert_eq!(machine.read("/var/lib/robot/data"), "precious\n");
+    assert!(machine.exists("/var/lib/robotctl/robot/state.json"));
+    apt(machine, "install /root/robot.deb").exits(0);
+    machine
+        .robotctl("--app robot remove --purge --apply")
+        .exits(0);
+    apt(machine, "purge robot").exits(0);
+    assert_eq!(files_of_the_package(machine), before);
+
+    machine.ok(EARLIER_PACKAGE);
+    machine.ok("dpkg --install /root/old.deb");
+    machine
+        .robotctl("--app robot deploy --apply")
+        .exits(0)
+        .says("is live");
+    apt(machine, "install /root/robot.deb")
+        .exits(0)
+        .says("runs as the app `robot`, and is called `robotctl-status` in this version")
+        .says("sudo robotctl --app robot remove --apply");
+    assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("200 "));
+    machine
+        .robotctl(status)
+        .exits(2)
+        .says("deployed the bundled app as `robot`, which still runs")
+        .says("sudo robotctl --app robot remove --apply");
+    assert!(robot_runs(machine));
+    apt(machine, "remove robot").exits(0);
+    assert!(!robot_runs(machine) && !machine.exists("/opt/robot"));
+    // The way to replace it.
+    machine.ok("dpkg --install /root/old.deb");
+    machine.robotctl("--app robot deploy --apply").exits(0);
+    apt(machine, "install /root/robot.deb").exits(0);
+    machine
+        .robotctl("--app robot remove --purge --apply")
+        .exits(0);
+    machine.robotctl(status).exits(0).says("is live");
+    assert!(machine.get(&format!("{PAGE}/healthz")).starts_with("200 "));
+    apt(machine, "purge robot").exits(0);
+    assert_eq!(
+        files_of_the_package(machine),
+        before,
+        "purge leaves nothing"
+    );
+    assert_eq!(machine.ok("systemctl --failed --plain --no-legend"), "");
 }

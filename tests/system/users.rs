@@ -7,6 +7,7 @@ tests![
     Quick:
     a_user_reads_the_state_without_its_content,
     a_user_completes_what_is_on_the_host,
+    a_user_asks_about_any_number_of_apps,
 ];
 
 /// Secret content of an app. It is in the manifest, and in files of the releases.
@@ -104,7 +105,7 @@ fn a_user_reads_the_state_without_its_content(machine: &Machine) {
         robotctl(command)
             .exits(2)
             .says("only root can change this host")
-            .says("hint: type `sudo` before the command");
+            .says(&format!("hint: repeat it as root: sudo robotctl {command}"));
     }
     let after = machine.ok("find /opt/demo /var/lib/robotctl -printf '%p %m %T@\\n' | sort");
     assert_eq!(after, before);
@@ -148,4 +149,63 @@ fn a_user_completes_what_is_on_the_host(machine: &Machine) {
     assert_eq!(completions(machine, &["rollback", "2."]), [second]);
     let services = completions(machine, &["rollback", "--service", ""]);
     assert_eq!(services, ["tidy", "web", "worker"]);
+}
+
+/// What is deployed with a closed umask is as readable as any other, and that of the reader has no effect.
+fn a_user_asks_about_any_number_of_apps(machine: &Machine) {
+    const READERS: [&str; 4] = ["status", "doctor", "releases", "history"];
+    machine.ok("useradd --create-home ann");
+    let robotctl = |words: &str| as_user(machine, &format!("umask 777; cd / && robotctl {words}"));
+    for command in ["status", "doctor", "check", "rollback"] {
+        robotctl(command)
+            .exits(2)
+            .says("error: no app is deployed on this host")
+            .says("hint: deploy one: sudo robotctl deploy");
+    }
+    for command in ["releases", "history"] {
+        robotctl(command).exits(0).prints_nothing();
+    }
+
+    demo("1.0").write(machine);
+    machine.ok("cd /root/demo && umask 077 && robotctl deploy --apply");
+    for command in READERS {
+        robotctl(command).exits(0).says("demo");
+    }
+    for (command, refusal) in [
+        ("check", "only root can read the checks of `demo`"),
+        (
+            "score",
+            "only root can read the manifest of the live release of `demo`",
+        ),
+        ("rollback", "only root can change this host"),
+        ("rollback 1.0 --dry-run", "can be read by root only"),
+        ("--app demo prune --apply", "only root can change this host"),
+    ] {
+        robotctl(command).exits(2).says(refusal).says(&format!(
+            "hint: repeat it as root: sudo robotctl {command}\n"
+        ));
+    }
+
+    machine.write(
+        "/root/two/robot.toml",
+        "[app]\nname = \"two\"\nversion = \"1.0\"\n\
+         [service.web]\nexec = [\"/bin/sleep\", \"infinity\"]\n",
+        0o644,
+    );
+    machine.ok("cd /root/two && umask 077 && robotctl deploy --apply");
+    for command in READERS {
+        robotctl(command).exits(0).says("demo").says("two");
+    }
+    for command in ["check", "rollback", "score"] {
+        robotctl(command)
+            .exits(2)
+            .says("error: several apps are deployed: demo, two")
+            .says("hint: choose one with `--app NAME`");
+    }
+    robotctl("--app two rollback")
+        .exits(2)
+        .says("hint: repeat it as root: sudo robotctl --app two rollback");
+    machine.robotctl("--app two rollback").exits(2).says(
+        "hint: deploy another release; a rollback then restores this one: sudo robotctl --app two deploy",
+    );
 }

@@ -18,6 +18,15 @@ impl App {
         Reader::new(manifest, environment, Policy::Applies)?.app()
     }
 
+    /// Checks the manifest of the app that the package contains: it alone may have the name
+    /// [`BUNDLED_APP`](crate::app::BUNDLED_APP).
+    ///
+    /// # Errors
+    /// A [`Problem`] with the key's path.
+    pub fn from_bundled(manifest: &Manifest, environment: Option<&str>) -> Result<Self> {
+        Reader::new(manifest, environment, Policy::Bundled)?.app()
+    }
+
     /// Reads the recorded manifest of a release. An earlier robotctl has allowed what it says, so only the
     /// rules of form apply: a command never refuses the release that is live, or one to roll back to,
     /// because of a rule that is newer than the release.

@@ -3,7 +3,7 @@
 use crate::app::layout::Layout;
 use crate::app::lines::Line;
 use crate::app::names::{AbsPath, Name, Text};
-use crate::app::reserved::why_reserved;
+use crate::app::reserved::{BUNDLED_APP, why_reserved};
 use crate::manifest::{Manifest, OverlayTable, Problem, Result, nearest};
 
 /// The path of a key, for messages.
@@ -14,6 +14,8 @@ pub(super) type Path<'a> = &'a [&'a str];
 pub(super) enum Policy {
     /// They apply: the manifest can be corrected.
     Applies,
+    /// They apply to the manifest of the package too, but it may have the reserved name of its app.
+    Bundled,
     /// They do not: the manifest is the record of a release, which an earlier robotctl has allowed.
     Recorded,
 }
@@ -22,7 +24,7 @@ impl Policy {
     /// Applies a rule about what is allowed.
     pub(super) fn enforce(self, rule: Result<()>) -> Result<()> {
         match self {
-            Self::Applies => rule,
+            Self::Applies | Self::Bundled => rule,
             Self::Recorded => Ok(()),
         }
     }
@@ -61,7 +63,10 @@ pub(super) fn get<T>(
 }
 
 /// Refuses a reserved name for an app.
-fn check_reserved(path: Path<'_>, name: &Name) -> Result<()> {
+fn check_reserved(policy: Policy, path: Path<'_>, name: &Name) -> Result<()> {
+    if policy == Policy::Bundled && name.as_str() == BUNDLED_APP {
+        return Ok(());
+    }
     let Some(why) = why_reserved(name.as_str()) else {
         return Ok(());
     };
@@ -103,7 +108,7 @@ impl<'a> Reader<'a> {
         policy: Policy,
     ) -> Result<Self> {
         let base = get(&["app", "name"], &manifest.app.name, "a name", Name::parse)?;
-        policy.enforce(check_reserved(&["app", "name"], &base))?;
+        policy.enforce(check_reserved(policy, &["app", "name"], &base))?;
         let mut overlay = None;
         let mut name = base.clone();
         let mut parsed = None;
@@ -124,7 +129,7 @@ impl<'a> Reader<'a> {
             parsed = Some(get(&path, environment, "a name", Name::parse)?);
             let whole = format!("{base}-{environment}");
             name = get(&path, &whole, "a name for the app", Name::parse)?;
-            policy.enforce(check_reserved(&path, &name))?;
+            policy.enforce(check_reserved(policy, &path, &name))?;
         }
         let user = match &manifest.app.user {
             Some(user) => get(&["app", "user"], user, "a user name", Name::parse)?,

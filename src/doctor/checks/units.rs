@@ -51,7 +51,7 @@ fn unit_state(unit: &PublicUnit, state: &UnitStatus) -> Option<Finding> {
         ));
     }
     if state.is_failed() {
-        let read = CommandLine::new(["journalctl", "-u", name, "-n", "50"]);
+        let read = CommandLine::sudo(["journalctl", "-u", name, "-n", "50"]);
         let mut finding = Finding::new(
             Severity::Error,
             format!("`{name}` has failed: {}", state.result),

@@ -23,7 +23,7 @@ pub(super) fn load(ctx: &Context<'_>, request: &DeployRequest) -> Result<Loaded>
             "add `--app NAME`",
         );
     }
-    ctx.load_for(request.source.as_deref(), request.links())
+    ctx.load_for_deploy(request.source.as_deref(), request.links())
 }
 
 /// As [`check_rights`], before robotctl looks at the host: it reads only the records of the live release.

@@ -2,7 +2,7 @@
 
 use super::request::DeployRequest;
 use crate::host::{absolute, real_path};
-use crate::ops::load::Loaded;
+use crate::ops::load::{Loaded, Place};
 use crate::ops::user_file::Links;
 use crate::plan::OutsideSource;
 use crate::stage::Source;
@@ -12,10 +12,11 @@ use std::path::Path;
 /// A source, and the same as a right of the release if it is in an unexpected place.
 pub(super) type FoundSource = (Source, Option<OutsideSource>);
 
-/// The source of a deploy: the one on the command line, or `release.source`.
+/// The source of a deploy: the one on the command line, or `release.source`, which is relative to the manifest.
+/// A manifest inside the directory on the command line decides what is released of it.
 pub(super) fn find_source(request: &DeployRequest, loaded: &Loaded) -> Result<FoundSource> {
     let (source, note, is_expected) = match &request.source {
-        Some(named) if !loaded.is_in_source => {
+        Some(named) if loaded.place != Place::SourceDirectory => {
             let source = Source::at(named)?;
             let is_expected = absolute(named)? == source.path();
             (source, "a link leads there", is_expected)
