@@ -4,6 +4,7 @@ use crate::bad_sources::pack;
 use crate::test::{Ended, SHOP, Test};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const BUNDLED: &str = "robotctl-status";
 
@@ -160,6 +161,54 @@ fn the_bundled_app_is_not_deployed_beside_its_earlier_name() {
         .success();
     deploy_from(&test, &elsewhere(&test));
     assert!(live(&test, BUNDLED));
+}
+
+/// What the scripts of the package say of an app below the root.
+fn is_bundled(test: &Test, name: &str) -> bool {
+    let script = include_str!("../../packaging/debian/prerm");
+    let (_, rest) = script.split_once("\nis_bundled() {").unwrap();
+    let (body, _) = rest.split_once("\n}\n").unwrap();
+    let rule = format!("set -e; is_bundled() {{{body}\n}}\nis_bundled \"$1\"");
+    let mut sh = Command::new("sh");
+    sh.args(["-c", &rule, "sh", name]);
+    sh.env("DPKG_ROOT", test.root(""));
+    sh.status().unwrap().success()
+}
+
+#[test]
+fn the_package_removes_only_what_came_from_it() {
+    let by_name = |test: &Test, name: &str| {
+        let run = test.run(["--app", name, "deploy", "--apply"]);
+        run.from(&elsewhere(test)).any_stderr().success();
+    };
+    // Without records, only the reserved name tells whose it is.
+    let test = host_with(&[]);
+    assert!(is_bundled(&test, BUNDLED) && !is_bundled(&test, "robot"));
+    by_name(&test, BUNDLED);
+    install(&test, "robot");
+    let removed = test.run(["--app", BUNDLED, "remove", "--purge", "--apply"]);
+    removed.any_stderr().success();
+    by_name(&test, "robot");
+    assert!(is_bundled(&test, "robot"));
+    // The administrator deployed a release of the same name.
+    let own = checkout(&test, "robot");
+    put(&own, "src/bin/web", "#!/bin/bash\n");
+    deploy_from(&test, &own);
+    assert!(!is_bundled(&test, "robot"));
+    let test = host_with(&["robot"]);
+    assert!(!is_bundled(&test, "robot"));
+    // A robotctl that did not refuse the name.
+    by_name(&test, BUNDLED);
+    assert!(is_bundled(&test, BUNDLED));
+    let records = test.root(&format!("var/lib/robotctl/{BUNDLED}/releases"));
+    for record in std::fs::read_dir(records).unwrap() {
+        let path = record.unwrap().path();
+        if path.extension().is_some_and(|end| end == "private") {
+            let record = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, record.replace("/payload\"", "/other\"")).unwrap();
+        }
+    }
+    assert!(!is_bundled(&test, BUNDLED));
 }
 
 #[test]
@@ -335,11 +384,11 @@ fn hints_name_the_app_where_the_command_would_take_another() {
             .unwrap();
         hint.trim().to_owned()
     };
-    let (api, blog, none) = (test.outside("api"), test.outside("blog"), elsewhere(&test));
+    let (api, other, none) = (test.outside("api"), test.outside("blog"), elsewhere(&test));
     let by_name = ["--app", "api", "rollback"];
     assert_eq!(hint(&["rollback"], &api), "deploy");
     assert_eq!(hint(&by_name, &api), "deploy");
-    assert_eq!(hint(&by_name, &blog), "--app api deploy");
+    assert_eq!(hint(&by_name, &other), "--app api deploy");
     assert_eq!(hint(&by_name, &none), "--app api deploy");
     assert_eq!(
         hint(&["--app", "api", "rollback", "9"], &none),
