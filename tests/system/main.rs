@@ -48,6 +48,7 @@ mod doctor;
 mod edge_cases;
 mod endurance;
 mod failures;
+mod guides;
 mod handover;
 mod hooks;
 mod journald;

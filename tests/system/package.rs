@@ -35,6 +35,12 @@ fn apt(machine: &Machine, arguments: &str) -> crate::machine::Out {
     ))
 }
 
+/// Installs the package of this checkout.
+pub fn install(machine: &Machine) {
+    machine.copy_in(Path::new(&package()), "/root/robot.deb");
+    apt(machine, "install /root/robot.deb").exits(0);
+}
+
 /// Files that the package or its app may leave or remove, as one text.
 fn files_of_the_package(machine: &Machine) -> String {
     machine.ok(
