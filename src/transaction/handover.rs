@@ -35,6 +35,8 @@ const MAX_DRAINING: usize = 2;
 const STOP_TIME: Duration = Duration::from_secs(5);
 /// How long the steps of a handover may take, without the start of the services.
 const ALLOWANCE: Duration = Duration::from_secs(30);
+/// How long the start of one service counts at most.
+const MAX_START: Duration = Duration::from_secs(3600);
 /// How long systemd may take to act on a message.
 const SYSTEMD_TIME: Duration = Duration::from_secs(5);
 /// How often at most robotctl looks whether the command of a change was killed.
@@ -96,9 +98,11 @@ pub(super) fn planned(host: &Host, plan: &Plan, app: &App) -> Result<Vec<Handove
     Ok(out)
 }
 
-/// How long the next release may take to start: services may start one after another.
+/// How long the next release may take to start: services may start one after another. A change does not wait
+/// for a job of a timer. Another job may have no time limit, and a service may require it.
 fn start_time(app: &App) -> Duration {
-    let times = app.services.iter().map(|one| one.timeout_start.duration);
+    let services = app.services.iter().filter(|one| one.timer.is_none());
+    let times = services.map(|one| one.timeout_start.duration.min(MAX_START));
     times.fold(ALLOWANCE, Duration::saturating_add)
 }
 
@@ -618,5 +622,30 @@ pub(super) fn stop_acceptors(session: &Session<'_>, groups: &[(Handover, String)
                 warn(session, "drain-failed", &entry.unit, &text);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ALLOWANCE, MAX_START, start_time};
+    use crate::app::App;
+    use crate::manifest::parse;
+    use std::time::Duration;
+
+    #[test]
+    fn a_job_without_a_time_limit_does_not_make_a_start_endless() {
+        let of = |job: &str| {
+            let text = format!(
+                "[app]\nname = \"shop\"\nversion = \"1\"\n[service.web]\nexec = [\"/bin/w\"]\n\
+                 timeout-start = \"1min\"\n{job}"
+            );
+            start_time(&App::from_manifest(&parse(&text).unwrap(), None).unwrap())
+        };
+        let web = ALLOWANCE + Duration::from_secs(60);
+        assert_eq!(of(""), web);
+        let job = "[service.job]\nexec = [\"/bin/j\"]\n";
+        let timed = format!("{job}timer = {{ calendar = \"daily\" }}\n");
+        assert_eq!(of(&timed), web);
+        assert_eq!(of(&format!("{job}type = \"oneshot\"\n")), web + MAX_START);
     }
 }
