@@ -2,6 +2,9 @@
 
 use super::names::{Name, Span, Text};
 
+/// The directory of the Python environment in a release.
+pub const PYTHON_DIR: &str = ".venv";
+
 /// The Python environment of a release.
 #[derive(Debug, Clone)]
 pub struct Python {

@@ -3,6 +3,7 @@
 use super::lines::{Calendar, Line};
 use super::listen::Listen;
 use super::names::{EnvName, Name, Span, Text, UnitName};
+use super::patterns::Patterns;
 use super::sandbox::Sandbox;
 use crate::sandbox::prefix::Prefix;
 
@@ -270,6 +271,9 @@ pub struct Service {
     pub required_env: Vec<EnvName>,
     /// Credentials: names of files in `/etc/<app>/credentials`.
     pub secrets: Vec<EnvName>,
+    /// The files of a release that it uses; `None` for all. It is not restarted for a release that has the
+    /// same ones.
+    pub files: Option<Patterns>,
     /// Whether a second instance may run during the pre-check.
     pub pre_check: bool,
     /// Checks that say whether it is healthy.

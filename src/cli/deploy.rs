@@ -68,6 +68,9 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     let data = PlanData::of_release("deploy", plan, args.diff).applied_by(apply.clone());
     let subject = DataSubject::app(ctx, &plan.app).of_release(Some(&plan.to));
     out.data("plan", &subject, &data, &view::plan::shown(plan, args.diff));
+    if let Some(unseen) = preview.unseen {
+        out.message(&format!("note: {unseen}"));
+    }
     if let Some(refusal) = preview.refusal {
         return Err(refusal);
     }

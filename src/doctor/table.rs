@@ -137,7 +137,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check {
         id: "running",
         severity: Severity::Error,
-        summary: "every process runs the live release",
+        summary: "every process runs the live release, or one with the same files for its service",
         why: "a process that was not restarted answers with old code",
         ends_checks: false,
         of_running_host: true,
@@ -182,6 +182,16 @@ pub(crate) const CHECKS: &[Check] = &[
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::env_file(context, app)),
+        without_release: WithoutRelease::Skip,
+    },
+    Check {
+        id: "settings",
+        severity: Severity::Warning,
+        summary: "no service has started before its settings changed",
+        why: "a service gets `/etc/<app>/env` and its secrets when it starts, and goes on with old values",
+        ends_checks: false,
+        of_running_host: true,
+        run: Needs::Content(|context, app, _| checks::settings(context, app)),
         without_release: WithoutRelease::Skip,
     },
     Check {

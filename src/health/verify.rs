@@ -8,12 +8,12 @@ use crate::app::{App, Service};
 use crate::failure::Failure;
 use crate::host::{Host, Stopwatch, UnitStatus, release_of};
 use crate::sandbox::explain::with_advice;
-use std::collections::BTreeMap;
+use crate::store::State;
 
 /// How many lines of a unit an error shows.
 const UNIT_LINES: usize = 8;
 
-/// Checks daemons of an app. Passes when all are healthy on `release`, or on the release in `pins`.
+/// Checks daemons of an app. Passes when all are healthy on a release that they may run after `state`.
 /// `daemons` holds the units to check, with the status after their start. `proof` shortens the settle
 /// time.
 ///
@@ -23,8 +23,7 @@ pub(crate) fn verify(
     host: &Host,
     app: &App,
     daemons: Vec<(String, UnitStatus)>,
-    release: &str,
-    pins: &BTreeMap<String, String>,
+    state: &State,
     proof: &Proof,
     trace: &str,
 ) -> Result<Vec<Verdict>, Failure> {
@@ -38,7 +37,7 @@ pub(crate) fn verify(
         .filter_map(|(unit, _)| service(unit))
         .collect();
     let fail = |(unit, what): UnitFailure| unhealthy(host, &unit, what);
-    let first = running_releases(app, &services, daemons, release, pins).map_err(fail)?;
+    let first = running_releases(app, &services, daemons, state).map_err(fail)?;
     let settled_from = Stopwatch::start();
     let mut verdicts = Vec::new();
     for (service, (_, state)) in services.iter().zip(&first) {
@@ -83,8 +82,7 @@ fn running_releases(
     app: &App,
     services: &[&Service],
     daemons: Vec<(String, UnitStatus)>,
-    release: &str,
-    pins: &BTreeMap<String, String>,
+    allowed: &State,
 ) -> Result<Vec<(String, UnitStatus)>, UnitFailure> {
     let mut out = Vec::new();
     for (service, (unit, state)) in services.iter().zip(daemons) {
@@ -96,9 +94,12 @@ fn running_releases(
             .exec
             .first()
             .is_some_and(|program| program.as_str().starts_with(&app.layout.current()));
-        let wanted = pins.get(service.name.as_str());
-        let wanted = wanted.map_or(release, String::as_str);
-        if is_expected && running.as_deref() != Some(wanted) {
+        let name = service.name.as_str();
+        let may_run = |id: &String| allowed.may_run(name, id);
+        if is_expected && !running.as_ref().is_some_and(may_run) {
+            let wanted = allowed
+                .starts_from(name)
+                .map_or("no release", String::as_str);
             let running = running.as_deref().unwrap_or("an unknown release");
             let what = format!("it runs {running}, not `{wanted}`");
             return Err((unit, Failure::public(what)));

@@ -3,7 +3,8 @@
 use super::real_path::open_without_links;
 use anyhow::{Context, Result};
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::io::Read as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Reads a file of the user, by its path as typed.
@@ -22,6 +23,9 @@ pub fn read_user_file(path: &Path) -> std::io::Result<String> {
 pub fn open_file(path: &Path) -> Result<File> {
     open_without_links(path).with_context(|| format!("opening `{}`", path.display()))
 }
+
+/// How many bytes of two files are compared at once.
+const COMPARED_BYTES: usize = 16 * 1024;
 
 /// The mode of a directory that every user may read.
 const PLAIN_MODE: u32 = 0o755;
@@ -153,6 +157,40 @@ pub fn below(dir: &Path) -> impl Iterator<Item = Result<WalkEntry>> {
             WalkEntry::Special(path)
         })
     })
+}
+
+/// Whether two files have the same content. Two names of one file have.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn have_same_content(one: &Path, other: &Path) -> Result<bool> {
+    let open = |path: &Path| -> Result<(File, fs::Metadata)> {
+        let file = open_file(path)?;
+        let meta = file.metadata();
+        let meta = meta.with_context(|| format!("reading `{}`", path.display()))?;
+        Ok((file, meta))
+    };
+    let ((mut one, mine), (mut other, theirs)) = (open(one)?, open(other)?);
+    if (mine.dev(), mine.ino()) == (theirs.dev(), theirs.ino()) {
+        return Ok(true);
+    }
+    let (mut left, mut part, mut same) = (mine.len(), [0; COMPARED_BYTES], [0; COMPARED_BYTES]);
+    if left != theirs.len() {
+        return Ok(false);
+    }
+    while left > 0 {
+        let count = usize::try_from(left).map_or(COMPARED_BYTES, |left| left.min(COMPARED_BYTES));
+        let (Some(part), Some(same)) = (part.get_mut(..count), same.get_mut(..count)) else {
+            break;
+        };
+        one.read_exact(part).context("comparing files")?;
+        other.read_exact(same).context("comparing files")?;
+        if part != same {
+            return Ok(false);
+        }
+        left = left.saturating_sub(count as u64);
+    }
+    Ok(true)
 }
 
 /// Sets the mode of a file or directory.

@@ -6,10 +6,10 @@
 //!
 //! | part | files |
 //! |---|---|
-//! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `move_aside`, `lock` |
+//! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `move_aside`, `lock`, `last_change` |
 //! | files by their real paths | `files` |
 //! | systemd | `systemd`, `journald`, `activation`, `dummy_process`, `private_tmp` |
-//! | processes | `runner`, `process`, `inspect`, `cgroup`, `signals`, `environment` |
+//! | processes | `runner`, `process`, `process_start`, `inspect`, `cgroup`, `signals`, `environment` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | users and groups | `accounts`, `group_access` |
 //! | time | `clock` |
@@ -34,6 +34,7 @@ mod flush;
 mod group_access;
 pub mod inspect;
 pub mod journald;
+mod last_change;
 mod lock;
 mod move_aside;
 mod network;
@@ -41,6 +42,7 @@ mod port_holder;
 mod prepared_file;
 mod private_tmp;
 mod process;
+mod process_start;
 mod real_path;
 mod remove;
 mod resolve;
@@ -77,6 +79,7 @@ pub use process::{
     Process, ProcessIdentity, SYSTEMD_PID, Signal, has_ended, is_hidden, is_running, pid,
     processes, release_of,
 };
+pub use process_start::{environment_of, start_of, ticks_since_boot};
 pub use real_path::{
     absolute, is_link_error, open_without_links, read_user_file_without_links, real_path,
 };

@@ -97,7 +97,7 @@ const OTHER_PLACES: &[(&[&str], &str)] = &[
         "systemd reads `/etc/APP/env` for every service; `[env]` is for values that are not secret",
     ),
     (
-        &["artifact", "build", "exclude", "files", "source"],
+        &["artifact", "build", "exclude", "source"],
         "it belongs to the table `[release]`",
     ),
     (

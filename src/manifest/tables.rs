@@ -191,6 +191,9 @@ pub struct ServiceTable {
     /// manifest or `/etc/<app>/env` sets each.
     #[serde(default)]
     pub required_env: Vec<String>,
+    /// The files of the release that the service uses, relative to the release, in gitignore syntax;
+    /// default: all. A release with the same files does not restart the service.
+    pub files: Option<Vec<String>>,
     /// Whether a second instance may run during the pre-check; default: yes for a service that
     /// listens, except on a unix socket that it opens itself, with `upgrade = "restart"`, or with
     /// `socket = "direct"` and the exception `loopback`.

@@ -7,9 +7,12 @@ use crate::bytesize::format_bytes;
 use crate::error::fail;
 use crate::host::{
     ActiveState, Host, UnitStatus, has_inner_groups, is_root, memory_available, memory_of,
+    release_of,
 };
-use crate::plan::{LiveRelease, Observed};
+use crate::plan::{Candidate, LiveRelease, Observed, built_services};
 use crate::render::execstart_path;
+use crate::settings::{missing_to_generate, stale_services};
+use crate::stage::have_same_files;
 use crate::store::Store;
 use crate::tree::FileTree;
 use anyhow::Result;
@@ -24,6 +27,7 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
         observed.pinned.push(drop_in);
     }
     observed.live = live_release(store)?;
+    observed.same_files = state.same_files;
     observed.repair = repair(host, &app.layout, observed.live.as_ref())?;
     observed.access = access(store, &observed)?;
     let old = observed.live.iter().flat_map(|live| live.tree.paths());
@@ -44,6 +48,12 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
     let states = host.systemd.show(&units)?;
     observed.low_memory = low_memory(app, &states);
     for (unit, state) in units.into_iter().zip(states) {
+        let runs = state
+            .main_pid
+            .and_then(|pid| release_of(pid, app.name.as_str()));
+        if let Some(runs) = runs {
+            observed.runs.insert(unit.clone(), runs);
+        }
         if state.is_delegated || has_inner_groups(&state) {
             observed.own_groups.insert(unit.clone());
         }
@@ -60,7 +70,30 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
     }
     observed.missing = missing_accounts(host, app)?;
     observed.facts = host_facts(host, app)?;
+    // Only root can read what the services got, and whether a secret exists.
+    if is_root() {
+        if let Some(live) = &observed.live {
+            observed.stale = stale_services(host, &live.app)?;
+        }
+        observed.missing_secrets = missing_to_generate(&host.root, app)?;
+    }
     Ok(observed)
+}
+
+/// The services for which a release on the disk has the same files as the release that they run, although a
+/// build makes some of them.
+pub(super) fn same_built_files(
+    host: &Host,
+    new: &Candidate<'_>,
+    observed: &Observed,
+) -> Result<BTreeSet<String>> {
+    let mut same = BTreeSet::new();
+    for (service, patterns, runs) in built_services(new, observed) {
+        if have_same_files(host, new.app, patterns, [runs, new.id])? {
+            same.insert(service.name.to_string());
+        }
+    }
+    Ok(same)
 }
 
 /// The release that the records call live.

@@ -26,6 +26,7 @@ pub(super) fn ended(
     again: &str,
 ) -> Result<Changed, Error> {
     let (app, to) = (&plan.app, &plan.to);
+    let is_same_release = plan.from.as_ref() == Some(to);
     match outcome {
         Outcome::Done => Ok(Changed::Done),
         Outcome::StateNotSaved(reason) => Err(Error::new(
@@ -44,6 +45,19 @@ pub(super) fn ended(
             ),
         )
         .hint(recover_after_fix())),
+        Outcome::Reverted { why, degraded } if is_same_release => {
+            let error = match degraded {
+                Some(wrong) => Error::new(
+                    Kind::Degraded,
+                    format!("{app} {to} is not healthy: {wrong}\nthe cause was: {why}"),
+                ),
+                None => Error::new(
+                    Kind::RolledBack,
+                    format!("{app} {to} failed, and is healthy again: {why}"),
+                ),
+            };
+            Err(error.hint(again).hint(read_logs(app)))
+        }
         Outcome::Reverted {
             why,
             degraded: Some(wrong),

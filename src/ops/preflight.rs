@@ -2,7 +2,7 @@
 //!
 //! Everything here only reads, but for [`create_secrets`]. Preview and apply call the same functions.
 
-use crate::app::{App, Listen, Text};
+use crate::app::{App, Listen, PYTHON_DIR, Patterns, Text};
 use crate::bytesize::format_bytes;
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError, fail};
@@ -47,19 +47,58 @@ pub(super) fn check_space(host: &Host, app: &App, payload: &PayloadPlan) -> Resu
     Ok(())
 }
 
-/// Refuses settings with which no service can start, and addresses that something else holds. Names all.
-pub(super) fn check(host: &Host, app: &App, observed: &Observed) -> Result<()> {
+/// Refuses patterns in `files` of a service that select no file of the release: the service would miss changes.
+/// What a build creates is not known.
+pub(super) fn check_service_files(app: &App, payload: &Payload) -> Result<()> {
+    let release = &app.release;
+    if !release.build.is_empty() {
+        return Ok(());
+    }
+    let created = release.python.is_some().then_some(PYTHON_DIR);
+    for service in &app.services {
+        let patterns = service
+            .files
+            .as_ref()
+            .map_or(Ok(Vec::new()), Patterns::alone)?;
+        for pattern in patterns {
+            let mut items = payload.items.iter();
+            let is_there = items.any(|item| pattern.selects(&item.path, item.is_dir()));
+            if is_there || created.is_some_and(|dir| pattern.selects(dir, true)) {
+                continue;
+            }
+            let text = pattern.lines().first().map_or("", Text::as_str);
+            return fail(
+                format!(
+                    "`{text}` in `files` of service `{}` selects no file of the release",
+                    service.name
+                ),
+                "write paths of the release in gitignore syntax, such as `web/` or `lib/*.py`; see `release.exclude`, too",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Refuses settings with which no service can start. Names all.
+pub(super) fn check_settings(host: &Host, app: &App) -> Result<()> {
+    refuse_all(refused_settings(host, app)?)
+}
+
+fn refused_settings(host: &Host, app: &App) -> Result<Vec<HintedError>> {
     let faults = settings_faults(host, app)?.into_iter();
     let faults = faults.filter(|fault| fault.deploy == Deploy::Refused);
-    let settings = faults.map(|Fault { message, fix, .. }| HintedError {
+    let errors = faults.map(|Fault { message, fix, .. }| HintedError {
         message,
         hints: fix,
     });
-    refuse_all(
-        settings
-            .chain(taken_addresses(host, app, observed))
-            .collect(),
-    )
+    Ok(errors.collect())
+}
+
+/// Refuses settings with which no service can start, and addresses that something else holds. Names all.
+pub(super) fn check(host: &Host, app: &App, observed: &Observed) -> Result<()> {
+    let mut all = refused_settings(host, app)?;
+    all.extend(taken_addresses(host, app, observed));
+    refuse_all(all)
 }
 
 /// What is wrong with the settings of an app, as far as this user can see. Only root can see all of it.

@@ -2,7 +2,7 @@
 
 use super::choose_release::{check_complete, check_failed, previous, previous_after};
 use super::context::Context;
-use super::observe::observe;
+use super::observe::{observe, same_built_files};
 use super::outcome::{Changed, ended};
 use super::ownership::check_ownership;
 use super::preflight::{refuse_all, taken_addresses};
@@ -193,7 +193,10 @@ fn whole_app(
     let (app, tree) = (record.app()?, record.tree()?);
     let mut observed = observe(&ctx.host, store, &app, &tree)?;
     check_ownership(&ctx.host, &app, &tree, &observed)?;
-    let payload = if with_content {
+    // Only a deploy generates secrets.
+    observed.missing_secrets.clear();
+    let compares = app.services.iter().any(|service| service.files.is_some());
+    let payload = if with_content || compares {
         store.payload(id)?
     } else {
         None
@@ -207,6 +210,7 @@ fn whole_app(
         tree: &tree,
         payload: payload.as_ref(),
     };
+    observed.same_built_files = same_built_files(&ctx.host, &candidate, &observed)?;
     let plan = plan(&candidate, &observed).with_staged_release();
     if !plan.is_empty() {
         refuse_all(taken_addresses(&ctx.host, &app, &observed))?;
@@ -279,6 +283,7 @@ fn one_service(
         units: pinned_units(&app, service, id, restarts.then_some(overlap)),
         commands: Vec::new(),
         accounts: observed.missing,
+        secrets: Vec::new(),
         // The unit keeps the rights of the live release: only its commands change.
         rights: Vec::new(),
         warnings: Vec::new(),
@@ -304,6 +309,8 @@ fn pinned_units(app: &App, service: &Service, id: &str, restart: Option<Overlap>
         unit,
         service: Some(service.name.to_string()),
         action,
+        settings: None,
+        runs: None,
         why,
     };
     let action = match restart {

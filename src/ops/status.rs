@@ -7,10 +7,12 @@ use crate::app::Name;
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error};
 use crate::host::{self, ActiveState, release_of};
-use crate::store::{PublicUnit, State};
+use crate::settings::stale_services;
+use crate::store::{PublicUnit, State, Store};
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// One unit as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
@@ -74,7 +76,13 @@ fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
     let (environment, units) = match release {
         Some(release) => (
             release.environment,
-            units(ctx, name, &release.units, &state)?,
+            units(
+                ctx,
+                name,
+                &release.units,
+                &state,
+                &stale(ctx, &store, &state),
+            )?,
         ),
         None => (None, Vec::new()),
     };
@@ -95,17 +103,41 @@ fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
     })
 }
 
+/// The services whose settings have changed since they started. Only root can see it.
+fn stale(ctx: &Context<'_>, store: &Store, state: &State) -> BTreeMap<String, String> {
+    let find = || -> Result<BTreeMap<String, String>> {
+        match &state.live {
+            Some(live) if host::is_root() => match store.release(live)? {
+                Some(record) => stale_services(&ctx.host, &record.app()?),
+                None => Ok(BTreeMap::new()),
+            },
+            _ => Ok(BTreeMap::new()),
+        }
+    };
+    // The doctor says what cannot be read.
+    find().unwrap_or_default()
+}
+
 fn units(
     ctx: &Context<'_>,
     app: &Name,
     units: &[PublicUnit],
     state: &State,
+    changed: &BTreeMap<String, String>,
 ) -> Result<Vec<UnitStatus>> {
     let names: Vec<String> = units.iter().map(|unit| unit.unit.clone()).collect();
     let states = ctx.host.systemd.show(&names)?;
     let both = units.iter().zip(states);
     Ok(both
-        .map(|(unit, now)| unit_status(app, unit, &now, state))
+        .map(|(unit, now)| {
+            let mut row = unit_status(app, unit, &now, state);
+            if let Some(what) = changed.get(&unit.unit) {
+                let text = format!("settings changed since it started: {what}");
+                let note = row.note.take();
+                row.note = Some(note.map_or(text.clone(), |note| format!("{note}; {text}")));
+            }
+            row
+        })
         .collect())
 }
 
@@ -113,8 +145,10 @@ fn unit_status(app: &Name, unit: &PublicUnit, now: &host::UnitStatus, state: &St
     let runs = now.main_pid.and_then(|pid| release_of(pid, app.as_str()));
     let is_service = unit.unit.ends_with(".service");
     let pin = state.pins.get(&unit.service).filter(|_| is_service);
-    let wanted = pin.or(state.live.as_ref());
-    let is_stale = runs.is_some() && runs.as_ref() != wanted;
+    let may_run = |id: &String| state.may_run(&unit.service, id);
+    let is_stale = runs.as_ref().is_some_and(|id| !may_run(id));
+    let wanted = state.starts_from(&unit.service);
+    let other = runs.as_ref().filter(|id| Some(*id) != wanted);
     let note = match pin {
         Some(id) if !is_stale => Some(format!("pinned to {id}")),
         _ if now.is_masked() => Some("masked by the administrator".to_owned()),
@@ -127,7 +161,9 @@ fn unit_status(app: &Name, unit: &PublicUnit, now: &host::UnitStatus, state: &St
             let read = CommandLine::sudo(["journalctl", "-u", &unit.unit]);
             Some(format!("{}: {read}", now.result))
         }
-        _ => None,
+        _ => other
+            .zip(wanted)
+            .map(|(_, live)| format!("has the same files for it as {live}")),
     };
     UnitStatus {
         unit: unit.unit.clone(),

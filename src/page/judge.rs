@@ -16,10 +16,11 @@ pub(super) fn judge(
     report: Option<&DoctorReport>,
     now: Timestamp,
 ) -> AppStatus {
+    let is_approved = report.is_some_and(|one| one.approves_running(&app.name, app.since));
     let mut rows: Vec<UnitRow> = units
         .iter()
         .filter(|state| is_shown(state))
-        .map(|state| row(app, state, now))
+        .map(|state| row(app, state, now, is_approved))
         .collect();
     rows.sort_by(|a, b| a.unit.cmp(&b.unit));
     let findings: Vec<&Finding> = report
@@ -73,7 +74,8 @@ fn is_shown(state: &UnitStatus) -> bool {
     (!is_transient || state.is_active()) && (!is_drain || state.id.ends_with(".scope"))
 }
 
-fn row(app: &DeployedApp, state: &UnitStatus, now: Timestamp) -> UnitRow {
+/// `is_approved` says that what was started before the switch may run.
+fn row(app: &DeployedApp, state: &UnitStatus, now: Timestamp, is_approved: bool) -> UnitRow {
     let is_running = state.main_pid.is_some();
     // systemd mounts the release when a process starts.
     let is_stale = match (is_running, state.main_started, app.since) {
@@ -81,7 +83,9 @@ fn row(app: &DeployedApp, state: &UnitStatus, now: Timestamp) -> UnitRow {
         _ => false,
     };
     let (mut health, mut text) = in_words(state, now);
-    if is_stale && health == Health::Healthy {
+    if is_stale && is_approved {
+        text = format!("{text}, started before the switch");
+    } else if is_stale && health == Health::Healthy {
         health = Health::Warning;
         text = format!("{text}, started before the switch: it runs an earlier release");
     }
@@ -134,7 +138,9 @@ fn healthy(text: impl Into<String>) -> (Health, String) {
 mod tests {
     use super::judge;
     use crate::host::{ActiveState, UnitResult, UnitStatus};
-    use crate::page::status::{AppReport, DeployedApp, DoctorReport, Finding, Health};
+    use crate::page::status::{
+        AppReport, DeployedApp, DoctorReport, Finding, Health, SkippedCheck,
+    };
     use jiff::Timestamp;
 
     fn at(seconds: i64) -> Timestamp {
@@ -194,6 +200,33 @@ mod tests {
         assert_eq!(one.health, Health::Warning);
         assert_eq!(one.units[0].runs, None);
         assert!(one.why.contains("earlier release"), "{}", one.why);
+    }
+
+    #[test]
+    fn a_process_from_before_the_switch_may_run_if_the_doctor_says_so() {
+        let old = running("shop-web.service", -5);
+        let health = |ts, severity: &str, skipped: &[&str]| {
+            let skipped = skipped.iter().map(|check| SkippedCheck {
+                check: (*check).to_owned(),
+            });
+            let report = DoctorReport {
+                ts: at(ts),
+                apps: vec![AppReport {
+                    app: Some("shop".to_owned()),
+                    findings: vec![Finding {
+                        check: "running".to_owned(),
+                        severity: severity.to_owned(),
+                    }],
+                    skipped: skipped.collect(),
+                }],
+            };
+            judge(&app(), &[&old], Some(&report), at(65)).health
+        };
+        assert_eq!(health(1, "note", &[]), Health::Healthy);
+        // A report from before the switch says nothing.
+        assert_eq!(health(0, "note", &[]), Health::Warning);
+        assert_eq!(health(1, "note", &["running"]), Health::Warning);
+        assert_eq!(health(1, "error", &[]), Health::Failed);
     }
 
     #[test]

@@ -118,12 +118,34 @@ pub(super) struct SkippedCheck {
     pub(super) check: String,
 }
 
+/// The check of the doctor that looks at what processes run.
+const RUNNING: &str = "running";
+/// The word of the doctor for all of its checks.
+const ALL: &str = "all";
+
 impl DoctorReport {
     /// The findings of an app.
     pub(super) fn findings<'a>(&'a self, app: &'a str) -> impl Iterator<Item = &'a Finding> {
         let apps = self.apps.iter();
         let own = apps.filter(move |one| one.app.as_deref() == Some(app));
         own.flat_map(|one| &one.findings)
+    }
+
+    /// Whether the doctor has checked what an app runs since its switch, and found nothing wrong. A
+    /// service that has the same files in the new release is not restarted.
+    pub(super) fn approves_running(&self, app: &str, since: Option<Timestamp>) -> bool {
+        let is_later = since.is_some_and(|since| self.ts > since);
+        let mut apps = self.apps.iter();
+        let own = apps.find(|one| one.app.as_deref() == Some(app));
+        let is_right = |one: &AppReport| {
+            let has_run = one
+                .skipped
+                .iter()
+                .all(|one| one.check != RUNNING && one.check != ALL);
+            let mut findings = one.findings.iter();
+            has_run && findings.all(|one| one.check != RUNNING || one.severity == "note")
+        };
+        is_later && own.is_some_and(is_right)
     }
 }
 

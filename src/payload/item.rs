@@ -63,6 +63,11 @@ impl Item {
         self.len() == 0
     }
 
+    /// Whether the item is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.kind == Kind::Dir
+    }
+
     /// Whether the item is a regular file.
     pub fn is_file(&self) -> bool {
         matches!(self.kind, Kind::File { .. })

@@ -14,6 +14,8 @@ pub struct PreviousIndex {
     entries: Vec<Option<PreviousEntry>>,
     /// Files and links whose path the payload does not have, in order.
     removed: Vec<String>,
+    /// Directories whose path the payload does not have, in order.
+    removed_dirs: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -31,7 +33,7 @@ impl PreviousIndex {
         let mut reader = IndexReader::new(index)?;
         let mut items = new.items.iter().peekable();
         let mut entries = Vec::with_capacity(new.items.len());
-        let mut removed = Vec::new();
+        let (mut removed, mut removed_dirs) = (Vec::new(), Vec::new());
         while !reader.is_at_end() {
             let (kind, fingerprints) = reader.next_item()?;
             let path = reader.path();
@@ -52,12 +54,16 @@ impl PreviousIndex {
                         kind,
                     }));
                 }
-                None if kind == Kind::Dir => {}
+                None if kind == Kind::Dir => removed_dirs.push(utf8(path)?),
                 None => removed.push(utf8(path)?),
             }
         }
         entries.resize_with(new.items.len(), || None);
-        Some(Self { entries, removed })
+        Some(Self {
+            entries,
+            removed,
+            removed_dirs,
+        })
     }
 
     fn entry(&self, at: usize) -> Option<&PreviousEntry> {
@@ -83,6 +89,11 @@ impl PreviousIndex {
     /// Files and links whose path the payload does not have, in order.
     pub fn removed(&self) -> &[String] {
         &self.removed
+    }
+
+    /// Directories whose path the payload does not have, in order.
+    pub fn removed_dirs(&self) -> &[String] {
+        &self.removed_dirs
     }
 }
 
@@ -133,6 +144,7 @@ mod tests {
         ]);
         let previous = PreviousIndex::read(&index::encode(&old), &new).unwrap();
         assert_eq!(previous.removed(), ["b/removed", "z"]);
+        assert_eq!(previous.removed_dirs(), ["b"]);
         let at = |at: usize| {
             let ino = previous.installed(at).map(|installed| installed.ino);
             (

@@ -34,6 +34,9 @@ pub struct Plan {
     pub commands: Vec<CommandPlan>,
     /// The accounts that are created, such as `user shop`.
     pub accounts: Vec<String>,
+    /// The secrets that are generated, because they do not exist.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// All units of the app, in the order in which they change.
     pub units: Vec<UnitPlan>,
     /// The rights that the release asks for, beyond those that every app has.
@@ -92,6 +95,12 @@ pub struct UnitPlan {
     pub service: Option<String>,
     /// What happens to the unit.
     pub action: Action,
+    /// What has changed in the settings of a service since it started, if it restarts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub settings: Option<String>,
+    /// The release that a service goes on to run, because the new release has the same files for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs: Option<String>,
     /// The reason, such as `new release`.
     pub why: String,
 }
@@ -190,6 +199,7 @@ impl Plan {
             files,
             units,
             repair,
+            secrets,
             app: _,
             version: _,
             payload: _,
@@ -204,6 +214,7 @@ impl Plan {
         from.as_ref() == Some(to)
             && files.is_empty()
             && repair.is_none()
+            && secrets.is_empty()
             && units.iter().all(|unit| unit.action == Action::Unchanged)
     }
 

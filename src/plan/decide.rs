@@ -45,39 +45,58 @@ pub(super) enum UnitState {
 }
 
 /// What is new about a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
-    /// Neither its release nor its files change.
-    None,
-    /// Its release changes.
-    Release,
-    /// Its unit file or a drop-in changes.
-    Files,
-    /// Both change.
-    ReleaseAndFiles,
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Change<'a> {
+    /// Whether it must run another release.
+    pub(super) release: bool,
+    /// Whether its unit file or a drop-in changes.
+    pub(super) files: bool,
+    /// What has changed in its settings since it started.
+    pub(super) settings: Option<&'a str>,
+    /// A service of the app that it requires and that restarts: systemd then restarts it, too.
+    pub(super) required: Option<&'a str>,
+    /// Another release becomes live, and has the same files for it as the release that it runs.
+    pub(super) runs: Option<&'a str>,
+    /// It does not restart if a build makes the same files for it.
+    pub(super) is_built: bool,
 }
 
-impl Change {
-    fn changes_files(self) -> bool {
-        matches!(self, Self::Files | Self::ReleaseAndFiles)
+impl Change<'_> {
+    fn restarts(self) -> bool {
+        self.release || self.files || self.settings.is_some() || self.required.is_some()
     }
 
-    fn why(self) -> &'static str {
-        match self {
-            Self::None => "unchanged",
-            Self::Release => "new release",
-            Self::Files => "unit changed",
-            Self::ReleaseAndFiles => "new release, unit changed",
+    fn why(self) -> String {
+        let settings = self
+            .settings
+            .map(|text| format!("settings changed: {text}"));
+        let required = self
+            .required
+            .map(|name| format!("requires `{name}`, which restarts"));
+        let parts = [
+            self.release.then(|| match self.is_built && !self.files {
+                true => "new release, unless the build makes the same files for it".to_owned(),
+                false => "new release".to_owned(),
+            }),
+            self.files.then(|| "unit changed".to_owned()),
+            settings,
+            required.filter(|_| !self.release),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        match (parts.as_slice(), self.runs) {
+            ([], Some(id)) => format!("goes on with {id}, which has the same files for it"),
+            ([], None) => "unchanged".to_owned(),
+            (parts, _) => parts.join(", "),
         }
     }
 }
 
 /// Everything that decides what happens to a unit of the new release.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct UnitFacts {
+pub(super) struct UnitFacts<'a> {
     pub(super) kind: UnitKind,
     pub(super) state: UnitState,
-    pub(super) change: Change,
+    pub(super) change: Change<'a>,
     /// Whether the manifest enables its service.
     pub(super) is_enabled: bool,
     /// Whether the live release has the unit.
@@ -87,7 +106,7 @@ pub(super) struct UnitFacts {
 }
 
 /// What happens to a unit, and why.
-pub(super) fn decide(facts: UnitFacts) -> (Action, String) {
+pub(super) fn decide(facts: UnitFacts<'_>) -> (Action, String) {
     if facts.state == UnitState::Masked {
         return (Action::Unchanged, "masked by the administrator".to_owned());
     }
@@ -108,9 +127,9 @@ const NOT_ENABLED: (Action, &str) = (Action::Unchanged, "not enabled");
 const STOPPED: (Action, &str) = (Action::Unchanged, "not running; it is not started");
 const NEW: (Action, &str) = (Action::Start, "new");
 
-fn socket(facts: UnitFacts, bound_by_service: bool) -> (Action, &'static str) {
+fn socket(facts: UnitFacts<'_>, bound_by_service: bool) -> (Action, &'static str) {
     match facts.state {
-        UnitState::Active if facts.change.changes_files() => (
+        UnitState::Active if facts.change.files => (
             Action::Rebind,
             "its unit changed; it refuses connections for a moment",
         ),
@@ -127,30 +146,32 @@ fn socket(facts: UnitFacts, bound_by_service: bool) -> (Action, &'static str) {
     }
 }
 
-fn daemon(facts: UnitFacts, moves_address: bool, overlap: Overlap) -> (Action, String) {
+fn daemon(facts: UnitFacts<'_>, moves_address: bool, overlap: Overlap) -> (Action, String) {
     let (action, why) = match facts.state {
         UnitState::Failed | UnitState::Inactive if !facts.is_enabled => NOT_ENABLED,
         UnitState::Failed => (Action::Restart, "it has failed"),
-        UnitState::Active if facts.change == Change::None => (Action::Unchanged, "unchanged"),
+        UnitState::Active if !facts.change.restarts() => {
+            return (Action::Unchanged, facts.change.why());
+        }
         UnitState::Active if moves_address => (
             Action::Rebind,
             "an address moves to another service; it refuses connections for a moment",
         ),
-        UnitState::Active => match overlap {
-            Overlap::Yes => (Action::Overlap, facts.change.why()),
-            _ => {
-                let obstacle = overlap.obstacle().map(|text| format!("; {text}"));
-                let why = facts.change.why().to_owned() + &obstacle.unwrap_or_default();
-                return (Action::Restart, why);
-            }
-        },
+        UnitState::Active if overlap == Overlap::Yes => {
+            return (Action::Overlap, facts.change.why());
+        }
+        UnitState::Active => {
+            let obstacle = overlap.obstacle().map(|text| format!("; {text}"));
+            let why = facts.change.why() + &obstacle.unwrap_or_default();
+            return (Action::Restart, why);
+        }
         _ if facts.is_first_release || !facts.is_known => NEW,
         _ => STOPPED,
     };
     (action, why.to_owned())
 }
 
-fn job(facts: UnitFacts, has_timer: bool) -> (Action, &'static str) {
+fn job(facts: UnitFacts<'_>, has_timer: bool) -> (Action, &'static str) {
     match facts.state {
         UnitState::Active => (
             Action::Unchanged,
@@ -161,9 +182,9 @@ fn job(facts: UnitFacts, has_timer: bool) -> (Action, &'static str) {
     }
 }
 
-fn timer(facts: UnitFacts) -> (Action, &'static str) {
+fn timer(facts: UnitFacts<'_>) -> (Action, &'static str) {
     match facts.state {
-        UnitState::Active if facts.change.changes_files() => (Action::Restart, "unit changed"),
+        UnitState::Active if facts.change.files => (Action::Restart, "unit changed"),
         UnitState::Active if facts.is_known => (Action::Unchanged, "unchanged"),
         UnitState::Failed | UnitState::Inactive if !facts.is_enabled => NOT_ENABLED,
         UnitState::Failed => (Action::Start, "it has failed"),
@@ -172,7 +193,7 @@ fn timer(facts: UnitFacts) -> (Action, &'static str) {
     }
 }
 
-fn target(facts: UnitFacts) -> (Action, &'static str) {
+fn target(facts: UnitFacts<'_>) -> (Action, &'static str) {
     if facts.state != UnitState::Active && facts.is_first_release {
         NEW
     } else {
@@ -184,8 +205,36 @@ fn target(facts: UnitFacts) -> (Action, &'static str) {
 mod tests {
     use super::{Action, Change, Overlap, UnitFacts, UnitKind, UnitState, decide};
     use Action::{Rebind, Restart, Start, Unchanged};
-    use Change::{Files, Release, ReleaseAndFiles};
     use UnitState::{Active, Failed, Inactive, Masked};
+
+    const NONE: Change<'_> = Change {
+        release: false,
+        files: false,
+        settings: None,
+        required: None,
+        runs: None,
+        is_built: false,
+    };
+    const RELEASE: Change<'_> = Change {
+        release: true,
+        ..NONE
+    };
+    const FILES: Change<'_> = Change {
+        files: true,
+        ..NONE
+    };
+    const RELEASE_AND_FILES: Change<'_> = Change {
+        files: true,
+        ..RELEASE
+    };
+    const SETTINGS: Change<'_> = Change {
+        settings: Some("`A`"),
+        ..NONE
+    };
+    const SAME_FILES: Change<'_> = Change {
+        runs: Some("1-a"),
+        ..NONE
+    };
 
     const SOCKET: UnitKind = UnitKind::Socket {
         bound_by_service: false,
@@ -212,7 +261,7 @@ mod tests {
     const TARGET: UnitKind = UnitKind::Target;
 
     /// An enabled unit that the live release has.
-    fn known(kind: UnitKind, state: UnitState, change: Change) -> UnitFacts {
+    fn known(kind: UnitKind, state: UnitState, change: Change<'static>) -> UnitFacts<'static> {
         UnitFacts {
             kind,
             state,
@@ -223,21 +272,21 @@ mod tests {
         }
     }
 
-    fn new(kind: UnitKind, state: UnitState) -> UnitFacts {
+    fn new(kind: UnitKind, state: UnitState) -> UnitFacts<'static> {
         UnitFacts {
             is_known: false,
-            ..known(kind, state, ReleaseAndFiles)
+            ..known(kind, state, RELEASE_AND_FILES)
         }
     }
 
-    fn first(kind: UnitKind, state: UnitState) -> UnitFacts {
+    fn first(kind: UnitKind, state: UnitState) -> UnitFacts<'static> {
         UnitFacts {
             is_first_release: true,
             ..new(kind, state)
         }
     }
 
-    fn disabled(kind: UnitKind, state: UnitState, change: Change) -> UnitFacts {
+    fn disabled(kind: UnitKind, state: UnitState, change: Change<'static>) -> UnitFacts<'static> {
         UnitFacts {
             is_enabled: false,
             ..known(kind, state, change)
@@ -245,7 +294,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(table: &[(UnitFacts, Action, &str)]) {
+    fn check(table: &[(UnitFacts<'_>, Action, &str)]) {
         for (facts, action, why) in table {
             assert_eq!(decide(*facts), (*action, (*why).to_owned()), "{facts:?}");
         }
@@ -256,7 +305,7 @@ mod tests {
         for kind in [SOCKET, DAEMON, JOB, TIMER, TARGET] {
             let masked = "masked by the administrator";
             check(&[
-                (known(kind, Masked, ReleaseAndFiles), Unchanged, masked),
+                (known(kind, Masked, RELEASE_AND_FILES), Unchanged, masked),
                 (first(kind, Masked), Unchanged, masked),
             ]);
         }
@@ -266,31 +315,31 @@ mod tests {
     fn a_socket_stays_open_unless_its_addresses_change() {
         check(&[
             (
-                known(SOCKET, Active, Release),
+                known(SOCKET, Active, RELEASE),
                 Unchanged,
                 "queues requests during the deploy",
             ),
             (
-                known(SOCKET, Active, Files),
+                known(SOCKET, Active, FILES),
                 Rebind,
                 "its unit changed; it refuses connections for a moment",
             ),
             (
-                known(SOCKET, Inactive, Files),
+                known(SOCKET, Inactive, FILES),
                 Unchanged,
                 "not running; it is not started",
             ),
-            (known(SOCKET, Failed, Change::None), Rebind, "it has failed"),
+            (known(SOCKET, Failed, NONE), Rebind, "it has failed"),
             (new(SOCKET, Inactive), Start, "new"),
             (
                 new(BOUND_SOCKET, Inactive),
                 Rebind,
                 "its service had bound the address itself; it refuses connections for a moment",
             ),
-            (disabled(SOCKET, Inactive, Files), Unchanged, "not enabled"),
-            (disabled(SOCKET, Failed, Files), Unchanged, "not enabled"),
+            (disabled(SOCKET, Inactive, FILES), Unchanged, "not enabled"),
+            (disabled(SOCKET, Failed, FILES), Unchanged, "not enabled"),
             (
-                disabled(SOCKET, Active, Files),
+                disabled(SOCKET, Active, FILES),
                 Rebind,
                 "its unit changed; it refuses connections for a moment",
             ),
@@ -300,75 +349,149 @@ mod tests {
     #[test]
     fn a_daemon_that_is_active_changes_with_its_release_or_its_unit() {
         check(&[
-            (known(DAEMON, Active, Change::None), Unchanged, "unchanged"),
-            (known(DAEMON, Active, Release), Restart, "new release"),
-            (known(DAEMON, Active, Files), Restart, "unit changed"),
+            (known(DAEMON, Active, NONE), Unchanged, "unchanged"),
+            (known(DAEMON, Active, RELEASE), Restart, "new release"),
+            (known(DAEMON, Active, FILES), Restart, "unit changed"),
             (
-                known(DAEMON, Active, ReleaseAndFiles),
+                known(DAEMON, Active, RELEASE_AND_FILES),
                 Restart,
                 "new release, unit changed",
             ),
             (
-                known(OVERLAPPING, Active, Release),
+                known(OVERLAPPING, Active, RELEASE),
                 Action::Overlap,
                 "new release",
             ),
+            (known(OVERLAPPING, Active, NONE), Unchanged, "unchanged"),
             (
-                known(OVERLAPPING, Active, Change::None),
-                Unchanged,
-                "unchanged",
-            ),
-            (
-                known(daemon(Overlap::NoMemory), Active, Release),
+                known(daemon(Overlap::NoMemory), Active, RELEASE),
                 Restart,
                 "new release; no overlap: two releases need more memory than is free",
             ),
             (
-                known(daemon(Overlap::OwnGroups), Active, Release),
+                known(daemon(Overlap::OwnGroups), Active, RELEASE),
                 Restart,
                 "new release; no overlap: it has control groups of its own",
             ),
             (
-                known(daemon(Overlap::OtherUser), Active, Release),
+                known(daemon(Overlap::OtherUser), Active, RELEASE),
                 Restart,
                 "new release; no overlap: its user changes",
             ),
             (
-                known(MOVING, Active, Release),
+                known(MOVING, Active, RELEASE),
                 Rebind,
                 "an address moves to another service; it refuses connections for a moment",
             ),
-            (known(MOVING, Active, Change::None), Unchanged, "unchanged"),
-            (disabled(DAEMON, Active, Release), Restart, "new release"),
+            (known(MOVING, Active, NONE), Unchanged, "unchanged"),
+            (disabled(DAEMON, Active, RELEASE), Restart, "new release"),
+        ]);
+    }
+
+    #[test]
+    fn a_daemon_restarts_when_its_settings_have_changed() {
+        let settings = "settings changed: `A`";
+        let both = Change {
+            settings: Some("`A`"),
+            ..RELEASE
+        };
+        check(&[
+            (known(DAEMON, Active, SETTINGS), Restart, settings),
+            (
+                known(OVERLAPPING, Active, SETTINGS),
+                Action::Overlap,
+                settings,
+            ),
+            (disabled(DAEMON, Active, SETTINGS), Restart, settings),
+            (
+                known(DAEMON, Active, both),
+                Restart,
+                "new release, settings changed: `A`",
+            ),
+            (
+                known(daemon(Overlap::NoMemory), Active, SETTINGS),
+                Restart,
+                "settings changed: `A`; no overlap: two releases need more memory than is free",
+            ),
+            (
+                known(DAEMON, Masked, SETTINGS),
+                Unchanged,
+                "masked by the administrator",
+            ),
+            (
+                known(TIMED_JOB, Active, SETTINGS),
+                Unchanged,
+                "a running job finishes on its own release",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_daemon_with_the_same_files_goes_on() {
+        let why = "goes on with 1-a, which has the same files for it";
+        let with = |change: Change<'static>| Change {
+            runs: Some("1-a"),
+            ..change
+        };
+        check(&[
+            (known(OVERLAPPING, Active, SAME_FILES), Unchanged, why),
+            (known(MOVING, Active, SAME_FILES), Unchanged, why),
+            (
+                known(
+                    DAEMON,
+                    Active,
+                    Change {
+                        is_built: true,
+                        ..RELEASE
+                    },
+                ),
+                Restart,
+                "new release, unless the build makes the same files for it",
+            ),
+            (known(DAEMON, Failed, SAME_FILES), Restart, "it has failed"),
+            (known(DAEMON, Active, with(FILES)), Restart, "unit changed"),
+            (
+                known(
+                    DAEMON,
+                    Active,
+                    with(Change {
+                        required: Some("core"),
+                        ..NONE
+                    }),
+                ),
+                Restart,
+                "requires `core`, which restarts",
+            ),
+            (
+                known(DAEMON, Active, with(SETTINGS)),
+                Restart,
+                "settings changed: `A`",
+            ),
         ]);
     }
 
     #[test]
     fn a_daemon_that_is_not_active_is_started_if_it_is_new_or_has_failed() {
         check(&[
+            (known(DAEMON, Failed, NONE), Restart, "it has failed"),
             (
-                known(DAEMON, Failed, Change::None),
+                known(OVERLAPPING, Failed, RELEASE),
                 Restart,
                 "it has failed",
             ),
             (
-                known(OVERLAPPING, Failed, Release),
-                Restart,
-                "it has failed",
-            ),
-            (
-                known(DAEMON, Inactive, Release),
+                known(DAEMON, Inactive, RELEASE),
                 Unchanged,
                 "not running; it is not started",
             ),
             (new(DAEMON, Inactive), Start, "new"),
             (first(DAEMON, Inactive), Start, "new"),
             (
-                disabled(DAEMON, Inactive, Release),
+                disabled(DAEMON, Inactive, RELEASE),
                 Unchanged,
                 "not enabled",
             ),
-            (disabled(DAEMON, Failed, Release), Unchanged, "not enabled"),
+            (disabled(DAEMON, Failed, RELEASE), Unchanged, "not enabled"),
         ]);
     }
 
@@ -376,13 +499,13 @@ mod tests {
     fn a_job_is_never_started_or_stopped() {
         check(&[
             (
-                known(TIMED_JOB, Active, ReleaseAndFiles),
+                known(TIMED_JOB, Active, RELEASE_AND_FILES),
                 Unchanged,
                 "a running job finishes on its own release",
             ),
             (new(TIMED_JOB, Inactive), Unchanged, "started by its timer"),
             (
-                known(TIMED_JOB, Failed, Release),
+                known(TIMED_JOB, Failed, RELEASE),
                 Unchanged,
                 "started by its timer",
             ),
@@ -393,16 +516,16 @@ mod tests {
     #[test]
     fn a_timer_is_restarted_if_its_unit_changes() {
         check(&[
-            (known(TIMER, Active, Release), Unchanged, "unchanged"),
-            (known(TIMER, Active, Files), Restart, "unit changed"),
-            (known(TIMER, Failed, Change::None), Start, "it has failed"),
+            (known(TIMER, Active, RELEASE), Unchanged, "unchanged"),
+            (known(TIMER, Active, FILES), Restart, "unit changed"),
+            (known(TIMER, Failed, NONE), Start, "it has failed"),
             (
-                known(TIMER, Inactive, Files),
+                known(TIMER, Inactive, FILES),
                 Unchanged,
                 "not running; it is not started",
             ),
             (new(TIMER, Inactive), Start, "new"),
-            (disabled(TIMER, Inactive, Files), Unchanged, "not enabled"),
+            (disabled(TIMER, Inactive, FILES), Unchanged, "not enabled"),
         ]);
     }
 
@@ -411,7 +534,7 @@ mod tests {
         check(&[
             (first(TARGET, Inactive), Start, "new"),
             (first(TARGET, Active), Unchanged, "unchanged"),
-            (known(TARGET, Inactive, Release), Unchanged, "unchanged"),
+            (known(TARGET, Inactive, RELEASE), Unchanged, "unchanged"),
         ]);
     }
 }

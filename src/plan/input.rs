@@ -43,6 +43,18 @@ pub struct Observed {
     pub missing: Vec<String>,
     /// Services that manage control groups of their own.
     pub own_groups: BTreeSet<String>,
+    /// The running services whose settings have changed since they started, by unit, each with the names of
+    /// what has changed. Only root can see it.
+    pub stale: BTreeMap<String, String>,
+    /// The secrets that the new release generates and that do not exist yet.
+    pub missing_secrets: Vec<String>,
+    /// The release that each running service runs, by unit.
+    pub runs: BTreeMap<String, String>,
+    /// Releases that have the same files for a service as the live one, by the short name of the service.
+    pub same_files: BTreeMap<String, Vec<String>>,
+    /// Services whose files were compared on the disk, because a build makes some of them, and are the same in
+    /// the new release as in the one that the service runs.
+    pub same_built_files: BTreeSet<String>,
     /// Units of which the host has no memory for a second instance, each with the numbers.
     pub low_memory: BTreeMap<String, String>,
     /// What the host says about the rights of the new release.

@@ -43,6 +43,7 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         files,
         commands: Vec::new(),
         accounts: observed.missing.clone(),
+        secrets: observed.missing_secrets.clone(),
         rights: rights(new.app, observed),
         notes,
         units,

@@ -14,6 +14,7 @@
 //! | `content` | what the new release adds, changes and removes |
 //! | `files` | which files outside the release change |
 //! | `units` | all units with what happens to them, and the facts about each |
+//! | `service_files` | whether a service has the same files in a new release |
 //! | `overlap` | whether the previous release can answer while a service restarts |
 //! | `decide` | what happens to a unit: a table over its facts |
 //! | `rights`, `right_kinds` | [`Right`]: what a release asks for beyond what every app has, and the table of kinds |
@@ -29,6 +30,7 @@ mod make;
 mod overlap;
 mod right_kinds;
 mod rights;
+mod service_files;
 mod units;
 
 pub use data::{Action, CommandPlan, PayloadPlan, Plan, UnitPlan};
@@ -38,3 +40,4 @@ pub use make::plan;
 pub use overlap::Overlap;
 pub use right_kinds::{RIGHT_KINDS, RightKind};
 pub use rights::{Right, rights};
+pub use service_files::built_services;

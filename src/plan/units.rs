@@ -4,7 +4,8 @@ use super::data::{Action, UnitPlan};
 use super::decide::{Change, UnitFacts, UnitKind, UnitState, decide};
 use super::input::{Candidate, Observed};
 use super::overlap::Overlap;
-use crate::app::{App, Service, Socket, Type};
+use super::service_files::{Sameness, sameness};
+use crate::app::{App, Service, Socket, Type, UnitRef};
 use crate::tree::FileChange;
 use crate::units::UnitFile;
 use std::collections::BTreeSet;
@@ -17,7 +18,8 @@ pub(super) fn units(
     files: &[FileChange],
 ) -> Vec<UnitPlan> {
     let app = new.app;
-    let planner = UnitPlanner {
+    let mut planner = UnitPlanner {
+        new,
         app,
         observed,
         is_new_release: !observed.is_live(new.id),
@@ -26,6 +28,7 @@ pub(super) fn units(
             .filter_map(|change| UnitFile::parse(&change.path))
             .map(|file| file.unit)
             .collect(),
+        restarting: BTreeSet::new(),
     };
     let mut out = removed_units(app, observed);
     for service in &app.services {
@@ -36,6 +39,9 @@ pub(super) fn units(
     for service in &app.services {
         let server = planner.service(service, &app.unit(service));
         let server_restarts = matches!(server.action, Action::Restart | Action::Overlap);
+        if server_restarts || server.action == Action::Rebind {
+            planner.restarting.insert(service.name.as_str());
+        }
         out.push(server);
         if service.socket == Socket::Proxy {
             let mut proxy = planner.service(service, &app.proxy_unit(service));
@@ -69,6 +75,8 @@ fn removed_units(new: &App, observed: &Observed) -> Vec<UnitPlan> {
             unit,
             service: Some(service),
             action: Action::Stop,
+            settings: None,
+            runs: None,
             why: "not in the new release".into(),
         })
         .collect()
@@ -81,6 +89,7 @@ fn all_units(app: &App) -> BTreeSet<String> {
 
 /// Collects the facts about units.
 struct UnitPlanner<'a> {
+    new: &'a Candidate<'a>,
     /// The app of the new release.
     app: &'a App,
     observed: &'a Observed,
@@ -88,15 +97,18 @@ struct UnitPlanner<'a> {
     is_new_release: bool,
     /// The units whose unit file or drop-ins change.
     changed_units: BTreeSet<&'a str>,
+    /// The services before this one that restart.
+    restarting: BTreeSet<&'a str>,
 }
 
 impl UnitPlanner<'_> {
     fn plan(&self, unit: &str, service: Option<&Service>, kind: UnitKind) -> UnitPlan {
         let live = self.observed.live.as_ref();
+        let change = self.change(unit, service);
         let (action, why) = decide(UnitFacts {
             kind,
             state: self.state(unit),
-            change: self.change(unit),
+            change,
             is_enabled: service.is_none_or(|service| service.enable),
             is_known: live.is_some_and(|live| all_units(&live.app).contains(unit)),
             is_first_release: live.is_none(),
@@ -104,6 +116,14 @@ impl UnitPlanner<'_> {
         UnitPlan {
             unit: unit.to_owned(),
             service: service.map(|service| service.name.to_string()),
+            settings: change
+                .settings
+                .filter(|_| action.starts())
+                .map(str::to_owned),
+            runs: change
+                .runs
+                .filter(|_| action == Action::Unchanged)
+                .map(str::to_owned),
             action,
             why,
         }
@@ -145,12 +165,36 @@ impl UnitPlanner<'_> {
         }
     }
 
-    fn change(&self, unit: &str) -> Change {
-        match (self.is_new_release, self.changed_units.contains(unit)) {
-            (false, false) => Change::None,
-            (true, false) => Change::Release,
-            (false, true) => Change::Files,
-            (true, true) => Change::ReleaseAndFiles,
+    /// What is new about a unit. A proxy restarts with its server.
+    fn change(&self, unit: &str, service: Option<&Service>) -> Change<'_> {
+        let server = service.map(|service| self.app.unit(service));
+        let is_proxy = service.is_some_and(|one| self.app.proxy_unit(one) == unit);
+        let server = server.filter(|server| is_proxy || server == unit);
+        let has_changed = |unit: &str| self.changed_units.contains(unit);
+        let compared = service.filter(|_| self.is_new_release && server.is_some());
+        let compared = compared.map(|service| sameness(self.new, self.observed, service));
+        let runs = match compared {
+            Some(Sameness::Same(runs)) => Some(runs),
+            _ => None,
+        };
+        let stale = server
+            .as_ref()
+            .and_then(|server| self.observed.stale.get(server));
+        let required = service.into_iter().flat_map(|one| &one.requires);
+        let mut required = required.filter_map(|unit| match unit {
+            UnitRef::Own(name) => self.restarting.get(name.as_str()).copied(),
+            UnitRef::Other(_) => None,
+        });
+        Change {
+            required: required.next().filter(|_| server.is_some()),
+            release: self.is_new_release && runs.is_none(),
+            files: has_changed(unit)
+                || server
+                    .as_ref()
+                    .is_some_and(|server| is_proxy && has_changed(server)),
+            settings: stale.map(String::as_str),
+            runs: runs.filter(|_| !is_proxy),
+            is_built: matches!(compared, Some(Sameness::Built(_))),
         }
     }
 

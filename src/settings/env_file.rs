@@ -7,6 +7,7 @@ use crate::command_line::CommandLine;
 use crate::error::Hint;
 use crate::host::Root;
 use anyhow::Result;
+use std::collections::BTreeMap;
 
 /// What is wrong with the file. A missing file is right: the app may need no settings.
 ///
@@ -98,6 +99,18 @@ fn explain(name: &str, mistake: Mistake) -> (String, String) {
             "end the quote on this line".to_owned(),
         ),
     }
+}
+
+/// The variables that systemd reads from the file. It drops all of a file that is not UTF-8.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn env_values(root: &Root, layout: &Layout) -> Result<BTreeMap<String, String>> {
+    let path = layout.env_file();
+    let is_file = root.meta_followed(&path)?.is_some_and(|meta| !meta.is_dir);
+    let bytes = if is_file { root.read(&path)? } else { None };
+    let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
+    Ok(EnvText::parse(&text).values)
 }
 
 /// The variables of `required-env` that neither the manifest nor the file sets, each with the name of

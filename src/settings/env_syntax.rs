@@ -3,6 +3,11 @@
 //! systemd reads quotes and backslashes as a shell does, expands nothing, and drops an assignment that it
 //! does not understand.
 
+use std::collections::BTreeMap;
+
+/// The characters that a backslash takes its meaning from between double quotes.
+const ESCAPED_IN_QUOTES: [char; 4] = ['"', '\\', '`', '$'];
+
 /// A line that systemd drops, or that does not say what a person thinks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mistake {
@@ -23,8 +28,10 @@ pub(super) enum Mistake {
 /// What a file says.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct EnvText {
-    /// The names that get a value.
+    /// The names that get a value as a person means it.
     pub(super) names: Vec<String>,
+    /// The value of each name that systemd gives to a service, also of one whose quote does not end.
+    pub(super) values: BTreeMap<String, String>,
     /// The mistakes, each with its line, from 1, and the name.
     pub(super) mistakes: Vec<(usize, String, Mistake)>,
 }
@@ -50,7 +57,7 @@ impl EnvText {
     pub(super) fn parse(text: &str) -> Self {
         let mut out = Self::default();
         let mut state = State::LineStart;
-        let mut name = String::new();
+        let (mut name, mut value) = (String::new(), Value::default());
         let (mut line, mut name_line, mut quote_line) = (1, 1, None);
         for c in text.chars() {
             let is_newline = matches!(c, '\n' | '\r');
@@ -65,13 +72,16 @@ impl EnvText {
                     out.add_mistake(name_line, &name, Mistake::NoValue);
                     State::LineStart
                 }
-                State::Name if c == '=' => State::ValueStart,
+                State::Name if c == '=' => {
+                    value = Value::default();
+                    State::ValueStart
+                }
                 State::Name => {
                     name.push(c);
                     State::Name
                 }
                 State::ValueStart | State::Value if is_newline => {
-                    out.add(name_line, &name);
+                    out.add(name_line, &name, &value);
                     State::LineStart
                 }
                 State::ValueStart | State::Value if c == '\\' => State::Escape,
@@ -84,12 +94,27 @@ impl EnvText {
                     State::DoubleQuoted
                 }
                 State::ValueStart if c.is_ascii_whitespace() => State::ValueStart,
-                State::ValueStart | State::Value | State::Escape => State::Value,
+                State::ValueStart | State::Value => {
+                    value.push_unquoted(c);
+                    State::Value
+                }
+                State::Escape => {
+                    if !is_newline {
+                        value.push(c);
+                    }
+                    State::Value
+                }
                 State::SingleQuoted if c == '\'' => State::ValueStart,
                 State::DoubleQuoted if c == '"' => State::ValueStart,
                 State::DoubleQuoted if c == '\\' => State::DoubleQuotedEscape,
-                State::SingleQuoted => State::SingleQuoted,
-                State::DoubleQuoted | State::DoubleQuotedEscape => State::DoubleQuoted,
+                State::SingleQuoted | State::DoubleQuoted => {
+                    value.push(c);
+                    state
+                }
+                State::DoubleQuotedEscape => {
+                    value.push_escaped(c);
+                    State::DoubleQuoted
+                }
                 State::Comment if is_newline => State::LineStart,
                 State::Comment if c == '\\' => State::CommentEscape,
                 State::CommentEscape if is_newline => {
@@ -103,15 +128,16 @@ impl EnvText {
         match state {
             State::Name => out.add_mistake(name_line, &name, Mistake::NoValue),
             State::SingleQuoted | State::DoubleQuoted | State::DoubleQuotedEscape => {
+                out.add_value(name.trim_end(), &value);
                 out.add_mistake(quote_line.unwrap_or(name_line), &name, Mistake::OpenQuote);
             }
-            State::ValueStart | State::Value | State::Escape => out.add(name_line, &name),
+            State::ValueStart | State::Value | State::Escape => out.add(name_line, &name, &value),
             State::LineStart | State::Comment | State::CommentEscape => {}
         }
         out
     }
 
-    fn add(&mut self, line: usize, name: &str) {
+    fn add(&mut self, line: usize, name: &str, value: &Value) {
         let name = name.trim_end();
         let mistake = if name.starts_with('\u{feff}') {
             Mistake::ByteOrderMark
@@ -121,14 +147,62 @@ impl EnvText {
             Mistake::Name
         } else {
             self.names.push(name.to_owned());
+            self.add_value(name, value);
             return;
         };
         self.add_mistake(line, name, mistake);
     }
 
+    /// The last value of a name counts.
+    fn add_value(&mut self, name: &str, value: &Value) {
+        if is_name(name) {
+            let text = value.text().to_owned();
+            self.values.insert(name.to_owned(), text);
+        }
+    }
+
     fn add_mistake(&mut self, line: usize, name: &str, mistake: Mistake) {
         self.mistakes
             .push((line, name.trim_end().to_owned(), mistake));
+    }
+}
+
+/// A value as far as it is read.
+#[derive(Debug, Default)]
+struct Value {
+    text: String,
+    /// Where the white space at its end begins that is not quoted.
+    spaces_from: Option<usize>,
+}
+
+impl Value {
+    fn push(&mut self, c: char) {
+        self.spaces_from = None;
+        self.text.push(c);
+    }
+
+    fn push_unquoted(&mut self, c: char) {
+        if c.is_ascii_whitespace() {
+            self.spaces_from.get_or_insert(self.text.len());
+            self.text.push(c);
+        } else {
+            self.push(c);
+        }
+    }
+
+    /// A character behind a backslash, between double quotes. A line break is left out.
+    fn push_escaped(&mut self, c: char) {
+        if c != '\n' {
+            if !ESCAPED_IN_QUOTES.contains(&c) {
+                self.push('\\');
+            }
+            self.push(c);
+        }
+    }
+
+    fn text(&self) -> &str {
+        let end = self.spaces_from.unwrap_or(self.text.len());
+        self.text.get(..end).unwrap_or_default()
     }
 }
 
@@ -157,6 +231,26 @@ mod tests {
         let text = "# words = more\n; also\n\nA=1\n  B = 2 \nC='a b' \"c\"\\\n d\nD=\"x\n\\\"y\"\nE=\r\n_F9=$A\nG=a'b";
         assert_eq!(names(text), ["A", "B", "C", "D", "E", "_F9", "G"]);
         assert_eq!(mistakes(text), []);
+    }
+
+    #[test]
+    fn a_value_is_what_systemd_gives_to_the_service() {
+        for (text, value) in [
+            ("A=1", "1"),
+            ("A=", ""),
+            ("A =  a b \t\n", "a b"),
+            ("A='a  ' b \n", "a  b"),
+            ("A=\"a \\\" \\$b \\c\" d", "a \" $b \\cd"),
+            ("A=a\\ \nB=1", "a "),
+            ("A=a\\\nb", "ab"),
+            ("A=\"a\\\nb\nc\"", "ab\nc"),
+            ("A=a'b $C", "a'b $C"),
+            ("A=1\nA=2", "2"),
+            ("A=\"open\nB=1\n", "open\nB=1\n"),
+        ] {
+            let values = EnvText::parse(text).values;
+            assert_eq!(values.get("A").map(String::as_str), Some(value), "{text}");
+        }
     }
 
     #[test]

@@ -10,12 +10,26 @@
 //! | `env_file` | `/etc/<app>/env`, and what the services need in it |
 //! | `secrets` | each file in `/etc/<app>/credentials` |
 //! | `fault` | what is wrong, and what to type |
+//!
+//! A service gets its settings when it starts, and keeps them. These find the services that run with older
+//! ones than the files hold ([decision 18](../../docs/decisions/0018-a-service-is-compared-with-its-settings.md)):
+//!
+//! | file | holds |
+//! |---|---|
+//! | `stale` | the services whose settings have changed since they started |
+//! | `variables` | whether the variables of a service have changed |
+//! | `starts` | the record of what the services got that robotctl started |
 
 mod env_file;
 mod env_syntax;
 mod fault;
 mod secrets;
+mod stale;
+mod starts;
+mod variables;
 
 pub(crate) use env_file::{env_file_faults, missing_variables};
 pub(crate) use fault::{Deploy, Fault};
-pub(crate) use secrets::secret_faults;
+pub(crate) use secrets::{missing_to_generate, secret_faults};
+pub(crate) use stale::stale_services;
+pub(crate) use starts::{StartedServices, drop_record};

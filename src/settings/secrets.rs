@@ -30,6 +30,21 @@ pub(crate) fn secret_faults(root: &Root, app: &App) -> Result<Vec<Fault>> {
     Ok(faults)
 }
 
+/// The secrets that a deploy generates, because they do not exist.
+///
+/// # Errors
+/// When a file cannot be seen, as by a user who is not root.
+pub(crate) fn missing_to_generate(root: &Root, app: &App) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for secret in app.secrets.iter().filter(|one| one.generate.is_some()) {
+        let path = app.layout.credential(secret.name.as_str());
+        if root.meta(&path)?.is_none() {
+            names.push(secret.name.to_string());
+        }
+    }
+    Ok(names)
+}
+
 fn of_missing(root: &Root, secret: &Secret, path: &str) -> Result<Fault> {
     let real = root.path(path).display().to_string();
     let install = CommandLine::sudo(["install", "-D", "-m", "600", "FILE", &real]);

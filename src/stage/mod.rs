@@ -8,6 +8,7 @@
 //! | Fill `releases/.staging-*`: hard links to the live release, copies of the rest | `fill` with `base`, `copy` and `progress` |
 //! | Run the manifest's build in it (`transient::build`), and check what it made | `built` |
 //! | Sync it and rename it to `releases/<id>` | `publish` with `staging_dir` |
+//! | Compare what the build made with an earlier release | `same_files` |
 //! | Remove what an interrupted run left | `clean_up` |
 //!
 //! A running service cannot see `.staging-*`. The release appears with one rename(2).
@@ -24,6 +25,7 @@ mod id;
 mod private_files;
 mod progress;
 mod publish;
+mod same_files;
 mod scan;
 mod scanned;
 mod source;
@@ -37,6 +39,7 @@ pub use fill::fill;
 pub use id::release_id;
 pub use progress::Progress;
 pub use publish::{Build, is_staged, publish};
+pub use same_files::have_same_files;
 pub use scan::scan;
 pub use scanned::ScannedSource;
 pub use source::Source;

@@ -127,6 +127,7 @@ mod tests {
             to: Some("1-a".to_owned()),
             files: Vec::new(),
             units: UnitChanges::default(),
+            is_of_settings: false,
             purge: false,
             state_before: State::default(),
             state_after: State {

@@ -37,6 +37,10 @@ pub struct UnitChanges {
     pub started: Vec<String>,
     /// Units that were restarted on the new release. To undo it, restart them on the previous one.
     pub restarted: Vec<String>,
+    /// Services that run on with the same files. To undo it, restart those that have started from the new
+    /// release meanwhile.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
     /// Units that were restarted with another address. To undo it, stop all of them before one starts.
     #[serde(default)]
     pub rebound: Vec<String>,
@@ -124,6 +128,9 @@ pub struct Journal {
     pub files: Vec<FileChange>,
     /// The units that the change touches.
     pub units: UnitChanges,
+    /// Whether services restart on the same release, because their settings have changed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_of_settings: bool,
     /// Whether a removal also deletes state, environment and secrets.
     #[serde(default)]
     pub purge: bool,
@@ -197,6 +204,7 @@ mod tests {
             to: None,
             files: Vec::new(),
             units: UnitChanges::default(),
+            is_of_settings: false,
             purge: false,
             state_before: State::default(),
             state_after: State::default(),

@@ -23,6 +23,10 @@ pub struct State {
     /// Services that stay on a release of their own: short name to release.
     #[serde(default)]
     pub pins: BTreeMap<String, String>,
+    /// Releases that have the same files for a service as the live one, by the short name of the service. It
+    /// was not restarted, and may run one of them until its next start.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub same_files: BTreeMap<String, Vec<String>>,
     /// When the live release went live (RFC 3339).
     pub since: Option<String>,
     /// The trace id of the change that wrote this. A journal with the same trace id is of a change
@@ -32,6 +36,19 @@ pub struct State {
 }
 
 impl State {
+    /// The release that a service starts from: the one to which it is pinned, or the live one.
+    pub fn starts_from(&self, service: &str) -> Option<&String> {
+        self.pins.get(service).or(self.live.as_ref())
+    }
+
+    /// Whether a service runs a release that it may run: the one that it starts from, or one that has the
+    /// same files for it.
+    pub fn may_run(&self, service: &str, release: &str) -> bool {
+        let equal = self.same_files.get(service);
+        self.starts_from(service).is_some_and(|id| id == release)
+            || equal.is_some_and(|equal| equal.iter().any(|id| id == release))
+    }
+
     /// The state once `release` is live. After a rollback, the releases after it are no longer previous
     /// ones, so that the next rollback goes back further.
     #[must_use]
@@ -105,5 +122,41 @@ impl Store {
         let any = || self.releases().ok()?.pop();
         let release = self.public_release(&live.or_else(any)?).ok()??;
         release.environment
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::State;
+
+    #[test]
+    fn a_service_may_run_what_it_starts_from_and_what_is_equal() {
+        let state = State {
+            live: Some("3-c".to_owned()),
+            pins: [("api".to_owned(), "1-a".to_owned())].into(),
+            same_files: [("web".to_owned(), vec!["1-a".to_owned(), "2-b".to_owned()])].into(),
+            ..State::default()
+        };
+        for (service, release, may_run) in [
+            ("web", "3-c", true),
+            ("web", "1-a", true),
+            ("web", "2-b", true),
+            ("web", "0-z", false),
+            ("api", "1-a", true),
+            ("api", "3-c", false),
+            ("other", "3-c", true),
+            ("other", "1-a", false),
+        ] {
+            assert_eq!(
+                state.may_run(service, release),
+                may_run,
+                "{service} {release}"
+            );
+        }
+        assert!(!State::default().may_run("web", "3-c"));
+        // A state without the key is one in which no service runs an earlier release.
+        let read: State = serde_json::from_str(r#"{"format": 2, "live": "3-c"}"#).unwrap();
+        assert!(read.same_files.is_empty());
+        assert!(!serde_json::to_string(&read).unwrap().contains("same_files"));
     }
 }

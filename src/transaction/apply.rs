@@ -14,9 +14,11 @@ use crate::health::Proof;
 use crate::host::{self, Host, UnitStatus};
 use crate::plan::{Action, Plan};
 use crate::session::Session;
-use crate::store::{FORMAT, Journal, Step, UnitChanges};
+use crate::settings::StartedServices;
+use crate::store::{FORMAT, Journal, State, Step, UnitChanges};
 use crate::tree::FileTree;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// How a change ended.
@@ -100,6 +102,24 @@ pub(crate) fn apply(
     operation: &Operation,
     steps: &CallerInput<'_>,
 ) -> Result<Outcome> {
+    let starts = plan.units.iter().any(|unit| unit.action.starts());
+    let settings = starts.then(|| StartedServices::before(session.host, &app.layout));
+    let outcome = change(session, plan, app, tree, operation, steps)?;
+    if let Some(settings) = settings.flatten() {
+        // Without a record, the times of the files and of the starts decide.
+        let _ = settings.record(session.host, app);
+    }
+    Ok(outcome)
+}
+
+fn change(
+    session: &Session<'_>,
+    plan: &Plan,
+    app: &App,
+    tree: &FileTree,
+    operation: &Operation,
+    steps: &CallerInput<'_>,
+) -> Result<Outcome> {
     let mut journal = journal(session, plan, app, operation)?;
     if *operation != Operation::Deploy {
         session.store.release_reserve();
@@ -168,6 +188,7 @@ fn journal(
         }
         Operation::Deploy | Operation::Rollback => after.pins.clear(),
     }
+    after.same_files = same_files(plan, &state);
     if state.live != after.live {
         after.since = Some(host::now().to_string());
     }
@@ -192,6 +213,7 @@ fn journal(
             stopped: running(host, plan.units_with(&[Action::Stop]))?,
             started,
             restarted: plan.units_with(&[Action::Restart, Action::Overlap, Action::Rebind]),
+            kept: kept(plan).map(|(unit, _, _)| unit.to_owned()).collect(),
             rebound: plan.units_with(&[Action::Rebind]),
             handed_over: if host.is_offline() {
                 Vec::new()
@@ -199,10 +221,47 @@ fn journal(
                 handover::planned(host, plan, app)?
             },
         },
+        is_of_settings: is_of_settings(plan),
         purge: false,
         state_before: state,
         state_after: after,
     })
+}
+
+/// The services that the plan leaves on an earlier release with the same files: the unit, the short name, and
+/// that release.
+fn kept(plan: &Plan) -> impl Iterator<Item = (&str, &str, &String)> {
+    plan.units.iter().filter_map(|unit| {
+        let (service, runs) = (unit.service.as_ref()?, unit.runs.as_ref()?);
+        Some((unit.unit.as_str(), service.as_str(), runs))
+    })
+}
+
+/// The releases with the same files as the new one, by service. A service that restarts by itself before
+/// the switch starts from the release that is live until then.
+fn same_files(plan: &Plan, before: &State) -> BTreeMap<String, Vec<String>> {
+    if plan.from.as_ref() == Some(&plan.to) {
+        let mut same = before.same_files.clone();
+        let restarted = plan.units.iter().filter(|unit| unit.action.starts());
+        for service in restarted.filter_map(|unit| unit.service.as_ref()) {
+            same.remove(service);
+        }
+        return same;
+    }
+    let with_live = |(_, service, runs): (&str, &str, &String)| {
+        let live = plan.from.iter().filter(|live| *live != runs);
+        let mut ids: Vec<String> = std::iter::once(runs).chain(live).cloned().collect();
+        ids.retain(|id| *id != plan.to);
+        (service.to_owned(), ids)
+    };
+    kept(plan).map(with_live).collect()
+}
+
+/// Whether the release stays, and services restart because their settings have changed.
+fn is_of_settings(plan: &Plan) -> bool {
+    let mut units = plan.units.iter();
+    let has_changed = units.any(|unit| unit.settings.is_some()) || !plan.secrets.is_empty();
+    plan.from.as_ref() == Some(&plan.to) && has_changed
 }
 
 /// Those of the units that run, and so must run again when the change is undone. A job that waits for
@@ -241,7 +300,7 @@ fn forward(
     if host.is_offline() {
         return Ok(());
     }
-    let pins = &journal.state_after.pins;
-    let checked = check_health(session, plan, app, pins, operation, &steps.proof)?;
+    let state = &journal.state_after;
+    let checked = check_health(session, plan, app, state, operation, &steps.proof)?;
     checked.map_err(blame_release)
 }

@@ -33,7 +33,10 @@ pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
         return Ok(());
     }
     let from = journal.from.as_deref();
-    let (event, text) = if journal.operation == "rollback" {
+    let (event, text) = if journal.is_of_settings {
+        let text = format!("settings changed, release unchanged: {id} is live");
+        ("deployed", text)
+    } else if journal.operation == "rollback" {
         let from = from.unwrap_or("no release");
         ("rolled-back", format!("{id} is live, in place of {from}"))
     } else {
@@ -50,8 +53,17 @@ pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
 /// Closes the releases that an earlier version of robotctl left open. The change has succeeded, whatever
 /// comes of it; the doctor finds a release that stays open.
 fn close_open_releases(session: &Session<'_>, journal: &Journal) {
-    let pins = journal.state_after.pins.values();
-    let in_use = journal.to.iter().chain(pins).map(String::as_str).collect();
+    let state = &journal.state_after;
+    let others = state
+        .pins
+        .values()
+        .chain(state.same_files.values().flatten());
+    let in_use = journal
+        .to
+        .iter()
+        .chain(others)
+        .map(String::as_str)
+        .collect();
     if let Err(error) = session.store.close_open_releases(&in_use) {
         let text = format!("{error:#}");
         session.emit("warning", "configure-failed", Subject::default(), &text);

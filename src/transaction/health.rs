@@ -7,8 +7,8 @@ use crate::failure::Failure;
 use crate::health::{Proof, daemon_states, run_jobs, stopped_daemons, verify, warn_unchecked};
 use crate::plan::Plan;
 use crate::session::Session;
+use crate::store::State;
 use anyhow::Result;
-use std::collections::BTreeMap;
 
 /// Checks everything that runs after the switch, and runs the jobs that are checks.
 ///
@@ -18,7 +18,7 @@ pub(super) fn check_health(
     session: &Session<'_>,
     plan: &Plan,
     app: &App,
-    pins: &BTreeMap<String, String>,
+    state: &State,
     operation: &Operation,
     proof: &Proof,
 ) -> Result<Result<(), Failure>> {
@@ -32,15 +32,13 @@ pub(super) fn check_health(
         }
     }
     daemons.retain(|(unit, _)| stopped.iter().all(|one| one.unit != *unit));
-    let seen = verify(host, app, daemons, &plan.to, pins, proof, &session.trace).and_then(
-        |mut verdicts| {
-            let masked = |unit: &str| host.systemd.show_one(unit).is_ok_and(|it| it.is_masked());
-            if *operation == Operation::Deploy {
-                verdicts.extend(run_jobs(host, app, &masked, &session.trace)?);
-            }
-            Ok(verdicts)
-        },
-    );
+    let seen = verify(host, app, daemons, state, proof, &session.trace).and_then(|mut verdicts| {
+        let masked = |unit: &str| host.systemd.show_one(unit).is_ok_and(|it| it.is_masked());
+        if *operation == Operation::Deploy {
+            verdicts.extend(run_jobs(host, app, &masked, &session.trace)?);
+        }
+        Ok(verdicts)
+    });
     let verdicts = match seen {
         Ok(verdicts) => verdicts,
         Err(unhealthy) => return Ok(Err(unhealthy)),

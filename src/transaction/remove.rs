@@ -14,6 +14,7 @@ use crate::events::Subject;
 use crate::host::Host;
 use crate::render::made_for;
 use crate::session::Session;
+use crate::settings::drop_record;
 use crate::store::{FORMAT, Journal, State, Step, Store, UnitChanges};
 use crate::tree::{FileChange, FileTree, Stored};
 use crate::units::{self, UnitFile, is_templated, unit_type};
@@ -194,6 +195,7 @@ fn journal(session: &Session<'_>, name: &Name, purge: bool) -> Result<(Journal, 
             stopped: running(session.host, units.clone())?,
             ..UnitChanges::default()
         },
+        is_of_settings: false,
         purge,
         state_before: state,
         state_after: State::default(),
@@ -283,6 +285,7 @@ pub(super) fn finish(session: &Session<'_>, journal: &Journal) -> Result<()> {
             remove_limits(root, unit)?;
         }
     }
+    drop_record(root, &name)?;
     let text = format!("{name} was removed");
     session.emit("info", "removed", Subject::default(), &text);
     session.store.delete()

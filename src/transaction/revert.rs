@@ -12,7 +12,7 @@ use crate::health::{Proof, daemon_states, verify};
 use crate::host::{Host, Systemd, UnitStatus, release_of, runs_its_own_process};
 use crate::session::Session;
 use crate::store::{Journal, Mark, Step, Store};
-use crate::units::{UnitFile, is_templated, unit_type};
+use crate::units::{self, UnitFile, is_templated, unit_type};
 use anyhow::{Context as _, Result, anyhow, bail};
 
 /// How undoing a change ended.
@@ -129,9 +129,9 @@ fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
     let down = |(unit, state): &(String, UnitStatus)| !state.is_active() && !is_touched(unit);
     let checked: Vec<(String, UnitStatus)> =
         daemons.into_iter().filter(|daemon| !down(daemon)).collect();
-    let pins = &journal.state_before.pins;
+    let state = &journal.state_before;
     let proof = Proof::of_good_release();
-    verify(host, &app, checked, from, pins, &proof, &session.trace)?;
+    verify(host, &app, checked, state, &proof, &session.trace)?;
     Ok(())
 }
 
@@ -275,7 +275,9 @@ fn restart_units(session: &Session<'_>, journal: &Journal) -> Result<()> {
         }
     }
     let restored = restore(session, journal, &wrong)?;
+    // Those that were kept may have started from the new release by themselves.
     let others = units.stopped.iter().chain(&units.restarted);
+    let others = others.chain(&units.kept);
     for unit in others.filter(|unit| !restored.contains(*unit)) {
         restart_unit(session, journal, unit, from.as_ref())?;
     }
@@ -299,9 +301,15 @@ fn what_it_needs(
         .iter()
         .filter_map(|change| UnitFile::parse(&change.path));
     let is_rewritten = files.any(|file| file.unit == unit);
-    let pins = &mut journal.state_before.pins.iter();
-    let own = pins.find(|(name, _)| *unit == format!("{}-{name}.service", session.app));
-    let wanted = own.map_or(from, |(_, id)| Some(id));
+    let before = &journal.state_before;
+    let prefix = format!("{}-", session.app);
+    let service = units::stem(unit).strip_prefix(&prefix).unwrap_or_default();
+    // `from` is also known where no release is recorded as live.
+    let starts_from = before.pins.get(service).or(from);
+    let may_run = match &runs {
+        Some(id) => starts_from == Some(id) || before.may_run(service, id),
+        None => starts_from.is_none(),
+    };
     let is_handed_over = journal.units.is_handed_over(unit);
     // A process in a scope ends with it, and a dummy process runs no release.
     let is_up = match is_handed_over {
@@ -309,7 +317,7 @@ fn what_it_needs(
         false => state.is_active(),
     };
     let is_known = runs.is_some() || is_handed_over;
-    let is_right = is_up && (!is_known || runs.as_ref() == wanted);
+    let is_right = is_up && (!is_known || may_run);
     Ok(Restart::of(unit, is_right, is_rewritten))
 }
 
@@ -436,6 +444,7 @@ mod tests {
             to: None,
             files: files.into(),
             units: UnitChanges::default(),
+            is_of_settings: false,
             purge: false,
             state_before: State::default(),
             state_after: State::default(),

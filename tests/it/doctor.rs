@@ -10,7 +10,14 @@ use std::process::Command;
 use std::time::Duration;
 
 /// The checks that need a running host. A new one has its row here.
-const OF_RUNNING_HOST: [&str; 5] = ["units", "leftovers", "running", "ports", "limits"];
+const OF_RUNNING_HOST: [&str; 6] = [
+    "units",
+    "leftovers",
+    "running",
+    "settings",
+    "ports",
+    "limits",
+];
 pub(crate) const NOT_RUNNING: usize = OF_RUNNING_HOST.len();
 
 /// What `doctor` says of the checks that need a running host.

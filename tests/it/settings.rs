@@ -213,3 +213,39 @@ fn a_first_deploy_needs_only_what_it_does_not_make() {
     let hint = "hint: add the line `URL=VALUE`: sudo editor ";
     assert!(refused.stderr.contains(hint), "{}", refused.stderr);
 }
+
+/// A secret that was removed: the release is live already, and its services would not start again.
+#[test]
+fn a_deploy_of_the_live_release_makes_a_missing_secret_or_is_refused() {
+    let manifest = format!(
+        "{SHOP}[[secret]]\nname = \"KEY\"\ngenerate = \"hex:32\"\n[[secret]]\nname = \"OTHER\"\n"
+    );
+    let test = Test::shop().manifest(&manifest);
+    let file = |name: &str| test.root(&format!("etc/shop/credentials/{name}"));
+    fs::create_dir_all(test.root("etc/shop/credentials")).expect("make a directory");
+    write(&file("OTHER"), "secret");
+    test.run(["deploy", "--apply"]).any_stderr().success();
+    let first = fs::read(file("KEY")).expect("read the secret");
+    let deploy = |args: &[&str]| test.run(args).any_stdout().any_stderr();
+    let nothing = deploy(&["deploy", "--apply"]).success().stderr;
+    assert!(nothing.contains("nothing to do"), "{nothing}");
+
+    fs::remove_file(file("KEY")).expect("remove the secret");
+    let plan = deploy(&["deploy"]).success().stdout;
+    assert!(plan.contains("secrets:\n  generates KEY\n"), "{plan}");
+    let made = deploy(&["deploy", "--apply"]).success().stderr;
+    let says = "settings changed, release unchanged: 1.0-";
+    assert!(made.contains(says), "{made}");
+    let second = fs::read(file("KEY")).expect("read the secret");
+    assert!(second.len() == 64 && second != first);
+    let nothing = deploy(&["deploy", "--apply"]).success().stderr;
+    assert!(nothing.contains("nothing to do"), "{nothing}");
+
+    fs::remove_file(file("OTHER")).expect("remove the secret");
+    let refused = "the secret `OTHER` is missing";
+    for args in [&["deploy"][..], &["deploy", "--apply"]] {
+        let ended = deploy(args).status(2).stderr;
+        assert!(ended.contains(refused), "{ended}");
+    }
+    assert!(!file("OTHER").exists());
+}

@@ -77,6 +77,7 @@ mod streams;
 mod systemctl;
 mod tally;
 mod targets;
+mod unchanged;
 mod upgrades;
 mod users;
 mod values;

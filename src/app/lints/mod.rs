@@ -5,6 +5,7 @@
 mod case;
 mod commands;
 mod directives;
+mod files;
 mod network;
 mod paths;
 mod rights;

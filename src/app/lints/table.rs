@@ -4,6 +4,7 @@ use super::case::{Case, Message};
 use super::commands::{unexpanded, uvicorn_stops, wrapped_socket, wrapper};
 use super::directives::{families_notify, private_capabilities, unenforced};
 use super::network::{direct_socket, low_port, public_address};
+use super::files::outside_files;
 use super::paths::{home_path, writable_code};
 use super::rights::{root, secret_in_env};
 use crate::app::application::App;
@@ -69,6 +70,8 @@ pub const LINTS: &[Lint] = &[
         summary: "a secret in the environment, which any user can read in the unit file" },
     Lint { id: "low-port", severity: Severity::Warning, check: low_port,
         summary: "a service that opens a port below 1024 itself, and may not" },
+    Lint { id: "outside-files", severity: Severity::Warning, check: outside_files,
+        summary: "a program or a directory of the release that `files` does not select" },
     Lint { id: "public-address", severity: Severity::Note, check: public_address,
         summary: "an address that other machines can reach" },
     Lint { id: "direct-socket", severity: Severity::Note, check: direct_socket,

@@ -5,6 +5,7 @@
 
 mod app;
 mod checks;
+mod files;
 mod hooks;
 mod packets;
 mod reader;

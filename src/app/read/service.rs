@@ -92,6 +92,7 @@ impl Reader<'_> {
             env: self.env(key, table)?,
             required_env: required_env(key, table)?,
             secrets: self.secrets_of(key)?,
+            files: self.files(&at("files"), table.files.as_ref(), kind)?,
             pre_check: pre_check(self.policy, key, table, socket, upgrade, &listen)?,
             checks: self.checks(key, table, &listen)?,
             timer: timer(key, table.timer.as_ref(), kind)?,

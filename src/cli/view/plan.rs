@@ -1,7 +1,7 @@
 //! The plan as text.
 //!
 //! The order puts what matters most at the end, above the prompt: header, content, keys of the
-//! manifest, files, commands, accounts, units, rights, notes, warnings, and the release that a rollback
+//! manifest, files, commands, accounts, secrets, units, rights, notes, warnings, and the release that a rollback
 //! would restore.
 
 use super::counted::counted;
@@ -31,6 +31,7 @@ pub(in crate::cli) fn shown(plan: &Plan, diff: bool) -> String {
         if diff { diffs(plan) } else { String::new() },
         commands(plan),
         accounts(plan),
+        secrets(plan),
         units(plan),
         rights(plan),
         notes(plan),
@@ -133,6 +134,14 @@ fn accounts(plan: &Plan) -> String {
     )
 }
 
+fn secrets(plan: &Plan) -> String {
+    let secrets = plan.secrets.iter();
+    list(
+        "secrets",
+        secrets.map(|name| format!("  generates {name}\n")),
+    )
+}
+
 fn units(plan: &Plan) -> String {
     let width = plan.units.iter().map(|unit| unit.unit.len()).max();
     let width = width.unwrap_or_default();
@@ -207,6 +216,8 @@ mod tests {
             unit: unit.into(),
             service: None,
             action,
+            settings: None,
+            runs: None,
             why: why.into(),
         };
         Plan {
@@ -236,6 +247,7 @@ mod tests {
                 argv: vec!["npm".into(), "ci".into()],
             }],
             accounts: vec!["user shop".into()],
+            secrets: vec!["API_KEY".into()],
             rights: Vec::new(),
             units: vec![
                 unit("shop-web.socket", Action::Rebind, "its unit changed"),
@@ -270,6 +282,9 @@ commands:
 accounts:
   creates user shop
 
+secrets:
+  generates API_KEY
+
 units:
   rebind    shop-web.socket  its unit changed
   unchanged shop.target      unchanged
@@ -297,6 +312,7 @@ a rollback after this would restore 1-a
             files: Vec::new(),
             commands: Vec::new(),
             accounts: Vec::new(),
+            secrets: Vec::new(),
             units: Vec::new(),
             rights: Vec::new(),
             warnings: Vec::new(),

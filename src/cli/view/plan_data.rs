@@ -44,6 +44,8 @@ pub(in crate::cli) struct PlanData {
     commands: Vec<CommandPlan>,
     /// Accounts that are created, such as `user shop`.
     accounts: Vec<String>,
+    /// Secrets that are generated, because they do not exist.
+    secrets: Vec<String>,
     /// Units, in the order in which they change.
     units: Vec<UnitPlanData>,
     /// The rights that the release asks for on the host, beyond those that every app has.
@@ -99,6 +101,12 @@ struct UnitPlanData {
     /// Why.
     #[serde(skip_serializing_if = "String::is_empty")]
     why: String,
+    /// What has changed in the settings of a service since it started, if it restarts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    settings: Option<String>,
+    /// The release that a service goes on to run, because the new release has the same files for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runs: Option<String>,
 }
 
 /// A release that stays.
@@ -128,6 +136,7 @@ impl PlanData {
             kept_releases: Vec::new(),
             commands: Vec::new(),
             accounts: Vec::new(),
+            secrets: Vec::new(),
             units: Vec::new(),
             rights: Vec::new(),
             notes: Vec::new(),
@@ -145,6 +154,8 @@ impl PlanData {
             service: unit.service.clone(),
             action: unit.action.word().to_owned(),
             why: unit.why.clone(),
+            settings: unit.settings.clone(),
+            runs: unit.runs.clone(),
         });
         let files = plan
             .files
@@ -161,6 +172,7 @@ impl PlanData {
             files: files.collect(),
             commands: plan.commands.clone(),
             accounts: plan.accounts.clone(),
+            secrets: plan.secrets.clone(),
             units: units.collect(),
             rights: plan.rights.clone(),
             notes: plan.notes.clone(),
@@ -189,6 +201,8 @@ impl PlanData {
             service: None,
             action: "stop".to_owned(),
             why: String::new(),
+            settings: None,
+            runs: None,
         });
         Self {
             from: preview.live.clone(),

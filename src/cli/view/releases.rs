@@ -3,7 +3,7 @@
 use crate::ops::ListedRelease;
 use crate::store::Mark;
 
-/// One line per release; a star marks the live one.
+/// One line per release; a star marks the live one. A release that is not live may still run.
 pub(in crate::cli) fn line(listed: &ListedRelease) -> String {
     let live = if listed.live { "*" } else { " " };
     let mark = match &listed.release.mark {
@@ -14,5 +14,9 @@ pub(in crate::cli) fn line(listed: &ListedRelease) -> String {
     let staged = listed.release.staged.split('.').next().unwrap_or_default();
     let staged = staged.trim_end_matches('Z');
     let (app, id) = (&listed.app, &listed.release.id);
-    format!("{live} {app} {id}  {staged}Z  {mark}\n")
+    let runs = match listed.runs.as_slice() {
+        [] => String::new(),
+        services => format!(", runs: {}", services.join(", ")),
+    };
+    format!("{live} {app} {id}  {staged}Z  {mark}{runs}\n")
 }

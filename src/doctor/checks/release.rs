@@ -186,16 +186,23 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
         }
         let runs = release_of(pid, context.name.as_str());
         let wanted = context.state.pins.get(&daemon.service).unwrap_or(live);
-        if let Some(runs) = runs.filter(|runs| runs != wanted) {
-            found.push(Finding::new(
+        let Some(runs) = runs.filter(|runs| runs != wanted) else {
+            continue;
+        };
+        let restart = CommandLine::sudo(["systemctl", "restart", unit]);
+        found.push(if context.state.may_run(&daemon.service, &runs) {
+            Finding::new(
+                Severity::Note,
+                format!("`{unit}` runs {runs}, which has the same files for it as {wanted}"),
+                Hint::to(format!("to start it from {wanted}"), restart),
+            )
+        } else {
+            Finding::new(
                 Severity::Error,
                 format!("`{unit}` runs {runs}, it should run {wanted}"),
-                Hint::to(
-                    "restart it",
-                    CommandLine::sudo(["systemctl", "restart", unit]),
-                ),
-            ));
-        }
+                Hint::to("restart it", restart),
+            )
+        });
     }
     if found.is_empty() && !hidden.is_empty() {
         bail!(

@@ -1,8 +1,10 @@
 //! Settings: the environment file and the secrets.
 
 use crate::app::App;
+use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
-use crate::settings::{Fault, env_file_faults, missing_variables, secret_faults};
+use crate::error::Hint;
+use crate::settings::{Fault, env_file_faults, missing_variables, secret_faults, stale_services};
 use anyhow::Result;
 
 pub(in crate::doctor) fn secrets(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
@@ -14,6 +16,30 @@ pub(in crate::doctor) fn env_file(context: &CheckContext<'_>, app: &App) -> Resu
     let mut faults = env_file_faults(root, &app.layout)?;
     faults.extend(missing_variables(root, app)?);
     Ok(findings(faults))
+}
+
+/// Services that run with older settings than the files hold.
+pub(in crate::doctor) fn settings(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
+    let stale = stale_services(context.host, app)?.into_iter();
+    let pins = &context.state.pins;
+    let is_pinned = |unit: &str| pins.keys().any(|name| app.unit_called(name) == unit);
+    let finding = |(unit, what): (String, String)| {
+        let message = format!("settings of `{unit}` changed since it started: {what}");
+        let restart = CommandLine::sudo(["systemctl", "restart", unit.as_str()]);
+        // A deploy is refused while a service is pinned.
+        let fix = match is_pinned(&unit) {
+            true => vec![Hint::to("restart it", restart)],
+            false => vec![
+                Hint::to(
+                    "restart it as a deploy does, in the directory of the app's robot.toml",
+                    CommandLine::sudo_robotctl(["deploy", "--apply"]),
+                ),
+                Hint::to("or restart it alone", restart),
+            ],
+        };
+        Finding::with_steps(Severity::Warning, message, fix)
+    };
+    Ok(stale.map(finding).collect())
 }
 
 fn findings(faults: Vec<Fault>) -> Vec<Finding> {

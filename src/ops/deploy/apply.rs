@@ -63,6 +63,9 @@ pub(super) fn deploy(
         return Ok(Changed::Nothing(text));
     }
     let proof = stage_and_pre_check(ctx, session, prepared, &plan, early).nothing_changed()?;
+    let plan = prepared
+        .plan_with_built_files(ctx, plan)
+        .nothing_changed()?;
     for warning in &plan.warnings {
         ctx.note("warning", &plan.app, warning);
     }

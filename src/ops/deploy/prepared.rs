@@ -106,14 +106,30 @@ impl<'a> Prepared<'a> {
         release_id(self.app(), &self.scanned.digest(), &self.tree.digest())
     }
 
-    pub(super) fn plan(&self, ctx: &Context<'_>) -> Result<Plan> {
-        let id = self.id();
-        let candidate = Candidate {
-            id: &id,
+    fn candidate<'c>(&'c self, id: &'c str) -> Candidate<'c> {
+        Candidate {
+            id,
             app: self.app(),
             tree: &self.tree,
             payload: Some(&self.scanned.payload),
-        };
+        }
+    }
+
+    /// The plan once the release is on the disk: a service for which the build made the same files as before
+    /// does not restart.
+    pub(super) fn plan_with_built_files(&mut self, ctx: &Context<'_>, plan: Plan) -> Result<Plan> {
+        let candidate = self.candidate(&plan.to);
+        let same = observe::same_built_files(&ctx.host, &candidate, &self.observed)?;
+        if same.is_empty() {
+            return Ok(plan);
+        }
+        self.observed.same_built_files = same;
+        self.plan(ctx)
+    }
+
+    pub(super) fn plan(&self, ctx: &Context<'_>) -> Result<Plan> {
+        let id = self.id();
+        let candidate = self.candidate(&id);
         let mut plan = plan::plan(&candidate, &self.observed).with_commands(self.app());
         plan.warnings.extend(self.scanned.warning.clone());
         let faults = preflight::settings_faults(&ctx.host, self.app())?;
@@ -160,8 +176,10 @@ impl<'a> Prepared<'a> {
         }
         check_rights(request, self.app(), &self.observed)?;
         check_pins(request, store)?;
+        preflight::check_service_files(app, &self.scanned.payload)?;
         if plan.is_empty() {
-            return Ok(());
+            // What runs goes on, and would not start again without its settings.
+            return preflight::check_settings(&ctx.host, app);
         }
         let hint = "fix the cause and deploy again, or deploy it as it is with `--force`";
         check_failed(request.force, store, &plan.to, hint)?;

@@ -7,6 +7,7 @@ use super::source::find_source;
 use crate::command_line::CommandLine;
 use crate::error::Claim as _;
 use crate::error::Error;
+use crate::host::is_root;
 use crate::ops::choose_release::previous_after;
 use crate::ops::context::Context;
 use crate::plan::Plan;
@@ -14,11 +15,17 @@ use crate::transaction::Operation;
 use anyhow::Result;
 use std::path::Path;
 
+/// What only root can read, so that the plan of another user may lack it.
+const UNSEEN: &str = "only root can see whether settings changed since the services started: type `sudo` \
+                      before the command";
+
 /// What a deploy would do.
 #[derive(Debug)]
 pub(crate) struct Preview {
     /// The plan.
     pub(crate) plan: Plan,
+    /// What this user cannot see.
+    pub(crate) unseen: Option<&'static str>,
     /// Why `--apply` would refuse it.
     pub(crate) refusal: Option<Error>,
     /// The command that applies exactly this plan; none when there is nothing to do.
@@ -44,7 +51,9 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &DeployRequest) -> Result<Prev
             .refusal(ctx, request, &store, &plan)
             .nothing_changed();
         let apply = (!plan.is_empty()).then(|| command(ctx, request, &plan));
+        let is_live = plan.from.is_some() && !ctx.host.is_offline();
         Ok(Preview {
+            unseen: (is_live && !is_root()).then_some(UNSEEN),
             plan,
             refusal: refusal.err(),
             apply,
