@@ -72,12 +72,25 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
     observed.facts = host_facts(host, app)?;
     // Only root can read what the services got, and whether a secret exists.
     if is_root() {
+        observed.missing_secrets = missing_to_generate(&host.root, app)?;
         if let Some(live) = &observed.live {
             observed.stale = stale_services(host, &live.app)?;
+            add_generated(&live.app, &observed.missing_secrets, &mut observed.stale);
         }
-        observed.missing_secrets = missing_to_generate(&host.root, app)?;
     }
     Ok(observed)
+}
+
+/// Adds the services whose secret a deploy generates again: they have another value then.
+fn add_generated(live: &App, generated: &[String], stale: &mut BTreeMap<String, String>) {
+    for service in &live.services {
+        let own = service.secrets.iter();
+        for name in own.filter(|name| generated.iter().any(|one| one == name.as_str())) {
+            let text = stale.entry(live.unit(service)).or_default();
+            let separator = if text.is_empty() { "" } else { ", " };
+            text.push_str(&format!("{separator}secret `{name}`"));
+        }
+    }
 }
 
 /// The services for which a release on the disk has the same files as the release that they run, although a

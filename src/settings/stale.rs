@@ -92,7 +92,7 @@ impl<'a> Running<'a> {
 }
 
 /// Whether a secret differs from what systemd gave to a service. Where that cannot be seen, the time of the
-/// change decides.
+/// change decides. A missing one is no change: the service could not start again without it.
 fn has_secret_changed(
     root: &Root,
     unit: &str,
@@ -106,7 +106,7 @@ fn has_secret_changed(
     };
     let now = match is_file(path)? {
         true => root.read(path)?,
-        false => None,
+        false => return Ok(false),
     };
     let given = format!("{GIVEN_SECRETS}/{unit}/{name}");
     if is_file(&given).unwrap_or(false)

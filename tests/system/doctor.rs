@@ -92,7 +92,7 @@ const FAULTS: &[Fault] = &[
             "the secret `API_KEY` is missing",
             "hint: install it from a file: sudo install -D -m 600 FILE /etc/demo/credentials/API_KEY",
         ],
-        fix: "install -m 600 /dev/stdin /etc/demo/credentials/API_KEY <<< x",
+        fix: "printf x | install -m 600 /dev/stdin /etc/demo/credentials/API_KEY",
         code: 1,
     },
     Fault {

@@ -207,6 +207,9 @@ fn a_secret_changes(settings: &Settings<'_>) {
     assert_eq!(settings.pid("demo-web.service"), web);
     settings.is_quiet();
     machine.ok(&format!("rm {KEY}"));
+    // The check `secrets` reports it: a restart would only fail.
+    let missing = settings.doctor(1).says("the secret `KEY` is missing");
+    assert!(!missing.stdout.contains("systemctl restart"), "{missing}");
     drop(settings.deploy().says("settings changed"));
     let made = settings.given();
     assert!(made.len() == 64 && made != first, "{made}");
