@@ -39,9 +39,9 @@ pub use lines::{Calendar, Device, Line};
 pub use lints::{LINTS, Lint, LintFinding, Severity, lint};
 pub use listen::Listen;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
-pub use reserved::BUNDLED_APP;
 pub use patterns::Patterns;
 pub use release::{PYTHON_DIR, Python, Release};
+pub use reserved::BUNDLED_APP;
 pub use sandbox::Sandbox;
 pub use schema::schema;
 pub use service::{

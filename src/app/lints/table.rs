@@ -3,8 +3,8 @@
 use super::case::{Case, Message};
 use super::commands::{unexpanded, uvicorn_stops, wrapped_socket, wrapper};
 use super::directives::{families_notify, private_capabilities, unenforced};
-use super::network::{direct_socket, low_port, public_address};
 use super::files::outside_files;
+use super::network::{direct_socket, low_port, public_address};
 use super::paths::{home_path, writable_code};
 use super::rights::{root, secret_in_env};
 use crate::app::application::App;
