@@ -63,8 +63,14 @@ mod tests {
         let started = ProcessIdentity::of(child.id()).unwrap().started;
         assert!(started >= ticks && started <= ticks_since_boot().unwrap());
         assert!(start >= before - 2 * tick && start <= after + tick);
-        // `spawn` returns once the program runs.
-        let environment = environment_of(child.id()).unwrap();
+        // `spawn` may return while the kernel still sets the new program up.
+        let environment = loop {
+            let found = environment_of(child.id()).unwrap();
+            if !found.is_empty() {
+                break found;
+            }
+            std::thread::yield_now();
+        };
         assert_eq!(environment.get("A").map(String::as_str), Some("b=c"));
         child.kill().unwrap();
         child.wait().unwrap();
