@@ -20,6 +20,7 @@ mod toml_error;
 pub(crate) use nearest::{is_similar, nearest};
 pub(crate) use problem::line_of_key;
 pub use problem::{Problem, Result};
+pub(crate) use right_form::NO_TIMEOUT;
 pub use tables::{
     AppTable, Build, CheckTable, HooksTable, LimitsTable, Manifest, OverlayTable, PythonTable,
     ReleaseTable, SandboxTable, SecretTable, ServiceTable, TimerTable,

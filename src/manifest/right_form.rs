@@ -125,6 +125,13 @@ const SPANS: &[(&str, u64)] = &[
     ("within", u64::MAX),
 ];
 
+/// Keys with a time that robotctl waits for, so that it needs an end.
+const LIMITED_SPANS: &[&str] = &["timeout-start", "timeout-stop"];
+
+/// What to write in place of zero for one of [`LIMITED_SPANS`].
+pub(crate) const NO_TIMEOUT: &str = "write a time from `1ms` to `1h`: zero means no limit to systemd, and a deploy and a \
+rollback wait for the service";
+
 /// Keys whose text is a name, a path, an address or a word. A number or `true` is none of them.
 const NAMES: &[&str] = &[
     "calendar",
@@ -193,6 +200,9 @@ pub(super) fn of_value(key: &str, value: &str, expected: &str) -> Option<String>
         ("a table", _) if key == "env" => "{ KEY = \"value\" }".to_owned(),
         ("a string", None) if NAMES.contains(&key) && is_plain(value) => {
             return Some("write text in quotes, not a number or `true`".to_owned());
+        }
+        ("a string", None) if value == "0" && LIMITED_SPANS.contains(&key) => {
+            return Some(NO_TIMEOUT.to_owned());
         }
         ("a string", None) => string(key, value)?,
         ("true or false", Some("yes" | "true" | "on")) => "true".to_owned(),
@@ -292,7 +302,9 @@ fn quoted(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{NAMES, OTHER_KEYS, OTHER_PLACES, SHELL_CHARACTERS, SPANS};
+    use super::{
+        LIMITED_SPANS, NAMES, NO_TIMEOUT, OTHER_KEYS, OTHER_PLACES, SHELL_CHARACTERS, SPANS,
+    };
     use crate::app::App;
     use crate::manifest::parse;
 
@@ -427,7 +439,8 @@ mod tests {
             let seconds = (*max).min(1_000_000);
             let form = super::of_value(key, &seconds.to_string(), "a string");
             assert_eq!(form, Some(format!("write `{key} = \"{seconds}s\"`")));
-            assert_eq!(super::of_value(key, "0", "a string"), None, "{key}");
+            let form = LIMITED_SPANS.contains(key).then(|| NO_TIMEOUT.to_owned());
+            assert_eq!(super::of_value(key, "0", "a string"), form, "{key}");
             assert_eq!(super::of_value(key, "1.5", "a string"), None, "{key}");
         }
     }

@@ -9,7 +9,7 @@ use crate::app::service::{
     DEFAULT_DRAIN_SECONDS, DEFAULT_STOP_SECONDS, Limits, Service, Socket, Type, UnitRef, Upgrade,
 };
 use crate::app::unit_names::{OLD_SUFFIX, PRE_CHECK_SUFFIX, PROXY_SUFFIX};
-use crate::manifest::{LimitsTable, Problem, Result, ServiceTable};
+use crate::manifest::{LimitsTable, NO_TIMEOUT, Problem, Result, ServiceTable};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl Reader<'_> {
         let groups = groups.map(|text| get(&at("groups"), text, "a group name", Name::parse));
         let working = table.working_directory.as_deref().unwrap_or("{current}");
         let span = |last: &'static str, text: &Option<String>| match text {
-            Some(text) => get(&at(last), text, "a time span", Span::parse).map(Some),
+            Some(text) => get(&at(last), text, "a time span", span_rule(last)).map(Some),
             None => Ok(None),
         };
         let start = span("timeout-start", &table.timeout_start)?;
@@ -328,6 +328,18 @@ fn modes(
     Ok((socket, upgrade))
 }
 
+/// Reads the time of a key. Zero without a unit, too, would be no limit for a time that robotctl waits.
+fn span_rule(key: &str) -> fn(&str) -> std::result::Result<Span, &'static str> {
+    if key.starts_with("timeout-") {
+        |text| match text.trim() {
+            "0" => Err(NO_TIMEOUT),
+            text => Span::parse(text),
+        }
+    } else {
+        Span::parse
+    }
+}
+
 fn start_time(policy: Policy, key: &str, given: Option<Span>, kind: Type) -> Result<Span> {
     let path = ["service", key, "timeout-start"];
     match (given, kind) {
@@ -358,7 +370,7 @@ fn stop_time(policy: Policy, key: &str, given: Option<Span>) -> Result<Span> {
 /// A time that systemd waits for a service. systemd takes zero as no limit.
 fn limited(policy: Policy, path: Path<'_>, span: Span) -> Result<Span> {
     let (fault, hint) = if span.duration.is_zero() {
-        ("no time", "write at least `1ms`")
+        ("no time", NO_TIMEOUT)
     } else if span.duration > MAX_TIMEOUT {
         let hint = "write at most `1h`: a deploy and a rollback wait as long";
         ("too long", hint)
