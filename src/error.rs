@@ -154,6 +154,36 @@ pub fn fail<T>(message: impl Into<String>, hint: impl Into<Hint>) -> anyhow::Res
     Err(HintedError::new(message, hint).into())
 }
 
+/// Fails with all problems as one error, if there are any: the messages in one text, and each hint once.
+///
+/// # Errors
+/// A [`HintedError`], unless there are no problems.
+pub fn fail_all(problems: Vec<HintedError>) -> anyhow::Result<()> {
+    let mut problems = problems.into_iter();
+    let Some(first) = problems.next() else {
+        return Ok(());
+    };
+    let rest: Vec<HintedError> = problems.collect();
+    if rest.is_empty() {
+        return Err(first.into());
+    }
+    let count = rest.len() + 1;
+    let all = [first].into_iter().chain(rest);
+    let (messages, hints): (Vec<String>, Vec<Vec<Hint>>) =
+        all.map(|one| (one.message, one.hints)).unzip();
+    let mut distinct: Vec<Hint> = Vec::new();
+    for hint in hints.into_iter().flatten() {
+        if !distinct.contains(&hint) {
+            distinct.push(hint);
+        }
+    }
+    Err(HintedError {
+        message: format!("{count} things prevent it: {}", messages.join("; ")),
+        hints: distinct,
+    }
+    .into())
+}
+
 /// Why a command did not do what was asked.
 #[derive(Debug)]
 pub struct Error {

@@ -147,6 +147,10 @@ pub const KINDS: &[EventKind] = &[
         "not-handed-over",
         "A unit restarts while no other process answers. Its socket holds requests.",
     ),
+    step(
+        "not-marked",
+        "A release that failed is not marked as failed, because the host is the cause.",
+    ),
     step("not-pre-checked", "A service starts without a pre-check."),
     step("note", "Something to know about the command itself."),
     result(

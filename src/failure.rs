@@ -3,6 +3,8 @@
 //! The history and the records of releases are readable for every user. Only the summary of a failure
 //! goes there; the terminal of root and the systemd journal get the detail.
 
+use crate::host::MissingProgram;
+use crate::host_cause::{HostCause, NO_PROGRAM};
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -11,6 +13,8 @@ use std::fmt;
 pub(crate) struct Failure {
     summary: String,
     detail: String,
+    /// What is wrong with the host, if that is the cause.
+    host_cause: Option<&'static HostCause>,
 }
 
 impl Failure {
@@ -21,6 +25,7 @@ impl Failure {
         Self {
             detail: summary.clone(),
             summary,
+            host_cause: None,
         }
     }
 
@@ -29,7 +34,19 @@ impl Failure {
         Self {
             summary: summary.into(),
             detail: detail.into(),
+            host_cause: None,
         }
+    }
+
+    /// The same, caused by the host.
+    #[must_use]
+    pub(crate) fn caused_by(self, host_cause: Option<&'static HostCause>) -> Self {
+        Self { host_cause, ..self }
+    }
+
+    /// What is wrong with the host, if that is the cause. Then the release is not marked as failed.
+    pub(crate) fn host_cause(&self) -> Option<&'static HostCause> {
+        self.host_cause
     }
 
     /// The failure that an error holds. The text of any other error may hold anything, so only the
@@ -37,20 +54,26 @@ impl Failure {
     pub(crate) fn of(error: &anyhow::Error) -> Self {
         let detail = format!("{error:#}");
         if let Some(known) = error.downcast_ref::<Self>() {
-            return Self::new(known.summary.clone(), detail);
+            return Self::new(known.summary.clone(), detail).caused_by(known.host_cause);
         }
         let codes = error.chain().filter_map(|cause| {
             let cause = cause.downcast_ref::<std::io::Error>();
             cause.and_then(std::io::Error::raw_os_error)
         });
-        let summary = match codes.last() {
+        let code = codes.last();
+        let is_missing = error.is::<MissingProgram>();
+        let host_cause = match is_missing {
+            true => Some(&NO_PROGRAM),
+            false => code.and_then(HostCause::of_error),
+        };
+        let summary = match code {
             Some(code) => {
                 let cause = std::io::Error::from_raw_os_error(code);
                 format!("the change could not be made: {cause}")
             }
             None => "the change could not be made".to_owned(),
         };
-        Self::new(summary, detail)
+        Self::new(summary, detail).caused_by(host_cause)
     }
 
     /// What any user may know.
@@ -64,6 +87,7 @@ impl Failure {
         Self {
             summary: format!("{clause}: {}", self.summary),
             detail: format!("{clause}: {}", self.detail),
+            ..self
         }
     }
 
@@ -103,7 +127,8 @@ impl Serialize for Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::Failure;
+    use super::{Failure, NO_PROGRAM};
+    use crate::host_cause::DISK_FULL;
     use anyhow::{Context as _, anyhow};
 
     #[test]
@@ -117,6 +142,21 @@ mod tests {
             Failure::of(&error).summary(),
             "the change could not be made: No space left on device (os error 28)"
         );
+    }
+
+    #[test]
+    fn an_error_of_the_host_is_known_through_its_contexts() {
+        let full = std::io::Error::from_raw_os_error(28);
+        let error = anyhow::Error::new(full).context("writing a file");
+        let failure = Failure::of(&error).after("`web`").with_detail("more");
+        assert_eq!(failure.host_cause(), Some(&DISK_FULL));
+        let again = Failure::of(&anyhow::Error::new(failure).context("again"));
+        assert_eq!(again.host_cause(), Some(&DISK_FULL));
+        let absent = std::io::Error::from_raw_os_error(2);
+        assert_eq!(Failure::of(&anyhow::Error::new(absent)).host_cause(), None);
+        let program = crate::host::Command::new(["/nonexistent/program"]).run();
+        let failure = Failure::of(&program.unwrap_err());
+        assert_eq!(failure.host_cause(), Some(&NO_PROGRAM));
     }
 
     #[test]

@@ -7,11 +7,15 @@
 //! | `Skipped` | a check that could not run, with the reason |
 //! | [`Report`] | what all checks of one app gave |
 //!
+//! A row also says whether a deploy and a rollback ask the same before they change anything
+//! (`Preflight`): `preflight` holds what they ask.
+//!
 //! Only findings of severity warning and error change the exit code. Skipped checks and notes never do.
 
 mod checks;
+mod preflight;
 mod report;
 mod table;
 
 pub(crate) use report::{BareContext, CheckContext, Report, Severity};
-pub(crate) use table::{CHECKS, Check, checks_without_release, run_checks, skipped};
+pub(crate) use table::{CHECKS, Check, ask_before, checks_without_release, run_checks, skipped};

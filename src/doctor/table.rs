@@ -1,9 +1,11 @@
 //! The table of checks, and running it.
 
-use super::checks;
 use super::report::{BareContext, CheckContext, Finding, Report, Severity, Skipped};
+use super::{checks, preflight};
 use crate::app::{App, Name};
-use crate::host::Host;
+use crate::host::{Host, is_root};
+use crate::prerequisites;
+use crate::settings::Fault;
 use crate::tree::FileTree;
 use anyhow::{Result, bail};
 use schemars::JsonSchema;
@@ -25,6 +27,28 @@ pub(crate) enum WithoutRelease {
     Skip,
     /// It looks at less.
     Run(fn(&BareContext<'_>) -> Result<Vec<Finding>>),
+}
+
+/// Whether a deploy and a rollback ask the same before they change anything.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Preflight {
+    /// This function asks it of the release that is about to go live.
+    Asks(fn(&prerequisites::Preflight<'_>) -> Result<Vec<Fault>>),
+    /// Another step of the change refuses or warns, and this says which.
+    By(&'static str),
+    /// It says nothing about a release that is not live yet, and this says why.
+    No(&'static str),
+}
+
+impl Preflight {
+    /// The same in words.
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            Self::Asks(_) => "yes",
+            Self::By(step) => step,
+            Self::No(why) => why,
+        }
+    }
 }
 
 /// One check.
@@ -50,6 +74,9 @@ pub(crate) struct Check {
     /// The same for an app without a readable live release.
     #[serde(skip)]
     pub(crate) without_release: WithoutRelease,
+    /// Whether a deploy and a rollback ask the same before they change anything.
+    #[serde(skip)]
+    pub(crate) preflight: Preflight,
 }
 
 /// Every check, in the order in which a person would run them.
@@ -63,6 +90,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|context, _, _| checks::state(context)),
         without_release: WithoutRelease::Run(|context| checks::damaged(context.store)),
+        preflight: Preflight::By("yes: they refuse a state that is damaged"),
     },
     Check {
         id: "journal",
@@ -73,6 +101,9 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Public(checks::journal),
         without_release: WithoutRelease::Run(|context| checks::journal_of(context.store)),
+        preflight: Preflight::By(
+            "yes: a preview is refused, and the change ends the interrupted one first",
+        ),
     },
     Check {
         id: "current",
@@ -83,6 +114,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Public(checks::current),
         without_release: WithoutRelease::Run(checks::no_live_release),
+        preflight: Preflight::By("yes: a deploy repairs it, and refuses what is not a link"),
     },
     Check {
         id: "content",
@@ -93,6 +125,9 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|context, _, _| checks::content(context)),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::By(
+            "yes: a deploy stages such a release again, and a rollback skips it",
+        ),
     },
     Check {
         id: "files",
@@ -103,6 +138,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(checks::files),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::No("no: they write these files"),
     },
     Check {
         id: "shadowed",
@@ -113,6 +149,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Public(checks::shadowed),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::Asks(preflight::shadowed),
     },
     Check {
         id: "units",
@@ -123,6 +160,18 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: true,
         run: Needs::Public(checks::units),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::No("no: they start the units, and their checks judge them"),
+    },
+    Check {
+        id: "restarts",
+        severity: Severity::Error,
+        summary: "no service restarts again and again, and none runs out of memory",
+        why: "a service that ends every few seconds is active whenever somebody looks",
+        ends_checks: false,
+        of_running_host: true,
+        run: Needs::Public(checks::restarts),
+        without_release: WithoutRelease::Skip,
+        preflight: Preflight::No("no: their settle time and the soak time judge the new release"),
     },
     Check {
         id: "leftovers",
@@ -133,6 +182,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: true,
         run: Needs::Public(checks::leftovers),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::No("no: they stop and remove these units first"),
     },
     Check {
         id: "running",
@@ -143,6 +193,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: true,
         run: Needs::Public(checks::running),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::No("no: they restart what runs another release"),
     },
     Check {
         id: "tmpfiles",
@@ -153,16 +204,18 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(checks::tmpfiles),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::Asks(preflight::directories),
     },
     Check {
         id: "permissions",
         severity: Severity::Error,
-        summary: "only root can write to the release, and only its services can read it",
+        summary: "only root can write to the release and replace directories of the app, and only its services can read it",
         why: "a service that can write to its own program can keep an intruder",
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::permissions(context, app)),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::Asks(preflight::replaceable),
     },
     Check {
         id: "secrets",
@@ -173,6 +226,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::secrets(context, app)),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::Asks(preflight::secrets),
     },
     Check {
         id: "env-file",
@@ -183,6 +237,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::env_file(context, app)),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::Asks(preflight::env_file),
     },
     Check {
         id: "settings",
@@ -193,16 +248,40 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: true,
         run: Needs::Content(|context, app, _| checks::settings(context, app)),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::By("yes: a deploy restarts such a service"),
+    },
+    Check {
+        id: "programs",
+        severity: Severity::Error,
+        summary: "every program of the services exists and can be executed",
+        why: "a service does not start without its program",
+        ends_checks: false,
+        of_running_host: false,
+        run: Needs::Content(|context, app, _| checks::programs(context, app)),
+        without_release: WithoutRelease::Skip,
+        preflight: Preflight::Asks(preflight::programs),
     },
     Check {
         id: "ports",
         severity: Severity::Error,
-        summary: "every TCP port is held by its unit, and every unix socket exists",
+        summary: "the host has every address, every TCP port is held by its unit, and every unix socket exists",
         why: "another process on the address answers in place of the service",
         ends_checks: false,
         of_running_host: true,
         run: Needs::Content(|context, app, _| checks::ports(context, app)),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::Asks(preflight::addresses),
+    },
+    Check {
+        id: "unchecked",
+        severity: Severity::Note,
+        summary: "every service without an address has a check or a watchdog",
+        why: "nothing else shows whether a worker that runs does its work",
+        ends_checks: false,
+        of_running_host: false,
+        run: Needs::Content(|_, app, _| checks::unchecked(app)),
+        without_release: WithoutRelease::Skip,
+        preflight: Preflight::No("no: such a release can be deployed"),
     },
     Check {
         id: "manifest",
@@ -213,16 +292,18 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|_, app, _| checks::manifest(app)),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::By("yes: the plan lists what lints find"),
     },
     Check {
         id: "limits",
-        severity: Severity::Note,
-        summary: "no service can use up the memory or the processes of the host",
+        severity: Severity::Warning,
+        summary: "no service can use up the memory or the processes of the host, and the kernel filters packets",
         why: "a service without limits can stop every other program of the host; nothing limits disk space",
         ends_checks: false,
         of_running_host: true,
         run: Needs::Public(checks::limits),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::Asks(preflight::enforcement),
     },
     Check {
         id: "pins",
@@ -233,6 +314,29 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Public(checks::pins),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::By("yes: a deploy is refused unless it lifts the pins"),
+    },
+    Check {
+        id: "tools",
+        severity: Severity::Error,
+        summary: "the programs of systemd that robotctl runs are installed",
+        why: "no deploy and no rollback works without them",
+        ends_checks: false,
+        of_running_host: false,
+        run: Needs::Public(checks::tools),
+        without_release: WithoutRelease::Skip,
+        preflight: Preflight::Asks(preflight::tools),
+    },
+    Check {
+        id: "writable",
+        severity: Severity::Warning,
+        summary: "the directories that every change writes to can be written",
+        why: "a deploy and a rollback are refused on a read-only file system",
+        ends_checks: false,
+        of_running_host: false,
+        run: Needs::Public(checks::writable),
+        without_release: WithoutRelease::Skip,
+        preflight: Preflight::Asks(preflight::writable),
     },
     Check {
         id: "disk",
@@ -243,6 +347,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Public(checks::disk),
         without_release: WithoutRelease::Skip,
+        preflight: Preflight::Asks(preflight::space),
     },
 ];
 
@@ -263,6 +368,32 @@ pub(crate) fn run_checks(context: &CheckContext<'_>) -> Report {
             (Needs::Content(_), None) => bail!(NEEDS_ROOT),
         }
     })
+}
+
+/// What the checks find that asks before a change: everything that prevents it, and what its plan should
+/// say. Each fault is named once. What this user may not see is left out, unless it is root.
+///
+/// # Errors
+/// When the host cannot be read.
+pub(crate) fn ask_before(change: &prerequisites::Preflight<'_>) -> Result<Vec<Fault>> {
+    let mut faults: Vec<Fault> = Vec::new();
+    for check in CHECKS {
+        let Preflight::Asks(ask) = check.preflight else {
+            continue;
+        };
+        match ask(change) {
+            Ok(found) => {
+                for fault in found {
+                    if faults.iter().all(|one| one.message != fault.message) {
+                        faults.push(fault);
+                    }
+                }
+            }
+            Err(_) if !is_root() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(faults)
 }
 
 /// Runs the checks that need no live release.
@@ -327,7 +458,7 @@ pub(crate) fn skipped(name: &Name, reason: &str) -> Report {
 
 #[cfg(test)]
 mod tests {
-    use super::CHECKS;
+    use super::{CHECKS, Preflight};
     use std::collections::BTreeSet;
 
     #[test]
@@ -341,5 +472,37 @@ mod tests {
                 check.id
             );
         }
+    }
+
+    /// The type makes each row say whether a change asks the same before it begins. A row that does not ask
+    /// says which step does, or why none needs to.
+    #[test]
+    fn every_check_says_whether_a_change_asks_it_first() {
+        for check in CHECKS {
+            let (is_right, words) = match check.preflight {
+                Preflight::Asks(_) => (true, ""),
+                Preflight::By(step) => (step.starts_with("yes: "), step),
+                Preflight::No(why) => (why.starts_with("no: "), why),
+            };
+            assert!(is_right, "{}: {words}", check.id);
+        }
+        // What describes the host, and not the live release, is asked before every change.
+        let of_host = [
+            "shadowed",
+            "tmpfiles",
+            "permissions",
+            "secrets",
+            "env-file",
+            "programs",
+            "ports",
+            "limits",
+            "tools",
+            "writable",
+            "disk",
+        ];
+        let asked = CHECKS
+            .iter()
+            .filter(|check| matches!(check.preflight, Preflight::Asks(_)));
+        assert_eq!(asked.map(|check| check.id).collect::<Vec<_>>(), of_host);
     }
 }

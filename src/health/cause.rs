@@ -1,6 +1,8 @@
 //! Why a unit is down, in words, and what to do about it.
 
+use crate::failure::Failure;
 use crate::host::{ActiveState, MainExit, UnitResult, UnitStatus, Verb};
+use crate::host_cause::HostCause;
 
 /// What happened to a unit, as a clause, and what to do about it if that is known
 /// (systemd.exec(5), "Process Exit Codes"; systemd.service(5), `Result`).
@@ -73,6 +75,10 @@ fn cause(state: &UnitStatus) -> (String, Option<&'static str>) {
                 "a service runs until it is stopped; for a job that ends, use `type = \"oneshot\"`",
             )
         }
+        (UnitResult::Resources, _) => known(
+            "systemd could not set it up",
+            "see `systemctl status` of the unit: an address is in use, or something of the host is missing",
+        ),
         (UnitResult::Success, _) => (format!("it is {}", state.active_state), None),
         (result, Some(Exited(status))) if status != 0 => (
             format!("it ended with exit status {status} ({result})"),
@@ -107,11 +113,29 @@ pub(crate) fn cause_text(state: &UnitStatus) -> String {
     }
 }
 
+/// The cause as a failure, which knows whether the host is to blame.
+pub(crate) fn cause_failure(state: &UnitStatus) -> Failure {
+    Failure::public(cause_text(state)).caused_by(host_cause(state))
+}
+
+/// What is wrong with the host, if that ended a unit. What robotctl killed took too long by itself.
+fn host_cause(state: &UnitStatus) -> Option<&'static HostCause> {
+    if state.overdue.is_some() {
+        return None;
+    }
+    let of_exit = match state.main_exit {
+        Some(MainExit::Exited(status)) => HostCause::of_exit(status),
+        _ => None,
+    };
+    of_exit.or_else(|| HostCause::of_result(state.result.as_str()))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::cause_text;
+    use super::{cause_failure, cause_text};
     use crate::host::MainExit::{self, Exited, Killed};
     use crate::host::{ActiveState, UnitResult, UnitStatus, Verb};
+    use crate::host_cause::{NO_RESOURCES, NO_USER};
 
     fn text(active_state: ActiveState, result: UnitResult, exit: Option<MainExit>) -> String {
         cause_text(&UnitStatus {
@@ -171,6 +195,32 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_knows_whether_the_host_is_to_blame() {
+        use UnitResult::{ExitCode, OomKill, Resources, Signal};
+        for (result, exit, cause) in [
+            (ExitCode, Some(Exited(217)), Some(&NO_USER)),
+            (Resources, None, Some(&NO_RESOURCES)),
+            (ExitCode, Some(Exited(1)), None),
+            (ExitCode, Some(Exited(203)), None),
+            // Its own limit may have been reached: only the log of the kernel says it.
+            (OomKill, Some(Killed(9)), None),
+            (Signal, Some(Killed(11)), None),
+        ] {
+            let state = |overdue| UnitStatus {
+                active_state: ActiveState::Failed,
+                result: result.clone(),
+                main_exit: exit,
+                overdue,
+                ..UnitStatus::default()
+            };
+            let failure = cause_failure(&state(None));
+            assert_eq!(failure.host_cause(), cause, "{failure}");
+            let killed = cause_failure(&state(Some(Verb::Stop)));
+            assert_eq!(killed.host_cause(), None, "{killed}");
+        }
+    }
+
+    #[test]
     fn a_unit_that_did_not_fail_has_its_state_as_cause() {
         let inactive = || ActiveState::Inactive;
         let text_of = |exit| text(inactive(), UnitResult::Success, exit);
@@ -178,9 +228,9 @@ mod tests {
         assert_eq!(text_of(None), "it is inactive");
         let unknown = text(
             ActiveState::Failed,
-            UnitResult::Other("resources".into()),
+            UnitResult::Other("exec-condition".into()),
             None,
         );
-        assert_eq!(unknown, "it is failed (resources)");
+        assert_eq!(unknown, "it is failed (exec-condition)");
     }
 }

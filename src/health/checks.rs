@@ -1,9 +1,9 @@
 //! Running the checks of one service.
 
-use super::cause::cause_text;
+use super::cause::cause_failure;
 use super::probe::{describe, kind, probe};
 use super::run::Run;
-use super::settle::active;
+use super::settle::{active, no_answer};
 use super::verdict::{Verdict, failed_check};
 use crate::app::{App, Check, Probe, Service, Socket, Text};
 use crate::failure::Failure;
@@ -117,7 +117,7 @@ impl<'a> CheckedService<'a> {
     }
 
     /// Why the service cannot pass its checks any more, if that is so.
-    fn lost(&self, host: &Host) -> Option<String> {
+    fn lost(&self, host: &Host) -> Option<Failure> {
         if self.before.is_known_to_last() {
             return None;
         }
@@ -126,16 +126,16 @@ impl<'a> CheckedService<'a> {
     }
 }
 
-fn lost(before: &UnitStatus, now: &UnitStatus, has_socket_unit: bool) -> Option<String> {
+fn lost(before: &UnitStatus, now: &UnitStatus, has_socket_unit: bool) -> Option<Failure> {
     let was_up = before.is_active();
     if now.is_active() {
         let another_run = before.invocation_id != now.invocation_id;
-        return (was_up && another_run).then(|| "it restarted by itself".to_owned());
+        return (was_up && another_run).then(|| Failure::public("it restarted by itself"));
     }
     // The first request may start a service that has a socket unit.
     let is_final = now.is_down() && (was_up || !has_socket_unit);
     let restarts = now.sub_state.starts_with("auto-restart");
-    (is_final || restarts).then(|| cause_text(now))
+    (is_final || restarts).then(|| cause_failure(now))
 }
 
 /// Repeats a probe until it passes, the check's time is over, or the service has ended. No attempt
@@ -162,7 +162,7 @@ fn repeat(
         if lost.is_some() { Ok(()) } else { seen }
     });
     match lost {
-        Some(what) => Err(Failure::public(what)),
+        Some(what) => Err(what),
         None => seen.map_err(|what| match checked.service.socket {
             Socket::Direct if what.summary().starts_with("Connection refused") => Failure::public(
                 format!("{what}: the program must bind the address in `listen` itself"),
@@ -208,15 +208,10 @@ fn run_command(
 /// Why a run failed.
 pub(crate) fn run_failure(failure: &RunFailure) -> Failure {
     match failure {
-        RunFailure::Failed(state) => Failure::public(cause_text(state)),
+        RunFailure::Failed(state) => cause_failure(state),
         RunFailure::Timeout(_) | RunFailure::Interrupted => Failure::public(failure.to_string()),
         RunFailure::Unknown(error) => no_answer(error),
     }
-}
-
-/// systemd did not say how a unit is.
-pub(super) fn no_answer(error: &anyhow::Error) -> Failure {
-    Failure::new("systemd did not answer", format!("{error:#}"))
 }
 
 #[cfg(test)]

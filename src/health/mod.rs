@@ -12,11 +12,13 @@
 //! | `readiness`, `acceptors` | waiting until a server accepts connections |
 //! | `stopped` | daemons that the administrator keeps down |
 //! | `cause` | why a unit is down, and what to do |
+//! | `host_state` | whether the host is to blame for a failure |
 //! | `verdict` | the results |
 
 mod acceptors;
 mod cause;
 mod checks;
+mod host_state;
 mod http;
 mod probe;
 mod proof;
@@ -29,13 +31,14 @@ mod verdict;
 mod verify;
 
 pub(crate) use acceptors::ManagerSockets;
-pub(crate) use cause::cause_text;
+pub(crate) use cause::cause_failure;
 pub(crate) use checks::{check_service, run_failure, still_answers};
+pub(crate) use host_state::host_fault;
 pub(crate) use http::Address;
 pub(crate) use proof::Proof;
 pub(crate) use readiness::{stops_accepting, wait_accepting, wait_listening, wait_ready};
 pub(crate) use restarts::RestartCounter;
-pub(crate) use settle::{settle, settle_time};
+pub(crate) use settle::{no_answer, settle, settle_time};
 pub(crate) use stopped::{daemon_states, stopped_daemons, warn_unchecked};
 pub(crate) use verdict::Verdict;
 pub(crate) use verify::{run_jobs, verify};

@@ -1,34 +1,67 @@
-//! Services that restart again and again, or fail, after a deploy.
+//! Services that restart again and again, run out of memory, or fail, after a deploy.
 
-use super::cause::cause_text;
+use super::cause::cause_failure;
+use crate::failure::Failure;
 use crate::host::UnitStatus;
+use crate::stability::{Instability, MAX_OOM_KILLS, SOAK_RESTARTS};
 use std::collections::BTreeMap;
 
-/// How many restarts by systemd are one too many.
-const MAX_RESTARTS: u64 = 2;
-
-/// Counts the restarts of units from the first sample on.
+/// Counts the restarts of units, and their processes that the kernel killed for memory, from the first
+/// sample on.
 #[derive(Debug, Default)]
 pub(crate) struct RestartCounter {
-    first: BTreeMap<String, u64>,
+    restarts: BTreeMap<String, u64>,
+    /// The run of each unit, and what was counted when it was seen first.
+    kills: BTreeMap<String, (Option<String>, u64)>,
 }
 
 impl RestartCounter {
     /// Takes a sample of a unit. Returns what happened when the unit has failed or restarts again and
     /// again. A unit that the administrator stopped is fine.
-    pub(crate) fn step(&mut self, unit: &str, state: &UnitStatus) -> Option<String> {
+    /// `kills` is what its control group has counted.
+    pub(crate) fn step(
+        &mut self,
+        unit: &str,
+        state: &UnitStatus,
+        kills: Option<u64>,
+    ) -> Option<Failure> {
         if state.is_failed() {
-            return Some(cause_text(state));
+            return Some(cause_failure(state));
         }
         let first = self
-            .first
+            .restarts
             .entry(unit.to_owned())
             .or_insert(state.n_restarts);
         // A restart by the administrator resets the counter of systemd.
         *first = (*first).min(state.n_restarts);
         let restarts = state.n_restarts - *first;
-        (restarts >= MAX_RESTARTS).then(|| format!("it restarted {restarts} times by itself"))
+        if restarts >= SOAK_RESTARTS {
+            return Some(Failure::public(format!(
+                "it restarted {restarts} times by itself"
+            )));
+        }
+        let is_known = self.kills.contains_key(unit);
+        let run = state.invocation_id.clone();
+        let kills = kills.unwrap_or(0);
+        let (known_run, first) = self
+            .kills
+            .entry(unit.to_owned())
+            .or_insert_with(|| (run.clone(), kills));
+        if is_known && *known_run != run {
+            // Its control group is new, and has counted from zero since.
+            (*known_run, *first) = (run, 0);
+        }
+        let kills = kills.saturating_sub(*first);
+        (kills > MAX_OOM_KILLS).then(|| out_of_memory(kills))
     }
+}
+
+/// The failure of a unit of which the kernel has killed processes because memory ran out.
+pub(super) fn out_of_memory(kills: u64) -> Failure {
+    let what = Instability::OutOfMemory { kills }.in_words();
+    Failure::public(format!(
+        "it {what}; raise `limits.memory-max`, or make it use less"
+    ))
 }
 
 #[cfg(test)]
@@ -45,14 +78,17 @@ mod tests {
                 n_restarts,
                 ..UnitStatus::default()
             };
-            counter.step("demo-web.service", &state)
+            counter.step("demo-web.service", &state, None)
         };
         assert_eq!(step(5), None);
         assert_eq!(step(6), None);
         // A restart by hand.
         assert_eq!(step(0), None);
         assert_eq!(step(1), None);
-        assert_eq!(step(2).unwrap(), "it restarted 2 times by itself");
+        assert_eq!(
+            step(2).unwrap().to_string(),
+            "it restarted 2 times by itself"
+        );
     }
 
     #[test]
@@ -63,10 +99,30 @@ mod tests {
                 active_state,
                 ..UnitStatus::default()
             };
-            counter.step("demo-web.service", &state).is_some()
+            counter.step("demo-web.service", &state, None).is_some()
         };
         assert!(!step(ActiveState::Active));
         assert!(!step(ActiveState::Inactive));
         assert!(step(ActiveState::Failed));
+    }
+
+    #[test]
+    fn a_kill_after_the_first_sample_counts_in_this_run_and_in_the_next() {
+        let mut counter = RestartCounter::default();
+        let mut step = |run: &str, kills| {
+            let state = UnitStatus {
+                active_state: ActiveState::Active,
+                invocation_id: Some(run.to_owned()),
+                ..UnitStatus::default()
+            };
+            counter.step("demo-web.service", &state, kills).is_some()
+        };
+        // Those before the first sample do not count.
+        assert!(!step("a", Some(4)));
+        assert!(!step("a", None));
+        assert!(step("a", Some(5)));
+        // The control group of the next run begins at zero.
+        assert!(!step("b", Some(0)));
+        assert!(step("b", Some(1)));
     }
 }

@@ -1,10 +1,13 @@
-//! The settle time: units must stay up without a restart.
+//! The settle time: units must stay up without a restart, and without a process that is killed for memory.
 
-use super::cause::cause_text;
+use super::cause::cause_failure;
+use super::restarts::out_of_memory;
 use super::run::Run;
 use crate::app::{Probe, Service};
 use crate::failure::Failure;
-use crate::host::{Host, UnitStatus, interrupted, wait_until};
+use crate::host::{Host, UnitStatus, interrupted, oom_kills, wait_until};
+use crate::host_cause::NO_ANSWER;
+use crate::stability::MAX_OOM_KILLS;
 use std::time::Duration;
 
 /// How long a service must stay up when no check says otherwise.
@@ -39,14 +42,24 @@ pub(crate) fn settle(
             .iter()
             .zip(states)
             .try_for_each(|((unit, before), now)| {
-                still_up(before, &now).map_err(|what| (unit.clone(), Failure::public(what)))
+                still_up(before, &now).map_err(|what| (unit.clone(), what))
             })
     };
     let runs: Vec<Run> = first.iter().map(|(_, state)| Run::of(state)).collect();
+    let kills_before: Vec<u64> = first.iter().map(|(_, state)| kills(state)).collect();
+    // A worker process may be killed while the main process stays up.
+    let killed = || {
+        let mut units = first.iter().zip(&kills_before);
+        units.find_map(|((unit, state), before)| {
+            let new = kills(state).saturating_sub(*before);
+            (new > MAX_OOM_KILLS).then(|| (unit.clone(), out_of_memory(new)))
+        })
+    };
     // The wait ends early on a failure.
-    let failed = wait_until(time, || match runs.iter().all(Run::is_known_to_last) {
-        true => Err(()),
-        false => match sample() {
+    let failed = wait_until(time, || match killed() {
+        Some(failure) => Ok(failure),
+        None if runs.iter().all(Run::is_known_to_last) => Err(()),
+        None => match sample() {
             Ok(()) => Err(()),
             Err(failure) => Ok(failure),
         },
@@ -60,13 +73,18 @@ pub(crate) fn settle(
     }
 }
 
+/// How many processes of a unit were killed for memory in this run.
+fn kills(state: &UnitStatus) -> u64 {
+    oom_kills(state).unwrap_or(0)
+}
+
 /// Fails when a unit is down, or is not the run that it was before.
-fn still_up(before: &UnitStatus, now: &UnitStatus) -> Result<(), String> {
+fn still_up(before: &UnitStatus, now: &UnitStatus) -> Result<(), Failure> {
     if !now.is_active() {
-        return Err(cause_text(now));
+        return Err(cause_failure(now));
     }
     if now.n_restarts != before.n_restarts || now.invocation_id != before.invocation_id {
-        return Err("it restarted by itself".to_owned());
+        return Err(Failure::public("it restarted by itself"));
     }
     Ok(())
 }
@@ -75,11 +93,14 @@ fn still_up(before: &UnitStatus, now: &UnitStatus) -> Result<(), String> {
 fn show_all(host: &Host, units: &[String]) -> Result<Vec<UnitStatus>, UnitFailure> {
     host.systemd.show(units).map_err(|error| {
         let first = units.first().cloned().unwrap_or_default();
-        (
-            first,
-            Failure::new("systemd did not answer", format!("{error:#}")),
-        )
+        (first, no_answer(&error))
     })
+}
+
+/// systemd did not say how a unit is.
+pub(crate) fn no_answer(error: &anyhow::Error) -> Failure {
+    let failure = Failure::new("systemd did not answer", format!("{error:#}"));
+    failure.caused_by(Some(&NO_ANSWER))
 }
 
 /// The status of an active unit; for any other unit, why it is down.
@@ -87,7 +108,7 @@ pub(super) fn active(state: UnitStatus) -> Result<UnitStatus, Failure> {
     if state.is_active() {
         Ok(state)
     } else {
-        Err(Failure::public(cause_text(&state)))
+        Err(cause_failure(&state))
     }
 }
 

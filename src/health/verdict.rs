@@ -43,4 +43,5 @@ pub(super) fn failed_check(check: &str, kind: &str, seen: &Failure) -> Failure {
         format!("{kind} failed: {}", seen.summary()),
         format!("{failed}: {seen}"),
     )
+    .caused_by(seen.host_cause())
 }

@@ -73,6 +73,83 @@ fn path_in_unit<'a>(groups: &'a str, unit: &str) -> Option<&'a str> {
     paths.find(|path| path.split('/').any(|part| part == unit))
 }
 
+/// How many processes of a control group the kernel has killed because memory ran out (cgroups(7),
+/// `memory.events`). `None` when the kernel does not say. A unit that restarts gets a new group, which
+/// begins at zero.
+pub fn oom_kills(state: &UnitStatus) -> Option<u64> {
+    let group = state.control_group.as_ref()?;
+    let texts = TREES
+        .iter()
+        .map(|tree| format!("{tree}{group}/memory.events"));
+    let mut texts = texts.filter_map(|path| fs::read_to_string(path).ok());
+    oom_kills_in(&texts.next()?)
+}
+
+fn oom_kills_in(text: &str) -> Option<u64> {
+    let mut lines = text.lines();
+    lines.find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
+/// Whether systemd can limit a resource of services: `memory`, `cpu` or `pids` (cgroups(7)). True when the
+/// kernel does not say.
+pub fn has_controller(name: &str) -> bool {
+    let all = fs::read_to_string(format!("{}/cgroup.controllers", TREES[0]));
+    match all {
+        Ok(all) => all.split_whitespace().any(|one| one == name),
+        // Each controller has a hierarchy of its own.
+        Err(_) if fs::exists(format!("{}/systemd", TREES[0])).unwrap_or(false) => {
+            let names = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+            let mut lists = names.lines().filter_map(|line| line.split(':').nth(1));
+            lists.any(|list| list.split(',').any(|one| one == name))
+        }
+        Err(_) => true,
+    }
+}
+
+/// Why systemd cannot filter the packets of a service by their addresses, if that is known
+/// (systemd.resource-control(5), `IPAddressDeny=`).
+pub fn no_packet_filter() -> Option<&'static str> {
+    let reads = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let is_unified = TREES.iter().any(|tree| {
+        let file = format!("{tree}/cgroup.controllers");
+        fs::exists(file).unwrap_or(false)
+    });
+    let has_bpf = fs::exists("/proc/sys/kernel/unprivileged_bpf_disabled").unwrap_or(false);
+    packet_filter_fault(
+        is_unified,
+        has_bpf,
+        &reads("/proc/1/uid_map"),
+        &reads("/proc/1/status"),
+    )
+}
+
+/// `uid_map` and `status` are those of systemd.
+fn packet_filter_fault(
+    is_unified: bool,
+    has_bpf: bool,
+    uid_map: &str,
+    status: &str,
+) -> Option<&'static str> {
+    /// `CAP_SYS_ADMIN` and `CAP_BPF` (capabilities(7)).
+    const ONE_OF: [u32; 2] = [21, 39];
+    let ids: Vec<&str> = uid_map.split_whitespace().collect();
+    // The first user namespace has all ids (user_namespaces(7)).
+    let is_first = ids.is_empty() || ids == ["0", "0", "4294967295"];
+    let mut lines = status.lines();
+    let set = lines.find_map(|line| line.strip_prefix("CapEff:"));
+    let set = set.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+    let may_load = set.is_none_or(|set| ONE_OF.iter().any(|bit| set & (1 << bit) != 0));
+    if !is_unified {
+        Some("the unified control group hierarchy is not mounted")
+    } else if !has_bpf {
+        Some("the kernel has no BPF")
+    } else if !is_first || !may_load {
+        Some("systemd may not load BPF programs in this container")
+    } else {
+        None
+    }
+}
+
 /// The memory in bytes that a second instance of a unit would need. Without the memory controller of
 /// control groups, the anonymous memory of its processes.
 pub fn memory_of(state: &UnitStatus) -> u64 {
@@ -98,7 +175,35 @@ fn kibibytes(path: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::path_in_unit;
+    use super::{oom_kills_in, packet_filter_fault, path_in_unit};
+
+    #[test]
+    fn kills_are_read_from_the_events_of_a_group() {
+        let text = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 1\n";
+        assert_eq!(oom_kills_in(text), Some(2));
+        assert_eq!(oom_kills_in("low 0\n"), None);
+    }
+
+    #[test]
+    fn a_packet_filter_needs_one_hierarchy_bpf_and_the_right_to_load_programs() {
+        const ALL: &str = "Name:\tsystemd\nCapEff:\t000001ffffffffff\n";
+        const SOME: &str = "CapEff:\t00000000fdecafff\n";
+        const NONE: &str = "CapEff:\t0000000000000000\n";
+        const FIRST: &str = "         0          0 4294967295\n";
+        const INNER: &str = "         0     100000      65536\n";
+        for (is_unified, has_bpf, uid_map, status, is_fault) in [
+            (true, true, FIRST, ALL, false),
+            (true, true, "", "", false),
+            (true, true, FIRST, SOME, false),
+            (true, true, FIRST, NONE, true),
+            (true, true, INNER, ALL, true),
+            (true, false, FIRST, ALL, true),
+            (false, true, FIRST, ALL, true),
+        ] {
+            let found = packet_filter_fault(is_unified, has_bpf, uid_map, status);
+            assert_eq!(found.is_some(), is_fault, "{found:?}");
+        }
+    }
 
     #[test]
     fn a_process_belongs_to_the_unit_that_its_control_group_names() {

@@ -1,8 +1,9 @@
-//! Free space, read-only file systems, and durable names.
+//! Free space, what file systems allow, and durable names.
 
 use super::remove::mount_points;
 use super::root::Root;
 use anyhow::{Context, Result};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use std::fs::File;
 use std::path::PathBuf;
 
@@ -15,7 +16,7 @@ impl Root {
     pub fn free_space(&self, path: &str) -> Result<(u64, u64)> {
         let mut real = self.followed(path);
         while !real.exists() && real.pop() {}
-        let stat = nix::sys::statvfs::statvfs(&real)
+        let stat = statvfs(&real)
             .with_context(|| format!("reading the free space of `{}`", real.display()))?;
         Ok((
             stat.blocks_available() * stat.fragment_size(),
@@ -43,15 +44,29 @@ impl Root {
     /// # Errors
     /// The operating system's, with the path.
     pub fn is_read_only(&self, path: &str) -> Result<bool> {
+        Ok(self.flags(path)?.contains(FsFlags::ST_RDONLY))
+    }
+
+    /// The flags of the file system of a path, or of its nearest existing parent.
+    fn flags(&self, path: &str) -> Result<FsFlags> {
         let mut real = self.followed(path);
         while !real.exists() && real.pop() {}
-        let stat = nix::sys::statvfs::statvfs(&real).with_context(|| {
+        let stat = statvfs(&real).with_context(|| {
             format!(
                 "reading the state of the file system of `{}`",
                 real.display()
             )
         })?;
-        Ok(stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
+        Ok(stat.flags())
+    }
+
+    /// Whether no program can be executed on the file system of a path, or of its nearest existing parent
+    /// (mount(8), "noexec").
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn is_noexec(&self, path: &str) -> Result<bool> {
+        Ok(self.flags(path)?.contains(FsFlags::ST_NOEXEC))
     }
 
     /// The mount point of the file system that holds a path, or the next directory above it that

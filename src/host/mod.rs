@@ -9,7 +9,7 @@
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `move_aside`, `lock`, `last_change` |
 //! | files by their real paths | `files` |
 //! | systemd | `systemd`, `journald`, `activation`, `dummy_process`, `private_tmp` |
-//! | processes | `runner`, `process`, `process_start`, `inspect`, `cgroup`, `signals`, `environment` |
+//! | processes | `runner`, `process`, `process_start`, `inspect`, `cgroup`, `oom`, `signals`, `environment` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | users and groups | `accounts`, `group_access` |
 //! | time | `clock` |
@@ -38,6 +38,7 @@ mod last_change;
 mod lock;
 mod move_aside;
 mod network;
+mod oom;
 mod port_holder;
 mod prepared_file;
 mod private_tmp;
@@ -60,8 +61,8 @@ pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
 pub use attributes::Protected;
 pub use batch::Batch;
 pub use cgroup::{
-    group_in_unit, has_inner_groups, is_in_unit, members, members_of, members_with,
-    memory_available, memory_of, runs_its_own_process,
+    group_in_unit, has_controller, has_inner_groups, is_in_unit, members, members_of, members_with,
+    memory_available, memory_of, no_packet_filter, oom_kills, runs_its_own_process,
 };
 pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};
 pub use connect::Connection;
@@ -73,6 +74,7 @@ pub use group_access::is_without_lists;
 pub use lock::{Holder, Lock, LockError};
 pub use move_aside::{Obstacle, nested_directories};
 pub use network::in_network_of;
+pub use oom::has_killed_for_host;
 pub use port_holder::PortHolder;
 pub use private_tmp::{keep_private_tmp, remove_kept_tmp};
 pub use process::{
@@ -84,15 +86,16 @@ pub use real_path::{
     absolute, is_link_error, open_without_links, read_user_file_without_links, real_path,
 };
 pub use root::{Meta, Root};
-pub use runner::{Command, Output};
+pub use runner::{Command, MissingProgram, Output, is_installed};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
 pub use sockets::{
-    connections, free_port, is_taken, listening_inodes, socket_holders, socket_owner,
+    Binding, connections, free_port, is_ipv6_only, is_taken, listening_inodes, socket_holders,
+    socket_owner,
 };
 pub use stream::Stream;
 pub use systemd::{
-    ActiveState, Cleanup, Drain, Killed, LoadState, MainExit, Scope, Systemd, UnitResult,
-    UnitStatus, Verb, end_of_scope,
+    ActiveState, Cleanup, Drain, Killed, LoadState, MainExit, RunEvent, RunEventKind, Scope,
+    Systemd, UnitResult, UnitStatus, Verb, end_of_scope,
 };
 pub use temp::temp_target;
 pub use tmpfiles::Mismatch;

@@ -12,7 +12,9 @@ use anyhow::{Context, Result, bail};
 use rustix::fs::{CWD, RenameFlags};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileExt as _, FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 /// Where `/` is for this run.
@@ -36,6 +38,8 @@ pub struct Meta {
     pub is_dir: bool,
     /// Whether it is a symbolic link.
     pub is_symlink: bool,
+    /// Whether it is a unix socket.
+    pub is_socket: bool,
     /// Bytes.
     pub len: u64,
     /// When the content last changed, in seconds since 1970.
@@ -116,8 +120,14 @@ impl Root {
         let real = self.path(path);
         match fs::read_link(&real) {
             Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput
+                ) =>
+            {
+                Ok(None)
+            }
             Err(error) => Err(error).with_context(|| format!("reading `{}`", real.display())),
         }
     }
@@ -348,6 +358,7 @@ impl Meta {
             id: (meta.dev(), meta.ino()),
             is_dir: meta.is_dir(),
             is_symlink: meta.is_symlink(),
+            is_socket: meta.file_type().is_socket(),
             len: meta.len(),
             modified: meta.mtime(),
         }

@@ -1,16 +1,38 @@
 //! Running other programs. Errors show the command as you would type it.
 
 use super::clock::Deadline;
+use super::environment::variable;
 use super::signals::interrupted;
 use anyhow::{Context, Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::io::{Read as _, Write as _};
+use std::fmt;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::process::{Child, Command as Process, Stdio};
 use std::time::Duration;
 
 /// How often a wait for a program checks for an interrupt.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A program that cannot be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingProgram(String);
+
+impl fmt::Display for MissingProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the program `{}` is not installed", self.0)
+    }
+}
+
+impl std::error::Error for MissingProgram {}
+
+/// Whether a program is on `PATH`.
+pub fn is_installed(program: &str) -> bool {
+    let path = variable("PATH").unwrap_or_default();
+    let mut dirs = path.split(':').filter(|dir| !dir.is_empty());
+    dirs.any(|dir| Path::new(dir).join(program).is_file())
+}
 
 /// A command to run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +162,14 @@ impl Command {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let context = || format!("running `{}`", self.shown());
-        let mut child = process.spawn().with_context(context)?;
+        let spawned = process.spawn();
+        if spawned
+            .as_ref()
+            .is_err_and(|error| error.kind() == ErrorKind::NotFound)
+        {
+            return Err(MissingProgram(program.clone()).into());
+        }
+        let mut child = spawned.with_context(context)?;
         if let (Some(input), Some(mut stdin)) = (&self.input, child.stdin.take()) {
             stdin.write_all(input).with_context(context)?;
         }

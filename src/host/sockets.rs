@@ -3,6 +3,7 @@
 use super::inspect::open_files;
 use super::process::{SYSTEMD_PID, pids};
 use anyhow::{Context, Result};
+use nix::errno::Errno;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
@@ -13,10 +14,45 @@ const LISTEN: &str = "0A";
 /// The state of an open connection.
 const ESTABLISHED: &str = "01";
 
+/// Whether a server can listen on an address (bind(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binding {
+    /// It can, as far as this user can know.
+    Free,
+    /// A server already listens there.
+    Taken,
+    /// No interface of the host has the address.
+    NoAddress,
+    /// The host does not have the protocol: IPv6 is disabled.
+    NoProtocol,
+}
+
+impl Binding {
+    /// Tries to listen on an address.
+    pub fn of(address: SocketAddr) -> Self {
+        let Err(error) = TcpListener::bind(address) else {
+            return Self::Free;
+        };
+        match (error.kind(), error.raw_os_error()) {
+            (ErrorKind::AddrInUse, _) => Self::Taken,
+            (ErrorKind::AddrNotAvailable, _) => Self::NoAddress,
+            (_, Some(code)) if code == Errno::EAFNOSUPPORT as i32 => Self::NoProtocol,
+            // Any other error shows when the server starts.
+            _ => Self::Free,
+        }
+    }
+}
+
 /// Whether a server already listens on an address.
 pub fn is_taken(address: SocketAddr) -> bool {
-    // Any other error shows when the server starts.
-    TcpListener::bind(address).is_err_and(|error| error.kind() == ErrorKind::AddrInUse)
+    Binding::of(address) == Binding::Taken
+}
+
+/// Whether a socket of IPv6 does not accept IPv4, unless its program says otherwise (ipv6(7),
+/// `bindv6only`).
+pub fn is_ipv6_only() -> bool {
+    let text = fs::read_to_string("/proc/sys/net/ipv6/bindv6only");
+    text.is_ok_and(|text| text.trim() == "1")
 }
 
 /// A loopback port that is free now.
@@ -111,8 +147,20 @@ fn has_open(pid: u32, names: &[String]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{connections, listening_inodes, socket_holders, socket_owner};
+    use super::{Binding, connections, listening_inodes, socket_holders, socket_owner};
     use std::net::TcpListener;
+
+    #[test]
+    fn an_address_says_why_a_server_cannot_listen_there() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = listener.local_addr().unwrap();
+        assert_eq!(Binding::of(taken), Binding::Taken);
+        drop(listener);
+        assert_eq!(Binding::of(taken), Binding::Free);
+        // An address for documentation (RFC 5737).
+        let absent = "192.0.2.1:8080".parse().unwrap();
+        assert_eq!(Binding::of(absent), Binding::NoAddress);
+    }
 
     #[test]
     fn connections_of_a_process_are_counted() {

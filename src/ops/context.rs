@@ -1,18 +1,16 @@
 //! What every command gets: the host, the options, and where events go.
 
+use super::preflight::refuse;
 use crate::app::{App, Layout, Name, Target};
-use crate::command_line::CommandLine;
-use crate::error::{AS_ROOT, Hint, fail};
+use crate::error::{AS_ROOT, fail};
 use crate::events::{Event, Sink};
 use crate::host::files::is_dir;
 use crate::host::{self, Host, is_root};
+use crate::prerequisites::{directories_of_changes, unwritable_directories};
 use crate::stage::Progress;
 use crate::store::Store;
-use crate::transaction::check_unprotected;
-use crate::tree::FileChange;
 use anyhow::Result;
 use std::cell::RefCell;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -164,45 +162,10 @@ impl<'a> Context<'a> {
         self.check_host()
     }
 
-    /// Refuses a read-only file system below the directories that every change of an app writes to.
+    /// Refuses directories that every change of an app writes to and that cannot be written.
     pub(super) fn check_app_writable(&self, name: &Name) -> Result<()> {
-        let (layout, store) = (Layout::new(name), self.store(name));
-        let [opt, releases] = [layout.opt(), layout.releases()];
-        let [dir, records] = store.directories();
-        self.check_writable(&[&dir, &records, &opt, &releases])
-    }
-
-    /// Refuses a file that changes, when the file or its directory cannot be written to.
-    pub(super) fn check_files_writable(&self, files: &[FileChange]) -> Result<()> {
-        let parents = files
-            .iter()
-            .filter_map(|change| change.path.rsplit_once('/'));
-        let dirs: BTreeSet<&str> = parents.map(|(dir, _)| dir).collect();
-        self.check_writable(&dirs.into_iter().collect::<Vec<_>>())?;
-        let paths = files.iter().map(|change| change.path.as_str());
-        check_unprotected(&self.host.root, &paths.collect::<Vec<_>>())
-    }
-
-    /// Refuses directories on a read-only file system, those that an attribute protects, and those that
-    /// something else is in place of.
-    /// A directory that does not exist yet is created in the nearest one above it.
-    pub(super) fn check_writable(&self, dirs: &[&str]) -> Result<()> {
-        for path in dirs {
-            if let Some(file) = self.host.root.not_a_directory(path)? {
-                return fail(
-                    format!("`{}` is not a directory", file.display()),
-                    "move it aside: files of the app are written below it",
-                );
-            }
-            if self.host.root.is_read_only(path)? {
-                let mount = self.host.root.mount_of(path)?.display().to_string();
-                let remount = CommandLine::sudo(["mount", "-o", "remount,rw", &mount]);
-                return fail(
-                    format!("the file system of `{path}` is read-only"),
-                    Hint::to("make it writable", remount),
-                );
-            }
-        }
-        check_unprotected(&self.host.root, dirs)
+        let dirs = directories_of_changes(&Layout::new(name));
+        let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
+        refuse(&unwritable_directories(&self.host.root, &dirs)?)
     }
 }

@@ -1,50 +1,26 @@
-//! What must be true before a release is staged: space, secrets, ports, programs, units.
+//! What must be true before a release is staged: what the doctor's table asks, programs, units.
 //!
 //! Everything here only reads, but for [`create_secrets`]. Preview and apply call the same functions.
 
-use crate::app::{App, Listen, PYTHON_DIR, Patterns, Text};
-use crate::bytesize::format_bytes;
-use crate::command_line::CommandLine;
-use crate::error::{Hint, HintedError, fail};
-use crate::host::{Host, PortHolder, is_root, is_taken, random_hex};
+use crate::app::{App, PYTHON_DIR, Patterns, Text};
+use crate::error::{HintedError, fail, fail_all};
+use crate::host::{Host, random_hex};
 use crate::manifest::line_of_key;
 use crate::payload::Payload;
-use crate::plan::{Observed, PayloadPlan};
+use crate::plan::Plan;
+use crate::prerequisites::{can_execute, missing_programs};
 use crate::settings::{Deploy, Fault, env_file_faults, missing_variables, secret_faults};
-use crate::store::{Shortage, Space};
 use crate::tree::{Entry, FileTree};
 use crate::units::UnitFile;
 use anyhow::Result;
-use std::collections::BTreeSet;
-use std::net::SocketAddr;
 use std::path::Path;
 
-/// Refuses a disk without space for a payload, its records and a reserve.
-pub(super) fn check_space(host: &Host, app: &App, payload: &PayloadPlan) -> Result<()> {
-    let (bytes, inodes) = (payload.disk_bytes, payload.disk_inodes);
-    for space in Space::of_release(&app.layout, payload.files, bytes, inodes) {
-        let Some(shortage) = space.shortage(&host.root)? else {
-            continue;
-        };
-        let place = host.root.path(&space.path);
-        let place = place.display();
-        let message = match shortage {
-            Shortage::Bytes { free, need } => format!(
-                "the disk of `{place}` is too full: {} are free, the release needs {}",
-                format_bytes(free),
-                format_bytes(need)
-            ),
-            Shortage::Inodes { free, need } => format!(
-                "the disk of `{place}` has too few inodes: {free} are free, the release needs {need}"
-            ),
-        };
-        let prune = CommandLine::sudo_robotctl(["prune", "--apply"]);
-        return fail(
-            message,
-            Hint::to("free disk space, or remove old releases", prune),
-        );
-    }
-    Ok(())
+/// Everything that prevents a change, as one error.
+pub(super) fn refuse(faults: &[Fault]) -> Result<()> {
+    let refused = faults
+        .iter()
+        .filter(|fault| fault.deploy == Deploy::Refused);
+    fail_all(refused.cloned().map(HintedError::from).collect())
 }
 
 /// Refuses patterns in `files` of a service that select no file of the release: the service would miss changes.
@@ -79,44 +55,23 @@ pub(super) fn check_service_files(app: &App, payload: &Payload) -> Result<()> {
     Ok(())
 }
 
-/// Refuses settings with which no service can start. Names all.
+/// Refuses settings with which the services that run could not start again.
 pub(super) fn check_settings(host: &Host, app: &App) -> Result<()> {
-    refuse_all(refused_settings(host, app)?)
+    let mut faults = secret_faults(&host.root, app)?;
+    faults.extend(env_file_faults(&host.root, &app.layout)?);
+    faults.extend(missing_variables(&host.root, app)?);
+    refuse(&faults)
 }
 
-fn refused_settings(host: &Host, app: &App) -> Result<Vec<HintedError>> {
-    let faults = settings_faults(host, app)?.into_iter();
-    let faults = faults.filter(|fault| fault.deploy == Deploy::Refused);
-    let errors = faults.map(|Fault { message, fix, .. }| HintedError {
-        message,
-        hints: fix,
-    });
-    Ok(errors.collect())
-}
-
-/// Refuses settings with which no service can start, and addresses that something else holds. Names all.
-pub(super) fn check(host: &Host, app: &App, observed: &Observed) -> Result<()> {
-    let mut all = refused_settings(host, app)?;
-    all.extend(taken_addresses(host, app, observed));
-    refuse_all(all)
-}
-
-/// What is wrong with the settings of an app, as far as this user can see. Only root can see all of it.
-pub(super) fn settings_faults(host: &Host, app: &App) -> Result<Vec<Fault>> {
-    let root = &host.root;
-    let mut faults = Vec::new();
-    for found in [
-        secret_faults(root, app),
-        env_file_faults(root, &app.layout),
-        missing_variables(root, app),
-    ] {
-        match found {
-            Ok(found) => faults.extend(found),
-            Err(_) if !is_root() => {}
-            Err(error) => return Err(error),
+/// Adds to a plan what does not prevent it.
+pub(super) fn note_in(plan: &mut Plan, faults: &[Fault]) {
+    for fault in faults {
+        match fault.deploy {
+            Deploy::Warned => plan.warnings.push(fault.text()),
+            Deploy::Noted => plan.notes.push(fault.text()),
+            Deploy::Refused | Deploy::Fixes => {}
         }
     }
-    Ok(faults)
 }
 
 /// Creates the secrets that the manifest generates and that do not exist yet. Adds their paths, and
@@ -155,141 +110,22 @@ pub(super) fn remove_secrets(host: &Host, created: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Every address that something outside the app holds. Without a live release, units of the app may run
-/// all the same.
-pub(super) fn taken_addresses(host: &Host, app: &App, observed: &Observed) -> Vec<HintedError> {
-    if host.is_offline() {
-        return Vec::new();
-    }
-    let live = observed.live.as_ref().map_or(app, |live| &live.app);
-    let own = own_addresses(live, &observed.holding);
-    let mut taken = Vec::new();
-    for service in app.services.iter().filter(|service| service.enable) {
-        for address in service.listen.iter().filter_map(Listen::local_address) {
-            if own.contains(&address) || !is_taken(address) {
-                continue;
-            }
-            let holder = PortHolder::of(&host.root, address.port());
-            let holder = holder.unwrap_or(PortHolder::Hidden);
-            let message = format!(
-                "{address} of service `{}` is in use by {holder}",
-                service.name
-            );
-            taken.push(HintedError::new(message, how_to_free(&holder)));
-        }
-    }
-    taken
-}
-
-/// How to free an address.
-fn how_to_free(holder: &PortHolder) -> Hint {
-    let other = "give the service another address in `listen`";
-    match holder.unit() {
-        None => format!("stop that process, or {other}").into(),
-        Some(unit) => Hint::to(
-            format!("{other}, or stop what listens there"),
-            CommandLine::sudo(["systemctl", "disable", "--now", unit]),
-        ),
-    }
-}
-
-/// Everything that prevents a deploy, as one error.
-pub(super) fn refuse_all(problems: Vec<HintedError>) -> Result<()> {
-    let mut problems = problems.into_iter();
-    let Some(first) = problems.next() else {
-        return Ok(());
-    };
-    let rest: Vec<HintedError> = problems.collect();
-    if rest.is_empty() {
-        return Err(first.into());
-    }
-    let count = rest.len() + 1;
-    let all = [first].into_iter().chain(rest);
-    let (messages, hints): (Vec<String>, Vec<Vec<Hint>>) =
-        all.map(|one| (one.message, one.hints)).unzip();
-    let mut distinct: Vec<Hint> = Vec::new();
-    for hint in hints.into_iter().flatten() {
-        if !distinct.contains(&hint) {
-            distinct.push(hint);
-        }
-    }
-    Err(HintedError {
-        message: format!("{count} things prevent it: {}", messages.join("; ")),
-        hints: distinct,
-    }
-    .into())
-}
-
-/// The addresses that the units of an app hold. `holding` are the active ones.
-fn own_addresses(app: &App, holding: &BTreeSet<String>) -> Vec<SocketAddr> {
-    let mut all = Vec::new();
-    for service in &app.services {
-        let units = if service.has_socket_unit() {
-            app.sockets_by_address(service)
-        } else {
-            vec![app.unit(service); service.listen.len()]
-        };
-        all.extend(service.listen.iter().zip(units));
-    }
-    let held = all.iter().filter(|(_, unit)| holding.contains(unit));
-    held.filter_map(|(listen, _)| listen.local_address())
-        .collect()
-}
-
 /// Refuses programs that the release at `id` does not have, or that cannot be executed.
 pub(super) fn check_programs(host: &Host, app: &App, id: &str) -> Result<()> {
-    let release = app.layout.release(id);
-    check_each_program(host, app, &|rest| {
-        can_execute(host, &format!("{release}/{rest}"))
-    })
+    refuse(&missing_programs(host, app, &|rest| {
+        can_execute_in(host, app, id, rest)
+    })?)
+}
+
+/// Whether a path of the release at `id` can be executed.
+pub(super) fn can_execute_in(host: &Host, app: &App, id: &str, rest: &str) -> Result<bool> {
+    can_execute(&host.root, &format!("{}/{rest}", app.layout.release(id)))
 }
 
 /// The same for a release that is not staged yet, by its payload. A build may create any program.
-pub(super) fn check_planned_programs(host: &Host, app: &App, payload: &Payload) -> Result<()> {
+pub(super) fn may_execute(app: &App, payload: &Payload, rest: &str) -> bool {
     let builds = !app.release.build.is_empty() || app.release.python.is_some();
-    check_each_program(host, app, &|rest| Ok(builds || payload.may_run(rest)))
-}
-
-fn can_execute(host: &Host, path: &str) -> Result<bool> {
-    let meta = host.root.meta_followed(path).unwrap_or(None);
-    // A link into `current` leads to nothing before the switch.
-    let is_link = host.root.meta(path)?.is_some_and(|meta| meta.is_symlink);
-    let is_program = meta.is_some_and(|meta| meta.mode & 0o111 != 0 && !meta.is_dir);
-    Ok(is_program || is_link)
-}
-
-/// `in_release` says whether a path of the release can be executed.
-fn check_each_program(
-    host: &Host,
-    app: &App,
-    in_release: &dyn Fn(&str) -> Result<bool>,
-) -> Result<()> {
-    let current = format!("{}/", app.layout.current());
-    for service in &app.services {
-        let commands = [&service.exec, &service.exec_reload].into_iter();
-        for argv in commands.chain(&service.exec_start_pre) {
-            let Some(program) = argv.first().map(Text::as_str) else {
-                continue;
-            };
-            let own = program.strip_prefix(&current);
-            if own.map_or_else(|| can_execute(host, program), in_release)? {
-                continue;
-            }
-            let hint = if own.is_some() {
-                "check `exec`, `release.exclude` and that the file is executable"
-            } else {
-                "install the package that has it, or add it to the release"
-            };
-            return fail(
-                format!(
-                    "the program `{program}` of service `{}` is missing or not executable",
-                    service.name
-                ),
-                hint,
-            );
-        }
-    }
-    Ok(())
+    builds || payload.may_run(rest)
 }
 
 /// Asks systemd whether it understands the units (systemd-analyze(1), "verify"). The message names the

@@ -5,14 +5,17 @@ use super::context::Context;
 use super::observe::{observe, same_built_files};
 use super::outcome::{Changed, ended};
 use super::ownership::check_ownership;
-use super::preflight::{refuse_all, taken_addresses};
+use super::preflight::{can_execute_in, note_in, refuse};
 use crate::app::{App, Layout, Name, Service, Socket};
 use crate::command_line::CommandLine;
+use crate::doctor::ask_before;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
+use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::Proof;
+use crate::health::{Proof, host_fault};
 use crate::host::defer_signals;
-use crate::plan::{Action, Candidate, Overlap, PayloadPlan, Plan, UnitPlan, plan};
+use crate::plan::{Action, Candidate, Observed, Overlap, PayloadPlan, Plan, UnitPlan, plan};
+use crate::prerequisites::Preflight;
 use crate::render::{ReleaseMount, execstart, execstart_path};
 use crate::session::Session;
 use crate::store::{Mark, ReleaseRecord, Store};
@@ -51,6 +54,7 @@ struct Prepared {
     operation: Operation,
     nothing: String,
     proof: Proof,
+    observed: Observed,
 }
 
 /// Shows what a rollback would do. Changes nothing.
@@ -62,6 +66,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Pr
         let name = ctx.selected_app()?;
         ctx.check_host()?;
         ctx.check_deployed(&name)?;
+        check_app_writable(ctx, request, &name)?;
         ctx.check_preview(&name, request.wait)?;
         let store = ctx.store(&name);
         let mut prepared = prepare(ctx, request, &store, &name, true)?;
@@ -85,6 +90,7 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Chan
     let name = ctx.selected_app().nothing_changed()?;
     ctx.check_privileges().nothing_changed()?;
     ctx.check_deployed(&name).nothing_changed()?;
+    check_app_writable(ctx, request, &name).nothing_changed()?;
     ctx.change(&name, "rolling back", request.wait, |session, report| {
         if report.is_deploy_undone && request.release.is_none() && request.service.is_none() {
             return undone(session, &name);
@@ -116,9 +122,18 @@ pub(super) fn undo(ctx: &Context<'_>, name: &Name, bad: &str, why: &Failure) -> 
             return Ok(());
         }
         session.emit_failure(bad, why);
-        let mark = Mark::Failed(why.summary().to_owned());
-        session.store.set_mark(bad, mark)?;
         let request = RollbackRequest::default();
+        let app = session.store.release(bad)?;
+        let app = app.map(|record| record.app()).transpose()?;
+        let host_cause = why.host_cause();
+        let host_cause = host_cause.or_else(|| host_fault(session.host, app.as_ref()?));
+        if let Some(cause) = host_cause {
+            let text = format!("{bad} is not marked as failed: {}", cause.what);
+            session.emit("warning", "not-marked", Subject::release(bad), &text);
+        } else {
+            let mark = Mark::Failed(why.summary().to_owned());
+            session.store.set_mark(bad, mark)?;
+        }
         let prepared = prepare(ctx, &request, session.store, name, false)?;
         let to = prepared.plan.to.clone();
         run(session, prepared)?;
@@ -138,15 +153,48 @@ fn prepare(
     with_content: bool,
 ) -> Result<Prepared> {
     let record = target(request, ctx, store, name)?;
-    let prepared = match &request.service {
+    let mut prepared = match &request.service {
         Some(service) => one_service(ctx, store, &record, service)?,
         None => whole_app(ctx, store, &record, with_content)?,
     };
     if !prepared.plan.is_empty() {
-        ctx.check_writable(&[&prepared.app.layout.opt()])?;
-        ctx.check_files_writable(&prepared.plan.files)?;
+        check_host(ctx, &mut prepared)?;
     }
     Ok(prepared)
+}
+
+/// Refuses directories that every change writes to and that cannot be written, with everything else that
+/// prevents this one.
+fn check_app_writable(ctx: &Context<'_>, request: &RollbackRequest, name: &Name) -> Result<()> {
+    let Err(error) = ctx.check_app_writable(name) else {
+        return Ok(());
+    };
+    prepare(ctx, request, &ctx.store(name), name, false)?;
+    Err(error)
+}
+
+/// Refuses what the host lacks for the release, and adds to the plan what it should say.
+fn check_host(ctx: &Context<'_>, prepared: &mut Prepared) -> Result<()> {
+    let Prepared {
+        app,
+        tree,
+        plan,
+        observed,
+        ..
+    } = &*prepared;
+    let faults = ask_before(&Preflight {
+        host: &ctx.host,
+        app,
+        tree,
+        plan,
+        observed,
+        in_release: &|rest| can_execute_in(&ctx.host, app, &plan.to, rest),
+        is_new: false,
+        is_rollback: true,
+    })?;
+    refuse(&faults)?;
+    note_in(&mut prepared.plan, &faults);
+    Ok(())
 }
 
 fn run(session: &Session<'_>, prepared: Prepared) -> Result<Changed, Error> {
@@ -157,6 +205,7 @@ fn run(session: &Session<'_>, prepared: Prepared) -> Result<Changed, Error> {
         operation,
         nothing,
         proof,
+        observed: _,
     } = prepared;
     if plan.is_empty() {
         return Ok(Changed::Nothing(nothing));
@@ -212,9 +261,6 @@ fn whole_app(
     };
     observed.same_built_files = same_built_files(&ctx.host, &candidate, &observed)?;
     let plan = plan(&candidate, &observed).with_staged_release();
-    if !plan.is_empty() {
-        refuse_all(taken_addresses(&ctx.host, &app, &observed))?;
-    }
     Ok(Prepared {
         plan,
         nothing: format!("nothing to do: {} {id} is live", app.name),
@@ -222,6 +268,7 @@ fn whole_app(
         proof: proof_of(record),
         app,
         tree,
+        observed,
     })
 }
 
@@ -282,7 +329,7 @@ fn one_service(
         files: Some(file).filter(|_| changes).into_iter().collect(),
         units: pinned_units(&app, service, id, restarts.then_some(overlap)),
         commands: Vec::new(),
-        accounts: observed.missing,
+        accounts: observed.missing.clone(),
         secrets: Vec::new(),
         // The unit keeps the rights of the live release: only its commands change.
         rights: Vec::new(),
@@ -300,6 +347,7 @@ fn one_service(
         plan,
         app,
         tree,
+        observed,
     })
 }
 

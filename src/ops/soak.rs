@@ -8,7 +8,7 @@ use crate::error::{Claim as _, Error};
 use crate::events::Subject;
 use crate::failure::Failure;
 use crate::health::{RestartCounter, daemon_states};
-use crate::host::{Command, Deadline, Host};
+use crate::host::{Command, Deadline, Host, oom_kills};
 use crate::session::Session;
 use crate::store::Store;
 use anyhow::Result;
@@ -42,7 +42,7 @@ pub(crate) fn run(ctx: &Context<'_>, request: &SoakRequest) -> Result<String, Er
         SoakOutcome::NotLive => Ok(format!("{id} is no longer live")),
         SoakOutcome::Looping(unit, what) => {
             let lines = ctx.host.systemd.last_lines(&unit, 8);
-            let why = Failure::public(format!("`{unit}` after the deploy: {what}"));
+            let why = what.after(&format!("`{unit}` after the deploy"));
             let why = why.with_lines(&lines);
             undo(ctx, &name, id, &why)?;
             Ok(format!("{id} is no longer live"))
@@ -102,7 +102,7 @@ enum SoakOutcome {
     /// Another release is live, or none.
     NotLive,
     /// A service loops or has failed: its unit, and what happened to it.
-    Looping(String, String),
+    Looping(String, Failure),
 }
 
 /// Watches a live release for a time. A service that the administrator stops is not a fault.
@@ -114,7 +114,7 @@ fn watch(host: &Host, store: &Store, app: &App, id: &str, time: Duration) -> Res
             return Ok(SoakOutcome::NotLive);
         }
         for (unit, state) in daemon_states(host, app)? {
-            if let Some(what) = restarts.step(&unit, &state) {
+            if let Some(what) = restarts.step(&unit, &state, oom_kills(&state)) {
                 return Ok(SoakOutcome::Looping(unit, what));
             }
         }

@@ -8,7 +8,8 @@ use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error};
 use crate::host::{self, ActiveState, release_of};
 use crate::settings::stale_services;
-use crate::store::{PublicUnit, State, Store};
+use crate::stability::{Instability, unstable_units};
+use crate::store::{PublicUnit, State, Store, UnitRole};
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -127,10 +128,15 @@ fn units(
 ) -> Result<Vec<UnitStatus>> {
     let names: Vec<String> = units.iter().map(|unit| unit.unit.clone()).collect();
     let states = ctx.host.systemd.show(&names)?;
+    let daemons = units.iter().filter(|unit| unit.role == UnitRole::Daemon);
+    let daemons: Vec<String> = daemons.map(|unit| unit.unit.clone()).collect();
+    // What systemd does not tell in time is left out.
+    let unstable = unstable_units(&ctx.host, &daemons, state.live_since());
+    let unstable: BTreeMap<String, Instability> = unstable.into_iter().flatten().collect();
     let both = units.iter().zip(states);
     Ok(both
         .map(|(unit, now)| {
-            let mut row = unit_status(app, unit, &now, state);
+            let mut row = unit_status(app, unit, &now, state, unstable.get(&unit.unit));
             if let Some(what) = changed.get(&unit.unit) {
                 let text = format!("settings changed since it started: {what}");
                 let note = row.note.take();
@@ -141,7 +147,13 @@ fn units(
         .collect())
 }
 
-fn unit_status(app: &Name, unit: &PublicUnit, now: &host::UnitStatus, state: &State) -> UnitStatus {
+fn unit_status(
+    app: &Name,
+    unit: &PublicUnit,
+    now: &host::UnitStatus,
+    state: &State,
+    unstable: Option<&Instability>,
+) -> UnitStatus {
     let runs = now.main_pid.and_then(|pid| release_of(pid, app.as_str()));
     let is_service = unit.unit.ends_with(".service");
     let pin = state.pins.get(&unit.service).filter(|_| is_service);
@@ -150,7 +162,7 @@ fn unit_status(app: &Name, unit: &PublicUnit, now: &host::UnitStatus, state: &St
     let wanted = state.starts_from(&unit.service);
     let other = runs.as_ref().filter(|id| Some(*id) != wanted);
     let note = match pin {
-        Some(id) if !is_stale => Some(format!("pinned to {id}")),
+        Some(id) if !is_stale && unstable.is_none() => Some(format!("pinned to {id}")),
         _ if now.is_masked() => Some("masked by the administrator".to_owned()),
         _ if is_stale => Some("runs another release than the live one".to_owned()),
         _ if now.need_daemon_reload => {
@@ -161,9 +173,15 @@ fn unit_status(app: &Name, unit: &PublicUnit, now: &host::UnitStatus, state: &St
             let read = CommandLine::sudo(["journalctl", "-u", &unit.unit]);
             Some(format!("{}: {read}", now.result))
         }
-        _ => other
-            .zip(wanted)
-            .map(|(_, live)| format!("has the same files for it as {live}")),
+        _ => match unstable {
+            Some(what) => {
+                let read = CommandLine::sudo(["journalctl", "-u", &unit.unit]);
+                Some(format!("{}: {read}", what.in_words()))
+            }
+            None => other
+                .zip(wanted)
+                .map(|(_, live)| format!("has the same files for it as {live}")),
+        },
     };
     UnitStatus {
         unit: unit.unit.clone(),
@@ -197,7 +215,7 @@ mod tests {
             ..UnitStatus::default()
         };
         let shop = Name::parse("shop").unwrap();
-        let status = unit_status(&shop, &unit, &now, &State::default());
+        let status = unit_status(&shop, &unit, &now, &State::default(), None);
         let note = "exit-code: sudo journalctl -u shop-web.service";
         assert_eq!(status.note.as_deref(), Some(note));
     }

@@ -2,12 +2,13 @@
 
 use super::status::{AppStatus, DeployedApp, DoctorReport, Finding, Health, UnitRow};
 use super::time::{ago, span};
-use crate::host::{ActiveState, UnitStatus};
+use crate::host::{ActiveState, UnitStatus, oom_kills};
+use crate::stability::{Instability, instability};
 use crate::units::is_of_drain;
 use jiff::Timestamp;
 
-/// Part of the names of pre-check instances.
-const PRE_CHECK_PART: &str = "-precheck.";
+/// Parts of the names of pre-check instances, and of hooks and check commands.
+const STEP_PARTS: [&str; 2] = ["-precheck.", "-hook."];
 
 /// The status of an app.
 pub(super) fn judge(
@@ -66,11 +67,12 @@ fn summary(findings: &[&Finding]) -> String {
     }
 }
 
-/// A pre-check instance and a previous release that drains are shown while they are active. The units
-/// beside what drains say nothing about the app.
+/// A pre-check instance, a hook and a previous release that drains are shown while they are active. The
+/// units beside what drains say nothing about the app.
 fn is_shown(state: &UnitStatus) -> bool {
     let is_drain = is_of_drain(&state.id);
-    let is_transient = is_drain || state.id.contains(PRE_CHECK_PART);
+    let is_step = STEP_PARTS.iter().any(|part| state.id.contains(part));
+    let is_transient = is_drain || is_step;
     (!is_transient || state.is_active()) && (!is_drain || state.id.ends_with(".scope"))
 }
 
@@ -83,6 +85,15 @@ fn row(app: &DeployedApp, state: &UnitStatus, now: Timestamp, is_approved: bool)
         _ => false,
     };
     let (mut health, mut text) = in_words(state, now);
+    // The page cannot read the systemd journal.
+    let unstable = instability(state, &[], oom_kills(state), app.since, now);
+    if let Some(what) = unstable.filter(|_| health < Health::Failed) {
+        health = match what {
+            Instability::Loops { .. } => Health::Failed,
+            Instability::OutOfMemory { .. } => Health::Warning,
+        };
+        text = format!("{text}, {}", what.in_words());
+    }
     if is_stale && is_approved {
         text = format!("{text}, started before the switch");
     } else if is_stale && health == Health::Healthy {
@@ -118,6 +129,9 @@ fn in_words(state: &UnitStatus, now: Timestamp) -> (Health, String) {
             Some(then) => healthy(format!("up for {}", span(then, now))),
             None => healthy("up"),
         },
+        (ActiveState::Activating, _) if state.sub_state.starts_with("auto-restart") => {
+            (Health::Warning, "ended, and starts again".to_owned())
+        }
         (ActiveState::Activating, _) => healthy("starting"),
         (ActiveState::Deactivating, _) => healthy("stopping"),
         (ActiveState::Reloading, _) => healthy("reloading"),
@@ -194,6 +208,28 @@ mod tests {
     }
 
     #[test]
+    fn a_unit_that_restarts_again_and_again_is_not_healthy() {
+        let mut web = running("shop-web.service", 60);
+        web.n_restarts = 12;
+        let one = judge(&app(), &[&web], None, at(65));
+        assert_eq!(one.health, Health::Failed);
+        let text = "up for 5 seconds, restarted 12 times by itself";
+        assert!(one.why.contains(text), "{}", one.why);
+        // Some time ago.
+        let one = judge(&app(), &[&web], None, at(60 + 3600));
+        assert_eq!(one.health, Health::Healthy, "{}", one.why);
+        let waits = UnitStatus {
+            active_state: ActiveState::Activating,
+            sub_state: "auto-restart".to_owned(),
+            n_restarts: 1,
+            main_pid: None,
+            ..web
+        };
+        let one = judge(&app(), &[&waits], None, at(65));
+        assert_eq!(one.health, Health::Warning, "{}", one.why);
+    }
+
+    #[test]
     fn a_process_from_before_the_switch_runs_an_earlier_release() {
         let old = running("shop-web.service", -5);
         let one = judge(&app(), &[&old], None, at(65));
@@ -264,7 +300,12 @@ mod tests {
             active_state: ActiveState::Inactive,
             ..UnitStatus::default()
         };
-        let one = judge(&app(), &[&drains, &gone], None, at(65));
+        let killed = UnitStatus {
+            id: "shop-before-switch-hook.service".to_owned(),
+            active_state: ActiveState::Failed,
+            ..UnitStatus::default()
+        };
+        let one = judge(&app(), &[&drains, &gone, &killed], None, at(65));
         let units: Vec<&str> = one.units.iter().map(|row| row.unit.as_str()).collect();
         assert_eq!(units, ["shop-web-old-1a2b3c4d.scope"]);
     }

@@ -1,7 +1,7 @@
 //! What is wrong with a setting, and what to type.
 
 use crate::command_line::CommandLine;
-use crate::error::Hint;
+use crate::error::{Hint, HintedError};
 use crate::host::{Meta, Root};
 
 /// What a fault means for a deploy.
@@ -11,6 +11,8 @@ pub(crate) enum Deploy {
     Refused,
     /// The plan says it.
     Warned,
+    /// The plan says it among its notes: the services run all the same.
+    Noted,
     /// The deploy itself creates what is missing.
     Fixes,
 }
@@ -29,7 +31,8 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    pub(super) fn error(message: String, fix: impl Into<Hint>) -> Self {
+    /// A fault with which no service can start, or a change cannot be made.
+    pub(crate) fn error(message: String, fix: impl Into<Hint>) -> Self {
         Self {
             is_error: true,
             deploy: Deploy::Refused,
@@ -44,11 +47,21 @@ impl Fault {
         format!("{}{}", self.message, steps.collect::<String>())
     }
 
-    pub(super) fn warning(message: String, fix: impl Into<Hint>) -> Self {
+    /// A fault with which the services run.
+    pub(crate) fn warning(message: String, fix: impl Into<Hint>) -> Self {
         Self {
             is_error: false,
             deploy: Deploy::Warned,
             ..Self::error(message, fix)
+        }
+    }
+}
+
+impl From<Fault> for HintedError {
+    fn from(fault: Fault) -> Self {
+        Self {
+            message: fault.message,
+            hints: fault.fix,
         }
     }
 }

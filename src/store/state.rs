@@ -3,6 +3,7 @@
 use super::format::FORMAT;
 use super::records::Store;
 use anyhow::Result;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -61,6 +62,11 @@ impl State {
         }
         self.live = Some(release.to_owned());
         self
+    }
+
+    /// When the live release went live, if that is recorded.
+    pub fn live_since(&self) -> Option<Timestamp> {
+        self.since.as_ref()?.parse().ok()
     }
 }
 

@@ -4,8 +4,7 @@ use super::handover;
 use super::obstacles;
 use crate::app::{App, PROXY_SUFFIX};
 use crate::events::Subject;
-use crate::failure::Failure;
-use crate::health::cause_text;
+use crate::health::{cause_failure, no_answer};
 use crate::host::{Systemd, interrupted};
 use crate::plan::{Action, Plan};
 use crate::sandbox::explain::with_advice;
@@ -122,7 +121,8 @@ fn explain_first(session: &Session<'_>, units: &[String], result: Result<()>) ->
     let Err(error) = result else {
         return Ok(());
     };
-    let states = session.host.systemd.show(units)?;
+    let states = session.host.systemd.show(units);
+    let states = states.map_err(|error| no_answer(&error))?;
     let mut down = units.iter().zip(states);
     match down.find(|(_, state)| !state.is_active()) {
         Some((unit, _)) => explain_failure(session, unit, Err(error)),
@@ -134,11 +134,13 @@ fn explain_first(session: &Session<'_>, units: &[String], result: Result<()>) ->
 fn explain_failure(session: &Session<'_>, unit: &str, result: Result<()>) -> Result<()> {
     let Err(error) = result else { return Ok(()) };
     let Ok(state) = session.host.systemd.show_one(unit) else {
-        return Err(error);
+        let detail = format!("{error:#}");
+        return Err(no_answer(&error).with_detail(detail).into());
     };
     let lines = session.host.systemd.last_lines(unit, 8);
-    let cause = cause_text(&state);
-    let detail = with_advice(cause.clone(), &lines);
-    let failure = Failure::new(cause, detail).after(&format!("`{unit}` did not start"));
+    let failure = cause_failure(&state);
+    let detail = with_advice(failure.to_string(), &lines);
+    let failure = failure.with_detail(detail);
+    let failure = failure.after(&format!("`{unit}` did not start"));
     Err(failure.with_lines(&lines).into())
 }

@@ -10,7 +10,7 @@ use super::switch;
 use crate::app::App;
 use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::Proof;
+use crate::health::{Proof, host_fault};
 use crate::host::{self, Host, UnitStatus};
 use crate::plan::{Action, Plan};
 use crate::session::Session;
@@ -154,10 +154,21 @@ fn change(
     let release = failure.downcast_ref::<UnhealthyRelease>();
     let release = release.map(|release| release.0.clone());
     let failure = release.clone().unwrap_or_else(|| Failure::of(&failure));
+    // Before the host is as it was: what the new release met is still there.
+    let host_cause = match (failure.host_cause(), &release) {
+        (None, Some(_)) => host_fault(session.host, app),
+        (known, _) => known,
+    };
     session.emit_failure(&plan.to, &failure);
-    let why = failure.to_string();
+    let mut why = failure.to_string();
+    let unhealthy = release.filter(|_| host_cause.is_none());
+    if let Some(cause) = host_cause {
+        let text = format!("{} is not marked as failed: {}", plan.to, cause.what);
+        session.emit("warning", "not-marked", Subject::release(&plan.to), &text);
+        why = format!("{}: {why}", cause.what);
+    }
     Ok(
-        match revert_change(session, &mut journal, release.as_ref()) {
+        match revert_change(session, &mut journal, unhealthy.as_ref()) {
             RevertOutcome::Healthy => Outcome::Reverted {
                 why,
                 degraded: None,
@@ -290,7 +301,8 @@ fn forward(
     switch::configure(session, app, tree, plan, journal)?;
     // A unit that failed while it stopped would be listed forever, without a file.
     host.systemd.reset_failed(&removed);
-    (steps.before_start)().map_err(|error| blame_release(Failure::of(&error)))?;
+    // A `before-switch` hook that fails does not mark the release, on a first deploy either.
+    (steps.before_start)()?;
     switch::link(host, &app.layout, Some(&plan.to))?;
     let text = format!("`current` points at {}", plan.to);
     session.emit("info", "switched", Subject::release(&plan.to), &text);

@@ -24,7 +24,6 @@
 //! | `revert` | undoing a change |
 //! | `recover` | ending an interrupted change |
 //! | `remove` | removing an app, as a change with steps of its own |
-//! | `protection` | refusing what an attribute of chattr(1) protects |
 //! | `rebuild` | saving a state again that was lost |
 
 mod activate;
@@ -35,7 +34,6 @@ mod health;
 mod interrupted;
 mod obstacles;
 mod operation;
-mod protection;
 mod rebuild;
 mod recover;
 mod remove;
@@ -47,7 +45,6 @@ mod switch;
 pub(crate) use apply::{CallerInput, Outcome, apply};
 pub(crate) use interrupted::Interrupted;
 pub(crate) use operation::Operation;
-pub(crate) use protection::check_unprotected;
 pub(crate) use rebuild::{StateRebuild, rebuild_state};
 pub(crate) use recover::{Recovered, RecoveryMode, recover};
 pub(crate) use remove::{Removal, RemoveError, has_leftovers, removal, remove};

@@ -2,20 +2,21 @@
 
 use super::apply::running;
 use super::interrupted::Interrupted;
-use super::protection::check_unprotected;
 use super::revert::{RevertOutcome, revert_change};
 use super::scope_limits::remove_limits;
 use super::switch;
-use crate::app::layout::EMPTY_ROOT;
+use crate::app::layout::{EMPTY_ROOT, ENABLE_DIR, UNIT_DIR};
 use crate::app::{Layout, Name};
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError, fail};
 use crate::events::Subject;
-use crate::host::Host;
+use crate::host::{Host, Root};
+use crate::prerequisites::check_unprotected;
 use crate::render::made_for;
 use crate::session::Session;
 use crate::settings::drop_record;
 use crate::store::{FORMAT, Journal, State, Step, Store, UnitChanges};
+use crate::transient::leftovers::clear_failures;
 use crate::tree::{FileChange, FileTree, Stored};
 use crate::units::{self, UnitFile, is_templated, unit_type};
 use anyhow::{Result, anyhow};
@@ -61,6 +62,11 @@ pub(crate) fn remove(session: &Session<'_>, name: &Name, purge: bool) -> Result<
         switch::link(host, &layout, None)?;
         host.systemd.daemon_reload()?;
         host.systemd.reset_failed(&units);
+        // What drained and had to be killed. The next command of any app would not find it.
+        if let Err(error) = clear_failures(host, name.as_str()) {
+            let text = format!("systemd may still list ended units as failed: {error:#}");
+            session.emit("warning", "cleanup-failed", Subject::default(), &text);
+        }
         journal.step = Step::Removed;
         store.set_journal(&journal)
     };
@@ -145,9 +151,13 @@ pub(crate) fn removal(host: &Host, store: &Store, name: &Name, purge: bool) -> R
             existing.push(path);
         }
     }
+    let mut files: Vec<String> = files.into_iter().map(|change| change.path).collect();
+    if purge {
+        files.extend(timer_stamps(&host.root, name)?);
+    }
     Ok(Removal {
         units: running(host, units).unwrap_or_default(),
-        files: files.into_iter().map(|change| change.path).collect(),
+        files,
         directories: existing,
     })
 }
@@ -177,6 +187,53 @@ fn directories(layout: &Layout, purge: bool) -> Vec<String> {
         ]);
     }
     all
+}
+
+/// Where systemd notes when a timer has elapsed last (systemd.timer(5), `Persistent=`).
+const STAMPS_DIR: &str = "/var/lib/systemd/timers";
+
+/// The notes of systemd about timers of an app that are gone, also of earlier releases. Those of another app
+/// whose name begins alike stay.
+fn timer_stamps(root: &Root, name: &Name) -> Result<Vec<String>> {
+    let mut stamps = Vec::new();
+    for file in root.list(STAMPS_DIR)? {
+        let timer = file
+            .strip_prefix("stamp-")
+            .filter(|timer| timer.ends_with(".timer"));
+        let Some(timer) = timer.filter(|timer| timer.starts_with(&format!("{name}-"))) else {
+            continue;
+        };
+        if !is_timer_of_other(root, name, timer)? {
+            stamps.push(format!("{STAMPS_DIR}/{file}"));
+        }
+    }
+    Ok(stamps)
+}
+
+/// Whether a timer that may be an app's exists, or can be that of an app with a longer name.
+fn is_timer_of_other(root: &Root, name: &Name, timer: &str) -> Result<bool> {
+    let files = [UNIT_DIR, ENABLE_DIR, "/usr/lib/systemd/system"];
+    for dir in files {
+        if let Some(entry) = root.entry(&format!("{dir}/{timer}"))?
+            && made_for(&entry) != Some(name.as_str())
+        {
+            return Ok(true);
+        }
+    }
+    let stem = units::stem(timer);
+    for (at, _) in stem.match_indices('-') {
+        let other = stem.get(..at).and_then(|other| Name::parse(other).ok());
+        let Some(other) = other.filter(|other| other.as_str().len() > name.as_str().len()) else {
+            continue;
+        };
+        let layout = Layout::new(&other);
+        for path in [layout.opt(), layout.store(), layout.etc(), layout.state()] {
+            if root.meta(&path)?.is_some() {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// What is removed, with how to undo it; and all units, in the order in which they stop.
@@ -267,6 +324,11 @@ pub(super) fn finish(session: &Session<'_>, journal: &Journal) -> Result<()> {
     root.discard(&layout.releases())?;
     for path in directories(&layout, journal.purge) {
         root.remove_tree(&path)?;
+    }
+    if journal.purge {
+        for path in timer_stamps(root, &name)? {
+            root.remove_file(&path)?;
+        }
     }
     // The mount points in the root directory of sandboxed services are empty directories.
     for path in [

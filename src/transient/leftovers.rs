@@ -2,8 +2,8 @@
 
 use super::job::is_running_check;
 use crate::app::{Hooks, PRE_CHECK_SUFFIX};
-use crate::host::{Host, temp_target};
-use crate::units::{RUNTIME_UNIT_DIR, stem, unit_of_entry};
+use crate::host::{Host, UnitStatus, temp_target};
+use crate::units::{RUNTIME_UNIT_DIR, is_of_drain, stem, unit_of_entry};
 use anyhow::{Result, bail};
 
 /// The line that every file for an app contains.
@@ -55,11 +55,52 @@ pub(crate) fn remove_leftovers(host: &Host, app: &str) -> Result<bool> {
     if has_removed && let Err(error) = host.systemd.daemon_reload() {
         failed.push(format!("{error:#}"));
     }
+    if let Err(error) = clear_failures(host, app) {
+        failed.push(format!("{error:#}"));
+    }
     if failed.is_empty() {
         Ok(has_removed)
     } else {
         bail!("{}", failed.join("; "))
     }
+}
+
+/// Clears the failures of transient units of an app that are over: systemd lists a unit that had to be killed
+/// as failed until then, although its files are gone. It says nothing about the app.
+///
+/// # Errors
+/// When systemd does not answer.
+pub(crate) fn clear_failures(host: &Host, app: &str) -> Result<()> {
+    if host.is_offline() {
+        return Ok(());
+    }
+    let patterns = [format!("{app}-*"), format!("robotctl-*-{app}.*")];
+    let failed = host.systemd.failed_units(&patterns)?;
+    let states = host.systemd.show(&failed)?;
+    let is_over = |state: &&UnitStatus| {
+        // A command that runs now may still read why its unit failed.
+        let has_file = state.fragment_path.starts_with(RUNTIME_UNIT_DIR);
+        !has_file && (is_transient(&state.id, app) || is_of_drain(&state.id))
+            || is_of_command(&state.id, app)
+    };
+    let over: Vec<String> = states
+        .iter()
+        .filter(is_over)
+        .map(|one| one.id.clone())
+        .collect();
+    host.systemd.reset_failed(&over);
+    Ok(())
+}
+
+/// Whether a unit is one that robotctl itself starts for an app: a build, or the watch after a deploy. No app
+/// may be called `robotctl-…`, so no service has such a name.
+fn is_of_command(unit: &str, app: &str) -> bool {
+    let rest = unit.strip_prefix("robotctl-");
+    let rest = rest
+        .and_then(|rest| rest.split_once('-'))
+        .map(|(_, rest)| rest);
+    rest.and_then(|rest| rest.strip_prefix(app))
+        .is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// Whether a name in the unit directory can be that of a transient unit of an app, its directory of
@@ -120,7 +161,7 @@ fn is_made_for(host: &Host, path: &str, app: &str) -> Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use super::{is_made_for, is_transient};
+    use super::{is_made_for, is_of_command, is_transient};
     use crate::host::Host;
     use crate::tree::{Entry, FileTree};
 
@@ -138,6 +179,25 @@ mod tests {
         }
         for name in ["demo-web.service", "demo-web.service.d", "demo.target"] {
             assert!(!is_transient(name, "demo"), "{name}");
+        }
+    }
+
+    #[test]
+    fn units_of_builds_and_watches_are_known_by_the_whole_name_of_the_app() {
+        for name in [
+            "robotctl-build-demo.service",
+            "robotctl-build-demo.0.service",
+            "robotctl-soak-demo.service",
+        ] {
+            assert!(is_of_command(name, "demo"), "{name}");
+            assert!(!is_of_command(name, "de"), "{name}");
+        }
+        for name in [
+            "robotctl-build-demo-staging.service",
+            "robotctl-recover.service",
+            "demo-web.service",
+        ] {
+            assert!(!is_of_command(name, "demo"), "{name}");
         }
     }
 

@@ -12,7 +12,8 @@ use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use crate::events::Subject;
 use crate::health::{
-    Proof, Verdict, cause_text, check_service, settle, settle_time, still_answers, warn_unchecked,
+    Proof, Verdict, cause_failure, check_service, settle, settle_time, still_answers,
+    warn_unchecked,
 };
 use crate::host::{self, Host, Stopwatch, UnitStatus, in_network_of};
 use crate::plan::{Action, Observed, Plan};
@@ -231,7 +232,7 @@ impl<'a> PreCheckInstance<'a> {
         if self.copy.has_socket_unit() {
             return Ok(check());
         }
-        let ended = |state: &UnitStatus| anyhow!("{}", cause_text(state));
+        let ended = |state: &UnitStatus| anyhow!("{}", cause_failure(state));
         let Some(pid) = state.main_pid else {
             return Err(ended(state));
         };
@@ -305,6 +306,6 @@ fn watch_time(instances: &[PreCheckInstance<'_>]) -> Duration {
 fn start(host: &Host, unit: &TransientUnit<'_>) -> Result<()> {
     unit.start().map_err(|_| {
         let state = host.systemd.show_one(unit.name()).unwrap_or_default();
-        anyhow!("it did not start: {}", cause_text(&state))
+        anyhow!("it did not start: {}", cause_failure(&state))
     })
 }

@@ -10,8 +10,9 @@ use std::process::Command;
 use std::time::Duration;
 
 /// The checks that need a running host. A new one has its row here.
-const OF_RUNNING_HOST: [&str; 6] = [
+const OF_RUNNING_HOST: [&str; 7] = [
     "units",
+    "restarts",
     "leftovers",
     "running",
     "settings",

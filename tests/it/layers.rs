@@ -14,7 +14,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("command_line", &[]),
     ("error", &["command_line"]),
     ("events", &[]),
-    ("failure", &[]),
+    // Which errors of the operating system are the host's fault.
+    ("failure", &["host", "host_cause"]),
+    ("host_cause", &[]),
+    ("stability", &["host"]),
     ("exposure", &[]),
     ("manifest", &[]),
     ("units", &[]),
@@ -86,9 +89,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "events",
             "failure",
             "host",
+            "host_cause",
             "render",
             "sandbox",
             "session",
+            "stability",
             "store",
             "transient",
         ],
@@ -106,6 +111,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "host",
             "parallel",
             "plan",
+            "prerequisites",
             "render",
             "sandbox",
             "session",
@@ -121,6 +127,23 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "settings",
         &["app", "bytesize", "command_line", "error", "host"],
     ),
+    // The preflight of a change and the doctor ask the same of the host.
+    (
+        "prerequisites",
+        &[
+            "app",
+            "bytesize",
+            "command_line",
+            "error",
+            "host",
+            "plan",
+            "sandbox",
+            "settings",
+            "store",
+            "tree",
+            "units",
+        ],
+    ),
     // The doctor reads and changes nothing.
     (
         "doctor",
@@ -131,9 +154,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "host",
             "payload",
+            "prerequisites",
             "render",
             "sandbox",
             "settings",
+            "stability",
             "store",
             "transient",
             "tree",
@@ -141,7 +166,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     // A page shows and changes nothing.
-    ("page", &["app", "command_line", "error", "host", "units"]),
+    (
+        "page",
+        &["app", "command_line", "error", "host", "stability", "units"],
+    ),
     // A program of its own.
     ("relay", &["host"]),
 ];

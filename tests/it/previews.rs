@@ -364,10 +364,10 @@ fn without_releases() -> Test {
 }
 
 /// A directory that is mounted again read-only, for this thread, until the end of the test.
-struct ReadOnly(PathBuf);
+pub(crate) struct ReadOnly(PathBuf);
 
 impl ReadOnly {
-    fn new(dir: &Path) -> Self {
+    pub(crate) fn new(dir: &Path) -> Self {
         let none = None::<&str>;
         mount(Some(dir), dir, none, MsFlags::MS_BIND, none).expect("mount the directory");
         let guard = Self(dir.to_owned());

@@ -252,6 +252,51 @@ fn a_removal_does_not_touch_a_new_deploy_of_the_same_app() {
     assert!(store.join("lock").exists(), "the new records were deleted");
 }
 
+/// systemd notes when a timer has elapsed last. A purge removes the notes of timers that the app has or had,
+/// also after a removal without one, and keeps those of an app with a longer name.
+#[test]
+fn a_purge_removes_the_notes_of_systemd_about_timers() {
+    let stamps = "var/lib/systemd/timers";
+    for is_removed_first in [false, true] {
+        let test = app();
+        deploy(&test);
+        std::fs::create_dir_all(test.root(stamps)).unwrap();
+        std::fs::create_dir_all(test.root("etc/shop-staging")).unwrap();
+        let names = [
+            "shop-job",
+            "shop-old-job",
+            "shop-staging-job",
+            "shopping-job",
+            "apt-daily",
+        ];
+        for name in names {
+            let stamp = format!("{stamps}/stamp-{name}.timer");
+            std::fs::write(test.root(&stamp), "").unwrap();
+        }
+        let left = || {
+            let left = std::fs::read_dir(test.root(stamps)).unwrap();
+            let names = left.map(|one| one.unwrap().file_name().into_string().unwrap());
+            let mut left: Vec<String> = names.collect();
+            left.sort();
+            left
+        };
+        let all = left();
+        if is_removed_first {
+            test.run(["remove", "--apply"]).any_stderr().success();
+            assert_eq!(left(), all, "they are state, which a removal keeps");
+        }
+        let purge = ["remove", "--purge", "--app", "shop"];
+        let shown = test.run(purge).any_stdout().any_stderr().success().stdout;
+        let stamp = "  - /var/lib/systemd/timers/stamp-shop-job.timer\n";
+        assert!(shown.contains(stamp), "{shown}");
+        test.run(["remove", "--purge", "--app", "shop", "--apply"])
+            .any_stderr()
+            .success();
+        let kept = ["apt-daily", "shop-staging-job", "shopping-job"];
+        assert_eq!(left(), kept.map(|name| format!("stamp-{name}.timer")));
+    }
+}
+
 #[test]
 fn a_removal_can_be_previewed_and_purged_later() {
     let test = app();

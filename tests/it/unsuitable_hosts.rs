@@ -292,6 +292,80 @@ fn stage_while_the_disk_fills_up(source: &str) {
     assert!(!begun(), "an unfinished release was left");
 }
 
+/// A deploy and a rollback name every obstacle at once, and the doctor finds the same.
+#[test]
+fn all_obstacles_of_a_host_are_named_before_anything_changes() {
+    let test = crate::plans::releases(2);
+    let link = test.root("var/lib/shop");
+    std::fs::rename(&link, test.root("srv-shop")).expect("move the state");
+    std::os::unix::fs::symlink("/srv-shop", &link).expect("make a link");
+    let env = test.root("etc/shop/env");
+    std::fs::remove_file(&env).expect("remove the settings");
+    std::fs::create_dir(&env).expect("make a directory");
+    let messages = [
+        "`/var/lib/shop` is a link to `/srv-shop`, and systemd needs a directory there",
+        "`/etc/shop/env` is a directory, so services get no settings from it",
+    ];
+    let prevented = format!("error: 2 things prevent it: {}\n", messages.join("; "));
+    test.write("src/data/pages.txt", "changed\n");
+    let before = test.state();
+    for args in [
+        &["deploy"][..],
+        &["deploy", "--apply"],
+        &["rollback", "--dry-run"],
+        &["rollback"],
+    ] {
+        let run = test.run(args).case(&args.join(" ")).any_stdout();
+        let stderr = run.any_stderr().status(2).stderr;
+        assert!(stderr.contains(&prevented), "{stderr}");
+        assert!(stderr.contains("hint: remove the link: "), "{stderr}");
+        assert!(
+            stderr.contains("hint: move it to another place: "),
+            "{stderr}"
+        );
+        crate::tree::assert_same(&before, &test.state(), "it was refused");
+    }
+    let doctor = test.run(["doctor"]).any_stdout().status(1).stdout;
+    for message in messages {
+        assert!(doctor.contains(message), "{doctor}");
+    }
+    // The hints help. A mount needs root, so the state moves back.
+    std::fs::remove_file(&link).expect("remove the link");
+    std::fs::rename(test.root("srv-shop"), &link).expect("move the state back");
+    std::fs::remove_dir(&env).expect("remove the directory");
+    std::fs::write(&env, "").expect("write the settings");
+    test.run(["rollback"]).any_stderr().success();
+}
+
+/// Where the directories of every change cannot be written, no lock can be taken: everything else that
+/// prevents the change is named all the same.
+#[test]
+fn a_read_only_host_is_refused_with_everything_else() {
+    if !is_root() {
+        return not_run("this needs root, to make a file system read-only");
+    }
+    private_mounts();
+    let test = crate::plans::releases(2);
+    let (opt, enabled) = (test.root("opt/shop"), test.root("etc/systemd/system"));
+    test.write("src/data/pages.txt", "changed\n");
+    let manifest = std::fs::read_to_string(test.app("robot.toml")).expect("read the manifest");
+    let more = "[service.more]\nexec = [\"/absent/program\"]\n";
+    test.write("robot.toml", &format!("{manifest}{more}"));
+    let read_only = [opt, enabled].map(|dir| crate::previews::ReadOnly::new(&dir));
+    for args in [&["deploy"][..], &["deploy", "--apply"]] {
+        let run = test.run(args).case(&args.join(" ")).any_stdout();
+        let stderr = run.any_stderr().status(2).stderr;
+        for message in [
+            "things prevent it: ",
+            "the program `/absent/program` of service `more` is missing or not executable",
+            "the file system of `/opt/shop` is read-only",
+        ] {
+            assert!(stderr.contains(message), "{message}: {stderr}");
+        }
+    }
+    drop(read_only);
+}
+
 /// The plan is refused for the same reasons as the deploy.
 #[test]
 fn a_plan_that_apply_would_refuse_is_refused() {

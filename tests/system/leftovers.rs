@@ -11,6 +11,7 @@ tests![
     a_leftover_job_is_not_taken_for_a_new_one,
     every_leftover_that_does_not_stop_is_reported,
     a_failed_reload_after_a_job_does_not_fail_a_deploy,
+    a_unit_that_had_to_be_killed_is_not_reported_for_ever,
 ];
 
 /// The pre-check instance that these tests are about.
@@ -171,4 +172,45 @@ fn a_failed_reload_after_a_job_does_not_fail_a_deploy(machine: &Machine) {
     deploy(machine).exits(0);
     assert!(current(machine).starts_with("2.0-"), "{}", current(machine));
     machine.ok("test -e /var/lib/demo/ran");
+}
+
+/// systemd lists a unit that had to be killed as failed until its failure is cleared.
+fn a_unit_that_had_to_be_killed_is_not_reported_for_ever(machine: &Machine) {
+    demo("1.0").deploy_ok(machine);
+    let failed = || machine.ok("systemctl --failed --plain --no-legend");
+    let job = "demo-before-switch-hook.service";
+    let mut stubborn = demo("2.0");
+    stubborn.tables = "[hooks]\nbefore-switch = [[\"/bin/sh\", \"-c\", \
+                       \"trap '' TERM; touch /var/lib/demo/begun; while :; do sleep 0.1; done\"]]\n";
+    let mut begun = stubborn.start_deploy(machine);
+    until("the hook runs", || machine.exists("/var/lib/demo/begun"));
+    machine.ok("pkill --oldest --signal KILL --exact robotctl");
+    begun.wait().unwrap();
+    // systemd kills it in the end.
+    machine.ok(&format!(
+        "mkdir -p /run/systemd/system/{job}.d && \
+         printf '[Service]\\nTimeoutStopSec=100ms\\n' > /run/systemd/system/{job}.d/90-test.conf && \
+         systemctl daemon-reload && systemctl stop {job}; rm -r /run/systemd/system/{job}.d/90-test.conf"
+    ));
+    assert!(failed().contains(job), "{}", failed());
+    // Before any command, the doctor only knows that the files are left.
+    machine.robotctl("recover").exits(0);
+    assert_eq!(failed(), "");
+    // A unit without a file, as an earlier robotctl left it, and a scope of the previous release.
+    machine.ok(
+        "systemd-run --quiet --unit=demo-web-precheck.service false; \
+         systemd-run --quiet --unit=demo-worker-old-1a2b3c4d-after.service false; \
+         systemd-run --quiet --unit=other-web-precheck.service false; true",
+    );
+    until("they fail", || failed().lines().count() == 3);
+    let doctor = machine.robotctl("doctor").exits(0);
+    assert!(!doctor.stdout.contains("precheck"), "{doctor}");
+    machine
+        .robotctl("--app demo remove --purge --apply")
+        .exits(0);
+    let left = failed();
+    assert!(
+        left.contains("other-web-precheck") && left.lines().count() == 1,
+        "{left}"
+    );
 }

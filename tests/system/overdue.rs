@@ -1,6 +1,6 @@
 //! A service that extends its own timeouts for ever holds up no deploy, rollback or removal.
 
-use crate::machine::{Machine, Out};
+use crate::machine::{Machine, Out, until};
 
 tests![Slow: a_service_cannot_hold_up_its_stop_or_its_start];
 
@@ -62,8 +62,45 @@ fn a_service_cannot_hold_up_its_stop_or_its_start(machine: &Machine) {
     write(machine, "3.0", "nothing");
     ends(machine, &deploy).exits(0).says(STOP);
     ends(machine, &["--app", "prey", "rollback"]).exits(0);
-    ends(machine, &["--app", "prey", "remove", "--apply"])
-        .exits(0)
-        .says(STOP);
+    start_foreign(machine);
+    let removed = ends(machine, &["--app", "prey", "remove", "--apply"]);
+    let removed = removed.exits(0).says(STOP);
     assert!(!machine.exists("/opt/prey"));
+    // The unit of the administrator stopped with it, in its own time.
+    assert!(!removed.stderr.contains(FOREIGN), "{removed}");
+    until("it ends", || {
+        machine.property(FOREIGN, "ActiveState") == "inactive"
+    });
+    assert_eq!(machine.property(FOREIGN, "Result"), "success");
+}
+
+/// A unit of the administrator that stops with the service of the app.
+const FOREIGN: &str = "foreign.service";
+/// Longer than robotctl lets the service of the app stop: its timeout, ten seconds, and the time between two
+/// looks.
+const FOREIGN_SECONDS: u32 = 25;
+
+/// Starts a unit that takes long to stop, and tells systemd so.
+fn start_foreign(machine: &Machine) {
+    let program = format!(
+        "import os, signal, socket, time\n\
+         notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+         notify.connect(os.environ['NOTIFY_SOCKET'].replace('@', chr(0), 1))\n\
+         def stop(*_):\n    \
+             for _ in range({FOREIGN_SECONDS} * 10):\n        \
+                 notify.send(b'EXTEND_TIMEOUT_USEC=60000000')\n        \
+                 time.sleep(0.1)\n    \
+             os._exit(0)\n\
+         signal.signal(signal.SIGTERM, stop)\n\
+         notify.send(b'READY=1')\n\
+         while True:\n    signal.pause()\n"
+    );
+    machine.write("/root/foreign.py", &program, 0o644);
+    machine.write(
+        "/etc/systemd/system/foreign.service",
+        "[Unit]\nBindsTo=prey-web.service\n\
+         [Service]\nType=notify\nExecStart=/usr/bin/python3 /root/foreign.py\nTimeoutStopSec=1s\n",
+        0o644,
+    );
+    machine.ok("systemctl daemon-reload && systemctl start foreign.service");
 }

@@ -6,6 +6,7 @@ use super::command_for_documents;
 use crate::app::{App, LINTS, Severity, Target, schema};
 use crate::doctor::CHECKS;
 use crate::events::KINDS;
+use crate::host_cause::HOST_CAUSES;
 use crate::manifest;
 use crate::plan::RIGHT_KINDS;
 use crate::sandbox::cost;
@@ -24,6 +25,7 @@ pub(super) fn documents() -> Result<FileTree> {
     for (name, text) in [
         ("cli.md", commands()),
         ("checks.md", checks()),
+        ("host-causes.md", host_causes()),
         ("directives.md", directives()?),
         ("events.md", events()),
         ("exceptions.md", exceptions()?),
@@ -108,7 +110,9 @@ fn checks() -> String {
         "{GENERATED}# Checks of `robotctl doctor`\n\n\
          They run in this order. A check that cannot run is skipped and says why. Only errors and \
          warnings change the exit code.\n\n\
-         | check | worst severity | what must hold | why |\n|---|---|---|---|\n"
+         The last column says whether a deploy and a rollback ask the same of the release that is about \
+         to go live, before they change anything. They name all obstacles at once and exit 2.\n\n\
+         | check | worst severity | what must hold | why | before a change |\n|---|---|---|---|---|\n"
     );
     for check in CHECKS {
         text.push_str(&row(&[
@@ -116,7 +120,25 @@ fn checks() -> String {
             check.severity.word(),
             check.summary,
             check.why,
+            check.preflight.in_words(),
         ]));
+    }
+    text
+}
+
+fn host_causes() -> String {
+    let mut text = format!(
+        "{GENERATED}# Failures that are the host's\n\n\
+         A release that fails after the switch is marked as failed, and only `--force` deploys it again. A \
+         failure with one of these causes does not mark it: robotctl restores the previous release, says what \
+         is wrong with the host, and the same command deploys the release once that is fixed. The list is \
+         closed: every other failure is the release's. A `before-switch` hook that fails does not mark a \
+         release either.\n\n\
+         | cause | how it shows |\n|---|---|\n"
+    );
+    for cause in HOST_CAUSES {
+        let signs: Vec<String> = cause.signs.iter().map(|sign| sign.in_words()).collect();
+        text.push_str(&row(&[cause.what, &signs.join("; ")]));
     }
     text
 }

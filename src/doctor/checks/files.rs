@@ -1,11 +1,13 @@
 //! Files: what the release put on the host, what tmpfiles.d creates, and who may read and write it.
 
+use super::findings;
 use crate::app::App;
-use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
+use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::host::{Mismatch, files as host_files};
+use crate::prerequisites::{misplaced_directories, replaceable_directories, shadowed_units};
 use crate::render::execstart_path;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
@@ -48,27 +50,14 @@ fn is_pinned(context: &CheckContext<'_>, path: &str) -> bool {
 }
 
 pub(in crate::doctor) fn shadowed(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
-    let root = &context.host.root;
-    let mut found = Vec::new();
-    for unit in context.release.units.iter().map(|unit| &unit.unit) {
-        let generated = format!("{UNIT_DIR}/{unit}");
-        let other = format!("{ENABLE_DIR}/{unit}");
-        let is_masked = root.read_link(&other)?.as_deref() == Some("/dev/null");
-        if root.meta(&generated)?.is_none() || is_masked || root.meta(&other)?.is_none() {
-            continue;
-        }
-        found.push(Finding::new(
-            Severity::Warning,
-            format!("`{other}` hides the generated unit, and cannot be masked"),
-            format!("make it a drop-in: /etc/systemd/system/{unit}.d/50-local.conf"),
-        ));
-    }
-    Ok(found)
+    let units = context.release.units.iter().map(|unit| unit.unit.as_str());
+    let units: Vec<&str> = units.collect();
+    Ok(findings(shadowed_units(&context.host.root, &units)?))
 }
 
 pub(in crate::doctor) fn tmpfiles(
     context: &CheckContext<'_>,
-    _: &App,
+    app: &App,
     tree: &FileTree,
 ) -> Result<Vec<Finding>> {
     let path = format!("{TMPFILES_DIR}/{}.conf", context.name);
@@ -79,7 +68,16 @@ pub(in crate::doctor) fn tmpfiles(
     let users = format!("{SYSUSERS_DIR}/{}.conf", context.name);
     let text = String::from_utf8_lossy(bytes);
     let mismatches = context.host.root.tmpfiles_mismatches(&text)?;
-    let findings = mismatches.into_iter().map(|(path, mismatch)| {
+    let misplaced = misplaced_directories(&context.host.root, app, tree)?;
+    let is_named = |path: &str| {
+        let start = format!("`{path}` is ");
+        misplaced
+            .iter()
+            .any(|fault| fault.message.starts_with(&start))
+    };
+    let others = mismatches.into_iter();
+    let others = others.filter(|(path, how)| *how != Mismatch::Kind || !is_named(path));
+    let others = others.map(|(path, mismatch)| {
         let (severity, message, fix) = match mismatch {
             Mismatch::Missing => (
                 Severity::Error,
@@ -117,7 +115,10 @@ pub(in crate::doctor) fn tmpfiles(
         };
         Finding::new(severity, message, fix)
     });
-    Ok(findings.collect())
+    let others: Vec<Finding> = others.collect();
+    let mut found = findings(misplaced);
+    found.extend(others);
+    Ok(found)
 }
 
 /// A tool of systemd that works on the same tree as this command.
@@ -134,7 +135,7 @@ pub(in crate::doctor) fn permissions(
     context: &CheckContext<'_>,
     app: &App,
 ) -> Result<Vec<Finding>> {
-    let mut found = Vec::new();
+    let mut found = findings(replaceable_directories(context.host, app)?);
     if let Some(live) = &context.state.live {
         let dir = context.host.root.path(&context.layout.release(live));
         let loose = host_files::writable_by_others(&dir)?;

@@ -1,7 +1,9 @@
 //! What a service can use up.
 
+use super::findings;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::host::{Root, UnitStatus};
+use crate::prerequisites::missing_enforcement;
 use crate::sandbox::limits::limits_in;
 use crate::units::{UnitType, unit_type};
 use anyhow::Result;
@@ -27,6 +29,10 @@ pub(in crate::doctor) fn limits(context: &CheckContext<'_>) -> Result<Vec<Findin
                 "set them in `limits` of the service and deploy again, or change your drop-in";
             found.push(Finding::new(Severity::Note, message, fix));
         }
+    }
+    // Only root can read which limits and filters the manifest sets.
+    if let Some((app, _)) = context.content {
+        found.extend(findings(missing_enforcement(context.host, app)));
     }
     Ok(found)
 }

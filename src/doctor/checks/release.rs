@@ -7,6 +7,7 @@ use crate::doctor::report::{BareContext, CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::host::{is_hidden, release_of};
 use crate::payload::Payload;
+use crate::prerequisites::spaces_of_files;
 use crate::store::{Mark, PublicRelease, Shortage, Space, Store, UnitRole};
 use anyhow::{Result, bail};
 
@@ -264,9 +265,15 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Result<Vec<Finding>
     };
     let (files, bytes) = (payload.files(), payload.bytes());
     let mut found = Vec::new();
-    for mut space in Space::of_release(context.layout, files, bytes, files as u64) {
+    let mut spaces = Space::of_release(context.layout, files, bytes, files as u64).to_vec();
+    for space in &mut spaces {
         space.bytes += MARGIN_BYTES;
         space.inodes += MARGIN_INODES;
+    }
+    let of_files = context.content.map_or(0, |(_, tree)| tree.paths().count());
+    spaces.extend(spaces_of_files(context.layout, of_files));
+    let mut full = Vec::new();
+    for space in spaces {
         let path = &space.path;
         let message = match space.shortage(&context.host.root)? {
             None => continue,
@@ -278,6 +285,11 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Result<Vec<Finding>
                 format!("the disk of `{path}` has few inodes left: {free} are free")
             }
         };
+        let mount = context.host.root.mount_of(path)?;
+        if full.contains(&mount) {
+            continue;
+        }
+        full.push(mount);
         found.push(Finding::new(
             Severity::Warning,
             message,

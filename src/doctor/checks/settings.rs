@@ -1,10 +1,11 @@
 //! Settings: the environment file and the secrets.
 
+use super::findings;
 use crate::app::App;
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::settings::{Fault, env_file_faults, missing_variables, secret_faults, stale_services};
+use crate::settings::{env_file_faults, missing_variables, secret_faults, stale_services};
 use anyhow::Result;
 
 pub(in crate::doctor) fn secrets(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
@@ -40,15 +41,4 @@ pub(in crate::doctor) fn settings(context: &CheckContext<'_>, app: &App) -> Resu
         Finding::with_steps(Severity::Warning, message, fix)
     };
     Ok(stale.map(finding).collect())
-}
-
-fn findings(faults: Vec<Fault>) -> Vec<Finding> {
-    let finding = |fault: Fault| {
-        let severity = match fault.is_error {
-            true => Severity::Error,
-            false => Severity::Warning,
-        };
-        Finding::with_steps(severity, fault.message, fault.fix)
-    };
-    faults.into_iter().map(finding).collect()
 }

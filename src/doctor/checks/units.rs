@@ -1,5 +1,6 @@
 //! Units, and the addresses that they hold.
 
+use super::findings;
 use crate::app::{App, Listen};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
@@ -7,6 +8,7 @@ use crate::error::Hint;
 use crate::host::{
     PortHolder, SYSTEMD_PID, UnitStatus, is_in_unit, listening_inodes, socket_holders,
 };
+use crate::prerequisites::unusable_addresses;
 use crate::store::{PublicUnit, UnitRole};
 use crate::transient::leftovers::transient_units;
 use crate::units::{UnitType, unit_type};
@@ -82,7 +84,7 @@ fn unit_state(unit: &PublicUnit, state: &UnitStatus) -> Option<Finding> {
 }
 
 pub(in crate::doctor) fn ports(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
-    let mut found = Vec::new();
+    let mut found = findings(unusable_addresses(context.host, app)?);
     for service in app.services.iter().filter(|service| service.enable) {
         let units = if service.has_socket_unit() {
             app.sockets_by_address(service)

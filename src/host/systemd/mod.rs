@@ -9,16 +9,19 @@
 //! | `configure` | systemd-sysusers(8), systemd-tmpfiles(8), `systemd-analyze verify` |
 //! | `scope` | transient scopes |
 //! | `last_lines` | what a unit wrote last |
+//! | `run_events` | restarts of units, and processes that were killed for memory |
 
 mod configure;
 mod control;
 mod last_lines;
 mod overdue;
 mod query;
+mod run_events;
 mod scope;
 mod status;
 
 pub use overdue::{Killed, Verb};
+pub use run_events::{RunEvent, RunEventKind};
 pub use scope::{Cleanup, Drain, Scope, end_of_scope};
 pub use status::{ActiveState, LoadState, MainExit, UnitResult, UnitStatus};
 

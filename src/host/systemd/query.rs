@@ -119,25 +119,37 @@ impl Systemd {
         states
     }
 
+    /// The names of the units that match one of these glob patterns and have failed.
+    ///
+    /// # Errors
+    /// When systemd does not answer.
+    pub fn failed_units(&self, patterns: &[String]) -> Result<Vec<String>> {
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        self.list_units(&["--state=failed"], &patterns)
+    }
+
     /// The names of loaded units that match a glob pattern.
     ///
     /// # Errors
     /// When systemd does not answer.
     pub fn list(&self, pattern: &str) -> Result<Vec<String>> {
+        self.list_units(&[], &[pattern])
+    }
+
+    fn list_units(&self, options: &[&str], patterns: &[&str]) -> Result<Vec<String>> {
         if self.offline {
             return Ok(Vec::new());
         }
-        let argv = [
+        let head = [
             "systemctl",
             "list-units",
             "--all",
             "--plain",
             "--no-legend",
             "--full",
-            "--",
-            pattern,
         ];
-        let text = Command::new(argv).run()?;
+        let words = head.iter().chain(options).chain(&["--"]).chain(patterns);
+        let text = Command::new(words.map(|word| (*word).to_owned())).run()?;
         let names = text
             .lines()
             .filter_map(|line| line.split_whitespace().next());

@@ -165,6 +165,8 @@ words! {
         StartLimitHit = "start-limit-hit",
         /// It ended before it reported that it is ready.
         Protocol = "protocol",
+        /// systemd could not set it up: an address, a control group or a file is missing.
+        Resources = "resources",
     }
 }
 

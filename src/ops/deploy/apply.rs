@@ -34,6 +34,9 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &DeployRequest) -> Result<Change
     // Before root lists a directory that the user may not read.
     check_live_rights(request, &loaded, &store, &source).nothing_changed()?;
     let mut prepared = Prepared::scan(ctx, &loaded, &store, source).nothing_changed()?;
+    prepared
+        .check_app_writable(ctx, request, &store)
+        .nothing_changed()?;
     ctx.change(&loaded.app.name, "deploying", request.wait, |session, _| {
         deploy(ctx, request, session, &mut prepared)
     })

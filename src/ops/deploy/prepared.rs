@@ -4,6 +4,7 @@ use super::request::DeployRequest;
 use super::same_rights::check_rights;
 use super::source::FoundSource;
 use crate::app::App;
+use crate::doctor::ask_before;
 use crate::error::fail;
 use crate::host;
 use crate::ops::choose_release::check_failed;
@@ -12,11 +13,11 @@ use crate::ops::load::Loaded;
 use crate::ops::observe;
 use crate::ops::ownership::{check_new_app_ownership, check_ownership};
 use crate::ops::preflight;
-use crate::ops::preflight::check_space;
 use crate::payload::{IndexHeader, PreviousIndex};
 use crate::plan::{self, Candidate, Observed, OutsideSource, Plan};
+use crate::prerequisites::Preflight;
 use crate::render::render;
-use crate::settings::{Deploy, Fault};
+use crate::settings::Fault;
 use crate::stage::{self, Base, ScannedSource, Source, Stage, fill, is_staged, release_id};
 use crate::store::Store;
 use crate::tree::FileTree;
@@ -33,6 +34,10 @@ pub(super) struct Prepared<'a> {
     pub(super) observed: Observed,
     /// Whether files are still to be read before the release has a name.
     pub(super) is_unread: bool,
+    /// Whether its files are on the disk before it has a name.
+    pub(super) is_staged_early: bool,
+    /// What the host lacks for the plan, and what the plan should say.
+    faults: Vec<Fault>,
 }
 
 impl<'a> Prepared<'a> {
@@ -55,6 +60,8 @@ impl<'a> Prepared<'a> {
             tree,
             observed: Observed::default(),
             is_unread: true,
+            is_staged_early: false,
+            faults: Vec::new(),
         })
     }
 
@@ -127,19 +134,65 @@ impl<'a> Prepared<'a> {
         self.plan(ctx)
     }
 
-    pub(super) fn plan(&self, ctx: &Context<'_>) -> Result<Plan> {
+    pub(super) fn plan(&mut self, ctx: &Context<'_>) -> Result<Plan> {
         let id = self.id();
-        let candidate = self.candidate(&id);
-        let mut plan = plan::plan(&candidate, &self.observed).with_commands(self.app());
+        let mut plan = self.plan_of(&id).with_commands(self.app());
         plan.warnings.extend(self.scanned.warning.clone());
-        let faults = preflight::settings_faults(&ctx.host, self.app())?;
-        let warned = faults.iter().filter(|fault| fault.deploy == Deploy::Warned);
-        plan.warnings.extend(warned.map(Fault::text));
-        Ok(if self.can_reuse(ctx, &id)? {
+        let is_on_disk = self.can_reuse(ctx, &id)?;
+        self.faults = self.ask_host(ctx, &plan, !is_on_disk && !self.is_staged_early)?;
+        preflight::note_in(&mut plan, &self.faults);
+        Ok(if is_on_disk {
             plan.with_staged_release()
         } else {
             plan
         })
+    }
+
+    fn plan_of(&self, id: &str) -> Plan {
+        plan::plan(&self.candidate(id), &self.observed)
+    }
+
+    /// What the host lacks for a plan. `is_new` says whether the release is still to be staged.
+    fn ask_host(&self, ctx: &Context<'_>, plan: &Plan, is_new: bool) -> Result<Vec<Fault>> {
+        let (app, payload) = (self.app(), &self.scanned.payload);
+        ask_before(&Preflight {
+            host: &ctx.host,
+            app,
+            tree: &self.tree,
+            plan,
+            observed: &self.observed,
+            in_release: &|rest| Ok(preflight::may_execute(app, payload, rest)),
+            is_new,
+            is_rollback: false,
+        })
+    }
+
+    /// Refuses what the host lacks for a first release, before the release has a name.
+    pub(super) fn check_host_early(&self, ctx: &Context<'_>) -> Result<()> {
+        // The files of the host are those of any name.
+        let plan = self.plan_of("unnamed");
+        preflight::refuse(&self.ask_host(ctx, &plan, true)?)
+    }
+
+    /// Refuses directories that every change writes to and that cannot be written, with everything else that
+    /// prevents this one: without them, no lock can be taken and nothing more would be found.
+    pub(super) fn check_app_writable(
+        &mut self,
+        ctx: &Context<'_>,
+        request: &DeployRequest,
+        store: &Store,
+    ) -> Result<()> {
+        let name = self.app().name.clone();
+        let Err(error) = ctx.check_app_writable(&name) else {
+            return Ok(());
+        };
+        if self.observe(ctx, store).is_ok()
+            && self.hash().is_ok()
+            && let Ok(plan) = self.plan(ctx)
+        {
+            self.refusal(ctx, request, store, &plan)?;
+        }
+        Err(error)
     }
 
     /// Whether the release is on disk already, as it was staged. The live release is never replaced.
@@ -165,7 +218,6 @@ impl<'a> Prepared<'a> {
         store: &Store,
         plan: &Plan,
     ) -> Result<()> {
-        let app = self.app();
         if let Some(hash) = &request.plan
             && *hash != plan.hash()
         {
@@ -176,37 +228,18 @@ impl<'a> Prepared<'a> {
         }
         check_rights(request, self.app(), &self.observed)?;
         check_pins(request, store)?;
-        preflight::check_service_files(app, &self.scanned.payload)?;
+        preflight::check_service_files(self.app(), &self.scanned.payload)?;
         if plan.is_empty() {
             // What runs goes on, and would not start again without its settings.
-            return preflight::check_settings(&ctx.host, app);
+            return preflight::check_settings(&ctx.host, self.app());
         }
         let hint = "fix the cause and deploy again, or deploy it as it is with `--force`";
         check_failed(request.force, store, &plan.to, hint)?;
-        self.check_writable(ctx, plan)?;
-        if !self.can_reuse(ctx, &plan.to)? {
-            check_space(&ctx.host, app, &plan.payload)?;
-        }
-        preflight::check(&ctx.host, app, &self.observed)?;
-        preflight::check_planned_programs(&ctx.host, app, &self.scanned.payload)?;
+        preflight::refuse(&self.faults)?;
         if plan.files.is_empty() {
             return Ok(()); // The live release has these units, and they were verified then.
         }
         self.verify_units(ctx)
-    }
-
-    /// Refuses a directory that the deploy must write to and cannot.
-    fn check_writable(&self, ctx: &Context<'_>, plan: &Plan) -> Result<()> {
-        let app = self.app();
-        ctx.check_writable(&[&app.layout.opt()])?;
-        ctx.check_files_writable(&plan.files)?;
-        if !plan.accounts.is_empty() {
-            ctx.check_writable(&["/etc"])?;
-        }
-        if app.secrets.iter().any(|secret| secret.generate.is_some()) {
-            ctx.check_writable(&[&app.layout.credentials()])?;
-        }
-        Ok(())
     }
 
     /// Asks systemd whether it understands the units, where that is possible: the units are written

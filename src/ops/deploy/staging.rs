@@ -3,7 +3,6 @@
 use super::prepared::Prepared;
 use super::request::DeployRequest;
 use crate::app::App;
-use crate::app::layout::UNIT_DIR;
 use crate::error::{Error, Kind};
 use crate::events::Subject;
 use crate::health::Proof;
@@ -12,8 +11,8 @@ use crate::host::{Batch, defer_signals};
 use crate::ops::accounts::create_accounts;
 use crate::ops::context::Context;
 use crate::ops::preflight;
-use crate::ops::preflight::{check_space, create_secrets, remove_secrets};
-use crate::plan::{PayloadPlan, Plan};
+use crate::ops::preflight::{create_secrets, remove_secrets};
+use crate::plan::Plan;
 use crate::sandbox::cost;
 use crate::session::Session;
 use crate::stage::{Base, Source, Stage, is_staged, publish};
@@ -36,13 +35,11 @@ pub(super) fn stage_early<'h>(
     if !(prepared.is_unread && is_first) {
         return Ok(None);
     }
-    let app = prepared.app();
-    ctx.check_writable(&[&app.layout.opt(), UNIT_DIR])?;
-    let need = PayloadPlan::first(&prepared.scanned.payload, app);
-    check_space(&ctx.host, app, &need)?;
-    preflight::check(&ctx.host, app, &prepared.observed)?;
+    prepared.check_host_early(ctx)?;
     session.store.reserve();
-    prepared.stage(ctx, None).map(Some)
+    let stage = prepared.stage(ctx, None)?;
+    prepared.is_staged_early = true;
+    Ok(Some(stage))
 }
 
 /// Puts the release in place and tries it. What fails here is removed again; nothing live changes.

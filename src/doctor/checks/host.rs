@@ -1,0 +1,41 @@
+//! What the host must offer, as the preflight of a change asks it.
+
+use super::findings;
+use crate::app::App;
+use crate::app::layout::UNIT_DIR;
+use crate::doctor::report::{CheckContext, Finding, Severity};
+use crate::prerequisites::{
+    can_execute, directories_of_changes, missing_programs, missing_tools, unwritable_directories,
+};
+use anyhow::Result;
+
+pub(in crate::doctor) fn programs(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
+    let root = &context.host.root;
+    let Some(live) = &context.state.live else {
+        return Ok(Vec::new());
+    };
+    let release = context.layout.release(live);
+    // The check `current` reports a release that is missing.
+    if root.meta(&release)?.is_none() {
+        return Ok(Vec::new());
+    }
+    let in_release = |rest: &str| can_execute(root, &format!("{release}/{rest}"));
+    Ok(findings(missing_programs(context.host, app, &in_release)?))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
+pub(in crate::doctor) fn tools(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
+    Ok(findings(missing_tools(context.host)))
+}
+
+/// The services still run, so this is a warning.
+pub(in crate::doctor) fn writable(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
+    let dirs = directories_of_changes(context.layout);
+    let dirs = dirs.iter().map(String::as_str).chain([UNIT_DIR]);
+    let dirs: Vec<&str> = dirs.collect();
+    let mut found = findings(unwritable_directories(&context.host.root, &dirs)?);
+    for finding in &mut found {
+        finding.severity = Severity::Warning;
+    }
+    Ok(found)
+}

@@ -1,0 +1,75 @@
+//! The checks that a deploy and a rollback ask before they change anything, for the release that is about to
+//! go live.
+
+use crate::prerequisites::{
+    Preflight, misplaced_directories, missing_enforcement, missing_programs, missing_tools,
+    replaceable_directories, shadowed_units, shortages_of, taken_addresses, unusable_addresses,
+    unwritable_files,
+};
+use crate::settings::{Deploy, Fault, env_file_faults, missing_variables, secret_faults};
+use crate::units::UnitFile;
+use anyhow::Result;
+
+pub(super) fn shadowed(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+    let units = change.tree.paths();
+    let units = units.filter_map(|path| UnitFile::parse(path)?.main());
+    shadowed_units(&change.host.root, &units.collect::<Vec<_>>())
+}
+
+pub(super) fn directories(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+    misplaced_directories(&change.host.root, change.app, change.tree)
+}
+
+pub(super) fn replaceable(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+    let mut faults = replaceable_directories(change.host, change.app)?;
+    // The directories of an earlier release exist, so systemd-tmpfiles has nothing to do there.
+    for fault in faults.iter_mut().filter(|_| change.is_rollback) {
+        fault.deploy = Deploy::Warned;
+    }
+    Ok(faults)
+}
+
+pub(super) fn secrets(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+    let mut faults = secret_faults(&change.host.root, change.app)?;
+    // A rollback generates no secret.
+    for fault in faults.iter_mut().filter(|_| change.is_rollback) {
+        if fault.deploy == Deploy::Fixes {
+            fault.deploy = Deploy::Refused;
+        }
+    }
+    Ok(faults)
+}
+
+pub(super) fn env_file(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+    let mut faults = env_file_faults(&change.host.root, &change.app.layout)?;
+    faults.extend(missing_variables(&change.host.root, change.app)?);
+    Ok(faults)
+}
+
+pub(super) fn addresses(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+    let mut faults = taken_addresses(change.host, change.app, change.observed);
+    faults.extend(unusable_addresses(change.host, change.app)?);
+    Ok(faults)
+}
+
+pub(super) fn programs(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+    missing_programs(change.host, change.app, change.in_release)
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
+pub(super) fn enforcement(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+    Ok(missing_enforcement(change.host, change.app))
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
+pub(super) fn tools(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+    Ok(missing_tools(change.host))
+}
+
+pub(super) fn writable(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+    unwritable_files(change)
+}
+
+pub(super) fn space(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+    shortages_of(change)
+}

@@ -1,0 +1,77 @@
+//! Whether the host is to blame for a failure of a release, as far as the host shows it afterwards.
+
+use crate::app::{App, Listen, Service, Socket};
+use crate::host::{Host, PortHolder, UnitResult, has_killed_for_host, is_taken};
+use crate::host_cause::{ADDRESS_TAKEN, DISK_FULL, HostCause, NO_EXEC, NO_MEMORY, READ_ONLY};
+use anyhow::Result;
+
+/// A file system with less is full: no program can work on it.
+const FULL_BYTES: u64 = 64 * 1024;
+/// The same for inodes.
+const FULL_INODES: u64 = 4;
+/// Directories of every service, beside those of the app.
+const SHARED_DIRS: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
+
+/// What is wrong with the host just after a release has failed, and explains the failure.
+pub(crate) fn host_fault(host: &Host, app: &App) -> Option<&'static HostCause> {
+    if host.is_offline() {
+        return None;
+    }
+    // What cannot be read explains nothing.
+    let seen = [disk_fault, address_fault, memory_fault];
+    let mut faults = seen.iter().filter_map(|look| look(host, app).ok()?);
+    faults.next()
+}
+
+fn disk_fault(host: &Host, app: &App) -> Result<Option<&'static HostCause>> {
+    let (root, layout) = (&host.root, &app.layout);
+    if root.is_read_only(&layout.state())? {
+        return Ok(Some(&READ_ONLY));
+    }
+    if root.is_noexec(&layout.releases())? {
+        return Ok(Some(&NO_EXEC));
+    }
+    let own = layout.own_directories();
+    for dir in own.iter().map(String::as_str).chain(SHARED_DIRS) {
+        let (bytes, inodes) = root.free_space(dir)?;
+        if bytes < FULL_BYTES || inodes < FULL_INODES {
+            return Ok(Some(&DISK_FULL));
+        }
+    }
+    Ok(None)
+}
+
+/// systemd itself says that it cannot listen on an address of a socket unit.
+#[expect(clippy::unnecessary_wraps, reason = "as the others")]
+fn address_fault(host: &Host, app: &App) -> Result<Option<&'static HostCause>> {
+    let units: Vec<String> = app.services.iter().map(|one| app.unit(one)).collect();
+    let is_own = |holder: &PortHolder| {
+        let unit = holder.unit().unwrap_or_default();
+        units.iter().any(|one| one == unit)
+    };
+    let services = app
+        .services
+        .iter()
+        .filter(|one| one.enable && one.socket == Socket::Direct);
+    let mut addresses =
+        services.flat_map(|one| one.listen.iter().filter_map(Listen::local_address));
+    let is_foreign = addresses.any(|address| {
+        is_taken(address)
+            && PortHolder::of(&host.root, address.port()).is_some_and(|holder| !is_own(&holder))
+    });
+    Ok(is_foreign.then_some(&ADDRESS_TAKEN))
+}
+
+/// Whether the kernel killed a service because the memory of the host was used up, and not that of the
+/// service.
+fn memory_fault(host: &Host, app: &App) -> Result<Option<&'static HostCause>> {
+    let daemons = app.services.iter().filter(|one| Service::is_daemon(one));
+    let units: Vec<String> = daemons.map(|one| app.unit(one)).collect();
+    let states = host.systemd.show(&units)?;
+    let mut killed = states
+        .iter()
+        .filter(|state| state.result == UnitResult::OomKill);
+    Ok(killed
+        .any(|state| has_killed_for_host(&state.id))
+        .then_some(&NO_MEMORY))
+}

@@ -1,0 +1,125 @@
+//! Whether every program of an app exists and can be executed.
+
+use crate::app::{App, Probe, Service, Text};
+use crate::command_line::CommandLine;
+use crate::error::Hint;
+use crate::host::{Host, Root};
+use crate::settings::Fault;
+use anyhow::Result;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// The programs that are missing or cannot be executed. `in_release` says whether a path of the release can
+/// be.
+///
+/// # Errors
+/// When the host cannot be read.
+pub(crate) fn missing_programs(
+    host: &Host,
+    app: &App,
+    in_release: &dyn Fn(&str) -> Result<bool>,
+) -> Result<Vec<Fault>> {
+    let current = format!("{}/", app.layout.current());
+    let (mut faults, mut seen, mut mounts) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+    for (service, program) in programs(app, host.is_offline()) {
+        if !seen.insert(program) {
+            continue;
+        }
+        let own = program.strip_prefix(&current);
+        let is_there = match own {
+            Some(rest) => in_release(rest)?,
+            None => can_execute(&host.root, program)?,
+        };
+        if !is_there {
+            let hint = match own {
+                Some(_) => "check `exec`, `release.exclude` and that the file is executable",
+                None => "install the package that has it, or add it to the release",
+            };
+            faults.push(Fault::error(
+                format!(
+                    "the program `{program}` of service `{}` is missing or not executable",
+                    service.name
+                ),
+                hint,
+            ));
+            continue;
+        }
+        // What is mounted here is not what is mounted where the tree will run.
+        if host.is_offline() {
+            continue;
+        }
+        let place = match own {
+            Some(_) => app.layout.releases(),
+            None => program.to_owned(),
+        };
+        faults.extend(not_executable(
+            &host.root,
+            &place,
+            service,
+            program,
+            &mut mounts,
+        )?);
+    }
+    Ok(faults)
+}
+
+/// The fault of a program on a file system from which nothing is executed. Each file system is named once.
+fn not_executable(
+    root: &Root,
+    place: &str,
+    service: &Service,
+    program: &str,
+    mounts: &mut BTreeSet<PathBuf>,
+) -> Result<Option<Fault>> {
+    if !root.is_noexec(place)? {
+        return Ok(None);
+    }
+    let mount = root.mount_of(place)?;
+    if !mounts.insert(mount.clone()) {
+        return Ok(None);
+    }
+    let mount = mount.display().to_string();
+    let message = format!(
+        "`{mount}` is mounted with `noexec`, so `{program}` of service `{}` cannot be executed",
+        service.name
+    );
+    let remount = CommandLine::sudo(["mount", "-o", "remount,exec", &mount]);
+    let hint = Hint::to("allow it, also in /etc/fstab", remount);
+    Ok(Some(Fault::error(message, hint)))
+}
+
+/// Every program that a release executes, by its absolute path, with its service. Below `--root`, hooks
+/// and checks do not run.
+fn programs(app: &App, is_offline: bool) -> Vec<(&Service, &str)> {
+    let hooks = [&app.hooks.before_switch, &app.hooks.after_switch];
+    let hooks = hooks.into_iter().flatten().filter(|_| !is_offline);
+    let services = app.services.iter().chain(hooks);
+    let mut out = Vec::new();
+    for service in services {
+        let checks = service
+            .checks
+            .iter()
+            .filter_map(|check| match &check.probe {
+                Probe::Command(argv) if !is_offline => Some(argv),
+                _ => None,
+            });
+        let own = [&service.exec, &service.exec_reload].into_iter();
+        let commands = own.chain(&service.exec_start_pre).chain(checks);
+        let programs = commands.filter_map(|argv| argv.first().map(Text::as_str));
+        let absolute = programs.filter(|program| program.starts_with('/'));
+        out.extend(absolute.map(|program| (service, program)));
+    }
+    out
+}
+
+/// Whether a file can be executed, as far as its mode says.
+///
+/// # Errors
+/// When the host cannot be read.
+pub(crate) fn can_execute(root: &Root, path: &str) -> Result<bool> {
+    let meta = root.meta_followed(path).unwrap_or(None);
+    // A link into `current` leads to nothing before the switch.
+    let is_link = root.meta(path)?.is_some_and(|meta| meta.is_symlink);
+    let is_program = meta.is_some_and(|meta| meta.mode & 0o111 != 0 && !meta.is_dir);
+    Ok(is_program || is_link)
+}
