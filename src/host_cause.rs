@@ -54,7 +54,7 @@ causes! {
     ];
     /// Nothing can be executed.
     NO_EXEC = "a file system is mounted with `noexec`", [
-        Seen("the file system of the releases is mounted with `noexec`"),
+        Seen("the file system of the releases is mounted with `noexec`, and a service executes a file of them"),
     ];
     /// A disk cannot be read or written.
     DISK_FAULT = "a disk does not work", [Error(Errno::EIO, "EIO")];

@@ -28,7 +28,11 @@ fn disk_fault(host: &Host, app: &App) -> Result<Option<&'static HostCause>> {
     if root.is_read_only(&layout.state())? {
         return Ok(Some(&READ_ONLY));
     }
-    if root.is_noexec(&layout.releases())? {
+    let current = format!("{}/", layout.current());
+    let mut programs = app.services.iter().filter_map(|one| one.exec.first());
+    // A program of the host that reads the release, such as Python, needs no such right.
+    let executes = programs.any(|program| program.as_str().starts_with(&current));
+    if executes && root.is_noexec(&layout.releases())? {
         return Ok(Some(&NO_EXEC));
     }
     let own = layout.own_directories();

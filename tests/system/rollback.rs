@@ -144,7 +144,10 @@ fn a_failed_rollback_restores_the_newer_release(machine: &Machine) {
             "mv fault whole && printf sick > fault",
             "returned 503, expected 200",
         ),
-        ("rm app.py && echo not-python > app.py", "did not start"),
+        (
+            "rm app.py && echo '#!/absent' > app.py && chmod 755 app.py",
+            "did not start",
+        ),
     ] {
         machine.ok(&format!("cd /opt/demo/releases/{first} && {damage}"));
         machine
