@@ -76,9 +76,9 @@ fn a_service_cannot_hold_up_its_stop_or_its_start(machine: &Machine) {
 
 /// A unit of the administrator that stops with the service of the app.
 const FOREIGN: &str = "foreign.service";
-/// Longer than robotctl lets the service of the app stop: its timeout, ten seconds, and the time between two
-/// looks.
-const FOREIGN_SECONDS: u32 = 25;
+/// How long it takes to stop. Its timeout is a second: robotctl would kill it about 25 seconds after the stop
+/// of the service, if it were the app's.
+const FOREIGN_SECONDS: u32 = 35;
 
 /// Starts a unit that takes long to stop, and tells systemd so.
 fn start_foreign(machine: &Machine) {
@@ -100,6 +100,12 @@ fn start_foreign(machine: &Machine) {
         "/etc/systemd/system/foreign.service",
         "[Unit]\nBindsTo=prey-web.service\n\
          [Service]\nType=notify\nExecStart=/usr/bin/python3 /root/foreign.py\nTimeoutStopSec=1s\n",
+        0o644,
+    );
+    // robotctl waits for the service of the app long enough to find the other unit overdue, too.
+    machine.write(
+        "/run/systemd/system/prey-web.service.d/90-test.conf",
+        "[Service]\nTimeoutStopSec=12s\n",
         0o644,
     );
     machine.ok("systemctl daemon-reload && systemctl start foreign.service");
