@@ -3,6 +3,7 @@
 //! Every event has the same envelope. It goes to the systemd journal and to the user, as text or as
 //! JSON. Those that [`KINDS`] marks also go to the app's history.
 
+use crate::audit::Audit;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,31 @@ pub struct Event {
     pub level: String,
     /// One sentence; lines of a service's own output may follow.
     pub message: String,
+    /// Who started the command, and what it works with. An event that an earlier robotctl wrote has none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub audit: Option<Audit>,
+}
+
+impl Event {
+    /// The event as every user may know it, with this message.
+    #[must_use]
+    pub fn public(&self, message: &str) -> Self {
+        Self {
+            message: message.to_owned(),
+            audit: self.audit.as_ref().map(Audit::public),
+            ..self.clone()
+        }
+    }
+
+    /// The message, after the name of the app unless it begins with it.
+    pub fn message_with_app(&self) -> String {
+        let Self { app, message, .. } = self;
+        if app.is_empty() || message.starts_with(&format!("{app} ")) {
+            message.clone()
+        } else {
+            format!("{app}: {message}")
+        }
+    }
 }
 
 /// Receives every event as it happens.
@@ -54,13 +80,24 @@ impl<'a> Subject<'a> {
     }
 }
 
+/// Where the history of an app keeps a kind of event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Nowhere.
+    No,
+    /// Among what happened to the app.
+    History,
+    /// Among the attempts that changed nothing, of which fewer are kept: a script may repeat one for ever.
+    Attempts,
+}
+
 /// A kind of event.
 #[derive(Debug, Clone, Copy)]
 pub struct EventKind {
     /// The word in `event`.
     pub name: &'static str,
-    /// Whether the app's history keeps it.
-    pub in_history: bool,
+    /// Where the app's history keeps it.
+    pub kept: Kept,
     /// What happened.
     pub meaning: &'static str,
 }
@@ -68,7 +105,7 @@ pub struct EventKind {
 const fn step(name: &'static str, meaning: &'static str) -> EventKind {
     EventKind {
         name,
-        in_history: false,
+        kept: Kept::No,
         meaning,
     }
 }
@@ -76,7 +113,15 @@ const fn step(name: &'static str, meaning: &'static str) -> EventKind {
 const fn result(name: &'static str, meaning: &'static str) -> EventKind {
     EventKind {
         name,
-        in_history: true,
+        kept: Kept::History,
+        meaning,
+    }
+}
+
+const fn attempt(name: &'static str, meaning: &'static str) -> EventKind {
+    EventKind {
+        name,
+        kept: Kept::Attempts,
         meaning,
     }
 }
@@ -95,6 +140,10 @@ pub const KINDS: &[EventKind] = &[
     step(
         "cleanup-failed",
         "Files or units of a killed command are still there. The next command tries again.",
+    ),
+    step(
+        "condition-not-met",
+        "systemd did not start a service, because one of its conditions is not met. That is no failure.",
     ),
     step(
         "configure-failed",
@@ -118,6 +167,14 @@ pub const KINDS: &[EventKind] = &[
     step(
         "hook-skipped",
         "A hook was not run, because the host is not running.",
+    ),
+    attempt(
+        "incomplete",
+        "A command failed, and you must act: its message says what to do.",
+    ),
+    attempt(
+        "interrupted",
+        "A signal ended a command before it changed what is live.",
     ),
     step(
         "killed",
@@ -163,6 +220,10 @@ pub const KINDS: &[EventKind] = &[
     step("rebind", "A unit starts with another address."),
     result("recovered", "An interrupted change was ended."),
     step("recovering", "An interrupted change is being ended."),
+    attempt(
+        "refused",
+        "A command was refused, or failed before it changed what is live.",
+    ),
     result("removed", "An app was removed."),
     step("restart", "A unit restarts on the new release."),
     step(
@@ -195,9 +256,9 @@ pub const KINDS: &[EventKind] = &[
     step("stop", "A unit stops."),
 ];
 
-/// Whether the history of the app keeps an event of this name.
-pub fn in_history(name: &str) -> bool {
-    KINDS
-        .iter()
-        .any(|kind| kind.name == name && kind.in_history)
+/// Where the history of the app keeps an event of this name.
+pub fn kept(name: &str) -> Kept {
+    let mut kinds = KINDS.iter();
+    let kind = kinds.find(|kind| kind.name == name);
+    kind.map_or(Kept::No, |kind| kind.kept)
 }

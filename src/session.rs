@@ -1,9 +1,11 @@
 //! The session: what every step of one command on one app works with.
 
-use crate::events::{Event, Sink, Subject, in_history};
+use crate::audit::Audit;
+use crate::events::{Event, Sink, Subject};
 use crate::failure::Failure;
 use crate::host::{self, Host, Killed};
 use crate::store::Store;
+use std::cell::RefCell;
 use std::fmt;
 
 /// The host, the app's store, and where events go.
@@ -18,6 +20,8 @@ pub struct Session<'a> {
     pub environment: Option<String>,
     /// The trace id: the same for every event of one command, and sent with every HTTP check.
     pub trace: String,
+    /// Who started the command, and what it works with.
+    pub audit: &'a RefCell<Audit>,
     /// Shows an event to the user.
     pub sink: &'a Sink<'a>,
 }
@@ -63,7 +67,20 @@ impl Session<'_> {
     }
 
     fn send(&self, level: &str, event: &str, subject: Subject<'_>, message: &str, public: &str) {
-        let event = Event {
+        let event = self.event(level, event, subject, message);
+        (self.sink)(&event);
+        self.keep(&event, public);
+    }
+
+    /// Keeps the end of a command that changed nothing, which the command itself reports. `public` is what
+    /// every user may know of it.
+    pub(crate) fn keep_attempt(&self, event: &str, message: &str, public: &str) {
+        let event = self.event("error", event, Subject::default(), message);
+        self.keep(&event, public);
+    }
+
+    fn event(&self, level: &str, event: &str, subject: Subject<'_>, message: &str) -> Event {
+        Event {
             ts: host::now().to_string(),
             trace_id: self.trace.clone(),
             app: self.app.clone(),
@@ -73,35 +90,62 @@ impl Session<'_> {
             event: event.to_owned(),
             level: level.to_owned(),
             message: message.to_owned(),
-        };
-        (self.sink)(&event);
-        if in_history(&event.event) {
-            let message = public.to_owned();
-            self.store.append_event(&Event {
-                message,
-                ..event.clone()
-            });
+            audit: Some(self.audit.borrow().clone()),
         }
+    }
+
+    /// Writes an event to the history, if it belongs there, and to the systemd journal.
+    fn keep(&self, event: &Event, public: &str) {
+        self.store.append_event(event, public);
         // Priorities of syslog(3).
-        let priority = match level {
+        let priority = match event.level.as_str() {
             "error" => "3",
             "warning" => "4",
             "debug" => "7",
             _ => "6",
         };
-        host::journald::send(&[
-            ("MESSAGE", message),
-            ("PRIORITY", priority),
-            ("SYSLOG_IDENTIFIER", "robotctl"),
-            ("ROBOTCTL_APP", &self.app),
+        let audit = self.audit.borrow();
+        let Audit {
+            by,
+            source,
+            git,
+            manifest,
+            plan,
+        } = &*audit;
+        let text = |value: &Option<String>| value.clone().unwrap_or_default();
+        let number = |value: Option<u32>| value.map(|value| value.to_string());
+        let dirty = git.as_ref().and_then(|git| git.dirty);
+        let fields = [
+            ("MESSAGE", event.message_with_app()),
+            ("PRIORITY", priority.to_owned()),
+            ("SYSLOG_IDENTIFIER", "robotctl".to_owned()),
+            ("ROBOTCTL_APP", self.app.clone()),
+            ("ROBOTCTL_ENVIRONMENT", text(&self.environment)),
+            ("ROBOTCTL_EVENT", event.event.clone()),
+            ("ROBOTCTL_TRACE_ID", self.trace.clone()),
+            ("ROBOTCTL_RELEASE", text(&event.release)),
+            ("ROBOTCTL_UNIT", text(&event.service)),
+            ("ROBOTCTL_USER", text(&by.user)),
+            ("ROBOTCTL_UID", by.uid.to_string()),
+            ("ROBOTCTL_SUDO_UID", text(&number(by.sudo_uid))),
+            ("ROBOTCTL_LOGIN_UID", text(&number(by.login_uid))),
+            ("ROBOTCTL_SOURCE", text(source)),
             (
-                "ROBOTCTL_ENVIRONMENT",
-                self.environment.as_deref().unwrap_or_default(),
+                "ROBOTCTL_GIT_REVISION",
+                git.as_ref()
+                    .map(|git| git.revision.clone())
+                    .unwrap_or_default(),
             ),
-            ("ROBOTCTL_EVENT", &event.event),
-            ("ROBOTCTL_TRACE_ID", &self.trace),
-            ("ROBOTCTL_RELEASE", subject.release.unwrap_or_default()),
-            ("ROBOTCTL_UNIT", subject.unit.unwrap_or_default()),
-        ]);
+            (
+                "ROBOTCTL_GIT_DIRTY",
+                dirty.map(|dirty| dirty.to_string()).unwrap_or_default(),
+            ),
+            ("ROBOTCTL_MANIFEST", text(manifest)),
+            ("ROBOTCTL_PLAN", text(plan)),
+        ];
+        // A field without a value says nothing.
+        let known = fields.iter().filter(|(_, value)| !value.is_empty());
+        let known: Vec<(&str, &str)> = known.map(|(name, value)| (*name, value.as_str())).collect();
+        host::journald::send(&known);
     }
 }

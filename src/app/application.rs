@@ -3,6 +3,7 @@
 use super::canonical::Canonical;
 use super::layout::Layout;
 use super::lines::Line;
+use super::mode::Mode;
 use super::names::{EnvName, Name, Version};
 use super::release::Release;
 use super::service::Service;
@@ -21,6 +22,12 @@ pub struct App {
     pub maintainer: Option<Line>,
     /// The user of the services, which owns the state.
     pub user: Name,
+    /// The group of the services of that user, and of their directories.
+    pub group: Name,
+    /// The mode of `/var/lib/<app>`.
+    pub state_mode: Mode,
+    /// The mode of `/run/<app>` and of `/run/<app>/locks`.
+    pub run_mode: Mode,
     /// The overlay, if there is one.
     pub environment: Option<Name>,
     /// The systemd to write units for; `None` means the host's.
@@ -68,6 +75,15 @@ impl App {
         self.services
             .iter()
             .find(|service| service.name.as_str() == name)
+    }
+
+    /// The mode of one of the [directories](Self::directories), by the start of its directive's name.
+    pub fn directory_mode(&self, stem: &str) -> Mode {
+        match stem {
+            "Runtime" => self.run_mode,
+            "State" => self.state_mode,
+            _ => Mode::PRIVATE,
+        }
     }
 
     /// Directories that systemd creates for a service and gives to its user, each with the start of

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `read/` | every rule about the meaning of a manifest: tables in, values out |
 //! | `application`, `service`, `release`, `sandbox` | the values |
-//! | `names`, `lines`, `listen` | the parts that they are made of, each valid by construction |
+//! | `names`, `lines`, `listen`, `mode`, `condition` | the parts that they are made of, each valid by construction |
 //! | `layout`, `unit_names` | paths and units of an app |
 //! | `shape` | what decides the sandbox of a service |
 //! | `lints` | what is valid and most likely a mistake |
@@ -16,10 +16,12 @@
 
 mod application;
 mod canonical;
+mod condition;
 pub mod layout;
 mod lines;
 mod lints;
 mod listen;
+mod mode;
 pub mod names;
 mod patterns;
 mod read;
@@ -34,10 +36,12 @@ mod unit_names;
 pub use crate::units::{Target, unit_type};
 pub use application::{App, Hooks, Secret};
 pub use canonical::Canonical;
+pub use condition::{CONDITIONS, Condition, ConditionKind};
 pub use layout::Layout;
 pub use lines::{Calendar, Device, Line};
 pub use lints::{LINTS, Lint, LintFinding, Severity, lint};
 pub use listen::Listen;
+pub use mode::Mode;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
 pub use patterns::Patterns;
 pub use release::{PYTHON_DIR, Python, Release};
@@ -45,6 +49,7 @@ pub use reserved::BUNDLED_APP;
 pub use sandbox::Sandbox;
 pub use schema::schema;
 pub use service::{
-    Check, DEFAULT_STOP_SECONDS, Limits, Probe, Service, Socket, Timer, Type, UnitRef, Upgrade,
+    Check, DEFAULT_STOP_SECONDS, Limits, Probe, Restart, Service, Socket, Timer, Type, UnitRef,
+    Upgrade,
 };
 pub use unit_names::{OLD_SUFFIX, PRE_CHECK_SUFFIX, PROXY_SUFFIX};

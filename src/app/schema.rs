@@ -1,5 +1,6 @@
 //! The JSON schema of `robot.toml`, for completion and checks in editors.
 
+use super::condition::CONDITIONS;
 use super::service::Type;
 use crate::manifest::Manifest;
 use crate::sandbox::exceptions::{CAPABILITIES, EXCEPTIONS, PRESETS};
@@ -52,6 +53,21 @@ pub fn schema() -> Value {
             property.insert("enum".into(), json!(words));
             property.insert("type".into(), json!("string"));
         }
+    }
+    if let Some(Value::Object(table)) =
+        schema.pointer_mut("/$defs/ServiceTable/properties/condition")
+    {
+        let text = table.remove("additionalProperties").unwrap_or_default();
+        let properties = CONDITIONS.iter().map(|one| {
+            let mut property = text.clone();
+            let meaning = format!("`{}=`: {}", one.directive, one.meaning);
+            if let Some(property) = property.as_object_mut() {
+                property.insert("description".into(), json!(meaning));
+            }
+            (one.key.to_owned(), property)
+        });
+        table.insert("properties".into(), Value::Object(properties.collect()));
+        table.insert("additionalProperties".into(), json!(false));
     }
     let names: Vec<Value> = EXCEPTIONS
         .iter()
@@ -166,6 +182,14 @@ mod tests {
             (
                 "[service.w]\nexec = []\nsandbox.capabilities = [\"CAP_X\"]\n",
                 "/service/w/sandbox/capabilities: \"CAP_X\"",
+            ),
+            (
+                "[service.w]\nexec = []\ncondition.path-exist = \"/x\"\n",
+                "/service/w/condition/path-exist: unknown",
+            ),
+            (
+                "[service.w]\nexec = []\ncondition.path-exists = 1\n",
+                "/service/w/condition/path-exists: 1",
             ),
             ("[service.w]\n", "/service/w: \"exec\" is missing"),
             ("[release]\nkeep = true\n", "/release/keep: true"),

@@ -1,5 +1,6 @@
 //! One service, valid by construction.
 
+use super::condition::Condition;
 use super::lines::{Calendar, Line};
 use super::listen::Listen;
 use super::names::{EnvName, Name, Span, Text, UnitName};
@@ -207,6 +208,53 @@ pub enum UnitRef {
     Other(UnitName),
 }
 
+/// When systemd restarts a service, and how often it may start (systemd.service(5), "Restart=";
+/// systemd.unit(5), "StartLimitIntervalSec="). A limit that is missing is systemd's default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restart {
+    /// `Restart=`
+    pub when: &'static str,
+    /// `RestartSec=`
+    pub after: Span,
+    /// `StartLimitIntervalSec=`
+    pub limit_interval: Option<Span>,
+    /// `StartLimitBurst=`
+    pub limit_burst: Option<u32>,
+}
+
+/// The default of `RestartSec=`, in seconds.
+const DEFAULT_RESTART_SECONDS: u64 = 1;
+
+impl Restart {
+    /// With this word for `Restart=`, and defaults.
+    pub fn when(word: &'static str) -> Self {
+        Self {
+            when: word,
+            after: Span::seconds(DEFAULT_RESTART_SECONDS),
+            limit_interval: None,
+            limit_burst: None,
+        }
+    }
+
+    /// Never.
+    pub fn never() -> Self {
+        Self::when("no")
+    }
+
+    /// The directive and value of each limit.
+    pub fn limits(&self) -> Vec<(&'static str, String)> {
+        let interval = self.limit_interval.as_ref().map(|span| span.text.clone());
+        let burst = self.limit_burst.map(|burst| burst.to_string());
+        let all = [
+            ("StartLimitIntervalSec", interval),
+            ("StartLimitBurst", burst),
+        ];
+        all.into_iter()
+            .filter_map(|(name, value)| value.map(|value| (name, value)))
+            .collect()
+    }
+}
+
 /// The default of `TimeoutStopSec=`, in seconds.
 pub const DEFAULT_STOP_SECONDS: u64 = 30;
 
@@ -248,12 +296,16 @@ pub struct Service {
     pub enable: bool,
     /// `User=`
     pub user: Name,
+    /// `Group=`
+    pub group: Name,
     /// `SupplementaryGroups=`
     pub groups: Vec<Name>,
     /// `WorkingDirectory=`
     pub working_directory: super::names::AbsPath,
-    /// `Restart=`
-    pub restart: &'static str,
+    /// When systemd restarts it.
+    pub restart: Restart,
+    /// When it may start.
+    pub conditions: Vec<Condition>,
     /// `TimeoutStartSec=`
     pub timeout_start: Span,
     /// `TimeoutStopSec=`; default [`DEFAULT_STOP_SECONDS`].

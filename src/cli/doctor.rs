@@ -42,10 +42,10 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     }
     // A timer's job that reports findings has not failed.
     if args.report.is_some() {
-        out.app_errors(all.failed);
+        out.app_errors(ctx, all.failed);
         return Ok(Exit::Done);
     }
-    out.failed_apps(all.failed)?;
+    out.failed_apps(ctx, all.failed)?;
     let healthy = all.answers.iter().all(Report::is_healthy);
     Ok(if healthy { Exit::Done } else { Exit::Findings })
 }

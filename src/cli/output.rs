@@ -10,6 +10,7 @@ use crate::command_line::CommandLine;
 use crate::error::{Error, Hint, Kind};
 use crate::events::Event;
 use crate::host;
+use crate::ops::Context;
 use crate::stage::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -128,26 +129,31 @@ impl Output {
     }
 
     /// An error of one of several apps; the command continues.
-    pub(super) fn app_error(&self, app: &str, error: Error) {
+    fn app_error(&self, ctx: &Context<'_>, app: &str, error: Error) {
         let error = self.complete(error);
         if self.is_json() {
-            self.line(&Envelope::app_error(&self.trace, app, &error));
+            let subject = DataSubject::app(ctx, app);
+            self.line(&Envelope::app_error(&self.trace, &subject, &error));
         } else {
             Self::always(&format!("error: {app}: {error}"));
         }
     }
 
     /// Errors of several apps, each in a message of its own.
-    pub(super) fn app_errors(&self, failed: Vec<(Name, Error)>) {
+    pub(super) fn app_errors(&self, ctx: &Context<'_>, failed: Vec<(Name, Error)>) {
         for (name, error) in failed {
-            self.app_error(name.as_str(), error);
+            self.app_error(ctx, name.as_str(), error);
         }
     }
 
     /// The end of a command that reads several apps: an error when one could not be read.
-    pub(super) fn failed_apps(&self, failed: Vec<(Name, Error)>) -> Result<Exit, Error> {
+    pub(super) fn failed_apps(
+        &self,
+        ctx: &Context<'_>,
+        failed: Vec<(Name, Error)>,
+    ) -> Result<Exit, Error> {
         let count = failed.len();
-        self.app_errors(failed);
+        self.app_errors(ctx, failed);
         match count {
             0 => Ok(Exit::Done),
             1 => Err(Error::refused(
@@ -161,12 +167,16 @@ impl Output {
         }
     }
 
-    /// An event of the history.
-    pub(super) fn past_event(&self, event: &Event, text: &str) {
+    /// Events of the history.
+    pub(super) fn past_events(&self, events: &[Event]) {
         if self.is_json() {
-            self.line(&Envelope::event(event));
-        } else {
-            self.write(&plain(text));
+            for event in events {
+                self.line(&Envelope::event(event));
+            }
+            return;
+        }
+        for line in view::event::history(events, host::terminal_columns()) {
+            self.write(&plain(&line));
         }
     }
 

@@ -11,5 +11,5 @@ pub(super) fn run(ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
         let subject = DataSubject::app(ctx, &release.app).of_release(Some(&release.release.id));
         out.data("release", &subject, release, &view::releases::line(release));
     }
-    out.failed_apps(all.failed)
+    out.failed_apps(ctx, all.failed)
 }

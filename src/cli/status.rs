@@ -16,5 +16,5 @@ pub(super) fn run(ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
             &view::status::text(status, out.hint_root()),
         );
     }
-    out.failed_apps(all.failed)
+    out.failed_apps(ctx, all.failed)
 }

@@ -4,6 +4,7 @@ use super::cause::cause_failure;
 use super::probe::{describe, kind, probe};
 use super::run::Run;
 use super::settle::{active, no_answer};
+use super::stopped::unmet;
 use super::verdict::{Verdict, failed_check};
 use crate::app::{App, Check, Probe, Service, Socket, Text};
 use crate::failure::Failure;
@@ -46,9 +47,18 @@ pub(crate) fn check_service(
                 repeat(host, checked(), check, trace)
             }
         };
+        let mut what = describe(service, &check.probe);
+        if check.probe == Probe::Job
+            && host
+                .systemd
+                .show_one(&unit)
+                .is_ok_and(|one| one.is_skipped())
+        {
+            what = format!("the job was not run: {}", unmet(&service.conditions));
+        }
         Verdict {
             unit: unit.clone(),
-            check: describe(service, &check.probe),
+            check: what,
             failure: result.err(),
             millis: u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX),
             kind: kind(&check.probe),

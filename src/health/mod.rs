@@ -10,7 +10,7 @@
 //! | `settle`, `restarts` | units that must stay up: after a switch, and during a soak |
 //! | `proof` | what the pre-check, or an earlier time, has shown already |
 //! | `readiness`, `acceptors` | waiting until a server accepts connections |
-//! | `stopped` | daemons that the administrator keeps down |
+//! | `stopped` | daemons that the administrator or a condition keeps down |
 //! | `cause` | why a unit is down, and what to do |
 //! | `host_state` | whether the host is to blame for a failure |
 //! | `verdict` | the results |
@@ -39,6 +39,6 @@ pub(crate) use proof::Proof;
 pub(crate) use readiness::{stops_accepting, wait_accepting, wait_listening, wait_ready};
 pub(crate) use restarts::RestartCounter;
 pub(crate) use settle::{no_answer, settle, settle_time};
-pub(crate) use stopped::{daemon_states, stopped_daemons, warn_unchecked};
+pub(crate) use stopped::{daemon_states, report_skipped, stopped_daemons, unmet, warn_unchecked};
 pub(crate) use verdict::Verdict;
 pub(crate) use verify::{run_jobs, verify};

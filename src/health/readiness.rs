@@ -152,6 +152,10 @@ fn wait(
         if !run.is_known_to_last() {
             run = Run::of(&host.systemd.show_one(unit).map_err(drop)?);
         }
+        if run.first.is_skipped() {
+            progress = Progress::Ready; // It does not run on this host.
+            return Ok(());
+        }
         let members = host::members(&run.first);
         progress = readiness.step(&Sample {
             at: start.elapsed(),

@@ -1,7 +1,7 @@
-//! Daemons that the administrator has stopped or masked: a change leaves them down, and their checks
-//! cannot run.
+//! Daemons that the administrator has stopped or masked, or whose condition is not met: a change leaves
+//! them down, and their checks cannot run.
 
-use crate::app::{App, Service};
+use crate::app::{App, Condition, Service};
 use crate::events::Subject;
 use crate::host::{Host, UnitStatus};
 use crate::session::Session;
@@ -44,6 +44,35 @@ pub(crate) fn stopped_daemons(
         }
     }
     out
+}
+
+/// Sends an event for a unit that systemd did not start, because one of its conditions is not met. That is
+/// what the manifest asks for, and no failure.
+pub(crate) fn report_skipped(session: &Session<'_>, release: &str, app: &App, unit: &str) {
+    let service = app.services.iter().find(|one| app.unit(one) == unit);
+    let conditions = service.map(|service| service.conditions.as_slice());
+    let subject = Subject {
+        release: Some(release),
+        unit: Some(unit),
+    };
+    let message = format!(
+        "`{unit}` was not started: {}",
+        unmet(conditions.unwrap_or_default())
+    );
+    session.emit("info", "condition-not-met", subject, &message);
+}
+
+/// Why a unit with these conditions was not started.
+pub(crate) fn unmet(conditions: &[Condition]) -> String {
+    match conditions {
+        // A drop-in of the administrator has it.
+        [] => "its condition is not met".to_owned(),
+        [one] => format!("its condition is not met: `{one}`"),
+        all => {
+            let all: Vec<String> = all.iter().map(|one| format!("`{one}`")).collect();
+            format!("its conditions are not all met: {}", all.join(", "))
+        }
+    }
 }
 
 /// Warns that the checks of a stopped daemon were not run on the new release.

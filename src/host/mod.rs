@@ -23,6 +23,7 @@ mod accounts;
 mod activation;
 mod attributes;
 mod batch;
+mod caller;
 mod cgroup;
 mod clock;
 mod connect;
@@ -31,6 +32,7 @@ mod dummy_process;
 mod environment;
 pub mod files;
 mod flush;
+mod git;
 mod group_access;
 pub mod inspect;
 pub mod journald;
@@ -54,12 +56,14 @@ mod sockets;
 mod stream;
 mod systemd;
 mod temp;
+mod terminal;
 mod tmpfiles;
 
 pub use accounts::{User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
 pub use attributes::Protected;
 pub use batch::Batch;
+pub use caller::{CallerIds, caller};
 pub use cgroup::{
     group_in_unit, has_controller, has_inner_groups, is_in_unit, members, members_of, members_with,
     memory_available, memory_of, no_packet_filter, oom_kills, runs_its_own_process,
@@ -70,6 +74,7 @@ pub use dummy_process::{replace_main_process, start_dummy_processes};
 pub use environment::{is_root, random_hex, set_standard_umask, variable, working_directory};
 pub use files::read_user_file;
 pub use flush::Flush;
+pub use git::{Checkout, checkout_of};
 pub use group_access::is_without_lists;
 pub use lock::{Holder, Lock, LockError};
 pub use move_aside::{Obstacle, nested_directories};
@@ -98,6 +103,7 @@ pub use systemd::{
     Systemd, UnitResult, UnitStatus, Verb, end_of_scope,
 };
 pub use temp::temp_target;
+pub use terminal::terminal_columns;
 pub use tmpfiles::Mismatch;
 
 use std::path::Path;

@@ -7,6 +7,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `tables` | every table and key, with the descriptions that the schema shows |
+//! | `texts` | a value that is one text or a list of texts |
 //! | `problem` | what is wrong, where, and what to do |
 //! | `nearest` | the name that a person has mistyped |
 //! | `toml_error` | the deserializer's errors as problems |
@@ -15,6 +16,7 @@ mod nearest;
 mod problem;
 mod right_form;
 mod tables;
+mod texts;
 mod toml_error;
 
 pub(crate) use nearest::{is_similar, nearest};
@@ -25,6 +27,7 @@ pub use tables::{
     AppTable, Build, CheckTable, HooksTable, LimitsTable, Manifest, OverlayTable, PythonTable,
     ReleaseTable, SandboxTable, SecretTable, ServiceTable, TimerTable,
 };
+pub use texts::Texts;
 
 /// Parses the text of a manifest.
 ///

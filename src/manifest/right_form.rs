@@ -116,8 +116,10 @@ const SPANS: &[(&str, u64)] = &[
     ("on-boot", u64::MAX),
     ("on-unit-active", u64::MAX),
     ("randomized-delay", u64::MAX),
+    ("restart-sec", u64::MAX),
     ("settle", u64::MAX),
     ("soak", u64::MAX),
+    ("start-limit-interval", u64::MAX),
     ("timeout", u64::MAX),
     ("timeout-start", 3600),
     ("timeout-stop", 3600),
@@ -135,6 +137,7 @@ rollback wait for the service";
 /// Keys whose text is a name, a path, an address or a word. A number or `true` is none of them.
 const NAMES: &[&str] = &[
     "calendar",
+    "group",
     "http",
     "maintainer",
     "name",

@@ -1,5 +1,6 @@
 //! The tables of `robot.toml`, as serde reads them. The descriptions are those of the schema.
 
+use super::texts::Texts;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -50,6 +51,14 @@ pub struct AppTable {
     pub maintainer: Option<String>,
     /// System user of the services; default: the name of the app.
     pub user: Option<String>,
+    /// Group of the services of this user, and of their directories; default: that of the services, else
+    /// the name of the user.
+    pub group: Option<String>,
+    /// Mode of `/var/lib/<app>` (`StateDirectoryMode=`), such as `0750`; default `0750`.
+    pub state_mode: Option<String>,
+    /// Mode of `/run/<app>` and `/run/<app>/locks` (`RuntimeDirectoryMode=`), such as `2770`, with
+    /// which the members of the group can write there; default `0750`.
+    pub run_mode: Option<String>,
     /// systemd version of the units: a number, `host` (default) or `portable`.
     pub target: Option<String>,
 }
@@ -166,6 +175,9 @@ pub struct ServiceTable {
     pub enable: Option<bool>,
     /// User of the service; default: `app.user`. `root` is allowed, and reported.
     pub user: Option<String>,
+    /// Group of the service (`Group=`); default: `app.group` for the user of the app, else the name of
+    /// the user.
+    pub group: Option<String>,
     /// Supplementary groups.
     #[serde(default)]
     pub groups: Vec<String>,
@@ -173,6 +185,17 @@ pub struct ServiceTable {
     pub working_directory: Option<String>,
     /// When systemd restarts the service (`Restart=`); default `on-failure`, `no` for `oneshot`.
     pub restart: Option<String>,
+    /// Time before a restart (`RestartSec=`); default `1s`.
+    pub restart_sec: Option<String>,
+    /// Time in which starts are counted (`StartLimitIntervalSec=`). With `0s`, there is no limit. Default:
+    /// that of systemd, `10s`.
+    pub start_limit_interval: Option<String>,
+    /// How many starts are allowed in that time (`StartLimitBurst=`); default: that of systemd, 5.
+    pub start_limit_burst: Option<u32>,
+    /// Conditions (`ConditionPathExists=` and others of systemd.unit(5)): systemd does not start the
+    /// service while one is not met.
+    #[serde(default)]
+    pub condition: Map<Texts>,
     /// Time limit for the start (`TimeoutStartSec=`); default `90s`, no limit for `oneshot`.
     pub timeout_start: Option<String>,
     /// Time limit for the stop (`TimeoutStopSec=`); default `30s`.

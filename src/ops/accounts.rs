@@ -17,8 +17,10 @@ pub(super) fn missing_accounts(host: &Host, app: &App) -> Result<Vec<String>> {
             out.push(format!("user {user}"));
         }
     }
+    let own = app.services.iter().map(|service| &service.group);
     let groups = app.services.iter().flat_map(|service| &service.groups);
-    for group in groups.chain(&app.release.reader_group) {
+    let groups = groups.chain(&app.release.reader_group).chain(own);
+    for group in groups.chain([&app.group]) {
         // A user's own group is created with the user.
         if !host.root.has_group(group.as_str())? && !out.contains(&format!("user {group}")) {
             out.push(format!("group {group}"));

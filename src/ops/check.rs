@@ -4,7 +4,7 @@ use super::context::Context;
 use crate::app::Service;
 use crate::command_line::CommandLine;
 use crate::error::{AS_ROOT, Claim as _, Error, Hint, fail};
-use crate::health::{Verdict, check_service};
+use crate::health::{Verdict, check_service, daemon_states, unmet};
 use crate::host::is_root;
 use anyhow::Result;
 
@@ -41,7 +41,23 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<(String, Vec<Verdict>), Error> {
             read => read?,
         };
         let app = record.ok_or_else(|| store.missing_record(&live))?.app()?;
-        let is_checked = |service: &&Service| service.is_daemon() || service.timer.is_some();
+        let states = daemon_states(&ctx.host, &app)?;
+        let is_skipped = |service: &Service| {
+            let unit = app.unit(service);
+            let mut skipped = states.iter().filter(|(_, state)| state.is_skipped());
+            skipped.any(|(name, _)| *name == unit)
+        };
+        for service in app.services.iter().filter(|one| is_skipped(one)) {
+            let text = format!(
+                "`{}` was not started, so its checks were not run: {}",
+                app.unit(service),
+                unmet(&service.conditions)
+            );
+            ctx.note("info", name.as_str(), &text);
+        }
+        let is_checked = |service: &&Service| {
+            (service.is_daemon() && !is_skipped(service)) || service.timer.is_some()
+        };
         let services = app.services.iter().filter(is_checked);
         let verdicts =
             services.flat_map(|service| check_service(&ctx.host, &app, service, None, &ctx.trace));

@@ -1,5 +1,6 @@
 //! What every command gets: the host, the options, and where events go.
 
+use super::attempt::Attempt;
 use super::preflight::refuse;
 use crate::app::{App, Layout, Name, Target};
 use crate::error::{AS_ROOT, fail};
@@ -40,6 +41,8 @@ pub(crate) struct Context<'a> {
     pub(crate) options: Options,
     /// The trace id of the command.
     pub(crate) trace: String,
+    /// Who makes the command, and from what.
+    pub(super) attempt: Attempt,
     /// Receives events.
     pub(crate) sink: &'a Sink<'a>,
     /// Makes progress displays.
@@ -69,6 +72,7 @@ impl<'a> Context<'a> {
             host: Host::new(options.root.as_deref()),
             options,
             trace,
+            attempt: Attempt::new(),
             sink,
             progress,
             app: RefCell::new(None),
@@ -100,6 +104,7 @@ impl<'a> Context<'a> {
             event: "note".to_owned(),
             level: level.to_owned(),
             message: message.to_owned(),
+            audit: Some(self.attempt.audit.borrow().clone()),
         });
     }
 

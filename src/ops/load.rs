@@ -130,7 +130,7 @@ impl Context<'_> {
         }
         let here = Path::new(MANIFEST);
         let named = self.named_app()?;
-        let is_meant = named.is_none() || self.name_here() == named.as_ref().map(Name::to_string);
+        let is_meant = named.is_none() || self.name_here() == named;
         if is_present(here) && is_meant {
             return Ok(self.read_manifest(here, Links::Followed)?.app);
         }
@@ -240,6 +240,10 @@ impl Context<'_> {
         place: Place,
         expected: Option<&str>,
     ) -> Result<Loaded> {
+        self.attempt.uses_manifest(&text);
+        if let Some(name) = self.name_in(&text) {
+            self.attempt.is_about(&name);
+        }
         let environment = self.options.environment.as_deref();
         let is_bundled = self.is_manifest_of_package(&path, BUNDLED_APP);
         let read = || -> manifest::Result<App> {
@@ -269,6 +273,16 @@ impl Context<'_> {
             app,
             place,
         })
+    }
+
+    /// The app of a manifest, which may be wrong elsewhere.
+    pub(super) fn name_in(&self, text: &str) -> Option<Name> {
+        let name = manifest::app_name(text)?;
+        let name = match &self.options.environment {
+            Some(environment) => format!("{name}-{environment}"),
+            None => name,
+        };
+        Name::parse(&name).ok()
     }
 
     /// What to do about a manifest that is not the one of the named app.
@@ -302,13 +316,8 @@ impl Context<'_> {
     }
 
     /// The name of the app in `./robot.toml`, also if the file has a mistake elsewhere.
-    pub(super) fn name_here(&self) -> Option<String> {
-        let text = host::read_user_file(Path::new(MANIFEST)).ok()?;
-        let name = manifest::app_name(&text)?;
-        Some(match &self.options.environment {
-            Some(environment) => format!("{name}-{environment}"),
-            None => name,
-        })
+    pub(super) fn name_here(&self) -> Option<Name> {
+        self.name_in(&host::read_user_file(Path::new(MANIFEST)).ok()?)
     }
 
     /// The manifest that a package installed for an app.

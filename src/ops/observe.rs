@@ -66,6 +66,8 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
             observed.active.insert(unit);
         } else if state.is_failed() {
             observed.failed.insert(unit);
+        } else if state.is_skipped() {
+            observed.skipped.insert(unit);
         }
     }
     observed.missing = missing_accounts(host, app)?;

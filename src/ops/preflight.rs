@@ -151,7 +151,7 @@ pub(super) fn verify_units(
     let place = line_of(app, text, &message).map(|line| format!("{}:{line}: ", path.display()));
     Err(HintedError::new(
         place.unwrap_or_default() + &message,
-        "most likely `sandbox.directives` or `timer.calendar` has a mistake",
+        "most likely `sandbox.directives`, `timer.calendar` or `condition` has a mistake",
     )
     .into())
 }
@@ -190,6 +190,11 @@ fn line_of(app: &App, text: &str, message: &str) -> Option<usize> {
         let calendar = service.timer.as_ref().and_then(|it| it.calendar.as_ref());
         if calendar.is_some_and(|calendar| ends_with(&calendar.to_string())) {
             return at(&["service", name, "timer", "calendar"]);
+        }
+        let mut conditions = service.conditions.iter();
+        let unknown = conditions.find(|one| message.contains(&format!("'{}'", one.directive)));
+        if unknown.is_some() {
+            return at(&["service", name, "condition"]);
         }
         let mut directives = service.sandbox.directives.iter();
         let wrong = directives.find(|(key, value)| {

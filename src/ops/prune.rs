@@ -120,6 +120,10 @@ fn command(request: &PruneRequest, app: Option<&Name>) -> CommandLine {
 /// # Errors
 /// [`Kind::Degraded`] when releases of one app were removed and another app could not be pruned.
 pub(crate) fn apply(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Pruned>, Error> {
+    ctx.attempt("prune", || change(ctx, request))
+}
+
+fn change(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Pruned>, Error> {
     ctx.check_privileges().nothing_changed()?;
     let names = apps(ctx, request).nothing_changed()?;
     let count = names.len();

@@ -34,6 +34,10 @@ pub(crate) enum Recovery {
 /// [`Kind::Degraded`] when a change could not be ended, or something is still in the way. The other
 /// apps are recovered all the same.
 pub(crate) fn run(ctx: &Context<'_>, request: &RecoverRequest) -> Result<Recovery, Error> {
+    ctx.attempt("recover", || change(ctx, request))
+}
+
+fn change(ctx: &Context<'_>, request: &RecoverRequest) -> Result<Recovery, Error> {
     ctx.check_privileges().nothing_changed()?;
     // Stores of removed apps are no app's, so that only this removes them.
     let _ = Store::remove_deleted(&ctx.host.root);

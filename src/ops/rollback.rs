@@ -87,6 +87,10 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Pr
 /// # Errors
 /// Its kind says what is live.
 pub(crate) fn apply(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Changed, Error> {
+    ctx.attempt("rollback", || change(ctx, request))
+}
+
+fn change(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Changed, Error> {
     let name = ctx.selected_app().nothing_changed()?;
     ctx.check_privileges().nothing_changed()?;
     ctx.check_deployed(&name).nothing_changed()?;
@@ -96,6 +100,7 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Chan
             return undone(session, &name);
         }
         let prepared = prepare(ctx, request, session.store, &name, false).nothing_changed()?;
+        ctx.attempt.uses_plan(prepared.plan.hash());
         run(session, prepared)
     })
 }

@@ -32,6 +32,7 @@ impl Context<'_> {
     /// The app that a command means: `--app`, the manifest in this directory, or the only one.
     pub(super) fn selected_app(&self) -> Result<Name> {
         let name = self.resolve_app()?;
+        self.attempt.is_about(&name);
         if self.options.app.is_some() {
             self.check_known(&name)?;
         }
@@ -98,13 +99,12 @@ impl Context<'_> {
             Err(error) => error,
         };
         let known = Store::all_store_names(&self.host.root)?;
-        if let Some(name) = self.name_here().filter(|name| known.contains(name))
-            && let Ok(valid) = Name::parse(&name)
-        {
+        let name = self.name_here();
+        if let Some(name) = name.filter(|name| known.iter().any(|one| one == name.as_str())) {
             let text =
                 format!("{error:#}; robotctl uses only the app name `{name}` from this manifest");
-            self.note("warning", &name, &text);
-            return Ok(valid);
+            self.note("warning", name.as_str(), &text);
+            return Ok(name);
         }
         let error = Error::from(error);
         Err(HintedError {

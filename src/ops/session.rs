@@ -137,6 +137,7 @@ impl Context<'_> {
         name: &Name,
         then: impl FnOnce(&Session<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        self.attempt.is_about(name);
         self.check_privileges().nothing_changed()?;
         self.check_app_writable(name).nothing_changed()?;
         let store = self.store(name);
@@ -148,11 +149,12 @@ impl Context<'_> {
             app: name.to_string(),
             environment: self.environment_of(name.as_str()),
             trace: self.trace.clone(),
+            audit: &self.attempt.audit,
             sink: self.sink,
         };
         let result = then(&session);
         session.report_killed();
-        result
+        result.inspect_err(|error| self.record_failure(name, error))
     }
 
     /// Ends an interrupted change and removes what killed commands left. The end of a removal deletes

@@ -169,6 +169,10 @@ fn unit_status(
             let reload = CommandLine::sudo(["systemctl", "daemon-reload"]);
             Some(format!("its file changed on disk: {reload}"))
         }
+        _ if now.is_skipped() => {
+            let read = CommandLine::new(["systemctl", "status", &unit.unit]);
+            Some(format!("condition not met, not started: {read}"))
+        }
         _ if now.is_failed() => {
             let read = CommandLine::sudo(["journalctl", "-u", &unit.unit]);
             Some(format!("{}: {read}", now.result))

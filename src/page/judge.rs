@@ -132,6 +132,7 @@ fn in_words(state: &UnitStatus, now: Timestamp) -> (Health, String) {
         (ActiveState::Activating, _) if state.sub_state.starts_with("auto-restart") => {
             (Health::Warning, "ended, and starts again".to_owned())
         }
+        _ if state.is_skipped() => healthy("not started: its condition is not met"),
         (ActiveState::Activating, _) => healthy("starting"),
         (ActiveState::Deactivating, _) => healthy("stopping"),
         (ActiveState::Reloading, _) => healthy("reloading"),

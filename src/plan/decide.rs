@@ -40,6 +40,8 @@ pub(super) enum UnitState {
     Active,
     /// It has failed.
     Failed,
+    /// A condition was not met, so systemd did not start it.
+    Skipped,
     /// It is neither active nor failed.
     Inactive,
 }
@@ -127,13 +129,26 @@ const NOT_ENABLED: (Action, &str) = (Action::Unchanged, "not enabled");
 const STOPPED: (Action, &str) = (Action::Unchanged, "not running; it is not started");
 const NEW: (Action, &str) = (Action::Start, "new");
 
+/// A unit that systemd did not start the last time, because a condition was not met. A deploy of the same
+/// release leaves it alone, so that there is nothing to do.
+fn skipped(change: Change<'_>) -> (Action, &'static str) {
+    // Another release with the same files for a unit may find the condition met.
+    match change.restarts() || change.runs.is_some() {
+        false => (Action::Unchanged, "its condition is not met"),
+        true => (Action::Start, "its condition was not met before"),
+    }
+}
+
 fn socket(facts: UnitFacts<'_>, bound_by_service: bool) -> (Action, &'static str) {
     match facts.state {
         UnitState::Active if facts.change.files => (
             Action::Rebind,
             "its unit changed; it refuses connections for a moment",
         ),
-        UnitState::Failed | UnitState::Inactive if !facts.is_enabled => NOT_ENABLED,
+        UnitState::Failed | UnitState::Inactive | UnitState::Skipped if !facts.is_enabled => {
+            NOT_ENABLED
+        }
+        UnitState::Skipped => skipped(facts.change),
         // Its service may be active: then the socket cannot be started.
         UnitState::Failed => (Action::Rebind, "it has failed"),
         _ if !facts.is_known && bound_by_service => (
@@ -148,7 +163,10 @@ fn socket(facts: UnitFacts<'_>, bound_by_service: bool) -> (Action, &'static str
 
 fn daemon(facts: UnitFacts<'_>, moves_address: bool, overlap: Overlap) -> (Action, String) {
     let (action, why) = match facts.state {
-        UnitState::Failed | UnitState::Inactive if !facts.is_enabled => NOT_ENABLED,
+        UnitState::Failed | UnitState::Inactive | UnitState::Skipped if !facts.is_enabled => {
+            NOT_ENABLED
+        }
+        UnitState::Skipped => skipped(facts.change),
         UnitState::Failed => (Action::Restart, "it has failed"),
         UnitState::Active if !facts.change.restarts() => {
             return (Action::Unchanged, facts.change.why());
@@ -186,7 +204,10 @@ fn timer(facts: UnitFacts<'_>) -> (Action, &'static str) {
     match facts.state {
         UnitState::Active if facts.change.files => (Action::Restart, "unit changed"),
         UnitState::Active if facts.is_known => (Action::Unchanged, "unchanged"),
-        UnitState::Failed | UnitState::Inactive if !facts.is_enabled => NOT_ENABLED,
+        UnitState::Failed | UnitState::Inactive | UnitState::Skipped if !facts.is_enabled => {
+            NOT_ENABLED
+        }
+        UnitState::Skipped => skipped(facts.change),
         UnitState::Failed => (Action::Start, "it has failed"),
         _ if !facts.is_known => NEW,
         _ => STOPPED,
@@ -205,7 +226,7 @@ fn target(facts: UnitFacts<'_>) -> (Action, &'static str) {
 mod tests {
     use super::{Action, Change, Overlap, UnitFacts, UnitKind, UnitState, decide};
     use Action::{Rebind, Restart, Start, Unchanged};
-    use UnitState::{Active, Failed, Inactive, Masked};
+    use UnitState::{Active, Failed, Inactive, Masked, Skipped};
 
     const NONE: Change<'_> = Change {
         release: false,
@@ -492,6 +513,33 @@ mod tests {
                 "not enabled",
             ),
             (disabled(DAEMON, Failed, RELEASE), Unchanged, "not enabled"),
+        ]);
+    }
+
+    #[test]
+    fn a_unit_whose_condition_was_not_met_is_tried_again_by_a_change() {
+        for kind in [SOCKET, DAEMON, OVERLAPPING, TIMER] {
+            check(&[
+                (
+                    known(kind, Skipped, NONE),
+                    Unchanged,
+                    "its condition is not met",
+                ),
+                (
+                    known(kind, Skipped, RELEASE),
+                    Start,
+                    "its condition was not met before",
+                ),
+                (disabled(kind, Skipped, RELEASE), Unchanged, "not enabled"),
+            ]);
+        }
+        check(&[
+            (
+                known(TIMED_JOB, Skipped, RELEASE),
+                Unchanged,
+                "started by its timer",
+            ),
+            (known(TARGET, Skipped, RELEASE), Unchanged, "unchanged"),
         ]);
     }
 

@@ -37,6 +37,8 @@ pub struct Observed {
     pub holding: BTreeSet<String>,
     /// Units that have failed.
     pub failed: BTreeSet<String>,
+    /// Units that systemd did not start, because a condition was not met.
+    pub skipped: BTreeSet<String>,
     /// Units that the administrator has masked.
     pub masked: BTreeSet<String>,
     /// Accounts that the new release names and the host does not have, such as `user shop`.

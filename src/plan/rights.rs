@@ -5,7 +5,7 @@
 
 use super::input::{HostFacts, LiveRelease, Observed, OutsideSource};
 use super::right_kinds::RightKind;
-use crate::app::{App, Listen, Probe, Service, Target, UnitRef};
+use crate::app::{App, Listen, Name, Probe, Service, Target, UnitRef};
 use crate::sandbox::shape::Network;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -135,6 +135,10 @@ fn of_app(
     if Some(app.user.as_str()) != own {
         list.add(RightKind::User, app.user.as_str());
     }
+    let is_given = app.services.iter().any(|one| one.group == app.group);
+    if !is_given {
+        list.group(&app.group, &app.user);
+    }
     if let Some(group) = &release.reader_group
         && Some(group.as_str()) != own
     {
@@ -191,10 +195,18 @@ impl RightList<'_> {
         }
     }
 
+    /// A main group, unless it is that of its user.
+    fn group(&mut self, group: &Name, user: &Name) {
+        if Some(group.as_str()) != self.own && group != user {
+            self.add(RightKind::Group, group.as_str());
+        }
+    }
+
     fn service(&mut self, app: &App, service: &Service) {
         if Some(service.user.as_str()) != self.own {
             self.add(RightKind::User, service.user.as_str());
         }
+        self.group(&service.group, &service.user);
         for group in &service.groups {
             if Some(group.as_str()) != self.own {
                 self.add(RightKind::Group, group.as_str());
@@ -402,6 +414,7 @@ mod tests {
         ("user = \"mallory\"", "user mallory"),
         ("user = \"root\"", "user root"),
         ("groups = [\"shadow\"]", "group shadow"),
+        ("group = \"shadow\"", "group shadow"),
         (
             "sandbox = { capabilities = [\"CAP_CHOWN\"] }",
             "capability CAP_CHOWN",

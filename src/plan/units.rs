@@ -152,6 +152,7 @@ impl UnitPlanner<'_> {
             masked,
             active,
             failed,
+            skipped,
             ..
         } = self.observed;
         if masked.contains(unit) {
@@ -160,6 +161,8 @@ impl UnitPlanner<'_> {
             UnitState::Failed
         } else if active.contains(unit) {
             UnitState::Active
+        } else if skipped.contains(unit) {
+            UnitState::Skipped
         } else {
             UnitState::Inactive
         }

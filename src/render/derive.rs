@@ -6,8 +6,8 @@
 
 use crate::app::names::{AbsPath, Name, Span, Text};
 use crate::app::{
-    Check, DEFAULT_STOP_SECONDS, Limits, Listen, PRE_CHECK_SUFFIX, PROXY_SUFFIX, Probe, Sandbox,
-    Service, Socket, Type, Upgrade,
+    Check, DEFAULT_STOP_SECONDS, Limits, Listen, PRE_CHECK_SUFFIX, PROXY_SUFFIX, Probe, Restart,
+    Sandbox, Service, Socket, Type, Upgrade,
 };
 use anyhow::{Result, anyhow};
 
@@ -42,9 +42,11 @@ pub(crate) fn proxy(service: &Service) -> Result<Service> {
         conflicts: _,
         enable,
         user,
+        group: _,
         groups: _,
         working_directory: _,
         restart,
+        conditions,
         timeout_start,
         timeout_stop,
         drain,
@@ -83,10 +85,13 @@ pub(crate) fn proxy(service: &Service) -> Result<Service> {
         wants: Vec::new(),
         conflicts: Vec::new(),
         enable,
+        group: user.clone(),
         user,
         groups: Vec::new(),
         working_directory: AbsPath::parse("/").map_err(|rule| anyhow!("`/`: {rule}"))?,
         restart,
+        // Without its server, it would accept connections and end them.
+        conditions,
         timeout_start,
         timeout_stop,
         drain,
@@ -129,9 +134,11 @@ pub fn pre_check_instance(
         conflicts: _,
         enable: _,
         user,
+        group,
         groups,
         working_directory,
         restart: _,
+        conditions,
         timeout_start,
         timeout_stop,
         drain,
@@ -173,15 +180,13 @@ pub fn pre_check_instance(
         conflicts: Vec::new(),
         enable: false,
         user,
+        group,
         groups,
         working_directory,
-        restart: "no",
+        restart: Restart::never(),
+        conditions,
         timeout_start,
-        timeout_stop: if timeout_stop == Span::seconds(DEFAULT_STOP_SECONDS) {
-            Span::seconds(PRE_CHECK_STOP_SECONDS)
-        } else {
-            timeout_stop
-        },
+        timeout_stop: pre_check_stop(timeout_stop),
         drain,
         watchdog,
         limits,
@@ -193,6 +198,15 @@ pub fn pre_check_instance(
         timer: None,
         sandbox,
     })
+}
+
+/// How long a pre-check instance may take to stop: as the manifest says, or a short time.
+fn pre_check_stop(of_service: Span) -> Span {
+    if of_service == Span::seconds(DEFAULT_STOP_SECONDS) {
+        Span::seconds(PRE_CHECK_STOP_SECONDS)
+    } else {
+        of_service
+    }
 }
 
 /// The checks of a pre-check instance: those about the live addresses of the service, at the
@@ -255,9 +269,11 @@ pub fn check_command(service: &Service, name: Name, argv: &[Text], within: &Span
         conflicts: _,
         enable: _,
         user,
+        group,
         groups,
         working_directory,
         restart: _,
+        conditions: _,
         timeout_start: _,
         timeout_stop: _,
         drain,
@@ -291,9 +307,12 @@ pub fn check_command(service: &Service, name: Name, argv: &[Text], within: &Span
         conflicts: Vec::new(),
         enable: false,
         user,
+        group,
         groups,
         working_directory,
-        restart: "no",
+        restart: Restart::never(),
+        // The service runs, whatever they say now.
+        conditions: Vec::new(),
         // It ends by itself when `robotctl` no longer waits for it.
         timeout_start: within.clone(),
         timeout_stop: Span::seconds(CHECK_STOP_SECONDS),
@@ -321,7 +340,8 @@ mod tests {
     fn service(rest: &str) -> Service {
         let text = format!(
             "[app]\nname = \"a\"\nversion = \"1\"\n[service.w]\nexec = [\"/bin/w\"]\n\
-             env = {{ A = \"1\" }}\ngroups = [\"g\"]\nsandbox = {{ allow = [\"jit\"] }}\n{rest}"
+             env = {{ A = \"1\" }}\ngroup = \"h\"\ngroups = [\"g\"]\n\
+             condition.path-exists = \"/x\"\nsandbox = {{ allow = [\"jit\"] }}\n{rest}"
         );
         let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
         app.services.into_iter().next().unwrap()
@@ -334,6 +354,9 @@ mod tests {
         assert_eq!(proxy.name.as_str(), "w-proxy");
         assert!(proxy.env.is_empty() && proxy.groups.is_empty() && proxy.listen.is_empty());
         assert!(proxy.sandbox.allow.is_empty());
+        assert_eq!(proxy.group.as_str(), "a");
+        // It does not accept connections for a server that is not started.
+        assert_eq!(proxy.conditions, service.conditions);
         let exec: Vec<&str> = proxy.exec.iter().map(Text::as_str).collect();
         assert_eq!(exec, ["/usr/bin/robotctl", "relay", "127.0.0.1:80"]);
         assert!(proxy.enable);
@@ -349,6 +372,8 @@ mod tests {
         assert_eq!(copy.name.as_str(), "w-precheck");
         assert_eq!(copy.listen, std::slice::from_ref(&private));
         assert_eq!(copy.sandbox.allow, service.sandbox.allow);
+        assert_eq!(copy.group.as_str(), "h");
+        assert_eq!(copy.conditions, service.conditions);
         assert_eq!(copy.timeout_stop, Span::seconds(3));
         let probes: Vec<&Probe> = copy.checks.iter().map(|check| &check.probe).collect();
         let [
@@ -381,6 +406,8 @@ mod tests {
         let job = check_command(&activated, name.clone(), &argv, &within);
         assert!(job.listen.is_empty() && !job.enable);
         assert_eq!(job.sandbox.allow, activated.sandbox.allow);
+        assert_eq!(job.group, activated.group);
+        assert!(job.conditions.is_empty());
         assert_eq!((&job.exec[..], &job.timeout_start), (&argv[..], &within));
         let direct = service("listen = [\"127.0.0.1:80\"]\nsocket = \"direct\"\n");
         assert_eq!(

@@ -108,7 +108,8 @@ pub(super) fn runtime_dirs(app: &App, service: &Service) -> Result<Option<String
     // would start no service of the app again.
     for (stem, _) in &directories {
         lines.push((format!("{stem}Directory"), name.to_owned()));
-        lines.push((format!("{stem}DirectoryMode"), "0750".to_owned()));
+        let mode = app.directory_mode(stem).to_string();
+        lines.push((format!("{stem}DirectoryMode"), mode));
         if *stem == "Runtime" {
             // All services of the app share it, so it stays when one of them stops.
             lines.push(("RuntimeDirectoryPreserve".to_owned(), "yes".to_owned()));
@@ -122,20 +123,34 @@ pub(super) fn runtime_dirs(app: &App, service: &Service) -> Result<Option<String
 #[template(path = "20-paths.conf", config = "packaging/askama.toml")]
 struct Paths<'a> {
     app: &'a str,
+    /// The directories of the app, which systemd has created for the service when it reads this.
+    own: String,
     read_write: Vec<&'a str>,
     read_write_directive: &'static str,
     read_only: Vec<(&'a str, &'a str)>,
 }
 
-pub(super) fn paths(app: &App, service: &Service) -> Result<Option<String>> {
+/// `20-paths.conf`: the paths that the service can use besides its programs and libraries.
+pub(super) fn paths(
+    app: &App,
+    service: &Service,
+    mount: ReleaseMount<'_>,
+) -> Result<Option<String>> {
     let sandbox = &service.sandbox;
-    if sandbox.read_write.is_empty() && sandbox.read_only.is_empty() {
+    let own = match mount {
+        ReleaseMount::None => Vec::new(),
+        _ => app.directories(service),
+    };
+    if own.is_empty() && sandbox.read_write.is_empty() && sandbox.read_only.is_empty() {
         return Ok(None);
     }
+    let mut own: Vec<String> = own.into_iter().map(|(_, path)| path).collect();
+    own.sort_by_key(|path| path.starts_with("/run/"));
     let pair = |(from, to): &'_ (AbsPath, AbsPath)| (from.to_string(), to.to_string());
     let read_only: Vec<(String, String)> = sandbox.read_only.iter().map(pair).collect();
     let conf = Paths {
         app: app.name.as_str(),
+        own: own.join(" "),
         read_write: sandbox.read_write.iter().map(AbsPath::as_str).collect(),
         // In its own root the path does not exist: it must be mounted.
         read_write_directive: if sandbox.allows("host-files") {

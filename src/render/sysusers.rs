@@ -18,13 +18,18 @@ pub(super) fn sysusers(app: &App) -> Result<String> {
     let services = app.services.iter();
     let users = services.clone().map(|service| &service.user);
     let users = users.chain([&app.user]).map(Name::as_str);
+    let users: BTreeSet<&str> = users.filter(|user| *user != "root").collect();
+    let own = services.clone().map(|service| &service.group);
     let groups = services.flat_map(|service| &service.groups);
     let groups = groups.chain(&app.release.reader_group);
+    let own = own.chain([&app.group]).map(Name::as_str);
+    // The group of a user is created with the user.
+    let own = own.filter(|group| *group != "root" && !users.contains(group));
     let conf = Sysusers {
         app: app.name.as_str(),
         state: app.layout.state(),
-        users: users.filter(|user| *user != "root").collect(),
-        groups: groups.map(Name::as_str).collect(),
+        groups: groups.map(Name::as_str).chain(own).collect(),
+        users,
     };
     Ok(conf.render()?)
 }

@@ -1,6 +1,6 @@
 //! tmpfiles.d(5): the directories of an app.
 
-use crate::app::App;
+use crate::app::{App, Mode};
 use anyhow::Result;
 use askama::Template;
 use std::collections::BTreeSet;
@@ -10,6 +10,9 @@ use std::collections::BTreeSet;
 struct Tmpfiles<'a> {
     app: &'a str,
     user: &'a str,
+    group: &'a str,
+    state_mode: Mode,
+    run_mode: Mode,
     root_dirs: BTreeSet<String>,
 }
 
@@ -17,6 +20,9 @@ pub(super) fn tmpfiles(app: &App) -> Result<String> {
     let conf = Tmpfiles {
         app: app.name.as_str(),
         user: app.user.as_str(),
+        group: app.group.as_str(),
+        state_mode: app.state_mode,
+        run_mode: app.run_mode,
         root_dirs: root_dirs(app),
     };
     Ok(conf.render()?)

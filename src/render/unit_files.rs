@@ -78,7 +78,7 @@ impl<'a> UnitFiles<'a> {
                 Some(drop_ins::hardening(app, service, target)?),
             ),
             ("15-runtime-dirs.conf", runtime_dirs),
-            ("20-paths.conf", drop_ins::paths(app, service)?),
+            ("20-paths.conf", drop_ins::paths(app, service, mount)?),
             (
                 "25-capabilities.conf",
                 drop_ins::capabilities(app, service)?,

@@ -1,8 +1,11 @@
 //! The base units: service, socket, timer, target.
 
 use super::escape::{assignment, reload, words};
-use crate::app::{App, Listen, Name, PROXY_SUFFIX, Service, Socket, Timer, Type, UnitRef};
+use crate::app::{
+    App, Condition, Listen, Name, PROXY_SUFFIX, Service, Socket, Timer, Type, UnitRef,
+};
 use crate::sandbox::prefix::{Prefix, words as words_of};
+use crate::units::stem;
 use anyhow::Result;
 use askama::Template;
 
@@ -22,6 +25,8 @@ struct ServiceUnit<'a> {
     description: &'a str,
     target_unit: String,
     relations: Vec<(&'static str, String)>,
+    conditions: &'a [Condition],
+    start_limit: Vec<(&'static str, String)>,
     kind: &'static str,
     user: &'a str,
     group: &'a str,
@@ -32,7 +37,11 @@ struct ServiceUnit<'a> {
     exec_start_post: String,
     exec_reload: String,
     restart: &'static str,
-    restarts: bool,
+    /// `RestartSec=`, for a service that systemd restarts.
+    restart_sec: &'a str,
+    /// What the lines of the service have in the journal. Without it, those of several services that the
+    /// same program runs look alike.
+    identifier: String,
     /// Whether systemd must take a message about another main process (sd_notify(3), "MAINPID="), for
     /// a service that sends no messages itself.
     takes_main_process: bool,
@@ -58,9 +67,11 @@ pub(super) fn service(app: &App, service: &Service, role: ServiceUnitRole) -> Re
         description: service.description.as_str(),
         target_unit: app.target_unit(),
         relations: relations(app, service, role),
+        conditions: &service.conditions,
+        start_limit: service.restart.limits(),
         kind: service.kind.word(),
         user: service.user.as_str(),
-        group: service.user.as_str(),
+        group: service.group.as_str(),
         groups: groups.join(" "),
         working_directory: service.working_directory.as_str(),
         exec_start_pre: service
@@ -71,8 +82,12 @@ pub(super) fn service(app: &App, service: &Service, role: ServiceUnitRole) -> Re
         exec_start: words(&service.exec),
         exec_start_post: wait_for_port(service),
         exec_reload: reload(&service.exec_reload),
-        restart: service.restart,
-        restarts: role == ServiceUnitRole::Main && service.restart != "no",
+        restart: service.restart.when,
+        restart_sec: match role {
+            ServiceUnitRole::Main if service.restart.when != "no" => &service.restart.after.text,
+            ServiceUnitRole::Main | ServiceUnitRole::Proxy => "",
+        },
+        identifier: stem(&app.unit(service)).to_owned(),
         takes_main_process: takes_main_process(service, role),
         timeout_start: &service.timeout_start.text,
         timeout_stop: &service.timeout_stop.text,
@@ -206,7 +221,9 @@ struct SocketUnit<'a> {
     service: String,
     tcp: bool,
     unix: bool,
+    conditions: &'a [Condition],
     user: &'a str,
+    group: &'a str,
     /// Who may connect over TCP; empty for everyone.
     clients: String,
     wanted_by: String,
@@ -234,7 +251,10 @@ pub(super) fn socket(app: &App, service: &Service, unit: &str) -> Result<String>
         },
         tcp,
         unix: listen.iter().any(|listen| listen.port().is_none()),
+        // A request for a service that may not start would start it again and again.
+        conditions: &service.conditions,
         user: service.user.as_str(),
+        group: service.group.as_str(),
         clients: if listen.iter().any(|listen| listen.is_public()) {
             words_of(&service.clients())
         } else if tcp {

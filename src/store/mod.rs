@@ -4,10 +4,12 @@
 //! |---|---|---|
 //! | `state.json` | 0644 | the live release, the previous ones, and pins |
 //! | `history.jsonl` | 0644 | one line per event, the last thousand |
+//! | `attempts.jsonl` | 0644 | the same for attempts that changed nothing, the last hundred |
 //! | `releases/<id>.json` | 0644 | a release: version, times, mark, units, scores |
 //! | `releases/<id>.private` | 0600 | its manifest, its rendered files and its source |
 //! | `releases/<id>.index` | 0600 | its payload, and where each file was seen |
 //! | `journal.json` | 0600 | a change under way, with how to undo it; absent otherwise |
+//! | `history.private`, `attempts.private` | 0600 | the same events in full, with source, manifest and plan |
 //! | `failed.json` | 0600 | releases that failed and were removed, the last hundred |
 //! | `reserve`, `reserve.N` | 0600 | space and files to release when the disk is full |
 //! | `lock` | 0600 | the process that changes the app; the kernel's lock on it decides |

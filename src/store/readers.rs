@@ -137,7 +137,7 @@ impl Store {
             found.with_context(|| format!("the group `{group}` does not exist"))
         };
         let first = apps.first().context("no app uses the release")?;
-        let own = gid(&first.user)?;
+        let own = gid(&first.group)?;
         let named = apps.iter().flat_map(|app| groups_of(app));
         let others = named.map(gid).collect::<Result<BTreeSet<u32>>>()?;
         Ok((
@@ -147,8 +147,10 @@ impl Store {
     }
 }
 
-/// The groups of an app that read its release. The group of a service has the name of its user.
+/// The groups of an app that read its release.
 fn groups_of(app: &App) -> impl Iterator<Item = &Name> {
-    let services = app.services.iter().map(|service| &service.user);
-    services.chain([&app.user]).chain(&app.release.reader_group)
+    let services = app.services.iter().map(|service| &service.group);
+    services
+        .chain([&app.group])
+        .chain(&app.release.reader_group)
 }

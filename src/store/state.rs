@@ -122,12 +122,14 @@ impl Store {
         self.set_state(&state)
     }
 
-    /// The environment that the app was deployed with, as its live release says.
+    /// The environment that the app was deployed with: as its live release says, or another one where
+    /// that cannot be read.
     pub fn environment(&self) -> Option<String> {
-        let live = self.state().ok()?.live;
-        let any = || self.releases().ok()?.pop();
-        let release = self.public_release(&live.or_else(any)?).ok()??;
-        release.environment
+        let live = self.state().ok().and_then(|state| state.live);
+        let others = self.releases().unwrap_or_default().into_iter().rev();
+        let all = live.into_iter().chain(others);
+        let mut readable = all.filter_map(|id| self.public_release(&id).ok()?);
+        readable.next()?.environment
     }
 }
 

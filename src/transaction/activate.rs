@@ -5,7 +5,7 @@ use super::obstacles;
 use crate::app::{App, PROXY_SUFFIX};
 use crate::events::Subject;
 use crate::health::{cause_failure, no_answer};
-use crate::host::{Systemd, interrupted};
+use crate::host::{Systemd, UnitStatus, interrupted};
 use crate::plan::{Action, Plan};
 use crate::sandbox::explain::with_advice;
 use crate::session::Session;
@@ -45,10 +45,27 @@ pub(super) fn activate_units(
     // The previous release goes on while the next one does not wait for connections.
     fail_if_interrupted()?;
     handover::drain_previous(session, &handed_over);
+    close_sockets_of_skipped(systemd, app)?;
     if let Err(error) = remove_leftovers(session.host, &session.app) {
         // Not the fault of the release. The next command tries again.
         let text = format!("leftovers are still there: {error:#}");
         session.emit("warning", "cleanup-failed", Subject::default(), &text);
+    }
+    Ok(())
+}
+
+/// Restarts the sockets of services that systemd did not start, because a condition is not met: the sockets
+/// have the same condition. An open one would start its service again with every request, until systemd
+/// gives up and the socket fails.
+fn close_sockets_of_skipped(systemd: &Systemd, app: &App) -> Result<()> {
+    for service in app.services.iter().filter(|one| !one.conditions.is_empty()) {
+        let sockets = app.socket_units(service);
+        if sockets.is_empty() || !systemd.show_one(&app.unit(service))?.is_skipped() {
+            continue;
+        }
+        if systemd.show(&sockets)?.iter().any(UnitStatus::is_active) {
+            systemd.restart(&sockets)?;
+        }
     }
     Ok(())
 }

@@ -4,7 +4,9 @@ use super::operation::Operation;
 use crate::app::App;
 use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{Proof, daemon_states, run_jobs, stopped_daemons, verify, warn_unchecked};
+use crate::health::{
+    Proof, daemon_states, report_skipped, run_jobs, stopped_daemons, verify, warn_unchecked,
+};
 use crate::plan::Plan;
 use crate::session::Session;
 use crate::store::State;
@@ -24,6 +26,10 @@ pub(super) fn check_health(
 ) -> Result<Result<(), Failure>> {
     let host = session.host;
     let mut daemons = daemon_states(host, app)?;
+    for (unit, _) in daemons.iter().filter(|(_, state)| state.is_skipped()) {
+        report_skipped(session, &plan.to, app, unit);
+    }
+    daemons.retain(|(_, state)| !state.is_skipped());
     let stopped = stopped_daemons(&daemons, &|unit| plan.keeps(unit));
     // The pre-check of a deploy has checked them, or has said why not.
     if *operation != Operation::Deploy {

@@ -125,8 +125,11 @@ fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
     let daemons = daemon_states(host, &app)?;
     let units = &journal.units;
     let is_touched = |unit: &String| units.restarted.contains(unit) || units.stopped.contains(unit);
-    // A service that was down before and was not touched is not checked.
-    let down = |(unit, state): &(String, UnitStatus)| !state.is_active() && !is_touched(unit);
+    // A service that was down before and was not touched is not checked, nor one whose condition is not
+    // met.
+    let down = |(unit, state): &(String, UnitStatus)| {
+        state.is_skipped() || (!state.is_active() && !is_touched(unit))
+    };
     let checked: Vec<(String, UnitStatus)> =
         daemons.into_iter().filter(|daemon| !down(daemon)).collect();
     let state = &journal.state_before;

@@ -12,7 +12,7 @@ use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use crate::events::Subject;
 use crate::health::{
-    Proof, Verdict, cause_failure, check_service, settle, settle_time, still_answers,
+    Proof, Verdict, cause_failure, check_service, settle, settle_time, still_answers, unmet,
     warn_unchecked,
 };
 use crate::host::{self, Host, Stopwatch, UnitStatus, in_network_of};
@@ -21,7 +21,6 @@ use crate::render::{derive, precheck as instance_files};
 use crate::sandbox::explain::with_advice;
 use crate::session::Session;
 use anyhow::{Context as _, Result, anyhow};
-use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -67,7 +66,7 @@ pub(crate) fn precheck(
         .map(|one| one.unit(session.host, app, target, &plan.to))
         .collect::<Result<Vec<TransientUnit<'_>>>>()?;
     TransientUnit::put_all(session.host, &units)?;
-    let checked = run_instances(session, app, &instances, &units);
+    let checked = run_instances(session, &plan.to, app, &instances, &units);
     let checked = checked.map_err(|(at, error)| {
         let lines = units.get(at).map(|unit| unit.last_lines(INSTANCE_LINES));
         let lines = lines.unwrap_or_default();
@@ -96,7 +95,7 @@ pub(crate) fn precheck(
         );
         return Err(HintedError::new(message, hint).into());
     }
-    let verdicts = checked.map_err(|message| {
+    let (verdicts, watched) = checked.map_err(|message| {
         HintedError::new(
             message,
             "fix it and deploy again; `pre-check = false` in the manifest skips the pre-check",
@@ -110,7 +109,8 @@ pub(crate) fn precheck(
         let text = format!("pre-check: {}, {} ms", verdict.check, verdict.millis);
         session.emit("info", "pre-checked", subject, &text);
     }
-    let watched = instances.iter().map(|one| app.unit(one.service));
+    let watched = watched.iter().filter_map(|at| instances.get(*at));
+    let watched = watched.map(|one| app.unit(one.service));
     Ok(Proof::of_pre_check(watched, watch_time(&instances)))
 }
 
@@ -131,7 +131,7 @@ fn select_instances<'a>(
             continue;
         }
         if service.pre_check {
-            let Some(why) = obstacle(session.host, app, service, &observed.low_memory)? else {
+            let Some(why) = obstacle(session.host, app, service, observed)? else {
                 instances.push(PreCheckInstance::new(app, service)?);
                 continue;
             };
@@ -160,16 +160,32 @@ fn obstacle(
     host: &Host,
     app: &App,
     service: &Service,
-    low_memory: &BTreeMap<String, String>,
+    observed: &Observed,
 ) -> Result<Option<String>> {
-    if let Some(why) = low_memory.get(&app.unit(service)) {
+    if let Some(why) = observed.low_memory.get(&app.unit(service)) {
         return Ok(Some(why.clone()));
+    }
+    if let Some(live) = &observed.live
+        && changes_directories(&live.app, app, service)
+    {
+        let dirs = app.directories(service).into_iter();
+        let dirs: Vec<String> = dirs.map(|(_, path)| format!("`{path}`")).collect();
+        return Ok(Some(format!(
+            "the release gives {} another group or mode, and the live services use them",
+            dirs.join(" and ")
+        )));
     }
     let owner = other_state_owner(host, app, service)?;
     Ok(owner.map(|owner| {
         let state = app.layout.state();
         format!("`{state}` still belongs to {owner}, and a second instance would change its owner")
     }))
+}
+
+/// Whether systemd would change the directories of the live release when the service starts.
+fn changes_directories(live: &App, app: &App, service: &Service) -> bool {
+    let shared = |app: &App| (app.group.clone(), app.state_mode, app.run_mode);
+    !app.directories(service).is_empty() && live.user == app.user && shared(live) != shared(app)
 }
 
 /// The owner of the state directory, when systemd would give the directory to another user. The live
@@ -257,12 +273,16 @@ fn private_address(app: &App, service: &Service, index: usize, listen: &Listen) 
 }
 
 /// Starts instances whose units are in place, checks them, and watches them together.
+///
+/// An instance that systemd does not start, because a condition is not met, is not checked: the service
+/// will not start either. Returns the verdicts, and the indexes of the instances that were watched.
 fn run_instances(
     session: &Session<'_>,
+    release: &str,
     app: &App,
     instances: &[PreCheckInstance<'_>],
     units: &[TransientUnit<'_>],
-) -> Result<Vec<Verdict>, InstanceError> {
+) -> Result<(Vec<Verdict>, Vec<usize>), InstanceError> {
     let (host, trace) = (session.host, session.trace.as_str());
     let pairs = || instances.iter().zip(units).enumerate();
     for (at, (_, unit)) in pairs() {
@@ -273,6 +293,10 @@ fn run_instances(
     for (at, (one, unit)) in pairs() {
         let state = host.systemd.show_one(unit.name());
         let state = state.map_err(|error| (at, error))?;
+        if state.is_skipped() {
+            report_not_pre_checked(session, release, app, one.service);
+            continue;
+        }
         let check = || check_service(host, app, &one.copy, Some(&state), trace);
         let seen = one.in_its_network(host, unit, &state, check);
         let mut seen = seen.map_err(|error| (at, error))?;
@@ -280,21 +304,42 @@ fn run_instances(
             return Err((at, wrong.into()));
         }
         verdicts.append(&mut seen);
-        first.push((unit.name().to_owned(), state));
+        first.push((at, unit.name().to_owned(), state));
     }
     let time = watch_time(instances);
-    settle(host, &first, time.saturating_sub(started.elapsed())).map_err(|(unit, what)| {
+    let up: Vec<(String, UnitStatus)> = first
+        .iter()
+        .map(|(_, unit, state)| (unit.clone(), state.clone()))
+        .collect();
+    settle(host, &up, time.saturating_sub(started.elapsed())).map_err(|(unit, what)| {
         let at = units.iter().position(|one| one.name() == unit);
         (at.unwrap_or(0), anyhow!("it went down again: {what}"))
     })?;
-    for ((at, (one, unit)), (_, state)) in pairs().zip(&first) {
+    for (at, _, state) in &first {
+        let (Some(one), Some(unit)) = (instances.get(*at), units.get(*at)) else {
+            continue;
+        };
         let check = || still_answers(host, app, &one.copy, Some(state), trace);
         let seen = one.in_its_network(host, unit, state, check);
         let seen = seen.and_then(|seen| seen.map_err(anyhow::Error::new));
         seen.context("after the settle time")
-            .map_err(|error| (at, error))?;
+            .map_err(|error| (*at, error))?;
     }
-    Ok(verdicts)
+    Ok((verdicts, first.iter().map(|(at, ..)| *at).collect()))
+}
+
+/// Sends an event for a service whose instance was not started.
+fn report_not_pre_checked(session: &Session<'_>, release: &str, app: &App, service: &Service) {
+    let unit = app.unit(service);
+    let text = format!(
+        "`{unit}` is not pre-checked: {}",
+        unmet(&service.conditions)
+    );
+    let subject = Subject {
+        release: Some(release),
+        unit: Some(&unit),
+    };
+    session.emit("info", "not-pre-checked", subject, &text);
 }
 
 /// How long the instances must stay up.

@@ -130,7 +130,7 @@ fn only_renames_and_history_follow_the_switch(host: &Host<'_>) -> Result<(), Str
     let lines: Vec<&str> = made.map(|point| point.line.as_str()).collect();
     let rest: Vec<&&str> = lines
         .iter()
-        .filter(|line| !line.contains("/history.jsonl"))
+        .filter(|line| !line.contains("/history."))
         .collect();
     expect_eq(&rest, &Vec::new())?;
     expect_eq(&lines.is_empty(), &false)

@@ -193,13 +193,18 @@ pub(crate) fn check_no_leftovers(root: &Path) -> Result<(), String> {
     }
 }
 
+/// Whether a file of the store only informs.
+pub(crate) fn is_of_history(path: &str) -> bool {
+    path.contains("/history.") || path.contains("/attempts.")
+}
+
 /// A digest of everything that recovery may read. Names and texts that differ between runs are
 /// normalised.
 pub(crate) fn digest(root: &Path) -> String {
     let mut hasher = blake3::Hasher::new();
     for dir in ["opt", "usr", "etc/systemd", "var"] {
         walk(&root.join(dir), dir, &mut |path, text| {
-            if path.ends_with("/lock") || path.ends_with("/history.jsonl") {
+            if path.ends_with("/lock") || is_of_history(path) {
                 return;
             }
             let plain = |text: &str| {

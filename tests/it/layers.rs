@@ -13,19 +13,20 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("bytesize", &[]),
     ("command_line", &[]),
     ("error", &["command_line"]),
-    ("events", &[]),
+    ("events", &["audit"]),
     // Which errors of the operating system are the host's fault.
     ("failure", &["host", "host_cause"]),
     ("host_cause", &[]),
     ("stability", &["host"]),
     ("exposure", &[]),
     ("manifest", &[]),
+    ("audit", &[]),
     ("units", &[]),
     ("tree", &[]),
     ("parallel", &[]),
     // The I/O boundary serves every module and knows none of them.
     ("host", &["parallel", "tree"]),
-    ("session", &["events", "failure", "host", "store"]),
+    ("session", &["audit", "events", "failure", "host", "store"]),
     ("app", &["manifest", "sandbox", "units"]),
     // What an exception costs is measured on a rendered unit.
     ("sandbox", &["app", "exposure", "render", "units"]),

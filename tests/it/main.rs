@@ -28,6 +28,7 @@ mod doctor;
 mod earlier_rules;
 mod formats;
 mod golden;
+mod history;
 mod howto;
 mod imports;
 mod json_output;

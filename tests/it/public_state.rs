@@ -19,9 +19,12 @@ const STORE: &str = "var/lib/robotctl/shop";
 const READERS: [&str; 4] = ["status", "releases", "history", "doctor"];
 
 /// The mode of each file of the store, by the end of its name, as the store's documentation lists it.
-const MODES: [(&str, u32); 9] = [
+const MODES: [(&str, u32); 12] = [
     ("/state.json", 0o644),
     ("/history.jsonl", 0o644),
+    ("/history.private", 0o600),
+    ("/attempts.jsonl", 0o644),
+    ("/attempts.private", 0o600),
     ("/releases", 0o755),
     (".json", 0o644),
     (".private", 0o600),
@@ -253,12 +256,15 @@ fn no_content_is_readable_by_others() {
     test.run(["rollback", "--service", "web"])
         .any_stderr()
         .success();
+    let history = fs::read_to_string(test.root(STORE).join("history.jsonl")).expect("read");
+    let failed = history.lines().find(|line| line.contains("\"failed\""));
+    let failed = failed.expect("the event");
+    let summary = "\"message\":\"the change could not be made\"";
+    assert!(failed.contains(summary), "{failed}");
+    // Root has the whole of it.
     let history = store(&test).history().expect("read");
     let failed = history.iter().find(|event| event.event == "failed");
-    assert_eq!(
-        failed.expect("the event").message,
-        "the change could not be made"
-    );
+    assert!(failed.expect("the event").message.contains(OUTPUT));
 
     let tree = test.tree();
     // Whether no directory on the way keeps others out.

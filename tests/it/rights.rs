@@ -95,12 +95,12 @@ fn a_release_with_the_same_rights_is_deployed() {
 #[test]
 fn a_first_deploy_has_no_rights_to_compare_with() {
     let test = Test::shop();
-    let before = test.tree();
+    let before = test.state();
     let said = test.run(deploy(&test)).any_stderr().status(2).stderr;
     let error = "error: no release of `shop` is live, so there are no rights to compare with\n\n\
                  hint: read the plan and deploy it once without `--same-rights`: ";
     assert!(said.starts_with(error), "{said}");
-    tree::assert_same(&before, &test.tree(), "a refusal changed something");
+    tree::assert_same(&before, &test.state(), "a refusal changed something");
 }
 
 #[test]

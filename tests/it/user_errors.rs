@@ -268,11 +268,11 @@ fn history_names_the_event_and_the_release() {
     assert_eq!(
         lines.collect::<Vec<_>>(),
         [
-            "shop  failed  2.0-[ID]: it did not start",
-            "shop  deployed  1.0-[ID] is live (previous release: none)",
-            "shop  deployed  1.0-[ID] is live (previous release: 1.0-[ID])",
-            &format!("shop  pinned  {}", pinned.trim_end()),
-            "shop  rolled-back  1.0-[ID] is live, in place of 1.0-[ID]",
+            "shop  failed       -      2.0-[ID]: it did not start",
+            "shop  deployed     alice  1.0-[ID] is live (previous release: none)",
+            "shop  deployed     alice  1.0-[ID] is live (previous release: 1.0-[ID])",
+            &format!("shop  pinned       alice  {}", pinned.trim_end()),
+            "shop  rolled-back  alice  1.0-[ID] is live, in place of 1.0-[ID]",
         ]
     );
 }

@@ -122,6 +122,8 @@ impl View {
             .stdin(Stdio::null())
             .env_clear()
             .env("PATH", path)
+            .env("SUDO_USER", "alice")
+            .env("SUDO_UID", "1000")
             .env("TEST_ROOT", test.root(""))
             .output()
             .expect("start robotctl");
@@ -758,5 +760,5 @@ fn the_id_of_a_release_and_the_hash_of_a_plan_are_stable() {
     assert!(stderr.contains(PLAN), "{stdout}{stderr}");
 }
 
-const ID: &str = "1.0-0b80055090ca";
-const PLAN: &str = "--plan c14f745a3cb70c24";
+const ID: &str = "1.0-d431ffad40e2";
+const PLAN: &str = "--plan 95e02f6a0f226a4b";

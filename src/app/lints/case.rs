@@ -1,6 +1,7 @@
 //! What a lint checks: one service, with facts that several lints need.
 
 use crate::app::application::App;
+use crate::app::names::Text;
 use crate::app::service::Service;
 use crate::sandbox::shape::Shape;
 use crate::units::Target;
@@ -38,6 +39,9 @@ const WRAPPERS: &[&str] = &[
     "make",
 ];
 
+/// The wrappers that take a script after `-c`.
+const SHELLS: &[&str] = &["sh", "bash", "dash", "zsh"];
+
 /// One service, as a lint sees it.
 #[derive(Debug)]
 pub(super) struct Case<'a> {
@@ -60,10 +64,17 @@ impl Case<'_> {
     pub(super) fn wrapper(&self) -> Option<&str> {
         let program = self.service.exec.first()?.as_str();
         let name = program.rsplit('/').next()?;
-        let execs = self.service.exec.iter().any(|word| {
-            let word = word.as_str();
-            word.starts_with("exec ") || word.contains("; exec ") || word.contains("&& exec ")
-        });
-        (WRAPPERS.contains(&name) && !execs).then_some(name)
+        let mut words = self.service.exec.iter().map(Text::as_str);
+        let is_option = |word: &str| word.starts_with('-') && word.ends_with('c');
+        let script = words.find(|word| is_option(word)).and(words.next());
+        let replaces_itself = SHELLS.contains(&name) && script.is_some_and(execs);
+        (WRAPPERS.contains(&name) && !replaces_itself).then_some(name)
     }
+}
+
+/// Whether a script of a shell has the command `exec`, which replaces the shell.
+fn execs(script: &str) -> bool {
+    let ends_word = |c: char| c.is_whitespace() || ";&|(){}".contains(c);
+    let mut words = script.split(ends_word).filter(|word| !word.is_empty());
+    words.any(|word| word == "exec")
 }

@@ -25,6 +25,19 @@ fn each_lint_finds_its_mistake() {
             "wrapped-socket",
         ),
         ("exec = [\"/usr/bin/npm\", \"start\"]\n".into(), "wrapper"),
+        ("exec = [\"/bin/sh\", \"-c\", \"w\"]\n".into(), "wrapper"),
+        (
+            "exec = [\"/bin/sh\", \"-c\", \"w --exec execute\"]\n".into(),
+            "wrapper",
+        ),
+        (
+            "exec = [\"/bin/sh\", \"w.sh\", \"exec x\"]\n".into(),
+            "wrapper",
+        ),
+        (
+            "exec = [\"/usr/bin/timeout\", \"5\", \"sh\", \"-c\", \"exec w\"]\n".into(),
+            "wrapper",
+        ),
         (
             format!(
                 "exec = [\"/usr/bin/python3\", \"-m\", \"uvicorn\", \"--fd\", \"3\"]\n{listen}"
@@ -125,6 +138,11 @@ fn good_settings_are_not_reported() {
         "listen = [\"127.0.0.1:1\"]\nenv = { TOKENS = \"1\", A = \"$B\" }",
         "exec = [\"/bin/sh\", \"-c\", \"cd x && exec w $PORT\"]",
         "exec = [\"/bin/sh\", \"-c\", \"x\"]\ntype = \"oneshot\"",
+        // The shell replaces itself, wherever the script says so.
+        "exec = [\"/bin/sh\", \"-c\", \"exec w\"]",
+        "exec = [\"/bin/bash\", \"-ec\", \"umask 7;exec w\"]",
+        "exec = [\"/bin/sh\", \"-c\", \"if x; then exec w; fi; A=1 exec w\"]",
+        "exec = [\"/bin/sh\", \"-c\", \"test -e /x || exec w\"]\nlisten = [\"127.0.0.1:1\"]",
         "sandbox.read-write = [\"/srv/a\"]",
         "listen = [\":80\"]\nsandbox.allow-from = [\"192.0.2.0/24\"]",
         "listen = [\"127.0.0.1:8080\"]\nsocket = \"proxy\"",

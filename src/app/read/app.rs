@@ -5,6 +5,7 @@ use super::relations::{check_addresses, in_order};
 use super::secret_access::check_secret_access;
 use crate::app::application::App;
 use crate::app::canonical::Canonical;
+use crate::app::mode::Mode;
 use crate::app::names::{Name, Version};
 use crate::manifest::{Manifest, OverlayTable, Problem, Result};
 use crate::units::Target;
@@ -52,10 +53,13 @@ impl Reader<'_> {
             Some(text) => Some(self.line(&["app", "maintainer"], text)?),
             None => None,
         };
-        let target = match &app.target {
-            Some(text) => target(self.policy, text)?,
-            None => None,
+        let target = target_of(self.policy, self.manifest)?;
+        let mode = |key: &'static str, text: &Option<String>| match text {
+            Some(text) => get(&["app", key], text, "a mode of a directory", Mode::parse),
+            None => Ok(Mode::PRIVATE),
         };
+        let state_mode = mode("state-mode", &app.state_mode)?;
+        let run_mode = mode("run-mode", &app.run_mode)?;
         if self.manifest.service.is_empty() {
             return Err(Problem::new(
                 &["app"],
@@ -71,15 +75,24 @@ impl Reader<'_> {
             services.push(self.service(name, table)?);
         }
         self.policy.enforce(check_addresses(&services))?;
+        let group = self.shared_group(&services)?;
+        let mut hooks = self.hooks()?;
+        let both = [&mut hooks.before_switch, &mut hooks.after_switch];
+        for hook in both.into_iter().flatten() {
+            hook.group.clone_from(&group);
+        }
         let app = App {
             version,
+            group,
+            state_mode,
+            run_mode,
             description,
             maintainer,
             target,
             release: self.release()?,
             secrets: self.secrets()?,
             services: in_order(services)?,
-            hooks: self.hooks()?,
+            hooks,
             manifest: Canonical::new(self.manifest, self.environment.as_ref().map(Name::as_str))?,
             name: self.name,
             user: self.user,
@@ -98,6 +111,14 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// `app.target`
+pub(super) fn target_of(policy: Policy, manifest: &Manifest) -> Result<Option<Target>> {
+    match &manifest.app.target {
+        Some(text) => target(policy, text),
+        None => Ok(None),
     }
 }
 
@@ -147,6 +168,9 @@ mod tests {
             "drain = \"8d\"\ntype = \"notify\"\nlisten = [\":80\"]",
             "type = \"oneshot\"\ntimeout-start = \"0s\"",
             "limits.nofile = 0",
+            "restart = \"no\"\nrestart-sec = \"5s\"",
+            "start-limit-burst = 0",
+            "group = \"a\"\n[service.worker]\nexec = [\"/bin/b\"]\ngroup = \"b\"",
             "sandbox.directives.KillMode = \"process\"",
             "sandbox.directives.TemporaryFileSystem = \"/srv\"",
             "sandbox.read-only = [\"{state}/a\"]",
@@ -175,6 +199,8 @@ mod tests {
         assert_eq!(wrong, []);
         let reserved = HEAD.replace("shop", "systemd");
         let target = format!("{HEAD}target = \"230\"\n");
+        let firmware = format!("{HEAD}target = \"247\"\n{WEB}condition.firmware = \"uefi\"\n");
+        assert_eq!(is_read(&firmware), (false, true));
         for head in [reserved, target] {
             assert_eq!(is_read(&format!("{head}{WEB}")), (false, true), "{head}");
         }
@@ -184,6 +210,10 @@ mod tests {
     fn a_record_has_the_form_of_a_manifest() {
         for rest in [
             "timeout-stop = \"soon\"",
+            "condition.path-exists = \"\"",
+            "condition.path-exists = \"/x\\nUser=root\"",
+            "condition.path-exist = \"/x\"",
+            "group = \"A\"",
             "after = [\"other\"]",
             "sandbox.directives.\"A=B\" = \"1\"",
             "sandbox.directives.KillMode = \"mixed\\nUser=root\"",
@@ -191,6 +221,30 @@ mod tests {
             let found = is_read(&format!("{HEAD}{WEB}{rest}\n"));
             assert_eq!(found, (false, false), "{rest}");
         }
+    }
+
+    #[test]
+    fn services_and_their_directories_have_one_group() {
+        let groups = |keys: &str, rest: &str| -> Vec<String> {
+            let text = format!("{HEAD}{keys}{WEB}{rest}");
+            let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
+            let services = app.services.iter().map(|service| &service.group);
+            let hooks = app.hooks.before_switch.iter().map(|hook| &hook.group);
+            let all = [&app.group].into_iter().chain(services).chain(hooks);
+            all.map(ToString::to_string).collect()
+        };
+        let hook = "[hooks]\nbefore-switch = [[\"/bin/a\"]]\n";
+        assert_eq!(groups("", hook), ["shop", "shop", "shop"]);
+        assert_eq!(groups("group = \"ops\"\n", hook), ["ops", "ops", "ops"]);
+        let own = format!("group = \"ops\"\n{hook}");
+        assert_eq!(groups("", &own), ["ops", "ops", "ops"]);
+        // A service of another user shares no directory.
+        let other = "user = \"other\"\n";
+        assert_eq!(groups("group = \"ops\"\n", other), ["ops", "other"]);
+        assert_eq!(
+            groups("", "user = \"other\"\ngroup = \"x\"\n"),
+            ["shop", "x"]
+        );
     }
 
     #[test]

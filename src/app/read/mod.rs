@@ -5,7 +5,9 @@
 
 mod app;
 mod checks;
+mod conditions;
 mod files;
+mod groups;
 mod hooks;
 mod packets;
 mod reader;

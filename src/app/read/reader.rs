@@ -37,6 +37,8 @@ pub(super) struct Reader<'a> {
     pub(super) environment: Option<Name>,
     pub(super) name: Name,
     pub(super) user: Name,
+    /// `app.group`
+    pub(super) group: Option<Name>,
     pub(super) layout: Layout,
 }
 
@@ -135,8 +137,13 @@ impl<'a> Reader<'a> {
             Some(user) => get(&["app", "user"], user, "a user name", Name::parse)?,
             None => name.clone(),
         };
+        let group = match &manifest.app.group {
+            Some(group) => Some(get(&["app", "group"], group, "a group name", Name::parse)?),
+            None => None,
+        };
         Ok(Self {
             policy,
+            group,
             manifest,
             overlay,
             environment: parsed,

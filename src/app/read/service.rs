@@ -6,7 +6,8 @@ use crate::app::application::Hooks;
 use crate::app::listen::Listen;
 use crate::app::names::{EnvName, Name, Span, Text, UnitName};
 use crate::app::service::{
-    DEFAULT_DRAIN_SECONDS, DEFAULT_STOP_SECONDS, Limits, Service, Socket, Type, UnitRef, Upgrade,
+    DEFAULT_DRAIN_SECONDS, DEFAULT_STOP_SECONDS, Limits, Restart, Service, Socket, Type, UnitRef,
+    Upgrade,
 };
 use crate::app::unit_names::{OLD_SUFFIX, PRE_CHECK_SUFFIX, PROXY_SUFFIX};
 use crate::manifest::{LimitsTable, NO_TIMEOUT, Problem, Result, ServiceTable};
@@ -40,14 +41,7 @@ impl Reader<'_> {
         };
         let (listen, listen_names) = self.listen(key, table)?;
         let (socket, upgrade) = modes(key, table, kind, &listen)?;
-        if socket != Socket::Activate && !listen_names.is_empty() {
-            let message = "only activated sockets have names";
-            return Err(Problem::new(
-                &at("listen"),
-                message,
-                "remove the names, or write `socket = \"activate\"`",
-            ));
-        }
+        check_socket_names(&at("listen"), socket, &listen_names)?;
         self.policy
             .enforce(self.opened_by_root(&at("listen"), key, socket, &listen))?;
         let user = match &table.user {
@@ -80,10 +74,12 @@ impl Reader<'_> {
             wants: self.units(&at("wants"), key, &table.wants)?,
             conflicts: self.units(&at("conflicts"), key, &table.conflicts)?,
             enable: table.enable.unwrap_or(true),
+            group: self.group_of(key, table, &user)?,
             user,
             groups: groups.collect::<Result<_>>()?,
             working_directory: self.path(&at("working-directory"), working)?,
-            restart: restart(&at("restart"), table.restart.as_deref(), kind)?,
+            restart: restarts(self.policy, key, table, kind)?,
+            conditions: self.conditions(key, table)?,
             timeout_start: start_time(self.policy, key, start, kind)?,
             timeout_stop: stop_time(self.policy, key, stop)?,
             drain: drain(self.policy, &at("drain"), span("drain", &table.drain)?)?,
@@ -233,6 +229,18 @@ impl Reader<'_> {
 }
 
 /// Refuses the names that units of robotctl have.
+/// Refuses names of addresses that the service opens itself: only systemd passes them on.
+fn check_socket_names(path: Path<'_>, socket: Socket, names: &[Name]) -> Result<()> {
+    if socket == Socket::Activate || names.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        path,
+        "only activated sockets have names",
+        "remove the names, or write `socket = \"activate\"`",
+    ))
+}
+
 fn check_name(key: &str) -> Result<()> {
     for reserved in [OLD_SUFFIX, PROXY_SUFFIX, PRE_CHECK_SUFFIX, Hooks::SUFFIX] {
         if key.ends_with(reserved) {
@@ -420,6 +428,36 @@ fn restart(path: Path<'_>, text: Option<&str>, kind: Type) -> Result<&'static st
             word => Ok(word),
         },
     }
+}
+
+/// When systemd restarts a service, and how often it may start.
+fn restarts(policy: Policy, key: &str, table: &ServiceTable, kind: Type) -> Result<Restart> {
+    let at = |last: &'static str| ["service", key, last];
+    let span = |last: &'static str, text: &Option<String>| match text {
+        Some(text) => get(&at(last), text, "a time span", Span::parse).map(Some),
+        None => Ok(None),
+    };
+    let mut out = Restart::when(restart(&at("restart"), table.restart.as_deref(), kind)?);
+    if let Some(after) = span("restart-sec", &table.restart_sec)? {
+        if out.when == "no" {
+            policy.enforce(Err(Problem::new(
+                &at("restart-sec"),
+                "`restart-sec` has no effect, because systemd does not restart this service",
+                "add `restart = \"on-failure\"`, or remove `restart-sec`",
+            )))?;
+        }
+        out.after = after;
+    }
+    if table.start_limit_burst == Some(0) {
+        policy.enforce(Err(Problem::new(
+            &at("start-limit-burst"),
+            "`start-limit-burst` must be 1 or more, and is 0",
+            "to start it without a limit, write `start-limit-interval = \"0s\"`",
+        )))?;
+    }
+    out.limit_interval = span("start-limit-interval", &table.start_limit_interval)?;
+    out.limit_burst = table.start_limit_burst;
+    Ok(out)
 }
 
 /// Whether a text is a number above zero, without a sign.

@@ -5,7 +5,7 @@ use super::super::view::schemas::schemas;
 use super::command_for_documents;
 use crate::app::{App, LINTS, Severity, Target, schema};
 use crate::doctor::CHECKS;
-use crate::events::KINDS;
+use crate::events::{KINDS, Kept};
 use crate::host_cause::HOST_CAUSES;
 use crate::manifest;
 use crate::plan::RIGHT_KINDS;
@@ -143,16 +143,74 @@ fn host_causes() -> String {
     text
 }
 
+/// The fields of an event in the systemd journal.
+const JOURNAL_FIELDS: &[(&str, &str)] = &[
+    ("ROBOTCTL_APP", "the app, with its environment"),
+    ("ROBOTCTL_ENVIRONMENT", "the environment"),
+    ("ROBOTCTL_EVENT", "the event"),
+    (
+        "ROBOTCTL_TRACE_ID",
+        "the same for all events of one command",
+    ),
+    ("ROBOTCTL_RELEASE", "the release"),
+    ("ROBOTCTL_UNIT", "the unit"),
+    (
+        "ROBOTCTL_USER",
+        "who started the command: the user of sudo(8), else of the login, else of the process",
+    ),
+    ("ROBOTCTL_UID", "the real user id of the process"),
+    ("ROBOTCTL_SUDO_UID", "`SUDO_UID`"),
+    (
+        "ROBOTCTL_LOGIN_UID",
+        "the user id of the login, which the kernel keeps; root cannot set it with a variable",
+    ),
+    (
+        "ROBOTCTL_SOURCE",
+        "the directory or the archive of the release",
+    ),
+    (
+        "ROBOTCTL_GIT_REVISION",
+        "the commit that is checked out there",
+    ),
+    (
+        "ROBOTCTL_GIT_DIRTY",
+        "whether tracked files differ from it, if that is known",
+    ),
+    (
+        "ROBOTCTL_MANIFEST",
+        "the BLAKE3 hash of the manifest, as b3sum(1) prints it",
+    ),
+    (
+        "ROBOTCTL_PLAN",
+        "the hash of the plan, as `--plan` takes it",
+    ),
+];
+
 fn events() -> String {
     let mut text = format!(
         "{GENERATED}# Events\n\n\
-         Every step of a change is an event. It goes to the systemd journal with the fields \
-         `ROBOTCTL_APP`, `ROBOTCTL_EVENT`, `ROBOTCTL_RELEASE`, `ROBOTCTL_UNIT`, `ROBOTCTL_TRACE_ID`, \
-         and to standard output with `--format json`.\n\n\
-         | event | in `history` | meaning |\n|---|---|---|\n"
+         Every step of a change is an event. It goes to the systemd journal, and to standard output \
+         with `--format json`.\n\n\
+         ## Fields in the journal\n\n\
+         `journalctl -t robotctl` shows the events. `journalctl ROBOTCTL_APP=shop -o verbose` shows \
+         all fields. A field without a value is left out.\n\n\
+         | field | holds |\n|---|---|\n"
+    );
+    for (field, holds) in JOURNAL_FIELDS {
+        text.push_str(&row(&[&format!("`{field}`"), holds]));
+    }
+    text.push_str(
+        "\n## Kinds\n\n\
+         `history` shows events for people. Attempts that changed nothing have a file of their own, so \
+         that a script which repeats a refused command does not push out what happened.\n\n\
+         | event | in `history` | meaning |\n|---|---|---|\n",
     );
     for kind in KINDS {
-        let kept = if kind.in_history { "yes" } else { "no" };
+        let kept = match kind.kept {
+            Kept::No => "no",
+            Kept::History => "the last 1000",
+            Kept::Attempts => "the last 100 attempts",
+        };
         text.push_str(&row(&[&format!("`{}`", kind.name), kept, kind.meaning]));
     }
     text

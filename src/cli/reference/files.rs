@@ -43,17 +43,21 @@ pub(super) fn files() -> Result<Vec<(String, &'static str)>> {
             "Generated directories and accounts.",
         ),
         (
-            format!("{store}/state.json, {store}/history.jsonl, {store}/releases/ID.json"),
+            format!(
+                "{store}/state.json, {store}/history.jsonl, {store}/attempts.jsonl, \
+                 {store}/releases/ID.json"
+            ),
             "The public part of what robotctl stores about the app, readable for any user: names, \
              ids, times, results. It holds no content of files and no values.",
         ),
         (
             format!(
-                "{store}/journal.json, {store}/failed.json, {store}/releases/ID.private, \
+                "{store}/journal.json, {store}/failed.json, {store}/history.private, \
+                 {store}/attempts.private, {store}/releases/ID.private, \
                  {store}/releases/ID.index, {store}/reserve, {store}/lock"
             ),
             "The private part, for root only: how to undo a change in progress, earlier contents of \
-             files, what each release contains.",
+             files, what each release contains, the whole history.",
         ),
         (
             "/usr/share/doc/robot/".to_owned(),

@@ -2,7 +2,7 @@
 
 use super::manual::capital;
 use super::page::{Page, inlines};
-use crate::app::{LINTS, Layout, Name, schema};
+use crate::app::{CONDITIONS, LINTS, Layout, Name, schema};
 use crate::sandbox::exceptions::{EXCEPTIONS, PRESETS};
 use anyhow::{Context as _, Result, anyhow};
 use roff::{bold, italic, roman};
@@ -55,6 +55,7 @@ pub(super) fn page() -> Result<String> {
     }
     tables(&mut page)?;
     placeholders(&mut page)?;
+    conditions(&mut page);
     page.section("EXCEPTIONS");
     page.paragraph(
         "Everything is denied by default. These are the names for `allow` in the table `sandbox`.",
@@ -107,6 +108,21 @@ pub(super) fn page() -> Result<String> {
     ];
     page.see_also(&pages.map(|(page, section)| (page.to_owned(), section)));
     Ok(page.finish())
+}
+
+fn conditions(page: &mut Page) {
+    page.section("CONDITIONS");
+    page.paragraph(
+        "These are the keys of `condition` of a service. The value is a string, or a list of strings \
+         that must all be met. It can start with `!` for the opposite, and with `|` for conditions of \
+         which one is enough: see systemd.unit(5).",
+    );
+    for one in CONDITIONS {
+        page.entry(
+            &[bold(one.key)],
+            &format!("`{}=`. Met if {}.", one.directive, one.meaning),
+        );
+    }
 }
 
 fn placeholders(page: &mut Page) -> Result<()> {

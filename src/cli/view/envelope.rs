@@ -1,6 +1,7 @@
 //! One line of JSON output.
 
 use super::DataSubject;
+use crate::audit::Audit;
 use crate::error::{Error, Hint, Kind};
 use crate::events::Event;
 use crate::host;
@@ -17,8 +18,8 @@ pub(in crate::cli) struct Envelope<'a, T> {
     /// The version of this shape.
     schema: u32,
     /// What the line is. Lines with `data`: `plan`, `status`, `release`, `check`, `score`, `report`,
-    /// `doctor-check`, `file`, `lint`. Lines without: `event`, `app-error`, and the last line, `result` or
-    /// `error`.
+    /// `doctor-check`, `file`, `lint`, and `event`, unless an earlier robotctl wrote it. Lines without:
+    /// `app-error`, and the last line, `result` or `error`.
     kind: &'a str,
     /// When it was written: RFC 3339, UTC. Of an event: when it happened.
     ts: String,
@@ -98,7 +99,7 @@ impl<'a, T> Envelope<'a, T> {
     }
 }
 
-impl<'a> Envelope<'a, ()> {
+impl<'a> Envelope<'a, Audit> {
     pub(in crate::cli) fn event(event: &'a Event) -> Self {
         Self {
             ts: event.ts.clone(),
@@ -109,10 +110,13 @@ impl<'a> Envelope<'a, ()> {
             event: Some(&event.event),
             level: Some(&event.level),
             message: Some(&event.message),
+            data: event.audit.as_ref(),
             ..Self::new("event", &event.trace_id)
         }
     }
+}
 
+impl<'a> Envelope<'a, ()> {
     pub(in crate::cli) fn result(trace: &'a str, exit_code: u8, message: &'a str) -> Self {
         Self {
             exit_code: Some(exit_code),
@@ -122,10 +126,15 @@ impl<'a> Envelope<'a, ()> {
     }
 
     /// The error of one of several apps. It is not the last line.
-    pub(in crate::cli) fn app_error(trace: &'a str, app: &'a str, error: &'a Error) -> Self {
+    pub(in crate::cli) fn app_error(
+        trace: &'a str,
+        subject: &'a DataSubject,
+        error: &'a Error,
+    ) -> Self {
         Self {
             kind: "app-error",
-            app: Some(app),
+            app: subject.app.as_deref(),
+            environment: subject.environment.as_deref(),
             exit_code: None,
             ..Self::error(trace, error)
         }

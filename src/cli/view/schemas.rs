@@ -3,6 +3,7 @@
 use super::Envelope;
 use super::files::{FileData, LintData};
 use super::plan_data::PlanData;
+use crate::audit::Audit;
 use crate::doctor::{Check, Report};
 use crate::health::Verdict;
 use crate::ops::{AppStatus, ListedRelease};
@@ -23,7 +24,7 @@ pub(in crate::cli) fn schemas() -> Vec<(&'static str, Schema)> {
         line::<Verdict>("check", DATA),
         line::<Check>("doctor-check", DATA),
         line::<()>("error", &last),
-        line::<()>("event", &["event", "level", "message"]),
+        line::<Audit>("event", &["event", "level", "message"]),
         line::<FileData>("file", DATA),
         line::<LintData>("lint", DATA),
         line::<PlanData>("plan", DATA),

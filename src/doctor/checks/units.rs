@@ -71,6 +71,20 @@ fn unit_state(unit: &PublicUnit, state: &UnitStatus) -> Option<Finding> {
     if !should_run || state.is_active() {
         return None;
     }
+    if state.is_skipped() {
+        let mut finding = Finding::new(
+            Severity::Note,
+            format!("`{name}` was not started: its condition is not met"),
+            Hint::to(
+                "see which one",
+                CommandLine::new(["systemctl", "status", name]),
+            ),
+        );
+        finding
+            .fix
+            .push(Hint::to("when it is met", systemctl("start")));
+        return Some(finding);
+    }
     let start = if state.unit_file_state == "disabled" {
         CommandLine::sudo(["systemctl", "enable", "--now", name])
     } else {
@@ -100,7 +114,7 @@ pub(in crate::doctor) fn ports(context: &CheckContext<'_>, app: &App) -> Result<
 
 fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Option<Finding>> {
     let state = context.host.systemd.show_one(unit)?;
-    if state.is_masked() {
+    if state.is_masked() || state.is_skipped() {
         return Ok(None);
     }
     let systemctl = |verb: &str| CommandLine::sudo(["systemctl", verb, unit]);

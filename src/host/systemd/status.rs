@@ -8,7 +8,7 @@ use std::fmt;
 pub(super) const PROPERTIES: &str = "Id,Description,LoadState,ActiveState,SubState,UnitFileState,Result,\
 NeedDaemonReload,FragmentPath,DropInPaths,Triggers,TriggeredBy,MainPID,ExecMainPID,ExecMainCode,\
 ExecMainStatus,NRestarts,InvocationID,ControlGroup,Slice,NotifyAccess,Delegate,MemoryCurrent,ActiveEnterTimestamp,\
-ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime";
+ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,ConditionResult,ConditionTimestampMonotonic";
 
 /// The status of a unit (org.freedesktop.systemd1(5)). The default is that of a unit that systemd
 /// was not asked about.
@@ -68,6 +68,9 @@ pub struct UnitStatus {
     pub main_ended: Option<Timestamp>,
     /// When a timer elapses next.
     pub next_elapse: Option<Timestamp>,
+    /// Whether its conditions were met at its last start (systemd.unit(5), "Conditions and Asserts");
+    /// `None` before the first one.
+    pub condition_met: Option<bool>,
 }
 
 /// Defines an enum of systemd's words. Words of other systemd versions are kept as they are.
@@ -197,6 +200,7 @@ impl UnitStatus {
     fn parse_one(text: &str) -> Self {
         let mut status = Self::default();
         let (mut exit_code, mut exit_status) = (0, 0);
+        let (mut is_met, mut is_condition_known) = (true, false);
         for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
             match name {
                 "Id" => value.clone_into(&mut status.id),
@@ -228,10 +232,16 @@ impl UnitStatus {
                 "ActiveEnterTimestamp" => status.active_since = timestamp(value),
                 "ExecMainStartTimestamp" => status.main_started = timestamp(value),
                 "ExecMainExitTimestamp" => status.main_ended = timestamp(value),
+                "ConditionResult" => is_met = value != "no",
+                // Zero until the first start.
+                "ConditionTimestampMonotonic" => {
+                    is_condition_known = value.parse::<u64>().is_ok_and(|time| time > 0);
+                }
                 "NextElapseUSecRealtime" => status.next_elapse = timestamp(value),
                 _ => {}
             }
         }
+        status.condition_met = is_condition_known.then_some(is_met);
         // CLD_EXITED, CLD_KILLED and CLD_DUMPED.
         status.main_exit = match exit_code {
             1 => Some(MainExit::Exited(exit_status)),
@@ -260,6 +270,11 @@ impl UnitStatus {
             self.active_state,
             ActiveState::Inactive | ActiveState::Failed
         )
+    }
+
+    /// Whether systemd did not start the unit, because a condition was not met. That is no failure.
+    pub fn is_skipped(&self) -> bool {
+        self.condition_met == Some(false) && self.active_state == ActiveState::Inactive
     }
 
     /// Whether the administrator forbids the unit to start.
@@ -329,6 +344,29 @@ mod tests {
         assert_eq!(second.active_state.as_str(), "maintenance");
         assert_eq!(second.load_state, LoadState::Unknown);
         assert_eq!(UnitStatus::parse("\n"), []);
+    }
+
+    #[test]
+    fn only_a_unit_whose_condition_was_checked_is_skipped() {
+        let met = "ActiveState=inactive\nConditionResult=yes\nConditionTimestampMonotonic=5\n";
+        for (text, is_skipped) in [
+            (met.to_owned(), false),
+            (met.replace("yes", "no"), true),
+            // It has not been started since the boot.
+            (met.replace("yes", "no").replace("=5", "=0"), false),
+            (
+                met.replace("yes", "no").replace("inactive", "active"),
+                false,
+            ),
+            (
+                met.replace("yes", "no").replace("inactive", "failed"),
+                false,
+            ),
+            ("ActiveState=inactive\n".to_owned(), false),
+        ] {
+            let status = UnitStatus::parse(&text).remove(0);
+            assert_eq!(status.is_skipped(), is_skipped, "{text}");
+        }
     }
 
     #[test]
