@@ -66,7 +66,7 @@ pub(crate) fn precheck(
         .map(|one| one.unit(session.host, app, target, &plan.to))
         .collect::<Result<Vec<TransientUnit<'_>>>>()?;
     TransientUnit::put_all(session.host, &units)?;
-    let checked = run_instances(session, &plan.to, app, &instances, &units);
+    let checked = run_instances(session, app, &instances, &units);
     let checked = checked.map_err(|(at, error)| {
         let lines = units.get(at).map(|unit| unit.last_lines(INSTANCE_LINES));
         let lines = lines.unwrap_or_default();
@@ -95,7 +95,7 @@ pub(crate) fn precheck(
         );
         return Err(HintedError::new(message, hint).into());
     }
-    let (verdicts, watched) = checked.map_err(|message| {
+    let verdicts = checked.map_err(|message| {
         HintedError::new(
             message,
             "fix it and deploy again; `pre-check = false` in the manifest skips the pre-check",
@@ -109,8 +109,7 @@ pub(crate) fn precheck(
         let text = format!("pre-check: {}, {} ms", verdict.check, verdict.millis);
         session.emit("info", "pre-checked", subject, &text);
     }
-    let watched = watched.iter().filter_map(|at| instances.get(*at));
-    let watched = watched.map(|one| app.unit(one.service));
+    let watched = instances.iter().map(|one| app.unit(one.service));
     Ok(Proof::of_pre_check(watched, watch_time(&instances)))
 }
 
@@ -130,6 +129,14 @@ fn select_instances<'a>(
         if !is_affected {
             continue;
         }
+        // systemd unloads an instance that it does not start, and then nothing says why.
+        if !are_met(session.host, service) {
+            let why = unmet(&service.conditions);
+            let message = format!("`{unit}` is not pre-checked: {why}");
+            let subject = Subject::release(&plan.to);
+            session.emit("info", "not-pre-checked", subject, &message);
+            continue;
+        }
         if service.pre_check {
             let Some(why) = obstacle(session.host, app, service, observed)? else {
                 instances.push(PreCheckInstance::new(app, service)?);
@@ -144,6 +151,14 @@ fn select_instances<'a>(
         }
     }
     Ok(instances)
+}
+
+/// Whether systemd would start a service now, by its conditions.
+fn are_met(host: &Host, service: &Service) -> bool {
+    let conditions = service.conditions.iter();
+    // A `%` is literal.
+    let lines = conditions.map(|one| one.to_string().replace('%', "%%"));
+    host.systemd.are_met(&lines.collect::<Vec<_>>())
 }
 
 /// Whether the plan restarts a unit on the new release.
@@ -273,16 +288,12 @@ fn private_address(app: &App, service: &Service, index: usize, listen: &Listen) 
 }
 
 /// Starts instances whose units are in place, checks them, and watches them together.
-///
-/// An instance that systemd does not start, because a condition is not met, is not checked: the service
-/// will not start either. Returns the verdicts, and the indexes of the instances that were watched.
 fn run_instances(
     session: &Session<'_>,
-    release: &str,
     app: &App,
     instances: &[PreCheckInstance<'_>],
     units: &[TransientUnit<'_>],
-) -> Result<(Vec<Verdict>, Vec<usize>), InstanceError> {
+) -> Result<Vec<Verdict>, InstanceError> {
     let (host, trace) = (session.host, session.trace.as_str());
     let pairs = || instances.iter().zip(units).enumerate();
     for (at, (_, unit)) in pairs() {
@@ -293,10 +304,6 @@ fn run_instances(
     for (at, (one, unit)) in pairs() {
         let state = host.systemd.show_one(unit.name());
         let state = state.map_err(|error| (at, error))?;
-        if state.is_skipped() {
-            report_not_pre_checked(session, release, app, one.service);
-            continue;
-        }
         let check = || check_service(host, app, &one.copy, Some(&state), trace);
         let seen = one.in_its_network(host, unit, &state, check);
         let mut seen = seen.map_err(|error| (at, error))?;
@@ -304,42 +311,21 @@ fn run_instances(
             return Err((at, wrong.into()));
         }
         verdicts.append(&mut seen);
-        first.push((at, unit.name().to_owned(), state));
+        first.push((unit.name().to_owned(), state));
     }
     let time = watch_time(instances);
-    let up: Vec<(String, UnitStatus)> = first
-        .iter()
-        .map(|(_, unit, state)| (unit.clone(), state.clone()))
-        .collect();
-    settle(host, &up, time.saturating_sub(started.elapsed())).map_err(|(unit, what)| {
+    settle(host, &first, time.saturating_sub(started.elapsed())).map_err(|(unit, what)| {
         let at = units.iter().position(|one| one.name() == unit);
         (at.unwrap_or(0), anyhow!("it went down again: {what}"))
     })?;
-    for (at, _, state) in &first {
-        let (Some(one), Some(unit)) = (instances.get(*at), units.get(*at)) else {
-            continue;
-        };
+    for ((at, (one, unit)), (_, state)) in pairs().zip(&first) {
         let check = || still_answers(host, app, &one.copy, Some(state), trace);
         let seen = one.in_its_network(host, unit, state, check);
         let seen = seen.and_then(|seen| seen.map_err(anyhow::Error::new));
         seen.context("after the settle time")
-            .map_err(|error| (*at, error))?;
+            .map_err(|error| (at, error))?;
     }
-    Ok((verdicts, first.iter().map(|(at, ..)| *at).collect()))
-}
-
-/// Sends an event for a service whose instance was not started.
-fn report_not_pre_checked(session: &Session<'_>, release: &str, app: &App, service: &Service) {
-    let unit = app.unit(service);
-    let text = format!(
-        "`{unit}` is not pre-checked: {}",
-        unmet(&service.conditions)
-    );
-    let subject = Subject {
-        release: Some(release),
-        unit: Some(&unit),
-    };
-    session.emit("info", "not-pre-checked", subject, &text);
+    Ok(verdicts)
 }
 
 /// How long the instances must stay up.

@@ -40,6 +40,7 @@ mod admin;
 mod attacks;
 mod builds;
 mod checks;
+mod conditions;
 mod crash;
 mod crash_loops;
 mod demo;

@@ -7,6 +7,8 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use std::path::Path;
 use std::sync::OnceLock;
 
+/// The exit code of `systemd-analyze condition` when a condition is not met.
+const NOT_MET: i32 = 1;
 /// How long systemd may take to answer a reader that must not wait, in seconds.
 const QUERY_TIMEOUT_SECONDS: &str = "5";
 
@@ -34,6 +36,17 @@ impl Systemd {
             .parse()
             .map_err(|_| anyhow!("`systemctl --version` printed no version: {text}"))?;
         Ok(*VERSION.get_or_init(|| version))
+    }
+
+    /// Whether conditions are met now, each as a line of a unit (systemd-analyze(1), "condition"). Those
+    /// that it cannot check count as met: the start of the unit decides.
+    pub fn are_met(&self, lines: &[String]) -> bool {
+        if self.offline || lines.is_empty() {
+            return true;
+        }
+        let head = ["systemd-analyze", "condition", "--"].map(str::to_owned);
+        let ended = Command::new(head.into_iter().chain(lines.iter().cloned())).output();
+        ended.map_or(true, |ended| ended.code != NOT_MET)
     }
 
     /// The status of each unit, in the order of `units`. Without a service manager, the default.
