@@ -289,7 +289,8 @@ fn a_manifest_in_an_archive_is_refused_where_it_cannot_be_used() {
     refused(
         b"[app]\nname = \"wiki\"\nversion = \"1\"\nfoo = 1\n",
         "a.tar/robot.toml:4: unknown key `foo`",
-        "known keys here: `name`, `version`, `description`, `maintainer`, `user`, `target`",
+        "known keys here: `name`, `version`, `description`, `maintainer`, `user`, `group`, `state-mode`, \
+         `run-mode`, `target`",
     );
     let replace = "replace it in the archive, or name the manifest with `--manifest FILE`";
     let archive = "`robot.toml` in the archive `[DIR]/app/a.tar`";
