@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 /// Who started a command, and what it works with, as far as it is known.
 ///
-/// Every user can read [`Audit::public`]. The rest is for root: paths of the source, and hashes of a manifest
-/// and of a plan, from which a short secret could be guessed.
+/// Every user can read [`Audit::public`]. The rest is for root, and for the members of the groups that can read the
+/// systemd journal: paths of the source, and hashes of a manifest and of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Audit {
     /// Who started it.

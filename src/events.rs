@@ -87,7 +87,8 @@ pub enum Kept {
     No,
     /// Among what happened to the app.
     History,
-    /// Among the attempts that changed nothing, of which fewer are kept: a script may repeat one for ever.
+    /// Among the attempts: commands that were refused, interrupted or not completed. Fewer of
+    /// them are kept, because a script may repeat one for ever.
     Attempts,
 }
 

@@ -72,7 +72,7 @@ impl Session<'_> {
         self.keep(&event, public);
     }
 
-    /// Keeps the end of a command that changed nothing, which the command itself reports. `public` is what
+    /// Keeps the end of a command that was refused, interrupted or not completed, which the command itself reports. `public` is what
     /// every user may know of it.
     pub(crate) fn keep_attempt(&self, event: &str, message: &str, public: &str) {
         let event = self.event("error", event, Subject::default(), message);

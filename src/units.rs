@@ -14,6 +14,10 @@
 pub const UNIT_DIR: &str = "/usr/local/lib/systemd/system";
 /// The administrator's units, drop-ins and masks. `systemctl enable` makes its links here.
 pub const ENABLE_DIR: &str = "/etc/systemd/system";
+/// How the names of the units of a build begin; the name of the app follows.
+pub const BUILD_PREFIX: &str = "robotctl-build-";
+/// How the name of the unit that watches an app after a deploy begins; the name of the app follows.
+pub const SOAK_PREFIX: &str = "robotctl-soak-";
 /// Units that exist until the next boot.
 pub const RUNTIME_UNIT_DIR: &str = "/run/systemd/system";
 

@@ -2,7 +2,7 @@
 //! go live.
 
 use crate::prerequisites::{
-    Preflight, misplaced_directories, missing_enforcement, missing_programs, missing_tools,
+    Needed, Preflight, misplaced_directories, missing_enforcement, missing_programs, missing_tools,
     replaceable_directories, shadowed_units, shortages_of, taken_addresses, unusable_addresses,
     unwritable_files,
 };
@@ -21,12 +21,19 @@ pub(super) fn directories(change: &Preflight<'_>) -> Result<Vec<Fault>> {
 }
 
 pub(super) fn replaceable(change: &Preflight<'_>) -> Result<Vec<Fault>> {
-    let mut faults = replaceable_directories(change.host, change.app)?;
+    let faults = replaceable_directories(change.host, change.app)?;
     // The directories of an earlier release exist, so systemd-tmpfiles has nothing to do there.
+    Ok(warned_in_a_rollback(change, faults))
+}
+
+/// A rollback is typed in an emergency: what may still work does not prevent it.
+fn warned_in_a_rollback(change: &Preflight<'_>, mut faults: Vec<Fault>) -> Vec<Fault> {
     for fault in faults.iter_mut().filter(|_| change.is_rollback) {
-        fault.deploy = Deploy::Warned;
+        if fault.deploy == Deploy::Refused {
+            fault.deploy = Deploy::Warned;
+        }
     }
-    Ok(faults)
+    faults
 }
 
 pub(super) fn secrets(change: &Preflight<'_>) -> Result<Vec<Fault>> {
@@ -43,17 +50,24 @@ pub(super) fn secrets(change: &Preflight<'_>) -> Result<Vec<Fault>> {
 pub(super) fn env_file(change: &Preflight<'_>) -> Result<Vec<Fault>> {
     let mut faults = env_file_faults(&change.host.root, &change.app.layout)?;
     faults.extend(missing_variables(&change.host.root, change.app)?);
-    Ok(faults)
+    // The release that runs has the same file.
+    Ok(warned_in_a_rollback(change, faults))
 }
 
 pub(super) fn addresses(change: &Preflight<'_>) -> Result<Vec<Fault>> {
     let mut faults = taken_addresses(change.host, change.app, change.observed);
-    faults.extend(unusable_addresses(change.host, change.app)?);
+    let unusable = unusable_addresses(change.host, change.app)?;
+    faults.extend(warned_in_a_rollback(change, unusable));
     Ok(faults)
 }
 
 pub(super) fn programs(change: &Preflight<'_>) -> Result<Vec<Fault>> {
-    missing_programs(change.host, change.app, change.in_release)
+    // A rollback runs no hook, and its checks say whether their commands work.
+    let needed = match change.is_rollback {
+        true => Needed::ToStart,
+        false => Needed::All,
+    };
+    missing_programs(change.host, change.app, needed, change.in_release)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
@@ -63,7 +77,7 @@ pub(super) fn enforcement(change: &Preflight<'_>) -> Result<Vec<Fault>> {
 
 #[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
 pub(super) fn tools(change: &Preflight<'_>) -> Result<Vec<Fault>> {
-    Ok(missing_tools(change.host))
+    Ok(warned_in_a_rollback(change, missing_tools(change.host)))
 }
 
 pub(super) fn writable(change: &Preflight<'_>) -> Result<Vec<Fault>> {

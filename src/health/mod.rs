@@ -39,6 +39,8 @@ pub(crate) use proof::Proof;
 pub(crate) use readiness::{stops_accepting, wait_accepting, wait_listening, wait_ready};
 pub(crate) use restarts::RestartCounter;
 pub(crate) use settle::{no_answer, settle, settle_time};
-pub(crate) use stopped::{daemon_states, report_skipped, stopped_daemons, unmet, warn_unchecked};
+pub(crate) use stopped::{
+    are_met, daemon_states, report_skipped, stopped_daemons, unmet, warn_unchecked,
+};
 pub(crate) use verdict::Verdict;
 pub(crate) use verify::{run_jobs, verify};

@@ -62,6 +62,14 @@ pub(crate) fn report_skipped(session: &Session<'_>, release: &str, app: &App, un
     session.emit("info", "condition-not-met", subject, &message);
 }
 
+/// Whether systemd would start a service now, by its conditions.
+pub(crate) fn are_met(host: &Host, service: &Service) -> bool {
+    let conditions = service.conditions.iter();
+    // A `%` is literal.
+    let lines = conditions.map(|one| one.to_string().replace('%', "%%"));
+    host.systemd.are_met(&lines.collect::<Vec<_>>())
+}
+
 /// Why a unit with these conditions was not started.
 pub(crate) fn unmet(conditions: &[Condition]) -> String {
     match conditions {

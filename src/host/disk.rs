@@ -1,11 +1,11 @@
 //! Free space, what file systems allow, and durable names.
 
-use super::remove::mount_points;
+use super::remove::{mount_points, unescaped};
 use super::root::Root;
 use anyhow::{Context, Result};
 use nix::sys::statvfs::{FsFlags, statvfs};
-use std::fs::File;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
 impl Root {
     /// The bytes and inodes that any user may still take on the file system of a path (`f_bavail` and
@@ -45,6 +45,18 @@ impl Root {
     /// The operating system's, with the path.
     pub fn is_read_only(&self, path: &str) -> Result<bool> {
         Ok(self.flags(path)?.contains(FsFlags::ST_RDONLY))
+    }
+
+    /// The same for every process of the host: a sandbox makes mounts read-only for one.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn is_read_only_for_all(&self, path: &str) -> Result<bool> {
+        if !self.is_read_only(path)? {
+            return Ok(false);
+        }
+        let table = fs::read_to_string("/proc/self/mountinfo").context("reading the mounts")?;
+        Ok(is_read_only_itself(&table, &self.mount_of(path)?))
     }
 
     /// The flags of the file system of a path, or of its nearest existing parent.
@@ -92,5 +104,37 @@ impl Root {
         let real = self.followed(path);
         let sync = || File::open(&real)?.sync_all();
         sync().with_context(|| format!("syncing `{}`", real.display()))
+    }
+}
+/// Whether the file system that is mounted at a point is read-only, and not only this mount of it: the options of the
+/// file system come last in the line (proc_pid_mountinfo(5)).
+fn is_read_only_itself(table: &str, point: &Path) -> bool {
+    // The last mount at a point covers the others.
+    let mut lines = table.lines().rev();
+    let line = lines.find(|line| {
+        let found = line.split(' ').nth(4).map(unescaped);
+        found.is_some_and(|found| Path::new(&found) == point)
+    });
+    let options = line.and_then(|line| line.rsplit(' ').next());
+    options.is_some_and(|options| options.split(',').any(|option| option == "ro"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_read_only_itself;
+    use std::path::Path;
+
+    #[test]
+    fn a_read_only_mount_of_a_writable_file_system_is_not_read_only_itself() {
+        let table = "21 1 8:1 / / rw,relatime - ext4 /dev/sda1 rw\n\
+                     22 21 8:1 /opt /opt ro,relatime - ext4 /dev/sda1 rw\n\
+                     23 21 8:2 / /srv ro,relatime - ext4 /dev/sdb1 ro,errors=remount-ro\n";
+        for (point, expected) in [("/", false), ("/opt", false), ("/srv", true), ("/x", false)] {
+            assert_eq!(
+                is_read_only_itself(table, Path::new(point)),
+                expected,
+                "{point}"
+            );
+        }
     }
 }

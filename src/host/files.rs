@@ -1,18 +1,22 @@
 //! Single files and directories by their real paths, outside any [`Root`](super::root::Root).
 
-use super::real_path::open_without_links;
+use super::real_path::{open_without_links, text_of};
 use anyhow::{Context, Result};
 use std::fs::{self, File, Permissions};
 use std::io::Read as _;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
-/// Reads a file of the user, by its path as typed.
+/// Reads a text file of the user, by its path as typed. A pipe or a device is refused, and so is more than 1 MiB.
 ///
 /// # Errors
 /// The operating system's, without the path: the caller names it.
 pub fn read_user_file(path: &Path) -> std::io::Result<String> {
-    fs::read_to_string(path)
+    let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = fs::OpenOptions::new();
+    text_of(options.read(true).custom_flags(flags).open(path)?)
 }
 
 /// Opens a file of the user, by its real path, to read it in parts. No link is followed, and a pipe does not

@@ -56,16 +56,27 @@ pub fn is_link_error(error: &Error) -> bool {
 /// The operating system's, without the path; see [`is_link_error`].
 pub fn read_user_file_without_links(path: &Path) -> std::io::Result<String> {
     let path = absolute(path).map_err(Error::other)?;
-    let mut file = open_without_links(&path)?;
+    text_of(open_without_links(&path)?)
+}
+
+/// The most bytes of a file of the user.
+const MAX_TEXT_BYTES: u64 = 1024 * 1024;
+
+/// The text of an open file of the user. A pipe or a device could block for ever or never end.
+pub(super) fn text_of(file: File) -> std::io::Result<String> {
     let meta = file.metadata()?;
     if meta.is_dir() {
         return Err(ErrorKind::IsADirectory.into());
     }
     if !meta.is_file() {
-        return Err(ErrorKind::InvalidData.into());
+        return Err(ErrorKind::Unsupported.into());
     }
     let mut text = String::new();
-    file.read_to_string(&mut text)?;
+    let mut first = file.take(MAX_TEXT_BYTES + 1);
+    first.read_to_string(&mut text)?;
+    if first.limit() == 0 {
+        return Err(ErrorKind::FileTooLarge.into());
+    }
     Ok(text)
 }
 

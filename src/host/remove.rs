@@ -102,7 +102,7 @@ pub(super) fn mount_points() -> Result<Vec<PathBuf>> {
 }
 
 /// A path of the mount table, in which some bytes are written in octal, such as `\040`.
-fn unescaped(text: &str) -> OsString {
+pub(super) fn unescaped(text: &str) -> OsString {
     let mut out = Vec::new();
     let mut rest = text.as_bytes();
     while let Some((byte, after)) = rest.split_first() {

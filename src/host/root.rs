@@ -38,8 +38,7 @@ pub struct Meta {
     pub is_dir: bool,
     /// Whether it is a symbolic link.
     pub is_symlink: bool,
-    /// Whether it is a unix socket.
-    pub is_socket: bool,
+    kind: fs::FileType,
     /// Bytes.
     pub len: u64,
     /// When the content last changed, in seconds since 1970.
@@ -350,6 +349,16 @@ impl Root {
 }
 
 impl Meta {
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        self.kind.is_file()
+    }
+
+    /// Whether it is a unix socket.
+    pub fn is_socket(&self) -> bool {
+        self.kind.is_socket()
+    }
+
     fn new(meta: &fs::Metadata) -> Self {
         Self {
             mode: meta.mode() & 0o7777,
@@ -358,7 +367,7 @@ impl Meta {
             id: (meta.dev(), meta.ino()),
             is_dir: meta.is_dir(),
             is_symlink: meta.is_symlink(),
-            is_socket: meta.file_type().is_socket(),
+            kind: meta.file_type(),
             len: meta.len(),
             modified: meta.mtime(),
         }

@@ -29,7 +29,8 @@ impl std::error::Error for MissingProgram {}
 
 /// Whether a program is on `PATH`.
 pub fn is_installed(program: &str) -> bool {
-    let path = variable("PATH").unwrap_or_default();
+    // Without it, execvp(3) looks in these.
+    let path = variable("PATH").unwrap_or_else(|| "/bin:/usr/bin".to_owned());
     let mut dirs = path.split(':').filter(|dir| !dir.is_empty());
     dirs.any(|dir| Path::new(dir).join(program).is_file())
 }

@@ -11,7 +11,7 @@ use crate::host::{
 };
 use crate::plan::{Candidate, LiveRelease, Observed, built_services};
 use crate::render::execstart_path;
-use crate::settings::{missing_to_generate, stale_services};
+use crate::settings::{missing_to_generate, stale_among};
 use crate::stage::have_same_files;
 use crate::store::Store;
 use crate::tree::FileTree;
@@ -47,21 +47,25 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
     let units: Vec<String> = units.into_iter().collect();
     let states = host.systemd.show(&units)?;
     observed.low_memory = low_memory(app, &states);
-    for (unit, state) in units.into_iter().zip(states) {
+    for (unit, state) in units.into_iter().zip(&states) {
         let runs = state
             .main_pid
             .and_then(|pid| release_of(pid, app.name.as_str()));
         if let Some(runs) = runs {
             observed.runs.insert(unit.clone(), runs);
         }
-        if state.is_delegated || has_inner_groups(&state) {
+        if state.is_delegated || has_inner_groups(state) {
             observed.own_groups.insert(unit.clone());
         }
         if state.is_active() {
             observed.holding.insert(unit.clone());
         }
+        let is_between_runs = state.sub_state.starts_with("auto-restart");
         if state.is_masked() {
             observed.masked.insert(unit);
+        } else if is_between_runs {
+            // It has ended, and systemd waits before it starts it again.
+            observed.failed.insert(unit);
         } else if state.is_active() || state.active_state == ActiveState::Activating {
             observed.active.insert(unit);
         } else if state.is_failed() {
@@ -76,7 +80,7 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
     if is_root() {
         observed.missing_secrets = missing_to_generate(&host.root, app)?;
         if let Some(live) = &observed.live {
-            observed.stale = stale_services(host, &live.app)?;
+            observed.stale = stale_among(host, &live.app, &states)?;
             add_generated(&live.app, &observed.missing_secrets, &mut observed.stale);
         }
     }

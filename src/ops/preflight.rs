@@ -4,11 +4,12 @@
 
 use crate::app::{App, PYTHON_DIR, Patterns, Text};
 use crate::error::{HintedError, fail, fail_all};
+use crate::health::{are_met, unmet};
 use crate::host::{Host, random_hex};
 use crate::manifest::line_of_key;
 use crate::payload::Payload;
-use crate::plan::Plan;
-use crate::prerequisites::{can_execute, missing_programs};
+use crate::plan::{Action, Plan};
+use crate::prerequisites::{Needed, can_execute, missing_programs};
 use crate::settings::{Deploy, Fault, env_file_faults, missing_variables, secret_faults};
 use crate::tree::{Entry, FileTree};
 use crate::units::UnitFile;
@@ -74,6 +75,22 @@ pub(super) fn note_in(plan: &mut Plan, faults: &[Fault]) {
     }
 }
 
+/// Warns in a plan about services that run and that the plan would stop for good: their condition is not met now.
+pub(super) fn warn_of_unmet(host: &Host, app: &App, plan: &mut Plan) {
+    let stops = [Action::Restart, Action::Overlap, Action::Rebind];
+    for service in app.services.iter().filter(|one| !one.conditions.is_empty()) {
+        let unit = app.unit(service);
+        let mut units = plan.units.iter();
+        let restarts = units.any(|one| one.unit == unit && stops.contains(&one.action));
+        if restarts && !are_met(host, service) {
+            plan.warnings.push(format!(
+                "`{unit}` runs, and will not start again: {}",
+                unmet(&service.conditions)
+            ));
+        }
+    }
+}
+
 /// Creates the secrets that the manifest generates and that do not exist yet. Adds their paths, and
 /// those of the directories that it creates, to `created`.
 pub(super) fn create_secrets(host: &Host, app: &App, created: &mut Vec<String>) -> Result<()> {
@@ -112,7 +129,7 @@ pub(super) fn remove_secrets(host: &Host, created: &[String]) -> Result<()> {
 
 /// Refuses programs that the release at `id` does not have, or that cannot be executed.
 pub(super) fn check_programs(host: &Host, app: &App, id: &str) -> Result<()> {
-    refuse(&missing_programs(host, app, &|rest| {
+    refuse(&missing_programs(host, app, Needed::All, &|rest| {
         can_execute_in(host, app, id, rest)
     })?)
 }
@@ -129,7 +146,7 @@ pub(super) fn may_execute(app: &App, payload: &Payload, rest: &str) -> bool {
 }
 
 /// Asks systemd whether it understands the units (systemd-analyze(1), "verify"). The message names the
-/// line of the manifest where that is known. Programs are checked by [`programs`].
+/// line of the manifest where that is known. [`check_programs`] checks programs.
 pub(super) fn verify_units(
     host: &Host,
     app: &App,

@@ -5,7 +5,7 @@ use super::context::Context;
 use super::observe::{observe, same_built_files};
 use super::outcome::{Changed, ended};
 use super::ownership::check_ownership;
-use super::preflight::{can_execute_in, note_in, refuse};
+use super::preflight::{can_execute_in, note_in, refuse, warn_of_unmet};
 use crate::app::{App, Layout, Name, Service, Socket};
 use crate::command_line::CommandLine;
 use crate::doctor::ask_before;
@@ -139,7 +139,9 @@ pub(super) fn undo(ctx: &Context<'_>, name: &Name, bad: &str, why: &Failure) -> 
             let mark = Mark::Failed(why.summary().to_owned());
             session.store.set_mark(bad, mark)?;
         }
-        let prepared = prepare(ctx, &request, session.store, name, false)?;
+        let record = target(&request, ctx, session.store, name)?;
+        let mut prepared = whole_app(ctx, session.store, &record, false)?;
+        check_host(ctx, &mut prepared, Faults::Warn)?;
         let to = prepared.plan.to.clone();
         run(session, prepared)?;
         Err(Error::new(
@@ -163,9 +165,18 @@ fn prepare(
         None => whole_app(ctx, store, &record, with_content)?,
     };
     if !prepared.plan.is_empty() {
-        check_host(ctx, &mut prepared)?;
+        check_host(ctx, &mut prepared, Faults::Refuse)?;
     }
     Ok(prepared)
+}
+
+/// What happens when the host lacks something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Faults {
+    /// The rollback is refused.
+    Refuse,
+    /// The rollback tries all the same: what is live has failed.
+    Warn,
 }
 
 /// Refuses directories that every change writes to and that cannot be written, with everything else that
@@ -179,7 +190,7 @@ fn check_app_writable(ctx: &Context<'_>, request: &RollbackRequest, name: &Name)
 }
 
 /// Refuses what the host lacks for the release, and adds to the plan what it should say.
-fn check_host(ctx: &Context<'_>, prepared: &mut Prepared) -> Result<()> {
+fn check_host(ctx: &Context<'_>, prepared: &mut Prepared, faults_are: Faults) -> Result<()> {
     let Prepared {
         app,
         tree,
@@ -197,8 +208,11 @@ fn check_host(ctx: &Context<'_>, prepared: &mut Prepared) -> Result<()> {
         is_new: false,
         is_rollback: true,
     })?;
-    refuse(&faults)?;
+    if faults_are == Faults::Refuse {
+        refuse(&faults)?;
+    }
     note_in(&mut prepared.plan, &faults);
+    warn_of_unmet(&ctx.host, &prepared.app, &mut prepared.plan);
     Ok(())
 }
 

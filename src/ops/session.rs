@@ -11,7 +11,7 @@ use crate::store::{Damaged, Store};
 use crate::transaction::{
     Interrupted, Operation, Recovered, RecoveryMode, StateRebuild, rebuild_state, recover,
 };
-use crate::transient::leftovers::remove_leftovers;
+use crate::transient::leftovers::{clear_failures, remove_leftovers};
 use anyhow::anyhow;
 use std::time::Duration;
 
@@ -216,6 +216,8 @@ impl Context<'_> {
     fn clean_up(&self, session: &Session<'_>, name: &Name, layout: &Layout) -> Leftovers {
         // A unit that cannot be stopped is no reason to keep files that take space.
         let units = remove_leftovers(&self.host, name.as_str());
+        let cleared = clear_failures(&self.host, name.as_str());
+        let units = units.and_then(|removed| cleared.map(|()| removed));
         let files = crate::stage::clean_up(&self.host, session.store, layout);
         let error = match (units, files) {
             (Err(units), Err(files)) => anyhow!("{units:#}; {files:#}"),

@@ -11,6 +11,7 @@ use crate::health::{RestartCounter, daemon_states};
 use crate::host::{Command, Deadline, Host, oom_kills};
 use crate::session::Session;
 use crate::store::Store;
+use crate::units::SOAK_PREFIX;
 use anyhow::Result;
 use std::time::Duration;
 
@@ -52,10 +53,10 @@ pub(crate) fn run(ctx: &Context<'_>, request: &SoakRequest) -> Result<String, Er
 
 /// Time between two samples.
 const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
-/// The transient unit that watches an app. No app may be called `robotctl-…`, so that no service has
-/// this name.
+/// The transient unit that watches an app. No app but the bundled one has a name that begins with `robotctl-`, so
+/// that no service has this name.
 pub(super) fn unit(app: &Name) -> String {
-    format!("robotctl-soak-{app}.service")
+    format!("{SOAK_PREFIX}{app}.service")
 }
 
 /// Starts a watch, in a process of its own: the deploy does not wait for it.
@@ -125,9 +126,10 @@ fn watch(host: &Host, store: &Store, app: &App, id: &str, time: Duration) -> Res
 
 #[cfg(test)]
 mod tests {
-    use super::unit;
+    use super::{SOAK_PREFIX, unit};
     use crate::app::App;
     use crate::manifest::parse;
+    use crate::units::BUILD_PREFIX;
 
     #[test]
     fn no_service_of_any_app_can_have_the_name_of_the_watch() {
@@ -138,6 +140,11 @@ mod tests {
             );
             App::from_manifest(&parse(&text).unwrap(), None)
         };
+        let text = "[app]\nname = \"robotctl-status\"\nversion = \"1\"\n\
+                    [service.web]\nexec = [\"/bin/w\"]\n";
+        let bundled = App::from_bundled(&parse(text).unwrap(), None).unwrap();
+        let of_bundled = bundled.unit(&bundled.services[0]);
+        assert!(!of_bundled.starts_with(SOAK_PREFIX) && !of_bundled.starts_with(BUILD_PREFIX));
         let watched = app("demo", "soak").unwrap();
         let watch = unit(&watched.name);
         assert_ne!(watch, watched.unit(&watched.services[0]));

@@ -32,6 +32,8 @@ pub(super) fn read_text(path: &Path, links: Links, hint: &str) -> Result<String>
     match error.kind() {
         ErrorKind::NotFound => fail(format!("`{path}` does not exist"), hint),
         ErrorKind::IsADirectory => fail(format!("`{path}` is a directory"), hint),
+        ErrorKind::Unsupported => fail(format!("`{path}` is not a regular file"), hint),
+        ErrorKind::FileTooLarge => fail(format!("`{path}` is larger than 1 MiB"), hint),
         ErrorKind::InvalidData => fail(format!("`{path}` is not text in UTF-8"), hint),
         ErrorKind::PermissionDenied => fail(
             format!("you may not read `{path}`"),

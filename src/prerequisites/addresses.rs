@@ -1,11 +1,11 @@
 //! Whether a server can listen on every address of an app.
 
-use crate::app::{AbsPath, App, Listen, Service};
+use crate::app::{AbsPath, App, Listen, Service, Socket};
 use crate::command_line::CommandLine;
 use crate::error::Hint;
-use crate::host::{Binding, Host, PortHolder, Root, is_ipv6_only, is_taken};
+use crate::host::{Binding, Host, PortHolder, Root, is_ipv6_only, is_taken, listening_inodes};
 use crate::plan::Observed;
-use crate::settings::Fault;
+use crate::settings::{Deploy, Fault};
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
@@ -22,6 +22,8 @@ pub(crate) fn unusable_addresses(host: &Host, app: &App) -> Result<Vec<Fault>> {
     for service in app.services.iter().filter(|service| service.enable) {
         for listen in &service.listen {
             faults.extend(match listen {
+                // Where somebody listens, the host has the address.
+                Listen::Tcp(address) if !listening_inodes(address.port()).is_empty() => None,
                 Listen::Tcp(address) => unusable(service, *address, Binding::of(*address)),
                 Listen::AnyAddress(port) if service.has_socket_unit() => {
                     is_ipv6_only().then(|| only_ipv6(service, *port))
@@ -106,7 +108,14 @@ fn unusable(service: &Service, address: SocketAddr, binding: Binding) -> Option<
                 CommandLine::sudo(["sysctl", "-w", "net.ipv6.conf.lo.disable_ipv6=0"]),
             ),
         )),
-        Binding::NoAddress => Some(no_interface(service, address.ip(), address)),
+        Binding::NoAddress => {
+            let mut fault = no_interface(service, address.ip(), address);
+            // It can open an address that comes later (ip(7), IP_FREEBIND).
+            if service.socket == Socket::Direct {
+                fault.deploy = Deploy::Warned;
+            }
+            Some(fault)
+        }
     }
 }
 
@@ -144,7 +153,7 @@ fn not_a_socket(root: &Root, service: &Service, path: &AbsPath) -> Result<Option
     let Some(meta) = root.meta(path.as_str())? else {
         return Ok(None);
     };
-    if meta.is_socket {
+    if meta.is_socket() {
         return Ok(None);
     }
     let real = root.path(path.as_str()).display().to_string();

@@ -27,7 +27,7 @@ mod writable;
 pub(crate) use addresses::{taken_addresses, unusable_addresses};
 pub(crate) use directories::{misplaced_directories, replaceable_directories};
 pub(crate) use kernel::missing_enforcement;
-pub(crate) use programs::{can_execute, missing_programs};
+pub(crate) use programs::{Needed, can_execute, missing_programs};
 pub(crate) use protection::check_unprotected;
 pub(crate) use shadowed::shadowed_units;
 pub(crate) use space::{shortages_of, spaces_of_files};

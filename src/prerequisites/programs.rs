@@ -9,6 +9,15 @@ use anyhow::Result;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+/// Which programs of an app are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needed {
+    /// All: those of services, hooks and check commands.
+    All,
+    /// Those without which a service does not start.
+    ToStart,
+}
+
 /// The programs that are missing or cannot be executed. `in_release` says whether a path of the release can
 /// be.
 ///
@@ -17,11 +26,17 @@ use std::path::PathBuf;
 pub(crate) fn missing_programs(
     host: &Host,
     app: &App,
+    needed: Needed,
     in_release: &dyn Fn(&str) -> Result<bool>,
 ) -> Result<Vec<Fault>> {
     let current = format!("{}/", app.layout.current());
     let (mut faults, mut seen, mut mounts) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-    for (service, program) in programs(app, host.is_offline()) {
+    // Below `--root`, hooks and checks do not run.
+    let needed = match host.is_offline() {
+        true => Needed::ToStart,
+        false => needed,
+    };
+    for (service, program) in programs(app, needed) {
         if !seen.insert(program) {
             continue;
         }
@@ -88,11 +103,11 @@ fn not_executable(
     Ok(Some(Fault::error(message, hint)))
 }
 
-/// Every program that a release executes, by its absolute path, with its service. Below `--root`, hooks
-/// and checks do not run.
-fn programs(app: &App, is_offline: bool) -> Vec<(&Service, &str)> {
+/// The programs that a release executes, by their absolute paths, with their services.
+fn programs(app: &App, needed: Needed) -> Vec<(&Service, &str)> {
+    let all = needed == Needed::All;
     let hooks = [&app.hooks.before_switch, &app.hooks.after_switch];
-    let hooks = hooks.into_iter().flatten().filter(|_| !is_offline);
+    let hooks = hooks.into_iter().flatten().filter(|_| all);
     let services = app.services.iter().chain(hooks);
     let mut out = Vec::new();
     for service in services {
@@ -100,10 +115,11 @@ fn programs(app: &App, is_offline: bool) -> Vec<(&Service, &str)> {
             .checks
             .iter()
             .filter_map(|check| match &check.probe {
-                Probe::Command(argv) if !is_offline => Some(argv),
+                Probe::Command(argv) if all => Some(argv),
                 _ => None,
             });
-        let own = [&service.exec, &service.exec_reload].into_iter();
+        let reload = Some(&service.exec_reload).filter(|_| all);
+        let own = [&service.exec].into_iter().chain(reload);
         let commands = own.chain(&service.exec_start_pre).chain(checks);
         let programs = commands.filter_map(|argv| argv.first().map(Text::as_str));
         let absolute = programs.filter(|program| program.starts_with('/'));

@@ -31,5 +31,5 @@ mod variables;
 pub(crate) use env_file::{env_file_faults, missing_variables};
 pub(crate) use fault::{Deploy, Fault};
 pub(crate) use secrets::{missing_to_generate, secret_faults};
-pub(crate) use stale::stale_services;
+pub(crate) use stale::{stale_among, stale_services};
 pub(crate) use starts::{StartedServices, drop_record};

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 /// Where systemd keeps the secrets that it gave to running services (systemd.exec(5),
 /// "$CREDENTIALS_DIRECTORY").
 const GIVEN_SECRETS: &str = "/run/credentials";
+/// The most that systemd loads (systemd.exec(5), `LoadCredential=`).
+const MAX_SECRET_BYTES: u64 = 1024 * 1024;
 
 /// The running services of an app whose settings have changed since they started, by unit, each with the
 /// names of what has changed. Values are compared, and not shown. A job ends by itself, so none is listed.
@@ -18,21 +20,37 @@ const GIVEN_SECRETS: &str = "/run/credentials";
 /// # Errors
 /// When systemd does not answer or a setting cannot be read, as by a user who is not root.
 pub(crate) fn stale_services(host: &Host, app: &App) -> Result<BTreeMap<String, String>> {
+    let units: Vec<String> = app.services.iter().map(|one| app.unit(one)).collect();
+    stale_among(host, app, &host.systemd.show(&units)?)
+}
+
+/// The same, where the states of the units are known.
+///
+/// # Errors
+/// When a setting cannot be read.
+pub(crate) fn stale_among(
+    host: &Host,
+    app: &App,
+    states: &[UnitStatus],
+) -> Result<BTreeMap<String, String>> {
     let mut stale = BTreeMap::new();
     if host.is_offline() || !host.systemd.is_booted() {
         return Ok(stale);
     }
     let is_job = |one: &&Service| one.timer.is_some() || one.kind == Type::Oneshot;
-    let services: Vec<&Service> = app.services.iter().filter(|one| !is_job(one)).collect();
-    let units: Vec<String> = services.iter().map(|service| app.unit(service)).collect();
-    let states = host.systemd.show(&units)?;
+    let services = app.services.iter().filter(|one| !is_job(one));
+    let with_state = services.filter_map(|service| {
+        let unit = app.unit(service);
+        let mut states = states.iter();
+        Some((service, states.find(|state| state.id == unit)?))
+    });
     let env_file = app.layout.env_file();
     let starts = Starts::read(&host.root, &app.name);
     let values = env_values(&host.root, &app.layout)?;
     let digests = starts.digests(&values);
     let changed = host.root.last_change(&env_file)?;
-    for (service, state) in services.into_iter().zip(states) {
-        let Some(run) = Running::of(&state) else {
+    for (service, state) in with_state {
+        let Some(run) = Running::of(state) else {
             continue;
         };
         let start = Start {
@@ -61,7 +79,7 @@ pub(crate) fn stale_services(host: &Host, app: &App) -> Result<BTreeMap<String, 
             }
         }
         if !parts.is_empty() {
-            stale.insert(state.id, parts.join(", "));
+            stale.insert(state.id.clone(), parts.join(", "));
         }
     }
     Ok(stale)
@@ -100,15 +118,18 @@ fn has_secret_changed(
     path: &str,
     started: Option<i64>,
 ) -> Result<bool> {
+    // systemd may also load a secret from a socket. What it sends cannot be compared.
     let is_file = |path: &str| -> Result<bool> {
         let meta = root.meta_followed(path)?;
-        Ok(meta.is_some_and(|meta| !meta.is_dir))
+        Ok(meta.is_some_and(|meta| meta.is_file() && meta.len <= MAX_SECRET_BYTES))
     };
-    let now = match is_file(path)? {
-        true => root.read(path)?,
-        false => return Ok(false),
-    };
-    let given = format!("{GIVEN_SECRETS}/{unit}/{name}");
+    let given = format!("{GIVEN_SECRETS}/{unit}");
+    // A doctor in a sandbox does not see what other services got.
+    if root.meta(&given)?.is_none() || !is_file(path)? {
+        return Ok(false);
+    }
+    let now = root.read(path)?;
+    let given = format!("{given}/{name}");
     if is_file(&given).unwrap_or(false)
         && let Ok(Some(given)) = root.read(&given)
     {

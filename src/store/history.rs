@@ -3,7 +3,7 @@
 //! | what | for every user | for root |
 //! |---|---|---|
 //! | what happened to the app | `history.jsonl` | `history.private` |
-//! | attempts that changed nothing | `attempts.jsonl` | `attempts.private` |
+//! | commands that were refused, interrupted or not completed | `attempts.jsonl` | `attempts.private` |
 //!
 //! A file for every user has a summary without the output of programs and without paths. The file for root
 //! has the same events in full. Attempts have files of their own: a script that repeats a refused command
@@ -103,11 +103,17 @@ impl Store {
     }
 
     fn lines(&self, file: &str) -> Result<Vec<Event>> {
-        let text = self.root.read_text(&self.path(file))?.unwrap_or_default();
+        let text = self.log_text(file)?;
         let lines = text.lines();
         Ok(lines
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect())
+    }
+
+    /// The text of a log. A line that a crash has torn does not hide the others.
+    fn log_text(&self, file: &str) -> Result<String> {
+        let bytes = self.root.read(&self.path(file))?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
     /// Whether the app has a history, or a state.
@@ -132,7 +138,7 @@ impl Store {
     fn trim(&self, log: &Log, limit: usize) -> Result<()> {
         for (file, mode) in log.files() {
             let path = self.path(file);
-            let text = self.root.read_text(&path)?.unwrap_or_default();
+            let text = self.log_text(file)?;
             let count = text.lines().count();
             if count <= limit {
                 continue;

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `state.json` | 0644 | the live release, the previous ones, and pins |
 //! | `history.jsonl` | 0644 | one line per event, the last thousand |
-//! | `attempts.jsonl` | 0644 | the same for attempts that changed nothing, the last hundred |
+//! | `attempts.jsonl` | 0644 | the same for commands that were refused, interrupted or not completed, the last hundred |
 //! | `releases/<id>.json` | 0644 | a release: version, times, mark, units, scores |
 //! | `releases/<id>.private` | 0600 | its manifest, its rendered files and its source |
 //! | `releases/<id>.index` | 0600 | its payload, and where each file was seen |

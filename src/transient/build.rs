@@ -7,6 +7,7 @@ use super::unit::{RunFailure, TransientUnit};
 use crate::app::{App, Name};
 use crate::error::fail;
 use crate::host::{Command, Host, Lock, MainExit, files, user_ids};
+use crate::units::BUILD_PREFIX;
 use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,20 +18,21 @@ const BUILD_USER: &str = "robotctl-build";
 const BUILD_LOCK: &str = "/run/robotctl/build.lock";
 /// The longest time of a build.
 const MAX_BUILD_TIME: Duration = Duration::from_secs(3600);
-/// The units of all builds. An app cannot be called `robotctl-…`, so none of them is a service's own.
+/// The units of all builds. No app but the bundled one has a name that begins with `robotctl-`, so none of them is a
+/// service's own.
 const UNIT_PATTERN: &str = "robotctl-build-*.service";
 /// How many lines of a command an error shows.
 const COMMAND_LINES: usize = 8;
 
 /// The unit that runs while an app is built. The commands of the build are bound to it.
 fn guard_unit(app: &Name) -> String {
-    format!("robotctl-build-{app}.service")
+    format!("{BUILD_PREFIX}{app}.service")
 }
 
 /// The unit of a command of the build. Each has its own, because systemd may not have removed the
 /// previous one yet. The name of an app contains no dot, so it is no app's guard unit.
 fn command_unit(app: &Name, number: usize) -> String {
-    format!("robotctl-build-{app}.{number}.service")
+    format!("{BUILD_PREFIX}{app}.{number}.service")
 }
 
 /// Runs the build commands of the manifest in a staged tree. Returns the directory that the build has

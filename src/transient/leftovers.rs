@@ -3,8 +3,11 @@
 use super::job::is_running_check;
 use crate::app::{Hooks, PRE_CHECK_SUFFIX};
 use crate::host::{Host, UnitStatus, temp_target};
-use crate::units::{RUNTIME_UNIT_DIR, is_of_drain, stem, unit_of_entry};
+use crate::units::{BUILD_PREFIX, RUNTIME_UNIT_DIR, SOAK_PREFIX, is_of_drain, stem, unit_of_entry};
 use anyhow::{Result, bail};
+
+/// How the names of units begin that robotctl starts for an app without files.
+const COMMAND_PREFIXES: [&str; 2] = [BUILD_PREFIX, SOAK_PREFIX];
 
 /// The line that every file for an app contains.
 pub(super) fn made_line(app: &str) -> String {
@@ -55,9 +58,6 @@ pub(crate) fn remove_leftovers(host: &Host, app: &str) -> Result<bool> {
     if has_removed && let Err(error) = host.systemd.daemon_reload() {
         failed.push(format!("{error:#}"));
     }
-    if let Err(error) = clear_failures(host, app) {
-        failed.push(format!("{error:#}"));
-    }
     if failed.is_empty() {
         Ok(has_removed)
     } else {
@@ -74,7 +74,8 @@ pub(crate) fn clear_failures(host: &Host, app: &str) -> Result<()> {
     if host.is_offline() {
         return Ok(());
     }
-    let patterns = [format!("{app}-*"), format!("robotctl-*-{app}.*")];
+    let commands = COMMAND_PREFIXES.map(|prefix| format!("{prefix}{app}.*"));
+    let patterns: Vec<String> = [format!("{app}-*")].into_iter().chain(commands).collect();
     let failed = host.systemd.failed_units(&patterns)?;
     let states = host.systemd.show(&failed)?;
     let is_over = |state: &&UnitStatus| {
@@ -92,15 +93,13 @@ pub(crate) fn clear_failures(host: &Host, app: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a unit is one that robotctl itself starts for an app: a build, or the watch after a deploy. No app
-/// may be called `robotctl-…`, so no service has such a name.
+/// Whether a unit is one that robotctl itself starts for an app: a build, or the watch after a deploy. No app but
+/// the bundled one has a name that begins with `robotctl-`, so no service has such a name.
 fn is_of_command(unit: &str, app: &str) -> bool {
-    let rest = unit.strip_prefix("robotctl-");
-    let rest = rest
-        .and_then(|rest| rest.split_once('-'))
-        .map(|(_, rest)| rest);
-    rest.and_then(|rest| rest.strip_prefix(app))
-        .is_some_and(|rest| rest.starts_with('.'))
+    let mut rests = COMMAND_PREFIXES
+        .iter()
+        .filter_map(|prefix| unit.strip_prefix(prefix)?.strip_prefix(app));
+    rests.any(|rest| rest.starts_with('.'))
 }
 
 /// Whether a name in the unit directory can be that of a transient unit of an app, its directory of
@@ -195,6 +194,7 @@ mod tests {
         for name in [
             "robotctl-build-demo-staging.service",
             "robotctl-recover.service",
+            "robotctl-status-demo.service",
             "demo-web.service",
         ] {
             assert!(!is_of_command(name, "demo"), "{name}");

@@ -12,8 +12,8 @@ use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use crate::events::Subject;
 use crate::health::{
-    Proof, Verdict, cause_failure, check_service, settle, settle_time, still_answers, unmet,
-    warn_unchecked,
+    Proof, Verdict, are_met, cause_failure, check_service, settle, settle_time, still_answers,
+    unmet, warn_unchecked,
 };
 use crate::host::{self, Host, Stopwatch, UnitStatus, in_network_of};
 use crate::plan::{Action, Observed, Plan};
@@ -151,14 +151,6 @@ fn select_instances<'a>(
         }
     }
     Ok(instances)
-}
-
-/// Whether systemd would start a service now, by its conditions.
-fn are_met(host: &Host, service: &Service) -> bool {
-    let conditions = service.conditions.iter();
-    // A `%` is literal.
-    let lines = conditions.map(|one| one.to_string().replace('%', "%%"));
-    host.systemd.are_met(&lines.collect::<Vec<_>>())
 }
 
 /// Whether the plan restarts a unit on the new release.

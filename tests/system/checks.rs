@@ -53,8 +53,9 @@ fn a_command_check_runs_as_its_service_in_its_sandbox(machine: &Machine) {
         .says("oh dear");
     assert_clean(machine);
     assert_private(machine, "oh dear");
-    let said = "`demo-other.service`: a check command failed: it ended with exit status 9";
+    let said = "failed: it ended with exit status 9";
     machine.robotctl("history").exits(0).says(said);
+    let said = "`demo-other.service`: a check command failed: it ended with exit status 9";
     machine.robotctl("releases").exits(0).says(said);
 }
 

@@ -224,7 +224,7 @@ fn a_program_that_does_not_listen_gets_a_hint(machine: &Machine) {
     deploy_python(machine, "1.0", "", OWN_PORT)
         .exits(3)
         .says("Address family not supported")
-        .says("or needs `socket = \"proxy\"`");
+        .says("`socket = \"proxy\"`");
     let elsewhere = OWN_PORT.replace("18091", "18099");
     deploy_python(machine, "1.1", "socket = \"proxy\"", &elsewhere)
         .exits(3)

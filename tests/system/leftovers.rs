@@ -193,7 +193,6 @@ fn a_unit_that_had_to_be_killed_is_not_reported_for_ever(machine: &Machine) {
          systemctl daemon-reload && systemctl stop {job}; rm -r /run/systemd/system/{job}.d/90-test.conf"
     ));
     assert!(failed().contains(job), "{}", failed());
-    // Before any command, the doctor only knows that the files are left.
     machine.robotctl("recover").exits(0);
     assert_eq!(failed(), "");
     // A unit without a file, as an earlier robotctl left it, and a scope of the previous release.

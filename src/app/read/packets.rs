@@ -32,8 +32,10 @@ fn prefix(path: Path<'_>, text: &str, everything: &str) -> Result<Prefix> {
         let (message, hint) = match bad {
             BadPrefix::Syntax => (
                 format!("{shown} is not an address or a prefix"),
-                "write numbers, such as `192.0.2.7` or `192.0.2.0/24`: systemd does not look names up"
-                    .to_owned(),
+                format!(
+                    "write numbers, such as `192.0.2.7` or `192.0.2.0/24`: systemd does not look names up. For every \
+                     address, {everything}"
+                ),
             ),
             BadPrefix::Length { longest } => (
                 format!("{shown} has more than {longest} bits"),

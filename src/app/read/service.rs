@@ -228,7 +228,6 @@ impl Reader<'_> {
     }
 }
 
-/// Refuses the names that units of robotctl have.
 /// Refuses names of addresses that the service opens itself: only systemd passes them on.
 fn check_socket_names(path: Path<'_>, socket: Socket, names: &[Name]) -> Result<()> {
     if socket == Socket::Activate || names.is_empty() {
@@ -241,6 +240,7 @@ fn check_socket_names(path: Path<'_>, socket: Socket, names: &[Name]) -> Result<
     ))
 }
 
+/// Refuses the names that units of robotctl have.
 fn check_name(key: &str) -> Result<()> {
     for reserved in [OLD_SUFFIX, PROXY_SUFFIX, PRE_CHECK_SUFFIX, Hooks::SUFFIX] {
         if key.ends_with(reserved) {

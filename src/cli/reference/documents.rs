@@ -192,7 +192,7 @@ fn events() -> String {
          Every step of a change is an event. It goes to the systemd journal, and to standard output \
          with `--format json`.\n\n\
          ## Fields in the journal\n\n\
-         `journalctl -t robotctl` shows the events. `journalctl ROBOTCTL_APP=shop -o verbose` shows \
+         `sudo journalctl -t robotctl` shows the events. `sudo journalctl ROBOTCTL_APP=shop -o verbose` shows \
          all fields. A field without a value is left out.\n\n\
          | field | holds |\n|---|---|\n"
     );
@@ -201,8 +201,8 @@ fn events() -> String {
     }
     text.push_str(
         "\n## Kinds\n\n\
-         `history` shows events for people. Attempts that changed nothing have a file of their own, so \
-         that a script which repeats a refused command does not push out what happened.\n\n\
+         `history` shows events for people. Commands that were refused, interrupted or not completed \
+         have a limit of their own, so that a script which repeats a refused command does not displace other events.\n\n\
          | event | in `history` | meaning |\n|---|---|---|\n",
     );
     for kind in KINDS {

@@ -20,7 +20,10 @@ const COMMAND_WIDTH: usize = "before-switch".len();
 /// The plan as text. Changed files are listed by name; with `diff`, their changes follow.
 pub(in crate::cli) fn shown(plan: &Plan, diff: bool) -> String {
     if plan.is_empty() {
-        return format!("nothing to do: {} {} is live\n", plan.app, plan.to);
+        let nothing = format!("nothing to do: {} {} is live\n", plan.app, plan.to);
+        let sections = [nothing, warnings(plan)];
+        let sections = sections.into_iter().filter(|text| !text.is_empty());
+        return sections.collect::<Vec<_>>().join("\n");
     }
     let sections = [
         header(plan),

@@ -5,7 +5,8 @@ use crate::app::App;
 use crate::app::layout::UNIT_DIR;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::prerequisites::{
-    can_execute, directories_of_changes, missing_programs, missing_tools, unwritable_directories,
+    Needed, can_execute, directories_of_changes, missing_programs, missing_tools,
+    unwritable_directories,
 };
 use anyhow::Result;
 
@@ -20,7 +21,12 @@ pub(in crate::doctor) fn programs(context: &CheckContext<'_>, app: &App) -> Resu
         return Ok(Vec::new());
     }
     let in_release = |rest: &str| can_execute(root, &format!("{release}/{rest}"));
-    Ok(findings(missing_programs(context.host, app, &in_release)?))
+    Ok(findings(missing_programs(
+        context.host,
+        app,
+        Needed::All,
+        &in_release,
+    )?))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
@@ -31,9 +37,15 @@ pub(in crate::doctor) fn tools(context: &CheckContext<'_>) -> Result<Vec<Finding
 /// The services still run, so this is a warning.
 pub(in crate::doctor) fn writable(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
     let dirs = directories_of_changes(context.layout);
-    let dirs = dirs.iter().map(String::as_str).chain([UNIT_DIR]);
-    let dirs: Vec<&str> = dirs.collect();
-    let mut found = findings(unwritable_directories(&context.host.root, &dirs)?);
+    let root = &context.host.root;
+    let mut asked = Vec::new();
+    for dir in dirs.iter().map(String::as_str).chain([UNIT_DIR]) {
+        // The doctor may run in a sandbox, in which everything is read-only.
+        if !root.is_read_only(dir)? || root.is_read_only_for_all(dir)? {
+            asked.push(dir);
+        }
+    }
+    let mut found = findings(unwritable_directories(root, &asked)?);
     for finding in &mut found {
         finding.severity = Severity::Warning;
     }

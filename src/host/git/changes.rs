@@ -64,7 +64,10 @@ fn file_differs(
         let target = readlinkat(&opened, "", Vec::new()).ok()?;
         blob(target.as_bytes())
     } else {
-        let (file, size) = worktree.file(entry.path.as_ref())?;
+        // The name may lead to another file by now.
+        let (file, size) = worktree
+            .file(entry.path.as_ref())
+            .filter(|(_, found)| *found == size)?;
         let mut hash = Sha1::new();
         hash.update(format!("blob {size}\0").as_bytes());
         let mut file = file.take(size);

@@ -6,6 +6,10 @@ use super::sha1::Id;
 const FIXED: usize = 62;
 /// The most entries that are read.
 const MAX_ENTRIES: usize = 300_000;
+/// The longest path (`PATH_MAX` of Linux), and the most bytes of all paths together. In version 4, a path is written
+/// as a change of the previous path, so that a small file could name a lot of them.
+const MAX_PATH: usize = 4096;
+const MAX_PATHS: usize = 64 * 1024 * 1024;
 
 /// `flags`: the file counts as unchanged, whatever it is.
 const ASSUME_VALID: u16 = 0x8000;
@@ -53,9 +57,11 @@ impl<'a> Index<'a> {
             return None;
         }
         let mut entries: Vec<Entry<'a>> = Vec::new();
+        let mut left = MAX_PATHS;
         for _ in 0..count {
             let previous = entries.last().map(|entry| entry.path.as_ref());
             let entry = rest.entry(version, previous.unwrap_or_default())?;
+            left = left.checked_sub(entry.path.len())?;
             entries.push(entry);
         }
         let mut tree = None;
@@ -131,7 +137,11 @@ impl<'a> Reader<'a> {
         let path = if version == 4 {
             let dropped = self.varint()?;
             let kept = previous.get(..previous.len().checked_sub(dropped)?)?;
-            [kept, self.until(0)?].concat().into()
+            let added = self.until(0)?;
+            if kept.len() + added.len() > MAX_PATH {
+                return None;
+            }
+            [kept, added].concat().into()
         } else {
             let path = self.until(0)?;
             // Up to eight bytes, so that the length is a multiple of eight.

@@ -12,6 +12,16 @@ const NOT_MET: i32 = 1;
 /// How long systemd may take to answer a reader that must not wait, in seconds.
 const QUERY_TIMEOUT_SECONDS: &str = "5";
 
+/// Whether a condition is about the service manager or the unit. systemd-analyze(1) compares it with itself.
+fn is_of_manager(line: &str) -> bool {
+    const OF_MANAGER: [&str; 5] = ["Environment", "Credential", "User", "Group", "Capability"];
+    let rest = line.strip_prefix("Condition").unwrap_or_default();
+    OF_MANAGER.iter().any(|name| {
+        rest.strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('='))
+    })
+}
+
 impl Systemd {
     /// Whether this host was booted with systemd (sd_booted(3)).
     pub fn is_booted(&self) -> bool {
@@ -41,12 +51,17 @@ impl Systemd {
     /// Whether conditions are met now, each as a line of a unit (systemd-analyze(1), "condition"). Those
     /// that it cannot check count as met: the start of the unit decides.
     pub fn are_met(&self, lines: &[String]) -> bool {
+        let lines = lines.iter().filter(|line| !is_of_manager(line));
+        let lines: Vec<String> = lines.cloned().collect();
         if self.offline || lines.is_empty() {
             return true;
         }
         let head = ["systemd-analyze", "condition", "--"].map(str::to_owned);
-        let ended = Command::new(head.into_iter().chain(lines.iter().cloned())).output();
-        ended.map_or(true, |ended| ended.code != NOT_MET)
+        let ended = Command::new(head.into_iter().chain(lines)).output();
+        // A line that it does not understand ends it with the same code.
+        ended.map_or(true, |ended| {
+            ended.code != NOT_MET || !(ended.stderr + &ended.stdout).contains("Conditions failed.")
+        })
     }
 
     /// The status of each unit, in the order of `units`. Without a service manager, the default.

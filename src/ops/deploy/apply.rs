@@ -70,6 +70,9 @@ pub(super) fn deploy(
         .nothing_changed()?;
     if plan.is_empty() {
         keep_hashes(session, &plan.to, prepared)?;
+        for warning in &plan.warnings {
+            ctx.note("warning", &plan.app, warning);
+        }
         let text = format!("nothing to do: {} {} is live", plan.app, plan.to);
         return Ok(Changed::Nothing(text));
     }

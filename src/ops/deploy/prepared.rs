@@ -140,7 +140,12 @@ impl<'a> Prepared<'a> {
         plan.warnings.extend(self.scanned.warning.clone());
         let is_on_disk = self.can_reuse(ctx, &id)?;
         self.faults = self.ask_host(ctx, &plan, !is_on_disk && !self.is_staged_early)?;
+        if plan.is_empty() {
+            // The live release has these, and its deploy has said them.
+            plan.warnings.clear();
+        }
         preflight::note_in(&mut plan, &self.faults);
+        preflight::warn_of_unmet(&ctx.host, self.app(), &mut plan);
         Ok(if is_on_disk {
             plan.with_staged_release()
         } else {
