@@ -86,6 +86,26 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     #[test]
+    fn a_text_file_that_could_block_or_never_end_is_refused() {
+        use crate::host::read_user_file;
+        use std::io::ErrorKind::{FileTooLarge, Unsupported};
+        let dir = tempfile::tempdir().unwrap();
+        let base = real_path(dir.path()).unwrap();
+        let pipe = base.join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let large = base.join("large");
+        std::fs::write(&large, vec![b'#'; 1024 * 1024 + 1]).unwrap();
+        for read in [read_user_file, read_user_file_without_links] {
+            assert_eq!(read(&pipe).unwrap_err().kind(), Unsupported);
+            assert_eq!(read(&large).unwrap_err().kind(), FileTooLarge);
+        }
+        assert_eq!(
+            read_user_file("/dev/zero".as_ref()).unwrap_err().kind(),
+            Unsupported
+        );
+    }
+
+    #[test]
     fn a_link_is_refused_wherever_it_is() {
         let dir = tempfile::tempdir().unwrap();
         let base = real_path(dir.path()).unwrap();

@@ -139,3 +139,27 @@ pub(crate) fn can_execute(root: &Root, path: &str) -> Result<bool> {
     let is_program = meta.is_some_and(|meta| meta.mode & 0o111 != 0 && !meta.is_dir);
     Ok(is_program || is_link)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Needed, programs};
+    use crate::app::App;
+    use crate::manifest::parse;
+
+    #[test]
+    fn a_rollback_needs_only_the_programs_that_start_services() {
+        let text = "[app]\nname = \"shop\"\nversion = \"1\"\n\
+                    [hooks]\nbefore-switch = [[\"/bin/hook\"]]\n\
+                    [service.web]\nexec = [\"/bin/web\"]\nexec-start-pre = [[\"/bin/first\"]]\n\
+                    exec-reload = [\"/bin/reload\"]\ncheck = [{ command = [\"/bin/probe\"] }]\n";
+        let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
+        let of = |needed| {
+            let found = programs(&app, needed).into_iter();
+            found.map(|(_, program)| program).collect::<Vec<_>>()
+        };
+        assert_eq!(of(Needed::ToStart), ["/bin/web", "/bin/first"]);
+        for program in ["/bin/hook", "/bin/reload", "/bin/probe"] {
+            assert!(of(Needed::All).contains(&program), "{program}");
+        }
+    }
+}

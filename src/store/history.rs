@@ -257,6 +257,22 @@ mod tests {
     }
 
     #[test]
+    fn a_torn_line_hides_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        store.append_event(&event("deployed", 1), "deployed");
+        for file in [HISTORY.public, HISTORY.private] {
+            let path = store.path(file);
+            let mut bytes = store.root.read(&path).unwrap().unwrap();
+            bytes.extend(b"{\"ts\": \"\xc3\n");
+            store.root.write_atomic(&path, &bytes, 0o600).unwrap();
+        }
+        store.append_event(&event("deployed", 2), "deployed");
+        assert_eq!(store.history().unwrap().len(), 2);
+        store.trim_history().unwrap();
+    }
+
+    #[test]
     fn an_event_that_is_not_kept_creates_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(&dir);

@@ -178,3 +178,34 @@ impl<'a> Reader<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Index;
+
+    /// An index of version 4 whose first path has this length. The others name the same path again.
+    fn index(length: usize, count: u32) -> Vec<u8> {
+        let mut bytes = b"DIRC".to_vec();
+        bytes.extend(4_u32.to_be_bytes());
+        bytes.extend(count.to_be_bytes());
+        for number in 0..count {
+            bytes.extend([0; 62]);
+            // Nothing of the previous path is dropped.
+            bytes.push(0);
+            if number == 0 {
+                bytes.extend(vec![b'a'; length]);
+            }
+            bytes.push(0);
+        }
+        bytes.extend([0; 20]);
+        bytes
+    }
+
+    #[test]
+    fn a_small_index_cannot_name_more_paths_than_memory_holds() {
+        assert_eq!(Index::parse(&index(4096, 3)).unwrap().entries.len(), 3);
+        assert!(Index::parse(&index(4097, 3)).is_none());
+        // 16,385 paths of 4,096 bytes are more than 64 MiB, in an index of one MiB.
+        assert!(Index::parse(&index(4096, 16_385)).is_none());
+    }
+}
