@@ -268,14 +268,16 @@ fn apt_waits_for_a_deploy(machine: &Machine) {
     let before = files_of_the_package(machine);
     apt(machine, "install /root/robot.deb").exits(0);
     for journal_is_there in [false, true] {
-        let begun = match journal_is_there {
-            true => "journal.json",
-            false => "lock",
+        let store = "/var/lib/robotctl/robotctl-status";
+        // The file of the lock exists before the lock is held: proc_locks(5) lists the inode of what is held.
+        let has_begun = match journal_is_there {
+            true => format!("[ -e {store}/journal.json ]"),
+            false => format!("grep -q \":$(stat -c %i {store}/lock) \" /proc/locks"),
         };
         // Stops the deploy with SIGSTOP: it holds the app until SIGCONT.
         let pid = machine.ok(&format!(
             "setsid robotctl deploy --apply >/root/deploy.log 2>&1 & pid=$!; \
-             until [ -e /var/lib/robotctl/robotctl-status/{begun} ]; do :; done; kill -STOP $pid; echo $pid"
+             until {has_begun} 2>/dev/null; do :; done; kill -STOP $pid; echo $pid"
         ));
         let mut waiting = machine.spawn(&["apt-get", "-y", "-qq", "remove", "robot"]);
         until("apt waits", || {
