@@ -102,7 +102,7 @@ impl Failure {
 
     /// The same with the last lines of a program below it, for root.
     #[must_use]
-    pub(crate) fn with_lines(mut self, lines: &[String]) -> Self {
+    pub(crate) fn with_lines(mut self, lines: &[&str]) -> Self {
         for line in lines {
             self.detail.push_str("\n    ");
             self.detail.push_str(line);
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_summary_survives_the_context_around_its_error() {
-        let failed = Failure::public("it ended").with_lines(&["marker".to_owned()]);
+        let failed = Failure::public("it ended").with_lines(&["marker"]);
         let error = Err::<(), _>(failed).context("marker").unwrap_err();
         let failure = Failure::of(&error);
         assert_eq!(failure.summary(), "it ended");

@@ -77,6 +77,13 @@ impl App {
             .find(|service| service.name.as_str() == name)
     }
 
+    /// The service that a unit runs, if the unit is that of a service.
+    pub fn service_of(&self, unit: &str) -> Option<&Service> {
+        self.services
+            .iter()
+            .find(|service| self.unit(service) == unit)
+    }
+
     /// The mode of one of the [directories](Self::directories), by the start of its directive's name.
     pub fn directory_mode(&self, stem: &str) -> Mode {
         match stem {

@@ -10,6 +10,10 @@ use std::collections::BTreeSet;
 pub struct Sandbox {
     /// Names from [`EXCEPTIONS`](crate::sandbox::exceptions::EXCEPTIONS).
     pub allow: BTreeSet<&'static str>,
+    /// The name of the preset, if `runtime` names one.
+    pub runtime: Option<&'static str>,
+    /// Files of the runtime that the service can read, where they exist.
+    pub runtime_files: &'static [&'static str],
     /// The listed addresses that the service may connect to. `allow` can add others.
     pub outbound: Vec<Prefix>,
     /// Who may connect to the public addresses of the service, if not everyone.

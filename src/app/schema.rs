@@ -17,7 +17,7 @@ fn words() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
         (
             "ServiceTable",
             "runtime",
-            PRESETS.iter().map(|(word, _)| *word).collect(),
+            PRESETS.iter().map(|preset| preset.name).collect(),
         ),
         (
             "ServiceTable",

@@ -15,6 +15,7 @@ impl App {
             clients: service.clients(),
             outbound: sandbox.outbound.clone(),
             allow: sandbox.allow.clone(),
+            files: sandbox.runtime_files,
             capabilities: sandbox.capabilities.clone(),
             devices: sandbox.devices.iter().map(ToString::to_string).collect(),
             directories: directories.map(|(_, path)| path).collect(),

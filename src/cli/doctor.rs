@@ -4,7 +4,7 @@ use super::view::{self, DataSubject};
 use super::{Exit, Output};
 use crate::doctor::{CHECKS, Report};
 use crate::error::Error;
-use crate::ops::{self, Context, DoctorRequest};
+use crate::ops::{self, Context, DoctorRequest, TraceRequest};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +18,13 @@ pub(super) struct Args {
     /// even if there are findings
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
+    /// Run a second instance of SERVICE for a while, and list the system
+    /// calls that it makes and that its sandbox denies
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["list", "report"])]
+    trace: Option<String>,
+    /// How long the second instance of `--trace` runs
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "trace")]
+    trace_time: u64,
     /// Wait up to SECONDS for another robotctl to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -30,6 +37,21 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
             out.data("doctor-check", &DataSubject::default(), check, &text);
         }
         return Ok(Exit::Done);
+    }
+    if let Some(service) = &args.trace {
+        let request = TraceRequest {
+            service: service.clone(),
+            time: Duration::from_secs(args.trace_time),
+            wait: Duration::from_secs(args.wait),
+        };
+        let (app, trace) = ops::trace(ctx, &request)?;
+        let subject = DataSubject::live(ctx, &app);
+        out.data("trace", &subject, &trace, &view::trace::text(&app, &trace));
+        return Ok(if trace.denied.is_empty() {
+            Exit::Done
+        } else {
+            Exit::Findings
+        });
     }
     let request = DoctorRequest {
         report: args.report.clone(),

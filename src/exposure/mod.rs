@@ -26,4 +26,5 @@ mod unit;
 
 pub use checks::{CHECKS, Check};
 pub use score::{Exposure, Finding, Remedy, score, score_as, shown, tenths};
+pub use syscalls::has as group_has;
 pub use unit::Unit;

@@ -248,6 +248,11 @@ pub(super) fn members(group: &str) -> Vec<&'static str> {
         .collect()
 }
 
+/// Whether a group, such as `@setuid`, has a system call.
+pub fn has(group: &str, call: &str) -> bool {
+    members(group).contains(&call)
+}
+
 #[cfg(test)]
 mod tests {
     use super::{GROUPS, members};

@@ -4,6 +4,9 @@ use crate::failure::Failure;
 use crate::host::{ActiveState, MainExit, UnitResult, UnitStatus, Verb};
 use crate::host_cause::HostCause;
 
+const EARLIER_COMMAND: &str =
+    "a command that runs before its program failed (exit-code): check `exec-start-pre`";
+
 /// What happened to a unit, as a clause, and what to do about it if that is known
 /// (systemd.exec(5), "Process Exit Codes"; systemd.service(5), `Result`).
 fn cause(state: &UnitStatus) -> (String, Option<&'static str>) {
@@ -75,6 +78,8 @@ fn cause(state: &UnitStatus) -> (String, Option<&'static str>) {
                 "a service runs until it is stopped; for a job that ends, use `type = \"oneshot\"`",
             )
         }
+        // The main process was not started.
+        (UnitResult::ExitCode, None) => (EARLIER_COMMAND.to_owned(), None),
         (UnitResult::Resources, _) => known(
             "systemd could not set it up",
             "see `systemctl status` of the unit: an address is in use, or something of the host is missing",

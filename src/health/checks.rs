@@ -1,6 +1,7 @@
 //! Running the checks of one service.
 
 use super::cause::cause_failure;
+use super::explained::{explanation, in_words};
 use super::probe::{describe, kind, probe};
 use super::run::Run;
 use super::settle::{active, no_answer};
@@ -208,8 +209,11 @@ fn run_command(
     let deadline = Deadline::after(within);
     let outcome = wait_until(within, || unit.run(deadline.left().max(MIN_PROBE_TIME)));
     let outcome = outcome.map_err(|failure| {
-        let (failure, lines) = (run_failure(&failure), unit.last_lines(COMMAND_LINES));
-        let detail = format!("{failure}: {}", lines.join("; "));
+        let (failure, log) = (run_failure(&failure), unit.run_log());
+        let known = explanation(host, app, service, &log).map(|known| in_words(&known));
+        let known = known.map(|text| format!("; {text}")).unwrap_or_default();
+        let lines = log.last_lines(COMMAND_LINES, 0).join("; ");
+        let detail = format!("{failure}{known}: {lines}");
         failure.with_detail(detail).into()
     });
     unit.remove_after(outcome).map_err(text)

@@ -12,12 +12,14 @@
 //! | `readiness`, `acceptors` | waiting until a server accepts connections |
 //! | `stopped` | daemons that the administrator or a condition keeps down |
 //! | `cause` | why a unit is down, and what to do |
+//! | `explained` | the same, with what its program wrote and what that says |
 //! | `host_state` | whether the host is to blame for a failure |
 //! | `verdict` | the results |
 
 mod acceptors;
 mod cause;
 mod checks;
+mod explained;
 mod host_state;
 mod http;
 mod probe;
@@ -33,6 +35,7 @@ mod verify;
 pub(crate) use acceptors::ManagerSockets;
 pub(crate) use cause::cause_failure;
 pub(crate) use checks::{check_service, run_failure, still_answers};
+pub(crate) use explained::{explained, explanation, in_words};
 pub(crate) use host_state::host_fault;
 pub(crate) use http::Address;
 pub(crate) use proof::Proof;

@@ -49,7 +49,7 @@ pub(crate) fn stopped_daemons(
 /// Sends an event for a unit that systemd did not start, because one of its conditions is not met. That is
 /// what the manifest asks for, and no failure.
 pub(crate) fn report_skipped(session: &Session<'_>, release: &str, app: &App, unit: &str) {
-    let service = app.services.iter().find(|one| app.unit(one) == unit);
+    let service = app.service_of(unit);
     let conditions = service.map(|service| service.conditions.as_slice());
     let subject = Subject {
         release: Some(release),

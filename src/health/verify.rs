@@ -1,17 +1,14 @@
 //! Whether a release is healthy: its services run it, pass their checks and stay up.
 
 use super::checks::{check_service, still_answers};
+use super::explained::explained;
 use super::proof::Proof;
 use super::settle::{UnitFailure, active, settle};
 use super::verdict::Verdict;
 use crate::app::{App, Service};
 use crate::failure::Failure;
 use crate::host::{Host, Stopwatch, UnitStatus, release_of};
-use crate::sandbox::explain::with_advice;
 use crate::store::State;
-
-/// How many lines of a unit an error shows.
-const UNIT_LINES: usize = 8;
 
 /// Checks daemons of an app. Passes when all are healthy on a release that they may run after `state`.
 /// `daemons` holds the units to check, with the status after their start. `proof` shortens the settle
@@ -27,16 +24,11 @@ pub(crate) fn verify(
     proof: &Proof,
     trace: &str,
 ) -> Result<Vec<Verdict>, Failure> {
-    let service = |unit: &str| {
-        app.services
-            .iter()
-            .find(|service| app.unit(service) == unit)
-    };
     let services: Vec<&Service> = daemons
         .iter()
-        .filter_map(|(unit, _)| service(unit))
+        .filter_map(|(unit, _)| app.service_of(unit))
         .collect();
-    let fail = |(unit, what): UnitFailure| unhealthy(host, &unit, what);
+    let fail = |(unit, what): UnitFailure| unhealthy(host, app, &unit, what);
     let first = running_releases(app, &services, daemons, state).map_err(fail)?;
     let settled_from = Stopwatch::start();
     let mut verdicts = Vec::new();
@@ -49,7 +41,7 @@ pub(crate) fn verify(
     settle(host, &first, left).map_err(fail)?;
     for (service, (_, state)) in services.iter().zip(&first).filter(|_| must_settle) {
         still_answers(host, app, service, Some(state), trace)
-            .map_err(|what| unhealthy(host, &app.unit(service), what))?;
+            .map_err(|what| unhealthy(host, app, &app.unit(service), what))?;
     }
     Ok(verdicts)
 }
@@ -120,16 +112,14 @@ fn passed(
     let verdicts = check_service(host, app, service, before, trace);
     for verdict in &verdicts {
         if let Some(wrong) = verdict.wrong() {
-            return Err(unhealthy(host, &verdict.unit, wrong));
+            return Err(unhealthy(host, app, &verdict.unit, wrong));
         }
     }
     Ok(verdicts)
 }
 
-/// What is wrong with a unit, for root with advice and its last lines.
-fn unhealthy(host: &Host, unit: &str, what: Failure) -> Failure {
-    let lines = host.systemd.last_lines(unit, UNIT_LINES);
-    let detail = with_advice(what.to_string(), &lines);
-    let failure = what.with_detail(detail).after(&format!("`{unit}`"));
-    failure.with_lines(&lines)
+/// What is wrong with a unit, for root with an explanation and its last lines.
+fn unhealthy(host: &Host, app: &App, unit: &str, what: Failure) -> Failure {
+    let log = host.systemd.run_log(unit);
+    explained(host, app, app.service_of(unit), what, &log).after(&format!("`{unit}`"))
 }

@@ -9,7 +9,7 @@
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `move_aside`, `lock`, `last_change` |
 //! | files by their real paths | `files` |
 //! | systemd | `systemd`, `journald`, `activation`, `dummy_process`, `private_tmp` |
-//! | processes | `runner`, `process`, `process_start`, `inspect`, `cgroup`, `oom`, `signals`, `environment` |
+//! | processes | `runner`, `process`, `process_start`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | users and groups | `accounts`, `group_access` |
 //! | time | `clock` |
@@ -38,6 +38,7 @@ pub mod inspect;
 pub mod journald;
 mod last_change;
 mod lock;
+mod logged_calls;
 mod move_aside;
 mod network;
 mod oom;
@@ -77,6 +78,7 @@ pub use flush::Flush;
 pub use git::{Checkout, checkout_of};
 pub use group_access::is_without_lists;
 pub use lock::{Holder, Lock, LockError};
+pub use logged_calls::{logged_calls, logs_system_calls};
 pub use move_aside::{Obstacle, nested_directories};
 pub use network::in_network_of;
 pub use oom::has_killed_for_host;
@@ -99,8 +101,8 @@ pub use sockets::{
 };
 pub use stream::Stream;
 pub use systemd::{
-    ActiveState, Cleanup, Drain, Killed, LoadState, MainExit, RunEvent, RunEventKind, Scope,
-    Systemd, UnitResult, UnitStatus, Verb, end_of_scope,
+    ActiveState, Cleanup, Drain, Killed, LoadState, MainExit, RunEvent, RunEventKind, RunLog,
+    Scope, Systemd, UnitResult, UnitStatus, Verb, end_of_scope,
 };
 pub use temp::temp_target;
 pub use terminal::terminal_columns;

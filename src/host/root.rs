@@ -349,6 +349,11 @@ impl Root {
 }
 
 impl Meta {
+    /// Whether it is a regular file that somebody may execute.
+    pub fn is_program(&self) -> bool {
+        self.is_file() && self.mode & 0o111 != 0
+    }
+
     /// Whether it is a regular file.
     pub fn is_file(&self) -> bool {
         self.kind.is_file()

@@ -16,6 +16,7 @@
 //! | `observe`, `host_facts`, `ownership`, `preflight`, `choose_release` | reading the host for a plan, and what refuses the plan |
 //! | `deploy`, `rollback`, `recover`, `remove`, `prune` | the commands that change the host |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
+//! | `trace` | `doctor --trace`: runs a second instance of a service |
 //! | `completion_candidates` | names for completions |
 //! | `draining` | the previous releases that drain |
 //! | `drained`, `soak`, `unit_commands` | commands that units run |
@@ -51,6 +52,7 @@ mod select;
 mod session;
 mod soak;
 mod status;
+mod trace;
 mod unit_commands;
 mod user_file;
 
@@ -74,4 +76,5 @@ pub(crate) use rollback::{RollbackRequest, apply as rollback, preview as preview
 pub(crate) use score::run as score;
 pub(crate) use soak::{SoakRequest, run as soak};
 pub(crate) use status::{AppStatus, UnitStatus, run as status};
+pub(crate) use trace::{Trace, TraceRequest, run as trace};
 pub(crate) use unit_commands::{page, relay, wait_for};

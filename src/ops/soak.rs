@@ -7,7 +7,7 @@ use crate::app::{App, Name, Span};
 use crate::error::{Claim as _, Error};
 use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{RestartCounter, daemon_states};
+use crate::health::{RestartCounter, daemon_states, explained};
 use crate::host::{Command, Deadline, Host, oom_kills};
 use crate::session::Session;
 use crate::store::Store;
@@ -42,9 +42,7 @@ pub(crate) fn run(ctx: &Context<'_>, request: &SoakRequest) -> Result<String, Er
         SoakOutcome::Healthy => Ok(format!("{id} stayed healthy")),
         SoakOutcome::NotLive => Ok(format!("{id} is no longer live")),
         SoakOutcome::Looping(unit, what) => {
-            let lines = ctx.host.systemd.last_lines(&unit, 8);
             let why = what.after(&format!("`{unit}` after the deploy"));
-            let why = why.with_lines(&lines);
             undo(ctx, &name, id, &why)?;
             Ok(format!("{id} is no longer live"))
         }
@@ -116,6 +114,8 @@ fn watch(host: &Host, store: &Store, app: &App, id: &str, time: Duration) -> Res
         }
         for (unit, state) in daemon_states(host, app)? {
             if let Some(what) = restarts.step(&unit, &state, oom_kills(&state)) {
+                let log = host.systemd.run_log(&unit);
+                let what = explained(host, app, app.service_of(&unit), what, &log);
                 return Ok(SoakOutcome::Looping(unit, what));
             }
         }

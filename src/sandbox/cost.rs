@@ -100,7 +100,11 @@ fn merged(app: &App, service: &Service, target: Target) -> Result<Unit> {
     Ok(Unit::merge(&texts))
 }
 
-fn scored(app: &App, service: &Service, target: Target) -> Result<Exposure> {
+/// The exposure of a service.
+///
+/// # Errors
+/// When its unit cannot be rendered.
+pub(super) fn scored(app: &App, service: &Service, target: Target) -> Result<Exposure> {
     Ok(score_as(&merged(app, service, target)?, version(target)))
 }
 

@@ -91,7 +91,7 @@ const NET_FILES: &str = "-/etc/resolv.conf -/etc/gai.conf";
 ///
 /// The kernel runs the operations of io_uring(7) itself, so that no filter of system calls sees them: a
 /// socket of any family can be made with them.
-const DENIED: &[(&str, &[&str])] = &[
+pub(super) const DENIED: &[(&str, &[&str])] = &[
     ("nice", &["@resources"]),
     ("keyring", &["@keyring"]),
     (
@@ -136,6 +136,11 @@ pub const DIRECTIVES: &[Directive] = &[
                     Network::Host | Network::Listed | Network::Loopback
                 ) {
                     out.extend(is(NET_FILES));
+                }
+                if !shape.files.is_empty() {
+                    let files: Vec<String> =
+                        shape.files.iter().map(|path| format!("-{path}")).collect();
+                    out.push(files.join(" "));
                 }
                 if shape.allows("home") {
                     out.extend(is("-/home -/root"));

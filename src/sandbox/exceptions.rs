@@ -167,11 +167,100 @@ pub const CAPABILITIES: &[&str] = &[
     "CAP_WAKE_ALARM",
 ];
 
-/// The exceptions that each runtime needs.
-pub const PRESETS: &[(&str, &[&str])] = &[
-    ("dotnet", &["jit"]),
-    ("gunicorn-20", &["setuid-self"]),
-    ("java", &["jit"]),
-    ("luajit", &["jit"]),
-    ("node", &["jit", "netlink", "pkey", "proc-files"]),
+/// What `runtime = "…"` grants.
+#[derive(Debug, Clone, Copy)]
+pub struct Preset {
+    /// Its name in the manifest.
+    pub name: &'static str,
+    /// Names from [`EXCEPTIONS`].
+    pub allow: &'static [&'static str],
+    /// Files outside `/usr` that Debian's packages of the runtime read: visible and read-only, where they exist.
+    pub files: &'static [&'static str],
+    /// What happens without it, as a clause.
+    pub without: &'static str,
+    /// Programs that need it, by the name of the file without a version.
+    pub programs: &'static [&'static str],
+}
+
+/// Every preset, in alphabetical order.
+pub const PRESETS: &[Preset] = &[
+    Preset {
+        name: "dotnet",
+        allow: &["jit"],
+        files: &["/etc/dotnet"],
+        without: "it ends with `Failed to create CoreCLR`",
+        programs: &["dotnet"],
+    },
+    Preset {
+        name: "gunicorn-20",
+        allow: &["setuid-self"],
+        files: &[],
+        without: "its workers end with PermissionError",
+        programs: &[],
+    },
+    Preset {
+        name: "java",
+        allow: &["jit"],
+        files: &[
+            "/etc/java-11-openjdk",
+            "/etc/java-17-openjdk",
+            "/etc/java-21-openjdk",
+            "/etc/java-25-openjdk",
+        ],
+        without: "it ends with `Failed to mark memory page as executable`",
+        programs: &["java"],
+    },
+    Preset {
+        name: "luajit",
+        allow: &["jit"],
+        files: &[],
+        without: "it cannot compile and runs slowly, or ends",
+        programs: &["luajit"],
+    },
+    Preset {
+        name: "node",
+        allow: &["jit", "netlink", "pkey", "proc-files"],
+        files: &[],
+        without: "it ends with SIGTRAP and words about memory",
+        programs: &["node", "nodejs"],
+    },
+    Preset {
+        name: "php",
+        allow: &[],
+        files: &["/etc/php"],
+        without: "it does not read `php.ini`, and loads no extension that Debian packages",
+        programs: &["php", "php-fpm"],
+    },
 ];
+
+/// The preset that a program needs, by its path: versions at the end of its name do not count.
+pub fn preset_of(program: &str) -> Option<&'static Preset> {
+    let name = program.rsplit('/').next().unwrap_or_default();
+    let name = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.' || c == '-');
+    PRESETS
+        .iter()
+        .find(|preset| preset.programs.contains(&name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::preset_of;
+
+    #[test]
+    fn a_program_is_known_with_and_without_its_version() {
+        for (program, name) in [
+            ("/usr/bin/node", Some("node")),
+            ("/usr/lib/jvm/java-17-openjdk-amd64/bin/java", Some("java")),
+            ("/usr/sbin/php-fpm8.2", Some("php")),
+            ("/usr/bin/luajit-2.1.0", Some("luajit")),
+            ("/opt/a/current/bin/nodetool", None),
+            ("/usr/bin/python3.11", None),
+        ] {
+            assert_eq!(
+                preset_of(program).map(|preset| preset.name),
+                name,
+                "{program}"
+            );
+        }
+    }
+}

@@ -8,6 +8,7 @@
 //! | [`directives`] | the hardening directives: since when, with which value, and why |
 //! | [`floor`] | the lowest score that a service of a shape can have |
 //! | [`cost`] | a service's score, and what each of its exceptions adds to it |
+//! | [`calls`] | which system calls are denied, and what allows each |
 //! | [`limits`] | what a service can use up, which its score does not cover |
 //! | [`refused`] | the raw directives that a manifest cannot set |
 //! | [`explain`] | what a program's error messages tell about its sandbox |
@@ -16,6 +17,7 @@
 //! and scores variants of a service; a search for the tightest sandbox that a service works in
 //! belongs beside it.
 
+pub mod calls;
 pub mod cost;
 pub mod directives;
 pub mod exceptions;

@@ -39,6 +39,8 @@ pub struct Needs {
     pub outbound: Vec<Prefix>,
     /// Names from [`EXCEPTIONS`](super::exceptions::EXCEPTIONS).
     pub allow: BTreeSet<&'static str>,
+    /// Files of its runtime that it reads, where they exist.
+    pub files: &'static [&'static str],
     /// Capabilities that the manifest lists.
     pub capabilities: BTreeSet<String>,
     /// `DeviceAllow=` lines.
@@ -90,6 +92,8 @@ pub struct Shape {
     /// The TCP ports that it may open itself. `None` if it may open any, or if it has no network in
     /// which a port is one of the host.
     pub ports: Option<Vec<u16>>,
+    /// Files of its runtime that are visible, where they exist.
+    pub files: &'static [&'static str],
     /// Names from [`EXCEPTIONS`](super::exceptions::EXCEPTIONS).
     pub allow: BTreeSet<&'static str>,
 }
@@ -111,6 +115,7 @@ impl Shape {
             clients: _,
             outbound: _,
             allow,
+            files,
             mut capabilities,
             devices,
             directories,
@@ -141,6 +146,7 @@ impl Shape {
             shares_memory,
             writable,
             ports,
+            files,
             allow,
         }
     }

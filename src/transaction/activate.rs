@@ -4,10 +4,9 @@ use super::handover;
 use super::obstacles;
 use crate::app::{App, PROXY_SUFFIX};
 use crate::events::Subject;
-use crate::health::{cause_failure, no_answer};
+use crate::health::{cause_failure, explained, no_answer};
 use crate::host::{Systemd, UnitStatus, interrupted};
 use crate::plan::{Action, Plan};
-use crate::sandbox::explain::with_advice;
 use crate::session::Session;
 use crate::store::Journal;
 use crate::transient::leftovers::remove_leftovers;
@@ -35,12 +34,16 @@ pub(super) fn activate_units(
     fail_if_interrupted()?;
     // All in one call: systemd restarts a unit once, although the units that it requires restart, too.
     let restarted = plan.units_with(&[Action::Restart, Action::Overlap]);
-    restart(session, &restarted)?;
-    start(session, &plan.units_with(&[Action::Start, Action::Rebind]))?;
+    restart(session, app, &restarted)?;
+    start(
+        session,
+        app,
+        &plan.units_with(&[Action::Start, Action::Rebind]),
+    )?;
     report(session, plan);
     if let Some(unit) = handover::wait_ready(session.host, app, &handed_over) {
         let down = Err(anyhow!("`{unit}` went down again"));
-        return explain_failure(session, &unit, down);
+        return explain_failure(session, app, &unit, down);
     }
     // The previous release goes on while the next one does not wait for connections.
     fail_if_interrupted()?;
@@ -123,18 +126,23 @@ pub(super) fn socket_and_users(systemd: &Systemd, socket: &str) -> Result<Vec<St
     Ok(out)
 }
 
-fn start(session: &Session<'_>, units: &[String]) -> Result<()> {
+fn start(session: &Session<'_>, app: &App, units: &[String]) -> Result<()> {
     let started = obstacles::start_again(session, || session.host.systemd.start(units));
-    explain_first(session, units, started)
+    explain_first(session, app, units, started)
 }
 
-fn restart(session: &Session<'_>, units: &[String]) -> Result<()> {
+fn restart(session: &Session<'_>, app: &App, units: &[String]) -> Result<()> {
     let restarted = obstacles::start_again(session, || session.host.systemd.restart(units));
-    explain_first(session, units, restarted)
+    explain_first(session, app, units, restarted)
 }
 
 /// Explains why units did not start, from the first one that is down: those that require it come after it.
-fn explain_first(session: &Session<'_>, units: &[String], result: Result<()>) -> Result<()> {
+fn explain_first(
+    session: &Session<'_>,
+    app: &App,
+    units: &[String],
+    result: Result<()>,
+) -> Result<()> {
     let Err(error) = result else {
         return Ok(());
     };
@@ -142,22 +150,25 @@ fn explain_first(session: &Session<'_>, units: &[String], result: Result<()>) ->
     let states = states.map_err(|error| no_answer(&error))?;
     let mut down = units.iter().zip(states);
     match down.find(|(_, state)| !state.is_active()) {
-        Some((unit, _)) => explain_failure(session, unit, Err(error)),
+        Some((unit, _)) => explain_failure(session, app, unit, Err(error)),
         None => Err(error),
     }
 }
 
 /// Adds to the error of a unit that did not start why systemd says it ended, and its last lines.
-fn explain_failure(session: &Session<'_>, unit: &str, result: Result<()>) -> Result<()> {
+fn explain_failure(session: &Session<'_>, app: &App, unit: &str, result: Result<()>) -> Result<()> {
     let Err(error) = result else { return Ok(()) };
     let Ok(state) = session.host.systemd.show_one(unit) else {
         let detail = format!("{error:#}");
         return Err(no_answer(&error).with_detail(detail).into());
     };
-    let lines = session.host.systemd.last_lines(unit, 8);
-    let failure = cause_failure(&state);
-    let detail = with_advice(failure.to_string(), &lines);
-    let failure = failure.with_detail(detail);
-    let failure = failure.after(&format!("`{unit}` did not start"));
-    Err(failure.with_lines(&lines).into())
+    let log = session.host.systemd.run_log(unit);
+    let failure = explained(
+        session.host,
+        app,
+        app.service_of(unit),
+        cause_failure(&state),
+        &log,
+    );
+    Err(failure.after(&format!("`{unit}` did not start")).into())
 }

@@ -122,7 +122,7 @@ fn run(host: &Host, app: &App, staging: &str, number: usize, step: &BuildStep) -
         format!(
             "building the release: `{}` ended with exit code {code}:\n{}",
             step.argv.join(" "),
-            unit.last_lines(COMMAND_LINES).join("\n")
+            unit.run_log().last_lines(COMMAND_LINES, 0).join("\n")
         ),
         "fix the command and deploy again; it runs as an unprivileged user that can write only to the \
          release and to /tmp",

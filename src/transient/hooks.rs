@@ -11,7 +11,7 @@ use super::still_running::check_not_running;
 use crate::app::{App, Hooks, Service};
 use crate::error::HintedError;
 use crate::events::Subject;
-use crate::health::run_failure;
+use crate::health::{explained, run_failure};
 use crate::host;
 use crate::plan::Plan;
 use crate::render::ReleaseMount;
@@ -21,8 +21,6 @@ use std::time::Duration;
 
 /// How much longer than its own timeout a job may take.
 const STOP_SLACK: Duration = Duration::from_secs(60);
-/// How many lines of a job an error shows.
-const JOB_LINES: usize = 8;
 
 /// Runs `hooks.before-switch` while the previous release is live. On a first deploy, and when the
 /// deploy creates the hook's user, it runs with [`before_first_switch`] or not at all.
@@ -97,8 +95,9 @@ fn run(session: &Session<'_>, plan: &Plan, app: &App, job: &Service) -> Result<(
     // systemd ends the job after its own `timeout`. This is for a systemd that does not.
     let outcome = unit.run(job.timeout_start.duration.saturating_add(STOP_SLACK));
     let outcome = outcome.map_err(|failure| {
-        let failure = run_failure(&failure).after(&format!("`hooks.{name}` failed"));
-        failure.with_lines(&unit.last_lines(JOB_LINES)).into()
+        let (failure, log) = (run_failure(&failure), unit.run_log());
+        let failure = explained(session.host, app, Some(job), failure, &log);
+        failure.after(&format!("`hooks.{name}` failed")).into()
     });
     unit.remove_after(outcome)
 }

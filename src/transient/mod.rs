@@ -11,6 +11,7 @@
 //! | `hooks` | the app's own jobs of a deploy |
 //! | `build`, `build_step`, `python` | build commands and the Python environment of a release |
 //! | `drop_ins` | the administrator's drop-ins, copied for a second instance |
+//! | `trace` | a second instance whose denied system calls the kernel logs |
 //! | `still_running` | refusing a unit that an earlier command left running |
 //! | `leftovers` | finding and removing what killed runs left |
 
@@ -23,4 +24,5 @@ pub(crate) mod leftovers;
 pub(crate) mod precheck;
 mod python;
 mod still_running;
+pub(crate) mod trace;
 pub(crate) mod unit;

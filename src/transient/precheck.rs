@@ -11,26 +11,26 @@ use crate::app::{AbsPath, App, Listen, PRE_CHECK_SUFFIX, Service, Socket, Target
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use crate::events::Subject;
+use crate::failure::Failure;
 use crate::health::{
-    Proof, Verdict, are_met, cause_failure, check_service, settle, settle_time, still_answers,
-    unmet, warn_unchecked,
+    Proof, Verdict, are_met, cause_failure, check_service, explained, settle, settle_time,
+    still_answers, unmet, warn_unchecked,
 };
 use crate::host::{self, Host, Stopwatch, UnitStatus, in_network_of};
 use crate::plan::{Action, Observed, Plan};
 use crate::render::{derive, precheck as instance_files};
-use crate::sandbox::explain::with_advice;
 use crate::session::Session;
+use crate::tree::Entry;
+use crate::units::RUNTIME_UNIT_DIR;
 use anyhow::{Context as _, Result, anyhow};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// The longest settle time of a pre-check.
 const MAX_SETTLE: Duration = Duration::from_secs(10);
-/// How many lines of an instance an error shows.
-const INSTANCE_LINES: usize = 8;
 
 /// A second instance of a service.
-struct PreCheckInstance<'a> {
+pub(super) struct PreCheckInstance<'a> {
     /// The service as the manifest defines it.
     service: &'a Service,
     /// The service as it is pre-checked.
@@ -63,21 +63,24 @@ pub(crate) fn precheck(
     }
     let units = instances
         .iter()
-        .map(|one| one.unit(session.host, app, target, &plan.to))
+        .map(|one| one.unit(session.host, app, (target, &plan.to), None))
         .collect::<Result<Vec<TransientUnit<'_>>>>()?;
     TransientUnit::put_all(session.host, &units)?;
     let checked = run_instances(session, app, &instances, &units);
     let checked = checked.map_err(|(at, error)| {
-        let lines = units.get(at).map(|unit| unit.last_lines(INSTANCE_LINES));
-        let lines = lines.unwrap_or_default();
+        let log = units.get(at).map(TransientUnit::run_log);
+        let service = instances.get(at).map(|one| one.service);
         format!(
-            "{} failed its pre-check, and what is live did not change: service `{}`: {}\n    {}",
+            "{} failed its pre-check, and what is live did not change: service `{}`: {}",
             plan.to,
-            instances
-                .get(at)
-                .map_or("", |one| one.service.name.as_str()),
-            with_advice(format!("{error:#}"), &lines),
-            lines.join("\n    ")
+            service.map_or("", |service| service.name.as_str()),
+            explained(
+                session.host,
+                app,
+                service,
+                Failure::of(&error),
+                &log.unwrap_or_default()
+            )
         )
     });
     if let Err(error) = TransientUnit::remove_all(session.host, &units) {
@@ -213,24 +216,33 @@ fn other_state_owner(host: &Host, app: &App, service: &Service) -> Result<Option
 }
 
 impl<'a> PreCheckInstance<'a> {
-    fn new(app: &App, service: &'a Service) -> Result<Self> {
+    pub(super) fn new(app: &App, service: &'a Service) -> Result<Self> {
         let private = |index: usize, listen: &Listen| private_address(app, service, index, listen);
         let copy = derive::pre_check_instance(service, private)?;
         Ok(Self { service, copy })
     }
 
-    /// The unit of the instance, on the release `id`.
-    fn unit<'h>(
+    /// The service as it is run.
+    pub(super) fn service(&self) -> &Service {
+        &self.copy
+    }
+
+    /// The unit of the instance, on the release `id`, with a last drop-in if there is one.
+    pub(super) fn unit<'h>(
         &self,
         host: &'h Host,
         app: &App,
-        target: Target,
-        id: &str,
+        (target, id): (Target, &str),
+        drop_in: Option<String>,
     ) -> Result<TransientUnit<'h>> {
         let mut tree = instance_files(app, &self.copy, target, id)?;
         let (unit, original) = (app.unit(&self.copy), app.unit(self.service));
         for (path, entry) in local_drop_ins(host, app.name.as_str(), &original, &unit)?.iter() {
             tree.insert(path.to_owned(), entry.clone());
+        }
+        if let Some(text) = drop_in {
+            let path = format!("{RUNTIME_UNIT_DIR}/{unit}.d/95-trace.conf");
+            tree.insert(path, Entry::file(text));
         }
         let is_private = self.copy.socket == Socket::Activate;
         let paths = self.copy.listen.iter().filter_map(|listen| match listen {
@@ -245,7 +257,7 @@ impl<'a> PreCheckInstance<'a> {
 
     /// Runs `check` in the network of the instance, which may be its own. `state` is the status of its
     /// unit.
-    fn in_its_network<T: Send>(
+    pub(super) fn in_its_network<T: Send>(
         &self,
         host: &Host,
         unit: &TransientUnit<'_>,

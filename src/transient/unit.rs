@@ -3,7 +3,7 @@
 use super::still_running::all_down;
 use crate::failure::Failure;
 use crate::host::{
-    Command, Host, MainExit, Output, Root, Systemd, UnitResult, UnitStatus, interrupted,
+    Command, Host, MainExit, Output, Root, RunLog, Systemd, UnitResult, UnitStatus, interrupted,
 };
 use crate::tree::FileTree;
 use crate::units::RUNTIME_UNIT_DIR;
@@ -17,7 +17,7 @@ use std::time::Duration;
 /// |---|---|---|
 /// | [`put`](Self::put) | writes the files to `/run/systemd/system` | nothing |
 /// | [`start`](Self::start), [`run`](Self::run) | `systemctl start` | `systemd-run` creates the unit and starts it |
-/// | [`last_lines`](Self::last_lines) | from the systemd journal | from the output of the run |
+/// | [`run_log`](Self::run_log) | from the systemd journal | from the output of the run |
 /// | [`remove`](Self::remove) | stops the units and removes the files | stops the unit; systemd removes it |
 #[derive(Debug)]
 pub(crate) struct TransientUnit<'a> {
@@ -236,17 +236,13 @@ impl<'a> TransientUnit<'a> {
         }
     }
 
-    /// The last lines that the unit wrote.
-    pub(crate) fn last_lines(&self, count: usize) -> Vec<String> {
+    /// What the run of the unit wrote.
+    pub(crate) fn run_log(&self) -> RunLog {
         match &self.definition {
-            Definition::Files { .. } => self.host.systemd.last_lines(&self.name, count),
+            Definition::Files { .. } => self.host.systemd.run_log(&self.name),
             Definition::Command { output, .. } => {
                 let text = output.as_ref().map(|one| one.stdout.clone() + &one.stderr);
-                let text = text.unwrap_or_default();
-                let lines: Vec<&str> = text.trim().lines().collect();
-                let first = lines.len().saturating_sub(count);
-                let last = lines.iter().skip(first);
-                last.map(|line| (*line).to_owned()).collect()
+                RunLog::of_output(&text.unwrap_or_default(), None)
             }
         }
     }

@@ -29,7 +29,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("session", &["audit", "events", "failure", "host", "store"]),
     ("app", &["manifest", "sandbox", "units"]),
     // What an exception costs is measured on a rendered unit.
-    ("sandbox", &["app", "exposure", "render", "units"]),
+    (
+        "sandbox",
+        &["app", "command_line", "exposure", "render", "units"],
+    ),
     ("render", &["app", "sandbox", "tree", "units"]),
     ("payload", &["error", "parallel"]),
     (
@@ -97,6 +100,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "stability",
             "store",
             "transient",
+            "units",
         ],
     ),
     // The crash-safe core applies a plan and knows no use case.
@@ -153,6 +157,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bytesize",
             "command_line",
             "error",
+            "health",
             "host",
             "payload",
             "prerequisites",

@@ -234,7 +234,7 @@ fn a_program_that_does_not_listen_gets_a_hint(machine: &Machine) {
     let client = "import socket\nsocket.create_connection(('192.0.2.1', 80))\n";
     deploy_python(machine, "1.3", "socket = \"proxy\"", client)
         .exits(2)
-        .says("`sandbox.allow = [\"outbound\"]`");
+        .says("write `socket = \"activate\"` if it can take over a socket");
 }
 
 /// A plan reports what a deploy would refuse, in the same words, and creates nothing.

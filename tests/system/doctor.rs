@@ -67,7 +67,7 @@ const FAULTS: &[Fault] = &[
                     > /run/systemd/system/demo-worker.service.d/90-test.conf; \
                 systemctl daemon-reload; systemctl restart demo-worker.service || true",
         says: &[
-            "`demo-worker.service` has failed: exit-code",
+            "`demo-worker.service` has failed: a command that runs before its program failed (exit-code)",
             "hint: read why: sudo journalctl -u demo-worker.service -n 50",
             "hint: then: sudo systemctl restart demo-worker.service",
         ],

@@ -314,7 +314,7 @@ fn causes_of_failures_are_named(machine: &Machine) {
         (
             "2.5",
             "[service.late]\nexec = [\"/usr/bin/python3\", \"-m\", \"http.server\", \"--bind\", \"127.0.0.1\", \"81\"]\nlisten = [\"127.0.0.1:81\"]\nsocket = \"direct\"\npre-check = false\nrestart = \"no\"\n",
-            "write `sandbox.allow = [\"low-port\"]`, or let systemd open the port: its address in `listen`, and `socket = \"activate\"`",
+            "let systemd open it, with its address in `listen` and `socket = \"activate\"` or `\"proxy\"`; or in `[service.late]`, write `sandbox.allow = [\"low-port\"]`",
         ),
     ] {
         let mut bad = demo(version);

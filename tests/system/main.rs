@@ -44,6 +44,7 @@ mod conditions;
 mod crash;
 mod crash_loops;
 mod demo;
+mod denials;
 mod deploy;
 mod diagnostics;
 mod doctor;

@@ -9,6 +9,7 @@ mod files;
 mod network;
 mod paths;
 mod rights;
+mod runtimes;
 mod table;
 #[cfg(test)]
 mod tests;

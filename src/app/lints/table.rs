@@ -7,6 +7,7 @@ use super::files::outside_files;
 use super::network::{direct_socket, low_port, public_address};
 use super::paths::{home_path, writable_code};
 use super::rights::{root, secret_in_env};
+use super::runtimes::runtime;
 use crate::app::application::App;
 use crate::units::Target;
 
@@ -64,6 +65,8 @@ pub const LINTS: &[Lint] = &[
         summary: "Uvicorn with an activated socket resets connections when it stops" },
     Lint { id: "wrapper", severity: Severity::Warning, check: wrapper,
         summary: "a wrapper starts the service: signals and exit status are lost" },
+    Lint { id: "runtime", severity: Severity::Warning, check: runtime,
+        summary: "a program that needs a `runtime`, and does not have it" },
     Lint { id: "unexpanded", severity: Severity::Warning, check: unexpanded,
         summary: "a `$` in a command, which is not expanded" },
     Lint { id: "secret-in-env", severity: Severity::Warning, check: secret_in_env,

@@ -24,6 +24,16 @@ fn each_lint_finds_its_mistake() {
             format!("exec = [\"/bin/sh\", \"-c\", \"x\"]\n{listen}"),
             "wrapped-socket",
         ),
+        ("exec = [\"/usr/bin/node\", \"x.js\"]\n".into(), "runtime"),
+        (
+            "exec = [\"/usr/bin/env\", \"A=1\", \"java\"]\n".into(),
+            "runtime",
+        ),
+        (
+            "exec = [\"/usr/sbin/php-fpm8.2\"]\nsandbox.allow = [\"jit\"]\n".into(),
+            "runtime",
+        ),
+        ("exec = [\"/usr/bin/gunicorn\", \"x\"]\n".into(), "runtime"),
         ("exec = [\"/usr/bin/npm\", \"start\"]\n".into(), "wrapper"),
         ("exec = [\"/bin/sh\", \"-c\", \"w\"]\n".into(), "wrapper"),
         (
@@ -154,4 +164,20 @@ fn good_settings_are_not_reported() {
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), LINTS.len());
+}
+
+#[test]
+fn a_runtime_is_suggested_only_where_it_is_missing() {
+    for service in [
+        "exec = [\"/usr/bin/node\", \"x.js\"]\nruntime = \"node\"",
+        "exec = [\"/usr/bin/java\"]\nruntime = \"java\"",
+        "exec = [\"/opt/a/current/.venv/bin/gunicorn\", \"x\"]",
+        "exec = [\"/usr/bin/gunicorn\"]\nsandbox.allow = [\"setuid-self\"]",
+        "exec = [\"/usr/bin/luajit\"]\nsandbox.allow = [\"jit\"]",
+        "exec = [\"/usr/bin/php\"]\nsandbox.allow = [\"host-files\"]",
+        "exec = [\"/usr/bin/nodetool\"]",
+    ] {
+        let found = findings(service);
+        assert!(!found.contains(&"runtime"), "{service}: {found:?}");
+    }
 }

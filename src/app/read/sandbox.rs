@@ -26,10 +26,11 @@ impl Reader<'_> {
             sandbox.allow.insert(one_of(&at("allow"), text, &known)?);
         }
         if let Some(runtime) = runtime {
-            let presets: Vec<_> = PRESETS.to_vec();
-            sandbox
-                .allow
-                .extend(one_of(&["service", key, "runtime"], runtime, &presets)?);
+            let presets: Vec<_> = PRESETS.iter().map(|preset| (preset.name, preset)).collect();
+            let preset = one_of(&["service", key, "runtime"], runtime, &presets)?;
+            sandbox.allow.extend(preset.allow);
+            sandbox.runtime = Some(preset.name);
+            sandbox.runtime_files = preset.files;
         }
         let every = "remove it from the list, and write `allow = [\"outbound\"]`";
         sandbox.outbound = prefixes(&at("outbound"), &table.outbound, every)?;

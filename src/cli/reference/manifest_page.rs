@@ -65,10 +65,14 @@ pub(super) fn page() -> Result<String> {
         page.more(&format!("Needed by {}.", one.needed_by));
     }
     page.section("RUNTIMES");
-    page.paragraph("These are the values of `runtime`, with the exceptions that each one grants.");
-    for (runtime, names) in PRESETS {
-        let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-        page.entry(&[bold(*runtime)], &format!("{}.", names.join(", ")));
+    page.paragraph(
+        "These are the values of `runtime`, with the exceptions that each one grants, and with the files that it \
+         makes readable.",
+    );
+    for preset in PRESETS {
+        let granted = preset.allow.iter().chain(preset.files);
+        let granted: Vec<String> = granted.map(|word| format!("`{word}`")).collect();
+        page.entry(&[bold(preset.name)], &format!("{}.", granted.join(", ")));
     }
     page.section("LINTS");
     page.paragraph(

@@ -17,6 +17,7 @@ pub(super) mod schemas;
 pub(super) mod score;
 pub(super) mod status;
 mod subject;
+pub(super) mod trace;
 
 pub(super) use counted::counted;
 pub(super) use envelope::Envelope;

@@ -1,5 +1,6 @@
 //! Whether services stay up, and whether anything would show that they do not work.
 
+use super::units::why_it_ended;
 use crate::app::{App, Service};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
@@ -27,7 +28,11 @@ pub(in crate::doctor) fn restarts(context: &CheckContext<'_>) -> Result<Vec<Find
                 read,
             ),
         };
-        Finding::new(severity, format!("`{unit}` {}", what.in_words()), fix)
+        let why = match what {
+            Instability::Loops { .. } => why_it_ended(context, &unit),
+            Instability::OutOfMemory { .. } => String::new(),
+        };
+        Finding::new(severity, format!("`{unit}` {}{why}", what.in_words()), fix)
     };
     Ok(unstable.into_iter().map(finding).collect())
 }

@@ -5,6 +5,7 @@ use crate::app::{App, Listen};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
+use crate::health::{cause_failure, explanation, in_words};
 use crate::host::{
     PortHolder, SYSTEMD_PID, UnitStatus, is_in_unit, listening_inodes, socket_holders,
 };
@@ -20,7 +21,7 @@ pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding
     let states = context.host.systemd.show(&names)?;
     let mut found = Vec::new();
     for (unit, state) in units.iter().zip(states) {
-        found.extend(unit_state(unit, &state));
+        found.extend(unit_state(context, unit, &state));
         if state.need_daemon_reload {
             found.push(Finding::new(
                 Severity::Warning,
@@ -35,6 +36,16 @@ pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding
     Ok(found)
 }
 
+/// What the log of a unit says about the cause, after a semicolon. Only root can read the log.
+pub(super) fn why_it_ended(context: &CheckContext<'_>, unit: &str) -> String {
+    let known = context.content.and_then(|(app, _)| {
+        let service = app.service_of(unit)?;
+        let log = context.host.systemd.run_log(unit);
+        explanation(context.host, app, service, &log)
+    });
+    known.map_or_else(String::new, |known| format!("; {}", in_words(&known)))
+}
+
 fn daemon_reload() -> Hint {
     Hint::to(
         "reload the unit files",
@@ -42,7 +53,11 @@ fn daemon_reload() -> Hint {
     )
 }
 
-fn unit_state(unit: &PublicUnit, state: &UnitStatus) -> Option<Finding> {
+fn unit_state(
+    context: &CheckContext<'_>,
+    unit: &PublicUnit,
+    state: &UnitStatus,
+) -> Option<Finding> {
     let name = &unit.unit;
     let systemctl = |verb: &str| CommandLine::sudo(["systemctl", verb, name]);
     if state.is_masked() {
@@ -56,7 +71,11 @@ fn unit_state(unit: &PublicUnit, state: &UnitStatus) -> Option<Finding> {
         let read = CommandLine::sudo(["journalctl", "-u", name, "-n", "50"]);
         let mut finding = Finding::new(
             Severity::Error,
-            format!("`{name}` has failed: {}", state.result),
+            format!(
+                "`{name}` has failed: {}{}",
+                cause_failure(state),
+                why_it_ended(context, name)
+            ),
             Hint::to("read why", read),
         );
         finding.fix.push(Hint::to("then", systemctl("restart")));

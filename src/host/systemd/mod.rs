@@ -8,20 +8,21 @@
 //! | `status` | [`UnitStatus`]: what systemd says about a unit |
 //! | `configure` | systemd-sysusers(8), systemd-tmpfiles(8), `systemd-analyze verify` |
 //! | `scope` | transient scopes |
-//! | `last_lines` | what a unit wrote last |
+//! | `run_log` | what a run of a unit wrote |
 //! | `run_events` | restarts of units, and processes that were killed for memory |
 
 mod configure;
 mod control;
-mod last_lines;
 mod overdue;
 mod query;
 mod run_events;
+mod run_log;
 mod scope;
 mod status;
 
 pub use overdue::{Killed, Verb};
 pub use run_events::{RunEvent, RunEventKind};
+pub use run_log::RunLog;
 pub use scope::{Cleanup, Drain, Scope, end_of_scope};
 pub use status::{ActiveState, LoadState, MainExit, UnitResult, UnitStatus};
 

@@ -1,0 +1,70 @@
+//! Why a unit failed, with what its program wrote.
+
+use crate::app::{App, Service};
+use crate::failure::Failure;
+use crate::host::{Host, MainExit, RunLog};
+use crate::sandbox::explain::{Case, Ended, Explanation, Meaning, OnHost, Seen, explain};
+use crate::units::Target;
+
+/// How many lines of the program a failure shows, and how many of systemd.
+const SHOWN_LINES: (usize, usize) = (20, 3);
+
+/// The failure of a unit, for root with an explanation and with the last lines of the program and of systemd.
+/// `service` is the one that the unit runs; a unit of another kind has none.
+pub(crate) fn explained(
+    host: &Host,
+    app: &App,
+    service: Option<&Service>,
+    what: Failure,
+    log: &RunLog,
+) -> Failure {
+    let known = service.and_then(|service| explanation(host, app, service, log));
+    let detail = match known {
+        Some(known) => format!("{what}; {}", in_words(&known)),
+        None => what.to_string(),
+    };
+    let (program, manager) = SHOWN_LINES;
+    what.with_detail(detail)
+        .with_lines(&log.last_lines(program, manager))
+}
+
+/// What the log of a run says about the sandbox of its service.
+pub(crate) fn explanation(
+    host: &Host,
+    app: &App,
+    service: &Service,
+    log: &RunLog,
+) -> Option<Explanation> {
+    let on_host = |path: &str| match host.root.meta_followed(path) {
+        Ok(Some(meta)) if meta.is_program() => OnHost::Program,
+        Ok(Some(_)) => OnHost::Other,
+        Ok(None) | Err(_) => OnHost::Missing,
+    };
+    let target = host
+        .systemd
+        .version()
+        .map_or(Target::Portable, Target::Version);
+    let case = Case {
+        app,
+        service,
+        target,
+        on_host: &on_host,
+    };
+    let seen = Seen {
+        program: &log.program,
+        manager: &log.manager,
+        end: log.end.map(|end| match end {
+            MainExit::Exited(status) => Ended::Exited(status),
+            MainExit::Killed(signal) => Ended::Killed(signal),
+        }),
+    };
+    explain(&case, &seen)
+}
+
+/// The explanation as a clause.
+pub(crate) fn in_words(known: &Explanation) -> String {
+    match known.meaning {
+        Meaning::Denied | Meaning::NotTheSandbox => known.text.clone(),
+        Meaning::Harmless => format!("`{}` is not the cause: {}", known.line.trim(), known.text),
+    }
+}

@@ -1,0 +1,177 @@
+//! What a run of a unit wrote.
+
+use super::{MainExit, Systemd, UnitStatus};
+use crate::host::runner::Command;
+use serde_json::Value;
+
+/// How long the systemd journal may take to answer, in seconds.
+const JOURNAL_TIMEOUT_SECONDS: &str = "5";
+/// How many lines of a run are read, the last ones.
+const LINES: &str = "--lines=200";
+
+/// How long before its start a run that a request started may have ended, in seconds.
+const EARLIER_SECONDS: i64 = 10;
+
+/// What a run wrote to the systemd journal, and how it ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunLog {
+    /// The lines of the program, the oldest first.
+    pub program: Vec<String>,
+    /// systemd's lines about the unit, the oldest first.
+    pub manager: Vec<String>,
+    /// How the last main process ended, if it has.
+    pub end: Option<MainExit>,
+}
+
+impl RunLog {
+    /// The log of a program whose output was read directly.
+    pub fn of_output(text: &str, end: Option<MainExit>) -> Self {
+        Self {
+            program: text.trim().lines().map(str::to_owned).collect(),
+            manager: Vec::new(),
+            end,
+        }
+    }
+
+    /// The last lines of the program, then the last ones of systemd, which say less about the cause.
+    pub fn last_lines(&self, program: usize, manager: usize) -> Vec<&str> {
+        let last = |lines: &[String], count| lines.len().saturating_sub(count);
+        let of_program = self.program.iter().skip(last(&self.program, program));
+        let of_manager = self.manager.iter().skip(last(&self.manager, manager));
+        of_program.chain(of_manager).map(String::as_str).collect()
+    }
+}
+
+impl Systemd {
+    /// What a unit wrote to the systemd journal since its last start. If systemd has restarted the unit by itself,
+    /// the lines of the runs before count too, because the last run may have just begun. So do those of the last
+    /// seconds if a request can start the unit. Empty when the unit was not started, or when the journal does not
+    /// answer in time.
+    pub fn run_log(&self, unit: &str) -> RunLog {
+        let state = self.show_one(unit).unwrap_or_default();
+        let Some(id) = &state.invocation_id else {
+            return RunLog::default();
+        };
+        // A busy journal takes a moment to write new lines.
+        let sync = ["timeout", JOURNAL_TIMEOUT_SECONDS, "journalctl", "--sync"];
+        let _ = Command::new(sync).output();
+        let head = [
+            "timeout",
+            JOURNAL_TIMEOUT_SECONDS,
+            "journalctl",
+            "--quiet",
+            "--no-pager",
+            "--output=json",
+            "--output-fields=MESSAGE,UNIT,_UID",
+            "--boot",
+            LINES,
+        ];
+        let head = head.into_iter().map(str::to_owned);
+        let head = head.chain(earliest(&state).map(|time| format!("--since=@{time}")));
+        let output = Command::new(head.chain(matches(unit, id, &state))).output();
+        let text = output.map(|output| output.stdout).unwrap_or_default();
+        let (mut program, mut manager) = (Vec::new(), Vec::new());
+        for line in text.lines() {
+            let Some((is_manager, lines)) = entry(line) else {
+                continue;
+            };
+            let list = if is_manager {
+                &mut manager
+            } else {
+                &mut program
+            };
+            list.extend(lines);
+        }
+        RunLog {
+            program,
+            manager,
+            end: state.main_exit,
+        }
+    }
+}
+
+/// Whether the last run may have just begun, and the log of the runs before says why.
+fn was_restarted(state: &UnitStatus) -> bool {
+    state.n_restarts > 0 || !state.triggered_by.is_empty()
+}
+
+/// The time in seconds since 1970 from which on runs count that a request has started.
+fn earliest(state: &UnitStatus) -> Option<i64> {
+    let begun = state
+        .main_started
+        .filter(|_| state.n_restarts == 0 && was_restarted(state))?;
+    Some(begun.as_second().saturating_sub(EARLIER_SECONDS))
+}
+
+/// The matches of `journalctl` for a run. Any process can write any field, except for fields that begin with `_`:
+/// journald sets these (systemd.journal-fields(7)). So a field without `_` counts only for root.
+fn matches(unit: &str, id: &str, state: &UnitStatus) -> Vec<String> {
+    let of_unit = format!("_SYSTEMD_UNIT={unit}");
+    let claimed = format!("INVOCATION_ID={id}");
+    let root = "_UID=0".to_owned();
+    let mut any_of = vec![
+        vec![format!("_SYSTEMD_INVOCATION_ID={id}")],
+        vec![claimed.clone(), root.clone()],
+    ];
+    // journald may not learn the invocation of a process that ends at once.
+    if let Some(pid) = state.exec_main_pid {
+        let of_process = format!("_PID={pid}");
+        any_of.push(vec![of_unit.clone(), of_process.clone()]);
+        any_of.push(vec![claimed, of_process]);
+    }
+    if was_restarted(state) {
+        any_of.push(vec![of_unit]);
+        any_of.push(vec![format!("UNIT={unit}"), root]);
+    }
+    any_of.join(&"+".to_owned())
+}
+
+/// An entry of the journal: whether systemd wrote it about a unit, and its lines. A message that is not UTF-8 is a
+/// list of bytes, and one that is too long is `null` (systemd.journal-fields(7), journalctl(1), "json").
+fn entry(line: &str) -> Option<(bool, Vec<String>)> {
+    let entry: Value = serde_json::from_str(line).ok()?;
+    let message = match entry.get("MESSAGE")? {
+        Value::String(text) => text.clone(),
+        Value::Array(bytes) => {
+            let bytes = bytes.iter().filter_map(Value::as_u64);
+            let bytes: Vec<u8> = bytes.filter_map(|byte| u8::try_from(byte).ok()).collect();
+            String::from_utf8_lossy(&bytes).into_owned()
+        }
+        _ => return None,
+    };
+    let is_manager = entry.get("UNIT").is_some() && entry.get("_UID")?.as_str() == Some("0");
+    Some((is_manager, message.lines().map(str::to_owned).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RunLog, entry};
+
+    #[test]
+    fn the_lines_of_a_program_come_before_those_of_systemd() {
+        let lines = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let log = RunLog {
+            program: lines(&["a", "b", "c"]),
+            manager: lines(&["1", "2"]),
+            end: None,
+        };
+        assert_eq!(log.last_lines(2, 1), ["b", "c", "2"]);
+        assert_eq!(log.last_lines(9, 9), ["a", "b", "c", "1", "2"]);
+    }
+
+    #[test]
+    fn an_entry_is_systemds_only_if_root_wrote_it() {
+        let of = |text: &str| entry(text);
+        let lines = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let program = r#"{"MESSAGE":"a\nb","_UID":"998","UNIT":"x.service"}"#;
+        assert_eq!(of(program), Some((false, lines(&["a", "b"]))));
+        let manager = r#"{"MESSAGE":"started","_UID":"0","UNIT":"x.service"}"#;
+        assert_eq!(of(manager), Some((true, lines(&["started"]))));
+        assert_eq!(
+            of(r#"{"MESSAGE":[104,255],"_UID":"1"}"#),
+            Some((false, lines(&["h\u{fffd}"])))
+        );
+        assert_eq!(of(r#"{"MESSAGE":null,"_UID":"1"}"#), None);
+        assert_eq!(of("not JSON"), None);
+    }
+}

@@ -1,0 +1,145 @@
+//! `doctor --trace`: the system calls that a service makes and is denied.
+
+use super::context::Context;
+use crate::app::{App, Hooks, Service, Target};
+use crate::command_line::CommandLine;
+use crate::error::{Claim as _, Error, Hint, fail};
+use crate::host::{logged_calls, logs_system_calls, now};
+use crate::sandbox::calls::exception_for;
+use crate::sandbox::explain::{Case, OnHost, how_to_allow};
+use crate::transient::trace::run_traced;
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::time::Duration;
+
+/// What `doctor --trace` is asked.
+#[derive(Debug, Clone)]
+pub(crate) struct TraceRequest {
+    /// The short name of the service.
+    pub(crate) service: String,
+    /// How long the second instance runs.
+    pub(crate) time: Duration,
+    /// How long to wait for another command.
+    pub(crate) wait: Duration,
+}
+
+/// A system call that the filter of a service denies, and that the service makes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct DeniedCall {
+    /// Its name, as in syscalls(2).
+    pub(crate) call: String,
+    /// The name for `sandbox.allow` that allows it; `None` if only a raw directive does.
+    pub(crate) exception: Option<&'static str>,
+    /// What to write in the manifest, as one sentence.
+    pub(crate) fix: String,
+}
+
+/// What a trace found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct Trace {
+    /// The service.
+    pub(crate) service: String,
+    /// How the second instance ended by itself, if it did.
+    pub(crate) ended: Option<String>,
+    /// The system calls, by name.
+    pub(crate) denied: Vec<DeniedCall>,
+}
+
+/// Runs a second instance of a service and lists the system calls that it makes and that its filter denies. The live
+/// service goes on. The second instance has the same sandbox, except that every system call works.
+///
+/// # Errors
+/// [`crate::error::Kind::Refused`] when there is no such service, when no release is live, or when the kernel does not
+/// log system calls.
+pub(crate) fn run(ctx: &Context<'_>, request: &TraceRequest) -> Result<(String, Trace), Error> {
+    let name = ctx.selected_app().nothing_changed()?;
+    ctx.locked(&name, "doctor --trace", request.wait, |session, _| {
+        let trace = || -> Result<Trace> {
+            let store = session.store;
+            let Some(live) = store.state()?.live else {
+                return fail(
+                    format!("`{name}` is not deployed"),
+                    Hint::to("deploy it", CommandLine::sudo_robotctl(["deploy"])),
+                );
+            };
+            let app = store
+                .release(&live)?
+                .ok_or_else(|| store.missing_record(&live))?
+                .app()?;
+            let service = traceable(&app, &request.service)?;
+            if !logs_system_calls() {
+                return fail(
+                    "the kernel of this host does not log system calls",
+                    "run the trace on a host whose kernel has CONFIG_AUDIT and `log` in \
+                     /proc/sys/kernel/seccomp/actions_logged",
+                );
+            }
+            let Some(user) = session.host.root.user(service.user.as_str())? else {
+                return fail(
+                    format!("the user `{}` does not exist", service.user),
+                    Hint::to(
+                        "see what else is wrong",
+                        CommandLine::sudo_robotctl(["doctor"]),
+                    ),
+                );
+            };
+            let began = now();
+            let on = (ctx.target(&app), live.as_str());
+            let how = (request.time, session.trace.as_str());
+            let ended = run_traced(session.host, &app, service, on, how)?;
+            let calls = logged_calls(began, user.uid)?.into_iter();
+            let denied = calls
+                .map(|call| denied(&app, service, call, on.0))
+                .collect();
+            Ok(Trace {
+                service: service.name.to_string(),
+                ended,
+                denied,
+            })
+        };
+        trace().nothing_changed()
+    })
+    .map(|trace| (name.to_string(), trace))
+}
+
+/// The service with a short name.
+fn traceable<'a>(app: &'a App, name: &str) -> Result<&'a Service> {
+    if let Some(service) = app.service(name) {
+        return Ok(service);
+    }
+    let names = app
+        .services
+        .iter()
+        .map(|service| format!("`{}`", service.name));
+    let names: Vec<String> = names
+        .filter(|name| !name.ends_with(Hooks::SUFFIX))
+        .collect();
+    fail(
+        format!("`{}` has no service `{name}`", app.name),
+        format!("its services are {}", names.join(", ")),
+    )
+}
+
+fn denied(app: &App, service: &Service, call: String, target: Target) -> DeniedCall {
+    let case = Case {
+        app,
+        service,
+        target,
+        on_host: &|_| OnHost::Missing,
+    };
+    let exception = exception_for(&call);
+    let fix = exception.and_then(|name| how_to_allow(&case, name));
+    let fix = fix.unwrap_or_else(|| {
+        format!(
+            "no exception allows it; if the program fails without it, in `[service.{}]` write \
+             `sandbox.directives.SystemCallFilter = \"{call}\"`",
+            service.name
+        )
+    });
+    DeniedCall {
+        call,
+        exception,
+        fix,
+    }
+}

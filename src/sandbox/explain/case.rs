@@ -1,0 +1,177 @@
+//! The service whose run is explained, and what a change of its manifest would cost.
+
+use crate::app::{AbsPath, App, Hooks, Service, Socket};
+use crate::exposure::shown;
+use crate::sandbox::cost::scored;
+use crate::sandbox::exceptions::{PRESETS, Preset};
+use crate::sandbox::shape::{Network, Shape};
+use crate::units::Target;
+
+/// What the host says about a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnHost {
+    /// It does not exist, or this process cannot see it.
+    Missing,
+    /// A file that can be executed.
+    Program,
+    /// Any other file, or a directory.
+    Other,
+}
+
+/// A service, and the host that it runs on.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "a function has no text")]
+pub struct Case<'a> {
+    /// The app.
+    pub app: &'a App,
+    /// The service as the manifest defines it.
+    pub service: &'a Service,
+    /// The systemd that its unit is written for.
+    pub target: Target,
+    /// What is at a path of the host.
+    pub on_host: &'a dyn Fn(&str) -> OnHost,
+}
+
+impl Case<'_> {
+    /// What decides its sandbox.
+    pub(super) fn shape(&self) -> Shape {
+        self.app.shape(self.service)
+    }
+
+    /// Whether it can use the network of the host.
+    pub(super) fn has_host_network(&self) -> bool {
+        matches!(
+            self.shape().network,
+            Network::Host | Network::Listed | Network::Loopback
+        )
+    }
+
+    /// Whether it can open sockets for IP.
+    pub(super) fn has_ip_sockets(&self) -> bool {
+        self.shape().families.contains(&"AF_INET")
+    }
+
+    /// Whether it has to take over a socket that systemd opens.
+    pub(super) fn takes_over(&self) -> bool {
+        self.service.has_socket_unit() && self.service.socket == Socket::Activate
+    }
+
+    /// The directory of the app around a path in which the service can write.
+    pub(super) fn own_directory(&self, path: &str) -> Option<String> {
+        let own = self.app.layout.own_directories().into_iter();
+        own.into_iter().find(|dir| is_at_or_below(path, dir))
+    }
+
+    /// Whether a path belongs to the release, which is read-only.
+    pub(super) fn is_in_release(&self, path: &str) -> bool {
+        is_at_or_below(path, &self.app.layout.current())
+            || is_at_or_below(path, &self.app.layout.releases())
+    }
+
+    /// Whether the sandbox hides a path that exists on the host.
+    pub(super) fn hides(&self, path: &str) -> bool {
+        (self.on_host)(path) != OnHost::Missing && !self.shows(path)
+    }
+
+    /// Whether a path is visible in the sandbox, if it exists on the host.
+    fn shows(&self, path: &str) -> bool {
+        let shape = self.shape();
+        if is_at_or_below(path, "/home") || is_at_or_below(path, "/root") {
+            return shape.allows("home");
+        }
+        if !shape.rooted {
+            return true;
+        }
+        let sandbox = &self.service.sandbox;
+        let listed = sandbox.read_only.iter().map(|(_, to)| to.as_str());
+        let listed = listed.chain(sandbox.read_write.iter().map(AbsPath::as_str));
+        let mut listed = listed
+            .map(str::to_owned)
+            .chain(visible_paths(&shape, self.target));
+        let is_listed = listed.any(|dir| is_at_or_below(path, &dir));
+        is_listed || self.own_directory(path).is_some() || self.is_in_release(path)
+    }
+
+    /// What the exposure would be with a change, as ` (exposure 0.1 → 0.4)`; empty if the score does not
+    /// count it.
+    pub(super) fn cost(&self, change: impl FnOnce(&mut Service)) -> String {
+        let mut changed = self.service.clone();
+        change(&mut changed);
+        let score = |service: &Service| scored(self.app, service, self.target).ok();
+        match (score(self.service), score(&changed)) {
+            (Some(now), Some(then)) if now.raw != then.raw => {
+                format!(" (exposure {} → {})", shown(now.tenths), shown(then.tenths))
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// How to grant an exception, and what it costs. `None` if it is granted: then something else is wrong.
+    pub(super) fn allow(&self, name: &'static str) -> Option<String> {
+        if self.service.sandbox.allows(name) {
+            return None;
+        }
+        let cost = self.cost(|it| {
+            it.sandbox.allow.insert(name);
+        });
+        let of_runtime = PRESETS
+            .iter()
+            .find(|preset| self.service.sandbox.runtime == Some(preset.name));
+        let of_runtime = of_runtime.map_or(&[][..], |preset| preset.allow);
+        let allow = self.service.sandbox.allow.iter().copied();
+        let written = allow.filter(|one| !of_runtime.contains(one)).chain([name]);
+        let written: Vec<String> = written.map(|one| format!("\"{one}\"")).collect();
+        let list = written.join(", ");
+        Some(format!(
+            "in `{}`, write `sandbox.allow = [{list}]`{cost}",
+            self.table()
+        ))
+    }
+
+    /// How to grant a preset, and what it costs. `None` if everything in it is granted.
+    pub(super) fn runtime(&self, preset: &Preset) -> Option<String> {
+        let sandbox = &self.service.sandbox;
+        let is_granted = preset.allow.iter().all(|name| sandbox.allows(name));
+        if is_granted && (preset.files.is_empty() || sandbox.runtime == Some(preset.name)) {
+            return None;
+        }
+        let cost = self.cost(|it| it.sandbox.allow.extend(preset.allow));
+        Some(format!(
+            "in `{}`, write `runtime = \"{}\"`{cost}",
+            self.table(),
+            preset.name
+        ))
+    }
+
+    /// The table of the manifest that describes the service.
+    pub(super) fn table(&self) -> String {
+        let name = self.service.name.as_str();
+        match name.ends_with(Hooks::SUFFIX) {
+            true => "[hooks]".to_owned(),
+            false => format!("[service.{name}]"),
+        }
+    }
+
+    /// The name of the program, without its directory.
+    pub(super) fn program(&self) -> &str {
+        let program = self.service.exec.first().map_or("", |word| word.as_str());
+        program.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+/// The paths of `BindReadOnlyPaths=` for a shape, and what systemd mounts in every root directory.
+fn visible_paths(shape: &Shape, target: Target) -> Vec<String> {
+    let lines = crate::sandbox::directives::lines(shape, target).into_iter();
+    let bound = lines.filter(|(name, _)| *name == "BindReadOnlyPaths");
+    let bound: Vec<String> = bound.map(|(_, value)| value).collect();
+    let bound = bound.iter().flat_map(|value| value.split(' '));
+    let bound = bound.map(|path| path.trim_start_matches('-').to_owned());
+    let api = ["/proc", "/sys", "/dev", "/tmp", "/var/tmp"].map(str::to_owned);
+    bound.chain(api).collect()
+}
+
+/// Whether a path is a directory or below it.
+pub(super) fn is_at_or_below(path: &str, dir: &str) -> bool {
+    path.strip_prefix(dir)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}

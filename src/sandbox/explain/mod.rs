@@ -1,0 +1,98 @@
+//! Why a program failed in its sandbox: what its messages, systemd's messages and its exit say.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `seen` | what a run left: lines, and how it ended |
+//! | `case` | the service, the host, and what a change of the manifest would cost |
+//! | `table` | the messages that are known, and what each one means |
+//! | `judge` | what a message means for this service |
+//! | `answer` | what an explanation says |
+//!
+//! An answer names what the sandbox denies and the key that allows exactly that. No answer is better than a wrong
+//! one: a row that does not apply to the shape of the service gives none.
+
+mod answer;
+mod case;
+mod judge;
+mod seen;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Explanation, Meaning, Sureness};
+pub use case::{Case, OnHost};
+pub use seen::{Ended, Seen};
+pub use table::ROWS;
+
+use seen::{KnownLine, contains};
+
+/// What to write to grant an exception, and what it costs. `None` if it is granted.
+pub fn how_to_allow(case: &Case<'_>, exception: &'static str) -> Option<String> {
+    case.allow(exception)
+}
+
+/// Every message of a run that the table knows, in the order of the lines.
+pub fn explain_all(case: &Case<'_>, seen: &Seen<'_>) -> Vec<Explanation> {
+    let lower: Vec<String> = seen
+        .program
+        .iter()
+        .map(|line| line.to_lowercase())
+        .collect();
+    let mut found = Vec::new();
+    for (line, text) in seen.program.iter().zip(&lower) {
+        let known = KnownLine { line, run: &lower };
+        let mut rows = ROWS
+            .iter()
+            .filter(|row| !row.of_manager && row.matches(text, &lower));
+        found.extend(rows.find_map(|row| row.judge(case, &known)));
+    }
+    for line in seen.manager {
+        let known = KnownLine { line, run: &lower };
+        let text = line.to_lowercase();
+        let mut rows = ROWS
+            .iter()
+            .filter(|row| row.of_manager && row.matches(&text, &lower));
+        found.extend(rows.find_map(|row| row.judge(case, &known)));
+    }
+    let known = KnownLine {
+        line: "",
+        run: &lower,
+    };
+    let of_end = |row: &&table::Row| row.words.is_empty() && row.end == seen.end;
+    let mut rows = ROWS
+        .iter()
+        .filter(of_end)
+        .filter(|row| seen.end.is_some() && row.needs(&lower));
+    found.extend(rows.find_map(|row| row.judge(case, &known)));
+    found
+}
+
+/// The best explanation of a run that failed: a cause before what is harmless, the surest, and of these the one
+/// of the last line.
+pub fn explain(case: &Case<'_>, seen: &Seen<'_>) -> Option<Explanation> {
+    let all = explain_all(case, seen).into_iter();
+    all.max_by_key(|one| (one.meaning != Meaning::Harmless, one.sureness))
+}
+
+impl table::Row {
+    /// Whether the row may explain a line of a run. Both are in lower case.
+    fn matches(&self, line: &str, run: &[String]) -> bool {
+        contains(line, self.words) && self.needs(run)
+    }
+
+    /// Whether some line of the run contains one of the words of `and`.
+    fn needs(&self, run: &[String]) -> bool {
+        self.and.is_empty() || run.iter().any(|line| contains(line, self.and))
+    }
+
+    fn judge(&self, case: &Case<'_>, known: &KnownLine<'_>) -> Option<Explanation> {
+        let (meaning, sureness, text) = (self.judge)(case, known)?;
+        Some(Explanation {
+            id: self.id,
+            meaning,
+            sureness,
+            text,
+            line: known.line.to_owned(),
+        })
+    }
+}
