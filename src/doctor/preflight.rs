@@ -1,12 +1,13 @@
 //! The checks that a deploy and a rollback ask before they change anything, for the release that is about to
 //! go live.
 
+use crate::fault::{Fault, Impact};
 use crate::prerequisites::{
     Needed, Preflight, misplaced_directories, missing_enforcement, missing_programs, missing_tools,
     replaceable_directories, shadowed_units, shortages_of, taken_addresses, unusable_addresses,
     unwritable_files,
 };
-use crate::settings::{Deploy, Fault, env_file_faults, missing_variables, secret_faults};
+use crate::settings::{env_file_faults, missing_variables, secret_faults};
 use crate::units::UnitFile;
 use anyhow::Result;
 
@@ -29,8 +30,8 @@ pub(super) fn replaceable(change: &Preflight<'_>) -> Result<Vec<Fault>> {
 /// A rollback is typed in an emergency: what may still work does not prevent it.
 fn warned_in_a_rollback(change: &Preflight<'_>, mut faults: Vec<Fault>) -> Vec<Fault> {
     for fault in faults.iter_mut().filter(|_| change.is_rollback) {
-        if fault.deploy == Deploy::Refused {
-            fault.deploy = Deploy::Warned;
+        if fault.impact == Impact::Blocking {
+            fault.impact = Impact::Serious;
         }
     }
     faults
@@ -40,8 +41,8 @@ pub(super) fn secrets(change: &Preflight<'_>) -> Result<Vec<Fault>> {
     let mut faults = secret_faults(&change.host.root, change.app)?;
     // A rollback generates no secret.
     for fault in faults.iter_mut().filter(|_| change.is_rollback) {
-        if fault.deploy == Deploy::Fixes {
-            fault.deploy = Deploy::Refused;
+        if fault.impact == Impact::Created {
+            fault.impact = Impact::Blocking;
         }
     }
     Ok(faults)

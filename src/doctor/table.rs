@@ -3,9 +3,9 @@
 use super::report::{BareContext, CheckContext, Finding, Report, Severity, Skipped};
 use super::{checks, preflight};
 use crate::app::{App, Name};
+use crate::fault::Fault;
 use crate::host::{Host, is_root};
 use crate::prerequisites;
-use crate::settings::Fault;
 use crate::tree::FileTree;
 use anyhow::{Result, bail};
 use schemars::JsonSchema;

@@ -4,13 +4,14 @@
 
 use crate::app::{App, PYTHON_DIR, Patterns, Text};
 use crate::error::{HintedError, fail, fail_all};
+use crate::fault::{Fault, Impact};
 use crate::health::{are_met, unmet};
 use crate::host::{Host, random_hex};
 use crate::manifest::line_of_key;
 use crate::payload::Payload;
 use crate::plan::{Action, Plan};
 use crate::prerequisites::{Needed, can_execute, missing_programs};
-use crate::settings::{Deploy, Fault, env_file_faults, missing_variables, secret_faults};
+use crate::settings::{env_file_faults, missing_variables, secret_faults};
 use crate::tree::{Entry, FileTree};
 use crate::units::UnitFile;
 use anyhow::Result;
@@ -20,7 +21,7 @@ use std::path::Path;
 pub(super) fn refuse(faults: &[Fault]) -> Result<()> {
     let refused = faults
         .iter()
-        .filter(|fault| fault.deploy == Deploy::Refused);
+        .filter(|fault| fault.impact == Impact::Blocking);
     fail_all(refused.cloned().map(HintedError::from).collect())
 }
 
@@ -67,10 +68,10 @@ pub(super) fn check_settings(host: &Host, app: &App) -> Result<()> {
 /// Adds to a plan what does not prevent it.
 pub(super) fn note_in(plan: &mut Plan, faults: &[Fault]) {
     for fault in faults {
-        match fault.deploy {
-            Deploy::Warned => plan.warnings.push(fault.text()),
-            Deploy::Noted => plan.notes.push(fault.text()),
-            Deploy::Refused | Deploy::Fixes => {}
+        match fault.impact {
+            Impact::Serious | Impact::Minor => plan.warnings.push(fault.text()),
+            Impact::Harmless => plan.notes.push(fault.text()),
+            Impact::Blocking | Impact::Created => {}
         }
     }
 }

@@ -6,8 +6,8 @@ use crate::app::layout::{RUNTIME_UNIT_DIR, UNIT_DIR};
 use crate::bytesize::format_bytes;
 use crate::command_line::CommandLine;
 use crate::error::Hint;
+use crate::fault::{Fault, Impact};
 use crate::host::Root;
-use crate::settings::Fault;
 use crate::store::{Shortage, Space};
 use anyhow::Result;
 
@@ -79,7 +79,8 @@ fn too_full(root: &Root, path: &str, shortage: Shortage) -> Fault {
         ),
     };
     let prune = CommandLine::sudo_robotctl(["prune", "--apply"]);
-    Fault::error(
+    Fault::new(
+        Impact::Blocking,
         message,
         Hint::to("free disk space, or remove old releases", prune),
     )

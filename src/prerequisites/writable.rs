@@ -6,8 +6,8 @@ use crate::app::Layout;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::command_line::CommandLine;
 use crate::error::Hint;
+use crate::fault::{Fault, Impact};
 use crate::host::{Mismatch, Root};
-use crate::settings::Fault;
 use crate::tree::Entry;
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -89,7 +89,8 @@ pub(crate) fn unwritable_directories(root: &Root, dirs: &[&str]) -> Result<Vec<F
     for path in dirs {
         if let Some(file) = root.not_a_directory(path)? {
             if named.insert(file.clone()) {
-                faults.push(Fault::error(
+                faults.push(Fault::new(
+                    Impact::Blocking,
                     format!("`{}` is not a directory", file.display()),
                     "move it aside: files of the app are written below it",
                 ));
@@ -99,7 +100,8 @@ pub(crate) fn unwritable_directories(root: &Root, dirs: &[&str]) -> Result<Vec<F
             if named.insert(mount.clone()) {
                 let mount = mount.display().to_string();
                 let remount = CommandLine::sudo(["mount", "-o", "remount,rw", &mount]);
-                faults.push(Fault::error(
+                faults.push(Fault::new(
+                    Impact::Blocking,
                     format!("the file system of `{path}` is read-only"),
                     Hint::to("make it writable", remount),
                 ));

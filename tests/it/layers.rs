@@ -16,6 +16,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("events", &["audit"]),
     // Which errors of the operating system are the host's fault.
     ("failure", &["host", "host_cause"]),
+    ("fault", &["error"]),
     ("host_cause", &[]),
     ("stability", &["host"]),
     ("exposure", &[]),
@@ -126,7 +127,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The plan and the doctor ask for the same judgement.
     (
         "settings",
-        &["app", "bytesize", "command_line", "error", "host"],
+        &["app", "bytesize", "command_line", "error", "fault", "host"],
     ),
     // The preflight of a change and the doctor ask the same of the host.
     (
@@ -136,10 +137,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bytesize",
             "command_line",
             "error",
+            "fault",
             "host",
             "plan",
             "sandbox",
-            "settings",
             "store",
             "tree",
             "units",
@@ -153,6 +154,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bytesize",
             "command_line",
             "error",
+            "fault",
             "host",
             "payload",
             "prerequisites",
