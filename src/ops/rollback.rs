@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::health::{Proof, host_fault};
 use crate::host::defer_signals;
 use crate::plan::{Action, Candidate, Observed, Overlap, PayloadPlan, Plan, UnitPlan, plan};
-use crate::prerequisites::Preflight;
+use crate::prerequisites::PlannedChange;
 use crate::render::{ReleaseMount, execstart, execstart_path};
 use crate::session::Session;
 use crate::store::{Mark, ReleaseRecord, Store};
@@ -198,7 +198,7 @@ fn check_host(ctx: &Context<'_>, prepared: &mut Prepared, faults_are: Faults) ->
         observed,
         ..
     } = &*prepared;
-    let faults = ask_before(&Preflight {
+    let faults = ask_before(&PlannedChange {
         host: &ctx.host,
         app,
         tree,

@@ -1,5 +1,5 @@
-//! What an app needs of its host. The preflight asks it of a release that is about to go live, the doctor
-//! of the live one. Both call these functions, so that they agree.
+//! What an app needs of its host. A change asks it of the release that is about to go live, the doctor of
+//! the live one. Both call these functions, so that they agree.
 //!
 //! A fault here is the host's. Every function only reads.
 //!
@@ -40,8 +40,8 @@ use crate::plan::{Observed, Plan};
 use crate::tree::FileTree;
 use anyhow::Result;
 
-/// A release that is about to go live, and the host on which it will run.
-pub(crate) struct Preflight<'a> {
+/// A change that is planned and has not begun: the release that is about to go live, and the host on which it will run.
+pub(crate) struct PlannedChange<'a> {
     /// The host.
     pub(crate) host: &'a Host,
     /// The app of the release.

@@ -1,6 +1,6 @@
 //! Whether there are bytes and inodes for what a change writes, on each file system.
 
-use super::Preflight;
+use super::PlannedChange;
 use crate::app::Layout;
 use crate::app::layout::{RUNTIME_UNIT_DIR, UNIT_DIR};
 use crate::bytesize::format_bytes;
@@ -41,15 +41,15 @@ pub(crate) fn spaces_of_files(layout: &Layout, files: usize) -> Vec<Space> {
 ///
 /// # Errors
 /// When the free space cannot be read.
-pub(crate) fn shortages_of(preflight: &Preflight<'_>) -> Result<Vec<Fault>> {
-    if preflight.is_rollback || !preflight.is_new {
+pub(crate) fn shortages_of(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
+    if change.is_rollback || !change.is_new {
         return Ok(Vec::new());
     }
-    let (root, layout) = (&preflight.host.root, &preflight.app.layout);
-    let payload = &preflight.plan.payload;
+    let (root, layout) = (&change.host.root, &change.app.layout);
+    let payload = &change.plan.payload;
     let (bytes, inodes) = (payload.disk_bytes, payload.disk_inodes);
     let mut spaces = Space::of_release(layout, payload.files, bytes, inodes).to_vec();
-    spaces.extend(spaces_of_files(layout, preflight.plan.files.len()));
+    spaces.extend(spaces_of_files(layout, change.plan.files.len()));
     let (mut faults, mut full) = (Vec::new(), Vec::new());
     for space in spaces {
         let Some(shortage) = space.shortage(root)? else {

@@ -1,6 +1,6 @@
 //! Whether what a change writes can be written.
 
-use super::Preflight;
+use super::PlannedChange;
 use super::protection::protected;
 use crate::app::Layout;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
@@ -31,14 +31,14 @@ pub(crate) fn directories_of_changes(layout: &Layout) -> [String; 4] {
 ///
 /// # Errors
 /// When the host cannot be read.
-pub(crate) fn unwritable_files(preflight: &Preflight<'_>) -> Result<Vec<Fault>> {
-    let Preflight {
+pub(crate) fn unwritable_files(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
+    let PlannedChange {
         host,
         app,
         tree,
         plan,
         ..
-    } = preflight;
+    } = change;
     let (root, layout) = (&host.root, &app.layout);
     let mut dirs = directories_of_changes(layout).to_vec();
     let paths: Vec<&str> = plan.files.iter().map(|one| one.path.as_str()).collect();
@@ -51,7 +51,7 @@ pub(crate) fn unwritable_files(preflight: &Preflight<'_>) -> Result<Vec<Fault>> 
         dirs.push(ACCOUNTS_DIR.to_owned());
     }
     let generated = app.secrets.iter().any(|secret| secret.generate.is_some());
-    if generated && !preflight.is_rollback {
+    if generated && !change.is_rollback {
         dirs.push(layout.credentials());
     }
     let tmpfiles = format!("{TMPFILES_DIR}/{}.conf", app.name);

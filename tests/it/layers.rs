@@ -129,7 +129,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "settings",
         &["app", "bytesize", "command_line", "error", "fault", "host"],
     ),
-    // The preflight of a change and the doctor ask the same of the host.
+    // A planned change and the doctor ask the same of the host.
     (
         "prerequisites",
         &[

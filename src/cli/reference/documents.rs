@@ -120,7 +120,7 @@ fn checks() -> String {
             check.severity.word(),
             check.summary,
             check.why,
-            check.preflight.in_words(),
+            check.before_change.in_words(),
         ]));
     }
     text

@@ -16,7 +16,7 @@ use crate::ops::ownership::{check_new_app_ownership, check_ownership};
 use crate::ops::preflight;
 use crate::payload::{IndexHeader, PreviousIndex};
 use crate::plan::{self, Candidate, Observed, OutsideSource, Plan};
-use crate::prerequisites::Preflight;
+use crate::prerequisites::PlannedChange;
 use crate::render::render;
 use crate::stage::{self, Base, ScannedSource, Source, Stage, fill, is_staged, release_id};
 use crate::store::Store;
@@ -160,7 +160,7 @@ impl<'a> Prepared<'a> {
     /// What the host lacks for a plan. `is_new` says whether the release is still to be staged.
     fn ask_host(&self, ctx: &Context<'_>, plan: &Plan, is_new: bool) -> Result<Vec<Fault>> {
         let (app, payload) = (self.app(), &self.scanned.payload);
-        ask_before(&Preflight {
+        ask_before(&PlannedChange {
             host: &ctx.host,
             app,
             tree: &self.tree,
