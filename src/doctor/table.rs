@@ -3,7 +3,7 @@
 use super::report::{BareContext, CheckContext, Finding, Report, Severity, Skipped};
 use super::{before_change, checks};
 use crate::app::{App, Name};
-use crate::fault::Fault;
+use crate::fault::{Fault, Impact};
 use crate::host::{Host, is_root};
 use crate::prerequisites::PlannedChange;
 use crate::tree::FileTree;
@@ -34,6 +34,9 @@ pub(crate) enum WithoutRelease {
 pub(crate) enum BeforeChange {
     /// This function asks it of the release that is about to go live.
     Asks(fn(&PlannedChange<'_>) -> Result<Vec<Fault>>),
+    /// The same, and what it finds prevents a plan without changes, too: the services that run could not start
+    /// again.
+    AlwaysAsks(fn(&PlannedChange<'_>) -> Result<Vec<Fault>>),
     /// Another step of the change refuses or warns, and this says which.
     By(&'static str),
     /// It says nothing about a release that is not live yet, and this says why.
@@ -44,7 +47,7 @@ impl BeforeChange {
     /// The same in words.
     pub(crate) fn in_words(self) -> &'static str {
         match self {
-            Self::Asks(_) => "yes",
+            Self::Asks(_) | Self::AlwaysAsks(_) => "yes",
             Self::By(step) => step,
             Self::No(why) => why,
         }
@@ -228,7 +231,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::secrets(context, app)),
         without_release: WithoutRelease::Skip,
-        before_change: BeforeChange::Asks(before_change::secrets),
+        before_change: BeforeChange::AlwaysAsks(before_change::secrets),
     },
     Check {
         id: "env-file",
@@ -239,7 +242,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::env_file(context, app)),
         without_release: WithoutRelease::Skip,
-        before_change: BeforeChange::Asks(before_change::env_file),
+        before_change: BeforeChange::AlwaysAsks(before_change::env_file),
     },
     Check {
         id: "settings",
@@ -373,20 +376,24 @@ pub(crate) fn run_checks(context: &CheckContext<'_>) -> Report {
 }
 
 /// What the checks find that asks before a change: everything that prevents it, and what its plan should
-/// say. Each fault is named once. What this user may not see is left out, unless it is root.
+/// say. Each fault is named once. What this user may not see is left out, unless it is root. A plan that
+/// changes nothing is prevented only by what [`BeforeChange::AlwaysAsks`].
 ///
 /// # Errors
 /// When the host cannot be read.
 pub(crate) fn ask_before(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     let mut faults: Vec<Fault> = Vec::new();
     for check in CHECKS {
-        let BeforeChange::Asks(ask) = check.before_change else {
-            continue;
+        let (ask, prevents) = match check.before_change {
+            BeforeChange::Asks(ask) => (ask, !change.plan.is_empty()),
+            BeforeChange::AlwaysAsks(ask) => (ask, true),
+            BeforeChange::By(_) | BeforeChange::No(_) => continue,
         };
         match ask(change) {
             Ok(found) => {
                 for fault in found {
-                    if faults.iter().all(|one| one.message != fault.message) {
+                    let counts = prevents || fault.impact != Impact::Blocking;
+                    if counts && faults.iter().all(|one| one.message != fault.message) {
                         faults.push(fault);
                     }
                 }
@@ -482,7 +489,7 @@ mod tests {
     fn every_check_says_whether_a_change_asks_it_first() {
         for check in CHECKS {
             let (is_right, words) = match check.before_change {
-                BeforeChange::Asks(_) => (true, ""),
+                BeforeChange::Asks(_) | BeforeChange::AlwaysAsks(_) => (true, ""),
                 BeforeChange::By(step) => (step.starts_with("yes: "), step),
                 BeforeChange::No(why) => (why.starts_with("no: "), why),
             };
@@ -504,7 +511,7 @@ mod tests {
         ];
         let asked = CHECKS
             .iter()
-            .filter(|check| matches!(check.before_change, BeforeChange::Asks(_)));
+            .filter(|check| check.before_change.in_words() == "yes");
         assert_eq!(asked.map(|check| check.id).collect::<Vec<_>>(), of_host);
     }
 }

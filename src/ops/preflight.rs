@@ -11,7 +11,6 @@ use crate::manifest::line_of_key;
 use crate::payload::Payload;
 use crate::plan::{Action, Plan};
 use crate::prerequisites::{Needed, can_execute, missing_programs};
-use crate::settings::{env_file_faults, missing_variables, secret_faults};
 use crate::tree::{Entry, FileTree};
 use crate::units::UnitFile;
 use anyhow::Result;
@@ -55,14 +54,6 @@ pub(super) fn check_service_files(app: &App, payload: &Payload) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Refuses settings with which the services that run could not start again.
-pub(super) fn check_settings(host: &Host, app: &App) -> Result<()> {
-    let mut faults = secret_faults(&host.root, app)?;
-    faults.extend(env_file_faults(&host.root, &app.layout)?);
-    faults.extend(missing_variables(&host.root, app)?);
-    refuse(&faults)
 }
 
 /// Adds to a plan what does not prevent it.

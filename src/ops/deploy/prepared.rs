@@ -234,12 +234,10 @@ impl<'a> Prepared<'a> {
         check_rights(request, self.app(), &self.observed)?;
         check_pins(request, store)?;
         preflight::check_service_files(self.app(), &self.scanned.payload)?;
-        if plan.is_empty() {
-            // What runs goes on, and would not start again without its settings.
-            return preflight::check_settings(&ctx.host, self.app());
+        if !plan.is_empty() {
+            let hint = "fix the cause and deploy again, or deploy it as it is with `--force`";
+            check_failed(request.force, store, &plan.to, hint)?;
         }
-        let hint = "fix the cause and deploy again, or deploy it as it is with `--force`";
-        check_failed(request.force, store, &plan.to, hint)?;
         preflight::refuse(&self.faults)?;
         if plan.files.is_empty() {
             return Ok(()); // The live release has these units, and they were verified then.
