@@ -1,8 +1,11 @@
 //! Whether the host is to blame for a failure of a release, as far as the host shows it afterwards.
 
 use crate::app::{App, Listen, Service, Socket};
+use crate::events::Subject;
+use crate::failure::Failure;
 use crate::host::{Host, PortHolder, UnitResult, has_killed_for_host, is_taken};
 use crate::host_cause::{ADDRESS_TAKEN, DISK_FULL, HostCause, NO_EXEC, NO_MEMORY, READ_ONLY};
+use crate::session::Session;
 use anyhow::Result;
 
 /// A file system with less is full: no program can work on it.
@@ -12,8 +15,29 @@ const FULL_INODES: u64 = 4;
 /// Directories of every service, beside those of the app.
 const SHARED_DIRS: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
 
+/// Sends the events of a release that has failed. Returns the cause if the host is to blame: then the release
+/// is not to be marked as failed, and an event says so.
+///
+/// Without a cause that the failure itself knows, the host as it is now is asked about the services of `app`.
+/// Without an app, it is not.
+pub(crate) fn report_failure(
+    session: &Session<'_>,
+    release: &str,
+    app: Option<&App>,
+    failure: &Failure,
+) -> Option<&'static HostCause> {
+    let seen = || host_fault(session.host, app?);
+    let cause = failure.host_cause().or_else(seen);
+    session.emit_failure(release, failure);
+    if let Some(cause) = cause {
+        let text = format!("{release} is not marked as failed: {}", cause.what);
+        session.emit("warning", "not-marked", Subject::release(release), &text);
+    }
+    cause
+}
+
 /// What is wrong with the host just after a release has failed, and explains the failure.
-pub(crate) fn host_fault(host: &Host, app: &App) -> Option<&'static HostCause> {
+fn host_fault(host: &Host, app: &App) -> Option<&'static HostCause> {
     if host.is_offline() {
         return None;
     }

@@ -33,7 +33,7 @@ mod verify;
 pub(crate) use acceptors::ManagerSockets;
 pub(crate) use cause::cause_failure;
 pub(crate) use checks::{check_service, run_failure, still_answers};
-pub(crate) use host_state::host_fault;
+pub(crate) use host_state::report_failure;
 pub(crate) use http::Address;
 pub(crate) use proof::Proof;
 pub(crate) use readiness::{stops_accepting, wait_accepting, wait_listening, wait_ready};

@@ -10,9 +10,8 @@ use crate::app::{App, Layout, Name, Service, Socket};
 use crate::command_line::CommandLine;
 use crate::doctor::ask_before;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
-use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{Proof, host_fault};
+use crate::health::{Proof, report_failure};
 use crate::host::defer_signals;
 use crate::plan::{Action, Candidate, Observed, Overlap, PayloadPlan, Plan, UnitPlan, plan};
 use crate::prerequisites::PlannedChange;
@@ -126,16 +125,10 @@ pub(super) fn undo(ctx: &Context<'_>, name: &Name, bad: &str, why: &Failure) -> 
         if session.store.state()?.live.as_deref() != Some(bad) {
             return Ok(());
         }
-        session.emit_failure(bad, why);
         let request = RollbackRequest::default();
         let app = session.store.release(bad)?;
         let app = app.map(|record| record.app()).transpose()?;
-        let host_cause = why.host_cause();
-        let host_cause = host_cause.or_else(|| host_fault(session.host, app.as_ref()?));
-        if let Some(cause) = host_cause {
-            let text = format!("{bad} is not marked as failed: {}", cause.what);
-            session.emit("warning", "not-marked", Subject::release(bad), &text);
-        } else {
+        if report_failure(session, bad, app.as_ref(), why).is_none() {
             let mark = Mark::Failed(why.summary().to_owned());
             session.store.set_mark(bad, mark)?;
         }

@@ -10,7 +10,7 @@ use super::switch;
 use crate::app::App;
 use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{Proof, host_fault};
+use crate::health::{Proof, report_failure};
 use crate::host::{self, Host, UnitStatus};
 use crate::plan::{Action, Plan};
 use crate::session::Session;
@@ -155,16 +155,11 @@ fn change(
     let release = release.map(|release| release.0.clone());
     let failure = release.clone().unwrap_or_else(|| Failure::of(&failure));
     // Before the host is as it was: what the new release met is still there.
-    let host_cause = match (failure.host_cause(), &release) {
-        (None, Some(_)) => host_fault(session.host, app),
-        (known, _) => known,
-    };
-    session.emit_failure(&plan.to, &failure);
+    let of_release = release.is_some().then_some(app);
+    let host_cause = report_failure(session, &plan.to, of_release, &failure);
     let mut why = failure.to_string();
     let unhealthy = release.filter(|_| host_cause.is_none());
     if let Some(cause) = host_cause {
-        let text = format!("{} is not marked as failed: {}", plan.to, cause.what);
-        session.emit("warning", "not-marked", Subject::release(&plan.to), &text);
         why = format!("{}: {why}", cause.what);
     }
     Ok(
