@@ -11,13 +11,14 @@
 //! | `proof` | what the pre-check, or an earlier time, has shown already |
 //! | `readiness`, `acceptors` | waiting until a server accepts connections |
 //! | `stopped` | daemons that the administrator or a condition keeps down |
-//! | `cause` | why a unit is down, and what to do |
+//! | `cause`, `exit_codes` | why a unit is down, and what to do |
 //! | `host_state` | whether the host is to blame for a failure |
 //! | `verdict` | the results |
 
 mod acceptors;
 mod cause;
 mod checks;
+mod exit_codes;
 mod host_state;
 mod http;
 mod probe;
@@ -33,6 +34,7 @@ mod verify;
 pub(crate) use acceptors::ManagerSockets;
 pub(crate) use cause::cause_failure;
 pub(crate) use checks::{check_service, run_failure, still_answers};
+pub(crate) use exit_codes::SYSTEMD_EXITS;
 pub(crate) use host_state::report_failure;
 pub(crate) use http::Address;
 pub(crate) use proof::Proof;

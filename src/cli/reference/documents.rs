@@ -6,6 +6,7 @@ use super::command_for_documents;
 use crate::app::{App, LINTS, Severity, Target, schema};
 use crate::doctor::CHECKS;
 use crate::events::{KINDS, Kept};
+use crate::health::SYSTEMD_EXITS;
 use crate::host_cause::HOST_CAUSES;
 use crate::manifest;
 use crate::plan::RIGHT_KINDS;
@@ -137,7 +138,11 @@ fn host_causes() -> String {
          | cause | how it shows |\n|---|---|\n"
     );
     for cause in HOST_CAUSES {
-        let signs: Vec<String> = cause.signs.iter().map(|sign| sign.in_words()).collect();
+        let exits = SYSTEMD_EXITS.iter();
+        let exits = exits.filter(|exit| exit.host_cause == Some(cause));
+        let exits = exits.map(|exit| format!("a unit fails with `{}/{}`", exit.status, exit.name));
+        let signs = cause.signs.iter().map(|sign| sign.in_words());
+        let signs: Vec<String> = exits.chain(signs).collect();
         text.push_str(&row(&[cause.what, &signs.join("; ")]));
     }
     text
