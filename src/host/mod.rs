@@ -63,7 +63,7 @@ pub use accounts::{User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
 pub use attributes::Protected;
 pub use batch::Batch;
-pub use caller::{CallerIds, caller};
+pub use caller::caller;
 pub use cgroup::{
     group_in_unit, has_controller, has_inner_groups, is_in_unit, members, members_of, members_with,
     memory_available, memory_of, no_packet_filter, oom_kills, runs_its_own_process,

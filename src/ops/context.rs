@@ -3,15 +3,15 @@
 use super::attempt::Attempt;
 use super::preflight::refuse;
 use crate::app::{App, Layout, Name, Target};
-use crate::error::{AS_ROOT, fail};
+use crate::error::{AS_ROOT, Error, fail};
 use crate::events::{Event, Sink};
 use crate::host::files::is_dir;
 use crate::host::{self, Host, is_root};
 use crate::prerequisites::{directories_of_changes, unwritable_directories};
+use crate::session::Session;
 use crate::stage::Progress;
 use crate::store::Store;
 use anyhow::Result;
-use std::cell::RefCell;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -41,14 +41,12 @@ pub(crate) struct Context<'a> {
     pub(crate) options: Options,
     /// The trace id of the command.
     pub(crate) trace: String,
-    /// Who makes the command, and from what.
+    /// Who makes the command, from what, and for which app.
     pub(super) attempt: Attempt,
     /// Receives events.
     pub(crate) sink: &'a Sink<'a>,
     /// Makes progress displays.
     pub(crate) progress: &'a MakeProgress<'a>,
-    /// The app that the command is about, once that is known.
-    pub(super) app: RefCell<Option<Name>>,
 }
 
 impl fmt::Debug for Context<'_> {
@@ -75,7 +73,6 @@ impl<'a> Context<'a> {
             attempt: Attempt::new(),
             sink,
             progress,
-            app: RefCell::new(None),
         }
     }
 
@@ -104,13 +101,49 @@ impl<'a> Context<'a> {
             event: "note".to_owned(),
             level: level.to_owned(),
             message: message.to_owned(),
-            audit: Some(self.attempt.audit.borrow().clone()),
+            audit: Some(self.attempt.audit().borrow().clone()),
         });
     }
 
     /// The store of an app.
     pub(super) fn store(&self, name: &Name) -> Store {
         Store::new(&self.host.root, &Layout::new(name))
+    }
+
+    /// The session of a command on an app. It holds no lock yet.
+    pub(super) fn session<'s>(&'s self, store: &'s Store, name: &Name) -> Session<'s> {
+        Session {
+            host: &self.host,
+            store,
+            app: name.to_string(),
+            environment: self.environment_of(name.as_str()),
+            trace: self.trace.clone(),
+            audit: self.attempt.audit(),
+            sink: self.sink,
+        }
+    }
+
+    /// Runs a command that changes apps, and records it in the history of its app if it fails without an
+    /// event of its own.
+    pub(super) fn record_attempt<T>(
+        &self,
+        command: &'static str,
+        run: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.attempt.set_command(command);
+        let result = run();
+        if let Err(error) = &result
+            && !self.attempt.is_recorded()
+        {
+            let named = self.options.app.as_deref();
+            let named = named.and_then(|name| Name::parse(name).ok());
+            if let Some(app) = named.or_else(|| self.attempt.app().clone()) {
+                let store = self.store(&app);
+                self.attempt
+                    .record_failure(&self.session(&store, &app), error);
+            }
+        }
+        result
     }
 
     /// The version of systemd to write units for.

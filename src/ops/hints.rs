@@ -11,11 +11,6 @@ use crate::manifest::app_name;
 use std::path::Path;
 
 impl Context<'_> {
-    /// Remembers the app that the command is about.
-    pub(super) fn set_app(&self, name: &Name) {
-        *self.app.borrow_mut() = Some(name.clone());
-    }
-
     /// The error of the command, with hints to type as they are: they name its app where they must.
     pub(crate) fn complete_hints(&self, mut error: Error) -> Error {
         error.hints = error
@@ -23,7 +18,7 @@ impl Context<'_> {
             .into_iter()
             .map(|hint| self.as_root(hint))
             .collect();
-        match &*self.app.borrow() {
+        match &*self.attempt.app() {
             Some(name) => self.name_app(name, error),
             None => error,
         }

@@ -54,7 +54,7 @@ impl Context<'_> {
         if loaded.app.name.as_str() == BUNDLED_APP {
             self.check_no_earlier_bundled_app()?;
         }
-        self.set_app(&loaded.app.name);
+        self.attempt.set_app(&loaded.app.name);
         Ok(loaded)
     }
 
@@ -141,7 +141,7 @@ impl Context<'_> {
                 None => return self.no_app_to_show(),
             },
         };
-        self.set_app(&name);
+        self.attempt.set_app(&name);
         let package = self.manifest_of_package(name.as_str());
         let is_bundled = name.as_str() == BUNDLED_APP;
         if let Some(path) = package.as_ref().filter(|_| is_bundled) {
@@ -240,9 +240,12 @@ impl Context<'_> {
         place: Place,
         expected: Option<&str>,
     ) -> Result<Loaded> {
-        self.attempt.uses_manifest(&text);
-        if let Some(name) = self.name_in(&text) {
-            self.attempt.is_about(&name);
+        self.attempt.set_manifest(&text);
+        // `--app` names the app, whatever the manifest says.
+        if self.options.app.is_none()
+            && let Some(name) = self.name_in(&text)
+        {
+            self.attempt.set_app(&name);
         }
         let environment = self.options.environment.as_deref();
         let is_bundled = self.is_manifest_of_package(&path, BUNDLED_APP);

@@ -120,7 +120,7 @@ fn command(request: &PruneRequest, app: Option<&Name>) -> CommandLine {
 /// # Errors
 /// [`Kind::Degraded`] when releases of one app were removed and another app could not be pruned.
 pub(crate) fn apply(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Pruned>, Error> {
-    ctx.attempt("prune", || change(ctx, request))
+    ctx.record_attempt("prune", || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Pruned>, Error> {

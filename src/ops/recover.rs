@@ -34,7 +34,7 @@ pub(crate) enum Recovery {
 /// [`Kind::Degraded`] when a change could not be ended, or something is still in the way. The other
 /// apps are recovered all the same.
 pub(crate) fn run(ctx: &Context<'_>, request: &RecoverRequest) -> Result<Recovery, Error> {
-    ctx.attempt("recover", || change(ctx, request))
+    ctx.record_attempt("recover", || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &RecoverRequest) -> Result<Recovery, Error> {

@@ -68,7 +68,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RemoveRequest) -> Result<Prev
 /// # Errors
 /// [`Kind::Degraded`] when the app is removed in part; `recover` ends that.
 pub(crate) fn apply(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {
-    ctx.attempt("remove", || change(ctx, request))
+    ctx.record_attempt("remove", || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {
@@ -121,7 +121,6 @@ fn app(ctx: &Context<'_>, request: &RemoveRequest) -> Result<(Name, Store)> {
         );
     }
     let name = ctx.resolve_app()?;
-    ctx.attempt.is_about(&name);
     let store = ctx.store(&name);
     let is_leftover = request.purge && store.is_empty()? && has_leftovers(&ctx.host, &name)?;
     if !is_leftover {

@@ -86,7 +86,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Pr
 /// # Errors
 /// Its kind says what is live.
 pub(crate) fn apply(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Changed, Error> {
-    ctx.attempt("rollback", || change(ctx, request))
+    ctx.record_attempt("rollback", || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Changed, Error> {
@@ -99,7 +99,7 @@ fn change(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Changed, Error
             return undone(session, &name);
         }
         let prepared = prepare(ctx, request, session.store, &name, false).nothing_changed()?;
-        ctx.attempt.uses_plan(prepared.plan.hash());
+        ctx.attempt.set_plan(prepared.plan.hash());
         run(session, prepared)
     })
 }

@@ -137,24 +137,15 @@ impl Context<'_> {
         name: &Name,
         then: impl FnOnce(&Session<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.attempt.is_about(name);
         self.check_privileges().nothing_changed()?;
         self.check_app_writable(name).nothing_changed()?;
         let store = self.store(name);
         // What cannot be removed now waits for the next command.
         let _ = Store::remove_deleted(&self.host.root);
-        let session = Session {
-            host: &self.host,
-            store: &store,
-            app: name.to_string(),
-            environment: self.environment_of(name.as_str()),
-            trace: self.trace.clone(),
-            audit: &self.attempt.audit,
-            sink: self.sink,
-        };
+        let session = self.session(&store, name);
         let result = then(&session);
         session.report_killed();
-        result.inspect_err(|error| self.record_failure(name, error))
+        result.inspect_err(|error| self.attempt.record_failure(&session, error))
     }
 
     /// Ends an interrupted change and removes what killed commands left. The end of a removal deletes

@@ -25,8 +25,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("tree", &[]),
     ("parallel", &[]),
-    // The I/O boundary serves every module and knows none of them.
-    ("host", &["parallel", "tree"]),
+    // The I/O boundary serves every module and knows only values that it reads or runs on.
+    ("host", &["audit", "parallel", "tree"]),
     ("session", &["audit", "events", "failure", "host", "store"]),
     ("app", &["manifest", "sandbox", "units"]),
     // What an exception costs is measured on a rendered unit.
