@@ -80,7 +80,7 @@ pub use lock::{Holder, Lock, LockError};
 pub use move_aside::{Obstacle, nested_directories};
 pub use network::in_network_of;
 pub use oom::has_killed_for_host;
-pub use port_holder::PortHolder;
+pub use port_holder::{PortHolder, PortUse};
 pub use private_tmp::{keep_private_tmp, remove_kept_tmp};
 pub use process::{
     Process, ProcessIdentity, SYSTEMD_PID, Signal, has_ended, is_hidden, is_running, pid,
@@ -94,8 +94,7 @@ pub use root::{Meta, Root};
 pub use runner::{Command, MissingProgram, Output, is_installed};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
 pub use sockets::{
-    Binding, connections, free_port, is_ipv6_only, is_taken, listening_inodes, socket_holders,
-    socket_owner,
+    Binding, connections, free_port, is_ipv6_only, is_taken, listening_inodes, socket_owner,
 };
 pub use stream::Stream;
 pub use systemd::{

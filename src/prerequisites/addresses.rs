@@ -4,7 +4,9 @@ use crate::app::{AbsPath, App, Listen, Service, Socket};
 use crate::command_line::CommandLine;
 use crate::error::Hint;
 use crate::fault::{Fault, Impact};
-use crate::host::{Binding, Host, PortHolder, Root, is_ipv6_only, is_taken, listening_inodes};
+use crate::host::{
+    Binding, Host, PortHolder, PortUse, Root, is_ipv6_only, is_taken, listening_inodes,
+};
 use crate::plan::Observed;
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -50,8 +52,10 @@ pub(crate) fn taken_addresses(host: &Host, app: &App, observed: &Observed) -> Ve
             if own.contains(&address) || !is_taken(address) {
                 continue;
             }
-            let holder = PortHolder::of(&host.root, address.port());
-            let holder = holder.unwrap_or(PortHolder::Hidden);
+            let holder = match PortUse::of(&host.root, address.port(), &[], false) {
+                PortUse::Other(holder) => holder,
+                PortUse::Own | PortUse::Free => PortHolder::Hidden,
+            };
             let message = format!(
                 "{address} of service `{}` is in use by {holder}",
                 service.name
