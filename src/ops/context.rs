@@ -30,6 +30,20 @@ pub(crate) struct Options {
     pub(crate) typed: Option<Vec<String>>,
 }
 
+/// The name of an app that a change can write: [`Context::check_app_writable`] has seen its directories. No
+/// session begins without it, so that it is asked once.
+#[derive(Debug)]
+pub(super) struct WritableApp {
+    name: Name,
+}
+
+impl WritableApp {
+    /// The app.
+    pub(super) fn name(&self) -> &Name {
+        &self.name
+    }
+}
+
 /// Makes the progress display of a copy of so many bytes.
 pub(crate) type MakeProgress<'a> = dyn Fn(u64) -> Box<dyn Progress> + 'a;
 
@@ -201,9 +215,10 @@ impl<'a> Context<'a> {
     }
 
     /// Refuses directories that every change of an app writes to and that cannot be written.
-    pub(super) fn check_app_writable(&self, name: &Name) -> Result<()> {
+    pub(super) fn check_app_writable(&self, name: &Name) -> Result<WritableApp> {
         let dirs = directories_of_changes(&Layout::new(name));
         let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
-        refuse(&unwritable_directories(&self.host.root, &dirs)?)
+        refuse(&unwritable_directories(&self.host.root, &dirs)?)?;
+        Ok(WritableApp { name: name.clone() })
     }
 }

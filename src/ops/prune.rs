@@ -129,9 +129,11 @@ fn change(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Pruned>, Erro
     let count = names.len();
     let (mut pruned, mut errors) = (Vec::new(), Vec::new());
     for name in names {
-        let result = ctx.check_deployed(&name).nothing_changed();
-        let result = result.and_then(|()| {
-            ctx.locked(&name, "pruning", request.wait, |session, _| {
+        let writable = ctx
+            .check_deployed(&name)
+            .and_then(|()| ctx.check_app_writable(&name));
+        let result = writable.nothing_changed().and_then(|writable| {
+            ctx.locked(&writable, "pruning", request.wait, |session, _| {
                 prune_app(session, &name, request)
             })
         });

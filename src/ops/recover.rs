@@ -108,7 +108,8 @@ fn one(ctx: &Context<'_>, name: &Name, request: &RecoverRequest) -> Result<Recov
     } else {
         RecoveryMode::Restart
     };
-    ctx.locked(name, "recovering", request.wait, |session, lock| {
+    let writable = ctx.check_app_writable(name).nothing_changed()?;
+    ctx.locked(&writable, "recovering", request.wait, |session, lock| {
         let report = ctx.recover_and_clean(session, name, mode, lock)?;
         if !session.store.is_lock_current(lock) {
             return Ok(report);

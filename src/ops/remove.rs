@@ -41,7 +41,7 @@ pub(crate) struct Preview {
 pub(crate) fn preview(ctx: &Context<'_>, request: &RemoveRequest) -> Result<Preview, Error> {
     let look = || -> Result<Preview> {
         let (name, store) = app(ctx, request)?;
-        ctx.check_preview(&name, request.wait)?;
+        ctx.check_preview(&ctx.check_app_writable(&name)?, request.wait)?;
         let options = &ctx.options;
         let line = CommandLine::sudo_robotctl([""; 0])
             .option("--app", options.app.clone())
@@ -74,9 +74,10 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String
 fn change(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {
     ctx.check_privileges().nothing_changed()?;
     let (name, _) = app(ctx, request).nothing_changed()?;
-    ctx.check_change(&name)?;
+    let writable = ctx.check_app_writable(&name).nothing_changed()?;
+    ctx.check_records(&writable)?;
     let purge = request.purge;
-    ctx.change(&name, "removing", request.wait, |session, _| {
+    ctx.change(&writable, "removing", request.wait, |session, _| {
         let store = session.store;
         let state = store.state().nothing_changed()?;
         let is_removed = state.live.is_none() && store.releases().nothing_changed()?.is_empty();

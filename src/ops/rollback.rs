@@ -1,7 +1,7 @@
 //! `rollback`: an earlier release goes live again, for the whole app or for one service.
 
 use super::choose_release::{check_complete, check_failed, previous, previous_after};
-use super::context::Context;
+use super::context::{Context, WritableApp};
 use super::observe::{observe, same_built_files};
 use super::outcome::{Changed, ended};
 use super::ownership::check_ownership;
@@ -65,8 +65,8 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Pr
         let name = ctx.selected_app()?;
         ctx.check_host()?;
         ctx.check_deployed(&name)?;
-        check_app_writable(ctx, request, &name)?;
-        ctx.check_preview(&name, request.wait)?;
+        let writable = check_app_writable(ctx, request, &name)?;
+        ctx.check_preview(&writable, request.wait)?;
         let store = ctx.store(&name);
         let mut prepared = prepare(ctx, request, &store, &name, true)?;
         let Prepared {
@@ -93,15 +93,20 @@ fn change(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Changed, Error
     let name = ctx.selected_app().nothing_changed()?;
     ctx.check_privileges().nothing_changed()?;
     ctx.check_deployed(&name).nothing_changed()?;
-    check_app_writable(ctx, request, &name).nothing_changed()?;
-    ctx.change(&name, "rolling back", request.wait, |session, report| {
-        if report.is_deploy_undone && request.release.is_none() && request.service.is_none() {
-            return undone(session, &name);
-        }
-        let prepared = prepare(ctx, request, session.store, &name, false).nothing_changed()?;
-        ctx.attempt.set_plan(prepared.plan.hash());
-        run(session, prepared)
-    })
+    let writable = check_app_writable(ctx, request, &name).nothing_changed()?;
+    ctx.change(
+        &writable,
+        "rolling back",
+        request.wait,
+        |session, report| {
+            if report.is_deploy_undone && request.release.is_none() && request.service.is_none() {
+                return undone(session, &name);
+            }
+            let prepared = prepare(ctx, request, session.store, &name, false).nothing_changed()?;
+            ctx.attempt.set_plan(prepared.plan.hash());
+            run(session, prepared)
+        },
+    )
 }
 
 /// The rollback of a deploy that was interrupted: recovery has just restored the previous release. To
@@ -121,7 +126,8 @@ fn undone(session: &Session<'_>, name: &Name) -> Result<Changed, Error> {
 /// [`Kind::RolledBack`] when the previous release was restored: the release failed.
 pub(super) fn undo(ctx: &Context<'_>, name: &Name, bad: &str, why: &Failure) -> Result<(), Error> {
     let wait = Duration::from_secs(600);
-    ctx.change(name, "rolling back", wait, |session, _| {
+    let writable = ctx.check_app_writable(name).nothing_changed()?;
+    ctx.change(&writable, "rolling back", wait, |session, _| {
         if session.store.state()?.live.as_deref() != Some(bad) {
             return Ok(());
         }
@@ -174,9 +180,14 @@ enum Faults {
 
 /// Refuses directories that every change writes to and that cannot be written, with everything else that
 /// prevents this one.
-fn check_app_writable(ctx: &Context<'_>, request: &RollbackRequest, name: &Name) -> Result<()> {
-    let Err(error) = ctx.check_app_writable(name) else {
-        return Ok(());
+fn check_app_writable(
+    ctx: &Context<'_>,
+    request: &RollbackRequest,
+    name: &Name,
+) -> Result<WritableApp> {
+    let error = match ctx.check_app_writable(name) {
+        Ok(writable) => return Ok(writable),
+        Err(error) => error,
     };
     prepare(ctx, request, &ctx.store(name), name, false)?;
     Err(error)

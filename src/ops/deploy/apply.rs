@@ -41,10 +41,10 @@ fn change(ctx: &Context<'_>, request: &DeployRequest) -> Result<Changed, Error> 
     check_live_rights(request, &loaded, &store, &source).nothing_changed()?;
     ctx.attempt.set_revision_of(source.0.path());
     let mut prepared = Prepared::scan(ctx, &loaded, &store, source).nothing_changed()?;
-    prepared
+    let writable = prepared
         .check_app_writable(ctx, request, &store)
         .nothing_changed()?;
-    ctx.change(&loaded.app.name, "deploying", request.wait, |session, _| {
+    ctx.change(&writable, "deploying", request.wait, |session, _| {
         deploy(ctx, request, session, &mut prepared)
     })
 }

@@ -9,7 +9,7 @@ use crate::error::fail;
 use crate::fault::Fault;
 use crate::host;
 use crate::ops::choose_release::check_failed;
-use crate::ops::context::Context;
+use crate::ops::context::{Context, WritableApp};
 use crate::ops::load::Loaded;
 use crate::ops::observe;
 use crate::ops::ownership::{check_new_app_ownership, check_ownership};
@@ -186,10 +186,10 @@ impl<'a> Prepared<'a> {
         ctx: &Context<'_>,
         request: &DeployRequest,
         store: &Store,
-    ) -> Result<()> {
-        let name = self.app().name.clone();
-        let Err(error) = ctx.check_app_writable(&name) else {
-            return Ok(());
+    ) -> Result<WritableApp> {
+        let error = match ctx.check_app_writable(&self.app().name) {
+            Ok(writable) => return Ok(writable),
+            Err(error) => error,
         };
         if self.observe(ctx, store).is_ok()
             && self.hash().is_ok()
