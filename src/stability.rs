@@ -15,8 +15,6 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(600);
 pub(crate) const LOOP_RESTARTS: u64 = 3;
 /// How many restarts by systemd within the soak time of a deploy fail the release.
 pub(crate) const SOAK_RESTARTS: u64 = 2;
-/// How many processes the kernel may kill for memory before that is a fault: none.
-pub(crate) const MAX_OOM_KILLS: u64 = 0;
 
 /// What keeps a unit from staying up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +35,19 @@ pub(crate) enum Instability {
 }
 
 impl Instability {
+    /// What so many processes mean that the kernel killed because memory ran out: one is too many.
+    pub(crate) fn of_kills(kills: u64) -> Option<Self> {
+        (kills > 0).then_some(Self::OutOfMemory { kills })
+    }
+
+    /// Whether the unit does not work. Otherwise it works, and needs attention.
+    pub(crate) fn is_down(&self) -> bool {
+        match self {
+            Self::Loops { .. } => true,
+            Self::OutOfMemory { .. } => false,
+        }
+    }
+
     /// What happened, as a clause about the unit.
     pub(crate) fn in_words(&self) -> String {
         match self {
@@ -120,7 +131,7 @@ pub(crate) fn instability(
     }
     // A unit that restarts gets a new control group, which begins at zero.
     let kills = kills.unwrap_or(0).max(count(RunEventKind::OutOfMemory));
-    (kills > MAX_OOM_KILLS).then_some(Instability::OutOfMemory { kills })
+    Instability::of_kills(kills)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `move_aside`, `lock`, `last_change` |
 //! | files by their real paths | `files` |
-//! | systemd | `systemd`, `journald`, `activation`, `dummy_process`, `private_tmp` |
+//! | systemd | `systemd`, `journald`, `journalctl`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `process_start`, `inspect`, `cgroup`, `oom`, `signals`, `environment` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | users and groups | `accounts`, `group_access` |
@@ -35,6 +35,7 @@ mod flush;
 mod git;
 mod group_access;
 pub mod inspect;
+mod journalctl;
 pub mod journald;
 mod last_change;
 mod lock;

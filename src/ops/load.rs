@@ -280,12 +280,7 @@ impl Context<'_> {
 
     /// The app of a manifest, which may be wrong elsewhere.
     pub(super) fn name_in(&self, text: &str) -> Option<Name> {
-        let name = manifest::app_name(text)?;
-        let name = match &self.options.environment {
-            Some(environment) => format!("{name}-{environment}"),
-            None => name,
-        };
-        Name::parse(&name).ok()
+        name_in(text, self.options.environment.as_deref())
     }
 
     /// What to do about a manifest that is not the one of the named app.
@@ -320,7 +315,15 @@ impl Context<'_> {
 
     /// The name of the app in `./robot.toml`, also if the file has a mistake elsewhere.
     pub(super) fn name_here(&self) -> Option<Name> {
-        self.name_in(&host::read_user_file(Path::new(MANIFEST)).ok()?)
+        self.name_in(&text_here()?)
+    }
+
+    /// The app that a command without options means in this directory.
+    pub(super) fn app_without_options(&self) -> Option<Name> {
+        if is_present(Path::new(MANIFEST)) {
+            return name_in(&text_here()?, None);
+        }
+        self.only_app().ok()?
     }
 
     /// The manifest that a package installed for an app.
@@ -337,6 +340,21 @@ impl Context<'_> {
             installed.is_some() && installed == real(path)
         })
     }
+}
+
+/// The text of `./robot.toml`.
+fn text_here() -> Option<String> {
+    host::read_user_file(Path::new(MANIFEST)).ok()
+}
+
+/// The app of a manifest, which may be wrong elsewhere, in an environment.
+fn name_in(text: &str, environment: Option<&str>) -> Option<Name> {
+    let name = manifest::app_name(text)?;
+    let name = match environment {
+        Some(environment) => format!("{name}-{environment}"),
+        None => name,
+    };
+    Name::parse(&name).ok()
 }
 
 fn read(path: &Path, links: Links) -> Result<String> {

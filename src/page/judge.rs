@@ -3,7 +3,7 @@
 use super::status::{AppStatus, DeployedApp, DoctorReport, Finding, Health, UnitRow};
 use super::time::{ago, span};
 use crate::host::{ActiveState, UnitStatus, oom_kills};
-use crate::stability::{Instability, instability};
+use crate::stability::instability;
 use crate::units::is_of_drain;
 use jiff::Timestamp;
 
@@ -88,9 +88,9 @@ fn row(app: &DeployedApp, state: &UnitStatus, now: Timestamp, is_approved: bool)
     // The page cannot read the systemd journal.
     let unstable = instability(state, &[], oom_kills(state), app.since, now);
     if let Some(what) = unstable.filter(|_| health < Health::Failed) {
-        health = match what {
-            Instability::Loops { .. } => Health::Failed,
-            Instability::OutOfMemory { .. } => Health::Warning,
+        health = match what.is_down() {
+            true => Health::Failed,
+            false => Health::Warning,
         };
         text = format!("{text}, {}", what.in_words());
     }

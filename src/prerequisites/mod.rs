@@ -30,7 +30,7 @@ pub(crate) use kernel::missing_enforcement;
 pub(crate) use programs::{Needed, can_execute, missing_programs};
 pub(crate) use protection::check_unprotected;
 pub(crate) use shadowed::shadowed_units;
-pub(crate) use space::{shortages_of, spaces_of_files};
+pub(crate) use space::{how_to_free_space, shortages, shortages_of, spaces_of_files};
 pub(crate) use tools::missing_tools;
 pub(crate) use writable::{directories_of_changes, unwritable_directories, unwritable_files};
 

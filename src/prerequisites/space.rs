@@ -50,19 +50,36 @@ pub(crate) fn shortages_of(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     let (bytes, inodes) = (payload.disk_bytes, payload.disk_inodes);
     let mut spaces = Space::of_release(layout, payload.files, bytes, inodes).to_vec();
     spaces.extend(spaces_of_files(layout, change.plan.files.len()));
-    let (mut faults, mut full) = (Vec::new(), Vec::new());
+    let shortages = shortages(root, spaces)?.into_iter();
+    let fault = |(path, shortage): (String, Shortage)| too_full(root, &path, shortage);
+    Ok(shortages.map(fault).collect())
+}
+
+/// What the file systems have too little of, each once, with the first path on it.
+///
+/// # Errors
+/// When the free space cannot be read.
+pub(crate) fn shortages(root: &Root, spaces: Vec<Space>) -> Result<Vec<(String, Shortage)>> {
+    let (mut found, mut full) = (Vec::new(), Vec::new());
     for space in spaces {
         let Some(shortage) = space.shortage(root)? else {
             continue;
         };
         let mount = root.mount_of(&space.path)?;
-        if full.contains(&mount) {
-            continue;
+        if !full.contains(&mount) {
+            full.push(mount);
+            found.push((space.path, shortage));
         }
-        full.push(mount);
-        faults.push(too_full(root, &space.path, shortage));
     }
-    Ok(faults)
+    Ok(found)
+}
+
+/// What to do about a file system that is full.
+pub(crate) fn how_to_free_space() -> Hint {
+    Hint::to(
+        "free disk space, or remove old releases",
+        CommandLine::sudo_robotctl(["prune", "--apply"]),
+    )
 }
 
 fn too_full(root: &Root, path: &str, shortage: Shortage) -> Fault {
@@ -78,10 +95,5 @@ fn too_full(root: &Root, path: &str, shortage: Shortage) -> Fault {
             "the disk of `{place}` has too few inodes: {free} are free, the release needs {need}"
         ),
     };
-    let prune = CommandLine::sudo_robotctl(["prune", "--apply"]);
-    Fault::new(
-        Impact::Blocking,
-        message,
-        Hint::to("free disk space, or remove old releases", prune),
-    )
+    Fault::new(Impact::Blocking, message, how_to_free_space())
 }

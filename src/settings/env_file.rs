@@ -109,16 +109,24 @@ fn explain(name: &str, mistake: Mistake) -> (String, String) {
     }
 }
 
-/// The variables that systemd reads from the file. It drops all of a file that is not UTF-8.
+/// What systemd reads from the file; `None` if there is no file. systemd drops all of a file that is not UTF-8.
+///
+/// # Errors
+/// When the file cannot be read.
+fn read_env_file(root: &Root, layout: &Layout) -> Result<Option<EnvText>> {
+    let path = layout.env_file();
+    let is_file = root.meta_followed(&path)?.is_some_and(|meta| !meta.is_dir);
+    let bytes = if is_file { root.read(&path)? } else { None };
+    let text = |bytes| String::from_utf8(bytes).unwrap_or_default();
+    Ok(bytes.map(|bytes| EnvText::parse(&text(bytes))))
+}
+
+/// The variables that systemd reads from the file.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub(super) fn env_values(root: &Root, layout: &Layout) -> Result<BTreeMap<String, String>> {
-    let path = layout.env_file();
-    let is_file = root.meta_followed(&path)?.is_some_and(|meta| !meta.is_dir);
-    let bytes = if is_file { root.read(&path)? } else { None };
-    let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
-    Ok(EnvText::parse(&text).values)
+    Ok(read_env_file(root, layout)?.unwrap_or_default().values)
 }
 
 /// The variables of `required-env` that neither the manifest nor the file sets, each with the name of
@@ -132,10 +140,9 @@ pub(crate) fn missing_variables(root: &Root, app: &App) -> Result<Vec<Fault>> {
         return Ok(Vec::new());
     }
     let path = app.layout.env_file();
-    let is_file = root.meta_followed(&path)?.is_some_and(|meta| !meta.is_dir);
-    let bytes = if is_file { root.read(&path)? } else { None };
-    let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
-    let set = EnvText::parse(&text).names;
+    let file = read_env_file(root, &app.layout)?;
+    let is_file = file.is_some();
+    let set = file.unwrap_or_default().names;
     let mut faults = Vec::new();
     for service in &app.services {
         for name in &service.required_env {
