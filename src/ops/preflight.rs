@@ -5,7 +5,7 @@
 use crate::app::{App, PYTHON_DIR, Patterns, Text};
 use crate::error::{HintedError, fail, fail_all};
 use crate::fault::{Fault, Impact};
-use crate::health::{are_met, unmet};
+use crate::health::{are_met, unmet_in_words};
 use crate::host::{Host, random_hex};
 use crate::manifest::line_of_key;
 use crate::payload::Payload;
@@ -77,7 +77,7 @@ pub(super) fn warn_of_unmet(host: &Host, app: &App, plan: &mut Plan) {
         if restarts && !are_met(host, service) {
             plan.warnings.push(format!(
                 "`{unit}` runs, and will not start again: {}",
-                unmet(&service.conditions)
+                unmet_in_words(&service.conditions)
             ));
         }
     }

@@ -139,13 +139,14 @@ fn with_parents(path: &str) -> Vec<String> {
     parents.chain([path]).map(str::to_owned).collect()
 }
 
-/// The fault of a directory that another user than `owner`, who is root, owns or can write.
-fn replaceable(root: &Root, dir: &str, owner: u32) -> Result<Option<Fault>> {
+/// The fault of a directory that another user than root owns or can write. `root_uid` is the uid of root, or
+/// that of the user who stands for root in a test.
+fn replaceable(root: &Root, dir: &str, root_uid: u32) -> Result<Option<Fault>> {
     let Some(meta) = root.meta_followed(dir)?.filter(|meta| meta.is_dir) else {
         return Ok(None);
     };
     let real = root.followed(dir).display().to_string();
-    if meta.uid != owner {
+    if meta.uid != root_uid {
         let chown = CommandLine::sudo(["chown", "root", &real]);
         return Ok(Some(Fault::new(
             Impact::Blocking,

@@ -15,8 +15,8 @@ use anyhow::Result;
 const FILES_BYTES: u64 = 256 * 1024;
 /// Inodes of those files. Each is written under a temporary name first.
 const FILES_INODES: u64 = 16;
-/// The administrator's directory, in which links enable units.
-const ENABLED_DIR: &str = "/etc";
+/// Where a deploy writes links that enable units, and accounts.
+const ETC_DIR: &str = "/etc";
 
 /// What so many files of the host need, wherever they are, and what the services need to begin.
 pub(crate) fn spaces_of_files(layout: &Layout, files: usize) -> Vec<Space> {
@@ -24,7 +24,7 @@ pub(crate) fn spaces_of_files(layout: &Layout, files: usize) -> Vec<Space> {
     let inodes = FILES_INODES.saturating_add(files);
     let dirs = [
         UNIT_DIR.to_owned(),
-        ENABLED_DIR.to_owned(),
+        ETC_DIR.to_owned(),
         RUNTIME_UNIT_DIR.to_owned(),
         layout.state(),
     ];
