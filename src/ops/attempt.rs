@@ -8,16 +8,44 @@ use crate::session::Session;
 use std::cell::{Cell, Ref, RefCell};
 use std::path::Path;
 
-/// The command that deploys.
-pub(super) const DEPLOY: &str = "deploy";
+/// What an attempt is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AttemptKind {
+    /// `robotctl deploy`
+    Deploy,
+    /// `robotctl rollback`
+    Rollback,
+    /// `robotctl recover`
+    Recover,
+    /// `robotctl remove`
+    Remove,
+    /// `robotctl prune`
+    Prune,
+    /// The rollback of a release that failed within its soak time. No person has typed it.
+    AutomaticRollback,
+}
+
+impl AttemptKind {
+    /// What it is, in words.
+    fn in_words(self) -> &'static str {
+        match self {
+            Self::Deploy => "`robotctl deploy`",
+            Self::Rollback => "`robotctl rollback`",
+            Self::Recover => "`robotctl recover`",
+            Self::Remove => "`robotctl remove`",
+            Self::Prune => "`robotctl prune`",
+            Self::AutomaticRollback => "the automatic rollback",
+        }
+    }
+}
 
 /// What is known of the command that a context belongs to.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     /// Who started it, and what it works with.
     audit: RefCell<Audit>,
-    /// The command, if it changes apps.
-    command: Cell<Option<&'static str>>,
+    /// What it is, if the command changes apps.
+    kind: Cell<Option<AttemptKind>>,
     /// The app that it means, as soon as that is known.
     app: RefCell<Option<Name>>,
     /// Whether its failure is recorded.
@@ -32,7 +60,7 @@ impl Attempt {
                 by: caller(),
                 ..Audit::default()
             }),
-            command: Cell::new(None),
+            kind: Cell::new(None),
             app: RefCell::new(None),
             is_recorded: Cell::new(false),
         }
@@ -53,9 +81,9 @@ impl Attempt {
         self.is_recorded.get()
     }
 
-    /// Sets the command, which changes apps.
-    pub(super) fn set_command(&self, command: &'static str) {
-        self.command.set(Some(command));
+    /// Sets what the attempt is.
+    pub(super) fn set_kind(&self, kind: AttemptKind) {
+        self.kind.set(Some(kind));
     }
 
     /// Sets the app that the command means.
@@ -65,7 +93,7 @@ impl Attempt {
 
     /// Sets the text of the manifest, for a command that deploys it.
     pub(super) fn set_manifest(&self, text: &str) {
-        if self.command.get() != Some(DEPLOY) {
+        if self.kind.get() != Some(AttemptKind::Deploy) {
             return;
         }
         let hash = blake3::hash(text.as_bytes()).to_string();
@@ -94,10 +122,10 @@ impl Attempt {
     /// created for an app that this host does not know. An error while it is recorded is ignored: the error of
     /// the command is what counts.
     pub(super) fn record_failure(&self, session: &Session<'_>, error: &Error) {
-        let Some(command) = self.command.get() else {
+        let Some(kind) = self.kind.get() else {
             return;
         };
-        let Some((event, public)) = ending(command, error.kind) else {
+        let Some((event, public)) = ending(kind, error.kind) else {
             return;
         };
         let has_history = session.store.has_history();
@@ -110,10 +138,10 @@ impl Attempt {
     }
 }
 
-/// The event of a command that ended so, and what every user may know of it; none where the events of the
+/// The event of an attempt that failed so, and what every user may know of it; none where the events of the
 /// change say it.
-fn ending(command: &str, kind: Kind) -> Option<(&'static str, String)> {
-    let (event, how) = match kind {
+fn ending(attempt: AttemptKind, error: Kind) -> Option<(&'static str, String)> {
+    let (event, how) = match error {
         Kind::Refused => ("refused", "was refused"),
         Kind::Locked => (
             "refused",
@@ -123,5 +151,5 @@ fn ending(command: &str, kind: Kind) -> Option<(&'static str, String)> {
         Kind::Degraded | Kind::Unexpected => ("incomplete", "failed, and you must act"),
         Kind::RolledBack => return None,
     };
-    Some((event, format!("`robotctl {command}` {how}")))
+    Some((event, format!("{} {how}", attempt.in_words())))
 }

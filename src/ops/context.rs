@@ -1,6 +1,6 @@
 //! What every command gets: the host, the options, and where events go.
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, AttemptKind};
 use super::preflight::refuse;
 use crate::app::{App, Layout, Name, Target};
 use crate::error::{AS_ROOT, Error, fail};
@@ -141,10 +141,10 @@ impl<'a> Context<'a> {
     /// event of its own.
     pub(super) fn record_attempt<T>(
         &self,
-        command: &'static str,
+        kind: AttemptKind,
         run: impl FnOnce() -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.attempt.set_command(command);
+        self.attempt.set_kind(kind);
         let result = run();
         if let Err(error) = &result
             && !self.attempt.is_recorded()

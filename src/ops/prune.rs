@@ -3,6 +3,7 @@
 //! Never the live release, the target of `current`, the previous release, a pinned one, or one that a
 //! process uses.
 
+use super::attempt::AttemptKind;
 use super::choose_release::previous;
 use super::context::Context;
 use super::recover::worst;
@@ -120,7 +121,7 @@ fn command(request: &PruneRequest, app: Option<&Name>) -> CommandLine {
 /// # Errors
 /// [`Kind::Degraded`] when releases of one app were removed and another app could not be pruned.
 pub(crate) fn apply(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Pruned>, Error> {
-    ctx.record_attempt("prune", || change(ctx, request))
+    ctx.record_attempt(AttemptKind::Prune, || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Pruned>, Error> {

@@ -1,5 +1,6 @@
 //! `remove`: an app leaves the host.
 
+use super::attempt::AttemptKind;
 use super::context::Context;
 use crate::app::{Layout, Name};
 use crate::command_line::CommandLine;
@@ -68,7 +69,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RemoveRequest) -> Result<Prev
 /// # Errors
 /// [`Kind::Degraded`] when the app is removed in part; `recover` ends that.
 pub(crate) fn apply(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {
-    ctx.record_attempt("remove", || change(ctx, request))
+    ctx.record_attempt(AttemptKind::Remove, || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {

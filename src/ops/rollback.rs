@@ -1,5 +1,6 @@
 //! `rollback`: an earlier release goes live again, for the whole app or for one service.
 
+use super::attempt::AttemptKind;
 use super::choose_release::{check_complete, check_failed, previous, previous_after};
 use super::context::{Context, WritableApp};
 use super::observe::{observe, same_built_files};
@@ -86,7 +87,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Pr
 /// # Errors
 /// Its kind says what is live.
 pub(crate) fn apply(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Changed, Error> {
-    ctx.record_attempt("rollback", || change(ctx, request))
+    ctx.record_attempt(AttemptKind::Rollback, || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Changed, Error> {

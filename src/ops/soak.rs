@@ -1,6 +1,7 @@
 //! Watching a release for a while after its deploy: a service that starts to loop shows the fault only
 //! then.
 
+use super::attempt::AttemptKind;
 use super::context::Context;
 use super::rollback::undo;
 use crate::app::{App, Name, Span};
@@ -45,7 +46,9 @@ pub(crate) fn run(ctx: &Context<'_>, request: &SoakRequest) -> Result<String, Er
             let lines = ctx.host.systemd.last_lines(&unit, 8);
             let why = what.after(&format!("`{unit}` after the deploy"));
             let why = why.with_lines(&lines);
-            undo(ctx, &name, id, &why)?;
+            ctx.record_attempt(AttemptKind::AutomaticRollback, || {
+                undo(ctx, &name, id, &why)
+            })?;
             Ok(format!("{id} is no longer live"))
         }
     }

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::events::Subject;
 use crate::health::Proof;
 use crate::host::defer_signals;
-use crate::ops::attempt::DEPLOY;
+use crate::ops::attempt::AttemptKind;
 use crate::ops::context::Context;
 use crate::ops::outcome::{Changed, ended};
 use crate::ops::prune;
@@ -27,7 +27,7 @@ use anyhow::Result;
 /// # Errors
 /// Its kind says what is live.
 pub(crate) fn apply(ctx: &Context<'_>, request: &DeployRequest) -> Result<Changed, Error> {
-    ctx.record_attempt(DEPLOY, || change(ctx, request))
+    ctx.record_attempt(AttemptKind::Deploy, || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &DeployRequest) -> Result<Changed, Error> {
