@@ -247,10 +247,10 @@ fn run(session: &Session<'_>, prepared: Prepared) -> Result<Changed, Error> {
     )
 }
 
-/// A release that was good before need not stay up for long again.
+/// A release that was good before need not stay up for long again, but for services that were down then.
 fn proof_of(record: &ReleaseRecord) -> Proof {
     match record.public.mark {
-        Mark::Good => Proof::of_good_release(),
+        Mark::Good => Proof::of_good_release(record.public.unproved.clone()),
         Mark::Failed(_) | Mark::Staged => Proof::default(),
     }
 }
