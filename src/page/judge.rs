@@ -1,7 +1,7 @@
 //! How healthy an app and its units are, and why, in words.
 
 use super::status::{AppStatus, DeployedApp, DoctorReport, Finding, Health, UnitRow};
-use super::time::{ago, span};
+use crate::ago::{ago, seconds_between, span};
 use crate::host::{ActiveState, UnitStatus, oom_kills};
 use crate::stability::instability;
 use crate::units::is_of_drain;
@@ -126,7 +126,7 @@ fn in_words(state: &UnitStatus, now: Timestamp) -> (Health, String) {
             None => healthy("waits for its next run"),
         },
         (ActiveState::Active, _) => match state.active_since {
-            Some(then) => healthy(format!("up for {}", span(then, now))),
+            Some(then) => healthy(format!("up for {}", span(seconds_between(then, now)))),
             None => healthy("up"),
         },
         (ActiveState::Activating, _) if state.sub_state.starts_with("auto-restart") => {

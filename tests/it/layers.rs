@@ -10,6 +10,7 @@ use std::path::Path;
 
 /// Each module, and the modules that it may use. Why, where it is not plain from the names.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("ago", &[]),
     ("bytesize", &[]),
     ("command_line", &[]),
     ("error", &["command_line"]),
@@ -18,7 +19,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("failure", &["host", "host_cause"]),
     ("fault", &["error"]),
     ("host_cause", &[]),
-    ("stability", &["host"]),
+    ("stability", &["ago", "host"]),
     ("exposure", &[]),
     ("manifest", &[]),
     ("audit", &[]),
@@ -171,7 +172,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // A page shows and changes nothing.
     (
         "page",
-        &["app", "command_line", "error", "host", "stability", "units"],
+        &[
+            "ago",
+            "app",
+            "command_line",
+            "error",
+            "host",
+            "stability",
+            "units",
+        ],
     ),
     // A program of its own.
     ("relay", &["host"]),
