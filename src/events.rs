@@ -58,6 +58,88 @@ impl Event {
     }
 }
 
+/// A field of an event in the systemd journal, beside those that systemd itself knows.
+#[derive(Debug, Clone, Copy)]
+pub struct JournalField {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub holds: &'static str,
+    /// Its value for an event, if that has one.
+    pub value: fn(&Event) -> Option<String>,
+}
+
+const fn field(
+    name: &'static str,
+    holds: &'static str,
+    value: fn(&Event) -> Option<String>,
+) -> JournalField {
+    JournalField { name, holds, value }
+}
+
+/// The fields of an event in the systemd journal. The reference is generated from this table.
+pub const JOURNAL_FIELDS: &[JournalField] = &[
+    field("ROBOTCTL_APP", "the app, with its environment", |event| {
+        Some(event.app.clone())
+    }),
+    field("ROBOTCTL_ENVIRONMENT", "the environment", |event| {
+        event.environment.clone()
+    }),
+    field("ROBOTCTL_EVENT", "the event", |event| {
+        Some(event.event.clone())
+    }),
+    field(
+        "ROBOTCTL_TRACE_ID",
+        "the same for all events of one command",
+        |event| Some(event.trace_id.clone()),
+    ),
+    field("ROBOTCTL_RELEASE", "the release", |event| {
+        event.release.clone()
+    }),
+    field("ROBOTCTL_UNIT", "the unit", |event| event.service.clone()),
+    field(
+        "ROBOTCTL_USER",
+        "who started the command: the user of sudo(8), else of the login, else of the process",
+        |event| event.audit.as_ref()?.by.user.clone(),
+    ),
+    field("ROBOTCTL_UID", "the real user id of the process", |event| {
+        Some(event.audit.as_ref()?.by.uid.to_string())
+    }),
+    field("ROBOTCTL_SUDO_UID", "`SUDO_UID`", |event| {
+        Some(event.audit.as_ref()?.by.sudo_uid?.to_string())
+    }),
+    field(
+        "ROBOTCTL_LOGIN_UID",
+        "the user id of the login, which the kernel keeps; root cannot set it with a variable",
+        |event| Some(event.audit.as_ref()?.by.login_uid?.to_string()),
+    ),
+    field(
+        "ROBOTCTL_SOURCE",
+        "the directory or the archive of the release",
+        |event| event.audit.as_ref()?.source.clone(),
+    ),
+    field(
+        "ROBOTCTL_GIT_REVISION",
+        "the commit that is checked out there",
+        |event| Some(event.audit.as_ref()?.git.as_ref()?.revision.clone()),
+    ),
+    field(
+        "ROBOTCTL_GIT_DIRTY",
+        "whether tracked files differ from it, if that is known",
+        |event| Some(event.audit.as_ref()?.git.as_ref()?.dirty?.to_string()),
+    ),
+    field(
+        "ROBOTCTL_MANIFEST",
+        "the BLAKE3 hash of the manifest, as b3sum(1) prints it",
+        |event| event.audit.as_ref()?.manifest.clone(),
+    ),
+    field(
+        "ROBOTCTL_PLAN",
+        "the hash of the plan, as `--plan` takes it",
+        |event| event.audit.as_ref()?.plan.clone(),
+    ),
+];
+
 /// Receives every event as it happens.
 pub type Sink<'a> = dyn Fn(&Event) + 'a;
 

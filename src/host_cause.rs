@@ -10,8 +10,6 @@ use nix::errno::Errno;
 pub(crate) enum Sign {
     /// A system call of robotctl failed with this error, and its name is (errno(3)).
     Error(Errno, &'static str),
-    /// A unit failed with this exit status of systemd, whose name is (systemd.exec(5), "Process Exit Codes").
-    Exit(i32, &'static str),
     /// A unit failed with this `Result=` (systemd.service(5)).
     Result(&'static str),
     /// robotctl sees it after the failure.
@@ -23,22 +21,22 @@ pub(crate) enum Sign {
 pub(crate) struct HostCause {
     /// What is wrong with the host, as a clause.
     pub(crate) what: &'static str,
-    /// How it shows.
+    /// How it shows, beside the exit codes that name it in `health/exit_codes.rs`.
     pub(crate) signs: &'static [Sign],
 }
 
 macro_rules! causes {
-    ($($(#[$meta:meta])* $name:ident = $what:literal, [$($sign:expr),+ $(,)?];)+) => {
+    ($($(#[$meta:meta])* $name:ident = $what:literal, [$($sign:expr),* $(,)?];)+) => {
         $($(#[$meta])* pub(crate) const $name: HostCause = HostCause {
             what: $what,
-            signs: &[$($sign),+],
+            signs: &[$($sign),*],
         };)+
         /// Every cause that is the host's.
         pub(crate) const HOST_CAUSES: &[HostCause] = &[$($name),+];
     };
 }
 
-use Sign::{Error, Exit, Result, Seen};
+use Sign::{Error, Result, Seen};
 
 causes! {
     /// No bytes or no inodes are left.
@@ -61,7 +59,6 @@ causes! {
     /// The memory of the host is used up, and not only that of the service.
     NO_MEMORY = "the host ran out of memory", [
         Error(Errno::ENOMEM, "ENOMEM"),
-        Exit(204, "MEMORY"),
         Seen("the log of the kernel says that it killed the service for the memory of the host or of a slice"),
     ];
     /// The host opens no more files.
@@ -80,19 +77,13 @@ causes! {
         Error(Errno::EAFNOSUPPORT, "EAFNOSUPPORT"),
     ];
     /// The user database lacks an account.
-    NO_USER = "a user or a group is missing", [Exit(216, "GROUP"), Exit(217, "USER")];
+    NO_USER = "a user or a group is missing", [];
     /// systemd could not create a directory of the services.
-    NO_DIRECTORY = "a directory of the services could not be created", [
-        Exit(233, "RUNTIME_DIRECTORY"),
-        Exit(238, "STATE_DIRECTORY"),
-        Exit(239, "CACHE_DIRECTORY"),
-        Exit(240, "LOGS_DIRECTORY"),
-    ];
+    NO_DIRECTORY = "a directory of the services could not be created", [];
     /// systemd could not load a secret.
-    NO_SECRET = "a secret could not be loaded", [Exit(243, "CREDENTIALS")];
+    NO_SECRET = "a secret could not be loaded", [];
     /// systemd could not set a unit up, so no program of the release has run.
     NO_RESOURCES = "systemd could not set up a unit", [
-        Exit(219, "CGROUP"),
         Result("resources"),
     ];
     /// A program that robotctl runs is not installed.
@@ -116,11 +107,6 @@ impl HostCause {
         Self::find(|sign| matches!(sign, Error(errno, _) if *errno as i32 == code))
     }
 
-    /// The cause of a unit that failed with this exit status.
-    pub(crate) fn of_exit(status: i32) -> Option<&'static Self> {
-        Self::find(|sign| matches!(sign, Exit(code, _) if *code == status))
-    }
-
     /// The cause of a unit that failed with this `Result=`.
     pub(crate) fn of_result(word: &str) -> Option<&'static Self> {
         Self::find(|sign| matches!(sign, Result(result) if *result == word))
@@ -132,7 +118,6 @@ impl Sign {
     pub(crate) fn in_words(self) -> String {
         match self {
             Error(_, name) => format!("a step of robotctl fails with `{name}`"),
-            Exit(status, name) => format!("a unit fails with `{status}/{name}`"),
             Result(word) => format!("a unit fails with the result `{word}`"),
             Seen(what) => what.to_owned(),
         }
@@ -141,22 +126,16 @@ impl Sign {
 
 #[cfg(test)]
 mod tests {
-    use super::{DISK_FULL, HOST_CAUSES, HostCause, NO_MEMORY, NO_RESOURCES, NO_USER, READ_ONLY};
+    use super::{DISK_FULL, HOST_CAUSES, HostCause, NO_RESOURCES, READ_ONLY};
 
     #[test]
     fn a_cause_is_known_by_its_signs_and_everything_else_is_the_fault_of_the_release() {
         assert_eq!(HostCause::of_error(28), Some(&DISK_FULL));
         assert_eq!(HostCause::of_error(30), Some(&READ_ONLY));
-        assert_eq!(HostCause::of_exit(217), Some(&NO_USER));
-        assert_eq!(HostCause::of_exit(204), Some(&NO_MEMORY));
         assert_eq!(HostCause::of_result("resources"), Some(&NO_RESOURCES));
         // A file of the release is missing, or may not be read.
         for code in [2, 13] {
             assert_eq!(HostCause::of_error(code), None, "{code}");
-        }
-        // Its program, its working directory, its sandbox, its own exit codes.
-        for status in [0, 1, 200, 203, 226, 255] {
-            assert_eq!(HostCause::of_exit(status), None, "{status}");
         }
         for word in ["exit-code", "signal", "oom-kill", "timeout", "success"] {
             assert_eq!(HostCause::of_result(word), None, "{word}");

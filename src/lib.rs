@@ -28,12 +28,13 @@
 //! | `relay` | the proxy, which forwards connections to a server |
 //! | `page` | the status page of the bundled app |
 //! | [`host`] | the I/O boundary: files, processes, systemd, clock, accounts |
-//! | [`error`], `failure`, [`command_line`], [`events`], [`audit`], [`session`], [`units`], [`bytesize`] | values that all of them share |
+//! | [`error`], `failure`, `fault`, [`command_line`], [`events`], [`audit`], [`session`], [`units`], [`bytesize`], `ago` | values that all of them share |
 //!
 //! `manifest`, `app`, `sandbox`, `exposure`, `render`, `tree`, `units`, `payload` and `plan` are pure:
 //! they read no file, clock or environment.
 #![warn(missing_docs)]
 
+mod ago;
 pub mod app;
 pub mod audit;
 pub mod bytesize;
@@ -44,6 +45,7 @@ pub mod error;
 pub mod events;
 pub mod exposure;
 pub(crate) mod failure;
+pub(crate) mod fault;
 pub(crate) mod health;
 pub mod host;
 pub(crate) mod host_cause;

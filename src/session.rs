@@ -1,7 +1,7 @@
 //! The session: what every step of one command on one app works with.
 
 use crate::audit::Audit;
-use crate::events::{Event, Sink, Subject};
+use crate::events::{Event, JOURNAL_FIELDS, Sink, Subject};
 use crate::failure::Failure;
 use crate::host::{self, Host, Killed};
 use crate::store::Store;
@@ -104,45 +104,14 @@ impl Session<'_> {
             "debug" => "7",
             _ => "6",
         };
-        let audit = self.audit.borrow();
-        let Audit {
-            by,
-            source,
-            git,
-            manifest,
-            plan,
-        } = &*audit;
-        let text = |value: &Option<String>| value.clone().unwrap_or_default();
-        let number = |value: Option<u32>| value.map(|value| value.to_string());
-        let dirty = git.as_ref().and_then(|git| git.dirty);
-        let fields = [
+        let own = JOURNAL_FIELDS.iter();
+        let own = own.map(|field| (field.name, (field.value)(event).unwrap_or_default()));
+        let general = [
             ("MESSAGE", event.message_with_app()),
             ("PRIORITY", priority.to_owned()),
             ("SYSLOG_IDENTIFIER", "robotctl".to_owned()),
-            ("ROBOTCTL_APP", self.app.clone()),
-            ("ROBOTCTL_ENVIRONMENT", text(&self.environment)),
-            ("ROBOTCTL_EVENT", event.event.clone()),
-            ("ROBOTCTL_TRACE_ID", self.trace.clone()),
-            ("ROBOTCTL_RELEASE", text(&event.release)),
-            ("ROBOTCTL_UNIT", text(&event.service)),
-            ("ROBOTCTL_USER", text(&by.user)),
-            ("ROBOTCTL_UID", by.uid.to_string()),
-            ("ROBOTCTL_SUDO_UID", text(&number(by.sudo_uid))),
-            ("ROBOTCTL_LOGIN_UID", text(&number(by.login_uid))),
-            ("ROBOTCTL_SOURCE", text(source)),
-            (
-                "ROBOTCTL_GIT_REVISION",
-                git.as_ref()
-                    .map(|git| git.revision.clone())
-                    .unwrap_or_default(),
-            ),
-            (
-                "ROBOTCTL_GIT_DIRTY",
-                dirty.map(|dirty| dirty.to_string()).unwrap_or_default(),
-            ),
-            ("ROBOTCTL_MANIFEST", text(manifest)),
-            ("ROBOTCTL_PLAN", text(plan)),
         ];
+        let fields: Vec<(&str, String)> = general.into_iter().chain(own).collect();
         // A field without a value says nothing.
         let known = fields.iter().filter(|(_, value)| !value.is_empty());
         let known: Vec<(&str, &str)> = known.map(|(name, value)| (*name, value.as_str())).collect();

@@ -4,6 +4,7 @@
 //! A service that ends every few seconds is `active` whenever somebody looks. The numbers below are the same
 //! for the doctor, `status`, the status page and the soak time of a deploy.
 
+use crate::ago::{seconds_between, span};
 use crate::host::{Host, RunEvent, RunEventKind, UnitStatus, now, oom_kills};
 use anyhow::Result;
 use jiff::Timestamp;
@@ -15,8 +16,6 @@ pub(crate) const WINDOW: Duration = Duration::from_secs(600);
 pub(crate) const LOOP_RESTARTS: u64 = 3;
 /// How many restarts by systemd within the soak time of a deploy fail the release.
 pub(crate) const SOAK_RESTARTS: u64 = 2;
-/// How many processes the kernel may kill for memory before that is a fault: none.
-pub(crate) const MAX_OOM_KILLS: u64 = 0;
 
 /// What keeps a unit from staying up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +25,8 @@ pub(crate) enum Instability {
         /// The restarts within [`WINDOW`]; or since a person or robotctl started it, where the systemd
         /// journal cannot be read.
         restarts: u64,
-        /// Whether they are those within [`WINDOW`].
-        is_exact: bool,
+        /// Where it cannot be read: how many seconds ago the last one was.
+        last: Option<u64>,
     },
     /// The kernel has killed processes of it because memory ran out.
     OutOfMemory {
@@ -37,18 +36,35 @@ pub(crate) enum Instability {
 }
 
 impl Instability {
+    /// What so many processes mean that the kernel killed because memory ran out: one is too many.
+    pub(crate) fn of_kills(kills: u64) -> Option<Self> {
+        (kills > 0).then_some(Self::OutOfMemory { kills })
+    }
+
+    /// Whether the unit does not work. Otherwise it works, and needs attention.
+    pub(crate) fn is_down(&self) -> bool {
+        match self {
+            Self::Loops { .. } => true,
+            Self::OutOfMemory { .. } => false,
+        }
+    }
+
     /// What happened, as a clause about the unit.
     pub(crate) fn in_words(&self) -> String {
         match self {
             Self::Loops {
                 restarts,
-                is_exact: true,
+                last: None,
             } => {
                 let minutes = WINDOW.as_secs() / 60;
                 format!("restarted {restarts} times by itself within {minutes} minutes")
             }
-            Self::Loops { restarts, .. } => {
-                format!("restarted {restarts} times by itself, the last time a few minutes ago")
+            Self::Loops {
+                restarts,
+                last: Some(seconds),
+            } => {
+                let last = span(*seconds);
+                format!("restarted {restarts} times by itself, the last time {last} ago")
             }
             Self::OutOfMemory { kills: 1 } => {
                 "lost a process, which the kernel killed because memory ran out".to_owned()
@@ -106,21 +122,21 @@ pub(crate) fn instability(
     if restarts >= LOOP_RESTARTS {
         return Some(Instability::Loops {
             restarts,
-            is_exact: true,
+            last: None,
         });
     }
     // Without a line of the last restart, the journal cannot be read or has lost it.
     let last = state.main_started.or(state.main_ended);
-    let is_recent = last.is_some_and(|last| last >= first);
-    if restarts == 0 && is_recent && state.n_restarts >= LOOP_RESTARTS {
+    let recent = last.filter(|last| *last >= first);
+    if let Some(last) = recent.filter(|_| restarts == 0 && state.n_restarts >= LOOP_RESTARTS) {
         return Some(Instability::Loops {
             restarts: state.n_restarts,
-            is_exact: false,
+            last: Some(seconds_between(last, now)),
         });
     }
     // A unit that restarts gets a new control group, which begins at zero.
     let kills = kills.unwrap_or(0).max(count(RunEventKind::OutOfMemory));
-    (kills > MAX_OOM_KILLS).then_some(Instability::OutOfMemory { kills })
+    Instability::of_kills(kills)
 }
 
 #[cfg(test)]
@@ -158,7 +174,7 @@ mod tests {
         let loops = |restarts| {
             Some(Instability::Loops {
                 restarts,
-                is_exact: true,
+                last: None,
             })
         };
         for (n_restarts, times, since, found) in [
@@ -189,13 +205,12 @@ mod tests {
         };
         let loops = Instability::Loops {
             restarts: 134,
-            is_exact: false,
+            last: Some(5),
         };
         assert_eq!(seen(134, 5, 3600), Some(loops.clone()));
-        assert!(
-            loops
-                .in_words()
-                .starts_with("restarted 134 times by itself")
+        assert_eq!(
+            loops.in_words(),
+            "restarted 134 times by itself, the last time 5 seconds ago"
         );
         assert_eq!(seen(2, 5, 3600), None);
         assert_eq!(seen(134, 900, 3600), None);

@@ -361,9 +361,14 @@ impl Service {
         loopback.chain(listed).chain(own).collect()
     }
 
+    /// Whether it runs and ends.
+    pub fn is_job(&self) -> bool {
+        self.timer.is_some() || self.kind == Type::Oneshot
+    }
+
     /// Whether it runs as long as the app does.
     pub fn is_daemon(&self) -> bool {
-        self.enable && self.kind != Type::Oneshot && self.timer.is_none()
+        self.enable && !self.is_job()
     }
 }
 

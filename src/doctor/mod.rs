@@ -8,12 +8,12 @@
 //! | [`Report`] | what all checks of one app gave |
 //!
 //! A row also says whether a deploy and a rollback ask the same before they change anything
-//! (`Preflight`): `preflight` holds what they ask.
+//! (`BeforeChange`): `before_change` holds what they ask.
 //!
 //! Only findings of severity warning and error change the exit code. Skipped checks and notes never do.
 
+mod before_change;
 mod checks;
-mod preflight;
 mod report;
 mod table;
 

@@ -1,11 +1,11 @@
 //! The table of checks, and running it.
 
 use super::report::{BareContext, CheckContext, Finding, Report, Severity, Skipped};
-use super::{checks, preflight};
+use super::{before_change, checks};
 use crate::app::{App, Name};
+use crate::fault::{Fault, Impact};
 use crate::host::{Host, is_root};
-use crate::prerequisites;
-use crate::settings::Fault;
+use crate::prerequisites::PlannedChange;
 use crate::tree::FileTree;
 use anyhow::{Result, bail};
 use schemars::JsonSchema;
@@ -31,20 +31,23 @@ pub(crate) enum WithoutRelease {
 
 /// Whether a deploy and a rollback ask the same before they change anything.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Preflight {
+pub(crate) enum BeforeChange {
     /// This function asks it of the release that is about to go live.
-    Asks(fn(&prerequisites::Preflight<'_>) -> Result<Vec<Fault>>),
+    Asks(fn(&PlannedChange<'_>) -> Result<Vec<Fault>>),
+    /// The same, and what it finds prevents a plan without changes, too: the services that run could not start
+    /// again.
+    AlwaysAsks(fn(&PlannedChange<'_>) -> Result<Vec<Fault>>),
     /// Another step of the change refuses or warns, and this says which.
     By(&'static str),
     /// It says nothing about a release that is not live yet, and this says why.
     No(&'static str),
 }
 
-impl Preflight {
+impl BeforeChange {
     /// The same in words.
     pub(crate) fn in_words(self) -> &'static str {
         match self {
-            Self::Asks(_) => "yes",
+            Self::Asks(_) | Self::AlwaysAsks(_) => "yes",
             Self::By(step) => step,
             Self::No(why) => why,
         }
@@ -76,7 +79,7 @@ pub(crate) struct Check {
     pub(crate) without_release: WithoutRelease,
     /// Whether a deploy and a rollback ask the same before they change anything.
     #[serde(skip)]
-    pub(crate) preflight: Preflight,
+    pub(crate) before_change: BeforeChange,
 }
 
 /// Every check, in the order in which a person would run them.
@@ -90,7 +93,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|context, _, _| checks::state(context)),
         without_release: WithoutRelease::Run(|context| checks::damaged(context.store)),
-        preflight: Preflight::By("yes: they refuse a state that is damaged"),
+        before_change: BeforeChange::By("yes: they refuse a state that is damaged"),
     },
     Check {
         id: "journal",
@@ -101,7 +104,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Public(checks::journal),
         without_release: WithoutRelease::Run(|context| checks::journal_of(context.store)),
-        preflight: Preflight::By(
+        before_change: BeforeChange::By(
             "yes: a preview is refused, and the change ends the interrupted one first",
         ),
     },
@@ -114,7 +117,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Public(checks::current),
         without_release: WithoutRelease::Run(checks::no_live_release),
-        preflight: Preflight::By("yes: a deploy repairs it, and refuses what is not a link"),
+        before_change: BeforeChange::By("yes: a deploy repairs it, and refuses what is not a link"),
     },
     Check {
         id: "content",
@@ -125,7 +128,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|context, _, _| checks::content(context)),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::By(
+        before_change: BeforeChange::By(
             "yes: a deploy stages such a release again, and a rollback skips it",
         ),
     },
@@ -138,7 +141,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(checks::files),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::No("no: they write these files"),
+        before_change: BeforeChange::No("no: they write these files"),
     },
     Check {
         id: "shadowed",
@@ -149,7 +152,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Public(checks::shadowed),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::Asks(preflight::shadowed),
+        before_change: BeforeChange::Asks(before_change::shadowed),
     },
     Check {
         id: "units",
@@ -160,7 +163,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: true,
         run: Needs::Public(checks::units),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::No("no: they start the units, and their checks judge them"),
+        before_change: BeforeChange::No("no: they start the units, and their checks judge them"),
     },
     Check {
         id: "restarts",
@@ -171,7 +174,9 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: true,
         run: Needs::Public(checks::restarts),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::No("no: their settle time and the soak time judge the new release"),
+        before_change: BeforeChange::No(
+            "no: their settle time and the soak time judge the new release",
+        ),
     },
     Check {
         id: "leftovers",
@@ -182,7 +187,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: true,
         run: Needs::Public(checks::leftovers),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::No("no: they stop and remove these units first"),
+        before_change: BeforeChange::No("no: they stop and remove these units first"),
     },
     Check {
         id: "running",
@@ -193,7 +198,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: true,
         run: Needs::Public(checks::running),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::No("no: they restart what runs another release"),
+        before_change: BeforeChange::No("no: they restart what runs another release"),
     },
     Check {
         id: "tmpfiles",
@@ -204,7 +209,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(checks::tmpfiles),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::Asks(preflight::directories),
+        before_change: BeforeChange::Asks(before_change::directories),
     },
     Check {
         id: "permissions",
@@ -215,7 +220,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::permissions(context, app)),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::Asks(preflight::replaceable),
+        before_change: BeforeChange::Asks(before_change::replaceable),
     },
     Check {
         id: "secrets",
@@ -226,7 +231,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::secrets(context, app)),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::Asks(preflight::secrets),
+        before_change: BeforeChange::AlwaysAsks(before_change::secrets),
     },
     Check {
         id: "env-file",
@@ -237,7 +242,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::env_file(context, app)),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::Asks(preflight::env_file),
+        before_change: BeforeChange::AlwaysAsks(before_change::env_file),
     },
     Check {
         id: "settings",
@@ -248,7 +253,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: true,
         run: Needs::Content(|context, app, _| checks::settings(context, app)),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::By("yes: a deploy restarts such a service"),
+        before_change: BeforeChange::By("yes: a deploy restarts such a service"),
     },
     Check {
         id: "programs",
@@ -259,7 +264,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::programs(context, app)),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::Asks(preflight::programs),
+        before_change: BeforeChange::Asks(before_change::programs),
     },
     Check {
         id: "ports",
@@ -270,7 +275,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: true,
         run: Needs::Content(|context, app, _| checks::ports(context, app)),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::Asks(preflight::addresses),
+        before_change: BeforeChange::Asks(before_change::addresses),
     },
     Check {
         id: "unchecked",
@@ -281,7 +286,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|_, app, _| checks::unchecked(app)),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::No("no: such a release can be deployed"),
+        before_change: BeforeChange::No("no: such a release can be deployed"),
     },
     Check {
         id: "manifest",
@@ -292,7 +297,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Content(|_, app, _| checks::manifest(app)),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::By("yes: the plan lists what lints find"),
+        before_change: BeforeChange::By("yes: the plan lists what lints find"),
     },
     Check {
         id: "limits",
@@ -303,7 +308,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: true,
         run: Needs::Public(checks::limits),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::Asks(preflight::enforcement),
+        before_change: BeforeChange::Asks(before_change::enforcement),
     },
     Check {
         id: "pins",
@@ -314,7 +319,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Public(checks::pins),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::By("yes: a deploy is refused unless it lifts the pins"),
+        before_change: BeforeChange::By("yes: a deploy is refused unless it lifts the pins"),
     },
     Check {
         id: "tools",
@@ -325,7 +330,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Public(checks::tools),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::Asks(preflight::tools),
+        before_change: BeforeChange::Asks(before_change::tools),
     },
     Check {
         id: "writable",
@@ -336,7 +341,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Public(checks::writable),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::Asks(preflight::writable),
+        before_change: BeforeChange::Asks(before_change::writable),
     },
     Check {
         id: "disk",
@@ -347,7 +352,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: false,
         run: Needs::Public(checks::disk),
         without_release: WithoutRelease::Skip,
-        preflight: Preflight::Asks(preflight::space),
+        before_change: BeforeChange::Asks(before_change::space),
     },
 ];
 
@@ -371,20 +376,24 @@ pub(crate) fn run_checks(context: &CheckContext<'_>) -> Report {
 }
 
 /// What the checks find that asks before a change: everything that prevents it, and what its plan should
-/// say. Each fault is named once. What this user may not see is left out, unless it is root.
+/// say. Each fault is named once. What this user may not see is left out, unless it is root. A plan that
+/// changes nothing is prevented only by what [`BeforeChange::AlwaysAsks`].
 ///
 /// # Errors
 /// When the host cannot be read.
-pub(crate) fn ask_before(change: &prerequisites::Preflight<'_>) -> Result<Vec<Fault>> {
+pub(crate) fn ask_before(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     let mut faults: Vec<Fault> = Vec::new();
     for check in CHECKS {
-        let Preflight::Asks(ask) = check.preflight else {
-            continue;
+        let (ask, prevents) = match check.before_change {
+            BeforeChange::Asks(ask) => (ask, !change.plan.is_empty()),
+            BeforeChange::AlwaysAsks(ask) => (ask, true),
+            BeforeChange::By(_) | BeforeChange::No(_) => continue,
         };
         match ask(change) {
             Ok(found) => {
                 for fault in found {
-                    if faults.iter().all(|one| one.message != fault.message) {
+                    let counts = prevents || fault.impact != Impact::Blocking;
+                    if counts && faults.iter().all(|one| one.message != fault.message) {
                         faults.push(fault);
                     }
                 }
@@ -458,7 +467,7 @@ pub(crate) fn skipped(name: &Name, reason: &str) -> Report {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHECKS, Preflight};
+    use super::{BeforeChange, CHECKS};
     use std::collections::BTreeSet;
 
     #[test]
@@ -479,10 +488,10 @@ mod tests {
     #[test]
     fn every_check_says_whether_a_change_asks_it_first() {
         for check in CHECKS {
-            let (is_right, words) = match check.preflight {
-                Preflight::Asks(_) => (true, ""),
-                Preflight::By(step) => (step.starts_with("yes: "), step),
-                Preflight::No(why) => (why.starts_with("no: "), why),
+            let (is_right, words) = match check.before_change {
+                BeforeChange::Asks(_) | BeforeChange::AlwaysAsks(_) => (true, ""),
+                BeforeChange::By(step) => (step.starts_with("yes: "), step),
+                BeforeChange::No(why) => (why.starts_with("no: "), why),
             };
             assert!(is_right, "{}: {words}", check.id);
         }
@@ -502,7 +511,7 @@ mod tests {
         ];
         let asked = CHECKS
             .iter()
-            .filter(|check| matches!(check.preflight, Preflight::Asks(_)));
+            .filter(|check| check.before_change.in_words() == "yes");
         assert_eq!(asked.map(|check| check.id).collect::<Vec<_>>(), of_host);
     }
 }

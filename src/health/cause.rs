@@ -1,5 +1,6 @@
 //! Why a unit is down, in words, and what to do about it.
 
+use super::exit_codes::SystemdExit;
 use crate::failure::Failure;
 use crate::host::{ActiveState, MainExit, UnitResult, UnitStatus, Verb};
 use crate::host_cause::HostCause;
@@ -8,88 +9,66 @@ const EARLIER_COMMAND: &str =
     "a command that runs before its program failed (exit-code): check `exec-start-pre`";
 
 /// What happened to a unit, as a clause, and what to do about it if that is known
-/// (systemd.exec(5), "Process Exit Codes"; systemd.service(5), `Result`).
+/// (systemd.service(5), `Result`).
 fn cause(state: &UnitStatus) -> (String, Option<&'static str>) {
     use MainExit::{Exited, Killed};
     let known = |what: &str, hint| (what.to_owned(), Some(hint));
-    match (&state.result, state.main_exit) {
-        (UnitResult::OomKill, _) => known(
+    match (&state.result, state.main_exit, systemd_exit(state)) {
+        (UnitResult::OomKill, _, _) => known(
             "it ran out of memory",
             "raise `limits.memory-max`, or make it use less",
         ),
-        (UnitResult::Watchdog, _) => known(
+        (UnitResult::Watchdog, _, _) => known(
             "it did not notify its watchdog in time",
             "raise `watchdog`, or find what it waits for",
         ),
-        (UnitResult::Timeout, _) => known(
+        (UnitResult::Timeout, _, _) => known(
             "the start or stop timed out",
             "raise `timeout-start`, or find what it waits for; with `type = \"notify\"`, the program must send READY=1",
         ),
-        (UnitResult::StartLimitHit, _) => known(
+        (UnitResult::StartLimitHit, _, _) => known(
             "it was started too often within a short time",
             "its earlier log lines show why it ended",
         ),
-        (UnitResult::Protocol, _) => known(
+        (UnitResult::Protocol, _, _) => known(
             "it ended before it reported that it is ready",
             "with `type = \"notify\"`, the program must send READY=1; use `exec` for a program that does not",
         ),
         // systemd ended the program with SIGTERM, because its readiness gate had failed.
-        (UnitResult::ExitCode, Some(Killed(15))) => known(
+        (UnitResult::ExitCode, Some(Killed(15)), _) => known(
             "nothing accepted on its address in time",
             "with `socket = \"proxy\"`, the program must bind the address in `listen` itself",
         ),
-        (_, Some(Killed(31))) => known(
+        (_, Some(Killed(31)), _) => known(
             "the sandbox refused a system call (SIGSYS)",
             "see `sandbox.allow`: `pkey`, `nice` and `setuid-self` allow more system calls",
         ),
-        (_, Some(Killed(9))) => known(
+        (_, Some(Killed(9)), _) => known(
             "it was killed (SIGKILL), as the kernel does when memory runs out",
             "see `sudo journalctl -k`, and check `limits.memory-max`",
         ),
-        (_, Some(Killed(signal))) => (format!("signal {signal} ended it"), None),
-        (_, Some(Exited(243))) => known(
-            "a secret is missing or cannot be read (243/CREDENTIALS)",
-            "sudo install -D -m 600 FILE /etc/APP/credentials/NAME",
-        ),
-        (_, Some(Exited(226))) => known(
-            "its sandbox could not be set up (226/NAMESPACE)",
-            "a path in `sandbox.read-only` or `sandbox.read-write` does not exist on this host",
-        ),
-        (_, Some(Exited(203))) => known(
-            "its program could not be executed (203/EXEC)",
-            "check `exec`, its first line (`#!`) and that the file is executable",
-        ),
-        (_, Some(Exited(200))) => known(
-            "its working directory does not exist, or its user cannot enter it (200/CHDIR)",
-            "check `working-directory`",
-        ),
-        (_, Some(Exited(233))) => known(
-            "its directory in `/run` could not be created (233/RUNTIME_DIRECTORY)",
-            "another file has its name: check `ls -la /run` and remove it",
-        ),
-        (_, Some(Exited(216))) => known(
-            "its group, or one of `groups`, does not exist (216/GROUP)",
-            "check `groups` and `user`",
-        ),
-        (_, Some(Exited(217))) => known("its user does not exist (217/USER)", "check `user`"),
-        (UnitResult::Success, Some(Exited(0))) if state.active_state == ActiveState::Inactive => {
+        (_, Some(Killed(signal)), _) => (format!("signal {signal} ended it"), None),
+        (_, _, Some(exit)) => (exit.in_words(), Some(exit.hint)),
+        (UnitResult::Success, Some(Exited(0)), _)
+            if state.active_state == ActiveState::Inactive =>
+        {
             known(
                 "it ended with exit status 0",
                 "a service runs until it is stopped; for a job that ends, use `type = \"oneshot\"`",
             )
         }
         // The main process was not started.
-        (UnitResult::ExitCode, None) => (EARLIER_COMMAND.to_owned(), None),
-        (UnitResult::Resources, _) => known(
+        (UnitResult::ExitCode, None, _) => (EARLIER_COMMAND.to_owned(), None),
+        (UnitResult::Resources, _, _) => known(
             "systemd could not set it up",
             "see `systemctl status` of the unit: an address is in use, or something of the host is missing",
         ),
-        (UnitResult::Success, _) => (format!("it is {}", state.active_state), None),
-        (result, Some(Exited(status))) if status != 0 => (
+        (UnitResult::Success, _, _) => (format!("it is {}", state.active_state), None),
+        (result, Some(Exited(status)), _) if status != 0 => (
             format!("it ended with exit status {status} ({result})"),
             None,
         ),
-        (result, _) => (format!("it is {} ({result})", state.active_state), None),
+        (result, _, _) => (format!("it is {} ({result})", state.active_state), None),
     }
 }
 
@@ -128,11 +107,16 @@ fn host_cause(state: &UnitStatus) -> Option<&'static HostCause> {
     if state.overdue.is_some() {
         return None;
     }
-    let of_exit = match state.main_exit {
-        Some(MainExit::Exited(status)) => HostCause::of_exit(status),
-        _ => None,
-    };
+    let of_exit = systemd_exit(state).and_then(|exit| exit.host_cause);
     of_exit.or_else(|| HostCause::of_result(state.result.as_str()))
+}
+
+/// The exit code with which systemd says that it could not run the main process.
+fn systemd_exit(state: &UnitStatus) -> Option<&'static SystemdExit> {
+    match state.main_exit {
+        Some(MainExit::Exited(status)) => SystemdExit::of(status),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -173,6 +157,19 @@ mod tests {
                 "it ended with exit status 1 (exit-code)",
             ),
             (ExitCode, Exited(216), "216/GROUP"),
+            (
+                ExitCode,
+                Exited(204),
+                "too little memory to start it (204/MEMORY)",
+            ),
+            (ExitCode, Exited(219), "219/CGROUP"),
+            (
+                ExitCode,
+                Exited(238),
+                "in `/var/lib` could not be created (238/STATE_DIRECTORY)",
+            ),
+            (ExitCode, Exited(239), "239/CACHE_DIRECTORY"),
+            (ExitCode, Exited(240), "240/LOGS_DIRECTORY"),
             (ExitCode, Killed(15), "nothing accepted on its address"),
             (Signal, Killed(15), "signal 15"),
         ] {

@@ -5,7 +5,7 @@ use super::explained::{explanation, in_words};
 use super::probe::{describe, kind, probe};
 use super::run::Run;
 use super::settle::{active, no_answer};
-use super::stopped::unmet;
+use super::stopped::unmet_in_words;
 use super::verdict::{Verdict, failed_check};
 use crate::app::{App, Check, Probe, Service, Socket, Text};
 use crate::failure::Failure;
@@ -55,7 +55,10 @@ pub(crate) fn check_service(
                 .show_one(&unit)
                 .is_ok_and(|one| one.is_skipped())
         {
-            what = format!("the job was not run: {}", unmet(&service.conditions));
+            what = format!(
+                "the job was not run: {}",
+                unmet_in_words(&service.conditions)
+            );
         }
         Verdict {
             unit: unit.clone(),

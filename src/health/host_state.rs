@@ -1,8 +1,11 @@
 //! Whether the host is to blame for a failure of a release, as far as the host shows it afterwards.
 
 use crate::app::{App, Listen, Service, Socket};
-use crate::host::{Host, PortHolder, UnitResult, has_killed_for_host, is_taken};
+use crate::events::Subject;
+use crate::failure::Failure;
+use crate::host::{Host, PortUse, UnitResult, has_killed_for_host, is_taken};
 use crate::host_cause::{ADDRESS_TAKEN, DISK_FULL, HostCause, NO_EXEC, NO_MEMORY, READ_ONLY};
+use crate::session::Session;
 use anyhow::Result;
 
 /// A file system with less is full: no program can work on it.
@@ -12,8 +15,29 @@ const FULL_INODES: u64 = 4;
 /// Directories of every service, beside those of the app.
 const SHARED_DIRS: [&str; 3] = ["/tmp", "/var/tmp", "/run"];
 
+/// Sends the events of a release that has failed. Returns the cause if the host is to blame: then the release
+/// is not to be marked as failed, and an event says so.
+///
+/// Without a cause that the failure itself knows, the host as it is now is asked about the services of `app`.
+/// Without an app, it is not.
+pub(crate) fn report_failure(
+    session: &Session<'_>,
+    release: &str,
+    app: Option<&App>,
+    failure: &Failure,
+) -> Option<&'static HostCause> {
+    let seen = || host_fault(session.host, app?);
+    let cause = failure.host_cause().or_else(seen);
+    session.emit_failure(release, failure);
+    if let Some(cause) = cause {
+        let text = format!("{release} is not marked as failed: {}", cause.what);
+        session.emit("warning", "not-marked", Subject::release(release), &text);
+    }
+    cause
+}
+
 /// What is wrong with the host just after a release has failed, and explains the failure.
-pub(crate) fn host_fault(host: &Host, app: &App) -> Option<&'static HostCause> {
+fn host_fault(host: &Host, app: &App) -> Option<&'static HostCause> {
     if host.is_offline() {
         return None;
     }
@@ -45,25 +69,22 @@ fn disk_fault(host: &Host, app: &App) -> Result<Option<&'static HostCause>> {
     Ok(None)
 }
 
-/// systemd itself says that it cannot listen on an address of a socket unit.
+/// Whether something outside the app listens on an address that a service binds itself. Of the address of a
+/// socket unit, systemd says so in the result of the unit.
 #[expect(clippy::unnecessary_wraps, reason = "as the others")]
 fn address_fault(host: &Host, app: &App) -> Result<Option<&'static HostCause>> {
     let units: Vec<String> = app.services.iter().map(|one| app.unit(one)).collect();
-    let is_own = |holder: &PortHolder| {
-        let unit = holder.unit().unwrap_or_default();
-        units.iter().any(|one| one == unit)
-    };
     let services = app
         .services
         .iter()
         .filter(|one| one.enable && one.socket == Socket::Direct);
     let mut addresses =
         services.flat_map(|one| one.listen.iter().filter_map(Listen::local_address));
-    let is_foreign = addresses.any(|address| {
-        is_taken(address)
-            && PortHolder::of(&host.root, address.port()).is_some_and(|holder| !is_own(&holder))
+    let is_held_by_other = addresses.any(|address| {
+        let held = || PortUse::of(&host.root, address.port(), &units, false);
+        is_taken(address) && matches!(held(), PortUse::Other(_))
     });
-    Ok(is_foreign.then_some(&ADDRESS_TAKEN))
+    Ok(is_held_by_other.then_some(&ADDRESS_TAKEN))
 }
 
 /// Whether the kernel killed a service because the memory of the host was used up, and not that of the

@@ -11,7 +11,7 @@
 //! | `proof` | what the pre-check, or an earlier time, has shown already |
 //! | `readiness`, `acceptors` | waiting until a server accepts connections |
 //! | `stopped` | daemons that the administrator or a condition keeps down |
-//! | `cause` | why a unit is down, and what to do |
+//! | `cause`, `exit_codes` | why a unit is down, and what to do |
 //! | `explained` | the same, with what its program wrote and what that says |
 //! | `host_state` | whether the host is to blame for a failure |
 //! | `verdict` | the results |
@@ -19,6 +19,7 @@
 mod acceptors;
 mod cause;
 mod checks;
+mod exit_codes;
 mod explained;
 mod host_state;
 mod http;
@@ -35,15 +36,16 @@ mod verify;
 pub(crate) use acceptors::ManagerSockets;
 pub(crate) use cause::cause_failure;
 pub(crate) use checks::{check_service, run_failure, still_answers};
+pub(crate) use exit_codes::SYSTEMD_EXITS;
 pub(crate) use explained::{explained, explanation, in_words};
-pub(crate) use host_state::host_fault;
+pub(crate) use host_state::report_failure;
 pub(crate) use http::Address;
 pub(crate) use proof::Proof;
 pub(crate) use readiness::{stops_accepting, wait_accepting, wait_listening, wait_ready};
 pub(crate) use restarts::RestartCounter;
 pub(crate) use settle::{no_answer, settle, settle_time};
 pub(crate) use stopped::{
-    are_met, daemon_states, report_skipped, stopped_daemons, unmet, warn_unchecked,
+    are_met, daemon_states, report_skipped, stopped_daemons, unmet_in_words, warn_unchecked,
 };
 pub(crate) use verdict::Verdict;
 pub(crate) use verify::{run_jobs, verify};

@@ -2,7 +2,7 @@
 
 use super::settle::settle_time;
 use crate::app::{App, Probe, Service, Type};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long a service must stay up when no check asks it, although its release was good before or the
@@ -14,15 +14,18 @@ const SHORT_SETTLE: Duration = Duration::from_secs(1);
 pub(crate) struct Proof {
     /// Whether the release was live and healthy before.
     was_good: bool,
+    /// The units that were down then.
+    unproved: BTreeSet<String>,
     /// How long the pre-check watched a second instance of a service, by the unit of the service.
     watched: BTreeMap<String, Duration>,
 }
 
 impl Proof {
-    /// The release was live and healthy before.
-    pub(crate) fn of_good_release() -> Self {
+    /// The release was live and healthy before, but for these units, which were down.
+    pub(crate) fn of_good_release(unproved: BTreeSet<String>) -> Self {
         Self {
             was_good: true,
+            unproved,
             ..Self::default()
         }
     }
@@ -38,12 +41,15 @@ impl Proof {
     /// How long the services must still stay up. Their checks run in any case.
     pub(super) fn settle_time(&self, app: &App, services: &[&Service]) -> Duration {
         let needs = |service: &Service| settle_time(&[service]);
-        let is_open = |service: &&Service| match self.watched.get(&app.unit(service)) {
-            Some(time) => *time < needs(service),
-            None => true,
+        let is_open = |service: &&Service| {
+            let unit = app.unit(service);
+            match self.watched.get(&unit) {
+                Some(time) => *time < needs(service),
+                None => !self.was_good || self.unproved.contains(&unit),
+            }
         };
         let open: Vec<&Service> = services.iter().copied().filter(is_open).collect();
-        if !open.is_empty() && !self.was_good {
+        if !open.is_empty() {
             return settle_time(&open);
         }
         // At another address, or on another day, it may end right after its start.
@@ -70,6 +76,7 @@ mod tests {
     use crate::app::App;
     use crate::health::settle::DEFAULT_SETTLE;
     use crate::manifest::parse;
+    use std::collections::BTreeSet;
     use std::time::Duration;
 
     fn time(proof: &Proof, web: &str, worker: &str) -> Duration {
@@ -106,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_release_that_was_good_settles_only_where_no_service_answers() {
-        let good = Proof::of_good_release();
+        let good = Proof::of_good_release(BTreeSet::new());
         assert_eq!(time(&good, HTTP, "type = \"notify\""), Duration::ZERO);
         assert_eq!(time(&good, HTTP, ""), SHORT_SETTLE);
         assert_eq!(
@@ -119,5 +126,22 @@ mod tests {
         );
         let short = "check = [{ settle = \"200ms\" }]";
         assert_eq!(time(&good, HTTP, short), Duration::from_millis(200));
+    }
+
+    #[test]
+    fn a_service_that_was_down_when_its_release_was_good_settles_as_a_new_one() {
+        let proof = |unit: &str| Proof::of_good_release(BTreeSet::from([unit.to_owned()]));
+        assert_eq!(
+            time(&proof("shop-web.service"), HTTP, NOTIFY),
+            DEFAULT_SETTLE
+        );
+        assert_eq!(
+            time(&proof("shop-worker.service"), HTTP, ""),
+            DEFAULT_SETTLE
+        );
+        assert_eq!(
+            time(&proof("shop-other.service"), HTTP, NOTIFY),
+            Duration::ZERO
+        );
     }
 }

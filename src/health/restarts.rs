@@ -3,7 +3,7 @@
 use super::cause::cause_failure;
 use crate::failure::Failure;
 use crate::host::UnitStatus;
-use crate::stability::{Instability, MAX_OOM_KILLS, SOAK_RESTARTS};
+use crate::stability::{Instability, SOAK_RESTARTS};
 use std::collections::BTreeMap;
 
 /// Counts the restarts of units, and their processes that the kernel killed for memory, from the first
@@ -51,17 +51,16 @@ impl RestartCounter {
             // Its control group is new, and has counted from zero since.
             (*known_run, *first) = (run, 0);
         }
-        let kills = kills.saturating_sub(*first);
-        (kills > MAX_OOM_KILLS).then(|| out_of_memory(kills))
+        out_of_memory(kills.saturating_sub(*first))
     }
 }
 
-/// The failure of a unit of which the kernel has killed processes because memory ran out.
-pub(super) fn out_of_memory(kills: u64) -> Failure {
-    let what = Instability::OutOfMemory { kills }.in_words();
-    Failure::public(format!(
+/// The failure of a unit of which the kernel has killed so many processes because memory ran out.
+pub(super) fn out_of_memory(kills: u64) -> Option<Failure> {
+    let what = Instability::of_kills(kills)?.in_words();
+    Some(Failure::public(format!(
         "it {what}; raise `limits.memory-max`, or make it use less"
-    ))
+    )))
 }
 
 #[cfg(test)]

@@ -7,7 +7,6 @@ use crate::app::{Probe, Service};
 use crate::failure::Failure;
 use crate::host::{Host, UnitStatus, interrupted, oom_kills, wait_until};
 use crate::host_cause::NO_ANSWER;
-use crate::stability::MAX_OOM_KILLS;
 use std::time::Duration;
 
 /// How long a service must stay up when no check says otherwise.
@@ -52,7 +51,7 @@ pub(crate) fn settle(
         let mut units = first.iter().zip(&kills_before);
         units.find_map(|((unit, state), before)| {
             let new = kills(state).saturating_sub(*before);
-            (new > MAX_OOM_KILLS).then(|| (unit.clone(), out_of_memory(new)))
+            Some((unit.clone(), out_of_memory(new)?))
         })
     };
     // The wait ends early on a failure.

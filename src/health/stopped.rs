@@ -57,7 +57,7 @@ pub(crate) fn report_skipped(session: &Session<'_>, release: &str, app: &App, un
     };
     let message = format!(
         "`{unit}` was not started: {}",
-        unmet(conditions.unwrap_or_default())
+        unmet_in_words(conditions.unwrap_or_default())
     );
     session.emit("info", "condition-not-met", subject, &message);
 }
@@ -70,8 +70,8 @@ pub(crate) fn are_met(host: &Host, service: &Service) -> bool {
     host.systemd.are_met(&lines.collect::<Vec<_>>())
 }
 
-/// Why a unit with these conditions was not started.
-pub(crate) fn unmet(conditions: &[Condition]) -> String {
+/// Why a unit with these conditions was not started, as a clause.
+pub(crate) fn unmet_in_words(conditions: &[Condition]) -> String {
     match conditions {
         // A drop-in of the administrator has it.
         [] => "its condition is not met".to_owned(),

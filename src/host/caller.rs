@@ -2,33 +2,22 @@
 
 use super::accounts::user_name;
 use super::environment::variable;
+use crate::audit::Caller;
 
 /// The longest name of a user that is believed.
 const MAX_NAME: usize = 64;
 
-/// Who started this process.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct CallerIds {
-    /// The name of the person, if it is known.
-    pub user: Option<String>,
-    /// The real user id of the process.
-    pub uid: u32,
-    /// `SUDO_UID`
-    pub sudo_uid: Option<u32>,
-    /// The user id of the login (proc_pid_loginuid(5)).
-    pub login_uid: Option<u32>,
-}
-
 /// Who started this process. Nothing here fails: what is not known is missing.
-pub fn caller() -> CallerIds {
+pub fn caller() -> Caller {
     let uid = nix::unistd::getuid().as_raw();
     let sudo_uid = variable("SUDO_UID").and_then(|text| text.parse().ok());
+    // proc_pid_loginuid(5)
     let login_uid = std::fs::read_to_string("/proc/self/loginuid").ok();
     let login_uid = login_uid.and_then(|text| text.trim().parse().ok());
     // The kernel has no login for what systemd starts.
     let login_uid = login_uid.filter(|uid| *uid != u32::MAX);
     let name_of = |uid: u32| user_name(uid).ok();
-    CallerIds {
+    Caller {
         user: variable("SUDO_USER")
             .filter(|name| is_name(name))
             .or_else(|| name_of(sudo_uid?))

@@ -1,7 +1,8 @@
 //! System calls that a filter of a unit has logged (systemd.exec(5), "SystemCallLog=").
 
+use super::journalctl::journalctl;
 use super::runner::Command;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use jiff::Timestamp;
 use std::collections::BTreeSet;
 
@@ -20,40 +21,12 @@ pub fn logs_system_calls() -> bool {
 /// most ten in five seconds. Both are read.
 ///
 /// # Errors
-/// When neither log can be read.
+/// When the log of the kernel cannot be read.
 pub fn logged_calls(since: Timestamp, uid: u32) -> Result<BTreeSet<String>> {
     let seconds = format!("--since=@{}", since.as_second());
-    let journal = [
-        "timeout",
-        "5",
-        "journalctl",
-        "--quiet",
-        "--no-pager",
-        "--output=cat",
-        &seconds,
-        "_AUDIT_TYPE=1326",
-    ];
-    let kernel = ["dmesg", "--notime"];
-    let (journal, kernel) = (
-        Command::new(journal).output(),
-        Command::new(kernel).output(),
-    );
-    let mut texts = Vec::new();
-    texts.extend(
-        journal
-            .ok()
-            .filter(|out| out.code == 0)
-            .map(|out| out.stdout),
-    );
-    texts.extend(
-        kernel
-            .ok()
-            .filter(|out| out.code == 0)
-            .map(|out| out.stdout),
-    );
-    if texts.is_empty() {
-        bail!("neither journalctl nor dmesg can read the log of the kernel");
-    }
+    let of_seccomp = ["--output=cat", &seconds, "_AUDIT_TYPE=1326"].map(str::to_owned);
+    let kernel = Command::new(["dmesg", "--notime"]).run()?;
+    let texts = [journalctl(of_seccomp), kernel];
     let lines = texts.iter().flat_map(|text| text.lines());
     Ok(lines.filter_map(|line| call_in(line, since, uid)).collect())
 }

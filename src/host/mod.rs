@@ -8,7 +8,7 @@
 //! |---|---|
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `move_aside`, `lock`, `last_change` |
 //! | files by their real paths | `files` |
-//! | systemd | `systemd`, `journald`, `activation`, `dummy_process`, `private_tmp` |
+//! | systemd | `systemd`, `journald`, `journalctl`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `process_start`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | users and groups | `accounts`, `group_access` |
@@ -35,6 +35,7 @@ mod flush;
 mod git;
 mod group_access;
 pub mod inspect;
+mod journalctl;
 pub mod journald;
 mod last_change;
 mod lock;
@@ -64,7 +65,7 @@ pub use accounts::{User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
 pub use attributes::Protected;
 pub use batch::Batch;
-pub use caller::{CallerIds, caller};
+pub use caller::caller;
 pub use cgroup::{
     group_in_unit, has_controller, has_inner_groups, is_in_unit, members, members_of, members_with,
     memory_available, memory_of, no_packet_filter, oom_kills, runs_its_own_process,
@@ -82,7 +83,7 @@ pub use logged_calls::{logged_calls, logs_system_calls};
 pub use move_aside::{Obstacle, nested_directories};
 pub use network::in_network_of;
 pub use oom::has_killed_for_host;
-pub use port_holder::PortHolder;
+pub use port_holder::{PortHolder, PortUse};
 pub use private_tmp::{keep_private_tmp, remove_kept_tmp};
 pub use process::{
     Process, ProcessIdentity, SYSTEMD_PID, Signal, has_ended, is_hidden, is_running, pid,
@@ -96,8 +97,7 @@ pub use root::{Meta, Root};
 pub use runner::{Command, MissingProgram, Output, is_installed};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
 pub use sockets::{
-    Binding, connections, free_port, is_ipv6_only, is_taken, listening_inodes, socket_holders,
-    socket_owner,
+    Binding, connections, free_port, is_ipv6_only, is_taken, listening_inodes, socket_owner,
 };
 pub use stream::Stream;
 pub use systemd::{

@@ -1,29 +1,17 @@
 //! What the log of the kernel says about processes that it killed because memory ran out.
 
-use super::runner::Command;
+use super::journalctl::journalctl;
 
 /// How far back to look, as journalctl(1) takes it.
 const SINCE: &str = "--since=-10min";
-/// How long the systemd journal may take to answer, in seconds.
-const TIMEOUT_SECONDS: &str = "5";
 /// How the line begins that says which process was chosen, and why (`dump_oom_summary` of the kernel).
 const MARK: &str = "oom-kill:";
 
 /// Whether the kernel has killed a process of a unit within the last minutes because the memory of the host,
 /// or that of a slice, was used up, and not that of the unit.
 pub fn has_killed_for_host(unit: &str) -> bool {
-    let argv = [
-        "timeout",
-        TIMEOUT_SECONDS,
-        "journalctl",
-        "--dmesg",
-        "--quiet",
-        "--no-pager",
-        "--output=cat",
-        SINCE,
-    ];
-    let output = Command::new(argv).output();
-    let text = output.map(|output| output.stdout).unwrap_or_default();
+    let args = ["--dmesg", "--output=cat", SINCE];
+    let text = journalctl(args.map(str::to_owned));
     text.lines().any(|line| is_killed_for_host(line, unit))
 }
 

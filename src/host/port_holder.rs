@@ -1,5 +1,6 @@
 //! Who listens on a TCP port of the host: a socket unit of systemd, or a process.
 
+use super::cgroup::is_in_unit;
 use super::process::{SYSTEMD_PID, processes};
 use super::root::Root;
 use super::runner::Command;
@@ -30,30 +31,66 @@ pub enum PortHolder {
     Hidden,
 }
 
-impl PortHolder {
-    /// The holder of a port; `None` if no process listens there.
-    pub fn of(root: &Root, port: u16) -> Option<Self> {
+/// How a port is used, for an app that needs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PortUse {
+    /// No process listens there.
+    Free,
+    /// A unit of the app listens there.
+    Own,
+    /// Something outside the app does.
+    Other(PortHolder),
+}
+
+impl PortUse {
+    /// How a port is used. `own` are the units of the app that may listen there. Where this user may not see
+    /// who listens, `is_active` decides: whether such a unit is active.
+    pub fn of(root: &Root, port: u16, own: &[String], is_active: bool) -> Self {
         let inodes = listening_inodes(port);
         if inodes.is_empty() {
-            return None;
+            return Self::Free;
         }
-        let pids = socket_holders(&inodes).unwrap_or_default();
+        let holders = socket_holders(&inodes);
+        let is_own = |pid: &u32| own.iter().any(|unit| listens_for(*pid, unit));
+        let is_held_by_own = match &holders {
+            Some(pids) => pids.iter().any(is_own),
+            None => is_active,
+        };
+        match is_held_by_own {
+            true => Self::Own,
+            false => Self::Other(PortHolder::among(root, port, &holders.unwrap_or_default())),
+        }
+    }
+}
+
+/// Whether a process listens for a unit. systemd itself listens for a socket unit.
+fn listens_for(pid: u32, unit: &str) -> bool {
+    match unit.ends_with(".socket") {
+        true => pid == SYSTEMD_PID,
+        false => is_in_unit(pid, unit),
+    }
+}
+
+impl PortHolder {
+    /// The holder of a port among the processes that have its sockets open.
+    fn among(root: &Root, port: u16, pids: &[u32]) -> Self {
         // A service has the socket of its unit open too, but the unit is what listens.
         if pids.contains(&SYSTEMD_PID)
             && let Some(unit) = socket_unit(port)
         {
             let app = app_of(root, &unit);
-            return Some(Self::Socket { unit, app });
+            return Self::Socket { unit, app };
         }
-        let Some(pid) = pids.first().copied() else {
-            return Some(Self::Hidden);
-        };
-        let process = processes().ok()?.into_iter().find(|one| one.pid == pid)?;
-        Some(Self::Process {
-            pid,
-            command: process.command,
-            service: service_of(pid),
-        })
+        let all = processes().unwrap_or_default();
+        let of_pid = |pid: &u32| all.into_iter().find(|one| one.pid == *pid);
+        match pids.first().and_then(of_pid) {
+            Some(process) => Self::Process {
+                service: service_of(process.pid),
+                pid: process.pid,
+                command: process.command,
+            },
+            None => Self::Hidden,
+        }
     }
 
     /// The unit that holds it.

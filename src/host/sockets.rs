@@ -131,7 +131,7 @@ pub fn socket_owner(inodes: &[u64]) -> Option<u32> {
 /// The processes that have one of these sockets open; `None` when this process may not see what the
 /// others have open. Root without `CAP_SYS_PTRACE`, as in a sandbox, can list descriptors and cannot
 /// read what they are (proc_pid_fd(5)).
-pub fn socket_holders(inodes: &[u64]) -> Option<Vec<u32>> {
+pub(super) fn socket_holders(inodes: &[u64]) -> Option<Vec<u32>> {
     let mut open = fs::read_dir(format!("/proc/{SYSTEMD_PID}/fd")).ok()?;
     let first = open.next()?.ok()?;
     fs::read_link(first.path()).ok()?;

@@ -4,7 +4,7 @@ use super::context::Context;
 use crate::app::Service;
 use crate::command_line::CommandLine;
 use crate::error::{AS_ROOT, Claim as _, Error, Hint, fail};
-use crate::health::{Verdict, check_service, daemon_states, unmet};
+use crate::health::{Verdict, check_service, daemon_states, unmet_in_words};
 use crate::host::is_root;
 use anyhow::Result;
 
@@ -51,7 +51,7 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<(String, Vec<Verdict>), Error> {
             let text = format!(
                 "`{}` was not started, so its checks were not run: {}",
                 app.unit(service),
-                unmet(&service.conditions)
+                unmet_in_words(&service.conditions)
             );
             ctx.note("info", name.as_str(), &text);
         }

@@ -1,17 +1,17 @@
 //! What every command gets: the host, the options, and where events go.
 
-use super::attempt::Attempt;
+use super::attempt::{Attempt, AttemptKind};
 use super::preflight::refuse;
 use crate::app::{App, Layout, Name, Target};
-use crate::error::{AS_ROOT, fail};
+use crate::error::{AS_ROOT, Error, fail};
 use crate::events::{Event, Sink};
 use crate::host::files::is_dir;
 use crate::host::{self, Host, is_root};
 use crate::prerequisites::{directories_of_changes, unwritable_directories};
+use crate::session::Session;
 use crate::stage::Progress;
 use crate::store::Store;
 use anyhow::Result;
-use std::cell::RefCell;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -30,6 +30,20 @@ pub(crate) struct Options {
     pub(crate) typed: Option<Vec<String>>,
 }
 
+/// The name of an app that a change can write: [`Context::check_app_writable`] has seen its directories. No
+/// session begins without it, so that it is asked once.
+#[derive(Debug)]
+pub(super) struct WritableApp {
+    name: Name,
+}
+
+impl WritableApp {
+    /// The app.
+    pub(super) fn name(&self) -> &Name {
+        &self.name
+    }
+}
+
 /// Makes the progress display of a copy of so many bytes.
 pub(crate) type MakeProgress<'a> = dyn Fn(u64) -> Box<dyn Progress> + 'a;
 
@@ -41,14 +55,12 @@ pub(crate) struct Context<'a> {
     pub(crate) options: Options,
     /// The trace id of the command.
     pub(crate) trace: String,
-    /// Who makes the command, and from what.
+    /// Who makes the command, from what, and for which app.
     pub(super) attempt: Attempt,
     /// Receives events.
     pub(crate) sink: &'a Sink<'a>,
     /// Makes progress displays.
     pub(crate) progress: &'a MakeProgress<'a>,
-    /// The app that the command is about, once that is known.
-    pub(super) app: RefCell<Option<Name>>,
 }
 
 impl fmt::Debug for Context<'_> {
@@ -75,7 +87,6 @@ impl<'a> Context<'a> {
             attempt: Attempt::new(),
             sink,
             progress,
-            app: RefCell::new(None),
         }
     }
 
@@ -104,13 +115,49 @@ impl<'a> Context<'a> {
             event: "note".to_owned(),
             level: level.to_owned(),
             message: message.to_owned(),
-            audit: Some(self.attempt.audit.borrow().clone()),
+            audit: Some(self.attempt.audit().borrow().clone()),
         });
     }
 
     /// The store of an app.
     pub(super) fn store(&self, name: &Name) -> Store {
         Store::new(&self.host.root, &Layout::new(name))
+    }
+
+    /// The session of a command on an app. It holds no lock yet.
+    pub(super) fn session<'s>(&'s self, store: &'s Store, name: &Name) -> Session<'s> {
+        Session {
+            host: &self.host,
+            store,
+            app: name.to_string(),
+            environment: self.environment_of(name.as_str()),
+            trace: self.trace.clone(),
+            audit: self.attempt.audit(),
+            sink: self.sink,
+        }
+    }
+
+    /// Runs a command that changes apps, and records it in the history of its app if it fails without an
+    /// event of its own.
+    pub(super) fn record_attempt<T>(
+        &self,
+        kind: AttemptKind,
+        run: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.attempt.set_kind(kind);
+        let result = run();
+        if let Err(error) = &result
+            && !self.attempt.is_recorded()
+        {
+            let named = self.options.app.as_deref();
+            let named = named.and_then(|name| Name::parse(name).ok());
+            if let Some(app) = named.or_else(|| self.attempt.app().clone()) {
+                let store = self.store(&app);
+                self.attempt
+                    .record_failure(&self.session(&store, &app), error);
+            }
+        }
+        result
     }
 
     /// The version of systemd to write units for.
@@ -168,9 +215,10 @@ impl<'a> Context<'a> {
     }
 
     /// Refuses directories that every change of an app writes to and that cannot be written.
-    pub(super) fn check_app_writable(&self, name: &Name) -> Result<()> {
+    pub(super) fn check_app_writable(&self, name: &Name) -> Result<WritableApp> {
         let dirs = directories_of_changes(&Layout::new(name));
         let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
-        refuse(&unwritable_directories(&self.host.root, &dirs)?)
+        refuse(&unwritable_directories(&self.host.root, &dirs)?)?;
+        Ok(WritableApp { name: name.clone() })
     }
 }

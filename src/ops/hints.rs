@@ -1,21 +1,11 @@
 //! Commands in hints that mean the same app as the command that failed.
 
 use super::context::Context;
-use super::load::MANIFEST;
 use crate::app::Name;
 use crate::command_line::CommandLine;
 use crate::error::{AS_ROOT, Error, Hint};
-use crate::host::files::is_present;
-use crate::host::read_user_file;
-use crate::manifest::app_name;
-use std::path::Path;
 
 impl Context<'_> {
-    /// Remembers the app that the command is about.
-    pub(super) fn set_app(&self, name: &Name) {
-        *self.app.borrow_mut() = Some(name.clone());
-    }
-
     /// The error of the command, with hints to type as they are: they name its app where they must.
     pub(crate) fn complete_hints(&self, mut error: Error) -> Error {
         error.hints = error
@@ -23,7 +13,7 @@ impl Context<'_> {
             .into_iter()
             .map(|hint| self.as_root(hint))
             .collect();
-        match &*self.app.borrow() {
+        match &*self.attempt.app() {
             Some(name) => self.name_app(name, error),
             None => error,
         }
@@ -32,7 +22,7 @@ impl Context<'_> {
     /// The error of an app, with hints that name it where they must.
     pub(super) fn name_app(&self, name: &Name, mut error: Error) -> Error {
         error = error.with_any_hint();
-        if self.app_without_options().as_deref() == Some(name.as_str()) {
+        if self.app_without_options().as_ref() == Some(name) {
             return error;
         }
         let environment = self.environment_of(name.as_str());
@@ -49,16 +39,6 @@ impl Context<'_> {
         };
         error.hints = error.hints.into_iter().map(named).collect();
         error
-    }
-
-    /// The app of a command without options, typed in this directory.
-    fn app_without_options(&self) -> Option<String> {
-        let here = Path::new(MANIFEST);
-        if is_present(here) {
-            return app_name(&read_user_file(here).ok()?);
-        }
-        let name = self.only_app().ok()??;
-        Some(name.to_string())
     }
 
     /// The command as it was typed.

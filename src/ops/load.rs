@@ -54,7 +54,7 @@ impl Context<'_> {
         if loaded.app.name.as_str() == BUNDLED_APP {
             self.check_no_earlier_bundled_app()?;
         }
-        self.set_app(&loaded.app.name);
+        self.attempt.set_app(&loaded.app.name);
         Ok(loaded)
     }
 
@@ -141,7 +141,7 @@ impl Context<'_> {
                 None => return self.no_app_to_show(),
             },
         };
-        self.set_app(&name);
+        self.attempt.set_app(&name);
         let package = self.manifest_of_package(name.as_str());
         let is_bundled = name.as_str() == BUNDLED_APP;
         if let Some(path) = package.as_ref().filter(|_| is_bundled) {
@@ -240,9 +240,12 @@ impl Context<'_> {
         place: Place,
         expected: Option<&str>,
     ) -> Result<Loaded> {
-        self.attempt.uses_manifest(&text);
-        if let Some(name) = self.name_in(&text) {
-            self.attempt.is_about(&name);
+        self.attempt.set_manifest(&text);
+        // `--app` names the app, whatever the manifest says.
+        if self.options.app.is_none()
+            && let Some(name) = self.name_in(&text)
+        {
+            self.attempt.set_app(&name);
         }
         let environment = self.options.environment.as_deref();
         let is_bundled = self.is_manifest_of_package(&path, BUNDLED_APP);
@@ -277,12 +280,7 @@ impl Context<'_> {
 
     /// The app of a manifest, which may be wrong elsewhere.
     pub(super) fn name_in(&self, text: &str) -> Option<Name> {
-        let name = manifest::app_name(text)?;
-        let name = match &self.options.environment {
-            Some(environment) => format!("{name}-{environment}"),
-            None => name,
-        };
-        Name::parse(&name).ok()
+        name_in(text, self.options.environment.as_deref())
     }
 
     /// What to do about a manifest that is not the one of the named app.
@@ -317,7 +315,15 @@ impl Context<'_> {
 
     /// The name of the app in `./robot.toml`, also if the file has a mistake elsewhere.
     pub(super) fn name_here(&self) -> Option<Name> {
-        self.name_in(&host::read_user_file(Path::new(MANIFEST)).ok()?)
+        self.name_in(&text_here()?)
+    }
+
+    /// The app that a command without options means in this directory.
+    pub(super) fn app_without_options(&self) -> Option<Name> {
+        if is_present(Path::new(MANIFEST)) {
+            return name_in(&text_here()?, None);
+        }
+        self.only_app().ok()?
     }
 
     /// The manifest that a package installed for an app.
@@ -334,6 +340,21 @@ impl Context<'_> {
             installed.is_some() && installed == real(path)
         })
     }
+}
+
+/// The text of `./robot.toml`.
+fn text_here() -> Option<String> {
+    host::read_user_file(Path::new(MANIFEST)).ok()
+}
+
+/// The app of a manifest, which may be wrong elsewhere, in an environment.
+fn name_in(text: &str, environment: Option<&str>) -> Option<Name> {
+    let name = manifest::app_name(text)?;
+    let name = match environment {
+        Some(environment) => format!("{name}-{environment}"),
+        None => name,
+    };
+    Name::parse(&name).ok()
 }
 
 fn read(path: &Path, links: Links) -> Result<String> {

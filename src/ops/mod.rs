@@ -7,7 +7,7 @@
 //! | module | use case |
 //! |---|---|
 //! | `context` | what every command gets: host, options, sink |
-//! | `attempt`, `record_attempt` | who makes a change and from what; a record of those that fail |
+//! | `attempt` | who makes a change and from what; a record of those that fail |
 //! | `select` | the app that a command means |
 //! | `load` | the manifest that a command means |
 //! | `bundled` | the app that the package contains |
@@ -42,7 +42,6 @@ mod outcome;
 mod ownership;
 mod preflight;
 mod prune;
-mod record_attempt;
 mod recover;
 mod releases;
 mod remove;

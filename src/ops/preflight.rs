@@ -4,13 +4,13 @@
 
 use crate::app::{App, PYTHON_DIR, Patterns, Text};
 use crate::error::{HintedError, fail, fail_all};
-use crate::health::{are_met, unmet};
+use crate::fault::{Fault, Impact};
+use crate::health::{are_met, unmet_in_words};
 use crate::host::{Host, random_hex};
 use crate::manifest::line_of_key;
 use crate::payload::Payload;
 use crate::plan::{Action, Plan};
 use crate::prerequisites::{Needed, can_execute, missing_programs};
-use crate::settings::{Deploy, Fault, env_file_faults, missing_variables, secret_faults};
 use crate::tree::{Entry, FileTree};
 use crate::units::UnitFile;
 use anyhow::Result;
@@ -20,7 +20,7 @@ use std::path::Path;
 pub(super) fn refuse(faults: &[Fault]) -> Result<()> {
     let refused = faults
         .iter()
-        .filter(|fault| fault.deploy == Deploy::Refused);
+        .filter(|fault| fault.impact == Impact::Blocking);
     fail_all(refused.cloned().map(HintedError::from).collect())
 }
 
@@ -56,21 +56,13 @@ pub(super) fn check_service_files(app: &App, payload: &Payload) -> Result<()> {
     Ok(())
 }
 
-/// Refuses settings with which the services that run could not start again.
-pub(super) fn check_settings(host: &Host, app: &App) -> Result<()> {
-    let mut faults = secret_faults(&host.root, app)?;
-    faults.extend(env_file_faults(&host.root, &app.layout)?);
-    faults.extend(missing_variables(&host.root, app)?);
-    refuse(&faults)
-}
-
 /// Adds to a plan what does not prevent it.
 pub(super) fn note_in(plan: &mut Plan, faults: &[Fault]) {
     for fault in faults {
-        match fault.deploy {
-            Deploy::Warned => plan.warnings.push(fault.text()),
-            Deploy::Noted => plan.notes.push(fault.text()),
-            Deploy::Refused | Deploy::Fixes => {}
+        match fault.impact {
+            Impact::Serious | Impact::Minor => plan.warnings.push(fault.text()),
+            Impact::Harmless => plan.notes.push(fault.text()),
+            Impact::Blocking | Impact::Created => {}
         }
     }
 }
@@ -85,7 +77,7 @@ pub(super) fn warn_of_unmet(host: &Host, app: &App, plan: &mut Plan) {
         if restarts && !are_met(host, service) {
             plan.warnings.push(format!(
                 "`{unit}` runs, and will not start again: {}",
-                unmet(&service.conditions)
+                unmet_in_words(&service.conditions)
             ));
         }
     }

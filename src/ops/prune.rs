@@ -3,6 +3,7 @@
 //! Never the live release, the target of `current`, the previous release, a pinned one, or one that a
 //! process uses.
 
+use super::attempt::AttemptKind;
 use super::choose_release::previous;
 use super::context::Context;
 use super::recover::worst;
@@ -120,7 +121,7 @@ fn command(request: &PruneRequest, app: Option<&Name>) -> CommandLine {
 /// # Errors
 /// [`Kind::Degraded`] when releases of one app were removed and another app could not be pruned.
 pub(crate) fn apply(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Pruned>, Error> {
-    ctx.attempt("prune", || change(ctx, request))
+    ctx.record_attempt(AttemptKind::Prune, || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Pruned>, Error> {
@@ -129,9 +130,11 @@ fn change(ctx: &Context<'_>, request: &PruneRequest) -> Result<Vec<Pruned>, Erro
     let count = names.len();
     let (mut pruned, mut errors) = (Vec::new(), Vec::new());
     for name in names {
-        let result = ctx.check_deployed(&name).nothing_changed();
-        let result = result.and_then(|()| {
-            ctx.locked(&name, "pruning", request.wait, |session, _| {
+        let writable = ctx
+            .check_deployed(&name)
+            .and_then(|()| ctx.check_app_writable(&name));
+        let result = writable.nothing_changed().and_then(|writable| {
+            ctx.locked(&writable, "pruning", request.wait, |session, _| {
                 prune_app(session, &name, request)
             })
         });

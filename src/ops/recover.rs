@@ -1,5 +1,6 @@
 //! `recover`: ends interrupted changes, in the old state or in the new one.
 
+use super::attempt::AttemptKind;
 use super::context::Context;
 use super::session::{Leftovers, RecoveryReport};
 use crate::app::Name;
@@ -34,7 +35,7 @@ pub(crate) enum Recovery {
 /// [`Kind::Degraded`] when a change could not be ended, or something is still in the way. The other
 /// apps are recovered all the same.
 pub(crate) fn run(ctx: &Context<'_>, request: &RecoverRequest) -> Result<Recovery, Error> {
-    ctx.attempt("recover", || change(ctx, request))
+    ctx.record_attempt(AttemptKind::Recover, || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &RecoverRequest) -> Result<Recovery, Error> {
@@ -108,7 +109,8 @@ fn one(ctx: &Context<'_>, name: &Name, request: &RecoverRequest) -> Result<Recov
     } else {
         RecoveryMode::Restart
     };
-    ctx.locked(name, "recovering", request.wait, |session, lock| {
+    let writable = ctx.check_app_writable(name).nothing_changed()?;
+    ctx.locked(&writable, "recovering", request.wait, |session, lock| {
         let report = ctx.recover_and_clean(session, name, mode, lock)?;
         if !session.store.is_lock_current(lock) {
             return Ok(report);

@@ -1,5 +1,6 @@
 //! `remove`: an app leaves the host.
 
+use super::attempt::AttemptKind;
 use super::context::Context;
 use crate::app::{Layout, Name};
 use crate::command_line::CommandLine;
@@ -40,24 +41,16 @@ pub(crate) struct Preview {
 /// [`Kind::Refused`] when `--apply` would be refused.
 pub(crate) fn preview(ctx: &Context<'_>, request: &RemoveRequest) -> Result<Preview, Error> {
     let look = || -> Result<Preview> {
-        let (name, store) = app(ctx, request)?;
-        ctx.check_preview(&name, request.wait)?;
-        let options = &ctx.options;
-        let line = CommandLine::sudo_robotctl([""; 0])
-            .option("--app", options.app.clone())
-            .option("--environment", options.environment.clone())
-            .arg("remove");
-        let line = if request.purge {
-            line.arg("--purge")
-        } else {
-            line
-        };
+        let (name, store) = app(ctx, request, false)?;
+        ctx.check_preview(&ctx.check_app_writable(&name)?, request.wait)?;
+        let is_named =
+            ctx.options.app.is_some() || ctx.app_without_options().as_ref() != Some(&name);
         Ok(Preview {
             app: name.to_string(),
             live: store.state()?.live,
             removal: removal(&ctx.host, &store, &name, request.purge)?,
             kept: kept(&name, request.purge),
-            apply: line.arg("--apply"),
+            apply: command(request, is_named.then_some(name.as_str()), true),
         })
     };
     look().nothing_changed()
@@ -68,15 +61,16 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RemoveRequest) -> Result<Prev
 /// # Errors
 /// [`Kind::Degraded`] when the app is removed in part; `recover` ends that.
 pub(crate) fn apply(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {
-    ctx.attempt("remove", || change(ctx, request))
+    ctx.record_attempt(AttemptKind::Remove, || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {
     ctx.check_privileges().nothing_changed()?;
-    let (name, _) = app(ctx, request).nothing_changed()?;
-    ctx.check_change(&name)?;
+    let (name, _) = app(ctx, request, true).nothing_changed()?;
+    let writable = ctx.check_app_writable(&name).nothing_changed()?;
+    ctx.check_records(&writable)?;
     let purge = request.purge;
-    ctx.change(&name, "removing", request.wait, |session, _| {
+    ctx.change(&writable, "removing", request.wait, |session, _| {
         let store = session.store;
         let state = store.state().nothing_changed()?;
         let is_removed = state.live.is_none() && store.releases().nothing_changed()?.is_empty();
@@ -108,20 +102,35 @@ fn change(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {
     })
 }
 
+/// The same command for an app, with `--apply` or without it.
+fn command(request: &RemoveRequest, app: Option<&str>, is_apply: bool) -> CommandLine {
+    let seconds = request.wait.as_secs();
+    let line = CommandLine::sudo_robotctl([""; 0])
+        .option("--app", app)
+        .arg("remove");
+    let line = match request.purge {
+        true => line.arg("--purge"),
+        false => line,
+    };
+    let line = line.option("--wait", (seconds > 0).then(|| seconds.to_string()));
+    match is_apply {
+        true => line.arg("--apply"),
+        false => line,
+    }
+}
+
 /// The app to remove. A purge also takes an app that was removed without one.
-fn app(ctx: &Context<'_>, request: &RemoveRequest) -> Result<(Name, Store)> {
+fn app(ctx: &Context<'_>, request: &RemoveRequest, is_apply: bool) -> Result<(Name, Store)> {
     ctx.check_host()?;
     if request.purge && ctx.options.app.is_none() {
+        let meant = ctx.resolve_app().ok();
+        let name = meant.as_ref().map_or("NAME", Name::as_str);
         return fail(
             "`--purge` deletes data that nothing can restore, so it needs the app's name",
-            Hint::to(
-                "name the app",
-                CommandLine::sudo_robotctl(["--app", "NAME", "remove", "--purge"]),
-            ),
+            Hint::to("name the app", command(request, Some(name), is_apply)),
         );
     }
     let name = ctx.resolve_app()?;
-    ctx.attempt.is_about(&name);
     let store = ctx.store(&name);
     let is_leftover = request.purge && store.is_empty()? && has_leftovers(&ctx.host, &name)?;
     if !is_leftover {

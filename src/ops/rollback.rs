@@ -1,7 +1,8 @@
 //! `rollback`: an earlier release goes live again, for the whole app or for one service.
 
+use super::attempt::AttemptKind;
 use super::choose_release::{check_complete, check_failed, previous, previous_after};
-use super::context::Context;
+use super::context::{Context, WritableApp};
 use super::observe::{observe, same_built_files};
 use super::outcome::{Changed, ended};
 use super::ownership::check_ownership;
@@ -10,12 +11,11 @@ use crate::app::{App, Layout, Name, Service, Socket};
 use crate::command_line::CommandLine;
 use crate::doctor::ask_before;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
-use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{Proof, host_fault};
+use crate::health::{Proof, report_failure};
 use crate::host::defer_signals;
 use crate::plan::{Action, Candidate, Observed, Overlap, PayloadPlan, Plan, UnitPlan, plan};
-use crate::prerequisites::Preflight;
+use crate::prerequisites::PlannedChange;
 use crate::render::{ReleaseMount, execstart, execstart_path};
 use crate::session::Session;
 use crate::store::{Mark, ReleaseRecord, Store};
@@ -66,8 +66,8 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Pr
         let name = ctx.selected_app()?;
         ctx.check_host()?;
         ctx.check_deployed(&name)?;
-        check_app_writable(ctx, request, &name)?;
-        ctx.check_preview(&name, request.wait)?;
+        let writable = check_app_writable(ctx, request, &name)?;
+        ctx.check_preview(&writable, request.wait)?;
         let store = ctx.store(&name);
         let mut prepared = prepare(ctx, request, &store, &name, true)?;
         let Prepared {
@@ -87,22 +87,27 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Pr
 /// # Errors
 /// Its kind says what is live.
 pub(crate) fn apply(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Changed, Error> {
-    ctx.attempt("rollback", || change(ctx, request))
+    ctx.record_attempt(AttemptKind::Rollback, || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Changed, Error> {
     let name = ctx.selected_app().nothing_changed()?;
     ctx.check_privileges().nothing_changed()?;
     ctx.check_deployed(&name).nothing_changed()?;
-    check_app_writable(ctx, request, &name).nothing_changed()?;
-    ctx.change(&name, "rolling back", request.wait, |session, report| {
-        if report.is_deploy_undone && request.release.is_none() && request.service.is_none() {
-            return undone(session, &name);
-        }
-        let prepared = prepare(ctx, request, session.store, &name, false).nothing_changed()?;
-        ctx.attempt.uses_plan(prepared.plan.hash());
-        run(session, prepared)
-    })
+    let writable = check_app_writable(ctx, request, &name).nothing_changed()?;
+    ctx.change(
+        &writable,
+        "rolling back",
+        request.wait,
+        |session, report| {
+            if report.is_deploy_undone && request.release.is_none() && request.service.is_none() {
+                return undone(session, &name);
+            }
+            let prepared = prepare(ctx, request, session.store, &name, false).nothing_changed()?;
+            ctx.attempt.set_plan(prepared.plan.hash());
+            run(session, prepared)
+        },
+    )
 }
 
 /// The rollback of a deploy that was interrupted: recovery has just restored the previous release. To
@@ -122,20 +127,15 @@ fn undone(session: &Session<'_>, name: &Name) -> Result<Changed, Error> {
 /// [`Kind::RolledBack`] when the previous release was restored: the release failed.
 pub(super) fn undo(ctx: &Context<'_>, name: &Name, bad: &str, why: &Failure) -> Result<(), Error> {
     let wait = Duration::from_secs(600);
-    ctx.change(name, "rolling back", wait, |session, _| {
+    let writable = ctx.check_app_writable(name).nothing_changed()?;
+    ctx.change(&writable, "rolling back", wait, |session, _| {
         if session.store.state()?.live.as_deref() != Some(bad) {
             return Ok(());
         }
-        session.emit_failure(bad, why);
         let request = RollbackRequest::default();
         let app = session.store.release(bad)?;
         let app = app.map(|record| record.app()).transpose()?;
-        let host_cause = why.host_cause();
-        let host_cause = host_cause.or_else(|| host_fault(session.host, app.as_ref()?));
-        if let Some(cause) = host_cause {
-            let text = format!("{bad} is not marked as failed: {}", cause.what);
-            session.emit("warning", "not-marked", Subject::release(bad), &text);
-        } else {
+        if report_failure(session, bad, app.as_ref(), why).is_none() {
             let mark = Mark::Failed(why.summary().to_owned());
             session.store.set_mark(bad, mark)?;
         }
@@ -181,9 +181,14 @@ enum Faults {
 
 /// Refuses directories that every change writes to and that cannot be written, with everything else that
 /// prevents this one.
-fn check_app_writable(ctx: &Context<'_>, request: &RollbackRequest, name: &Name) -> Result<()> {
-    let Err(error) = ctx.check_app_writable(name) else {
-        return Ok(());
+fn check_app_writable(
+    ctx: &Context<'_>,
+    request: &RollbackRequest,
+    name: &Name,
+) -> Result<WritableApp> {
+    let error = match ctx.check_app_writable(name) {
+        Ok(writable) => return Ok(writable),
+        Err(error) => error,
     };
     prepare(ctx, request, &ctx.store(name), name, false)?;
     Err(error)
@@ -198,7 +203,7 @@ fn check_host(ctx: &Context<'_>, prepared: &mut Prepared, faults_are: Faults) ->
         observed,
         ..
     } = &*prepared;
-    let faults = ask_before(&Preflight {
+    let faults = ask_before(&PlannedChange {
         host: &ctx.host,
         app,
         tree,
@@ -242,10 +247,10 @@ fn run(session: &Session<'_>, prepared: Prepared) -> Result<Changed, Error> {
     )
 }
 
-/// A release that was good before need not stay up for long again.
+/// A release that was good before need not stay up for long again, but for services that were down then.
 fn proof_of(record: &ReleaseRecord) -> Proof {
     match record.public.mark {
-        Mark::Good => Proof::of_good_release(),
+        Mark::Good => Proof::of_good_release(record.public.unproved.clone()),
         Mark::Failed(_) | Mark::Staged => Proof::default(),
     }
 }

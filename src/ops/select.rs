@@ -32,7 +32,6 @@ impl Context<'_> {
     /// The app that a command means: `--app`, the manifest in this directory, or the only one.
     pub(super) fn selected_app(&self) -> Result<Name> {
         let name = self.resolve_app()?;
-        self.attempt.is_about(&name);
         if self.options.app.is_some() {
             self.check_known(&name)?;
         }
@@ -42,7 +41,7 @@ impl Context<'_> {
     /// The same for an app that may have been removed already.
     pub(super) fn resolve_app(&self) -> Result<Name> {
         let name = self.find_app()?;
-        self.set_app(&name);
+        self.attempt.set_app(&name);
         Ok(name)
     }
 

@@ -1,6 +1,6 @@
 //! Opening a session: lock, recovery, clean-up.
 
-use super::context::Context;
+use super::context::{Context, WritableApp};
 use crate::app::{Layout, Name};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind};
@@ -49,9 +49,10 @@ impl RecoveryReport {
 impl Context<'_> {
     /// Refuses what a change by [`Context::change`] would meet, and changes nothing: for previews.
     /// While another command changes the app, or after an interrupted change, no plan is reliable.
-    pub(super) fn check_preview(&self, name: &Name, wait: Duration) -> Result<(), Error> {
+    pub(super) fn check_preview(&self, app: &WritableApp, wait: Duration) -> Result<(), Error> {
+        let name = app.name();
         self.check_preview_lock(name, wait)?;
-        self.check_change(name)?;
+        self.check_records(app)?;
         if self.store(name).has_journal().nothing_changed()? {
             return Err(Error::refused(
                 format!("a change of `{name}` was interrupted, so no plan can be made"),
@@ -74,10 +75,9 @@ impl Context<'_> {
         wait_until(wait, is_free).map_err(|holder| locked(name.as_str(), &holder))
     }
 
-    /// Refuses what [`Context::change`] would refuse before it takes the lock.
-    pub(super) fn check_change(&self, name: &Name) -> Result<(), Error> {
-        self.check_app_writable(name).nothing_changed()?;
-        let store = self.store(name);
+    /// Refuses records with which [`Context::change`] could not begin.
+    pub(super) fn check_records(&self, app: &WritableApp) -> Result<(), Error> {
+        let store = self.store(app.name());
         store.check_format().nothing_changed()?;
         match store.journal() {
             Err(error) if error.is::<Damaged>() => Err(interrupted(Interrupted(error))),
@@ -88,13 +88,14 @@ impl Context<'_> {
     /// Takes the lock of an app, ends an interrupted change, cleans up, and runs `then`.
     pub(super) fn change<T>(
         &self,
-        name: &Name,
+        app: &WritableApp,
         doing: &str,
         wait: Duration,
         then: impl FnOnce(&Session<'_>, &RecoveryReport) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let name = app.name();
         let is_first = !self.store(name).exists().nothing_changed()?;
-        self.with_session(name, |session| {
+        self.with_session(app, |session| {
             let mut changed = false;
             loop {
                 let lock = lock(session, doing, wait)?;
@@ -121,12 +122,12 @@ impl Context<'_> {
     /// Takes the lock of an app and runs `then`. An interrupted change stays as it is.
     pub(super) fn locked<T>(
         &self,
-        name: &Name,
+        app: &WritableApp,
         doing: &str,
         wait: Duration,
         then: impl FnOnce(&Session<'_>, &Lock) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.with_session(name, |session| {
+        self.with_session(app, |session| {
             let lock = lock(session, doing, wait)?;
             then(session, &lock)
         })
@@ -134,27 +135,18 @@ impl Context<'_> {
 
     fn with_session<T>(
         &self,
-        name: &Name,
+        app: &WritableApp,
         then: impl FnOnce(&Session<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        self.attempt.is_about(name);
+        let name = app.name();
         self.check_privileges().nothing_changed()?;
-        self.check_app_writable(name).nothing_changed()?;
         let store = self.store(name);
         // What cannot be removed now waits for the next command.
         let _ = Store::remove_deleted(&self.host.root);
-        let session = Session {
-            host: &self.host,
-            store: &store,
-            app: name.to_string(),
-            environment: self.environment_of(name.as_str()),
-            trace: self.trace.clone(),
-            audit: &self.attempt.audit,
-            sink: self.sink,
-        };
+        let session = self.session(&store, name);
         let result = then(&session);
         session.report_killed();
-        result.inspect_err(|error| self.record_failure(name, error))
+        result.inspect_err(|error| self.attempt.record_failure(&session, error))
     }
 
     /// Ends an interrupted change and removes what killed commands left. The end of a removal deletes

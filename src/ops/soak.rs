@@ -1,6 +1,7 @@
 //! Watching a release for a while after its deploy: a service that starts to loop shows the fault only
 //! then.
 
+use super::attempt::AttemptKind;
 use super::context::Context;
 use super::rollback::undo;
 use crate::app::{App, Name, Span};
@@ -43,7 +44,9 @@ pub(crate) fn run(ctx: &Context<'_>, request: &SoakRequest) -> Result<String, Er
         SoakOutcome::NotLive => Ok(format!("{id} is no longer live")),
         SoakOutcome::Looping(unit, what) => {
             let why = what.after(&format!("`{unit}` after the deploy"));
-            undo(ctx, &name, id, &why)?;
+            ctx.record_attempt(AttemptKind::AutomaticRollback, || {
+                undo(ctx, &name, id, &why)
+            })?;
             Ok(format!("{id} is no longer live"))
         }
     }

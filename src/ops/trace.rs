@@ -54,7 +54,8 @@ pub(crate) struct Trace {
 /// log system calls.
 pub(crate) fn run(ctx: &Context<'_>, request: &TraceRequest) -> Result<(String, Trace), Error> {
     let name = ctx.selected_app().nothing_changed()?;
-    ctx.locked(&name, "doctor --trace", request.wait, |session, _| {
+    let writable = ctx.check_app_writable(&name).nothing_changed()?;
+    ctx.locked(&writable, "doctor --trace", request.wait, |session, _| {
         let trace = || -> Result<Trace> {
             let store = session.store;
             let Some(live) = store.state()?.live else {

@@ -1,9 +1,9 @@
 //! How healthy an app and its units are, and why, in words.
 
 use super::status::{AppStatus, DeployedApp, DoctorReport, Finding, Health, UnitRow};
-use super::time::{ago, span};
+use crate::ago::{ago, seconds_between, span};
 use crate::host::{ActiveState, UnitStatus, oom_kills};
-use crate::stability::{Instability, instability};
+use crate::stability::instability;
 use crate::units::is_of_drain;
 use jiff::Timestamp;
 
@@ -88,9 +88,9 @@ fn row(app: &DeployedApp, state: &UnitStatus, now: Timestamp, is_approved: bool)
     // The page cannot read the systemd journal.
     let unstable = instability(state, &[], oom_kills(state), app.since, now);
     if let Some(what) = unstable.filter(|_| health < Health::Failed) {
-        health = match what {
-            Instability::Loops { .. } => Health::Failed,
-            Instability::OutOfMemory { .. } => Health::Warning,
+        health = match what.is_down() {
+            true => Health::Failed,
+            false => Health::Warning,
         };
         text = format!("{text}, {}", what.in_words());
     }
@@ -126,7 +126,7 @@ fn in_words(state: &UnitStatus, now: Timestamp) -> (Health, String) {
             None => healthy("waits for its next run"),
         },
         (ActiveState::Active, _) => match state.active_since {
-            Some(then) => healthy(format!("up for {}", span(then, now))),
+            Some(then) => healthy(format!("up for {}", span(seconds_between(then, now)))),
             None => healthy("up"),
         },
         (ActiveState::Activating, _) if state.sub_state.starts_with("auto-restart") => {

@@ -9,14 +9,13 @@
 //! | `mod` | the threads, and which path gets which response |
 //! | `http` | as much of HTTP/1.1 as the page needs |
 //! | `facts` | reads `/opt`, systemd and the doctor's report |
-//! | `judge`, `time` | how healthy an app is, in words |
+//! | `judge` | how healthy an app is, in words |
 //! | `status` | the values on the page |
 
 mod facts;
 mod http;
 mod judge;
 mod status;
-mod time;
 
 pub(crate) use facts::Places;
 

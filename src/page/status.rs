@@ -151,7 +151,7 @@ impl DoctorReport {
 
 impl Status {
     fn ago(&self, then: &Timestamp) -> String {
-        super::time::ago(*then, self.now)
+        crate::ago::ago(*then, self.now)
     }
 
     fn findings<'a>(&'a self, app: &'a str) -> Vec<&'a Finding> {

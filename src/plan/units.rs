@@ -5,7 +5,7 @@ use super::decide::{Change, UnitFacts, UnitKind, UnitState, decide};
 use super::input::{Candidate, Observed};
 use super::overlap::Overlap;
 use super::service_files::{Sameness, sameness};
-use crate::app::{App, Service, Socket, Type, UnitRef};
+use crate::app::{App, Service, Socket, UnitRef};
 use crate::tree::FileChange;
 use crate::units::UnitFile;
 use std::collections::BTreeSet;
@@ -135,8 +135,8 @@ impl UnitPlanner<'_> {
     }
 
     fn service(&self, service: &Service, unit: &str) -> UnitPlan {
-        let has_timer = service.timer.is_some();
-        let kind = if has_timer || service.kind == Type::Oneshot {
+        let kind = if service.is_job() {
+            let has_timer = service.timer.is_some();
             UnitKind::Job { has_timer }
         } else {
             UnitKind::Daemon {

@@ -3,12 +3,14 @@
 use crate::app::{AbsPath, App, Listen, Service, Socket};
 use crate::command_line::CommandLine;
 use crate::error::Hint;
-use crate::host::{Binding, Host, PortHolder, Root, is_ipv6_only, is_taken, listening_inodes};
+use crate::fault::{Fault, Impact};
+use crate::host::{
+    Binding, Host, PortHolder, PortUse, Root, is_ipv6_only, is_taken, listening_inodes,
+};
 use crate::plan::Observed;
-use crate::settings::{Deploy, Fault};
 use anyhow::Result;
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 /// The addresses on which no server of this host can listen, whether another one does or not.
 ///
@@ -50,13 +52,15 @@ pub(crate) fn taken_addresses(host: &Host, app: &App, observed: &Observed) -> Ve
             if own.contains(&address) || !is_taken(address) {
                 continue;
             }
-            let holder = PortHolder::of(&host.root, address.port());
-            let holder = holder.unwrap_or(PortHolder::Hidden);
+            let holder = match PortUse::of(&host.root, address.port(), &[], false) {
+                PortUse::Other(holder) => holder,
+                PortUse::Own | PortUse::Free => PortHolder::Hidden,
+            };
             let message = format!(
                 "{address} of service `{}` is in use by {holder}",
                 service.name
             );
-            taken.push(Fault::error(message, how_to_free(&holder)));
+            taken.push(Fault::new(Impact::Blocking, message, how_to_free(&holder)));
         }
     }
     taken
@@ -97,11 +101,13 @@ fn unusable(service: &Service, address: SocketAddr, binding: Binding) -> Option<
     match binding {
         // What holds it is named with the command that stops it.
         Binding::Free | Binding::Taken => None,
-        Binding::NoProtocol => Some(Fault::error(
+        Binding::NoProtocol => Some(Fault::new(
+            Impact::Blocking,
             format!("{address} of service `{name}` needs IPv6, which this host does not have"),
             "remove `ipv6.disable=1` from the command line of the kernel, or write an IPv4 address in `listen`",
         )),
-        Binding::NoAddress if is_loopback => Some(Fault::error(
+        Binding::NoAddress if is_loopback => Some(Fault::new(
+            Impact::Blocking,
             format!("{address} of service `{name}` needs IPv6, which is disabled on this host"),
             Hint::to(
                 "enable it, also in /etc/sysctl.d, or write an IPv4 address in `listen`",
@@ -109,18 +115,20 @@ fn unusable(service: &Service, address: SocketAddr, binding: Binding) -> Option<
             ),
         )),
         Binding::NoAddress => {
-            let mut fault = no_interface(service, address.ip(), address);
             // It can open an address that comes later (ip(7), IP_FREEBIND).
-            if service.socket == Socket::Direct {
-                fault.deploy = Deploy::Warned;
-            }
-            Some(fault)
+            let impact = match service.socket {
+                Socket::Direct => Impact::Serious,
+                _ => Impact::Blocking,
+            };
+            Some(no_interface(service, address, impact))
         }
     }
 }
 
-fn no_interface(service: &Service, ip: IpAddr, address: SocketAddr) -> Fault {
-    Fault::error(
+fn no_interface(service: &Service, address: SocketAddr, impact: Impact) -> Fault {
+    let ip = address.ip();
+    Fault::new(
+        impact,
         format!(
             "no interface of this host has the address {ip}, on which service `{}` listens ({address})",
             service.name
@@ -134,7 +142,8 @@ fn no_interface(service: &Service, ip: IpAddr, address: SocketAddr) -> Fault {
 
 /// systemd listens on one socket of IPv6 for all addresses (systemd.socket(5), `BindIPv6Only=`).
 fn only_ipv6(service: &Service, port: u16) -> Fault {
-    Fault::error(
+    Fault::new(
+        Impact::Blocking,
         format!(
             "`:{port}` of service `{}` would accept only IPv6, because net.ipv6.bindv6only is 1 on this host",
             service.name
@@ -158,7 +167,8 @@ fn not_a_socket(root: &Root, service: &Service, path: &AbsPath) -> Result<Option
     }
     let real = root.path(path.as_str()).display().to_string();
     let aside = CommandLine::sudo(["mv", &real, &format!("{real}.old")]);
-    Ok(Some(Fault::error(
+    Ok(Some(Fault::new(
+        Impact::Blocking,
         format!(
             "`{path}` exists and is not a socket, so service `{}` cannot listen there",
             service.name

@@ -4,8 +4,8 @@ use crate::app::App;
 use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::command_line::CommandLine;
 use crate::error::Hint;
+use crate::fault::{Fault, Impact};
 use crate::host::{Host, Root, nested_directories};
-use crate::settings::Fault;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -64,7 +64,11 @@ fn misplaced(root: &Root, path: &str, is_dir: bool) -> Result<Option<Fault>> {
         let kind = if is_dir { "directory" } else { "file" };
         let message = format!("`{path}` is a link to `{target}`, and systemd needs a {kind} there");
         let remove = CommandLine::sudo(["rm", &real]);
-        let mut fault = Fault::error(message, Hint::to("remove the link", remove));
+        let mut fault = Fault::new(
+            Impact::Blocking,
+            message,
+            Hint::to("remove the link", remove),
+        );
         // A relative target is relative to the directory of the link.
         let from = match (target.starts_with('/'), real.rsplit_once('/')) {
             (false, Some((parent, _))) => format!("{parent}/{target}"),
@@ -89,7 +93,8 @@ fn misplaced(root: &Root, path: &str, is_dir: bool) -> Result<Option<Fault>> {
 fn not_a_directory(root: &Root, path: &str) -> Fault {
     let real = root.path(path).display().to_string();
     let aside = CommandLine::sudo(["mv", &real, &format!("{real}.old")]);
-    Fault::error(
+    Fault::new(
+        Impact::Blocking,
         format!("`{path}` is not a directory"),
         Hint::to("move it aside", aside),
     )
@@ -134,15 +139,17 @@ fn with_parents(path: &str) -> Vec<String> {
     parents.chain([path]).map(str::to_owned).collect()
 }
 
-/// The fault of a directory that another user than `owner`, who is root, owns or can write.
-fn replaceable(root: &Root, dir: &str, owner: u32) -> Result<Option<Fault>> {
+/// The fault of a directory that another user than root owns or can write. `root_uid` is the uid of root, or
+/// that of the user who stands for root in a test.
+fn replaceable(root: &Root, dir: &str, root_uid: u32) -> Result<Option<Fault>> {
     let Some(meta) = root.meta_followed(dir)?.filter(|meta| meta.is_dir) else {
         return Ok(None);
     };
     let real = root.followed(dir).display().to_string();
-    if meta.uid != owner {
+    if meta.uid != root_uid {
         let chown = CommandLine::sudo(["chown", "root", &real]);
-        return Ok(Some(Fault::error(
+        return Ok(Some(Fault::new(
+            Impact::Blocking,
             format!(
                 "`{dir}` belongs to the user with uid {}, who can replace what is in it",
                 meta.uid
@@ -153,7 +160,8 @@ fn replaceable(root: &Root, dir: &str, owner: u32) -> Result<Option<Fault>> {
     let is_open = meta.mode & OTHERS_WRITE != 0 && meta.mode & STICKY == 0;
     Ok(is_open.then(|| {
         let chmod = CommandLine::sudo(["chmod", "o-w", &real]);
-        Fault::warning(
+        Fault::new(
+            Impact::Minor,
             format!("every user can write to `{dir}`, and replace what is in it"),
             Hint::to("remove write access for others", chmod),
         )
@@ -163,8 +171,8 @@ fn replaceable(root: &Root, dir: &str, owner: u32) -> Result<Option<Fault>> {
 #[cfg(test)]
 mod tests {
     use super::{misplaced, replaceable, with_parents};
+    use crate::fault::{Fault, Impact};
     use crate::host::{Command, Root};
-    use crate::settings::{Deploy, Fault};
 
     #[test]
     fn a_link_or_another_kind_is_in_the_place_of_a_directory() {
@@ -213,8 +221,8 @@ mod tests {
         };
         assert_eq!(found("755", owner), None);
         assert_eq!(found("1777", owner), None);
-        assert_eq!(found("777", owner).unwrap().deploy, Deploy::Warned);
-        assert_eq!(found("755", owner + 1).unwrap().deploy, Deploy::Refused);
+        assert_eq!(found("777", owner).unwrap().impact, Impact::Minor);
+        assert_eq!(found("755", owner + 1).unwrap().impact, Impact::Blocking);
         assert_eq!(replaceable(&root, "/absent", owner).unwrap(), None);
     }
 

@@ -1,9 +1,9 @@
 //! Whether the kernel enforces the limits and the packet filters of an app.
 
 use crate::app::{App, Service};
+use crate::fault::{Fault, Impact};
 use crate::host::{Host, has_controller, no_packet_filter};
 use crate::sandbox::shape::Network;
-use crate::settings::{Deploy, Fault};
 
 /// A controller of control groups, the directive that needs it, and what to do without it.
 const CONTROLLERS: [(&str, &str, &str); 3] = [
@@ -49,9 +49,7 @@ fn missing_controllers(app: &App, has: &dyn Fn(&str) -> bool) -> Vec<Fault> {
         let message = format!(
             "`{directive}=` has no effect: the kernel has no control group controller `{controller}`"
         );
-        let mut fault = Fault::warning(message, hint);
-        fault.deploy = Deploy::Noted;
-        faults.push(fault);
+        faults.push(Fault::new(Impact::Harmless, message, hint));
     }
     faults
 }
@@ -69,7 +67,8 @@ fn unfiltered(app: &App, why: &str) -> Option<Fault> {
     if names.is_empty() {
         return None;
     }
-    Some(Fault::warning(
+    Some(Fault::new(
+        Impact::Minor,
         format!(
             "no packet filter limits {}, which can exchange packets with every address: {why}",
             names.join(", ")

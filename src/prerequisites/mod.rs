@@ -1,5 +1,5 @@
-//! What an app needs of its host. The preflight asks it of a release that is about to go live, the doctor
-//! of the live one. Both call these functions, so that they agree.
+//! What an app needs of its host. A change asks it of the release that is about to go live, the doctor of
+//! the live one. Both call these functions, so that they agree.
 //!
 //! A fault here is the host's. Every function only reads.
 //!
@@ -30,7 +30,7 @@ pub(crate) use kernel::missing_enforcement;
 pub(crate) use programs::{Needed, can_execute, missing_programs};
 pub(crate) use protection::check_unprotected;
 pub(crate) use shadowed::shadowed_units;
-pub(crate) use space::{shortages_of, spaces_of_files};
+pub(crate) use space::{how_to_free_space, shortages, shortages_of, spaces_of_files};
 pub(crate) use tools::missing_tools;
 pub(crate) use writable::{directories_of_changes, unwritable_directories, unwritable_files};
 
@@ -40,8 +40,8 @@ use crate::plan::{Observed, Plan};
 use crate::tree::FileTree;
 use anyhow::Result;
 
-/// A release that is about to go live, and the host on which it will run.
-pub(crate) struct Preflight<'a> {
+/// A change that is planned and has not begun: the release that is about to go live, and the host on which it will run.
+pub(crate) struct PlannedChange<'a> {
     /// The host.
     pub(crate) host: &'a Host,
     /// The app of the release.

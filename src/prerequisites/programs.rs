@@ -3,8 +3,8 @@
 use crate::app::{App, Probe, Service, Text};
 use crate::command_line::CommandLine;
 use crate::error::Hint;
+use crate::fault::{Fault, Impact};
 use crate::host::{Host, Root};
-use crate::settings::Fault;
 use anyhow::Result;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -50,7 +50,8 @@ pub(crate) fn missing_programs(
                 Some(_) => "check `exec`, `release.exclude` and that the file is executable",
                 None => "install the package that has it, or add it to the release",
             };
-            faults.push(Fault::error(
+            faults.push(Fault::new(
+                Impact::Blocking,
                 format!(
                     "the program `{program}` of service `{}` is missing or not executable",
                     service.name
@@ -100,7 +101,7 @@ fn not_executable(
     );
     let remount = CommandLine::sudo(["mount", "-o", "remount,exec", &mount]);
     let hint = Hint::to("allow it, also in /etc/fstab", remount);
-    Ok(Some(Fault::error(message, hint)))
+    Ok(Some(Fault::new(Impact::Blocking, message, hint)))
 }
 
 /// The programs that a release executes, by their absolute paths, with their services.

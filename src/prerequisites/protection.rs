@@ -2,8 +2,8 @@
 
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError, fail_all};
+use crate::fault::{Fault, Impact};
 use crate::host::{Protected, Root};
-use crate::settings::Fault;
 use anyhow::Result;
 
 /// Refuses files and directories that an attribute protects: root cannot replace or remove them.
@@ -24,7 +24,8 @@ pub(super) fn protected(root: &Root, paths: &[&str]) -> Result<Vec<Fault>> {
         };
         let path = path.display().to_string();
         let flag = format!("-{attribute}");
-        let fault = Fault::error(
+        let fault = Fault::new(
+            Impact::Blocking,
             format!("`{path}` has the attribute `{attribute}`, so it cannot be changed"),
             Hint::to(
                 "take the attribute away",

@@ -1,8 +1,8 @@
 //! Whether a unit of the administrator hides a generated one.
 
 use crate::app::layout::{ENABLE_DIR, UNIT_DIR};
+use crate::fault::{Fault, Impact};
 use crate::host::Root;
-use crate::settings::Fault;
 use anyhow::Result;
 
 /// The units that a unit of the same name under `/etc` hides. A mask is deliberate.
@@ -18,7 +18,8 @@ pub(crate) fn shadowed_units(root: &Root, units: &[&str]) -> Result<Vec<Fault>> 
         if root.meta(&generated)?.is_none() || is_masked || root.meta(&other)?.is_none() {
             continue;
         }
-        faults.push(Fault::warning(
+        faults.push(Fault::new(
+            Impact::Minor,
             format!("`{other}` hides the generated unit, and cannot be masked"),
             format!("make it a drop-in: {ENABLE_DIR}/{unit}.d/50-local.conf"),
         ));

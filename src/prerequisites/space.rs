@@ -1,13 +1,13 @@
 //! Whether there are bytes and inodes for what a change writes, on each file system.
 
-use super::Preflight;
+use super::PlannedChange;
 use crate::app::Layout;
 use crate::app::layout::{RUNTIME_UNIT_DIR, UNIT_DIR};
 use crate::bytesize::format_bytes;
 use crate::command_line::CommandLine;
 use crate::error::Hint;
+use crate::fault::{Fault, Impact};
 use crate::host::Root;
-use crate::settings::Fault;
 use crate::store::{Shortage, Space};
 use anyhow::Result;
 
@@ -15,8 +15,8 @@ use anyhow::Result;
 const FILES_BYTES: u64 = 256 * 1024;
 /// Inodes of those files. Each is written under a temporary name first.
 const FILES_INODES: u64 = 16;
-/// The administrator's directory, in which links enable units.
-const ENABLED_DIR: &str = "/etc";
+/// Where a deploy writes links that enable units, and accounts.
+const ETC_DIR: &str = "/etc";
 
 /// What so many files of the host need, wherever they are, and what the services need to begin.
 pub(crate) fn spaces_of_files(layout: &Layout, files: usize) -> Vec<Space> {
@@ -24,7 +24,7 @@ pub(crate) fn spaces_of_files(layout: &Layout, files: usize) -> Vec<Space> {
     let inodes = FILES_INODES.saturating_add(files);
     let dirs = [
         UNIT_DIR.to_owned(),
-        ENABLED_DIR.to_owned(),
+        ETC_DIR.to_owned(),
         RUNTIME_UNIT_DIR.to_owned(),
         layout.state(),
     ];
@@ -41,28 +41,45 @@ pub(crate) fn spaces_of_files(layout: &Layout, files: usize) -> Vec<Space> {
 ///
 /// # Errors
 /// When the free space cannot be read.
-pub(crate) fn shortages_of(preflight: &Preflight<'_>) -> Result<Vec<Fault>> {
-    if preflight.is_rollback || !preflight.is_new {
+pub(crate) fn shortages_of(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
+    if change.is_rollback || !change.is_new {
         return Ok(Vec::new());
     }
-    let (root, layout) = (&preflight.host.root, &preflight.app.layout);
-    let payload = &preflight.plan.payload;
+    let (root, layout) = (&change.host.root, &change.app.layout);
+    let payload = &change.plan.payload;
     let (bytes, inodes) = (payload.disk_bytes, payload.disk_inodes);
     let mut spaces = Space::of_release(layout, payload.files, bytes, inodes).to_vec();
-    spaces.extend(spaces_of_files(layout, preflight.plan.files.len()));
-    let (mut faults, mut full) = (Vec::new(), Vec::new());
+    spaces.extend(spaces_of_files(layout, change.plan.files.len()));
+    let shortages = shortages(root, spaces)?.into_iter();
+    let fault = |(path, shortage): (String, Shortage)| too_full(root, &path, shortage);
+    Ok(shortages.map(fault).collect())
+}
+
+/// What the file systems have too little of, each once, with the first path on it.
+///
+/// # Errors
+/// When the free space cannot be read.
+pub(crate) fn shortages(root: &Root, spaces: Vec<Space>) -> Result<Vec<(String, Shortage)>> {
+    let (mut found, mut full) = (Vec::new(), Vec::new());
     for space in spaces {
         let Some(shortage) = space.shortage(root)? else {
             continue;
         };
         let mount = root.mount_of(&space.path)?;
-        if full.contains(&mount) {
-            continue;
+        if !full.contains(&mount) {
+            full.push(mount);
+            found.push((space.path, shortage));
         }
-        full.push(mount);
-        faults.push(too_full(root, &space.path, shortage));
     }
-    Ok(faults)
+    Ok(found)
+}
+
+/// What to do about a file system that is full.
+pub(crate) fn how_to_free_space() -> Hint {
+    Hint::to(
+        "free disk space, or remove old releases",
+        CommandLine::sudo_robotctl(["prune", "--apply"]),
+    )
 }
 
 fn too_full(root: &Root, path: &str, shortage: Shortage) -> Fault {
@@ -78,9 +95,5 @@ fn too_full(root: &Root, path: &str, shortage: Shortage) -> Fault {
             "the disk of `{place}` has too few inodes: {free} are free, the release needs {need}"
         ),
     };
-    let prune = CommandLine::sudo_robotctl(["prune", "--apply"]);
-    Fault::error(
-        message,
-        Hint::to("free disk space, or remove old releases", prune),
-    )
+    Fault::new(Impact::Blocking, message, how_to_free_space())
 }

@@ -2,8 +2,8 @@
 
 use crate::command_line::CommandLine;
 use crate::error::Hint;
+use crate::fault::{Fault, Impact};
 use crate::host::{Host, is_installed};
-use crate::settings::Fault;
 
 /// A program that every change runs.
 struct Tool {
@@ -43,7 +43,8 @@ fn missing(is_offline: bool, is_installed: &dyn Fn(&str) -> bool) -> Vec<Fault> 
     let missing = needed.filter(|tool| !is_installed(tool.program));
     let fault = |tool: &Tool| {
         let install = CommandLine::sudo(["apt", "install", tool.package]);
-        Fault::error(
+        Fault::new(
+            Impact::Blocking,
             format!("the program `{}` is not installed", tool.program),
             Hint::to("install it", install),
         )

@@ -1,13 +1,13 @@
 //! Whether what a change writes can be written.
 
-use super::Preflight;
+use super::PlannedChange;
 use super::protection::protected;
 use crate::app::Layout;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::command_line::CommandLine;
 use crate::error::Hint;
+use crate::fault::{Fault, Impact};
 use crate::host::{Mismatch, Root};
-use crate::settings::Fault;
 use crate::tree::Entry;
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -31,14 +31,14 @@ pub(crate) fn directories_of_changes(layout: &Layout) -> [String; 4] {
 ///
 /// # Errors
 /// When the host cannot be read.
-pub(crate) fn unwritable_files(preflight: &Preflight<'_>) -> Result<Vec<Fault>> {
-    let Preflight {
+pub(crate) fn unwritable_files(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
+    let PlannedChange {
         host,
         app,
         tree,
         plan,
         ..
-    } = preflight;
+    } = change;
     let (root, layout) = (&host.root, &app.layout);
     let mut dirs = directories_of_changes(layout).to_vec();
     let paths: Vec<&str> = plan.files.iter().map(|one| one.path.as_str()).collect();
@@ -51,7 +51,7 @@ pub(crate) fn unwritable_files(preflight: &Preflight<'_>) -> Result<Vec<Fault>> 
         dirs.push(ACCOUNTS_DIR.to_owned());
     }
     let generated = app.secrets.iter().any(|secret| secret.generate.is_some());
-    if generated && !preflight.is_rollback {
+    if generated && !change.is_rollback {
         dirs.push(layout.credentials());
     }
     let tmpfiles = format!("{TMPFILES_DIR}/{}.conf", app.name);
@@ -89,7 +89,8 @@ pub(crate) fn unwritable_directories(root: &Root, dirs: &[&str]) -> Result<Vec<F
     for path in dirs {
         if let Some(file) = root.not_a_directory(path)? {
             if named.insert(file.clone()) {
-                faults.push(Fault::error(
+                faults.push(Fault::new(
+                    Impact::Blocking,
                     format!("`{}` is not a directory", file.display()),
                     "move it aside: files of the app are written below it",
                 ));
@@ -99,7 +100,8 @@ pub(crate) fn unwritable_directories(root: &Root, dirs: &[&str]) -> Result<Vec<F
             if named.insert(mount.clone()) {
                 let mount = mount.display().to_string();
                 let remount = CommandLine::sudo(["mount", "-o", "remount,rw", &mount]);
-                faults.push(Fault::error(
+                faults.push(Fault::new(
+                    Impact::Blocking,
                     format!("the file system of `{path}` is read-only"),
                     Hint::to("make it writable", remount),
                 ));

@@ -1,10 +1,11 @@
 //! `/etc/<app>/env`: whether it is a file, what systemd drops of it, and what the services need in it.
 
 use super::env_syntax::{EnvText, Mistake};
-use super::fault::{Fault, open_file};
+use super::open_file::open_file;
 use crate::app::{App, Layout};
 use crate::command_line::CommandLine;
 use crate::error::Hint;
+use crate::fault::{Fault, Impact};
 use crate::host::Root;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -18,7 +19,8 @@ pub(crate) fn env_file_faults(root: &Root, layout: &Layout) -> Result<Vec<Fault>
     let real = root.path(&path).display().to_string();
     let Some(meta) = root.meta_followed(&path)? else {
         return Ok(match root.read_link(&path)? {
-            Some(target) => vec![Fault::warning(
+            Some(target) => vec![Fault::new(
+                Impact::Minor,
                 format!("`{path}` is a link to `{target}`, which does not exist"),
                 Hint::to("remove the link", CommandLine::sudo(["rm", &real])),
             )],
@@ -26,7 +28,8 @@ pub(crate) fn env_file_faults(root: &Root, layout: &Layout) -> Result<Vec<Fault>
         });
     };
     if meta.is_dir {
-        return Ok(vec![Fault::error(
+        return Ok(vec![Fault::new(
+            Impact::Blocking,
             format!("`{path}` is a directory, so services get no settings from it"),
             Hint::to(
                 "move it to another place",
@@ -41,10 +44,15 @@ pub(crate) fn env_file_faults(root: &Root, layout: &Layout) -> Result<Vec<Fault>
             let mistakes = EnvText::parse(&text).mistakes;
             faults.extend(mistakes.into_iter().map(|(line, name, mistake)| {
                 let (effect, fix) = explain(&name, mistake);
-                Fault::warning(format!("`{path}`, line {line}: {effect}"), fix)
+                Fault::new(
+                    Impact::Minor,
+                    format!("`{path}`, line {line}: {effect}"),
+                    fix,
+                )
             }));
         }
-        Err(_) => faults.push(Fault::error(
+        Err(_) => faults.push(Fault::new(
+            Impact::Blocking,
             format!("`{path}` is not UTF-8, so systemd drops all of it"),
             Hint::to(
                 "find the line",
@@ -101,16 +109,24 @@ fn explain(name: &str, mistake: Mistake) -> (String, String) {
     }
 }
 
-/// The variables that systemd reads from the file. It drops all of a file that is not UTF-8.
+/// What systemd reads from the file; `None` if there is no file. systemd drops all of a file that is not UTF-8.
+///
+/// # Errors
+/// When the file cannot be read.
+fn read_env_file(root: &Root, layout: &Layout) -> Result<Option<EnvText>> {
+    let path = layout.env_file();
+    let is_file = root.meta_followed(&path)?.is_some_and(|meta| !meta.is_dir);
+    let bytes = if is_file { root.read(&path)? } else { None };
+    let text = |bytes| String::from_utf8(bytes).unwrap_or_default();
+    Ok(bytes.map(|bytes| EnvText::parse(&text(bytes))))
+}
+
+/// The variables that systemd reads from the file.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub(super) fn env_values(root: &Root, layout: &Layout) -> Result<BTreeMap<String, String>> {
-    let path = layout.env_file();
-    let is_file = root.meta_followed(&path)?.is_some_and(|meta| !meta.is_dir);
-    let bytes = if is_file { root.read(&path)? } else { None };
-    let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
-    Ok(EnvText::parse(&text).values)
+    Ok(read_env_file(root, layout)?.unwrap_or_default().values)
 }
 
 /// The variables of `required-env` that neither the manifest nor the file sets, each with the name of
@@ -124,10 +140,9 @@ pub(crate) fn missing_variables(root: &Root, app: &App) -> Result<Vec<Fault>> {
         return Ok(Vec::new());
     }
     let path = app.layout.env_file();
-    let is_file = root.meta_followed(&path)?.is_some_and(|meta| !meta.is_dir);
-    let bytes = if is_file { root.read(&path)? } else { None };
-    let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
-    let set = EnvText::parse(&text).names;
+    let file = read_env_file(root, &app.layout)?;
+    let is_file = file.is_some();
+    let set = file.unwrap_or_default().names;
     let mut faults = Vec::new();
     for service in &app.services {
         for name in &service.required_env {
@@ -136,7 +151,8 @@ pub(crate) fn missing_variables(root: &Root, app: &App) -> Result<Vec<Fault>> {
                 continue;
             }
             let real = root.path(&path).display().to_string();
-            let mut fault = Fault::error(
+            let mut fault = Fault::new(
+                Impact::Blocking,
                 format!(
                     "service `{}` needs `{name}`, and `{path}` does not set it",
                     service.name

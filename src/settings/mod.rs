@@ -9,7 +9,7 @@
 //! | `env_syntax` | the text of an environment file, as systemd.exec(5) reads it |
 //! | `env_file` | `/etc/<app>/env`, and what the services need in it |
 //! | `secrets` | each file in `/etc/<app>/credentials` |
-//! | `fault` | what is wrong, and what to type |
+//! | `open_file` | whether a file is closed to other users |
 //!
 //! A service gets its settings when it starts, and keeps them. These find the services that run with older
 //! ones than the files hold ([decision 18](../../docs/decisions/0018-a-service-is-compared-with-its-settings.md)):
@@ -22,14 +22,13 @@
 
 mod env_file;
 mod env_syntax;
-mod fault;
+mod open_file;
 mod secrets;
 mod stale;
 mod starts;
 mod variables;
 
 pub(crate) use env_file::{env_file_faults, missing_variables};
-pub(crate) use fault::{Deploy, Fault};
 pub(crate) use secrets::{missing_to_generate, secret_faults};
 pub(crate) use stale::{stale_among, stale_services};
 pub(crate) use starts::{StartedServices, drop_record};

@@ -1,10 +1,11 @@
 //! The files in `/etc/<app>/credentials`, as systemd loads them (systemd.exec(5), `LoadCredential=`).
 
-use super::fault::{Deploy, Fault, open_file};
+use super::open_file::open_file;
 use crate::app::{App, Secret};
 use crate::bytesize::format_bytes;
 use crate::command_line::CommandLine;
 use crate::error::Hint;
+use crate::fault::{Fault, Impact};
 use crate::host::{Meta, Root};
 use anyhow::Result;
 
@@ -53,23 +54,27 @@ fn of_missing(root: &Root, secret: &Secret, path: &str) -> Result<Fault> {
             "the secret `{}` is a link to `{target}`, which does not exist",
             secret.name
         );
-        return Ok(Fault::error(
+        return Ok(Fault::new(
+            Impact::Blocking,
             message,
             Hint::to("replace the link by a file", install),
         ));
     }
     let message = format!("the secret `{}` is missing", secret.name);
     if secret.generate.is_none() {
-        return Ok(Fault::error(
+        return Ok(Fault::new(
+            Impact::Blocking,
             message,
             Hint::to("install it from a file", install),
         ));
     }
     let text =
         "the next new release generates another value; to keep the old one, install it from a file";
-    let mut fault = Fault::error(message, Hint::to(text, install));
-    fault.deploy = Deploy::Fixes;
-    Ok(fault)
+    Ok(Fault::new(
+        Impact::Created,
+        message,
+        Hint::to(text, install),
+    ))
 }
 
 /// A file that systemd cannot load, or that holds nothing.
@@ -79,24 +84,24 @@ fn of_content(root: &Root, secret: &Secret, path: &str, meta: &Meta) -> Option<F
     let name = &secret.name;
     if meta.is_dir {
         let move_away = CommandLine::sudo(["mv", &real, &format!("{real}.old")]);
-        let mut fault = Fault::error(
+        let fault = Fault::new(
+            Impact::Blocking,
             format!("the secret `{name}` is a directory, and no file"),
             Hint::to("move it to another place", move_away),
         );
-        fault
-            .fix
-            .push(Hint::to("then install it from a file", install));
-        return Some(fault);
+        return Some(fault.then(Hint::to("then install it from a file", install)));
     }
     if meta.len > MAX_BYTES {
         let size = format_bytes(meta.len);
-        return Some(Fault::error(
+        return Some(Fault::new(
+            Impact::Blocking,
             format!("the secret `{name}` has {size}, and systemd loads at most 1 MiB"),
             Hint::to("install a smaller file", install),
         ));
     }
     (meta.len == 0).then(|| {
-        Fault::warning(
+        Fault::new(
+            Impact::Minor,
             format!("the secret `{name}` is empty"),
             Hint::to("install it from a file", install),
         )

@@ -3,7 +3,7 @@
 use super::env_file::env_values;
 use super::starts::Starts;
 use super::variables::{Now, Start, changed_variables};
-use crate::app::{App, Service, Type};
+use crate::app::App;
 use crate::host::{Host, Root, UnitStatus, environment_of, members, start_of};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -37,8 +37,7 @@ pub(crate) fn stale_among(
     if host.is_offline() || !host.systemd.is_booted() {
         return Ok(stale);
     }
-    let is_job = |one: &&Service| one.timer.is_some() || one.kind == Type::Oneshot;
-    let services = app.services.iter().filter(|one| !is_job(one));
+    let services = app.services.iter().filter(|one| !one.is_job());
     let with_state = services.filter_map(|service| {
         let unit = app.unit(service);
         let mut states = states.iter();

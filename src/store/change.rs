@@ -113,7 +113,7 @@ mod tests {
     };
     use crate::app::{Layout, Name};
     use crate::host::Root;
-    use std::collections::BTreeMap;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
     fn journal() -> Journal {
@@ -157,6 +157,7 @@ mod tests {
                 environment: None,
                 staged: String::new(),
                 mark: Mark::Staged,
+                unproved: BTreeSet::new(),
                 units: Vec::new(),
                 scores: Vec::new(),
             },
@@ -197,6 +198,11 @@ mod tests {
             ..journal()
         };
         assert!(store.begin(&second).is_err());
+        // Marks and units that are not proved are of the same record.
+        let unproved = BTreeSet::from(["shop-web.service".to_owned()]);
+        store.set_unproved("1-a", unproved.clone()).unwrap();
+        let public = store.public_release("1-a").unwrap().unwrap();
+        assert_eq!((public.mark, public.unproved), (Mark::Good, unproved));
         // A release that is good already is not written again.
         store.mark_good("1-a").unwrap().unwrap().end().unwrap();
         assert!(store.mark_good("2-b").unwrap().is_none());

@@ -16,26 +16,26 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 
 /// A pair of files of events.
-struct Log {
+struct EventFiles {
     public: &'static str,
     private: &'static str,
     /// How many lines trimming leaves.
     max_lines: usize,
 }
 
-const HISTORY: Log = Log {
+const HISTORY: EventFiles = EventFiles {
     public: "history.jsonl",
     private: "history.private",
     max_lines: 1000,
 };
 
-const ATTEMPTS: Log = Log {
+const ATTEMPTS: EventFiles = EventFiles {
     public: "attempts.jsonl",
     private: "attempts.private",
     max_lines: 100,
 };
 
-impl Log {
+impl EventFiles {
     fn of(event: &Event) -> Option<&'static Self> {
         match kept(&event.event) {
             Kept::No => None,
@@ -44,7 +44,8 @@ impl Log {
         }
     }
 
-    fn files(&self) -> [(&'static str, u32); 2] {
+    /// The names, with the modes.
+    fn with_modes(&self) -> [(&'static str, u32); 2] {
         [(self.public, PUBLIC), (self.private, PRIVATE)]
     }
 }
@@ -53,18 +54,18 @@ impl Store {
     /// Adds an event, if its kind is kept. `public` is its message for every user. A history that cannot
     /// be written never fails a command.
     pub fn append_event(&self, event: &Event, public: &str) {
-        let Some(log) = Log::of(event) else {
+        let Some(files) = EventFiles::of(event) else {
             return;
         };
         let lines = [event.public(public), event.clone()];
-        for ((file, mode), event) in log.files().into_iter().zip(lines) {
+        for ((file, mode), event) in files.with_modes().into_iter().zip(lines) {
             if let Ok(line) = serde_json::to_string(&event) {
                 let _ = self.root.append(&self.path(file), &line, mode);
             }
         }
         if kept(&event.event) == Kept::Attempts {
             // Twice as many may be there, so that not every attempt writes all of them.
-            let _ = self.trim(log, 2 * log.max_lines);
+            let _ = self.trim(files, 2 * files.max_lines);
         }
     }
 
@@ -81,10 +82,10 @@ impl Store {
         Ok(all)
     }
 
-    fn events(&self, log: &Log) -> Result<Vec<Event>> {
-        let public = self.lines(log.public)?;
+    fn events(&self, files: &EventFiles) -> Result<Vec<Event>> {
+        let public = self.lines(files.public)?;
         // Another user may not read it, and an earlier robotctl has not written it.
-        let private = self.lines(log.private).unwrap_or_default();
+        let private = self.lines(files.private).unwrap_or_default();
         let key = |event: &Event| {
             let Event {
                 ts,
@@ -103,15 +104,15 @@ impl Store {
     }
 
     fn lines(&self, file: &str) -> Result<Vec<Event>> {
-        let text = self.log_text(file)?;
+        let text = self.text_of(file)?;
         let lines = text.lines();
         Ok(lines
             .filter_map(|line| serde_json::from_str(line).ok())
             .collect())
     }
 
-    /// The text of a log. A line that a crash has torn does not hide the others.
-    fn log_text(&self, file: &str) -> Result<String> {
+    /// The text of a file. A line that a crash has torn does not hide the others.
+    fn text_of(&self, file: &str) -> Result<String> {
         let bytes = self.root.read(&self.path(file))?.unwrap_or_default();
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -134,16 +135,16 @@ impl Store {
         self.trim(&ATTEMPTS, ATTEMPTS.max_lines)
     }
 
-    /// Drops all but the last lines of a log, if a file has more than `limit`.
-    fn trim(&self, log: &Log, limit: usize) -> Result<()> {
-        for (file, mode) in log.files() {
+    /// Drops all but the last lines of a pair of files, if a file has more than `limit`.
+    fn trim(&self, files: &EventFiles, limit: usize) -> Result<()> {
+        for (file, mode) in files.with_modes() {
             let path = self.path(file);
-            let text = self.log_text(file)?;
+            let text = self.text_of(file)?;
             let count = text.lines().count();
             if count <= limit {
                 continue;
             }
-            let excess = count.saturating_sub(log.max_lines);
+            let excess = count.saturating_sub(files.max_lines);
             let kept: Vec<&str> = text.lines().skip(excess).collect();
             let kept = kept.join("\n") + "\n";
             self.root.write_atomic(&path, kept.as_bytes(), mode)?;
@@ -241,8 +242,8 @@ mod tests {
         store.append_event(&whole, "it failed");
         let all = store.history().unwrap();
         assert_eq!(all, std::slice::from_ref(&whole));
-        for log in [&HISTORY, &ATTEMPTS] {
-            let text = store.root.read_text(&store.path(log.public)).unwrap();
+        for files in [&HISTORY, &ATTEMPTS] {
+            let text = store.root.read_text(&store.path(files.public)).unwrap();
             let text = text.unwrap_or_default();
             assert!(
                 !text.contains("hunter2") && !text.contains("/home"),

@@ -14,7 +14,7 @@ use crate::tree::{Entry, FileTree, Stored};
 use anyhow::{Context as _, Result, anyhow};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What every user learns of a failure that format 1 recorded. Its own text may hold the output of a
 /// service.
@@ -112,6 +112,10 @@ pub struct PublicRelease {
     /// How it has done.
     #[serde(flatten)]
     pub mark: Mark,
+    /// Units of daemons that were down in every change that made it live, such as for a condition: nothing has
+    /// shown that they work.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unproved: BTreeSet<String>,
     /// Its units, in the order of the manifest.
     #[serde(default)]
     pub units: Vec<PublicUnit>,
@@ -264,11 +268,28 @@ impl Store {
     /// # Errors
     /// When the record cannot be read or written.
     pub fn set_mark(&self, id: &str, mark: Mark) -> Result<()> {
-        let Some(record) = self.release_to_rewrite(id)? else {
+        self.rewrite_release(id, |public| public.mark = mark)
+    }
+
+    /// Sets the units of a release that nothing has shown to work.
+    ///
+    /// # Errors
+    /// When the record cannot be read or written.
+    pub fn set_unproved(&self, id: &str, unproved: BTreeSet<String>) -> Result<()> {
+        match self.public_release(id)? {
+            Some(public) if public.unproved != unproved => {
+                self.rewrite_release(id, |public| public.unproved = unproved)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn rewrite_release(&self, id: &str, change: impl FnOnce(&mut PublicRelease)) -> Result<()> {
+        let Some((mut public, private)) = self.release_to_rewrite(id)? else {
             return Ok(());
         };
-        let public = PublicRelease { mark, ..record.0 };
-        match record.1 {
+        change(&mut public);
+        match private {
             None => self.write(&public_name(id), &public),
             Some(private) => self.set_release(&ReleaseRecord { public, ..private }),
         }

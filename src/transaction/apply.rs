@@ -10,15 +10,15 @@ use super::switch;
 use crate::app::App;
 use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{Proof, host_fault};
+use crate::health::{Proof, report_failure};
 use crate::host::{self, Host, UnitStatus};
 use crate::plan::{Action, Plan};
 use crate::session::Session;
 use crate::settings::StartedServices;
-use crate::store::{FORMAT, Journal, State, Step, UnitChanges};
+use crate::store::{FORMAT, Journal, Mark, PublicRelease, State, Step, UnitChanges};
 use crate::tree::FileTree;
 use anyhow::Result;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// How a change ended.
@@ -120,6 +120,7 @@ fn change(
     operation: &Operation,
     steps: &CallerInput<'_>,
 ) -> Result<Outcome> {
+    let known = session.store.public_release(&plan.to)?;
     let mut journal = journal(session, plan, app, operation)?;
     if *operation != Operation::Deploy {
         session.store.release_reserve();
@@ -141,9 +142,17 @@ fn change(
             })
         }),
     };
-    let failure = match outcome.and_then(|()| change.commit()) {
-        Ok(committed) => {
-            let ended = committed.end().and_then(|()| close(session, &journal));
+    let failure = match outcome.and_then(|proved| Ok((change.commit()?, proved))) {
+        Ok((committed, proved)) => {
+            let ended = committed.end().and_then(|()| {
+                let is_whole = !matches!(operation, Operation::Pin { .. });
+                if is_whole && !session.host.is_offline() {
+                    // Without it, the next rollback watches these services for a shorter time.
+                    let unproved = still_unproved(app, known.as_ref(), &proved);
+                    let _ = session.store.set_unproved(&plan.to, unproved);
+                }
+                close(session, &journal)
+            });
             return Ok(match ended {
                 Ok(()) => Outcome::Done,
                 Err(error) => Outcome::StateNotSaved(format!("{error:#}")),
@@ -155,16 +164,11 @@ fn change(
     let release = release.map(|release| release.0.clone());
     let failure = release.clone().unwrap_or_else(|| Failure::of(&failure));
     // Before the host is as it was: what the new release met is still there.
-    let host_cause = match (failure.host_cause(), &release) {
-        (None, Some(_)) => host_fault(session.host, app),
-        (known, _) => known,
-    };
-    session.emit_failure(&plan.to, &failure);
+    let of_release = release.is_some().then_some(app);
+    let host_cause = report_failure(session, &plan.to, of_release, &failure);
     let mut why = failure.to_string();
     let unhealthy = release.filter(|_| host_cause.is_none());
     if let Some(cause) = host_cause {
-        let text = format!("{} is not marked as failed: {}", plan.to, cause.what);
-        session.emit("warning", "not-marked", Subject::release(&plan.to), &text);
         why = format!("{}: {why}", cause.what);
     }
     Ok(
@@ -284,7 +288,24 @@ pub(super) fn running(host: &Host, mut units: Vec<String>) -> Result<Vec<String>
     Ok(units)
 }
 
-/// From the journal to a healthy new release.
+/// The units of daemons that nothing has shown to work on a release, once those in `proved` have run on it.
+/// `known` is its record before the change.
+fn still_unproved(
+    app: &App,
+    known: Option<&PublicRelease>,
+    proved: &BTreeSet<String>,
+) -> BTreeSet<String> {
+    let before = match known {
+        Some(known) if known.mark == Mark::Good => known.unproved.clone(),
+        _ => {
+            let daemons = app.services.iter().filter(|one| one.is_daemon());
+            daemons.map(|one| app.unit(one)).collect()
+        }
+    };
+    before.difference(proved).cloned().collect()
+}
+
+/// From the journal to a healthy new release. Returns the units of the daemons that run and are healthy.
 fn forward(
     session: &Session<'_>,
     plan: &Plan,
@@ -293,7 +314,7 @@ fn forward(
     journal: &Journal,
     operation: &Operation,
     steps: &CallerInput<'_>,
-) -> Result<()> {
+) -> Result<BTreeSet<String>> {
     let host = session.host;
     let removed = plan.units_with(&[Action::Stop]);
     host.systemd.stop(&removed)?;
@@ -310,7 +331,7 @@ fn forward(
         .map_err(|error| blame_release(Failure::of(&error)))?;
     (steps.after_start)().map_err(|error| blame_release(Failure::of(&error)))?;
     if host.is_offline() {
-        return Ok(());
+        return Ok(BTreeSet::new());
     }
     let state = &journal.state_after;
     let checked = check_health(session, plan, app, state, operation, &steps.proof)?;

@@ -11,8 +11,10 @@ use crate::plan::Plan;
 use crate::session::Session;
 use crate::store::State;
 use anyhow::Result;
+use std::collections::BTreeSet;
 
-/// Checks everything that runs after the switch, and runs the jobs that are checks.
+/// Checks everything that runs after the switch, and runs the jobs that are checks. Returns the units of the
+/// daemons that run and are healthy.
 ///
 /// # Errors
 /// When systemd cannot be asked. What is wrong with the release is the inner error.
@@ -23,7 +25,7 @@ pub(super) fn check_health(
     state: &State,
     operation: &Operation,
     proof: &Proof,
-) -> Result<Result<(), Failure>> {
+) -> Result<Result<BTreeSet<String>, Failure>> {
     let host = session.host;
     let mut daemons = daemon_states(host, app)?;
     for (unit, _) in daemons.iter().filter(|(_, state)| state.is_skipped()) {
@@ -38,6 +40,7 @@ pub(super) fn check_health(
         }
     }
     daemons.retain(|(unit, _)| stopped.iter().all(|one| one.unit != *unit));
+    let proved = daemons.iter().map(|(unit, _)| unit.clone()).collect();
     let seen = verify(host, app, daemons, state, proof, &session.trace).and_then(|mut verdicts| {
         let masked = |unit: &str| host.systemd.show_one(unit).is_ok_and(|it| it.is_masked());
         if *operation == Operation::Deploy {
@@ -53,5 +56,5 @@ pub(super) fn check_health(
         let text = format!("{}: {}, {} ms", verdict.unit, verdict.check, verdict.millis);
         session.emit("info", "checked", Subject::release(&plan.to), &text);
     }
-    Ok(Ok(()))
+    Ok(Ok(proved))
 }

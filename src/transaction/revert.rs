@@ -121,7 +121,8 @@ fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
         return Ok(());
     };
     let record = session.store.release(from)?;
-    let app = record.context("the release has no record")?.app()?;
+    let record = record.context("the release has no record")?;
+    let app = record.app()?;
     let daemons = daemon_states(host, &app)?;
     let units = &journal.units;
     let is_touched = |unit: &String| units.restarted.contains(unit) || units.stopped.contains(unit);
@@ -133,7 +134,7 @@ fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
     let checked: Vec<(String, UnitStatus)> =
         daemons.into_iter().filter(|daemon| !down(daemon)).collect();
     let state = &journal.state_before;
-    let proof = Proof::of_good_release();
+    let proof = Proof::of_good_release(record.public.unproved);
     verify(host, &app, checked, state, &proof, &session.trace)?;
     Ok(())
 }

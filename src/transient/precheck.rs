@@ -14,7 +14,7 @@ use crate::events::Subject;
 use crate::failure::Failure;
 use crate::health::{
     Proof, Verdict, are_met, cause_failure, check_service, explained, settle, settle_time,
-    still_answers, unmet, warn_unchecked,
+    still_answers, unmet_in_words, warn_unchecked,
 };
 use crate::host::{self, Host, Stopwatch, UnitStatus, in_network_of};
 use crate::plan::{Action, Observed, Plan};
@@ -134,7 +134,7 @@ fn select_instances<'a>(
         }
         // systemd unloads an instance that it does not start, and then nothing says why.
         if !are_met(session.host, service) {
-            let why = unmet(&service.conditions);
+            let why = unmet_in_words(&service.conditions);
             let message = format!("`{unit}` is not pre-checked: {why}");
             let subject = Subject::release(&plan.to);
             session.emit("info", "not-pre-checked", subject, &message);

@@ -10,22 +10,24 @@ use std::path::Path;
 
 /// Each module, and the modules that it may use. Why, where it is not plain from the names.
 const MAY_USE: &[(&str, &[&str])] = &[
+    ("ago", &[]),
     ("bytesize", &[]),
     ("command_line", &[]),
     ("error", &["command_line"]),
     ("events", &["audit"]),
     // Which errors of the operating system are the host's fault.
     ("failure", &["host", "host_cause"]),
+    ("fault", &["error"]),
     ("host_cause", &[]),
-    ("stability", &["host"]),
+    ("stability", &["ago", "host"]),
     ("exposure", &[]),
     ("manifest", &[]),
     ("audit", &[]),
     ("units", &[]),
     ("tree", &[]),
     ("parallel", &[]),
-    // The I/O boundary serves every module and knows none of them.
-    ("host", &["parallel", "tree"]),
+    // The I/O boundary serves every module and knows only values that it reads or runs on.
+    ("host", &["audit", "parallel", "tree"]),
     ("session", &["audit", "events", "failure", "host", "store"]),
     ("app", &["manifest", "sandbox", "units"]),
     // What an exception costs is measured on a rendered unit.
@@ -130,9 +132,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The plan and the doctor ask for the same judgement.
     (
         "settings",
-        &["app", "bytesize", "command_line", "error", "host"],
+        &["app", "bytesize", "command_line", "error", "fault", "host"],
     ),
-    // The preflight of a change and the doctor ask the same of the host.
+    // A planned change and the doctor ask the same of the host.
     (
         "prerequisites",
         &[
@@ -140,10 +142,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bytesize",
             "command_line",
             "error",
+            "fault",
             "host",
             "plan",
             "sandbox",
-            "settings",
             "store",
             "tree",
             "units",
@@ -158,6 +160,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "command_line",
             "error",
             "health",
+            "fault",
             "host",
             "payload",
             "prerequisites",
@@ -174,7 +177,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // A page shows and changes nothing.
     (
         "page",
-        &["app", "command_line", "error", "host", "stability", "units"],
+        &[
+            "ago",
+            "app",
+            "command_line",
+            "error",
+            "host",
+            "stability",
+            "units",
+        ],
     ),
     // A program of its own.
     ("relay", &["host"]),

@@ -243,13 +243,6 @@ fn bad_requests() -> Vec<Refusal> {
         refusal("not deployed, remove", app, REMOVE, 2, UNKNOWN),
         refusal("not deployed, purge", app, PURGE, 2, UNKNOWN),
         refusal(
-            "a purge without a name",
-            || releases(1),
-            [&["remove", "--purge"], &["remove", "--purge", "--apply"]],
-            2,
-            "error: `--purge` deletes data that nothing can restore, so it needs the app's name\n",
-        ),
-        refusal(
             "releases that are not mounted",
             without_releases,
             PRUNE,

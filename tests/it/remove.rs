@@ -352,6 +352,38 @@ fn a_removal_can_be_previewed_and_purged_later() {
 }
 
 #[test]
+fn what_a_removal_says_to_type_names_the_app_and_keeps_the_options() {
+    let test = app();
+    deploy(&test);
+    for args in [
+        &["remove", "--purge"][..],
+        &["remove", "--purge", "--wait", "5", "--apply"],
+    ] {
+        let hint = format!(
+            "error: `--purge` deletes data that nothing can restore, so it needs the app's name\n\n\
+             hint: name the app: robotctl --root [DIR]/root/ --app shop {}\n",
+            args.join(" ")
+        );
+        test.run(args).stderr(&hint).status(2);
+    }
+    // In another directory, the same command without its manifest would mean another app.
+    let manifest = test.app("robot.toml").display().to_string();
+    test.run(["--manifest", &manifest, "remove", "--wait", "5"])
+        .from(&test.outside("."))
+        .any_stdout()
+        .stderr("\nto apply this plan: robotctl --root [DIR]/root/ remove --wait 5 --apply\n")
+        .success();
+    let second = std::fs::read_to_string(test.app("robot.toml")).unwrap();
+    test.write("robot.toml", &second.replace("\"shop\"", "\"second\""));
+    test.run(["remove", "--purge", "--app", "shop"])
+        .any_stdout()
+        .stderr(
+            "\nto apply this plan: robotctl --root [DIR]/root/ --app shop remove --purge --apply\n",
+        )
+        .success();
+}
+
+#[test]
 fn prune_works_on_one_app_or_on_all_with_an_option() {
     let test = app();
     let manifest = std::fs::read_to_string(test.app("robot.toml")).unwrap();

@@ -113,4 +113,20 @@ fn a_unit_has_the_condition_the_group_and_the_name_of_its_manifest(machine: &Mac
     bad.tables = "[service.bad]\nexec = [\"/bin/false\"]\n";
     deploy(machine, &bad).exits(3);
     assert_eq!(current(machine), live);
+    a_rollback_watches_what_was_down(machine);
+}
+
+/// Nothing has shown that a service works that was down in the deploy of its release. A rollback to it watches
+/// the service as a deploy would, and finds that it ends.
+fn a_rollback_watches_what_was_down(machine: &Machine) {
+    let mut late = shared("5.0");
+    late.tables = "[service.late]\nexec = [\"/bin/sh\", \"-c\", \"sleep 2; exit 1\"]\n\
+                   check = [{ settle = \"3s\" }]\ncondition.path-exists = \"/etc/gate\"\n";
+    deploy(machine, &late).exits(0);
+    machine.ok("touch /etc/gate");
+    deploy(machine, &shared("6.0")).exits(0);
+    let live = current(machine);
+    let out = machine.robotctl("rollback").exits(3);
+    out.says("`demo-late.service`");
+    assert_eq!(current(machine), live);
 }

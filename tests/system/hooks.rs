@@ -119,14 +119,7 @@ fn a_release_that_crashes_during_the_soak_is_rolled_back(machine: &Machine) {
     let bad = second.deploy_ok(machine);
     let watch = "systemctl is-active robotctl-soak-demo.service";
     machine.ok(watch);
-    for _ in 0..2 {
-        let pid = machine.property("demo-worker.service", "MainPID");
-        machine.ok("systemctl kill --signal=KILL demo-worker.service");
-        until("the worker is back", || {
-            let now = machine.property("demo-worker.service", "MainPID");
-            now != pid && now != "0"
-        });
-    }
+    crash_twice(machine);
     until("the release is rolled back", || current(machine) == first);
     until("the soak ends", || machine.sh(watch).code != 0);
     let said = machine.robotctl("releases").exits(0).says("bad: ");
@@ -138,6 +131,31 @@ fn a_release_that_crashes_during_the_soak_is_rolled_back(machine: &Machine) {
     let third = third.deploy_ok(machine);
     until("the soak ends", || machine.sh(watch).code != 0);
     assert_eq!(current(machine), third);
+
+    // A rollback that is not possible is in the history: no person was there to see it.
+    let mut fourth = demo("4.0");
+    fourth.tables = "[release]\nsoak = \"2min\"\n";
+    let fourth = fourth.deploy_ok(machine);
+    for release in [first, third] {
+        machine.ok(&format!("rm -r /opt/demo/releases/{release}"));
+    }
+    crash_twice(machine);
+    until("the soak ends", || machine.sh(watch).code != 0);
+    assert_eq!(current(machine), fourth);
+    let history = machine.robotctl("history").exits(0);
+    history.says("the automatic rollback failed, and you must act");
+}
+
+/// Ends the worker twice, each time once it runs.
+fn crash_twice(machine: &Machine) {
+    for _ in 0..2 {
+        let pid = machine.property("demo-worker.service", "MainPID");
+        machine.ok("systemctl kill --signal=KILL demo-worker.service");
+        until("the worker is back", || {
+            let now = machine.property("demo-worker.service", "MainPID");
+            now != pid && now != "0"
+        });
+    }
 }
 
 fn jobs_headers_and_json_are_checked(machine: &Machine) {

@@ -5,7 +5,8 @@ use super::super::view::schemas::schemas;
 use super::command_for_documents;
 use crate::app::{App, LINTS, Severity, Target, schema};
 use crate::doctor::CHECKS;
-use crate::events::{KINDS, Kept};
+use crate::events::{JOURNAL_FIELDS, KINDS, Kept};
+use crate::health::SYSTEMD_EXITS;
 use crate::host_cause::HOST_CAUSES;
 use crate::manifest;
 use crate::plan::RIGHT_KINDS;
@@ -124,7 +125,7 @@ fn checks() -> String {
             check.severity.word(),
             check.summary,
             check.why,
-            check.preflight.in_words(),
+            check.before_change.in_words(),
         ]));
     }
     text
@@ -141,54 +142,15 @@ fn host_causes() -> String {
          | cause | how it shows |\n|---|---|\n"
     );
     for cause in HOST_CAUSES {
-        let signs: Vec<String> = cause.signs.iter().map(|sign| sign.in_words()).collect();
+        let exits = SYSTEMD_EXITS.iter();
+        let exits = exits.filter(|exit| exit.host_cause == Some(cause));
+        let exits = exits.map(|exit| format!("a unit fails with `{}/{}`", exit.status, exit.name));
+        let signs = cause.signs.iter().map(|sign| sign.in_words());
+        let signs: Vec<String> = exits.chain(signs).collect();
         text.push_str(&row(&[cause.what, &signs.join("; ")]));
     }
     text
 }
-
-/// The fields of an event in the systemd journal.
-const JOURNAL_FIELDS: &[(&str, &str)] = &[
-    ("ROBOTCTL_APP", "the app, with its environment"),
-    ("ROBOTCTL_ENVIRONMENT", "the environment"),
-    ("ROBOTCTL_EVENT", "the event"),
-    (
-        "ROBOTCTL_TRACE_ID",
-        "the same for all events of one command",
-    ),
-    ("ROBOTCTL_RELEASE", "the release"),
-    ("ROBOTCTL_UNIT", "the unit"),
-    (
-        "ROBOTCTL_USER",
-        "who started the command: the user of sudo(8), else of the login, else of the process",
-    ),
-    ("ROBOTCTL_UID", "the real user id of the process"),
-    ("ROBOTCTL_SUDO_UID", "`SUDO_UID`"),
-    (
-        "ROBOTCTL_LOGIN_UID",
-        "the user id of the login, which the kernel keeps; root cannot set it with a variable",
-    ),
-    (
-        "ROBOTCTL_SOURCE",
-        "the directory or the archive of the release",
-    ),
-    (
-        "ROBOTCTL_GIT_REVISION",
-        "the commit that is checked out there",
-    ),
-    (
-        "ROBOTCTL_GIT_DIRTY",
-        "whether tracked files differ from it, if that is known",
-    ),
-    (
-        "ROBOTCTL_MANIFEST",
-        "the BLAKE3 hash of the manifest, as b3sum(1) prints it",
-    ),
-    (
-        "ROBOTCTL_PLAN",
-        "the hash of the plan, as `--plan` takes it",
-    ),
-];
 
 fn events() -> String {
     let mut text = format!(
@@ -200,8 +162,8 @@ fn events() -> String {
          all fields. A field without a value is left out.\n\n\
          | field | holds |\n|---|---|\n"
     );
-    for (field, holds) in JOURNAL_FIELDS {
-        text.push_str(&row(&[&format!("`{field}`"), holds]));
+    for field in JOURNAL_FIELDS {
+        text.push_str(&row(&[&format!("`{}`", field.name), field.holds]));
     }
     text.push_str(
         "\n## Kinds\n\n\

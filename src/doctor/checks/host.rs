@@ -1,4 +1,4 @@
-//! What the host must offer, as the preflight of a change asks it.
+//! What the host must offer, as a change asks it before it begins.
 
 use super::findings;
 use crate::app::App;

@@ -19,15 +19,15 @@ pub(super) use state::{damaged, journal, journal_of, state};
 pub(super) use units::{leftovers, ports, units};
 
 use super::report::{Finding, Severity};
-use crate::settings::{Deploy, Fault};
+use crate::fault::{Fault, Impact};
 
 /// Faults as findings.
 fn findings(faults: Vec<Fault>) -> Vec<Finding> {
     let finding = |fault: Fault| {
-        let severity = match (fault.deploy, fault.is_error) {
-            (Deploy::Noted, _) => Severity::Note,
-            (_, true) => Severity::Error,
-            (_, false) => Severity::Warning,
+        let severity = match fault.impact {
+            Impact::Blocking | Impact::Created | Impact::Serious => Severity::Error,
+            Impact::Minor => Severity::Warning,
+            Impact::Harmless => Severity::Note,
         };
         Finding::with_steps(severity, fault.message, fault.fix)
     };

@@ -7,7 +7,7 @@ use crate::doctor::report::{BareContext, CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::host::{is_hidden, release_of};
 use crate::payload::Payload;
-use crate::prerequisites::spaces_of_files;
+use crate::prerequisites::{how_to_free_space, shortages, spaces_of_files};
 use crate::store::{Mark, PublicRelease, Shortage, Space, Store, UnitRole};
 use anyhow::{Result, bail};
 
@@ -264,7 +264,6 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Result<Vec<Finding>
         _ => Payload::default(),
     };
     let (files, bytes) = (payload.files(), payload.bytes());
-    let mut found = Vec::new();
     let mut spaces = Space::of_release(context.layout, files, bytes, files as u64).to_vec();
     for space in &mut spaces {
         space.bytes += MARGIN_BYTES;
@@ -272,32 +271,18 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Result<Vec<Finding>
     }
     let of_files = context.content.map_or(0, |(_, tree)| tree.paths().count());
     spaces.extend(spaces_of_files(context.layout, of_files));
-    let mut full = Vec::new();
-    for space in spaces {
-        let path = &space.path;
-        let message = match space.shortage(&context.host.root)? {
-            None => continue,
-            Some(Shortage::Bytes { free, .. }) => {
+    let shortages = shortages(&context.host.root, spaces)?.into_iter();
+    let finding = |(path, shortage): (String, Shortage)| {
+        let message = match shortage {
+            Shortage::Bytes { free, .. } => {
                 let free = format_bytes(free);
                 format!("the disk of `{path}` is nearly full: {free} are free")
             }
-            Some(Shortage::Inodes { free, .. }) => {
+            Shortage::Inodes { free, .. } => {
                 format!("the disk of `{path}` has few inodes left: {free} are free")
             }
         };
-        let mount = context.host.root.mount_of(path)?;
-        if full.contains(&mount) {
-            continue;
-        }
-        full.push(mount);
-        found.push(Finding::new(
-            Severity::Warning,
-            message,
-            Hint::to(
-                "free disk space, or remove old releases",
-                CommandLine::sudo_robotctl(["prune", "--apply"]),
-            ),
-        ));
-    }
-    Ok(found)
+        Finding::new(Severity::Warning, message, how_to_free_space())
+    };
+    Ok(shortages.map(finding).collect())
 }

@@ -16,9 +16,9 @@ pub(in crate::doctor) fn restarts(context: &CheckContext<'_>) -> Result<Vec<Find
     let since = context.state.live_since();
     let unstable = unstable_units(context.host, &units, since)?;
     let finding = |(unit, what): (String, Instability)| {
-        let severity = match what {
-            Instability::Loops { .. } => Severity::Error,
-            Instability::OutOfMemory { .. } => Severity::Warning,
+        let severity = match what.is_down() {
+            true => Severity::Error,
+            false => Severity::Warning,
         };
         let read = CommandLine::sudo(["journalctl", "-u", &unit, "-n", "50"]);
         let fix = match what {

@@ -6,13 +6,10 @@ use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::health::{cause_failure, explanation, in_words};
-use crate::host::{
-    PortHolder, SYSTEMD_PID, UnitStatus, is_in_unit, listening_inodes, socket_holders,
-};
+use crate::host::{PortUse, UnitStatus};
 use crate::prerequisites::unusable_addresses;
 use crate::store::{PublicUnit, UnitRole};
 use crate::transient::leftovers::transient_units;
-use crate::units::{UnitType, unit_type};
 use anyhow::Result;
 
 pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
@@ -150,21 +147,18 @@ fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Optio
             )
         }));
     };
-    let sockets = listening_inodes(port);
-    if sockets.is_empty() {
-        return Ok(Some(Finding::new(
-            Severity::Error,
-            format!("no process listens on {listen}"),
-            Hint::to("start its unit", systemctl("start")),
-        )));
-    }
-    match socket_holders(&sockets) {
-        Some(pids) if pids.iter().any(|pid| is_own(*pid, unit)) => return Ok(None),
-        // This process may not see it, so the unit's state must do.
-        None if state.is_active() => return Ok(None),
-        Some(_) | None => {}
-    }
-    let holder = PortHolder::of(&context.host.root, port).unwrap_or(PortHolder::Hidden);
+    let own = [unit.to_owned()];
+    let holder = match PortUse::of(&context.host.root, port, &own, state.is_active()) {
+        PortUse::Own => return Ok(None),
+        PortUse::Free => {
+            return Ok(Some(Finding::new(
+                Severity::Error,
+                format!("no process listens on {listen}"),
+                Hint::to("start its unit", systemctl("start")),
+            )));
+        }
+        PortUse::Other(holder) => holder,
+    };
     let message = if state.is_active() {
         format!("{holder} listens on {listen}, and `{unit}` does not")
     } else {
@@ -172,14 +166,6 @@ fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Optio
     };
     let fix = "stop that process, or give the service another address";
     Ok(Some(Finding::new(Severity::Error, message, fix)))
-}
-
-/// Whether a process holds a socket for a unit. systemd itself holds what a socket unit listens on.
-fn is_own(pid: u32, unit: &str) -> bool {
-    match unit_type(unit) {
-        Some(UnitType::Socket) => pid == SYSTEMD_PID,
-        _ => is_in_unit(pid, unit),
-    }
 }
 
 /// Units of a pre-check or of an overlap. Only a running command needs them.

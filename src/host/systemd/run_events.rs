@@ -2,13 +2,11 @@
 //! memory ran out.
 
 use super::Systemd;
-use crate::host::runner::Command;
+use crate::host::journalctl::journalctl;
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// How long the systemd journal may take to answer, in seconds.
-const JOURNAL_TIMEOUT_SECONDS: &str = "5";
 /// `SD_MESSAGE_UNIT_RESTART_SCHEDULED` of sd-messages.h.
 const RESTART_SCHEDULED: &str = "5eb03494b6584870a536b337290809b3";
 /// `SD_MESSAGE_UNIT_OUT_OF_MEMORY` of sd-messages.h.
@@ -55,11 +53,6 @@ impl Systemd {
         }
         let since = format!("--since=-{}s", time.as_secs());
         let head = [
-            "timeout",
-            JOURNAL_TIMEOUT_SECONDS,
-            "journalctl",
-            "--quiet",
-            "--no-pager",
             "--boot",
             "--output=json",
             "--output-fields=UNIT,MESSAGE_ID",
@@ -70,9 +63,8 @@ impl Systemd {
         let messages = [RESTART_SCHEDULED, OUT_OF_MEMORY];
         let messages = messages.map(|id| format!("MESSAGE_ID={id}")).into_iter();
         let units = units.iter().map(|unit| format!("UNIT={unit}"));
-        let argv = head.map(str::to_owned).into_iter();
-        let output = Command::new(argv.chain(messages).chain(units)).output();
-        parse(&output.map(|output| output.stdout).unwrap_or_default())
+        let args = head.map(str::to_owned).into_iter();
+        parse(&journalctl(args.chain(messages).chain(units)))
     }
 }
 

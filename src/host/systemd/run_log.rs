@@ -1,11 +1,9 @@
 //! What a run of a unit wrote.
 
 use super::{MainExit, Systemd, UnitStatus};
-use crate::host::runner::Command;
+use crate::host::journalctl::journalctl;
 use serde_json::Value;
 
-/// How long the systemd journal may take to answer, in seconds.
-const JOURNAL_TIMEOUT_SECONDS: &str = "5";
 /// How many lines of a run are read, the last ones.
 const LINES: &str = "--lines=200";
 
@@ -53,14 +51,8 @@ impl Systemd {
             return RunLog::default();
         };
         // A busy journal takes a moment to write new lines.
-        let sync = ["timeout", JOURNAL_TIMEOUT_SECONDS, "journalctl", "--sync"];
-        let _ = Command::new(sync).output();
+        journalctl(["--sync".to_owned()]);
         let head = [
-            "timeout",
-            JOURNAL_TIMEOUT_SECONDS,
-            "journalctl",
-            "--quiet",
-            "--no-pager",
             "--output=json",
             "--output-fields=MESSAGE,UNIT,_UID",
             "--boot",
@@ -68,8 +60,7 @@ impl Systemd {
         ];
         let head = head.into_iter().map(str::to_owned);
         let head = head.chain(earliest(&state).map(|time| format!("--since=@{time}")));
-        let output = Command::new(head.chain(matches(unit, id, &state))).output();
-        let text = output.map(|output| output.stdout).unwrap_or_default();
+        let text = journalctl(head.chain(matches(unit, id, &state)));
         let (mut program, mut manager) = (Vec::new(), Vec::new());
         for line in text.lines() {
             let Some((is_manager, lines)) = entry(line) else {

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::events::Subject;
 use crate::health::Proof;
 use crate::host::defer_signals;
-use crate::ops::attempt::DEPLOY;
+use crate::ops::attempt::AttemptKind;
 use crate::ops::context::Context;
 use crate::ops::outcome::{Changed, ended};
 use crate::ops::prune;
@@ -27,7 +27,7 @@ use anyhow::Result;
 /// # Errors
 /// Its kind says what is live.
 pub(crate) fn apply(ctx: &Context<'_>, request: &DeployRequest) -> Result<Changed, Error> {
-    ctx.attempt(DEPLOY, || change(ctx, request))
+    ctx.record_attempt(AttemptKind::Deploy, || change(ctx, request))
 }
 
 fn change(ctx: &Context<'_>, request: &DeployRequest) -> Result<Changed, Error> {
@@ -36,15 +36,15 @@ fn change(ctx: &Context<'_>, request: &DeployRequest) -> Result<Changed, Error> 
     // Before the lock, which creates directories.
     let store = ctx.store(&loaded.app.name);
     let source = find_source(request, &loaded).nothing_changed()?;
-    ctx.attempt.uses_source(source.0.path());
+    ctx.attempt.set_source(source.0.path());
     // Before root lists a directory that the user may not read.
     check_live_rights(request, &loaded, &store, &source).nothing_changed()?;
-    ctx.attempt.reads_revision(source.0.path());
+    ctx.attempt.set_revision_of(source.0.path());
     let mut prepared = Prepared::scan(ctx, &loaded, &store, source).nothing_changed()?;
-    prepared
+    let writable = prepared
         .check_app_writable(ctx, request, &store)
         .nothing_changed()?;
-    ctx.change(&loaded.app.name, "deploying", request.wait, |session, _| {
+    ctx.change(&writable, "deploying", request.wait, |session, _| {
         deploy(ctx, request, session, &mut prepared)
     })
 }
@@ -64,7 +64,7 @@ pub(super) fn deploy(
         prepared.hash().nothing_changed()?;
     }
     let plan = prepared.plan(ctx).nothing_changed()?;
-    ctx.attempt.uses_plan(plan.hash());
+    ctx.attempt.set_plan(plan.hash());
     prepared
         .refusal(ctx, request, store, &plan)
         .nothing_changed()?;

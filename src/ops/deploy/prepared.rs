@@ -6,18 +6,18 @@ use super::source::FoundSource;
 use crate::app::App;
 use crate::doctor::ask_before;
 use crate::error::fail;
+use crate::fault::Fault;
 use crate::host;
 use crate::ops::choose_release::check_failed;
-use crate::ops::context::Context;
+use crate::ops::context::{Context, WritableApp};
 use crate::ops::load::Loaded;
 use crate::ops::observe;
 use crate::ops::ownership::{check_new_app_ownership, check_ownership};
 use crate::ops::preflight;
 use crate::payload::{IndexHeader, PreviousIndex};
 use crate::plan::{self, Candidate, Observed, OutsideSource, Plan};
-use crate::prerequisites::Preflight;
+use crate::prerequisites::PlannedChange;
 use crate::render::render;
-use crate::settings::Fault;
 use crate::stage::{self, Base, ScannedSource, Source, Stage, fill, is_staged, release_id};
 use crate::store::Store;
 use crate::tree::FileTree;
@@ -160,7 +160,7 @@ impl<'a> Prepared<'a> {
     /// What the host lacks for a plan. `is_new` says whether the release is still to be staged.
     fn ask_host(&self, ctx: &Context<'_>, plan: &Plan, is_new: bool) -> Result<Vec<Fault>> {
         let (app, payload) = (self.app(), &self.scanned.payload);
-        ask_before(&Preflight {
+        ask_before(&PlannedChange {
             host: &ctx.host,
             app,
             tree: &self.tree,
@@ -186,10 +186,10 @@ impl<'a> Prepared<'a> {
         ctx: &Context<'_>,
         request: &DeployRequest,
         store: &Store,
-    ) -> Result<()> {
-        let name = self.app().name.clone();
-        let Err(error) = ctx.check_app_writable(&name) else {
-            return Ok(());
+    ) -> Result<WritableApp> {
+        let error = match ctx.check_app_writable(&self.app().name) {
+            Ok(writable) => return Ok(writable),
+            Err(error) => error,
         };
         if self.observe(ctx, store).is_ok()
             && self.hash().is_ok()
@@ -234,12 +234,10 @@ impl<'a> Prepared<'a> {
         check_rights(request, self.app(), &self.observed)?;
         check_pins(request, store)?;
         preflight::check_service_files(self.app(), &self.scanned.payload)?;
-        if plan.is_empty() {
-            // What runs goes on, and would not start again without its settings.
-            return preflight::check_settings(&ctx.host, self.app());
+        if !plan.is_empty() {
+            let hint = "fix the cause and deploy again, or deploy it as it is with `--force`";
+            check_failed(request.force, store, &plan.to, hint)?;
         }
-        let hint = "fix the cause and deploy again, or deploy it as it is with `--force`";
-        check_failed(request.force, store, &plan.to, hint)?;
         preflight::refuse(&self.faults)?;
         if plan.files.is_empty() {
             return Ok(()); // The live release has these units, and they were verified then.

@@ -42,8 +42,8 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &DeployRequest) -> Result<Prev
         ctx.check_host()?;
         let store = ctx.store(&loaded.app.name);
         let mut prepared = Prepared::scan(ctx, &loaded, &store, find_source(request, &loaded)?)?;
-        prepared.check_app_writable(ctx, request, &store)?;
-        ctx.check_preview(&loaded.app.name, request.wait)?;
+        let writable = prepared.check_app_writable(ctx, request, &store)?;
+        ctx.check_preview(&writable, request.wait)?;
         prepared.observe(ctx, &store)?;
         prepared.hash()?;
         let mut plan = prepared.plan(ctx)?;

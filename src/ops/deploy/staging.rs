@@ -22,6 +22,7 @@ use crate::transient::hooks;
 use crate::transient::precheck::precheck;
 use crate::tree::Stored;
 use anyhow::Result;
+use std::collections::BTreeSet;
 
 /// Stages a first release before it has a name, so that its files are read only once. No plan can
 /// turn out to be empty then.
@@ -159,9 +160,12 @@ pub(super) fn record<'a>(
         prepared.scanned.reuse_installed_stats(&known);
     }
     // A release that failed stays marked until it succeeds.
-    let mark = match store.public_release(id)? {
-        Some(known) => known.mark,
-        None => store.failure_reason(id)?.map_or(Mark::Staged, Mark::Failed),
+    let (mark, unproved) = match store.public_release(id)? {
+        Some(known) => (known.mark, known.unproved),
+        None => {
+            let failed = store.failure_reason(id)?;
+            (failed.map_or(Mark::Staged, Mark::Failed), BTreeSet::new())
+        }
     };
     let files = prepared.tree.iter();
     let record = ReleaseRecord {
@@ -172,6 +176,7 @@ pub(super) fn record<'a>(
             environment: ctx.options.environment.clone(),
             staged: host::stamp(),
             mark,
+            unproved,
             units: public_units(app),
             scores: scores(ctx, app)?,
         },

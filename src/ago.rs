@@ -3,9 +3,13 @@
 use jiff::Timestamp;
 use std::cmp::Ordering;
 
-/// The time between two points, such as `2 minutes`.
-pub(super) fn span(then: Timestamp, now: Timestamp) -> String {
-    let seconds = (now.as_second() - then.as_second()).unsigned_abs();
+/// The seconds between two points, whichever is first.
+pub(crate) fn seconds_between(one: Timestamp, other: Timestamp) -> u64 {
+    (other.as_second() - one.as_second()).unsigned_abs()
+}
+
+/// A number of seconds, such as `2 minutes`.
+pub(crate) fn span(seconds: u64) -> String {
     let (count, unit) = match seconds {
         0..=59 => (seconds, "second"),
         60..=3599 => (seconds / 60, "minute"),
@@ -17,11 +21,11 @@ pub(super) fn span(then: Timestamp, now: Timestamp) -> String {
 }
 
 /// How long ago a point in time is, or how far in the future.
-pub(super) fn ago(then: Timestamp, now: Timestamp) -> String {
+pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
     match then.cmp(&now) {
-        Ordering::Less => format!("{} ago", span(then, now)),
+        Ordering::Less => format!("{} ago", span(seconds_between(then, now))),
         Ordering::Equal => "just now".to_owned(),
-        Ordering::Greater => format!("in {}", span(then, now)),
+        Ordering::Greater => format!("in {}", span(seconds_between(then, now))),
     }
 }
 

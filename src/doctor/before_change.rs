@@ -1,67 +1,68 @@
 //! The checks that a deploy and a rollback ask before they change anything, for the release that is about to
 //! go live.
 
+use crate::fault::{Fault, Impact};
 use crate::prerequisites::{
-    Needed, Preflight, misplaced_directories, missing_enforcement, missing_programs, missing_tools,
-    replaceable_directories, shadowed_units, shortages_of, taken_addresses, unusable_addresses,
-    unwritable_files,
+    Needed, PlannedChange, misplaced_directories, missing_enforcement, missing_programs,
+    missing_tools, replaceable_directories, shadowed_units, shortages_of, taken_addresses,
+    unusable_addresses, unwritable_files,
 };
-use crate::settings::{Deploy, Fault, env_file_faults, missing_variables, secret_faults};
+use crate::settings::{env_file_faults, missing_variables, secret_faults};
 use crate::units::UnitFile;
 use anyhow::Result;
 
-pub(super) fn shadowed(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+pub(super) fn shadowed(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     let units = change.tree.paths();
     let units = units.filter_map(|path| UnitFile::parse(path)?.main());
     shadowed_units(&change.host.root, &units.collect::<Vec<_>>())
 }
 
-pub(super) fn directories(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+pub(super) fn directories(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     misplaced_directories(&change.host.root, change.app, change.tree)
 }
 
-pub(super) fn replaceable(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+pub(super) fn replaceable(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     let faults = replaceable_directories(change.host, change.app)?;
     // The directories of an earlier release exist, so systemd-tmpfiles has nothing to do there.
     Ok(warned_in_a_rollback(change, faults))
 }
 
 /// A rollback is typed in an emergency: what may still work does not prevent it.
-fn warned_in_a_rollback(change: &Preflight<'_>, mut faults: Vec<Fault>) -> Vec<Fault> {
+fn warned_in_a_rollback(change: &PlannedChange<'_>, mut faults: Vec<Fault>) -> Vec<Fault> {
     for fault in faults.iter_mut().filter(|_| change.is_rollback) {
-        if fault.deploy == Deploy::Refused {
-            fault.deploy = Deploy::Warned;
+        if fault.impact == Impact::Blocking {
+            fault.impact = Impact::Serious;
         }
     }
     faults
 }
 
-pub(super) fn secrets(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+pub(super) fn secrets(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     let mut faults = secret_faults(&change.host.root, change.app)?;
     // A rollback generates no secret.
     for fault in faults.iter_mut().filter(|_| change.is_rollback) {
-        if fault.deploy == Deploy::Fixes {
-            fault.deploy = Deploy::Refused;
+        if fault.impact == Impact::Created {
+            fault.impact = Impact::Blocking;
         }
     }
     Ok(faults)
 }
 
-pub(super) fn env_file(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+pub(super) fn env_file(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     let mut faults = env_file_faults(&change.host.root, &change.app.layout)?;
     faults.extend(missing_variables(&change.host.root, change.app)?);
     // The release that runs has the same file.
     Ok(warned_in_a_rollback(change, faults))
 }
 
-pub(super) fn addresses(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+pub(super) fn addresses(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     let mut faults = taken_addresses(change.host, change.app, change.observed);
     let unusable = unusable_addresses(change.host, change.app)?;
     faults.extend(warned_in_a_rollback(change, unusable));
     Ok(faults)
 }
 
-pub(super) fn programs(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+pub(super) fn programs(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     // A rollback runs no hook, and its checks say whether their commands work.
     let needed = match change.is_rollback {
         true => Needed::ToStart,
@@ -71,19 +72,19 @@ pub(super) fn programs(change: &Preflight<'_>) -> Result<Vec<Fault>> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
-pub(super) fn enforcement(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+pub(super) fn enforcement(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     Ok(missing_enforcement(change.host, change.app))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
-pub(super) fn tools(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+pub(super) fn tools(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     Ok(warned_in_a_rollback(change, missing_tools(change.host)))
 }
 
-pub(super) fn writable(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+pub(super) fn writable(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     unwritable_files(change)
 }
 
-pub(super) fn space(change: &Preflight<'_>) -> Result<Vec<Fault>> {
+pub(super) fn space(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     shortages_of(change)
 }
