@@ -3,6 +3,7 @@
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use crate::host::{Meta, Root};
+use crate::safe_fix::SafeFix;
 
 /// What a fault means for a deploy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(crate) struct Fault {
     pub(crate) message: String,
     /// What to do about it, step by step.
     pub(crate) fix: Vec<Hint>,
+    /// The same as a value, if it is safe.
+    pub(crate) safe_fix: Option<SafeFix>,
 }
 
 impl Fault {
@@ -38,6 +41,7 @@ impl Fault {
             deploy: Deploy::Refused,
             message,
             fix: vec![fix.into()],
+            safe_fix: None,
         }
     }
 
@@ -83,6 +87,11 @@ pub(super) fn open_file(root: &Root, path: &str, meta: &Meta) -> Option<Fault> {
         ),
     );
     fault.deploy = Deploy::Warned;
+    // A link leads to a file that something else may read.
+    let found = root.meta(path).ok().flatten();
+    fault.safe_fix = found.filter(Meta::is_file).map(|_| SafeFix::CloseFile {
+        path: path.to_owned(),
+    });
     fault.fix.push(Hint::to(
         "then remove access for other users",
         CommandLine::sudo(["chmod", "600", &real]),

@@ -29,7 +29,8 @@ fn findings(faults: Vec<Fault>) -> Vec<Finding> {
             (_, true) => Severity::Error,
             (_, false) => Severity::Warning,
         };
-        Finding::with_steps(severity, fault.message, fault.fix)
+        let finding = Finding::with_steps(severity, fault.message, fault.fix);
+        finding.safely(fault.safe_fix)
     };
     faults.into_iter().map(finding).collect()
 }
