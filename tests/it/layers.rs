@@ -18,6 +18,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("failure", &["host", "host_cause"]),
     ("host_cause", &[]),
     ("stability", &["host"]),
+    // Values, which `ops` carries out.
+    ("safe_fix", &[]),
     ("exposure", &[]),
     ("manifest", &[]),
     ("audit", &[]),
@@ -126,7 +128,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The plan and the doctor ask for the same judgement.
     (
         "settings",
-        &["app", "bytesize", "command_line", "error", "host"],
+        &[
+            "app",
+            "bytesize",
+            "command_line",
+            "error",
+            "host",
+            "safe_fix",
+        ],
     ),
     // The preflight of a change and the doctor ask the same of the host.
     (
@@ -138,6 +147,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "host",
             "plan",
+            "safe_fix",
             "sandbox",
             "settings",
             "store",
@@ -157,6 +167,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "payload",
             "prerequisites",
             "render",
+            "safe_fix",
             "sandbox",
             "settings",
             "stability",
