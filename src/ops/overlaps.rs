@@ -9,7 +9,7 @@ use crate::app::{App, Service, UnitRef};
 use crate::doctor::ask_before;
 use crate::error::{Claim as _, Error, Kind};
 use crate::health::are_met;
-use crate::host::{defer_signals, interrupted, interruptible};
+use crate::host::{Host, UnitStatus, defer_signals, interrupted, interruptible};
 use crate::plan::{Action, Candidate, Observed, Plan, UnitPlan, plan};
 use crate::prerequisites::Preflight;
 use crate::session::Session;
@@ -66,7 +66,8 @@ impl Overlaps {
             payload: None,
         };
         let mut plan = plan(&candidate, &observed);
-        let busy = busy(ctx, &app)?;
+        let mut busy = busy(ctx, &app)?;
+        busy.extend(required_by_others(&ctx.host, &app, &plan)?);
         let units = keep_overlaps(&mut plan, &app, &|service| {
             !busy.contains(&app.unit(service)) && are_met(&ctx.host, service)
         });
@@ -177,6 +178,23 @@ fn busy(ctx: &Context<'_>, app: &App) -> Result<BTreeSet<String>> {
     let count = |unit: &String| drain.iter().filter(|one| one.unit == *unit).count();
     let all = units.into_iter();
     Ok(all.filter(|unit| count(unit) >= MAX_DRAINING).collect())
+}
+
+/// The units that would overlap and that a unit of something else requires, which runs: systemd restarts
+/// that with a gap.
+fn required_by_others(host: &Host, app: &App, plan: &Plan) -> Result<BTreeSet<String>> {
+    let services = app.services.iter();
+    let own: BTreeSet<String> = services.flat_map(|one| app.units_of(one)).collect();
+    let mut required = BTreeSet::new();
+    for unit in plan.units_with(&[Action::Overlap]) {
+        let mut others = host.systemd.restarted_with(&unit)?;
+        others.retain(|other| !own.contains(other));
+        let states = host.systemd.show(&others)?;
+        if !states.iter().all(UnitStatus::is_down) {
+            required.insert(unit);
+        }
+    }
+    Ok(required)
 }
 
 fn requires(service: &Service, other: &Service) -> bool {

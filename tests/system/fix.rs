@@ -330,6 +330,7 @@ fn a_stale_service_restarts_only_by_overlap(machine: &Machine) {
         "{preview}"
     );
     assert_eq!(pid("demo-web.service"), web);
+    what_requires_a_service_is_not_restarted(machine);
     let applied = machine.robotctl("--app demo doctor --fix --apply").exits(1);
     let applied = applied
         .says("restarted `demo-web.service` by overlap: 1.0-")
@@ -344,6 +345,23 @@ fn a_stale_service_restarts_only_by_overlap(machine: &Machine) {
     an_unhealthy_restart_is_not_begun(machine);
     a_process_of_another_release_is_replaced(machine);
     connections_of_earlier_processes_are_not_ended(machine);
+}
+
+/// systemd would restart a unit of the administrator with the service.
+fn what_requires_a_service_is_not_restarted(machine: &Machine) {
+    let unit = "[Unit]\nRequires=demo-web.service\n[Service]\nExecStart=/bin/sleep infinity\n";
+    machine.write("/run/systemd/system/other.service", unit, 0o644);
+    machine.ok("systemctl daemon-reload; systemctl start other.service");
+    let planned = || {
+        steps(
+            &machine.robotctl("--app demo doctor --fix --format json"),
+            "planned",
+        )
+    };
+    assert_eq!(planned(), [""; 0]);
+    machine.ok("systemctl stop other.service");
+    assert_eq!(planned(), ["overlap"]);
+    machine.ok("rm /run/systemd/system/other.service; systemctl daemon-reload");
 }
 
 /// A service that does not start with its new settings goes on with the old ones.
