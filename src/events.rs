@@ -246,6 +246,11 @@ pub const KINDS: &[EventKind] = &[
         "files-not-kept",
         "The previous release may drain without its private /tmp or its shared memory.",
     ),
+    step(
+        "fix-failed",
+        "`doctor --fix --apply` could not fix something. The doctor still reports it.",
+    ),
+    result("fixed", "`doctor --fix --apply` has fixed something."),
     step("hook", "A hook runs."),
     step(
         "hook-skipped",

@@ -1,6 +1,7 @@
 //! What is wrong with a host or with the settings of an app, and what to type.
 
 use crate::error::{Hint, HintedError};
+use crate::safe_fix::SafeFix;
 
 /// What a fault means: for the doctor, which looks at the live release, and for a deploy or a rollback, which
 /// asks before it changes anything.
@@ -35,6 +36,8 @@ pub(crate) struct Fault {
     pub(crate) message: String,
     /// What to do about it, step by step.
     pub(crate) fix: Vec<Hint>,
+    /// The same as a value, if it is safe.
+    pub(crate) safe_fix: Option<SafeFix>,
 }
 
 impl Fault {
@@ -44,6 +47,7 @@ impl Fault {
             impact,
             message: message.into(),
             fix: vec![fix.into()],
+            safe_fix: None,
         }
     }
 

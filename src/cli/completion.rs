@@ -56,6 +56,11 @@ pub(super) fn releases() -> ArgValueCandidates {
     ArgValueCandidates::new(|| candidates(ops::known_releases(&root())))
 }
 
+/// Ids of the doctor's checks.
+pub(super) fn checks() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| candidates(ops::known_checks()))
+}
+
 fn candidates(words: Vec<String>) -> Vec<CompletionCandidate> {
     words.into_iter().map(CompletionCandidate::new).collect()
 }

@@ -1,8 +1,8 @@
 //! `robotctl doctor`
 
 use super::view::{self, DataSubject};
-use super::{Exit, Output};
-use crate::doctor::{CHECKS, Report};
+use super::{Exit, Output, completion};
+use crate::doctor::{CHECKS, Check, Severity};
 use crate::error::Error;
 use crate::ops::{self, Context, DoctorRequest, TraceRequest};
 use std::path::PathBuf;
@@ -14,6 +14,25 @@ pub(super) struct Args {
     /// List the checks without running them
     #[arg(long)]
     list: bool,
+    /// Explain a check without running it: why it matters, how to fix what it
+    /// finds, what to read
+    #[arg(long, value_name = "ID", conflicts_with = "list", add = completion::checks())]
+    explain: Option<String>,
+    /// Exit with code 1 if a finding has this severity or a higher one
+    #[arg(
+        long,
+        value_name = "SEVERITY",
+        value_enum,
+        default_value = "warning",
+        conflicts_with = "report"
+    )]
+    fail_on: Severity,
+    /// Show which findings can be fixed without a loss or an interruption
+    #[arg(long, conflicts_with_all = ["list", "explain", "report"])]
+    fix: bool,
+    /// With --fix: do it, then run the checks again
+    #[arg(long, requires = "fix")]
+    pub(super) apply: bool,
     /// Also write the report as JSON to this file, and exit with code 0
     /// even if there are findings
     #[arg(long, value_name = "FILE")]
@@ -31,10 +50,17 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
+    let describe = |check: &Check, text: &str| {
+        out.data("doctor-check", &DataSubject::default(), check, text);
+    };
+    if let Some(id) = &args.explain {
+        let check = ops::explain(id)?;
+        describe(check, &view::explanation::text(check));
+        return Ok(Exit::Done);
+    }
     if args.list {
         for check in CHECKS {
-            let text = format!("{:12} {}\n", check.id, check.summary);
-            out.data("doctor-check", &DataSubject::default(), check, &text);
+            describe(check, &view::explanation::line(check));
         }
         return Ok(Exit::Done);
     }
@@ -53,6 +79,9 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
             Exit::Findings
         });
     }
+    if args.fix {
+        return fix(args, ctx, out);
+    }
     let request = DoctorRequest {
         report: args.report.clone(),
         wait: Duration::from_secs(args.wait),
@@ -68,6 +97,24 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
         return Ok(Exit::Done);
     }
     out.failed_apps(ctx, all.failed)?;
-    let healthy = all.answers.iter().all(Report::is_healthy);
-    Ok(if healthy { Exit::Done } else { Exit::Findings })
+    let mut reports = all.answers.iter();
+    Ok(Exit::of(reports.all(|one| one.is_below(args.fail_on))))
+}
+
+fn fix(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
+    let wait = Duration::from_secs(args.wait);
+    let all = match args.apply {
+        true => ops::fix(ctx, wait)?,
+        false => ops::preview_fix(ctx, wait)?,
+    };
+    for fixes in &all.answers {
+        let subject = DataSubject::live(ctx, &fixes.report.app);
+        out.data("fix", &subject, fixes, &view::fixes::text(fixes));
+        if let Some(command) = &fixes.apply {
+            out.message(&format!("\nto do this: {command}"));
+        }
+    }
+    out.failed_apps(ctx, all.failed)?;
+    let mut all = all.answers.iter();
+    Ok(Exit::of(all.all(|one| one.report.is_below(args.fail_on))))
 }

@@ -13,6 +13,14 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// The end of a command that looks for something: whether there was nothing to find.
+    pub fn of(is_healthy: bool) -> Self {
+        match is_healthy {
+            true => Self::Done,
+            false => Self::Findings,
+        }
+    }
+
     /// The exit code.
     pub fn code(self) -> u8 {
         match self {

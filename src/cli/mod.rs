@@ -159,14 +159,18 @@ enum Command {
     /// lower is better. It is computed from the manifest, so neither root nor
     /// systemd is needed.
     Score(score::Args),
-    /// Find what is wrong, and say what to do
+    /// Find what is wrong, and say what to do; with --fix --apply, do what is safe
     ///
-    /// Check the host and each app on it. Each finding says what to do.
-    /// `doctor` changes nothing.
+    /// Check the host and each app on it. Each finding says what to do. Without
+    /// `--fix --apply`, `doctor` changes nothing.
     ///
-    /// Works for any user; checks that need root are then skipped. The exit
-    /// code is 1 if there is an error or a warning. Notes and skipped checks
-    /// never change it.
+    /// With `--fix`, also print the steps that are safe: they lose no data, start
+    /// nothing that you stopped, and interrupt no service. `--apply` does them and
+    /// runs the checks again. What is not safe stays a command to type.
+    ///
+    /// Works for any user, but for `--fix`; checks that need root are then skipped.
+    /// The exit code is 1 if there is an error or a warning, or as `--fail-on`
+    /// says. Skipped checks never change it.
     Doctor(doctor::Args),
     /// Show which old releases can be removed; with --apply, remove them
     ///
@@ -207,6 +211,7 @@ impl Command {
             Self::Prune(args) => args.apply,
             Self::Remove(args) => args.apply,
             Self::Rollback(args) => !args.dry_run,
+            Self::Doctor(args) => args.apply,
             Self::Recover(_) | Self::Soak(_) | Self::Drained(_) => true,
             _ => false,
         };

@@ -146,25 +146,23 @@ impl Output {
         }
     }
 
-    /// The end of a command that reads several apps: an error when one could not be read.
+    /// The end of a command that reads or fixes several apps: an error when one could not be read. It has the worst of
+    /// their kinds.
     pub(super) fn failed_apps(
         &self,
         ctx: &Context<'_>,
         failed: Vec<(Name, Error)>,
     ) -> Result<Exit, Error> {
         let count = failed.len();
+        let Some(kind) = failed.iter().map(|(_, error)| error.kind).max() else {
+            return Ok(Exit::Done);
+        };
         self.app_errors(ctx, failed);
-        match count {
-            0 => Ok(Exit::Done),
-            1 => Err(Error::refused(
-                "1 app could not be read",
-                "its error is above",
-            )),
-            _ => Err(Error::refused(
-                format!("{count} apps could not be read"),
-                "their errors are above",
-            )),
-        }
+        Err(match count {
+            1 => Error::new(kind, "1 app could not be read").hint("its error is above"),
+            _ => Error::new(kind, format!("{count} apps could not be read"))
+                .hint("their errors are above"),
+        })
     }
 
     /// Events of the history.

@@ -3,6 +3,7 @@
 use crate::app::{App, Layout, Name};
 use crate::error::Hint;
 use crate::host::Host;
+use crate::safe_fix::SafeFix;
 use crate::store::{PublicRelease, State, Store};
 use crate::tree::FileTree;
 use schemars::JsonSchema;
@@ -10,7 +11,9 @@ use serde::Serialize;
 use std::path::Path;
 
 /// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema, clap::ValueEnum,
+)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Severity {
     /// Good to know; nothing is wrong.
@@ -43,6 +46,8 @@ pub(crate) struct Finding {
     pub(crate) message: String,
     /// What to do about it, step by step.
     pub(crate) fix: Vec<Hint>,
+    /// What `doctor --fix --apply` does about it; nothing if a person must decide.
+    pub(crate) safe_fixes: Vec<SafeFix>,
 }
 
 impl Finding {
@@ -53,6 +58,7 @@ impl Finding {
             severity,
             message,
             fix,
+            safe_fixes: Vec::new(),
         }
     }
 
@@ -66,7 +72,14 @@ impl Finding {
             severity,
             message: message.into(),
             fix: vec![fix.into()],
+            safe_fixes: Vec::new(),
         }
+    }
+
+    /// The same finding, which these safe fixes fix.
+    pub(super) fn safely(mut self, fixes: impl IntoIterator<Item = SafeFix>) -> Self {
+        self.safe_fixes.extend(fixes);
+        self
     }
 }
 
@@ -93,10 +106,10 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Whether a check found an error or a warning.
-    pub(crate) fn is_healthy(&self) -> bool {
+    /// Whether no finding has this severity or a higher one.
+    pub(crate) fn is_below(&self, severity: Severity) -> bool {
         let mut findings = self.findings.iter();
-        findings.all(|finding| finding.severity == Severity::Note)
+        findings.all(|finding| finding.severity < severity)
     }
 
     /// Makes the commands of the fixes name the app.

@@ -65,6 +65,10 @@ pub(crate) struct Check {
     pub(crate) summary: &'static str,
     /// Why it matters.
     pub(crate) why: &'static str,
+    /// How to fix what it finds.
+    pub(crate) fix: &'static str,
+    /// The man pages to read, such as `systemd.unit(5)`.
+    pub(crate) man: &'static [&'static str],
     /// Whether an error that it finds makes the checks after it useless.
     #[serde(skip)]
     pub(crate) ends_checks: bool,
@@ -89,6 +93,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "the state that robotctl keeps of the app can be read",
         why: "deploy and rollback refuse a state that is damaged",
+        fix: "move the file that the finding names aside, as its hint says, then deploy again. A state that is missing is rebuilt from `current` by `recover`",
+        man: &["robotctl-recover(1)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, _, _| checks::state(context)),
@@ -100,6 +106,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "no change was interrupted",
         why: "an interrupted change leaves the host between two releases until it is ended",
+        fix: "`recover` ends the change: the old release is live or the new one, never a mixture",
+        man: &["robotctl-recover(1)"],
         ends_checks: true,
         of_running_host: false,
         run: Needs::Public(checks::journal),
@@ -113,6 +121,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "`current` is a relative link to the live release, and the release exists",
         why: "services start the release that `current` names",
+        fix: "deploy again, or roll back to the release that is live. Move what is not a link aside first",
+        man: &["robotctl-rollback(1)", "ln(1)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Public(checks::current),
@@ -124,6 +134,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "the files of the live release are as they were staged",
         why: "releases share unchanged files, so a change by hand changes several releases",
+        fix: "deploy a new version: it does not share the changed files. If files are missing, roll back",
+        man: &["robotctl-deploy(1)", "robotctl-rollback(1)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, _, _| checks::content(context)),
@@ -137,6 +149,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "units, drop-ins, tmpfiles.d and sysusers.d are as the live release has them",
         why: "the next deploy overwrites changes by hand",
+        fix: "deploy again, or write your change into a drop-in under `/etc/systemd/system`, which a deploy leaves alone",
+        man: &["systemd.unit(5)", "robotctl-deploy(1)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(checks::files),
@@ -148,6 +162,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         summary: "no unit under `/etc` hides a generated one",
         why: "systemd reads the unit in `/etc` and ignores the generated one",
+        fix: "move your lines into a drop-in `/etc/systemd/system/UNIT.d/50-local.conf` and remove the unit from `/etc`",
+        man: &["systemd.unit(5)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Public(checks::shadowed),
@@ -159,6 +175,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "enabled units are loaded, active and not failed",
         why: "a unit that is down does not serve",
+        fix: "read the log of the unit, fix the cause, then start it. What you stopped, disabled or masked stays so until you start it",
+        man: &["systemctl(1)", "journalctl(1)"],
         ends_checks: false,
         of_running_host: true,
         run: Needs::Public(checks::units),
@@ -170,6 +188,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "no service restarts again and again, and none runs out of memory",
         why: "a service that ends every few seconds is active whenever somebody looks",
+        fix: "read why it ends in its log. Raise `limits.memory-max` if memory ran out",
+        man: &["systemd.service(5)", "systemd.resource-control(5)"],
         ends_checks: false,
         of_running_host: true,
         run: Needs::Public(checks::restarts),
@@ -183,6 +203,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         summary: "no unit of a killed command is left",
         why: "a pre-check instance would run a release that is not live",
+        fix: "`recover` stops and removes these units",
+        man: &["robotctl-recover(1)"],
         ends_checks: false,
         of_running_host: true,
         run: Needs::Public(checks::leftovers),
@@ -194,6 +216,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "every process runs the live release, or one with the same files for its service",
         why: "a process that was not restarted answers with old code",
+        fix: "restart the service. `doctor --fix` does it by overlap where the service overlaps",
+        man: &["systemctl(1)", "robotctl-deploy(1)"],
         ends_checks: false,
         of_running_host: true,
         run: Needs::Public(checks::running),
@@ -205,6 +229,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "the directories of tmpfiles.d exist, with owner and mode",
         why: "services fail without their directories",
+        fix: "run systemd-tmpfiles on the file of the app. Move what is in the place of a directory aside first",
+        man: &["tmpfiles.d(5)", "systemd-tmpfiles(8)", "sysusers.d(5)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(checks::tmpfiles),
@@ -216,6 +242,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "only root can write to the release and replace directories of the app, and only its services can read it",
         why: "a service that can write to its own program can keep an intruder",
+        fix: "make root the owner and remove write access for others. A deploy of the live release sets who can read it",
+        man: &["chmod(1)", "chown(1)", "acl(5)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::permissions(context, app)),
@@ -227,6 +255,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "every secret is a file that systemd can load and that only root can read",
         why: "a service does not start without a credential that it loads",
+        fix: "install the secret from a file that only root can read",
+        man: &["systemd.exec(5)", "install(1)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::secrets(context, app)),
@@ -238,6 +268,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "systemd understands every line of `/etc/<app>/env`, and it sets what the services need",
         why: "systemd drops an assignment that it does not understand, and the service runs without it",
+        fix: "correct the line that the finding names. systemd takes lines `NAME=value`, without `export`",
+        man: &["systemd.exec(5)", "environ(7)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::env_file(context, app)),
@@ -249,6 +281,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         summary: "no service has started before its settings changed",
         why: "a service gets `/etc/<app>/env` and its secrets when it starts, and goes on with old values",
+        fix: "deploy again, or restart the service. A deploy and `doctor --fix` do it by overlap where the service overlaps",
+        man: &["robotctl-deploy(1)", "systemd.exec(5)"],
         ends_checks: false,
         of_running_host: true,
         run: Needs::Content(|context, app, _| checks::settings(context, app)),
@@ -260,6 +294,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "every program of the services exists and can be executed",
         why: "a service does not start without its program",
+        fix: "install the program, or make the file executable and deploy again",
+        man: &["systemd.service(5)", "systemd.exec(5)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::programs(context, app)),
@@ -271,6 +307,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "the host has every address, every TCP port is held by its unit, and every unix socket exists",
         why: "another process on the address answers in place of the service",
+        fix: "start the unit that should hold the address, stop the other process, or write another address in `listen`",
+        man: &["systemd.socket(5)", "ss(8)"],
         ends_checks: false,
         of_running_host: true,
         run: Needs::Content(|context, app, _| checks::ports(context, app)),
@@ -282,6 +320,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Note,
         summary: "every service without an address has a check or a watchdog",
         why: "nothing else shows whether a worker that runs does its work",
+        fix: "add `check` or `watchdog` to the service",
+        man: &["robot.toml(5)", "systemd.service(5)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|_, app, _| checks::unchecked(app)),
@@ -293,6 +333,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "the manifest of the live release has no error and no lint warning",
         why: "lints find settings that are allowed and probably wrong",
+        fix: "change the line of the manifest that the finding names, then deploy",
+        man: &["robot.toml(5)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|_, app, _| checks::manifest(app)),
@@ -304,6 +346,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         summary: "no service can use up the memory or the processes of the host, and the kernel filters packets",
         why: "a service without limits can stop every other program of the host; nothing limits disk space",
+        fix: "set `limits` of the service and deploy, or remove your drop-in. A kernel or container without a control group controller enforces no limit",
+        man: &["systemd.resource-control(5)", "robot.toml(5)"],
         ends_checks: false,
         of_running_host: true,
         run: Needs::Public(checks::limits),
@@ -315,6 +359,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "no service is pinned to another release, and pinned releases exist",
         why: "the next deploy is refused unless it lifts the pins with `--lift-pins`",
+        fix: "deploy with `--lift-pins`",
+        man: &["robotctl-deploy(1)", "robotctl-rollback(1)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Public(checks::pins),
@@ -326,6 +372,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "the programs of systemd that robotctl runs are installed",
         why: "no deploy and no rollback works without them",
+        fix: "install the package that the finding names",
+        man: &["systemd(1)", "apt(8)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Public(checks::tools),
@@ -337,6 +385,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         summary: "the directories that every change writes to can be written",
         why: "a deploy and a rollback are refused on a read-only file system",
+        fix: "mount the file system read-write, and find out why the kernel made it read-only",
+        man: &["mount(8)", "dmesg(1)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Public(checks::writable),
@@ -348,6 +398,8 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Warning,
         summary: "the disks of the releases and of the records have space for another release",
         why: "a deploy is refused on a full disk",
+        fix: "free disk space, or remove old releases with `prune`",
+        man: &["df(1)", "robotctl-prune(1)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Public(checks::disk),
@@ -480,6 +532,21 @@ mod tests {
                 "{}",
                 check.id
             );
+        }
+    }
+
+    #[test]
+    fn every_check_says_how_to_fix_what_it_finds_and_names_a_man_page() {
+        let is_page = |page: &&str| -> bool {
+            let parts = page.strip_suffix(')').and_then(|page| page.split_once('('));
+            parts.is_some_and(|(name, section)| {
+                !name.is_empty() && matches!(section, "1" | "5" | "7" | "8")
+            })
+        };
+        for check in CHECKS {
+            assert!(!check.fix.is_empty(), "{}", check.id);
+            assert!(!check.man.is_empty(), "{}", check.id);
+            assert!(check.man.iter().all(is_page), "{}", check.id);
         }
     }
 

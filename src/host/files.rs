@@ -1,5 +1,6 @@
 //! Single files and directories by their real paths, outside any [`Root`](super::root::Root).
 
+use super::protect::UNSAFE;
 use super::real_path::{open_without_links, text_of};
 use anyhow::{Context, Result};
 use std::fs::{self, File, Permissions};
@@ -238,7 +239,7 @@ pub fn writable_by_others(dir: &Path) -> Result<Vec<PathBuf>> {
         let meta = entry
             .metadata()
             .with_context(|| format!("reading the metadata of `{}`", dir.display()))?;
-        if !meta.is_symlink() && (meta.mode() & 0o6022 != 0 || meta.uid() != 0) {
+        if !meta.is_symlink() && (meta.mode() & UNSAFE != 0 || meta.uid() != 0) {
             out.push(entry.into_path());
         }
     }

@@ -48,6 +48,7 @@ mod prepared_file;
 mod private_tmp;
 mod process;
 mod process_start;
+mod protect;
 mod real_path;
 mod remove;
 mod resolve;
@@ -90,6 +91,7 @@ pub use process::{
     processes, release_of,
 };
 pub use process_start::{environment_of, start_of, ticks_since_boot};
+pub use protect::{let_only_root_read, let_only_root_write};
 pub use real_path::{
     absolute, is_link_error, open_without_links, read_user_file_without_links, real_path,
 };

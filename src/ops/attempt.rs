@@ -21,6 +21,8 @@ pub(super) enum AttemptKind {
     Remove,
     /// `robotctl prune`
     Prune,
+    /// `robotctl doctor --fix`
+    Fix,
     /// The rollback of a release that failed within its soak time. No person has typed it.
     AutomaticRollback,
 }
@@ -34,6 +36,7 @@ impl AttemptKind {
             Self::Recover => "`robotctl recover`",
             Self::Remove => "`robotctl remove`",
             Self::Prune => "`robotctl prune`",
+            Self::Fix => "`robotctl doctor --fix`",
             Self::AutomaticRollback => "the automatic rollback",
         }
     }

@@ -1,6 +1,7 @@
 //! What completions offer: the apps, services and releases below a root. Works for any user.
 
 use crate::app::{Layout, Name};
+use crate::doctor::CHECKS;
 use crate::host::Root;
 use crate::store::{PublicRelease, Store};
 use std::collections::BTreeSet;
@@ -51,4 +52,9 @@ fn releases(root: &Path, only_live: bool) -> Vec<PublicRelease> {
             read.collect::<Vec<PublicRelease>>()
         })
         .collect()
+}
+
+/// The ids of the doctor's checks.
+pub(crate) fn known_checks() -> Vec<String> {
+    CHECKS.iter().map(|check| check.id.to_owned()).collect()
 }

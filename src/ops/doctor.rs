@@ -1,13 +1,17 @@
 //! `doctor`: runs the table of checks for every app. Works for any user; what needs root is skipped.
 
 use super::context::Context;
+use super::overlaps::Overlaps;
 use super::select::{PerApp, nothing_deployed};
 use crate::app::{Layout, Name};
+use crate::command_line::CommandLine;
 use crate::doctor::{
-    BareContext, CheckContext, Report, checks_without_release, run_checks, skipped,
+    BareContext, CHECKS, Check, CheckContext, Report, checks_without_release, run_checks, skipped,
 };
-use crate::error::{Claim as _, Error, Kind};
+use crate::error::{Claim as _, Error, Hint, Kind};
 use crate::host::{self, Root};
+use crate::manifest::nearest;
+use crate::safe_fix::SafeFix;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -35,18 +39,7 @@ struct WrittenReport<'a> {
 /// # Errors
 /// [`Kind::Refused`] when no app is deployed, unless a report is to be written.
 pub(crate) fn run(ctx: &Context<'_>, request: &DoctorRequest) -> Result<PerApp<Report>, Error> {
-    let mut all = ctx.for_each_app(|name| report(ctx, name, request.wait))?;
-    for report in &mut all.answers {
-        let name = Name::parse(&report.app).ok();
-        let environment = name.and_then(|name| ctx.store(&name).environment());
-        report.for_app(environment.as_deref());
-        report.for_root(
-            ctx.options
-                .root
-                .as_deref()
-                .filter(|_| ctx.host.is_offline()),
-        );
-    }
+    let all = ctx.for_each_app(|name| report(ctx, name, request.wait))?;
     if let Some(file) = &request.report {
         let written = write(file, &all.answers);
         written.map_err(|error| Error::of_kind(Kind::Degraded, error))?;
@@ -54,6 +47,24 @@ pub(crate) fn run(ctx: &Context<'_>, request: &DoctorRequest) -> Result<PerApp<R
         return nothing_deployed().nothing_changed();
     }
     Ok(all)
+}
+
+/// The check with this id.
+///
+/// # Errors
+/// [`Kind::Refused`] when there is none.
+pub(crate) fn explain(id: &str) -> Result<&'static Check, Error> {
+    if let Some(check) = CHECKS.iter().find(|check| check.id == id) {
+        return Ok(check);
+    }
+    let ids: Vec<&str> = CHECKS.iter().map(|check| check.id).collect();
+    let list = Hint::to("list them", CommandLine::robotctl(["doctor", "--list"]));
+    let error = Error::new(Kind::Refused, format!("there is no check `{id}`"));
+    let error = match nearest(id, &ids) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error,
+    };
+    Err(error.hint(list))
 }
 
 fn write(file: &Path, reports: &[Report]) -> Result<()> {
@@ -68,7 +79,37 @@ fn write(file: &Path, reports: &[Report]) -> Result<()> {
     Root::new(Path::new("/")).write_atomic(path, json.as_bytes(), 0o644)
 }
 
-fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
+/// The report of an app, with hints to type as they are, and with the safe fixes that can be made now.
+pub(super) fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
+    let mut report = checked(ctx, name, wait)?;
+    keep_possible_overlaps(ctx, name, &mut report);
+    report.for_app(ctx.store(name).environment().as_deref());
+    let root = ctx.options.root.as_deref();
+    report.for_root(root.filter(|_| ctx.host.is_offline()));
+    Ok(report)
+}
+
+/// Removes the restarts by overlap that cannot be made: their commands stay hints.
+fn keep_possible_overlaps(ctx: &Context<'_>, name: &Name, report: &mut Report) {
+    let is_overlap = |fix: &SafeFix| matches!(fix, SafeFix::Overlap { .. });
+    let mut fixes = report.findings.iter().flat_map(|one| &one.safe_fixes);
+    if !fixes.any(is_overlap) {
+        return;
+    }
+    // What cannot be planned cannot be done.
+    let possible = Overlaps::plan(ctx, &ctx.store(name));
+    let units = possible.ok().flatten().map(|overlaps| overlaps.units);
+    let units = units.unwrap_or_default();
+    for finding in &mut report.findings {
+        let is_possible = |fix: &SafeFix| match fix {
+            SafeFix::Overlap { unit } => units.contains(unit),
+            _ => true,
+        };
+        finding.safe_fixes.retain(is_possible);
+    }
+}
+
+fn checked(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
     let (store, layout) = (ctx.store(name), Layout::new(name));
     // A journal that a running command still writes is not an interrupted change.
     let idle = host::wait_until(wait, || {

@@ -14,7 +14,9 @@
 //! | `hints` | hints that name the app of the command |
 //! | `session` | opening a session |
 //! | `observe`, `host_facts`, `ownership`, `preflight`, `choose_release` | reading the host for a plan, and what refuses the plan |
-//! | `deploy`, `rollback`, `recover`, `remove`, `prune` | the commands that change the host |
+//! | `deploy`, `rollback`, `recover`, `remove`, `prune`, `fix` | the commands that change the host; `fix` is `doctor --fix` |
+//! | `safe_steps` | the steps of `doctor --fix` |
+//! | `overlaps` | the services that can restart by overlap without another change |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
 //! | `trace` | `doctor --trace`: runs a second instance of a service |
 //! | `completion_candidates` | names for completions |
@@ -32,6 +34,7 @@ mod deploy;
 mod doctor;
 mod drained;
 mod draining;
+mod fix;
 mod generate;
 mod hints;
 mod history;
@@ -39,6 +42,7 @@ mod host_facts;
 mod load;
 mod observe;
 mod outcome;
+mod overlaps;
 mod ownership;
 mod preflight;
 mod prune;
@@ -46,6 +50,7 @@ mod recover;
 mod releases;
 mod remove;
 mod rollback;
+mod safe_steps;
 mod score;
 mod select;
 mod session;
@@ -56,12 +61,13 @@ mod unit_commands;
 mod user_file;
 
 pub(crate) use check::run as check;
-pub(crate) use completion_candidates::{known_apps, known_releases, known_services};
+pub(crate) use completion_candidates::{known_apps, known_checks, known_releases, known_services};
 pub(crate) use context::{Context, Options};
 pub(crate) use deploy::{DeployRequest, apply as deploy, preview as preview_deploy};
-pub(crate) use doctor::{DoctorRequest, run as doctor};
+pub(crate) use doctor::{DoctorRequest, explain, run as doctor};
 pub(crate) use drained::{DrainedRequest, run as drained};
 pub(crate) use draining::Draining;
+pub(crate) use fix::{Fixes, apply as fix, preview as preview_fix};
 pub(crate) use generate::{Drift, compare, render_files, stale_documents, write as write_files};
 pub(crate) use history::run as history;
 pub(crate) use outcome::Changed;
@@ -72,6 +78,7 @@ pub(crate) use remove::{
     Preview as RemovalPreview, RemoveRequest, apply as remove, preview as preview_remove,
 };
 pub(crate) use rollback::{RollbackRequest, apply as rollback, preview as preview_rollback};
+pub(crate) use safe_steps::StepResult;
 pub(crate) use score::run as score;
 pub(crate) use soak::{SoakRequest, run as soak};
 pub(crate) use status::{AppStatus, UnitStatus, run as status};

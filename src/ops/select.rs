@@ -178,17 +178,25 @@ impl Context<'_> {
         &self,
         mut ask: impl FnMut(&Name) -> Result<T>,
     ) -> Result<PerApp<T>, Error> {
+        self.change_each_app(|name| ask(name).nothing_changed())
+    }
+
+    /// The same for a command that changes apps: its errors say what they left behind.
+    pub(super) fn change_each_app<T>(
+        &self,
+        mut ask: impl FnMut(&Name) -> Result<T, Error>,
+    ) -> Result<PerApp<T>, Error> {
         let names = self.selected_apps().nothing_changed()?;
         if let [name] = names.as_slice() {
             self.check_deployed(name).nothing_changed()?;
             return Ok(PerApp {
-                answers: vec![ask(name).nothing_changed()?],
+                answers: vec![ask(name)?],
                 failed: Vec::new(),
             });
         }
         let (mut answers, mut failed) = (Vec::new(), Vec::new());
         for name in names {
-            match ask(&name).nothing_changed() {
+            match ask(&name) {
                 Ok(answer) => answers.push(answer),
                 Err(error) => {
                     let error = self.name_app(&name, error);

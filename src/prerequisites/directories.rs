@@ -6,6 +6,7 @@ use crate::command_line::CommandLine;
 use crate::error::Hint;
 use crate::fault::{Fault, Impact};
 use crate::host::{Host, Root, nested_directories};
+use crate::safe_fix::SafeFix;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
 use std::collections::BTreeSet;
@@ -126,8 +127,22 @@ pub(crate) fn replaceable_directories(host: &Host, app: &App) -> Result<Vec<Faul
     let parents = own.iter().filter_map(|path| path.rsplit_once('/'));
     above.extend(parents.flat_map(|(parent, _)| with_parents(parent)));
     let mut faults = Vec::new();
+    let of_app = [
+        layout.opt(),
+        layout.releases(),
+        layout.credentials(),
+        layout.store(),
+    ];
     for dir in above {
-        faults.extend(replaceable(&host.root, &dir, 0)?);
+        let Some(mut fault) = replaceable(&host.root, &dir, 0)? else {
+            continue;
+        };
+        // The others are for the administrator to judge, and so is what a link leads to.
+        let meta = host.root.meta(&dir)?;
+        if of_app.contains(&dir) && meta.is_some_and(|meta| meta.is_dir) {
+            fault.safe_fix = Some(SafeFix::ProtectDirectory { path: dir });
+        }
+        faults.push(fault);
     }
     Ok(faults)
 }

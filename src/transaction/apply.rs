@@ -122,7 +122,7 @@ fn change(
 ) -> Result<Outcome> {
     let known = session.store.public_release(&plan.to)?;
     let mut journal = journal(session, plan, app, operation)?;
-    if *operation != Operation::Deploy {
+    if matches!(operation, Operation::Rollback | Operation::Pin { .. }) {
         session.store.release_reserve();
     }
     // The journal may exist although writing it failed. Nothing has changed, so it can go.
@@ -132,7 +132,7 @@ fn change(
     let outcome = match operation {
         // After a rollback from a bad release, Ctrl-C must not bring that release back.
         Operation::Rollback | Operation::Pin { .. } => run(),
-        Operation::Deploy => host::interruptible(|| {
+        Operation::Deploy | Operation::Restart => host::interruptible(|| {
             run().map_err(|error| {
                 if host::interrupted() {
                     Failure::public("it was interrupted").into()
@@ -202,6 +202,7 @@ fn journal(
             after.pins.insert(service.clone(), release.clone());
         }
         Operation::Deploy | Operation::Rollback => after.pins.clear(),
+        Operation::Restart => {}
     }
     after.same_files = same_files(plan, &state);
     if state.live != after.live {

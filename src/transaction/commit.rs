@@ -1,5 +1,6 @@
 //! The end of a change that succeeded.
 
+use super::operation::Operation;
 use crate::events::Subject;
 use crate::session::Session;
 use crate::store::Journal;
@@ -33,7 +34,18 @@ pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
         return Ok(());
     }
     let from = journal.from.as_deref();
-    let (event, text) = if journal.is_of_settings {
+    let (event, text) = if journal.operation == Operation::Restart.word() {
+        let units = journal
+            .units
+            .restarted
+            .iter()
+            .map(|unit| format!("`{unit}`"));
+        let units = units.collect::<Vec<_>>().join(", ");
+        (
+            "fixed",
+            format!("restarted {units} by overlap: {id} is live"),
+        )
+    } else if journal.is_of_settings {
         let text = format!("settings changed, release unchanged: {id} is live");
         ("deployed", text)
     } else if journal.operation == "rollback" {

@@ -30,7 +30,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// How many previous releases of a service drain at the same time. A further one ends the oldest.
-const MAX_DRAINING: usize = 2;
+pub(crate) const MAX_DRAINING: usize = 2;
 /// How long a process may take to stop once its drain time is over. It has got SIGTERM long before.
 const STOP_TIME: Duration = Duration::from_secs(5);
 /// How long the steps of a handover may take, without the start of the services.

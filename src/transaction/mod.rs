@@ -43,6 +43,7 @@ mod scope_limits;
 mod switch;
 
 pub(crate) use apply::{CallerInput, Outcome, apply};
+pub(crate) use handover::MAX_DRAINING;
 pub(crate) use interrupted::Interrupted;
 pub(crate) use operation::Operation;
 pub(crate) use rebuild::{StateRebuild, rebuild_state};

@@ -14,6 +14,8 @@ pub(crate) enum Operation {
         /// The release.
         release: String,
     },
+    /// Services of the live release restart by overlap, and nothing else changes.
+    Restart,
 }
 
 impl Operation {
@@ -22,6 +24,7 @@ impl Operation {
         match self {
             Self::Deploy => "deploy",
             Self::Rollback | Self::Pin { .. } => "rollback",
+            Self::Restart => "restart",
         }
     }
 }

@@ -357,6 +357,10 @@ fn completions_know_commands_and_options() {
     assert_eq!(completions(&["de"]), ["deploy"]);
     assert_eq!(completions(&["deploy", "--pl"]), ["--plan"]);
     assert_eq!(completions(&["--format", ""]), ["text", "json"]);
+    let levels = completions(&["doctor", "--fail-on", ""]);
+    assert_eq!(levels, ["note", "warning", "error"]);
+    let checks = completions(&["doctor", "--explain", "s"]);
+    assert_eq!(checks, ["state", "shadowed", "secrets", "settings"]);
 }
 
 #[test]

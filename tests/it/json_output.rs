@@ -114,17 +114,6 @@ fn cases() -> Vec<Case> {
         case(two, &["releases"], &["release", "app-error", "error"], 2),
         case(failed, &["releases"], &["release", "result"], 0),
         case(pinned, &["history"], &["event", "result"], 0),
-        case(deployed, &["doctor"], &["report", "result"], 0),
-        case(pinned, &["doctor"], &["report", "result"], 0),
-        case(changed_by_hand, &["doctor"], &["report", "result"], 1),
-        case(interrupted, &["doctor"], &["report", "result"], 1),
-        case(two, &["doctor"], &["report", "result"], 1),
-        case(
-            Test::new,
-            &["doctor", "--list"],
-            &["doctor-check", "result"],
-            0,
-        ),
         case(Test::new, &["deplyo"], &["error"], 2),
         case(Test::new, &["deploy", "--nope"], &["error"], 2),
         case(deployed, &["check"], &["error"], 2),
@@ -154,7 +143,7 @@ fn every_line_is_as_its_schema_describes_it() {
         args,
         kinds,
         code,
-    } in cases()
+    } in cases().into_iter().chain(cases_of_doctor())
     {
         let test = host();
         let name = args.join(" ");
@@ -347,6 +336,43 @@ fn failed() -> Test {
     let marked = good.replace("\"mark\": \"good\"", bad);
     assert_ne!(good, marked);
     fs::write(record, marked).expect("write");
+    test
+}
+
+/// The same for the doctor.
+fn cases_of_doctor() -> Vec<Case> {
+    vec![
+        case(|| releases(1), &["doctor"], &["report", "result"], 0),
+        case(pinned, &["doctor"], &["report", "result"], 0),
+        case(changed_by_hand, &["doctor"], &["report", "result"], 1),
+        case(interrupted, &["doctor"], &["report", "result"], 1),
+        case(two, &["doctor"], &["report", "result"], 1),
+        case(without_unit, &["doctor", "--fix"], &["fix", "result"], 1),
+        case(
+            without_unit,
+            &["doctor", "--fix", "--apply"],
+            &["event", "fix", "result"],
+            0,
+        ),
+        case(
+            Test::new,
+            &["doctor", "--explain", "units"],
+            &["doctor-check", "result"],
+            0,
+        ),
+        case(
+            Test::new,
+            &["doctor", "--list"],
+            &["doctor-check", "result"],
+            0,
+        ),
+    ]
+}
+
+fn without_unit() -> Test {
+    let test = releases(1);
+    let unit = test.root("usr/local/lib/systemd/system/shop-web.service");
+    fs::remove_file(unit).expect("remove a unit");
     test
 }
 

@@ -17,9 +17,11 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("events", &["audit"]),
     // Which errors of the operating system are the host's fault.
     ("failure", &["host", "host_cause"]),
-    ("fault", &["error"]),
+    ("fault", &["error", "safe_fix"]),
     ("host_cause", &[]),
     ("stability", &["ago", "host"]),
+    // Values, which `ops` carries out.
+    ("safe_fix", &[]),
     ("exposure", &[]),
     ("manifest", &[]),
     ("audit", &[]),
@@ -132,7 +134,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The plan and the doctor ask for the same judgement.
     (
         "settings",
-        &["app", "bytesize", "command_line", "error", "fault", "host"],
+        &[
+            "app",
+            "bytesize",
+            "command_line",
+            "error",
+            "fault",
+            "host",
+            "safe_fix",
+        ],
     ),
     // A planned change and the doctor ask the same of the host.
     (
@@ -145,6 +155,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "fault",
             "host",
             "plan",
+            "safe_fix",
             "sandbox",
             "store",
             "tree",
@@ -165,6 +176,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "payload",
             "prerequisites",
             "render",
+            "safe_fix",
             "sandbox",
             "settings",
             "stability",

@@ -26,6 +26,7 @@ mod damaged_records;
 mod docs;
 mod doctor;
 mod earlier_rules;
+mod fix;
 mod formats;
 mod golden;
 mod history;

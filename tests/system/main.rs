@@ -51,6 +51,7 @@ mod doctor;
 mod edge_cases;
 mod endurance;
 mod failures;
+mod fix;
 mod guides;
 mod handover;
 mod hooks;

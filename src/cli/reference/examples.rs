@@ -125,6 +125,14 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("robotctl doctor", "Check this host and every app on it."),
             ("robotctl --app shop doctor", "Check one app."),
             ("robotctl doctor --list", "List the checks."),
+            (
+                "robotctl doctor --explain tmpfiles",
+                "Say why a check matters, and how to fix what it finds.",
+            ),
+            (
+                "robotctl doctor --fail-on error",
+                "Fail only if something does not work.",
+            ),
         ],
     ),
     (

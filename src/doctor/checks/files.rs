@@ -9,6 +9,7 @@ use crate::error::Hint;
 use crate::host::{Mismatch, files as host_files};
 use crate::prerequisites::{misplaced_directories, replaceable_directories, shadowed_units};
 use crate::render::execstart_path;
+use crate::safe_fix::SafeFix;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
 
@@ -36,7 +37,10 @@ pub(in crate::doctor) fn files(
                 Severity::Error,
                 format!("`{path}` is missing"),
                 Hint::to("deploy again", CommandLine::sudo_robotctl(["deploy", "--apply"])),
-            )),
+            )
+            .safely([SafeFix::WriteFile {
+                path: path.to_owned(),
+            }])),
         }
     }
     Ok(found)
@@ -77,7 +81,21 @@ pub(in crate::doctor) fn tmpfiles(
     };
     let others = mismatches.into_iter();
     let others = others.filter(|(path, how)| *how != Mismatch::Kind || !is_named(path));
+    // A file that the administrator has changed may do something else.
+    let is_as_released = |path: &str| -> Result<bool> {
+        let found = context.host.root.entry(path)?;
+        Ok(found.is_none() || found.as_ref() == tree.get(path))
+    };
+    let (creates, creates_users) = (is_as_released(&path)?, is_as_released(&users)?);
     let others = others.map(|(path, mismatch)| {
+        let safe: &[SafeFix] = match mismatch {
+            Mismatch::NoUser(_) if creates && creates_users => {
+                &[SafeFix::CreateAccounts, SafeFix::CreateDirectories]
+            }
+            Mismatch::Kind | Mismatch::NoUser(_) => &[],
+            _ if creates => &[SafeFix::CreateDirectories],
+            _ => &[],
+        };
         let (severity, message, fix) = match mismatch {
             Mismatch::Missing => (
                 Severity::Error,
@@ -113,7 +131,7 @@ pub(in crate::doctor) fn tmpfiles(
                 ),
             ),
         };
-        Finding::new(severity, message, fix)
+        Finding::new(severity, message, fix).safely(safe.iter().cloned())
     });
     let others: Vec<Finding> = others.collect();
     let mut found = findings(misplaced);
@@ -158,7 +176,8 @@ pub(in crate::doctor) fn permissions(
                 "then remove write access for others",
                 CommandLine::sudo(["chmod", "-R", "go-w,ug-s", &real]),
             ));
-            found.push(finding);
+            let release = live.clone();
+            found.push(finding.safely([SafeFix::ProtectRelease { release }]));
         }
         found.extend(release_readers(context, app, live)?);
     }
@@ -181,23 +200,33 @@ fn release_readers(context: &CheckContext<'_>, app: &App, live: &str) -> Result<
             "deploy the live release again, which sets its readers",
             deploy,
         );
-        found.push(Finding::new(Severity::Error, fault, hint));
+        let release = live.to_owned();
+        let finding = Finding::new(Severity::Error, fault, hint);
+        found.push(finding.safely([SafeFix::SetReaders { release }]));
     }
     for id in context.host.root.list(&context.layout.releases())? {
         let in_use = id == live || state.pins.values().any(|pinned| *pinned == id);
         if in_use || !store.is_open(&id)? {
             continue;
         }
+        // Services that still run it must be able to read it, and only its record says who they are.
+        let readers = match store.release(&id) {
+            Ok(Some(_)) => Some(SafeFix::SetReaders {
+                release: id.clone(),
+            }),
+            _ => None,
+        };
         let real = context.host.root.path(&context.layout.release(&id));
         let close = CommandLine::sudo(["chmod", "go=", &real.display().to_string()]);
-        found.push(Finding::new(
+        let finding = Finding::new(
             Severity::Error,
             format!("every user of this host can read the release {id}"),
             Hint::to(
                 "close it: a rollback to it lets its services read it again",
                 close,
             ),
-        ));
+        );
+        found.push(finding.safely(readers));
     }
     Ok(found)
 }

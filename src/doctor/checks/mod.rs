@@ -29,7 +29,8 @@ fn findings(faults: Vec<Fault>) -> Vec<Finding> {
             Impact::Minor => Severity::Warning,
             Impact::Harmless => Severity::Note,
         };
-        Finding::with_steps(severity, fault.message, fault.fix)
+        let finding = Finding::with_steps(severity, fault.message, fault.fix);
+        finding.safely(fault.safe_fix)
     };
     faults.into_iter().map(finding).collect()
 }

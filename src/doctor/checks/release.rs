@@ -8,6 +8,7 @@ use crate::error::Hint;
 use crate::host::{is_hidden, release_of};
 use crate::payload::Payload;
 use crate::prerequisites::{how_to_free_space, shortages, spaces_of_files};
+use crate::safe_fix::SafeFix;
 use crate::store::{Mark, PublicRelease, Shortage, Space, Store, UnitRole};
 use anyhow::{Result, bail};
 
@@ -203,6 +204,7 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
                 format!("`{unit}` runs {runs}, it should run {wanted}"),
                 Hint::to("restart it", restart),
             )
+            .safely([SafeFix::Overlap { unit: unit.clone() }])
         });
     }
     if found.is_empty() && !hidden.is_empty() {

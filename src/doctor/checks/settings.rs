@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
+use crate::safe_fix::SafeFix;
 use crate::settings::{env_file_faults, missing_variables, secret_faults, stale_services};
 use anyhow::Result;
 
@@ -28,7 +29,8 @@ pub(in crate::doctor) fn settings(context: &CheckContext<'_>, app: &App) -> Resu
         let message = format!("settings of `{unit}` changed since it started: {what}");
         let restart = CommandLine::sudo(["systemctl", "restart", unit.as_str()]);
         // A deploy is refused while a service is pinned.
-        let fix = match is_pinned(&unit) {
+        let is_pinned = is_pinned(&unit);
+        let fix = match is_pinned {
             true => vec![Hint::to("restart it", restart)],
             false => vec![
                 Hint::to(
@@ -38,7 +40,8 @@ pub(in crate::doctor) fn settings(context: &CheckContext<'_>, app: &App) -> Resu
                 Hint::to("or restart it alone", restart),
             ],
         };
-        Finding::with_steps(Severity::Warning, message, fix)
+        let overlap = (!is_pinned).then_some(SafeFix::Overlap { unit });
+        Finding::with_steps(Severity::Warning, message, fix).safely(overlap)
     };
     Ok(stale.map(finding).collect())
 }

@@ -4,6 +4,7 @@ use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::{Hint, HintedError};
 use crate::host::is_root;
+use crate::safe_fix::SafeFix;
 use crate::store::{Damaged, Store};
 use anyhow::Result;
 
@@ -11,11 +12,14 @@ pub(in crate::doctor) fn state(context: &CheckContext<'_>) -> Result<Vec<Finding
     let mut found = damaged(context.store)?;
     if let (false, Some(live)) = (context.store.has_saved_state()?, &context.state.live) {
         let current = context.layout.current();
-        found.push(Finding::new(
-            Severity::Error,
-            format!("the state is missing, and `{current}` points at {live}"),
-            Hint::to("rebuild it", CommandLine::sudo_robotctl(["recover"])),
-        ));
+        found.push(
+            Finding::new(
+                Severity::Error,
+                format!("the state is missing, and `{current}` points at {live}"),
+                Hint::to("rebuild it", CommandLine::sudo_robotctl(["recover"])),
+            )
+            .safely([SafeFix::RebuildState]),
+        );
     }
     Ok(found)
 }
@@ -59,6 +63,7 @@ pub(in crate::doctor) fn journal_of(store: &Store) -> Result<Vec<Finding>> {
             Severity::Error,
             "a change was interrupted",
             Hint::to("end it", CommandLine::sudo_robotctl(["recover"])),
-        ),
+        )
+        .safely([SafeFix::EndChange]),
     }])
 }

@@ -8,8 +8,10 @@ use crate::error::Hint;
 use crate::health::{cause_failure, explanation, in_words};
 use crate::host::{PortUse, UnitStatus};
 use crate::prerequisites::unusable_addresses;
+use crate::safe_fix::SafeFix;
 use crate::store::{PublicUnit, UnitRole};
 use crate::transient::leftovers::transient_units;
+use crate::units::{UnitType, unit_type};
 use anyhow::Result;
 
 pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
@@ -17,17 +19,22 @@ pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding
     let names: Vec<String> = units.iter().map(|unit| unit.unit.clone()).collect();
     let states = context.host.systemd.show(&names)?;
     let mut found = Vec::new();
-    for (unit, state) in units.iter().zip(states) {
-        found.extend(unit_state(context, unit, &state));
+    for (unit, state) in units.iter().zip(&states) {
+        let mut others = units.iter().zip(&states);
+        let is_served = others.any(|(other, state)| is_served_by(other, unit, state));
+        found.extend(unit_state(context, unit, state, is_served));
         if state.need_daemon_reload {
-            found.push(Finding::new(
-                Severity::Warning,
-                format!(
-                    "`{}` changed on disk, and systemd still uses the old version",
-                    unit.unit
-                ),
-                daemon_reload(),
-            ));
+            found.push(
+                Finding::new(
+                    Severity::Warning,
+                    format!(
+                        "`{}` changed on disk, and systemd still uses the old version",
+                        unit.unit
+                    ),
+                    daemon_reload(),
+                )
+                .safely([SafeFix::ReloadUnits]),
+            );
         }
     }
     Ok(found)
@@ -50,10 +57,32 @@ fn daemon_reload() -> Hint {
     )
 }
 
+/// Whether a unit is of the service of a socket and not down: the socket cannot be opened again without
+/// stopping it.
+fn is_served_by(unit: &PublicUnit, socket: &PublicUnit, state: &UnitStatus) -> bool {
+    let is_service = matches!(unit.role, UnitRole::Daemon | UnitRole::Job);
+    is_service && unit.service == socket.service && !state.is_down()
+}
+
+/// What is safe to do about a unit that has failed. `is_served` says whether its service runs.
+fn after_failure(unit: &PublicUnit, state: &UnitStatus, is_served: bool) -> Option<SafeFix> {
+    let name = unit.unit.clone();
+    let is_wanted = unit.enabled && state.unit_file_state != "disabled";
+    match unit.role {
+        UnitRole::Socket if is_wanted && !is_served => Some(SafeFix::OpenSocket { unit: name }),
+        UnitRole::Socket if is_served => None,
+        _ => Some(SafeFix::ResetFailed {
+            unit: name,
+            failure: state.result.to_string(),
+        }),
+    }
+}
+
 fn unit_state(
     context: &CheckContext<'_>,
     unit: &PublicUnit,
     state: &UnitStatus,
+    is_served: bool,
 ) -> Option<Finding> {
     let name = &unit.unit;
     let systemctl = |verb: &str| CommandLine::sudo(["systemctl", verb, name]);
@@ -76,11 +105,12 @@ fn unit_state(
             Hint::to("read why", read),
         );
         finding.fix.push(Hint::to("then", systemctl("restart")));
-        return Some(finding);
+        return Some(finding.safely(after_failure(unit, state, is_served)));
     }
     if !state.is_loaded() {
         let message = format!("systemd does not know `{name}`");
-        return Some(Finding::new(Severity::Error, message, daemon_reload()));
+        let finding = Finding::new(Severity::Error, message, daemon_reload());
+        return Some(finding.safely([SafeFix::ReloadUnits]));
     }
     // A job waits for its timer.
     let should_run = unit.enabled && unit.role != UnitRole::Job;
@@ -138,14 +168,23 @@ fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Optio
         let Listen::Unix(path) = listen else {
             return Ok(None);
         };
-        let exists = context.host.root.meta(path.as_str())?.is_some();
-        return Ok((!exists).then(|| {
-            Finding::new(
-                Severity::Error,
-                format!("the socket `{path}` is missing"),
-                Hint::to("create it", systemctl("restart")),
-            )
-        }));
+        if context.host.root.meta(path.as_str())?.is_some() {
+            return Ok(None);
+        }
+        let finding = Finding::new(
+            Severity::Error,
+            format!("the socket `{path}` is missing"),
+            Hint::to("create it", systemctl("restart")),
+        );
+        // systemd still listens, at a name that is gone.
+        let is_dead = unit_type(unit) == Some(UnitType::Socket) && state.is_active();
+        let reopen = match is_dead && !is_served(context, unit)? {
+            true => Some(SafeFix::OpenSocket {
+                unit: unit.to_owned(),
+            }),
+            false => None,
+        };
+        return Ok(Some(finding.safely(reopen)));
     };
     let own = [unit.to_owned()];
     let holder = match PortUse::of(&context.host.root, port, &own, state.is_active()) {
@@ -168,6 +207,18 @@ fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Optio
     Ok(Some(Finding::new(Severity::Error, message, fix)))
 }
 
+/// Whether the service of a socket runs.
+fn is_served(context: &CheckContext<'_>, socket: &str) -> Result<bool> {
+    let units = &context.release.units;
+    let Some(socket) = units.iter().find(|one| one.unit == socket) else {
+        return Ok(true);
+    };
+    let names: Vec<String> = units.iter().map(|one| one.unit.clone()).collect();
+    let states = context.host.systemd.show(&names)?;
+    let mut both = units.iter().zip(&states);
+    Ok(both.any(|(unit, state)| is_served_by(unit, socket, state)))
+}
+
 /// Units of a pre-check or of an overlap. Only a running command needs them.
 pub(in crate::doctor) fn leftovers(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
     let names = transient_units(context.host, context.name.as_str())?;
@@ -181,5 +232,6 @@ pub(in crate::doctor) fn leftovers(context: &CheckContext<'_>) -> Result<Vec<Fin
         "stop and remove what is left",
         CommandLine::sudo_robotctl(["recover"]),
     );
-    Ok(vec![Finding::new(Severity::Warning, message, fix)])
+    let finding = Finding::new(Severity::Warning, message, fix);
+    Ok(vec![finding.safely([SafeFix::RemoveLeftovers])])
 }

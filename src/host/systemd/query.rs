@@ -95,6 +95,21 @@ impl Systemd {
         states.into_iter().next().context("no unit was shown")
     }
 
+    /// The units that systemd restarts with a unit, because they require it or are bound to it (systemd.unit(5),
+    /// "Requires=").
+    ///
+    /// # Errors
+    /// When systemd does not answer.
+    pub fn restarted_with(&self, unit: &str) -> Result<Vec<String>> {
+        if self.offline || !self.is_booted() {
+            return Ok(Vec::new());
+        }
+        let property = "--property=RequiredBy,BoundBy";
+        let argv = ["systemctl", "show", "--value", property, "--", unit];
+        let text = Command::new(argv.map(str::to_owned)).run()?;
+        Ok(text.split_whitespace().map(str::to_owned).collect())
+    }
+
     /// The status, with times, of the loaded units whose names match one of these glob patterns. For
     /// readers that must not wait: the call ends after five seconds.
     ///
