@@ -14,6 +14,10 @@ pub(super) struct Args {
     /// List the checks without running them
     #[arg(long)]
     list: bool,
+    /// Also try what the sandboxes of the services prevent, in units that
+    /// exist for about a second. Needs root
+    #[arg(long, conflicts_with = "list")]
+    probe: bool,
     /// Also write the report as JSON to this file, and exit with code 0
     /// even if there are findings
     #[arg(long, value_name = "FILE")]
@@ -32,6 +36,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
         return Ok(Exit::Done);
     }
     let request = DoctorRequest {
+        probe: args.probe,
         report: args.report.clone(),
         wait: Duration::from_secs(args.wait),
     };

@@ -3,12 +3,14 @@
 use super::context::Context;
 use super::select::{PerApp, nothing_deployed};
 use crate::app::{Layout, Name};
+use crate::command_line::CommandLine;
 use crate::doctor::{
     BareContext, CheckContext, Report, checks_without_release, run_checks, skipped,
 };
-use crate::error::{Claim as _, Error, Kind};
+use crate::error::{AS_ROOT, Claim as _, Error, Hint, Kind, fail};
 use crate::host::{self, Root};
-use anyhow::{Context as _, Result};
+use crate::transient::probe::probe;
+use anyhow::{Context as _, Result, anyhow};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +18,8 @@ use std::time::Duration;
 /// The options of `doctor`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DoctorRequest {
+    /// Also tries what the sandboxes of the services prevent.
+    pub(crate) probe: bool,
     /// Also writes the reports to this file.
     pub(crate) report: Option<PathBuf>,
     /// How long to wait while another `robotctl` changes an app.
@@ -33,9 +37,13 @@ struct WrittenReport<'a> {
 /// Runs the checks of every selected app.
 ///
 /// # Errors
-/// [`Kind::Refused`] when no app is deployed, unless a report is to be written.
+/// [`Kind::Refused`] when no app is deployed, unless a report is to be written, and when this user or this
+/// host cannot probe.
 pub(crate) fn run(ctx: &Context<'_>, request: &DoctorRequest) -> Result<PerApp<Report>, Error> {
-    let mut all = ctx.for_each_app(|name| report(ctx, name, request.wait))?;
+    if request.probe {
+        check_can_probe(ctx).nothing_changed()?;
+    }
+    let mut all = ctx.for_each_app(|name| report(ctx, name, request))?;
     for report in &mut all.answers {
         let name = Name::parse(&report.app).ok();
         let environment = name.and_then(|name| ctx.store(&name).environment());
@@ -68,10 +76,27 @@ fn write(file: &Path, reports: &[Report]) -> Result<()> {
     Root::new(Path::new("/")).write_atomic(path, json.as_bytes(), 0o644)
 }
 
-fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
+/// Refuses a probe that cannot be made. Units run only on this host, and only root can start them.
+fn check_can_probe(ctx: &Context<'_>) -> Result<()> {
+    if ctx.host.is_offline() {
+        return fail(
+            "`--probe` needs running services, and nothing runs below `--root`",
+            Hint::to(
+                "probe on the host itself; this command checks a tree",
+                CommandLine::robotctl(["doctor"]),
+            ),
+        );
+    }
+    if !host::is_root() {
+        return fail("only root can probe the sandboxes of services", AS_ROOT);
+    }
+    Ok(())
+}
+
+fn report(ctx: &Context<'_>, name: &Name, request: &DoctorRequest) -> Result<Report> {
     let (store, layout) = (ctx.store(name), Layout::new(name));
     // A journal that a running command still writes is not an interrupted change.
-    let idle = host::wait_until(wait, || {
+    let idle = host::wait_until(request.wait, || {
         let is_busy = store.has_journal().unwrap_or(false) && store.lock_holder().is_some();
         if is_busy { Err(()) } else { Ok(()) }
     });
@@ -79,13 +104,15 @@ fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
         return Ok(skipped(name, "another `robotctl` is changing this app"));
     }
     let without_release = |reason: String| {
-        Ok(checks_without_release(&BareContext {
+        let probed = request.probe.then(|| Err(anyhow!("{reason}")));
+        let report = checks_without_release(&BareContext {
             host: &ctx.host,
             store: &store,
             layout: &layout,
             name,
             reason,
-        }))
+        });
+        Ok(report.with_probe(probed))
     };
     let Ok(state) = store.state() else {
         return without_release("the state cannot be read".to_owned());
@@ -109,7 +136,7 @@ fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
         Some(record) => Some((record.app()?, record.tree()?)),
         None => None,
     };
-    Ok(run_checks(&CheckContext {
+    let report = run_checks(&CheckContext {
         host: &ctx.host,
         store: &store,
         layout: &layout,
@@ -117,5 +144,7 @@ fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
         state: &state,
         release: &release,
         content: content.as_ref(),
-    }))
+    });
+    let app = content.map(|(app, _)| app).filter(|_| request.probe);
+    Ok(report.with_probe(app.map(|app| probe(&ctx.host, &app))))
 }

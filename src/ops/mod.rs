@@ -74,4 +74,4 @@ pub(crate) use rollback::{RollbackRequest, apply as rollback, preview as preview
 pub(crate) use score::run as score;
 pub(crate) use soak::{SoakRequest, run as soak};
 pub(crate) use status::{AppStatus, UnitStatus, run as status};
-pub(crate) use unit_commands::{page, relay, wait_for};
+pub(crate) use unit_commands::{attempt, page, relay, wait_for};

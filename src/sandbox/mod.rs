@@ -8,6 +8,7 @@
 //! | [`directives`] | the hardening directives: since when, with which value, and why |
 //! | [`floor`] | the lowest score that a service of a shape can have |
 //! | [`cost`] | a service's score, and what each of its exceptions adds to it |
+//! | [`probes`] | what `doctor --probe` tries inside a sandbox, and what a result says |
 //! | [`limits`] | what a service can use up, which its score does not cover |
 //! | [`refused`] | the raw directives that a manifest cannot set |
 //! | [`explain`] | what a program's error messages tell about its sandbox |
@@ -23,5 +24,6 @@ pub mod explain;
 pub mod floor;
 pub mod limits;
 pub mod prefix;
+pub mod probes;
 pub mod refused;
 pub mod shape;

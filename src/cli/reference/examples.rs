@@ -125,6 +125,10 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("robotctl doctor", "Check this host and every app on it."),
             ("robotctl --app shop doctor", "Check one app."),
             ("robotctl doctor --list", "List the checks."),
+            (
+                "sudo robotctl doctor --probe",
+                "Also try what the sandboxes prevent on this host.",
+            ),
         ],
     ),
     (
@@ -182,6 +186,7 @@ mod tests {
                 let parsed = crate::cli::Cli::try_parse_from(words);
                 assert!(parsed.is_ok(), "{typed}: {parsed:?}");
                 let any_user = typed.split(' ').any(|word| UNPRIVILEGED.contains(&word));
+                let any_user = any_user && !typed.contains("--probe");
                 let needs_root = !any_user && !typed.contains("--root");
                 assert_eq!(typed.starts_with("sudo "), needs_root, "{typed}");
             }

@@ -22,6 +22,11 @@ fn is_of_manager(line: &str) -> bool {
     })
 }
 
+/// What `systemctl --version` prints.
+fn version_text() -> Result<String> {
+    Command::new(["systemctl", "--version"]).run()
+}
+
 impl Systemd {
     /// Whether this host was booted with systemd (sd_booted(3)).
     pub fn is_booted(&self) -> bool {
@@ -38,7 +43,7 @@ impl Systemd {
         if let Some(version) = VERSION.get() {
             return Ok(*version);
         }
-        let text = Command::new(["systemctl", "--version"]).run()?;
+        let text = version_text()?;
         let word = text.split_whitespace().nth(1);
         let digits = word.map(|word| word.chars().take_while(char::is_ascii_digit));
         let digits: String = digits.map(Iterator::collect).unwrap_or_default();
@@ -46,6 +51,38 @@ impl Systemd {
             .parse()
             .map_err(|_| anyhow!("`systemctl --version` printed no version: {text}"))?;
         Ok(*VERSION.get_or_init(|| version))
+    }
+
+    /// Whether systemd is built without a feature, such as `BPF_FRAMEWORK` (systemctl(1), "--version").
+    ///
+    /// # Errors
+    /// When systemd is not installed.
+    pub fn is_built_without(&self, feature: &str) -> Result<bool> {
+        let without = format!("-{feature}");
+        Ok(version_text()?.split_whitespace().any(|it| it == without))
+    }
+
+    /// What each unit has notified as its status (sd_notify(3), "STATUS="), in the order of `units`.
+    ///
+    /// # Errors
+    /// When systemd does not answer.
+    pub fn status_texts(&self, units: &[String]) -> Result<Vec<String>> {
+        let head = ["systemctl", "show", "--property=Id,StatusText", "--"];
+        let argv = head.iter().map(|word| (*word).to_owned());
+        let text = Command::new(argv.chain(units.iter().cloned())).run()?;
+        let blocks = text.split("\n\n").map(|block| {
+            let mut lines = block.lines();
+            lines.find_map(|line| line.strip_prefix("StatusText="))
+        });
+        let texts: Vec<String> = blocks.map(|it| it.unwrap_or_default().to_owned()).collect();
+        if texts.len() != units.len() {
+            bail!(
+                "`systemctl show` printed {} units instead of {}",
+                texts.len(),
+                units.len()
+            );
+        }
+        Ok(texts)
     }
 
     /// Whether conditions are met now, each as a line of a unit (systemd-analyze(1), "condition"). Those
