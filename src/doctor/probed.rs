@@ -49,21 +49,38 @@ fn findings(probed: &[ProbedSandbox]) -> Vec<Finding> {
             }
         }
     }
-    let found = found.iter();
-    found
-        .map(|(result, units)| finding(result, units))
-        .collect()
+    let failed = probed.iter().filter_map(failed);
+    let found = found.iter().map(|(result, units)| finding(result, units));
+    failed.chain(found).collect()
+}
+
+/// A sandbox in which nothing was tried.
+fn failed(sandbox: &ProbedSandbox) -> Option<Finding> {
+    let why = sandbox.failure.as_ref()?;
+    let message = format!(
+        "the sandbox of {} could not be probed: {why}",
+        quoted(&sandbox.units)
+    );
+    let read = CommandLine::sudo(["journalctl", "-n", "50"]);
+    Some(Finding {
+        check: ID,
+        ..Finding::new(Severity::Error, message, Hint::to("read why", read))
+    })
+}
+
+/// A list of names as code.
+fn quoted<S: AsRef<str>>(names: &[S]) -> String {
+    let names = names.iter().map(|name| format!("`{}`", name.as_ref()));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn finding(result: &ProbeResult, units: &[&str]) -> Finding {
-    let quoted = |words: &[String]| words.join(", ");
     let directives: Vec<String> = result
         .directives
         .iter()
-        .map(|it| format!("`{it}=`"))
+        .map(|it| format!("{it}="))
         .collect();
-    let names: Vec<String> = units.iter().map(|unit| format!("`{unit}`")).collect();
-    let (directives, names, what) = (quoted(&directives), quoted(&names), result.what);
+    let (directives, names, what) = (quoted(&directives), quoted(units), result.what);
     let finding = if result.status == Status::Unsupported {
         let why = &result.why;
         Finding::new(
@@ -74,14 +91,9 @@ fn finding(result: &ProbeResult, units: &[&str]) -> Finding {
             "use a host on which systemd can enforce it, if that matters for the service",
         )
     } else {
-        let set_by: Vec<String> = result
-            .set_by
-            .iter()
-            .map(|path| format!("`{path}`"))
-            .collect();
-        let because = match set_by.is_empty() {
+        let because = match result.set_by.is_empty() {
             true => String::new(),
-            false => format!("; {} sets it", quoted(&set_by)),
+            false => format!("; {} sets it", quoted(&result.set_by)),
         };
         let unit = units.first().copied().unwrap_or_default();
         Finding::new(
@@ -119,6 +131,7 @@ mod tests {
                 why: "a reason".to_owned(),
                 set_by: set_by.iter().map(|path| (*path).to_owned()).collect(),
             }],
+            failure: None,
         }
     }
 
@@ -159,5 +172,12 @@ mod tests {
         let report = Report::default().with_probe(Some(Err(anyhow!("no systemd"))));
         assert_eq!(report.findings[0].severity, Severity::Error);
         assert_eq!(Report::default().with_probe(None), Report::default());
+        let (found, is_healthy) = messages(vec![ProbedSandbox {
+            results: Vec::new(),
+            failure: Some("it did not start".to_owned()),
+            ..sandbox("a.service", Status::Enforced, &[])
+        }]);
+        let says = "the sandbox of `a.service` could not be probed: it did not start";
+        assert_eq!((found, is_healthy), (vec![says.to_owned()], false));
     }
 }

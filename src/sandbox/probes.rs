@@ -179,8 +179,11 @@ pub struct ProbedSandbox {
     pub units: Vec<String>,
     /// The user that they run as.
     pub user: String,
-    /// The results, in the order in which they were tried.
+    /// The results, in the order in which they were tried; none if the sandbox could not be probed.
     pub results: Vec<ProbeResult>,
+    /// Why it could not be probed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// What the evidence says, and why. `missing` says why this host cannot enforce the directives, if that is

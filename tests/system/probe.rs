@@ -214,6 +214,19 @@ fn each_directive_that_is_switched_off_is_found(machine: &Machine) {
         .says("allowed      making writable memory executable ")
         .says("sandbox of prey-plain.service, prey-twin.service, user prey:");
     as_another_user(machine);
+    a_unit_that_does_not_start_is_reported(machine);
+}
+
+fn a_unit_that_does_not_start_is_reported(machine: &Machine) {
+    drop_in(
+        machine,
+        "plain",
+        "[Unit]\nConditionPathExists=/no/such/file\n",
+    );
+    machine.ok("systemctl daemon-reload");
+    let out = machine.robotctl("--app prey doctor --probe").exits(1);
+    out.says("error: the sandbox of `prey-plain.service` could not be probed: ");
+    leaves_nothing(machine);
 }
 
 fn as_another_user(machine: &Machine) {

@@ -46,6 +46,9 @@ fn probed(sandbox: &ProbedSandbox) -> String {
         sandbox.units.join(", "),
         sandbox.user
     );
+    if let Some(failure) = &sandbox.failure {
+        text.push_str(&format!("  not tested: {failure}\n"));
+    }
     let width = sandbox.results.iter().map(|one| one.what.len()).max();
     for result in &sandbox.results {
         let names = result.directives.iter();

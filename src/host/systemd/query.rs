@@ -22,9 +22,14 @@ fn is_of_manager(line: &str) -> bool {
     })
 }
 
-/// What `systemctl --version` prints.
-fn version_text() -> Result<String> {
-    Command::new(["systemctl", "--version"]).run()
+/// What `systemctl --version` prints. It does not change while robotctl runs.
+fn version_text() -> Result<&'static str> {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    if let Some(text) = TEXT.get() {
+        return Ok(text);
+    }
+    let text = Command::new(["systemctl", "--version"]).run()?;
+    Ok(TEXT.get_or_init(|| text))
 }
 
 impl Systemd {
@@ -38,19 +43,13 @@ impl Systemd {
     /// # Errors
     /// When systemd is not installed.
     pub fn version(&self) -> Result<u16> {
-        // It does not change while robotctl runs.
-        static VERSION: OnceLock<u16> = OnceLock::new();
-        if let Some(version) = VERSION.get() {
-            return Ok(*version);
-        }
         let text = version_text()?;
         let word = text.split_whitespace().nth(1);
         let digits = word.map(|word| word.chars().take_while(char::is_ascii_digit));
         let digits: String = digits.map(Iterator::collect).unwrap_or_default();
-        let version = digits
+        digits
             .parse()
-            .map_err(|_| anyhow!("`systemctl --version` printed no version: {text}"))?;
-        Ok(*VERSION.get_or_init(|| version))
+            .map_err(|_| anyhow!("`systemctl --version` printed no version: {text}"))
     }
 
     /// Whether systemd is built without a feature, such as `BPF_FRAMEWORK` (systemctl(1), "--version").
