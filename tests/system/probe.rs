@@ -135,8 +135,8 @@ fn open<'a>(probed: &'a Probed, service: &str) -> Vec<(&'a str, &'a str)> {
 }
 
 fn each_directive_that_is_switched_off_is_found(machine: &Machine) {
-    let mut jobs =
-        job("plain", "") + &job("twin", "") + &job("client", CLIENT) + &job("open", OPEN);
+    let mut jobs = job("plain", "") + &job("twin", "") + &job("client", CLIENT);
+    jobs += &(job("files", "sandbox = { allow = [\"host-files\"] }") + &job("open", OPEN));
     for (id, _) in SWITCHED_OFF {
         let needs_socket = ["send", "bind"].contains(id);
         jobs.push_str(&job(id, if needs_socket { CLIENT } else { "" }));
@@ -162,7 +162,7 @@ fn each_directive_that_is_switched_off_is_found(machine: &Machine) {
     };
 
     let (probed, report) = probe(machine, 0);
-    for service in ["plain", "twin"] {
+    for service in ["plain", "twin", "files"] {
         assert_eq!(open(&probed, service), []);
     }
     assert_eq!(probed["prey-plain.service"].len(), 24, "{probed:?}");
