@@ -61,29 +61,6 @@ impl Systemd {
         Ok(version_text()?.split_whitespace().any(|it| it == without))
     }
 
-    /// What each unit has notified as its status (sd_notify(3), "STATUS="), in the order of `units`.
-    ///
-    /// # Errors
-    /// When systemd does not answer.
-    pub fn status_texts(&self, units: &[String]) -> Result<Vec<String>> {
-        let head = ["systemctl", "show", "--property=Id,StatusText", "--"];
-        let argv = head.iter().map(|word| (*word).to_owned());
-        let text = Command::new(argv.chain(units.iter().cloned())).run()?;
-        let blocks = text.split("\n\n").map(|block| {
-            let mut lines = block.lines();
-            lines.find_map(|line| line.strip_prefix("StatusText="))
-        });
-        let texts: Vec<String> = blocks.map(|it| it.unwrap_or_default().to_owned()).collect();
-        if texts.len() != units.len() {
-            bail!(
-                "`systemctl show` printed {} units instead of {}",
-                texts.len(),
-                units.len()
-            );
-        }
-        Ok(texts)
-    }
-
     /// Whether conditions are met now, each as a line of a unit (systemd-analyze(1), "condition"). Those
     /// that it cannot check count as met: the start of the unit decides.
     pub fn are_met(&self, lines: &[String]) -> bool {

@@ -114,15 +114,13 @@ fn run(host: &Host, units: &[TransientUnit<'_>]) -> Result<Vec<Result<String>>> 
 }
 
 fn reports(host: &Host, names: &[String]) -> Result<Vec<Result<String>>> {
-    let states = host.systemd.show(names)?;
-    let texts = host.systemd.status_texts(names)?;
-    let report = |(state, text): (&UnitStatus, String)| match text.is_empty() {
+    let report = |state: UnitStatus| match state.status_text.is_empty() {
         true => Err(anyhow!(
             "`{}` did not report: {}",
             state.id,
-            cause_failure(state)
+            cause_failure(&state)
         )),
-        false => Ok(text),
+        false => Ok(state.status_text),
     };
-    Ok(states.iter().zip(texts).map(report).collect())
+    Ok(host.systemd.show(names)?.into_iter().map(report).collect())
 }
