@@ -33,6 +33,10 @@ pub(super) struct Args {
     /// With --fix: do it, then run the checks again
     #[arg(long, requires = "fix")]
     pub(super) apply: bool,
+    /// Also try what the sandboxes of the services prevent, in units that
+    /// exist for about a second. Needs root
+    #[arg(long, conflicts_with_all = ["list", "explain", "fix"])]
+    probe: bool,
     /// Also write the report as JSON to this file, and exit with code 0
     /// even if there are findings
     #[arg(long, value_name = "FILE")]
@@ -83,6 +87,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
         return fix(args, ctx, out);
     }
     let request = DoctorRequest {
+        probe: args.probe,
         report: args.report.clone(),
         wait: Duration::from_secs(args.wait),
     };

@@ -10,6 +10,7 @@ mod history;
 mod internal;
 mod other_words;
 mod output;
+mod probe_sandbox;
 mod prune;
 mod recover;
 mod reference;
@@ -168,9 +169,14 @@ enum Command {
     /// nothing that you stopped, and interrupt no service. `--apply` does them and
     /// runs the checks again. What is not safe stays a command to type.
     ///
-    /// Works for any user, but for `--fix`; checks that need root are then skipped.
-    /// The exit code is 1 if there is an error or a warning, or as `--fail-on`
-    /// says. Skipped checks never change it.
+    /// With `--probe`, also try what the sandbox of each service prevents:
+    /// write to /usr, execute a file that it wrote, connect, create a
+    /// namespace, and more. The attempts do no harm where the sandbox does not
+    /// hold.
+    ///
+    /// Works for any user, but for `--fix`, `--probe` and `--trace`; checks that
+    /// need root are then skipped. The exit code is 1 if there is an error or a
+    /// warning, or as `--fail-on` says. Skipped checks never change it.
     Doctor(doctor::Args),
     /// Show which old releases can be removed; with --apply, remove them
     ///
@@ -192,6 +198,9 @@ enum Command {
     /// Clean up when the processes of a previous release have ended
     #[command(hide = true)]
     Drained(internal::DrainedArgs),
+    /// Try what a sandbox prevents, for `doctor --probe`
+    #[command(hide = true)]
+    ProbeSandbox(probe_sandbox::Args),
     /// Pass connections on to a server that cannot take over a socket
     #[command(hide = true)]
     Relay(internal::RelayArgs),
@@ -283,6 +292,7 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Await(args) => internal::wait(args),
         Command::Soak(args) => internal::soak(args, ctx, out),
         Command::Drained(args) => internal::drained(args, ctx),
+        Command::ProbeSandbox(args) => probe_sandbox::run(args, out),
         Command::Relay(args) => internal::relay(args),
         Command::Page(args) => internal::page(args, ctx),
         Command::Reference(args) => reference::run(args, out),

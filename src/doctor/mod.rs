@@ -10,10 +10,13 @@
 //! A row also says whether a deploy and a rollback ask the same before they change anything
 //! (`BeforeChange`): `before_change` holds what they ask.
 //!
+//! `probed` adds what `doctor --probe` found in the sandboxes of the services.
+//!
 //! Only findings of severity warning and error change the exit code. Skipped checks and notes never do.
 
 mod before_change;
 mod checks;
+mod probed;
 mod report;
 mod table;
 

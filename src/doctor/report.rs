@@ -4,6 +4,7 @@ use crate::app::{App, Layout, Name};
 use crate::error::Hint;
 use crate::host::Host;
 use crate::safe_fix::SafeFix;
+use crate::sandbox::probes::ProbedSandbox;
 use crate::store::{PublicRelease, State, Store};
 use crate::tree::FileTree;
 use schemars::JsonSchema;
@@ -103,6 +104,9 @@ pub(crate) struct Report {
     pub(crate) findings: Vec<Finding>,
     /// The checks that could not run.
     pub(crate) skipped: Vec<Skipped>,
+    /// What `--probe` found; absent without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) probed: Option<Vec<ProbedSandbox>>,
 }
 
 impl Report {

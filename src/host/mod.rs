@@ -11,6 +11,7 @@
 //! | systemd | `systemd`, `journald`, `journalctl`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `process_start`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
+//! | sandboxes | `attempts`, `facilities`, `landmarks` |
 //! | users and groups | `accounts`, `group_access` |
 //! | time | `clock` |
 
@@ -21,6 +22,7 @@
 
 mod accounts;
 mod activation;
+mod attempts;
 mod attributes;
 mod batch;
 mod caller;
@@ -30,6 +32,7 @@ mod connect;
 mod disk;
 mod dummy_process;
 mod environment;
+mod facilities;
 pub mod files;
 mod flush;
 mod git;
@@ -37,6 +40,7 @@ mod group_access;
 pub mod inspect;
 mod journalctl;
 pub mod journald;
+mod landmarks;
 mod last_change;
 mod lock;
 mod logged_calls;
@@ -64,6 +68,7 @@ mod tmpfiles;
 
 pub use accounts::{User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
+pub use attempts::{attempt_all, attempt_command, attempt_each, is_attempt, notify_attempts};
 pub use attributes::Protected;
 pub use batch::Batch;
 pub use caller::caller;
@@ -75,10 +80,16 @@ pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until}
 pub use connect::Connection;
 pub use dummy_process::{replace_main_process, start_dummy_processes};
 pub use environment::{is_root, random_hex, set_standard_umask, variable, working_directory};
+pub use facilities::{
+    no_mounts, no_proc_options, no_system_call_filter, no_user_namespaces, restricted_systemd,
+};
 pub use files::read_user_file;
 pub use flush::Flush;
 pub use git::{Checkout, checkout_of};
 pub use group_access::is_without_lists;
+pub use landmarks::{
+    directory_inode, host_addresses, listen_in_host_network, namespace_inode, unusual_devices,
+};
 pub use lock::{Holder, Lock, LockError};
 pub use logged_calls::{logged_calls, logs_system_calls};
 pub use move_aside::{Obstacle, nested_directories};

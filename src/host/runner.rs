@@ -41,6 +41,7 @@ pub struct Command {
     argv: Vec<String>,
     env: Vec<(String, String)>,
     input: Option<Vec<u8>>,
+    ids: Option<(u32, u32)>,
 }
 
 /// The result of a command.
@@ -68,6 +69,7 @@ impl Command {
             argv: argv.into_iter().map(Into::into).collect(),
             env: Vec::new(),
             input: None,
+            ids: None,
         }
     }
 
@@ -82,6 +84,13 @@ impl Command {
     #[must_use]
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = Some(bytes.into());
+        self
+    }
+
+    /// Runs it as the user and in the group with these ids, in no other group, and in `/`. Only root can.
+    #[must_use]
+    pub fn as_user(mut self, uid: u32, gid: u32) -> Self {
+        self.ids = Some((uid, gid));
         self
     }
 
@@ -162,6 +171,10 @@ impl Command {
             })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some((uid, gid)) = self.ids {
+            use std::os::unix::process::CommandExt as _;
+            process.uid(uid).gid(gid).current_dir("/");
+        }
         let context = || format!("running `{}`", self.shown());
         let spawned = process.spawn();
         if spawned

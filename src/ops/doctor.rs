@@ -8,11 +8,12 @@ use crate::command_line::CommandLine;
 use crate::doctor::{
     BareContext, CHECKS, Check, CheckContext, Report, checks_without_release, run_checks, skipped,
 };
-use crate::error::{Claim as _, Error, Hint, Kind};
+use crate::error::{AS_ROOT, Claim as _, Error, Hint, Kind, fail};
 use crate::host::{self, Root};
 use crate::manifest::nearest;
 use crate::safe_fix::SafeFix;
-use anyhow::{Context as _, Result};
+use crate::transient::probe::probe;
+use anyhow::{Context as _, Result, anyhow};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +21,8 @@ use std::time::Duration;
 /// The options of `doctor`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct DoctorRequest {
+    /// Also tries what the sandboxes of the services prevent.
+    pub(crate) probe: bool,
     /// Also writes the reports to this file.
     pub(crate) report: Option<PathBuf>,
     /// How long to wait while another `robotctl` changes an app.
@@ -37,9 +40,13 @@ struct WrittenReport<'a> {
 /// Runs the checks of every selected app.
 ///
 /// # Errors
-/// [`Kind::Refused`] when no app is deployed, unless a report is to be written.
+/// [`Kind::Refused`] when no app is deployed, unless a report is to be written, and when this user or this
+/// host cannot probe.
 pub(crate) fn run(ctx: &Context<'_>, request: &DoctorRequest) -> Result<PerApp<Report>, Error> {
-    let all = ctx.for_each_app(|name| report(ctx, name, request.wait))?;
+    if request.probe {
+        check_can_probe(ctx).nothing_changed()?;
+    }
+    let all = ctx.for_each_app(|name| report_of(ctx, name, request))?;
     if let Some(file) = &request.report {
         let written = write(file, &all.answers);
         written.map_err(|error| Error::of_kind(Kind::Degraded, error))?;
@@ -81,7 +88,15 @@ fn write(file: &Path, reports: &[Report]) -> Result<()> {
 
 /// The report of an app, with hints to type as they are, and with the safe fixes that can be made now.
 pub(super) fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
-    let mut report = checked(ctx, name, wait)?;
+    let request = DoctorRequest {
+        wait,
+        ..DoctorRequest::default()
+    };
+    report_of(ctx, name, &request)
+}
+
+fn report_of(ctx: &Context<'_>, name: &Name, request: &DoctorRequest) -> Result<Report> {
+    let mut report = checked(ctx, name, request)?;
     keep_possible_overlaps(ctx, name, &mut report);
     report.for_app(ctx.store(name).environment().as_deref());
     let root = ctx.options.root.as_deref();
@@ -109,10 +124,27 @@ fn keep_possible_overlaps(ctx: &Context<'_>, name: &Name, report: &mut Report) {
     }
 }
 
-fn checked(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
+/// Refuses a probe that cannot be made. Units run only on this host, and only root can start them.
+fn check_can_probe(ctx: &Context<'_>) -> Result<()> {
+    if ctx.host.is_offline() {
+        return fail(
+            "`--probe` needs running services, and nothing runs below `--root`",
+            Hint::to(
+                "probe on the host itself; this command checks a tree",
+                CommandLine::robotctl(["doctor"]),
+            ),
+        );
+    }
+    if !host::is_root() {
+        return fail("only root can probe the sandboxes of services", AS_ROOT);
+    }
+    Ok(())
+}
+
+fn checked(ctx: &Context<'_>, name: &Name, request: &DoctorRequest) -> Result<Report> {
     let (store, layout) = (ctx.store(name), Layout::new(name));
     // A journal that a running command still writes is not an interrupted change.
-    let idle = host::wait_until(wait, || {
+    let idle = host::wait_until(request.wait, || {
         let is_busy = store.has_journal().unwrap_or(false) && store.lock_holder().is_some();
         if is_busy { Err(()) } else { Ok(()) }
     });
@@ -120,13 +152,15 @@ fn checked(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
         return Ok(skipped(name, "another `robotctl` is changing this app"));
     }
     let without_release = |reason: String| {
-        Ok(checks_without_release(&BareContext {
+        let probed = request.probe.then(|| Err(anyhow!("{reason}")));
+        let report = checks_without_release(&BareContext {
             host: &ctx.host,
             store: &store,
             layout: &layout,
             name,
             reason,
-        }))
+        });
+        Ok(report.with_probe(probed))
     };
     let Ok(state) = store.state() else {
         return without_release("the state cannot be read".to_owned());
@@ -150,7 +184,7 @@ fn checked(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
         Some(record) => Some((record.app()?, record.tree()?)),
         None => None,
     };
-    Ok(run_checks(&CheckContext {
+    let report = run_checks(&CheckContext {
         host: &ctx.host,
         store: &store,
         layout: &layout,
@@ -158,5 +192,7 @@ fn checked(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
         state: &state,
         release: &release,
         content: content.as_ref(),
-    }))
+    });
+    let app = content.map(|(app, _)| app).filter(|_| request.probe);
+    Ok(report.with_probe(app.map(|app| probe(&ctx.host, &app))))
 }

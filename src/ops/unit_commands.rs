@@ -1,4 +1,5 @@
-//! Commands that units of an app run: waiting for an address, the relay, and the status page.
+//! Commands that units of an app run: waiting for an address, the attempts of a probe, the relay, and the
+//! status page.
 
 use super::context::Context;
 use crate::error::{Claim as _, Error, fail};
@@ -34,6 +35,27 @@ pub(crate) fn wait_for(address: &str, within: Duration) -> Result<(), Error> {
         wait_listening(&address, within, program)
     };
     wait().nothing_changed()
+}
+
+/// Makes attempts in the sandbox of this process. Gives the word of each to `report` if they are made in this
+/// process, and all of them to systemd otherwise.
+///
+/// # Errors
+/// The operating system's.
+pub(crate) fn attempt(
+    attempts: &[String],
+    is_here: bool,
+    report: impl FnMut(&str),
+) -> Result<(), Error> {
+    let attempt = || -> Result<()> {
+        if is_here {
+            host::attempt_each(attempts, report);
+            return Ok(());
+        }
+        let words = host::attempt_all(host::attempt_command, attempts)?;
+        host::notify_attempts(&words.join(" "))
+    };
+    attempt().nothing_changed()
 }
 
 /// Passes connections of the inherited sockets on to a server, until a signal ends it.

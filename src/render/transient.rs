@@ -1,9 +1,11 @@
 //! Units that exist only for a moment, in `/run`.
 
 use super::drop_ins::ReleaseMount;
+use super::escape::words;
 use super::unit_files::UnitFiles;
 use super::units::{self, ServiceUnitRole};
-use crate::app::{App, Service};
+use crate::app::{App, Service, Text};
+use crate::sandbox::probes::FILTERED;
 use crate::tree::FileTree;
 use crate::units::{RUNTIME_UNIT_DIR, Target};
 use anyhow::Result;
@@ -41,3 +43,49 @@ pub fn job(app: &App, job: &Service, target: Target, mount: ReleaseMount<'_>) ->
     files.service(&app.unit(job), job, ServiceUnitRole::Main, mount)?;
     Ok(files.tree)
 }
+
+/// The drop-in of a probe. Its name comes last, so that no drop-in of the administrator changes the command.
+const PROBE: &str = "zz-probe.conf";
+
+/// The unit of a job that tries things in its sandbox with this command, and shows the results as its
+/// status until it is stopped. It has no variables and no secrets.
+///
+/// # Errors
+/// When the job cannot be rendered.
+pub fn probe(
+    app: &App,
+    job: &Service,
+    target: Target,
+    mount: ReleaseMount<'_>,
+    argv: &[Text],
+) -> Result<FileTree> {
+    let mut files = UnitFiles::new(app, target, RUNTIME_UNIT_DIR);
+    let unit = app.unit(job);
+    files.service(&unit, job, ServiceUnitRole::Main, mount)?;
+    let mut text = "[Service]\n".to_owned();
+    for name in [
+        "ExecCondition",
+        "ExecStartPre",
+        "ExecStart",
+        "ExecStartPost",
+        "ExecReload",
+        "ExecStop",
+        "ExecStopPost",
+        "Environment",
+        "EnvironmentFile",
+        "LoadCredential",
+        "UnsetEnvironment",
+    ] {
+        text.push_str(&format!("{name}=\n"));
+    }
+    text.push_str(&format!(
+        "Type=oneshot\nRemainAfterExit=yes\nNotifyAccess=main\nRestart=no\nTimeoutStartSec={PROBE_SECONDS}\n\
+         StandardOutput=null\nSystemCallErrorNumber={FILTERED:?}\nExecStart={}",
+        words(argv)
+    ));
+    files.drop_in(&unit, PROBE, text);
+    Ok(files.tree)
+}
+
+/// How long a probe may take.
+const PROBE_SECONDS: u64 = 10;

@@ -157,14 +157,10 @@ pub const DIRECTIVES: &[Directive] = &[
         name: "ReadOnlyPaths",
         since: 233,
         effect: "prevents writing to `/run` outside the service's own directory",
-        // systemd mounts a /run of its own in the root directory, and lets every user write to it.
-        value: |shape| {
-            if shape.rooted {
-                is("+/run")
-            } else {
-                Vec::new()
-            }
-        },
+        // systemd mounts a /run of its own in the root directory, and lets every user write to it. For a
+        // service that sees the files of the host, `ProtectSystem=strict` leaves /run out, if another
+        // directive makes systemd mount /proc or /sys.
+        value: |shape| is(if shape.rooted { "+/run" } else { "/run" }),
         ..PLAIN
     },
     Directive {

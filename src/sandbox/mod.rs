@@ -9,6 +9,7 @@
 //! | [`floor`] | the lowest score that a service of a shape can have |
 //! | [`cost`] | a service's score, and what each of its exceptions adds to it |
 //! | [`calls`] | which system calls are denied, and what allows each |
+//! | [`probes`] | what `doctor --probe` tries inside a sandbox, and what a result says |
 //! | [`limits`] | what a service can use up, which its score does not cover |
 //! | [`refused`] | the raw directives that a manifest cannot set |
 //! | [`explain`] | what a program's error messages tell about its sandbox |
@@ -25,5 +26,6 @@ pub mod explain;
 pub mod floor;
 pub mod limits;
 pub mod prefix;
+pub mod probes;
 pub mod refused;
 pub mod shape;

@@ -106,12 +106,14 @@ impl Prefix {
 
     /// Whether it contains no address but those of the loopback interface.
     pub fn is_loopback(&self) -> bool {
-        let within = |one: &Self| {
-            self.address.is_ipv4() == one.address.is_ipv4()
-                && self.length >= one.length
-                && self.shortened(one.length) == *one
-        };
-        Self::LOOPBACK.iter().any(within)
+        Self::LOOPBACK.iter().any(|one| one.covers(self))
+    }
+
+    /// Whether it contains every address of another prefix.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.address.is_ipv4() == self.address.is_ipv4()
+            && other.length >= self.length
+            && other.shortened(self.length) == *self
     }
 }
 

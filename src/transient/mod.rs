@@ -8,6 +8,7 @@
 //! | `unit` | [`unit::TransientUnit`] |
 //! | `job` | a hook or a check command as a unit, in the sandbox of its service |
 //! | `precheck` | second instances of services, started on a new release before the switch |
+//! | `probe` | what the sandboxes of services prevent on this host |
 //! | `hooks` | the app's own jobs of a deploy |
 //! | `build`, `build_step`, `python` | build commands and the Python environment of a release |
 //! | `drop_ins` | the administrator's drop-ins, copied for a second instance |
@@ -22,6 +23,7 @@ pub(crate) mod hooks;
 pub(crate) mod job;
 pub(crate) mod leftovers;
 pub(crate) mod precheck;
+pub(crate) mod probe;
 mod python;
 mod still_running;
 pub(crate) mod trace;

@@ -152,6 +152,12 @@ impl Machine {
         Self::start(suite, &["--bind", program])
     }
 
+    /// The same in a container that keeps systemd from loading BPF programs.
+    pub fn boot_without_bpf(suite: &str) -> Self {
+        let program = concat!(env!("CARGO_BIN_EXE_robotctl"), ":/usr/bin/robotctl");
+        Self::start(suite, &["--without-bpf", "--bind", program])
+    }
+
     /// Boots a machine of a suite without robotctl.
     pub fn bare(suite: &str) -> Self {
         Self::start(suite, &[])

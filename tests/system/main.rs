@@ -68,6 +68,7 @@ mod overdue;
 mod overlap;
 mod own_directories;
 mod package;
+mod probe;
 mod readers;
 mod remove;
 mod rights;

@@ -23,6 +23,10 @@ pub const TRIXIE: &[(&str, &str)] = &[
         "it creates the directories of a service in another process",
     ),
     (
+        "probe::each_directive_that_is_switched_off_is_found",
+        "it enforces `SocketBindDeny=`, and denies executable memory with another error",
+    ),
+    (
         "networks::a_service_reaches_only_the_addresses_that_it_may",
         "it enforces `SocketBindDeny=`, and applies filters of addresses differently",
     ),

@@ -14,6 +14,7 @@ use crate::safe_fix::SAFE_FIXES;
 use crate::sandbox::cost;
 use crate::sandbox::directives::DIRECTIVES;
 use crate::sandbox::exceptions::{EXCEPTIONS, PRESETS};
+use crate::sandbox::probes::{PROBES, Status};
 use crate::sandbox::refused::{REFUSED, REFUSED_VALUES};
 use crate::tree::{Entry, FileTree};
 use anyhow::{Context as _, Result, anyhow};
@@ -32,6 +33,7 @@ pub(super) fn documents() -> Result<FileTree> {
         ("events.md", events()),
         ("exceptions.md", exceptions()?),
         ("lints.md", lints()),
+        ("probes.md", probes()),
         ("rights.md", rights()),
         ("robot.schema.json", format!("{:#}\n", schema())),
     ] {
@@ -155,6 +157,58 @@ fn safe_fixes() -> String {
     }
     text
 }
+
+fn probes() -> String {
+    let mut text = format!(
+        "{GENERATED}# What `robotctl doctor --probe` tries\n\n\
+         Each line is tried in the sandbox of every service, as its user, and once more by the same user \
+         without a sandbox. It is enforced if it fails with one of these errors in the sandbox alone. None \
+         does harm where the sandbox does not hold. `EUCLEAN` is the error of `SystemCallFilter=` in the units \
+         of a probe.\n\n\
+         | probe | what is tried | directives | errors |\n|---|---|---|---|\n"
+    );
+    for probe in PROBES {
+        let quoted = |names: Vec<String>| {
+            let names = names.into_iter().map(|name| format!("`{name}`"));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let directives = probe.directives.iter().map(|name| format!("{name}="));
+        let errors = probe.denied.iter().map(|errno| format!("{errno:?}"));
+        text.push_str(&row(&[
+            &format!("`{}`", probe.id),
+            probe.what,
+            &quoted(directives.collect()),
+            &quoted(errors.collect()),
+        ]));
+    }
+    text.push_str("\n| result | meaning | exit code |\n|---|---|---|\n");
+    for (status, meaning, code) in PROBE_RESULTS {
+        text.push_str(&row(&[status.words(), meaning, code]));
+    }
+    text
+}
+
+/// What each result of a probe means, and the exit code that follows from it.
+const PROBE_RESULTS: [(Status, &str, &str); 5] = [
+    (Status::Enforced, "the sandbox prevents it", "0"),
+    (
+        Status::NoEffect,
+        "the sandbox does not prevent it, and should: a warning, which names the drop-in that sets the \
+         directive, if there is one",
+        "1",
+    ),
+    (
+        Status::Unsupported,
+        "this host cannot prevent it: a note, which says what the host lacks",
+        "0",
+    ),
+    (Status::Allowed, "the manifest allows it", "0"),
+    (
+        Status::NotTested,
+        "it cannot be seen on this host, such as writing to a file system that is read-only for everyone",
+        "0",
+    ),
+];
 
 fn host_causes() -> String {
     let mut text = format!(

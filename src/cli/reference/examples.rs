@@ -133,6 +133,14 @@ const EXAMPLES: &[(&str, &[Example])] = &[
                 "robotctl doctor --fail-on error",
                 "Fail only if something does not work.",
             ),
+            (
+                "sudo robotctl doctor --trace web",
+                "List the system calls that the sandbox denies a service.",
+            ),
+            (
+                "sudo robotctl doctor --probe",
+                "Also try what the sandboxes prevent on this host.",
+            ),
         ],
     ),
     (
@@ -190,6 +198,7 @@ mod tests {
                 let parsed = crate::cli::Cli::try_parse_from(words);
                 assert!(parsed.is_ok(), "{typed}: {parsed:?}");
                 let any_user = typed.split(' ').any(|word| UNPRIVILEGED.contains(&word));
+                let any_user = any_user && !typed.contains("--probe");
                 let needs_root = !any_user && !typed.contains("--root");
                 assert_eq!(typed.starts_with("sudo "), needs_root, "{typed}");
             }

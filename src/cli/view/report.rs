@@ -2,10 +2,11 @@
 
 use super::counted::counted;
 use crate::doctor::{Report, Severity};
+use crate::sandbox::probes::{ProbedSandbox, Status};
 
-/// The findings of an app, the skipped checks, and a summary line.
+/// The results of a probe, the findings of an app, the skipped checks, and a summary line.
 pub(in crate::cli) fn text(report: &Report) -> String {
-    let mut text = String::new();
+    let mut text: String = report.probed.iter().flatten().map(probed).collect();
     for finding in &report.findings {
         text.push_str(&format!(
             "{}: {} [{}]
@@ -35,6 +36,35 @@ pub(in crate::cli) fn text(report: &Report) -> String {
         report.app,
         counted(report.checked, "check")
     ));
+    text
+}
+
+/// One line for each thing that was tried in a sandbox.
+fn probed(sandbox: &ProbedSandbox) -> String {
+    let mut text = format!(
+        "sandbox of {}, user {}:\n",
+        sandbox.units.join(", "),
+        sandbox.user
+    );
+    if let Some(failure) = &sandbox.failure {
+        text.push_str(&format!("  not tested: {failure}\n"));
+    }
+    let width = sandbox.results.iter().map(|one| one.what.len()).max();
+    for result in &sandbox.results {
+        let names = result.directives.iter();
+        let names: Vec<String> = names.map(|name| format!("{name}=")).collect();
+        let detail = match result.status {
+            Status::Enforced | Status::NoEffect => names.join(", "),
+            Status::Unsupported => format!("{}: {}", names.join(", "), result.why),
+            Status::Allowed | Status::NotTested => result.why.clone(),
+        };
+        text.push_str(&format!(
+            "  {:11}  {:width$}  {detail}\n",
+            result.status.words(),
+            result.what,
+            width = width.unwrap_or(0)
+        ));
+    }
     text
 }
 

@@ -22,6 +22,16 @@ fn is_of_manager(line: &str) -> bool {
     })
 }
 
+/// What `systemctl --version` prints. It does not change while robotctl runs.
+fn version_text() -> Result<&'static str> {
+    static TEXT: OnceLock<String> = OnceLock::new();
+    if let Some(text) = TEXT.get() {
+        return Ok(text);
+    }
+    let text = Command::new(["systemctl", "--version"]).run()?;
+    Ok(TEXT.get_or_init(|| text))
+}
+
 impl Systemd {
     /// Whether this host was booted with systemd (sd_booted(3)).
     pub fn is_booted(&self) -> bool {
@@ -33,19 +43,22 @@ impl Systemd {
     /// # Errors
     /// When systemd is not installed.
     pub fn version(&self) -> Result<u16> {
-        // It does not change while robotctl runs.
-        static VERSION: OnceLock<u16> = OnceLock::new();
-        if let Some(version) = VERSION.get() {
-            return Ok(*version);
-        }
-        let text = Command::new(["systemctl", "--version"]).run()?;
+        let text = version_text()?;
         let word = text.split_whitespace().nth(1);
         let digits = word.map(|word| word.chars().take_while(char::is_ascii_digit));
         let digits: String = digits.map(Iterator::collect).unwrap_or_default();
-        let version = digits
+        digits
             .parse()
-            .map_err(|_| anyhow!("`systemctl --version` printed no version: {text}"))?;
-        Ok(*VERSION.get_or_init(|| version))
+            .map_err(|_| anyhow!("`systemctl --version` printed no version: {text}"))
+    }
+
+    /// Whether systemd is built without a feature, such as `BPF_FRAMEWORK` (systemctl(1), "--version").
+    ///
+    /// # Errors
+    /// When systemd is not installed.
+    pub fn is_built_without(&self, feature: &str) -> Result<bool> {
+        let without = format!("-{feature}");
+        Ok(version_text()?.split_whitespace().any(|it| it == without))
     }
 
     /// Whether conditions are met now, each as a line of a unit (systemd-analyze(1), "condition"). Those

@@ -8,7 +8,7 @@ use std::fmt;
 pub(super) const PROPERTIES: &str = "Id,Description,LoadState,ActiveState,SubState,UnitFileState,Result,\
 NeedDaemonReload,FragmentPath,DropInPaths,Triggers,TriggeredBy,MainPID,ExecMainPID,ExecMainCode,\
 ExecMainStatus,NRestarts,InvocationID,ControlGroup,Slice,NotifyAccess,Delegate,MemoryCurrent,ActiveEnterTimestamp,\
-ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,ConditionResult,ConditionTimestampMonotonic";
+ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,ConditionResult,ConditionTimestampMonotonic,StatusText";
 
 /// The status of a unit (org.freedesktop.systemd1(5)). The default is that of a unit that systemd
 /// was not asked about.
@@ -71,6 +71,8 @@ pub struct UnitStatus {
     /// Whether its conditions were met at its last start (systemd.unit(5), "Conditions and Asserts");
     /// `None` before the first one.
     pub condition_met: Option<bool>,
+    /// What it has notified as its status (sd_notify(3), "STATUS=").
+    pub status_text: String,
 }
 
 /// Defines an enum of systemd's words. Words of other systemd versions are kept as they are.
@@ -204,6 +206,7 @@ impl UnitStatus {
         for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
             match name {
                 "Id" => value.clone_into(&mut status.id),
+                "StatusText" => value.clone_into(&mut status.status_text),
                 "Description" => value.clone_into(&mut status.description),
                 "LoadState" => status.load_state = LoadState::parse(value),
                 "ActiveState" => status.active_state = ActiveState::parse(value),
