@@ -162,6 +162,13 @@ fn commands_on_a_root_do_not_ask_this_host() {
              robotctl --root [DIR]/root/ doctor\n",
         )
         .status(2);
+    test.run(["doctor", "--probe"])
+        .stderr(
+            "error: `--probe` needs running services, and nothing runs below `--root`\n\n\
+             hint: probe on the host itself; this command checks a tree: \
+             robotctl --root [DIR]/root/ doctor\n",
+        )
+        .status(2);
     let ended = test.run(["doctor"]).any_stdout().success();
     assert_eq!(ended.stdout, looked(&test, "no findings"));
     let ended = test.run(["status"]).any_stdout().success();
