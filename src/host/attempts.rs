@@ -26,7 +26,7 @@ use nix::unistd::Pid;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::net::{AddressFamily, SendFlags, SocketType, bind, connect, send, socket};
 use std::fs::{self, File};
-use std::io::{self, Error, Write as _};
+use std::io::{self, Error, ErrorKind, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsRawFd as _;
 use std::os::linux::net::SocketAddrExt as _;
@@ -124,7 +124,15 @@ pub fn notify_attempts(words: &str) -> Result<()> {
 
 /// Opens a file without a name in a directory. The kernel asks first whether the mount is writable.
 fn write_in(directory: &str) -> io::Result<()> {
-    unnamed_file(directory).map(drop)
+    match unnamed_file(directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(unprepared()),
+        file => file.map(drop),
+    }
+}
+
+/// An attempt for which something is missing. It shows nothing, although it fails.
+fn unprepared() -> Error {
+    Error::other("it cannot be tried here")
 }
 
 fn unnamed_file(directory: &str) -> io::Result<File> {
@@ -143,12 +151,14 @@ fn execute_in(directory: &str) -> io::Result<()> {
                 false => Ok(()),
             };
         }
-        file => file?,
+        file => file.map_err(|_| unprepared())?,
     };
-    script.write_all(b"#!/usr/bin/true\n")?;
+    script
+        .write_all(b"#!/usr/bin/true\n")
+        .map_err(|_| unprepared())?;
     let path = |file: &File| format!("/proc/self/fd/{}", file.as_raw_fd());
     // A file that is open for writing cannot be executed.
-    let readable = File::open(path(&script))?;
+    let readable = File::open(path(&script)).map_err(|_| unprepared())?;
     drop(script);
     std::process::Command::new(path(&readable))
         .status()
@@ -200,23 +210,21 @@ const DISCARD_PORT: u16 = 9;
 
 /// Sends an empty packet.
 fn send_to(address: &str) -> io::Result<()> {
-    let unreachable = || Error::other("no way to send it");
     let address: IpAddr = address.parse().map_err(Error::other)?;
     let family = match address {
         IpAddr::V4(_) => AddressFamily::INET,
         IpAddr::V6(_) => AddressFamily::INET6,
     };
     // Without a socket or a route, nothing shows whether the packet would have been filtered.
-    let socket = socket(family, SocketType::DGRAM, None).map_err(|_| unreachable())?;
+    let socket = socket(family, SocketType::DGRAM, None).map_err(|_| unprepared())?;
     let to = SocketAddr::new(address, DISCARD_PORT);
-    connect(&socket, &to).map_err(|_| unreachable())?;
+    connect(&socket, &to).map_err(|_| unprepared())?;
     Ok(send(&socket, b"", SendFlags::NOSIGNAL).map(drop)?)
 }
 
 /// Opens a port that the kernel chooses.
 fn bind_port() -> io::Result<()> {
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None)
-        .map_err(|_| Error::other("no socket"))?;
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).map_err(|_| unprepared())?;
     Ok(bind(&socket, &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?)
 }
 
@@ -228,7 +236,7 @@ fn new_namespace() -> io::Result<()> {
 }
 
 fn executable_memory() -> io::Result<()> {
-    let memory = memmap2::MmapMut::map_anon(1)?;
+    let memory = memmap2::MmapMut::map_anon(1).map_err(|_| unprepared())?;
     memory.make_exec().map(drop)
 }
 
@@ -244,7 +252,7 @@ fn load_module() -> io::Result<()> {
 
 /// Makes a file in memory setuid.
 fn setuid_file() -> io::Result<()> {
-    let file = memfd_create(c"probe", MFdFlags::MFD_CLOEXEC)?;
+    let file = memfd_create(c"probe", MFdFlags::MFD_CLOEXEC).map_err(|_| unprepared())?;
     Ok(fchmod(&file, Mode::S_ISUID | Mode::S_IRWXU)?)
 }
 
@@ -256,7 +264,7 @@ fn may_gain_privileges() -> io::Result<()> {
     match value.map(str::trim) {
         Some("0") => Ok(()),
         Some(_) => Err(Errno::EPERM.into()),
-        None => Err(Error::other("the kernel does not say")),
+        None => Err(unprepared()),
     }
 }
 
@@ -302,6 +310,9 @@ mod tests {
             ("unshare".to_owned(), "22"),
             ("connect=robotctl-no-such-socket".to_owned(), "111"),
             ("send=not an address".to_owned(), "unknown"),
+            // What an attempt needs is missing: it shows nothing.
+            ("write=/no/such/directory".to_owned(), "unknown"),
+            ("execute=/no/such/directory".to_owned(), "unknown"),
             ("send=127.0.0.1".to_owned(), "ok"),
             ("bind".to_owned(), "ok"),
         ] {
