@@ -41,6 +41,13 @@ pub(crate) fn env_file_faults(root: &Root, layout: &Layout) -> Result<Vec<Fault>
             let mistakes = EnvText::parse(&text).mistakes;
             faults.extend(mistakes.into_iter().map(|(line, name, mistake)| {
                 let (effect, fix) = explain(&name, mistake);
+                let fix = match mistake {
+                    Mistake::Repeated { first } if is_whole(&text, first, &name) => {
+                        let comment = format!("{first}s/^/#/");
+                        Hint::to(fix, CommandLine::sudo(["sed", "-i", &comment, &real]))
+                    }
+                    _ => fix.into(),
+                };
                 Fault::warning(format!("`{path}`, line {line}: {effect}"), fix)
             }));
         }
@@ -61,6 +68,15 @@ pub(crate) fn env_file_faults(root: &Root, layout: &Layout) -> Result<Vec<Fault>
         )),
     }
     Ok(faults)
+}
+
+/// Whether a line is a whole assignment of a variable. A value may continue on the next line.
+fn is_whole(text: &str, line: usize, name: &str) -> bool {
+    let found = line.checked_sub(1).and_then(|at| text.lines().nth(at));
+    found.is_some_and(|found| {
+        let alone = EnvText::parse(found);
+        alone.mistakes.is_empty() && alone.values.contains_key(name) && !found.ends_with('\\')
+    })
 }
 
 /// The effect of a mistake, and how to correct the line.
@@ -94,6 +110,10 @@ fn explain(name: &str, mistake: Mistake) -> (String, String) {
                 .to_owned(),
             "remove the `\\` at the end of the comment".to_owned(),
         ),
+        Mistake::Repeated { first } => (
+            format!("systemd uses this value of `{plain}`, and not that of line {first}"),
+            "make the line without effect a comment".to_owned(),
+        ),
         Mistake::OpenQuote => (
             format!("the quote does not end, so `{plain}` has every line below it as its value"),
             "end the quote on this line".to_owned(),
@@ -105,7 +125,7 @@ fn explain(name: &str, mistake: Mistake) -> (String, String) {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn env_values(root: &Root, layout: &Layout) -> Result<BTreeMap<String, String>> {
+pub(crate) fn env_values(root: &Root, layout: &Layout) -> Result<BTreeMap<String, String>> {
     let path = layout.env_file();
     let is_file = root.meta_followed(&path)?.is_some_and(|meta| !meta.is_dir);
     let bytes = if is_file { root.read(&path)? } else { None };

@@ -9,6 +9,7 @@
 //! | `env_syntax` | the text of an environment file, as systemd.exec(5) reads it |
 //! | `env_file` | `/etc/<app>/env`, and what the services need in it |
 //! | `secrets` | each file in `/etc/<app>/credentials` |
+//! | `same_secrets` | secrets of this host that have the same content |
 //! | `fault` | what is wrong, and what to type |
 //!
 //! A service gets its settings when it starts, and keeps them. These find the services that run with older
@@ -23,13 +24,15 @@
 mod env_file;
 mod env_syntax;
 mod fault;
+mod same_secrets;
 mod secrets;
 mod stale;
 mod starts;
 mod variables;
 
-pub(crate) use env_file::{env_file_faults, missing_variables};
+pub(crate) use env_file::{env_file_faults, env_values, missing_variables};
 pub(crate) use fault::{Deploy, Fault};
+pub(crate) use same_secrets::{SameSecrets, same_secrets};
 pub(crate) use secrets::{missing_to_generate, secret_faults};
 pub(crate) use stale::{stale_among, stale_services};
 pub(crate) use starts::{StartedServices, drop_record};
