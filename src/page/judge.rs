@@ -90,7 +90,7 @@ fn row(app: &DeployedApp, state: &UnitStatus, now: Timestamp, is_approved: bool)
     if let Some(what) = unstable.filter(|_| health < Health::Failed) {
         health = match what {
             Instability::Loops { .. } => Health::Failed,
-            Instability::OutOfMemory { .. } => Health::Warning,
+            Instability::OutOfMemory { .. } | Instability::Watchdog { .. } => Health::Warning,
         };
         text = format!("{text}, {}", what.in_words());
     }
