@@ -9,9 +9,9 @@
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `move_aside`, `lock`, `last_change` |
 //! | files by their real paths | `files` |
 //! | systemd | `systemd`, `journald`, `activation`, `dummy_process`, `private_tmp` |
-//! | processes | `runner`, `process`, `process_start`, `inspect`, `cgroup`, `oom`, `signals`, `environment` |
+//! | processes | `runner`, `process`, `process_start`, `process_table`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
-//! | users and groups | `accounts`, `group_access` |
+//! | users and groups | `accounts`, `group_access`, `write_access` |
 //! | time | `clock` |
 
 #![expect(
@@ -46,6 +46,8 @@ mod prepared_file;
 mod private_tmp;
 mod process;
 mod process_start;
+mod process_table;
+mod program_file;
 mod real_path;
 mod remove;
 mod resolve;
@@ -58,6 +60,7 @@ mod systemd;
 mod temp;
 mod terminal;
 mod tmpfiles;
+mod write_access;
 
 pub use accounts::{User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
@@ -87,6 +90,8 @@ pub use process::{
     processes, release_of,
 };
 pub use process_start::{environment_of, start_of, ticks_since_boot};
+pub use process_table::{ProcessOrigin, command_of, process_origins};
+pub use program_file::{ElfFile, ProgramFile, has_other_formats, own_architectures};
 pub use real_path::{
     absolute, is_link_error, open_without_links, read_user_file_without_links, real_path,
 };
@@ -94,8 +99,8 @@ pub use root::{Meta, Root};
 pub use runner::{Command, MissingProgram, Output, is_installed};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
 pub use sockets::{
-    Binding, connections, free_port, is_ipv6_only, is_taken, listening_inodes, socket_holders,
-    socket_owner,
+    Binding, ListeningSocket, connections, free_port, holders_by_socket, is_ipv6_only, is_taken,
+    listening_inodes, listening_sockets, socket_holders, socket_owner,
 };
 pub use stream::Stream;
 pub use systemd::{
@@ -105,6 +110,7 @@ pub use systemd::{
 pub use temp::temp_target;
 pub use terminal::terminal_columns;
 pub use tmpfiles::Mismatch;
+pub use write_access::Account;
 
 use std::path::Path;
 
