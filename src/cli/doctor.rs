@@ -18,6 +18,10 @@ pub(super) struct Args {
     /// even if there are findings
     #[arg(long, value_name = "FILE")]
     pub(super) report: Option<PathBuf>,
+    /// Compare the content of every file of the live release with what was
+    /// staged, and not only its size and its time stamp
+    #[arg(long)]
+    digests: bool,
     /// Wait up to SECONDS for another robotctl to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -34,6 +38,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     let request = DoctorRequest {
         report: args.report.clone(),
         wait: Duration::from_secs(args.wait),
+        digests: args.digests,
     };
     let all = ops::doctor(ctx, &request)?;
     for report in &all.answers {

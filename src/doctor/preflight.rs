@@ -1,19 +1,27 @@
 //! The checks that a deploy and a rollback ask before they change anything, for the release that is about to
 //! go live.
 
+use crate::app::layout::TMPFILES_DIR;
 use crate::prerequisites::{
     Needed, Preflight, misplaced_directories, missing_enforcement, missing_programs, missing_tools,
-    replaceable_directories, shadowed_units, shortages_of, taken_addresses, unusable_addresses,
-    unwritable_files,
+    replaceable_directories, shadowed_files, shadowed_units, shortages_of, taken_addresses,
+    unusable_addresses, unwritable_files,
 };
 use crate::settings::{Deploy, Fault, env_file_faults, missing_variables, secret_faults};
+use crate::tree::Entry;
 use crate::units::UnitFile;
 use anyhow::Result;
 
 pub(super) fn shadowed(change: &Preflight<'_>) -> Result<Vec<Fault>> {
     let units = change.tree.paths();
     let units = units.filter_map(|path| UnitFile::parse(path)?.main());
-    shadowed_units(&change.host.root, &units.collect::<Vec<_>>())
+    let root = &change.host.root;
+    let mut faults = shadowed_units(root, &units.collect::<Vec<_>>())?;
+    let app = change.app.name.as_str();
+    let tmpfiles = change.tree.get(&format!("{TMPFILES_DIR}/{app}.conf"));
+    let tmpfiles = tmpfiles.map(Entry::text).unwrap_or_default();
+    faults.extend(shadowed_files(root, app, &tmpfiles)?);
+    Ok(faults)
 }
 
 pub(super) fn directories(change: &Preflight<'_>) -> Result<Vec<Fault>> {

@@ -4,10 +4,13 @@ use super::context::Context;
 use super::select::{PerApp, nothing_deployed};
 use crate::app::{Layout, Name};
 use crate::doctor::{
-    BareContext, CheckContext, Report, checks_without_release, run_checks, skipped,
+    BareContext, CheckContext, LoadedUnits, Report, checks_without_release, run_checks, skipped,
 };
 use crate::error::{Claim as _, Error, Kind};
 use crate::host::{self, Root};
+use crate::store::PublicRelease;
+use crate::tree::FileTree;
+use crate::units::{UnitFile, is_templated};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -20,6 +23,8 @@ pub(crate) struct DoctorRequest {
     pub(crate) report: Option<PathBuf>,
     /// How long to wait while another `robotctl` changes an app.
     pub(crate) wait: Duration,
+    /// Whether to compare the content of every file of the live releases.
+    pub(crate) digests: bool,
 }
 
 /// What `--report` writes.
@@ -35,7 +40,7 @@ struct WrittenReport<'a> {
 /// # Errors
 /// [`Kind::Refused`] when no app is deployed, unless a report is to be written.
 pub(crate) fn run(ctx: &Context<'_>, request: &DoctorRequest) -> Result<PerApp<Report>, Error> {
-    let mut all = ctx.for_each_app(|name| report(ctx, name, request.wait))?;
+    let mut all = ctx.for_each_app(|name| report(ctx, name, request))?;
     for report in &mut all.answers {
         let name = Name::parse(&report.app).ok();
         let environment = name.and_then(|name| ctx.store(&name).environment());
@@ -68,10 +73,10 @@ fn write(file: &Path, reports: &[Report]) -> Result<()> {
     Root::new(Path::new("/")).write_atomic(path, json.as_bytes(), 0o644)
 }
 
-fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
+fn report(ctx: &Context<'_>, name: &Name, request: &DoctorRequest) -> Result<Report> {
     let (store, layout) = (ctx.store(name), Layout::new(name));
     // A journal that a running command still writes is not an interrupted change.
-    let idle = host::wait_until(wait, || {
+    let idle = host::wait_until(request.wait, || {
         let is_busy = store.has_journal().unwrap_or(false) && store.lock_holder().is_some();
         if is_busy { Err(()) } else { Ok(()) }
     });
@@ -109,6 +114,7 @@ fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
         Some(record) => Some((record.app()?, record.tree()?)),
         None => None,
     };
+    let units = unit_names(&release, content.as_ref().map(|(_, tree)| tree));
     Ok(run_checks(&CheckContext {
         host: &ctx.host,
         store: &store,
@@ -117,5 +123,17 @@ fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<Report> {
         state: &state,
         release: &release,
         content: content.as_ref(),
+        digests: request.digests,
+        units: LoadedUnits::new(&ctx.host, units),
     }))
+}
+
+/// The units of a release, also those that its public record does not list: proxies and the target.
+fn unit_names(release: &PublicRelease, tree: Option<&FileTree>) -> Vec<String> {
+    let mut names: Vec<String> = release.units.iter().map(|one| one.unit.clone()).collect();
+    for path in tree.into_iter().flat_map(FileTree::paths) {
+        let unit = UnitFile::parse(path).and_then(|file| file.main().map(str::to_owned));
+        names.extend(unit.filter(|unit| !names.contains(unit) && !is_templated(unit)));
+    }
+    names
 }

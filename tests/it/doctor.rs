@@ -10,14 +10,21 @@ use std::process::Command;
 use std::time::Duration;
 
 /// The checks that need a running host. A new one has its row here.
-const OF_RUNNING_HOST: [&str; 7] = [
+const OF_RUNNING_HOST: [&str; 14] = [
     "units",
     "restarts",
+    "timers",
     "leftovers",
     "running",
+    "orphans",
+    "directories",
     "settings",
+    "executables",
     "ports",
     "limits",
+    "drop-ins",
+    "unenforced",
+    "exposure",
 ];
 pub(crate) const NOT_RUNNING: usize = OF_RUNNING_HOST.len();
 
@@ -118,8 +125,10 @@ fn a_unit_that_shadows_a_generated_one_is_found() {
     found(
         &test,
         "warning: `/etc/systemd/system/shop-web.service` hides the generated unit, and cannot be \
-         masked [shadowed]\n  hint: make it a drop-in: \
-         /etc/systemd/system/shop-web.service.d/50-local.conf\n",
+         masked [shadowed]\n  hint: write what you changed to \
+         /etc/systemd/system/shop-web.service.d/50-local.conf, then turn it off: sudo mv \
+         [DIR]/root/etc/systemd/system/shop-web.service \
+         [DIR]/root/etc/systemd/system/shop-web.service.off\n",
     );
 }
 

@@ -153,6 +153,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "bytesize",
             "command_line",
             "error",
+            // A unit as it is loaded is scored like that of the release.
+            "exposure",
             "host",
             "payload",
             "prerequisites",

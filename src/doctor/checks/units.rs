@@ -1,26 +1,23 @@
-//! Units, and the addresses that they hold.
+//! The states of units.
 
-use super::findings;
-use crate::app::{App, Listen};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::host::{
-    PortHolder, SYSTEMD_PID, UnitStatus, is_in_unit, listening_inodes, socket_holders,
-};
-use crate::prerequisites::unusable_addresses;
+use crate::host::UnitStatus;
 use crate::store::{PublicUnit, UnitRole};
 use crate::transient::leftovers::transient_units;
-use crate::units::{UnitType, unit_type};
+use crate::units::WantsLink;
 use anyhow::Result;
+use std::collections::BTreeSet;
 
 pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
-    let units = &context.release.units;
-    let names: Vec<String> = units.iter().map(|unit| unit.unit.clone()).collect();
-    let states = context.host.systemd.show(&names)?;
+    let tree = context.content.iter();
+    let links = tree.flat_map(|(_, tree)| tree.paths().filter_map(WantsLink::parse));
+    let linked: BTreeSet<String> = links.map(|link| link.unit.to_owned()).collect();
     let mut found = Vec::new();
-    for (unit, state) in units.iter().zip(states) {
-        found.extend(unit_state(unit, &state));
+    for unit in &context.release.units {
+        let state = context.units.state(&unit.unit)?;
+        found.extend(unit_state(unit, state, linked.contains(&unit.unit)));
         if state.need_daemon_reload {
             found.push(Finding::new(
                 Severity::Warning,
@@ -42,7 +39,8 @@ fn daemon_reload() -> Hint {
     )
 }
 
-fn unit_state(unit: &PublicUnit, state: &UnitStatus) -> Option<Finding> {
+/// `is_linked` says that the release has a link that starts the unit at boot.
+fn unit_state(unit: &PublicUnit, state: &UnitStatus, is_linked: bool) -> Option<Finding> {
     let name = &unit.unit;
     let systemctl = |verb: &str| CommandLine::sudo(["systemctl", verb, name]);
     if state.is_masked() {
@@ -53,23 +51,22 @@ fn unit_state(unit: &PublicUnit, state: &UnitStatus) -> Option<Finding> {
         ));
     }
     if state.is_failed() {
-        let read = CommandLine::sudo(["journalctl", "-u", name, "-n", "50"]);
-        let mut finding = Finding::new(
-            Severity::Error,
-            format!("`{name}` has failed: {}", state.result),
-            Hint::to("read why", read),
-        );
-        finding.fix.push(Hint::to("then", systemctl("restart")));
-        return Some(finding);
+        return Some(failed(unit, state));
     }
     if !state.is_loaded() {
         let message = format!("systemd does not know `{name}`");
         return Some(Finding::new(Severity::Error, message, daemon_reload()));
     }
+    let is_disabled = state.unit_file_state == "disabled";
     // A job waits for its timer.
     let should_run = unit.enabled && unit.role != UnitRole::Job;
     if !should_run || state.is_active() {
-        return None;
+        // The administrator decides what starts at boot.
+        return (is_disabled && is_linked && unit.enabled).then(|| {
+            let message = format!("`{name}` is disabled: it does not start at the next boot");
+            let enable = Hint::to("if it should", systemctl("enable"));
+            Finding::new(Severity::Note, message, enable)
+        });
     }
     if state.is_skipped() {
         let mut finding = Finding::new(
@@ -85,82 +82,39 @@ fn unit_state(unit: &PublicUnit, state: &UnitStatus) -> Option<Finding> {
             .push(Hint::to("when it is met", systemctl("start")));
         return Some(finding);
     }
-    let start = if state.unit_file_state == "disabled" {
-        CommandLine::sudo(["systemctl", "enable", "--now", name])
-    } else {
-        systemctl("start")
-    };
+    if is_disabled {
+        let start = CommandLine::sudo(["systemctl", "enable", "--now", name]);
+        return Some(Finding::new(
+            Severity::Note,
+            format!("`{name}` is {} and disabled", state.active_state),
+            Hint::to("if it should run", start),
+        ));
+    }
     Some(Finding::new(
         Severity::Warning,
         format!("`{name}` is {}", state.active_state),
-        Hint::to("if it should run", start),
+        Hint::to("if it should run", systemctl("start")),
     ))
 }
 
-pub(in crate::doctor) fn ports(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
-    let mut found = findings(unusable_addresses(context.host, app)?);
-    for service in app.services.iter().filter(|service| service.enable) {
-        let units = if service.has_socket_unit() {
-            app.sockets_by_address(service)
-        } else {
-            vec![app.unit(service); service.listen.len()]
-        };
-        for (listen, unit) in service.listen.iter().zip(units) {
-            found.extend(port(context, &unit, listen)?);
-        }
-    }
-    Ok(found)
-}
-
-fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Option<Finding>> {
-    let state = context.host.systemd.show_one(unit)?;
-    if state.is_masked() || state.is_skipped() {
-        return Ok(None);
-    }
-    let systemctl = |verb: &str| CommandLine::sudo(["systemctl", verb, unit]);
-    let Some(port) = listen.port() else {
-        let Listen::Unix(path) = listen else {
-            return Ok(None);
-        };
-        let exists = context.host.root.meta(path.as_str())?.is_some();
-        return Ok((!exists).then(|| {
-            Finding::new(
-                Severity::Error,
-                format!("the socket `{path}` is missing"),
-                Hint::to("create it", systemctl("restart")),
-            )
-        }));
-    };
-    let sockets = listening_inodes(port);
-    if sockets.is_empty() {
-        return Ok(Some(Finding::new(
-            Severity::Error,
-            format!("no process listens on {listen}"),
-            Hint::to("start its unit", systemctl("start")),
-        )));
-    }
-    match socket_holders(&sockets) {
-        Some(pids) if pids.iter().any(|pid| is_own(*pid, unit)) => return Ok(None),
-        // This process may not see it, so the unit's state must do.
-        None if state.is_active() => return Ok(None),
-        Some(_) | None => {}
-    }
-    let holder = PortHolder::of(&context.host.root, port).unwrap_or(PortHolder::Hidden);
-    let message = if state.is_active() {
-        format!("{holder} listens on {listen}, and `{unit}` does not")
-    } else {
-        format!("{holder} listens on {listen}, and `{unit}` is not active")
-    };
-    let fix = "stop that process, or give the service another address";
-    Ok(Some(Finding::new(Severity::Error, message, fix)))
-}
-
-/// Whether a process holds a socket for a unit. systemd itself holds what a socket unit listens on.
-fn is_own(pid: u32, unit: &str) -> bool {
-    match unit_type(unit) {
-        Some(UnitType::Socket) => pid == SYSTEMD_PID,
-        _ => is_in_unit(pid, unit),
-    }
+/// A unit that has failed. A job keeps that state until it runs again, also after a release that made it
+/// fail is no longer live.
+fn failed(unit: &PublicUnit, state: &UnitStatus) -> Finding {
+    let name = &unit.unit;
+    let read = CommandLine::sudo(["journalctl", "-u", name, "-n", "50"]);
+    let mut finding = Finding::new(
+        Severity::Error,
+        format!("`{name}` has failed: {}", state.result),
+        Hint::to("read why", read),
+    );
+    finding.fix.push(match unit.role {
+        UnitRole::Job => Hint::to(
+            "then run the job again",
+            CommandLine::sudo(["systemctl", "start", name]),
+        ),
+        _ => Hint::to("then", CommandLine::sudo(["systemctl", "restart", name])),
+    });
+    finding
 }
 
 /// Units of a pre-check or of an overlap. Only a running command needs them.
