@@ -70,6 +70,20 @@ fn all_but(test: &Test, looked: &[&str]) -> String {
     ids.join(", ")
 }
 
+/// The cases cause a fault on a running host, and run the commands that doctor prints about it.
+#[test]
+fn every_check_has_a_case_on_a_running_host() {
+    let cases = include_str!("../system/findings.rs");
+    let without: Vec<String> = checks(&Test::new())
+        .into_iter()
+        .filter(|id| !cases.contains(&format!("        id: \"{id}\",\n")))
+        .collect();
+    assert!(
+        without.is_empty(),
+        "no case in tests/system/findings.rs: {without:?}"
+    );
+}
+
 /// Doctor tells truncated and rewritten files of the live release from missing ones, and names three
 /// of many.
 #[test]

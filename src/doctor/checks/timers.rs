@@ -45,7 +45,9 @@ pub(in crate::doctor) fn timers(context: &CheckContext<'_>) -> Result<Vec<Findin
                 let start = CommandLine::sudo(["systemctl", "start", job]);
                 found.push(Finding::new(
                     Severity::Note,
-                    format!("`{job}` has not run since the host started; `{name}` starts it at {next:.0}"),
+                    format!(
+                        "systemd knows of no run of `{job}`, which `{name}` starts at {next:.0}"
+                    ),
                     Hint::to("to see that it works, run it now", start),
                 ));
             }
