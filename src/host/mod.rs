@@ -7,7 +7,7 @@
 //! | part | files |
 //! |---|---|
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `move_aside`, `lock`, `last_change` |
-//! | files by their real paths | `files` |
+//! | files by their real paths | `files`, `word_search` |
 //! | systemd | `systemd`, `journald`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `process_start`, `process_table`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
@@ -60,6 +60,7 @@ mod systemd;
 mod temp;
 mod terminal;
 mod tmpfiles;
+mod word_search;
 mod write_access;
 
 pub use accounts::{User, user_ids, user_name};
@@ -110,6 +111,7 @@ pub use systemd::{
 pub use temp::temp_target;
 pub use terminal::terminal_columns;
 pub use tmpfiles::Mismatch;
+pub use word_search::absent_words;
 pub use write_access::Account;
 
 use std::path::Path;

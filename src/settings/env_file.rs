@@ -175,3 +175,40 @@ pub(crate) fn missing_variables(root: &Root, app: &App) -> Result<Vec<Fault>> {
     }
     Ok(faults)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::env_file_faults;
+    use crate::app::{Layout, Name};
+    use crate::host::Root;
+
+    #[test]
+    fn only_a_line_that_is_a_whole_assignment_may_become_a_comment() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        let layout = Layout::new(&Name::parse("shop").unwrap());
+        root.make_dir("/etc/shop", 0o755).unwrap();
+        let said = |text: &str| {
+            root.write_atomic(&layout.env_file(), text.as_bytes(), 0o600)
+                .unwrap();
+            let faults = env_file_faults(&root, &layout).unwrap().into_iter();
+            // A test without root owns the file itself.
+            let texts = faults
+                .map(|fault| fault.text())
+                .filter(|text| text.contains("systemd uses"));
+            texts.collect::<String>()
+        };
+        assert!(
+            said("A=1\nA=2\n").contains("sed -i '1s/^/#/'"),
+            "{}",
+            said("A=1\nA=2\n")
+        );
+        for text in ["A=1\\\n2\nA=2\n", "A=\"1\n2\"\nA=2\n"] {
+            let said = said(text);
+            assert!(
+                said.contains("and not that of line 1") && !said.contains("sed"),
+                "{said}"
+            );
+        }
+    }
+}

@@ -288,4 +288,15 @@ mod tests {
             assert_eq!(names(text), ["A", "C"], "{text}");
         }
     }
+
+    #[test]
+    fn a_variable_with_two_values_is_a_mistake_and_one_with_the_same_value_twice_is_none() {
+        let repeated = |first| Mistake::Repeated { first };
+        let text = "A=1\nB=2\n\nA=\"1\"\nB=3\nB=4\n";
+        let all = [
+            (5, "B".to_owned(), repeated(2)),
+            (6, "B".to_owned(), repeated(5)),
+        ];
+        assert_eq!(mistakes(text), all);
+    }
 }

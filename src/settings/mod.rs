@@ -9,6 +9,7 @@
 //! | `env_syntax` | the text of an environment file, as systemd.exec(5) reads it |
 //! | `env_file` | `/etc/<app>/env`, and what the services need in it |
 //! | `secrets` | each file in `/etc/<app>/credentials` |
+//! | `unused` | variables of the file that nothing seems to read |
 //! | `same_secrets` | secrets of this host that have the same content |
 //! | `fault` | what is wrong, and what to type |
 //!
@@ -28,6 +29,7 @@ mod same_secrets;
 mod secrets;
 mod stale;
 mod starts;
+mod unused;
 mod variables;
 
 pub(crate) use env_file::{env_file_faults, env_values, missing_variables};
@@ -36,3 +38,4 @@ pub(crate) use same_secrets::{SameSecrets, same_secrets};
 pub(crate) use secrets::{missing_to_generate, secret_faults};
 pub(crate) use stale::{stale_among, stale_services};
 pub(crate) use starts::{StartedServices, drop_record};
+pub(crate) use unused::unused_variables;

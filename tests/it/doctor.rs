@@ -121,6 +121,47 @@ fn changed_and_missing_files_of_the_live_release_are_found() {
     found(&test, &format!("{said} {named} [content]\n{hint}"));
 }
 
+/// Modes, kinds and added files show without reading contents. A change that keeps size and time stamp shows
+/// only with `--digests`.
+#[test]
+fn what_differs_from_what_was_staged_is_found() {
+    let test = app();
+    deploy(&test);
+    healthy(&test);
+    let id = live(&test);
+    let release = test.root(&format!("opt/shop/releases/{id}"));
+    let pages = release.join("data/pages.txt");
+    let said = |options: &[&str]| {
+        let run = test.run([&["doctor"], options].concat()).any_stdout();
+        run.status(1).stdout
+    };
+    std::fs::set_permissions(&pages, Permissions::from_mode(0o600)).unwrap();
+    let mode = "files of the live release have other modes than they were staged with: \
+                data/pages.txt (0600, not 0644) [content]\n  hint: set the mode as it was staged: sudo chmod 0644 ";
+    assert!(said(&[]).contains(mode), "{}", said(&[]));
+    std::fs::set_permissions(&pages, Permissions::from_mode(0o644)).unwrap();
+    healthy(&test);
+    let added = release.join("data/__pycache__");
+    std::fs::create_dir(&added).unwrap();
+    std::fs::write(added.join("x.pyc"), "x").unwrap();
+    let words =
+        "warning: files were added to the live release by hand: data/__pycache__ [content]\n";
+    assert!(said(&[]).contains(words), "{}", said(&[]));
+    std::fs::remove_dir_all(&added).unwrap();
+    healthy(&test);
+    let was = pages.metadata().unwrap().modified().unwrap();
+    std::fs::write(&pages, "one\nTWO\n").unwrap();
+    let file = File::options().write(true).open(&pages).unwrap();
+    file.set_modified(was).unwrap();
+    healthy(&test);
+    let words = "error: files of the live release were changed by hand: data/pages.txt [content]\n";
+    let digests = said(&["--digests"]);
+    assert!(digests.contains(words), "{digests}");
+    std::fs::remove_file(&pages).unwrap();
+    std::os::unix::fs::symlink("big.bin", &pages).unwrap();
+    assert!(said(&[]).contains(words), "{}", said(&[]));
+}
+
 /// systemd prefers the administrator's unit to a generated one of the same name. A mask and a drop-in
 /// are deliberate and not reported.
 #[test]

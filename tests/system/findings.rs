@@ -305,9 +305,16 @@ const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        id: "env-file",
+        cause: "echo COLUOR=red >> /etc/demo/env; systemctl restart demo-direct.service demo-web.service demo-worker.service",
+        says: &["no file of the live release contains `COLUOR`, which `/etc/demo/env` sets"],
+        after: "systemctl restart demo-direct.service demo-web.service demo-worker.service",
+        ..CASE
+    },
+    Case {
         id: "settings",
-        cause: "echo SIZE=1 >> /etc/demo/env",
-        says: &["settings of `demo-worker.service` changed since it started: `SIZE`"],
+        cause: "sed -i s/red/green/ /etc/demo/env",
+        says: &["settings of `demo-worker.service` changed since it started: `COLOUR`"],
         ..CASE
     },
     Case {

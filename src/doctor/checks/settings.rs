@@ -8,6 +8,7 @@ use crate::error::Hint;
 use crate::host::UnitStatus;
 use crate::settings::{
     SameSecrets, env_file_faults, missing_variables, same_secrets, secret_faults, stale_among,
+    unused_variables,
 };
 use anyhow::Result;
 
@@ -19,7 +20,22 @@ pub(in crate::doctor) fn env_file(context: &CheckContext<'_>, app: &App) -> Resu
     let root = &context.host.root;
     let mut faults = env_file_faults(root, &app.layout)?;
     faults.extend(missing_variables(root, app)?);
-    Ok(findings(faults))
+    let mut found = findings(faults);
+    if let Some(live) = &context.state.live {
+        let unused = unused_variables(root, app, &context.layout.release(live))?;
+        found.extend(unused.iter().map(|name| unused_variable(context, name)));
+    }
+    Ok(found)
+}
+
+fn unused_variable(context: &CheckContext<'_>, name: &str) -> Finding {
+    let path = context.layout.env_file();
+    let message = format!("no file of the live release contains `{name}`, which `{path}` sets");
+    let real = context.host.root.path(&path).display().to_string();
+    let comment = format!("s/^[[:space:]]*{name}[[:space:]]*=/#&/");
+    let edit = CommandLine::sudo(["sed", "-i", &comment, &real]);
+    let hint = Hint::to("correct its name, or make the line a comment", edit);
+    Finding::new(Severity::Note, message, hint)
 }
 
 /// Secrets whose content another secret has too. That may be wanted, so they are notes.
