@@ -443,8 +443,10 @@ const CASES: &[Case] = &[
     },
     Case {
         id: "writable",
-        cause: "chattr +i /opt/demo/releases",
-        says: &["`/opt/demo/releases` has the attribute `i`"],
+        cause: "store=/var/lib/robotctl/demo/releases; mount -t tmpfs -o mode=0755 tmpfs /mnt && cp -a $store/. /mnt/ \
+                && mount --bind /mnt $store && umount /mnt && mount -o remount,ro $store",
+        says: &["the file system of `/var/lib/robotctl/demo/releases` is read-only"],
+        after: "umount /var/lib/robotctl/demo/releases",
         ..CASE
     },
     Case {
