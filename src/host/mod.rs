@@ -112,7 +112,7 @@ pub use temp::temp_target;
 pub use terminal::terminal_columns;
 pub use tmpfiles::Mismatch;
 pub use word_search::absent_words;
-pub use write_access::Account;
+pub use write_access::{Account, Unwritable};
 
 use std::path::Path;
 

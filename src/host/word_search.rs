@@ -38,8 +38,8 @@ pub fn absent_words<'a>(
         if absent.is_empty() {
             break;
         }
-        let content = fs::read(&file).with_context(context)?;
-        for found in search.find_overlapping_iter(&content) {
+        let bytes = fs::read(&file).with_context(context)?;
+        for found in search.find_overlapping_iter(&bytes) {
             absent.remove(&found.pattern().as_usize());
         }
     }

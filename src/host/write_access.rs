@@ -7,14 +7,16 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// How deep entries are looked at, and how many: large trees of data stay unread.
+/// How deep a walk goes, and how many entries it reads: large trees of data stay unread.
 const MAX_DEPTH: usize = 4;
 const MAX_ENTRIES: usize = 5000;
 /// What mkfs makes at the top of a file system, for root alone (fsck(8)).
 const LOST_AND_FOUND: &str = "lost+found";
-/// Permission to write, of a group and of all users.
+/// Permission to write and to read, of a group and of all users.
 const GROUP_WRITES: u32 = 0o020;
 const OTHERS_WRITE: u32 = 0o002;
+const GROUP_READS: u32 = 0o040;
+const OTHERS_READ: u32 = 0o004;
 /// The extended attribute of an access control list (acl(5)).
 const ACCESS_LIST: &str = "system.posix_acl_access";
 
@@ -27,6 +29,17 @@ pub struct Account {
     pub gids: Vec<u32>,
 }
 
+/// A file or directory that an account cannot write to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unwritable {
+    /// Its real path.
+    pub path: PathBuf,
+    /// Its owner.
+    pub uid: u32,
+    /// Whether the account can read it.
+    pub is_readable: bool,
+}
+
 impl Account {
     /// Whether it can write to an entry. The owner can always give itself that right.
     fn can_write(&self, path: &Path, meta: &Metadata) -> bool {
@@ -36,15 +49,20 @@ impl Account {
             || (self.gids.contains(&meta.gid()) && meta.mode() & GROUP_WRITES != 0)
             || has_list()
     }
+
+    /// Whether it can read an entry of another owner.
+    fn can_read(&self, meta: &Metadata) -> bool {
+        meta.mode() & OTHERS_READ != 0
+            || (self.gids.contains(&meta.gid()) && meta.mode() & GROUP_READS != 0)
+    }
 }
 
 impl Root {
-    /// The directories and regular files at and below a path that an account cannot write to, each with its
-    /// owner. What is below such a directory is not listed, and neither are other file systems.
+    /// The directories and regular files at and below a path that an account cannot write to. What is below such a directory is not listed, and neither are other file systems.
     ///
     /// # Errors
     /// The operating system's, with the path.
-    pub fn unwritable_below(&self, path: &str, account: &Account) -> Result<Vec<(PathBuf, u32)>> {
+    pub fn unwritable_below(&self, path: &str, account: &Account) -> Result<Vec<Unwritable>> {
         let top = self.followed(path);
         let mut out = Vec::new();
         let walk = walkdir::WalkDir::new(&top).max_depth(MAX_DEPTH);
@@ -74,7 +92,11 @@ impl Root {
                 if kind.is_dir() {
                     walk.skip_current_dir();
                 }
-                out.push((entry.into_path(), meta.uid()));
+                out.push(Unwritable {
+                    path: entry.into_path(),
+                    uid: meta.uid(),
+                    is_readable: account.can_read(&meta),
+                });
             }
         }
         Ok(out)
@@ -114,6 +136,7 @@ mod tests {
         for name in ["top", "top/shared"] {
             set_permissions(path(name), Permissions::from_mode(0o777)).unwrap();
         }
+        set_permissions(path("top/closed"), Permissions::from_mode(0o700)).unwrap();
         let meta = path("top").metadata().unwrap();
         let owner = Account {
             uid: meta.uid(),
@@ -128,10 +151,13 @@ mod tests {
             .unwritable_below("/top", &other)
             .unwrap()
             .into_iter()
-            .map(|(path, _)| path.strip_prefix(dir.path()).unwrap().display().to_string())
+            .map(|entry| {
+                let path = entry.path.strip_prefix(dir.path()).unwrap();
+                format!("{} {}", path.display(), entry.is_readable)
+            })
             .collect();
         found.sort();
-        assert_eq!(found, ["top/closed", "top/file"]);
+        assert_eq!(found, ["top/closed false", "top/file true"]);
         assert_eq!(root.unwritable_below("/absent", &other).unwrap(), []);
     }
 }

@@ -240,9 +240,16 @@ const CASES: &[Case] = &[
     },
     Case {
         id: "directories",
-        cause: "mkdir /var/lib/demo/sub && touch /var/lib/demo/sub/db /var/lib/demo/db",
-        says: &["cannot write to `/var/lib/demo/", "which belong to `root`"],
+        cause: "mkdir -m 700 /var/lib/demo/sub && touch /var/lib/demo/sub/db /var/lib/demo/db",
+        says: &["cannot read or write `/var/lib/demo/", "owned by `root`"],
         after: "rm -r /var/lib/demo/sub /var/lib/demo/db",
+        ..CASE
+    },
+    Case {
+        id: "directories",
+        cause: "touch /var/lib/demo/db",
+        says: &["cannot write to `/var/lib/demo/db`, owned by `root`"],
+        after: "rm /var/lib/demo/db",
         ..CASE
     },
     Case {

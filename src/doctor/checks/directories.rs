@@ -5,15 +5,17 @@ use crate::app::{App, Service};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::host::{Account, Root, user_ids, user_name};
+use crate::host::{Account, Root, Unwritable, user_ids, user_name};
 use crate::prerequisites::{directories_of_changes, unwritable_directories};
 use anyhow::Result;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// How many paths a message names.
 const MAX_NAMED: usize = 3;
-/// The directory whose entries come and go while the services run: sockets, locks and pid files.
+/// The directories that tmpfiles.d names, by the starts of their directives.
 const RUNTIME: &str = "Runtime";
+const STATE: &str = "State";
 
 /// Directories of the services on a read-only file system, and entries that their user cannot write to. The
 /// check `tmpfiles` compares the owner and the mode of the directories that tmpfiles.d names.
@@ -38,47 +40,55 @@ pub(in crate::doctor) fn directories(
     let Some(account) = account(root, app, &users.collect::<Vec<_>>())? else {
         return Ok(found); // root, or a user that the check `tmpfiles` says is missing.
     };
-    for (path, stem) in existing {
+    // In the runtime directory, sockets and locks come and go.
+    let kept = existing.iter().filter(|(_, stem)| *stem != RUNTIME);
+    for (path, stem) in kept {
+        let top = root.followed(path);
         let mut entries = root.unwritable_below(path, &account)?;
-        if stem == RUNTIME {
-            entries.retain(|(entry, _)| *entry == root.followed(path));
-        }
-        // The check `tmpfiles` reports the directory itself.
-        let is_in_tmpfiles = ["Runtime", "State"].contains(&stem);
-        entries.retain(|(entry, _)| !is_in_tmpfiles || *entry != root.followed(path));
-        let Some((_, owner)) = entries.first().cloned() else {
+        // The check `tmpfiles` reports the directory itself, where it creates it.
+        entries.retain(|entry| *stem != STATE || entry.path != top);
+        let Some(owner) = entries.first().map(|entry| entry.uid) else {
             continue;
         };
-        let named: Vec<String> = entries
-            .iter()
-            .take(MAX_NAMED)
-            .map(|(entry, _)| format!("`{}`", entry.display()))
-            .collect();
-        let more = match entries.len() {
-            count if count > MAX_NAMED => format!(" ({count} in all)"),
-            _ => String::new(),
-        };
-        let owner = user_name(owner)?;
-        let real = root.followed(path).display().to_string();
-        let chown = CommandLine::sudo([
-            "chown",
-            "-R",
-            "-h",
-            &format!("--from={owner}"),
-            &format!("{}:{}", app.user, app.group),
-            &real,
-        ]);
-        found.push(Finding::new(
-            Severity::Warning,
-            format!(
-                "the user `{}` of the services cannot write to {}{more}, which belong to `{owner}`",
-                app.user,
-                named.join(", ")
-            ),
-            Hint::to("give them to that user", chown),
-        ));
+        entries.retain(|entry| entry.uid == owner);
+        found.push(unwritable(app, &top, &entries, &user_name(owner)?));
     }
     Ok(found)
+}
+
+/// The finding of entries of one owner below a directory. A file that the services can read may be meant so.
+fn unwritable(app: &App, top: &Path, entries: &[Unwritable], owner: &str) -> Finding {
+    let named = entries.iter().take(MAX_NAMED);
+    let named: Vec<String> = named
+        .map(|entry| format!("`{}`", entry.path.display()))
+        .collect();
+    let more = match entries.len() {
+        count if count > MAX_NAMED => format!(" ({count} in all)"),
+        _ => String::new(),
+    };
+    let is_harmless = |entry: &Unwritable| entry.is_readable && entry.path != top;
+    let (severity, verb) = match entries.iter().all(is_harmless) {
+        true => (Severity::Note, "write to"),
+        false => (Severity::Warning, "read or write"),
+    };
+    let chown = CommandLine::sudo([
+        "chown",
+        "-R",
+        "-h",
+        &format!("--from={owner}"),
+        &format!("{}:{}", app.user, app.group),
+        &top.display().to_string(),
+    ]);
+    let message = format!(
+        "the user `{}` of the services cannot {verb} {}{more}, owned by `{owner}`",
+        app.user,
+        named.join(", ")
+    );
+    let fix = Hint::to(
+        "if the services should write there, give it to that user",
+        chown,
+    );
+    Finding::new(severity, message, fix)
 }
 
 /// The directories on a file system that is read-only for every process. Where releases and records are on
