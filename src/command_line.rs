@@ -73,6 +73,13 @@ impl CommandLine {
         self
     }
 
+    /// Adds words.
+    #[must_use]
+    pub fn args<W: Into<String>>(mut self, words: impl IntoIterator<Item = W>) -> Self {
+        self.words.extend(words.into_iter().map(Into::into));
+        self
+    }
+
     /// The same command with `sudo`.
     #[must_use]
     pub fn with_sudo(self) -> Self {

@@ -1,5 +1,5 @@
-//! Whether a unit stays up: how often systemd has restarted it within the last minutes, and whether the
-//! kernel has killed its processes because memory ran out.
+//! Whether a unit stays up: how often systemd has restarted it within the last minutes, whether the kernel
+//! has killed its processes because memory ran out, and whether it has missed its watchdog.
 //!
 //! A service that ends every few seconds is `active` whenever somebody looks. The numbers below are the same
 //! for the doctor, `status`, the status page and the soak time of a deploy.
@@ -33,6 +33,11 @@ pub(crate) enum Instability {
         /// How many, within [`WINDOW`] or since it started.
         kills: u64,
     },
+    /// It did not notify its watchdog in time, so systemd ended and restarted it.
+    Watchdog {
+        /// How often within [`WINDOW`].
+        trips: u64,
+    },
 }
 
 impl Instability {
@@ -45,7 +50,7 @@ impl Instability {
     pub(crate) fn is_down(&self) -> bool {
         match self {
             Self::Loops { .. } => true,
-            Self::OutOfMemory { .. } => false,
+            Self::OutOfMemory { .. } | Self::Watchdog { .. } => false,
         }
     }
 
@@ -65,6 +70,15 @@ impl Instability {
             } => {
                 let last = span(*seconds);
                 format!("restarted {restarts} times by itself, the last time {last} ago")
+            }
+            Self::Watchdog { trips } => {
+                let minutes = WINDOW.as_secs() / 60;
+                let times = if *trips == 1 {
+                    "once".to_owned()
+                } else {
+                    format!("{trips} times")
+                };
+                format!("did not notify its watchdog in time, {times} within {minutes} minutes")
             }
             Self::OutOfMemory { kills: 1 } => {
                 "lost a process, which the kernel killed because memory ran out".to_owned()
@@ -90,6 +104,16 @@ pub(crate) fn unstable_units(
         return Ok(Vec::new());
     }
     let states = host.systemd.show_matching(units)?;
+    let states: Vec<&UnitStatus> = states.iter().collect();
+    Ok(unstable_among(host, &states, since))
+}
+
+/// The same among units of which the states are known, with times.
+pub(crate) fn unstable_among(
+    host: &Host,
+    states: &[&UnitStatus],
+    since: Option<Timestamp>,
+) -> Vec<(String, Instability)> {
     let restarted = states.iter().filter(|state| state.n_restarts > 0);
     let restarted: Vec<String> = restarted.map(|state| state.id.clone()).collect();
     let events = host.systemd.run_events(&restarted, WINDOW);
@@ -98,7 +122,7 @@ pub(crate) fn unstable_units(
         let what = instability(state, &events, oom_kills(state), since, now)?;
         Some((state.id.clone(), what))
     });
-    Ok(unstable.collect())
+    unstable.collect()
 }
 
 /// What keeps a unit from staying up. `events` are those of the systemd journal, as far as this user can
@@ -136,7 +160,12 @@ pub(crate) fn instability(
     }
     // A unit that restarts gets a new control group, which begins at zero.
     let kills = kills.unwrap_or(0).max(count(RunEventKind::OutOfMemory));
-    Instability::of_kills(kills)
+    if let Some(killed) = Instability::of_kills(kills) {
+        return Some(killed);
+    }
+    // Only a unit that systemd has restarted since can have tripped in the runs that count.
+    let trips = count(RunEventKind::Watchdog).min(state.n_restarts);
+    (trips > 0).then_some(Instability::Watchdog { trips })
 }
 
 #[cfg(test)]
@@ -216,6 +245,22 @@ mod tests {
         assert_eq!(seen(134, 900, 3600), None);
         // The last restart was before the deploy, which did not restart it.
         assert_eq!(seen(134, 5, 2), None);
+    }
+
+    #[test]
+    fn a_watchdog_that_was_missed_counts_until_a_person_starts_the_unit() {
+        let seen = |n_restarts, times: &[i64]| {
+            let events = events(RunEventKind::Watchdog, times);
+            instability(&unit(n_restarts, 5), &events, None, Some(at(3600)), at(0))
+        };
+        assert_eq!(seen(1, &[6]), Some(Instability::Watchdog { trips: 1 }));
+        assert_eq!(seen(0, &[6]), None);
+        assert_eq!(seen(1, &[900]), None);
+        let words = Instability::Watchdog { trips: 2 }.in_words();
+        assert_eq!(
+            words,
+            "did not notify its watchdog in time, 2 times within 10 minutes"
+        );
     }
 
     #[test]

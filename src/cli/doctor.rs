@@ -48,6 +48,10 @@ pub(super) struct Args {
     /// How long the second instance of `--trace` runs
     #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "trace")]
     trace_time: u64,
+    /// Compare the content of every file of the live release with what was
+    /// staged, and not only its size and its time stamp
+    #[arg(long)]
+    digests: bool,
     /// Wait up to SECONDS for another robotctl to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -90,6 +94,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
         probe: args.probe,
         report: args.report.clone(),
         wait: Duration::from_secs(args.wait),
+        digests: args.digests,
     };
     let all = ops::doctor(ctx, &request)?;
     for report in &all.answers {

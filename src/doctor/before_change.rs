@@ -1,20 +1,28 @@
 //! The checks that a deploy and a rollback ask before they change anything, for the release that is about to
 //! go live.
 
+use crate::app::layout::TMPFILES_DIR;
 use crate::fault::{Fault, Impact};
 use crate::prerequisites::{
     Needed, PlannedChange, misplaced_directories, missing_enforcement, missing_programs,
-    missing_tools, replaceable_directories, shadowed_units, shortages_of, taken_addresses,
-    unusable_addresses, unwritable_files,
+    missing_tools, replaceable_directories, shadowed_files, shadowed_units, shortages_of,
+    taken_addresses, unusable_addresses, unwritable_files,
 };
 use crate::settings::{env_file_faults, missing_variables, secret_faults};
+use crate::tree::Entry;
 use crate::units::UnitFile;
 use anyhow::Result;
 
 pub(super) fn shadowed(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
     let units = change.tree.paths();
     let units = units.filter_map(|path| UnitFile::parse(path)?.main());
-    shadowed_units(&change.host.root, &units.collect::<Vec<_>>())
+    let root = &change.host.root;
+    let mut faults = shadowed_units(root, &units.collect::<Vec<_>>())?;
+    let app = change.app.name.as_str();
+    let tmpfiles = change.tree.get(&format!("{TMPFILES_DIR}/{app}.conf"));
+    let tmpfiles = tmpfiles.map(Entry::text).unwrap_or_default();
+    faults.extend(shadowed_files(root, app, &tmpfiles)?);
+    Ok(faults)
 }
 
 pub(super) fn directories(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {

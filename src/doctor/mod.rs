@@ -6,6 +6,7 @@
 //! | `Finding` | something that is wrong, with what to do about it as data |
 //! | `Skipped` | a check that could not run, with the reason |
 //! | [`Report`] | what all checks of one app gave |
+//! | `LoadedUnits` | the units as systemd has loaded them, for all checks together |
 //!
 //! A row also says whether a deploy and a rollback ask the same before they change anything
 //! (`BeforeChange`): `before_change` holds what they ask.
@@ -16,9 +17,12 @@
 
 mod before_change;
 mod checks;
+mod loaded;
 mod probed;
 mod report;
+mod sandbox_files;
 mod table;
 
+pub(crate) use loaded::LoadedUnits;
 pub(crate) use report::{BareContext, CheckContext, Report, Severity};
 pub(crate) use table::{CHECKS, Check, ask_before, checks_without_release, run_checks, skipped};

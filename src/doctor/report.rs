@@ -1,5 +1,6 @@
 //! What the checks look at, and what they give.
 
+use super::loaded::LoadedUnits;
 use crate::app::{App, Layout, Name};
 use crate::error::Hint;
 use crate::host::Host;
@@ -166,4 +167,8 @@ pub(crate) struct CheckContext<'a> {
     pub(crate) release: &'a PublicRelease,
     /// The app and the files of the live release, which only root can read.
     pub(crate) content: Option<&'a (App, FileTree)>,
+    /// Whether to compare the content of every file of the live release.
+    pub(crate) digests: bool,
+    /// The units of the live release as systemd has loaded them.
+    pub(crate) units: LoadedUnits<'a>,
 }

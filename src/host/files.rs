@@ -2,6 +2,8 @@
 
 use super::protect::UNSAFE;
 use super::real_path::{open_without_links, text_of};
+use super::root::absent;
+use crate::parallel::par_map;
 use anyhow::{Context, Result};
 use std::fs::{self, File, Permissions};
 use std::io::Read as _;
@@ -162,6 +164,43 @@ pub fn below(dir: &Path) -> impl Iterator<Item = Result<WalkEntry>> {
             WalkEntry::Special(path)
         })
     })
+}
+
+/// The permission bits of what is at a path; `None` when nothing is there. A link is not followed.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn mode(path: &Path) -> Result<Option<u32>> {
+    let meta = absent(fs::symlink_metadata(path))
+        .with_context(|| format!("reading the metadata of `{}`", path.display()))?;
+    Ok(meta.map(|meta| meta.mode() & 0o7777))
+}
+
+/// The BLAKE3 hashes of files, read on all processors; `None` for a path at which no regular file is.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn hashes(paths: &[PathBuf]) -> Result<Vec<Option<blake3::Hash>>> {
+    let jobs: Vec<(usize, &PathBuf)> = paths.iter().enumerate().collect();
+    let hash = |(at, path): &(usize, &PathBuf), out: &mut Vec<(usize, blake3::Hash)>| {
+        let context = || format!("reading `{}`", path.display());
+        let meta = absent(fs::symlink_metadata(path)).with_context(context)?;
+        if meta.is_some_and(|meta| meta.is_file()) {
+            let mut hasher = blake3::Hasher::new();
+            hasher
+                .update_reader(open_file(path)?)
+                .with_context(context)?;
+            out.push((*at, hasher.finalize()));
+        }
+        Ok(())
+    };
+    let mut out = vec![None; paths.len()];
+    for (at, hash) in par_map(&jobs, Vec::new, hash)?.into_iter().flatten() {
+        if let Some(place) = out.get_mut(at) {
+            *place = Some(hash);
+        }
+    }
+    Ok(out)
 }
 
 /// Whether two files have the same content. Two names of one file have.

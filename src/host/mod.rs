@@ -7,12 +7,12 @@
 //! | part | files |
 //! |---|---|
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `move_aside`, `lock`, `last_change` |
-//! | files by their real paths | `files` |
+//! | files by their real paths | `files`, `word_search` |
 //! | systemd | `systemd`, `journald`, `journalctl`, `activation`, `dummy_process`, `private_tmp` |
-//! | processes | `runner`, `process`, `process_start`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls` |
+//! | processes | `runner`, `process`, `process_start`, `process_table`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | sandboxes | `attempts`, `facilities`, `landmarks` |
-//! | users and groups | `accounts`, `group_access` |
+//! | users and groups | `accounts`, `group_access`, `write_access` |
 //! | time | `clock` |
 
 #![expect(
@@ -52,6 +52,8 @@ mod prepared_file;
 mod private_tmp;
 mod process;
 mod process_start;
+mod process_table;
+mod program_file;
 mod protect;
 mod real_path;
 mod remove;
@@ -65,6 +67,8 @@ mod systemd;
 mod temp;
 mod terminal;
 mod tmpfiles;
+mod word_search;
+mod write_access;
 
 pub use accounts::{User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
@@ -95,13 +99,15 @@ pub use logged_calls::{logged_calls, logs_system_calls};
 pub use move_aside::{Obstacle, nested_directories};
 pub use network::in_network_of;
 pub use oom::has_killed_for_host;
-pub use port_holder::{PortHolder, PortUse};
+pub use port_holder::{PortHolder, PortUse, listens_for};
 pub use private_tmp::{keep_private_tmp, remove_kept_tmp};
 pub use process::{
     Process, ProcessIdentity, SYSTEMD_PID, Signal, has_ended, is_hidden, is_running, pid,
     processes, release_of,
 };
 pub use process_start::{environment_of, start_of, ticks_since_boot};
+pub use process_table::{ProcessOrigin, command_of, process_origins};
+pub use program_file::{ElfFile, ProgramFile, has_other_formats, own_architectures};
 pub use protect::{let_only_root_read, let_only_root_write};
 pub use real_path::{
     absolute, is_link_error, open_without_links, read_user_file_without_links, real_path,
@@ -110,7 +116,8 @@ pub use root::{Meta, Root};
 pub use runner::{Command, MissingProgram, Output, is_installed};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
 pub use sockets::{
-    Binding, connections, free_port, is_ipv6_only, is_taken, listening_inodes, socket_owner,
+    Binding, ListeningSocket, connections, free_port, holders_by_socket, is_ipv6_only, is_taken,
+    listening_sockets, socket_owner,
 };
 pub use stream::Stream;
 pub use systemd::{
@@ -120,6 +127,8 @@ pub use systemd::{
 pub use temp::temp_target;
 pub use terminal::terminal_columns;
 pub use tmpfiles::Mismatch;
+pub use word_search::absent_words;
+pub use write_access::{Account, Unwritable};
 
 use std::path::Path;
 

@@ -64,7 +64,7 @@ impl PortUse {
 }
 
 /// Whether a process listens for a unit. systemd itself listens for a socket unit.
-fn listens_for(pid: u32, unit: &str) -> bool {
+pub fn listens_for(pid: u32, unit: &str) -> bool {
     match unit.ends_with(".socket") {
         true => pid == SYSTEMD_PID,
         false => is_in_unit(pid, unit),
@@ -73,7 +73,7 @@ fn listens_for(pid: u32, unit: &str) -> bool {
 
 impl PortHolder {
     /// The holder of a port among the processes that have its sockets open.
-    fn among(root: &Root, port: u16, pids: &[u32]) -> Self {
+    pub fn among(root: &Root, port: u16, pids: &[u32]) -> Self {
         // A service has the socket of its unit open too, but the unit is what listens.
         if pids.contains(&SYSTEMD_PID)
             && let Some(unit) = socket_unit(port)

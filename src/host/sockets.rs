@@ -4,11 +4,11 @@ use super::inspect::open_files;
 use super::process::{SYSTEMD_PID, pids};
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 
 /// The state of a listening socket (proc_pid_net(5)).
 const LISTEN: &str = "0A";
@@ -75,8 +75,8 @@ pub fn free_port() -> Result<u16> {
 }
 
 /// Inodes of the sockets that listen on a TCP port of the host (proc_pid_net(5)).
-pub fn listening_inodes(port: u16) -> Vec<u64> {
-    inodes(|number, state| number == Some(port) && state == LISTEN)
+pub(super) fn listening_inodes(port: u16) -> Vec<u64> {
+    inodes(|number, state| number == port && state == LISTEN)
 }
 
 /// The number of TCP connections of processes in the network of the host; `None` when the kernel does
@@ -96,30 +96,80 @@ pub fn connections(pids: &[u32]) -> Option<usize> {
 }
 
 /// Inodes of TCP sockets by their local port and state.
+fn inodes(wanted: impl Fn(u16, &str) -> bool) -> Vec<u64> {
+    let rows = rows().into_iter();
+    let rows = rows.filter(|row| wanted(row.local.port(), &row.state));
+    rows.map(|row| row.inode).collect()
+}
+
+/// A TCP socket that waits for connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListeningSocket {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Its inode, which identifies it.
+    pub inode: u64,
+}
+
+/// All TCP sockets of the host that wait for connections.
+pub fn listening_sockets() -> Vec<ListeningSocket> {
+    let rows = rows().into_iter().filter(|row| row.state == LISTEN);
+    let socket = |row: Row| ListeningSocket {
+        address: row.local,
+        inode: row.inode,
+    };
+    rows.map(socket).collect()
+}
+
+/// A line of `/proc/PID/net/tcp`.
+struct Row {
+    local: SocketAddr,
+    state: String,
+    inode: u64,
+}
+
+/// All TCP sockets of the host.
 ///
 /// The host's network is that of its first process. This process may be in a sandbox with another.
-fn inodes(wanted: impl Fn(Option<u16>, &str) -> bool) -> Vec<u64> {
+fn rows() -> Vec<Row> {
     let mut out = Vec::new();
     for table in ["net/tcp", "net/tcp6"] {
         let text = fs::read_to_string(format!("/proc/1/{table}"))
             .or_else(|_| fs::read_to_string(format!("/proc/{table}")))
             .unwrap_or_default();
-        for line in text.lines().skip(1) {
-            let words: Vec<&str> = line.split_whitespace().collect();
-            let (Some(local), Some(state), Some(inode)) =
-                (words.get(1), words.get(3), words.get(9))
-            else {
-                continue;
-            };
-            let number = local
-                .rsplit_once(':')
-                .and_then(|(_, hex)| u16::from_str_radix(hex, 16).ok());
-            if wanted(number, state) {
-                out.extend(inode.parse::<u64>());
-            }
-        }
+        out.extend(text.lines().skip(1).filter_map(row));
     }
     out
+}
+
+fn row(line: &str) -> Option<Row> {
+    let mut words = line.split_whitespace().skip(1);
+    let (ip, port) = words.next()?.split_once(':')?;
+    let state = words.nth(1)?.to_owned();
+    let inode = words.nth(5)?.parse().ok()?;
+    let port = u16::from_str_radix(port, 16).ok()?;
+    let local = SocketAddr::new(ip_in_hex(ip)?, port);
+    Some(Row {
+        local,
+        state,
+        inode,
+    })
+}
+
+/// An IP address as the kernel prints it: its 32-bit words, each as a number of this machine.
+fn ip_in_hex(text: &str) -> Option<IpAddr> {
+    let word = |at: usize| u32::from_str_radix(text.get(8 * at..8 * at + 8)?, 16).ok();
+    match text.len() {
+        8 => Some(IpAddr::from(word(0)?.to_ne_bytes())),
+        32 => {
+            let mut bytes = [0; 16];
+            for (at, part) in bytes.chunks_exact_mut(4).enumerate() {
+                part.copy_from_slice(&word(at)?.to_ne_bytes());
+            }
+            Some(IpAddr::from(bytes))
+        }
+        _ => None,
+    }
 }
 
 /// A process that has one of these sockets open.
@@ -132,13 +182,50 @@ pub fn socket_owner(inodes: &[u64]) -> Option<u32> {
 /// others have open. Root without `CAP_SYS_PTRACE`, as in a sandbox, can list descriptors and cannot
 /// read what they are (proc_pid_fd(5)).
 pub(super) fn socket_holders(inodes: &[u64]) -> Option<Vec<u32>> {
-    let mut open = fs::read_dir(format!("/proc/{SYSTEMD_PID}/fd")).ok()?;
-    let first = open.next()?.ok()?;
-    fs::read_link(first.path()).ok()?;
+    if !sees_descriptors() {
+        return None;
+    }
     let names = names(inodes);
     let mut holders = pids().ok()?;
     holders.retain(|pid| has_open(*pid, &names));
     Some(holders)
+}
+
+/// The processes that have these sockets open, by inode; `None` as for [`socket_holders`]. It looks at each
+/// process once.
+pub fn holders_by_socket(inodes: &[u64]) -> Option<BTreeMap<u64, Vec<u32>>> {
+    if !sees_descriptors() {
+        return None;
+    }
+    let names = names(inodes);
+    let names: BTreeMap<&str, u64> = names
+        .iter()
+        .map(String::as_str)
+        .zip(inodes.iter().copied())
+        .collect();
+    let mut holders: BTreeMap<u64, Vec<u32>> = BTreeMap::new();
+    for pid in pids().ok()? {
+        for target in open_targets(pid) {
+            if let Some(inode) = target.to_str().and_then(|target| names.get(target)) {
+                holders.entry(*inode).or_default().push(pid);
+            }
+        }
+    }
+    Some(holders)
+}
+
+/// Whether this process may see what others have open.
+fn sees_descriptors() -> bool {
+    let open = fs::read_dir(format!("/proc/{SYSTEMD_PID}/fd"));
+    let first = open.ok().and_then(|mut open| open.next()?.ok());
+    first.is_some_and(|first| fs::read_link(first.path()).is_ok())
+}
+
+/// What each descriptor of a process refers to.
+fn open_targets(pid: u32) -> impl Iterator<Item = PathBuf> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd"));
+    let open = open.into_iter().flatten().flatten();
+    open.filter_map(|file| fs::read_link(file.path()).ok())
 }
 
 fn names(inodes: &[u64]) -> Vec<String> {
@@ -147,16 +234,15 @@ fn names(inodes: &[u64]) -> Vec<String> {
 }
 
 fn has_open(pid: u32, names: &[String]) -> bool {
-    let open = fs::read_dir(format!("/proc/{pid}/fd"));
-    open.into_iter().flatten().flatten().any(|file| {
-        let target = fs::read_link(file.path()).unwrap_or_default();
-        names.iter().any(|name| target.as_os_str() == name.as_str())
-    })
+    open_targets(pid).any(|target| names.iter().any(|name| target.as_os_str() == name.as_str()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Binding, connections, listening_inodes, socket_holders, socket_owner};
+    use super::{
+        Binding, ListeningSocket, connections, holders_by_socket, ip_in_hex, listening_inodes,
+        listening_sockets, row, socket_holders, socket_owner,
+    };
     use std::net::TcpListener;
 
     #[test]
@@ -188,6 +274,31 @@ mod tests {
         assert_eq!(socket_owner(&sockets), Some(std::process::id()));
         if let Some(holders) = socket_holders(&sockets) {
             assert_eq!(holders, [std::process::id()]);
+        }
+    }
+
+    #[test]
+    fn every_socket_that_listens_has_its_address_and_its_processes() {
+        for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(address) else {
+                continue; // This host may have no IPv6.
+            };
+            let address = listener.local_addr().unwrap();
+            let all = listening_sockets();
+            let own = all.iter().find(|one| one.address == address);
+            let own: &ListeningSocket = own.unwrap();
+            if let Some(holders) = holders_by_socket(&[own.inode]) {
+                assert_eq!(holders[&own.inode], [std::process::id()]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_line_is_no_socket() {
+        assert!(row("").is_none());
+        assert!(row("0: 0100007F:1F90 00000000:0000 0A").is_none());
+        for text in ["", "7F", "0100007G", "é00007F"] {
+            assert_eq!(ip_in_hex(text), None, "{text}");
         }
     }
 }

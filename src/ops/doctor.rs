@@ -6,13 +6,17 @@ use super::select::{PerApp, nothing_deployed};
 use crate::app::{Layout, Name};
 use crate::command_line::CommandLine;
 use crate::doctor::{
-    BareContext, CHECKS, Check, CheckContext, Report, checks_without_release, run_checks, skipped,
+    BareContext, CHECKS, Check, CheckContext, LoadedUnits, Report, checks_without_release,
+    run_checks, skipped,
 };
 use crate::error::{AS_ROOT, Claim as _, Error, Hint, Kind, fail};
 use crate::host::{self, Root};
 use crate::manifest::nearest;
 use crate::safe_fix::SafeFix;
+use crate::store::PublicRelease;
 use crate::transient::probe::probe;
+use crate::tree::FileTree;
+use crate::units::{UnitFile, is_templated};
 use anyhow::{Context as _, Result, anyhow};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -27,6 +31,8 @@ pub(crate) struct DoctorRequest {
     pub(crate) report: Option<PathBuf>,
     /// How long to wait while another `robotctl` changes an app.
     pub(crate) wait: Duration,
+    /// Whether to compare the content of every file of the live releases.
+    pub(crate) digests: bool,
 }
 
 /// What `--report` writes.
@@ -184,6 +190,7 @@ fn checked(ctx: &Context<'_>, name: &Name, request: &DoctorRequest) -> Result<Re
         Some(record) => Some((record.app()?, record.tree()?)),
         None => None,
     };
+    let units = unit_names(&release, content.as_ref().map(|(_, tree)| tree));
     let report = run_checks(&CheckContext {
         host: &ctx.host,
         store: &store,
@@ -192,7 +199,19 @@ fn checked(ctx: &Context<'_>, name: &Name, request: &DoctorRequest) -> Result<Re
         state: &state,
         release: &release,
         content: content.as_ref(),
+        digests: request.digests,
+        units: LoadedUnits::new(&ctx.host, units),
     });
     let app = content.map(|(app, _)| app).filter(|_| request.probe);
     Ok(report.with_probe(app.map(|app| probe(&ctx.host, &app))))
+}
+
+/// The units of a release, also those that its public record does not list: proxies and the target.
+fn unit_names(release: &PublicRelease, tree: Option<&FileTree>) -> Vec<String> {
+    let mut names: Vec<String> = release.units.iter().map(|one| one.unit.clone()).collect();
+    for path in tree.into_iter().flat_map(FileTree::paths) {
+        let unit = UnitFile::parse(path).and_then(|file| file.main().map(str::to_owned));
+        names.extend(unit.filter(|unit| !names.contains(unit) && !is_templated(unit)));
+    }
+    names
 }

@@ -5,7 +5,7 @@ use crate::command_line::CommandLine;
 use crate::error::Hint;
 use crate::fault::{Fault, Impact};
 use crate::host::{
-    Binding, Host, PortHolder, PortUse, Root, is_ipv6_only, is_taken, listening_inodes,
+    Binding, Host, PortHolder, PortUse, Root, is_ipv6_only, is_taken, listening_sockets,
 };
 use crate::plan::Observed;
 use anyhow::Result;
@@ -21,11 +21,13 @@ pub(crate) fn unusable_addresses(host: &Host, app: &App) -> Result<Vec<Fault>> {
     if host.is_offline() {
         return Ok(faults);
     }
+    let sockets = listening_sockets().into_iter();
+    let open: BTreeSet<u16> = sockets.map(|socket| socket.address.port()).collect();
     for service in app.services.iter().filter(|service| service.enable) {
         for listen in &service.listen {
             faults.extend(match listen {
                 // Where somebody listens, the host has the address.
-                Listen::Tcp(address) if !listening_inodes(address.port()).is_empty() => None,
+                Listen::Tcp(address) if open.contains(&address.port()) => None,
                 Listen::Tcp(address) => unusable(service, *address, Binding::of(*address)),
                 Listen::AnyAddress(port) if service.has_socket_unit() => {
                     is_ipv6_only().then(|| only_ipv6(service, *port))

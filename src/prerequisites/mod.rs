@@ -12,7 +12,7 @@
 //! | `tools` | whether the programs that robotctl runs are installed |
 //! | `addresses` | whether a server can listen on every address |
 //! | `kernel` | whether the kernel enforces limits and filters packets |
-//! | `shadowed` | whether a unit of the administrator hides a generated one |
+//! | `shadowed` | whether a file of the administrator hides a generated one |
 
 mod addresses;
 mod directories;
@@ -29,7 +29,7 @@ pub(crate) use directories::{misplaced_directories, replaceable_directories};
 pub(crate) use kernel::missing_enforcement;
 pub(crate) use programs::{Needed, can_execute, missing_programs};
 pub(crate) use protection::check_unprotected;
-pub(crate) use shadowed::shadowed_units;
+pub(crate) use shadowed::{shadowed_files, shadowed_units};
 pub(crate) use space::{how_to_free_space, shortages, shortages_of, spaces_of_files};
 pub(crate) use tools::missing_tools;
 pub(crate) use writable::{directories_of_changes, unwritable_directories, unwritable_files};

@@ -67,9 +67,8 @@ pub struct Limit {
 }
 
 /// The limits of a unit from its texts: the file, then its drop-ins.
-pub fn limits_in(texts: &[String]) -> Vec<Limit> {
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    limits_of(&Unit::merge(&texts))
+pub fn limits_in(texts: &[&str]) -> Vec<Limit> {
+    limits_of(&Unit::merge(texts))
 }
 
 /// The limits of a unit.

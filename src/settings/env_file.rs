@@ -44,6 +44,13 @@ pub(crate) fn env_file_faults(root: &Root, layout: &Layout) -> Result<Vec<Fault>
             let mistakes = EnvText::parse(&text).mistakes;
             faults.extend(mistakes.into_iter().map(|(line, name, mistake)| {
                 let (effect, fix) = explain(&name, mistake);
+                let fix = match mistake {
+                    Mistake::Repeated { first } if is_whole(&text, first, &name) => {
+                        let comment = format!("{first}s/^/#/");
+                        Hint::to(fix, CommandLine::sudo(["sed", "-i", &comment, &real]))
+                    }
+                    _ => fix.into(),
+                };
                 Fault::new(
                     Impact::Minor,
                     format!("`{path}`, line {line}: {effect}"),
@@ -69,6 +76,15 @@ pub(crate) fn env_file_faults(root: &Root, layout: &Layout) -> Result<Vec<Fault>
         )),
     }
     Ok(faults)
+}
+
+/// Whether a line is a whole assignment of a variable. A value may continue on the next line.
+fn is_whole(text: &str, line: usize, name: &str) -> bool {
+    let found = line.checked_sub(1).and_then(|at| text.lines().nth(at));
+    found.is_some_and(|found| {
+        let alone = EnvText::parse(found);
+        alone.mistakes.is_empty() && alone.values.contains_key(name) && !found.ends_with('\\')
+    })
 }
 
 /// The effect of a mistake, and how to correct the line.
@@ -102,6 +118,10 @@ fn explain(name: &str, mistake: Mistake) -> (String, String) {
                 .to_owned(),
             "remove the `\\` at the end of the comment".to_owned(),
         ),
+        Mistake::Repeated { first } => (
+            format!("systemd uses this value of `{plain}`, and not that of line {first}"),
+            "make the line without effect a comment".to_owned(),
+        ),
         Mistake::OpenQuote => (
             format!("the quote does not end, so `{plain}` has every line below it as its value"),
             "end the quote on this line".to_owned(),
@@ -125,8 +145,12 @@ fn read_env_file(root: &Root, layout: &Layout) -> Result<Option<EnvText>> {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn env_values(root: &Root, layout: &Layout) -> Result<BTreeMap<String, String>> {
-    Ok(read_env_file(root, layout)?.unwrap_or_default().values)
+pub(crate) fn env_values(root: &Root, layout: &Layout) -> Result<BTreeMap<String, String>> {
+    let path = layout.env_file();
+    let is_file = root.meta_followed(&path)?.is_some_and(|meta| !meta.is_dir);
+    let bytes = if is_file { root.read(&path)? } else { None };
+    let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
+    Ok(EnvText::parse(&text).values)
 }
 
 /// The variables of `required-env` that neither the manifest nor the file sets, each with the name of
@@ -170,4 +194,41 @@ pub(crate) fn missing_variables(root: &Root, app: &App) -> Result<Vec<Fault>> {
         }
     }
     Ok(faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::env_file_faults;
+    use crate::app::{Layout, Name};
+    use crate::host::Root;
+
+    #[test]
+    fn only_a_line_that_is_a_whole_assignment_may_become_a_comment() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = Root::new(dir.path());
+        let layout = Layout::new(&Name::parse("shop").unwrap());
+        root.make_dir("/etc/shop", 0o755).unwrap();
+        let said = |text: &str| {
+            root.write_atomic(&layout.env_file(), text.as_bytes(), 0o600)
+                .unwrap();
+            let faults = env_file_faults(&root, &layout).unwrap().into_iter();
+            // A test without root owns the file itself.
+            let texts = faults
+                .map(|fault| fault.text())
+                .filter(|text| text.contains("systemd uses"));
+            texts.collect::<String>()
+        };
+        assert!(
+            said("A=1\nA=2\n").contains("sed -i '1s/^/#/'"),
+            "{}",
+            said("A=1\nA=2\n")
+        );
+        for text in ["A=1\\\n2\nA=2\n", "A=\"1\n2\"\nA=2\n"] {
+            let said = said(text);
+            assert!(
+                said.contains("and not that of line 1") && !said.contains("sed"),
+                "{said}"
+            );
+        }
+    }
 }

@@ -23,6 +23,11 @@ pub(super) enum Mistake {
     ContinuedComment,
     /// A quote that does not end: the value has all lines up to the end of the file.
     OpenQuote,
+    /// An earlier line gives the name another value, which has no effect.
+    Repeated {
+        /// The earlier line.
+        first: usize,
+    },
 }
 
 /// What a file says.
@@ -34,6 +39,8 @@ pub(super) struct EnvText {
     pub(super) values: BTreeMap<String, String>,
     /// The mistakes, each with its line, from 1, and the name.
     pub(super) mistakes: Vec<(usize, String, Mistake)>,
+    /// The line that gave each name its value.
+    lines: BTreeMap<String, usize>,
 }
 
 /// Where the reader is.
@@ -146,6 +153,11 @@ impl EnvText {
         } else if !is_name(name) {
             Mistake::Name
         } else {
+            let first = self.lines.insert(name.to_owned(), line);
+            let is_same = self.values.get(name).is_none_or(|old| old == value.text());
+            if let Some(first) = first.filter(|_| !is_same) {
+                self.add_mistake(line, name, Mistake::Repeated { first });
+            }
             self.names.push(name.to_owned());
             self.add_value(name, value);
             return;
@@ -275,5 +287,16 @@ mod tests {
             assert_eq!(mistakes(text), [(line, name.to_owned(), mistake)], "{text}");
             assert_eq!(names(text), ["A", "C"], "{text}");
         }
+    }
+
+    #[test]
+    fn a_variable_with_two_values_is_a_mistake_and_one_with_the_same_value_twice_is_none() {
+        let repeated = |first| Mistake::Repeated { first };
+        let text = "A=1\nB=2\n\nA=\"1\"\nB=3\nB=4\n";
+        let all = [
+            (5, "B".to_owned(), repeated(2)),
+            (6, "B".to_owned(), repeated(5)),
+        ];
+        assert_eq!(mistakes(text), all);
     }
 }

@@ -10,6 +10,8 @@
 //! | `env_file` | `/etc/<app>/env`, and what the services need in it |
 //! | `secrets` | each file in `/etc/<app>/credentials` |
 //! | `open_file` | whether a file is closed to other users |
+//! | `unused` | variables of the file that nothing seems to read |
+//! | `same_secrets` | secrets of this host that have the same content |
 //!
 //! A service gets its settings when it starts, and keeps them. These find the services that run with older
 //! ones than the files hold ([decision 18](../../docs/decisions/0018-a-service-is-compared-with-its-settings.md)):
@@ -23,12 +25,16 @@
 mod env_file;
 mod env_syntax;
 mod open_file;
+mod same_secrets;
 mod secrets;
 mod stale;
 mod starts;
+mod unused;
 mod variables;
 
-pub(crate) use env_file::{env_file_faults, missing_variables};
+pub(crate) use env_file::{env_file_faults, env_values, missing_variables};
+pub(crate) use same_secrets::{SameSecrets, same_secrets};
 pub(crate) use secrets::{missing_to_generate, secret_faults};
 pub(crate) use stale::{stale_among, stale_services};
 pub(crate) use starts::{StartedServices, drop_record};
+pub(crate) use unused::unused_variables;

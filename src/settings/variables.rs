@@ -9,7 +9,7 @@ const CLOCK_SLACK_NS: i64 = 50_000_000;
 
 /// Variables that systemd sets by itself (systemd.exec(5), "Environment Variables Set or Propagated by the
 /// Service Manager"), and those that a shell sets.
-const OF_SYSTEMD: &[&str] = &[
+pub(super) const OF_SYSTEMD: &[&str] = &[
     "CACHE_DIRECTORY",
     "CONFIGURATION_DIRECTORY",
     "CREDENTIALS_DIRECTORY",

@@ -21,6 +21,7 @@
 //! Every file that a decision depends on is replaced atomically; the history only informs.
 
 mod change;
+mod content;
 mod damage;
 mod failures;
 mod format;
@@ -37,6 +38,7 @@ mod space;
 mod state;
 
 pub use change::{Change, Committed};
+pub use content::ExactChanges;
 pub use damage::Damaged;
 pub use format::{FORMAT, UnsupportedFormat};
 pub use journal::{Handover, HandoverRole, Journal, Step, UnitChanges};

@@ -10,14 +10,21 @@ use std::process::Command;
 use std::time::Duration;
 
 /// The checks that need a running host. A new one has its row here.
-const OF_RUNNING_HOST: [&str; 7] = [
+const OF_RUNNING_HOST: [&str; 14] = [
     "units",
     "restarts",
+    "timers",
     "leftovers",
     "running",
+    "orphans",
+    "directories",
     "settings",
+    "executables",
     "ports",
     "limits",
+    "drop-ins",
+    "unenforced",
+    "exposure",
 ];
 pub(crate) const NOT_RUNNING: usize = OF_RUNNING_HOST.len();
 
@@ -63,6 +70,20 @@ fn all_but(test: &Test, looked: &[&str]) -> String {
     ids.join(", ")
 }
 
+/// The cases cause a fault on a running host, and run the commands that doctor prints about it.
+#[test]
+fn every_check_has_a_case_on_a_running_host() {
+    let cases = include_str!("../system/findings.rs");
+    let without: Vec<String> = checks(&Test::new())
+        .into_iter()
+        .filter(|id| !cases.contains(&format!("        id: \"{id}\",\n")))
+        .collect();
+    assert!(
+        without.is_empty(),
+        "no case in tests/system/findings.rs: {without:?}"
+    );
+}
+
 /// Doctor tells truncated and rewritten files of the live release from missing ones, and names three
 /// of many.
 #[test]
@@ -100,6 +121,47 @@ fn changed_and_missing_files_of_the_live_release_are_found() {
     found(&test, &format!("{said} {named} [content]\n{hint}"));
 }
 
+/// Modes, kinds and added files show without reading contents. A change that keeps size and time stamp shows
+/// only with `--digests`.
+#[test]
+fn what_differs_from_what_was_staged_is_found() {
+    let test = app();
+    deploy(&test);
+    healthy(&test);
+    let id = live(&test);
+    let release = test.root(&format!("opt/shop/releases/{id}"));
+    let pages = release.join("data/pages.txt");
+    let said = |options: &[&str]| {
+        let run = test.run([&["doctor"], options].concat()).any_stdout();
+        run.status(1).stdout
+    };
+    std::fs::set_permissions(&pages, Permissions::from_mode(0o600)).unwrap();
+    let mode = "files of the live release have other modes than they were staged with: \
+                data/pages.txt (0600, not 0644) [content]\n  hint: set the mode as it was staged: sudo chmod 0644 ";
+    assert!(said(&[]).contains(mode), "{}", said(&[]));
+    std::fs::set_permissions(&pages, Permissions::from_mode(0o644)).unwrap();
+    healthy(&test);
+    let added = release.join("data/__pycache__");
+    std::fs::create_dir(&added).unwrap();
+    std::fs::write(added.join("x.pyc"), "x").unwrap();
+    let words =
+        "warning: files were added to the live release by hand: data/__pycache__ [content]\n";
+    assert!(said(&[]).contains(words), "{}", said(&[]));
+    std::fs::remove_dir_all(&added).unwrap();
+    healthy(&test);
+    let was = pages.metadata().unwrap().modified().unwrap();
+    std::fs::write(&pages, "one\nTWO\n").unwrap();
+    let file = File::options().write(true).open(&pages).unwrap();
+    file.set_modified(was).unwrap();
+    healthy(&test);
+    let words = "error: files of the live release were changed by hand: data/pages.txt [content]\n";
+    let digests = said(&["--digests"]);
+    assert!(digests.contains(words), "{digests}");
+    std::fs::remove_file(&pages).unwrap();
+    std::os::unix::fs::symlink("big.bin", &pages).unwrap();
+    assert!(said(&[]).contains(words), "{}", said(&[]));
+}
+
 /// systemd prefers the administrator's unit to a generated one of the same name. A mask and a drop-in
 /// are deliberate and not reported.
 #[test]
@@ -118,8 +180,10 @@ fn a_unit_that_shadows_a_generated_one_is_found() {
     found(
         &test,
         "warning: `/etc/systemd/system/shop-web.service` hides the generated unit, and cannot be \
-         masked [shadowed]\n  hint: make it a drop-in: \
-         /etc/systemd/system/shop-web.service.d/50-local.conf\n",
+         masked [shadowed]\n  hint: write what you changed to \
+         /etc/systemd/system/shop-web.service.d/50-local.conf, then turn it off: sudo mv \
+         [DIR]/root/etc/systemd/system/shop-web.service \
+         [DIR]/root/etc/systemd/system/shop-web.service.off\n",
     );
 }
 

@@ -172,6 +172,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "health",
             "fault",
+            // A unit as it is loaded is scored like that of the release.
+            "exposure",
             "host",
             "payload",
             "prerequisites",

@@ -60,6 +60,9 @@ def main() -> None:
         # The family comes from the descriptor: the sandbox allows no new socket but AF_UNIX.
         listeners = [socket.socket(fileno=3)]
         listeners[0].setblocking(False)
+    if role == "direct":
+        listeners = [socket.create_server((os.environ.get("HOST", "127.0.0.1"), 8090))]
+        listeners[0].setblocking(False)
     ready()
     while True:
         readable, _, _ = select.select([stop_reader, *listeners], [], [])

@@ -204,7 +204,11 @@ fn open_connections_drain_in_their_sandbox(machine: &Machine) {
         assert_ne!(of_scope, "", "{name}");
         assert_eq!(of_scope, of_service, "{name}");
     }
-    machine.robotctl("doctor").exits(0);
+    // The drop-in of this test opens the network of the host, and nothing else is wrong.
+    let doctor = machine.robotctl("doctor").exits(1);
+    doctor
+        .says("warning: `live-web.service` has the exposure ")
+        .says("live: 1 finding, ");
     // A service could leave its sandbox through a process of its user that has none.
     for pid in machine.ok("pgrep -u live").lines() {
         let status = machine.ok(&format!("cat /proc/{pid}/status /proc/{pid}/cgroup"));

@@ -47,10 +47,11 @@ mod demo;
 mod denials;
 mod deploy;
 mod diagnostics;
-mod doctor;
 mod edge_cases;
 mod endurance;
 mod failures;
+
+mod findings;
 mod fix;
 mod guides;
 mod handover;

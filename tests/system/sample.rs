@@ -79,7 +79,7 @@ pub const TRIXIE: &[(&str, &str)] = &[
         "its results have other names and numbers",
     ),
     (
-        "doctor::each_fault_is_found_with_its_hint",
+        "findings::each_fault_is_found_and_the_printed_commands_fix_it",
         "`systemctl` prints other properties",
     ),
     (

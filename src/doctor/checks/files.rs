@@ -7,7 +7,9 @@ use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::host::{Mismatch, files as host_files};
-use crate::prerequisites::{misplaced_directories, replaceable_directories, shadowed_units};
+use crate::prerequisites::{
+    misplaced_directories, replaceable_directories, shadowed_files, shadowed_units,
+};
 use crate::render::execstart_path;
 use crate::safe_fix::SafeFix;
 use crate::tree::{Entry, FileTree};
@@ -56,7 +58,12 @@ fn is_pinned(context: &CheckContext<'_>, path: &str) -> bool {
 pub(in crate::doctor) fn shadowed(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
     let units = context.release.units.iter().map(|unit| unit.unit.as_str());
     let units: Vec<&str> = units.collect();
-    Ok(findings(shadowed_units(&context.host.root, &units)?))
+    let root = &context.host.root;
+    let mut faults = shadowed_units(root, &units)?;
+    let app = context.name.as_str();
+    let tmpfiles = root.read_text(&format!("{TMPFILES_DIR}/{app}.conf"))?;
+    faults.extend(shadowed_files(root, app, &tmpfiles.unwrap_or_default())?);
+    Ok(findings(faults))
 }
 
 pub(in crate::doctor) fn tmpfiles(

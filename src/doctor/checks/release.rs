@@ -5,12 +5,13 @@ use crate::bytesize::format_bytes;
 use crate::command_line::CommandLine;
 use crate::doctor::report::{BareContext, CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::host::{is_hidden, release_of};
+use crate::host::{is_hidden, process_origins, release_of};
 use crate::payload::Payload;
 use crate::prerequisites::{how_to_free_space, shortages, spaces_of_files};
 use crate::safe_fix::SafeFix;
 use crate::store::{Mark, PublicRelease, Shortage, Space, Store, UnitRole};
 use anyhow::{Result, bail};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The doctor warns this many bytes before a deploy would be refused.
 const MARGIN_BYTES: u64 = 48 * 1024 * 1024;
@@ -18,6 +19,10 @@ const MARGIN_BYTES: u64 = 48 * 1024 * 1024;
 const MARGIN_INODES: u64 = 768;
 /// How many paths a message names.
 const MAX_NAMED: usize = 3;
+/// How many paths a command has.
+const MAX_TYPED: usize = 20;
+/// Where a hint moves files that were added to a release. It is kept over a boot (file-hierarchy(7)).
+const KEPT_ASIDE: &str = "/var/tmp";
 
 fn deploy_again() -> Hint {
     Hint::to(
@@ -129,7 +134,7 @@ pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Result<Vec<Findi
     Ok(found)
 }
 
-pub(in crate::doctor) fn content(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
+pub(in crate::doctor) fn content(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
     let Some(live) = &context.state.live else {
         return Ok(Vec::new());
     };
@@ -137,10 +142,20 @@ pub(in crate::doctor) fn content(context: &CheckContext<'_>) -> Result<Vec<Findi
     if context.host.root.meta(&dir)?.is_none() {
         bail!("the release is missing"); // The check `current` reports it.
     }
-    let Some(found) = context.store.content_changes(live)? else {
+    let payload = context.store.payload(live)?;
+    let (Some(found), Some(payload)) = (context.store.content_changes(live)?, payload) else {
         bail!("no index of the release was kept; the next deploy writes one");
     };
     let (mut missing, mut changed) = (found.missing, found.changed);
+    let exact = context
+        .store
+        .exact_changes(live, app, &payload, context.digests)?;
+    for path in exact.changed {
+        if !changed.contains(&path) {
+            changed.push(path);
+        }
+    }
+    changed.sort();
     missing.truncate(MAX_NAMED);
     changed.truncate(MAX_NAMED);
     let mut found = Vec::new();
@@ -167,18 +182,65 @@ pub(in crate::doctor) fn content(context: &CheckContext<'_>) -> Result<Vec<Findi
             ),
         ));
     }
+    let real = context.host.root.path(&dir).display().to_string();
+    found.extend(modes(&real, &exact.modes));
+    found.extend(added(&real, &exact.added));
     Ok(found)
 }
 
+/// Files whose permission bits were changed. They are shared with previous releases, which get them too.
+fn modes(dir: &str, modes: &[(String, u32, u32)]) -> Option<Finding> {
+    let named = modes.iter().take(MAX_NAMED);
+    let named = named.map(|(path, is, wanted)| format!("{path} ({is:04o}, not {wanted:04o})"));
+    let named: Vec<String> = named.collect();
+    let mut by_mode: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for (path, _, wanted) in modes.iter().take(MAX_TYPED) {
+        let paths = by_mode.entry(*wanted).or_default();
+        paths.push(format!("{dir}/{path}"));
+    }
+    let chmod = |(mode, paths): (u32, Vec<String>)| {
+        let command = CommandLine::sudo(["chmod", &format!("{mode:04o}")]).args(paths);
+        Hint::to("set the mode as it was staged", command)
+    };
+    let message = format!(
+        "files of the live release have other modes than they were staged with: {}",
+        named.join(", ")
+    );
+    let fix: Vec<Hint> = by_mode.into_iter().map(chmod).collect();
+    (!modes.is_empty()).then(|| Finding::with_steps(Severity::Error, message, fix))
+}
+
+/// Files that were put into the release by hand. A later release does not have them.
+fn added(dir: &str, added: &[String]) -> Option<Finding> {
+    let named: Vec<&str> = added.iter().take(MAX_NAMED).map(String::as_str).collect();
+    let paths = added.iter().take(MAX_TYPED);
+    let paths = paths.map(|path| format!("{dir}/{path}"));
+    let aside = CommandLine::sudo(["mv", "--backup=numbered", "--target-directory", KEPT_ASIDE]);
+    let message = format!(
+        "files were added to the live release by hand: {}",
+        named.join(", ")
+    );
+    let fix = Hint::to("move them out of it", aside.args(paths));
+    (!added.is_empty()).then(|| Finding::new(Severity::Warning, message, fix))
+}
+
+/// Processes of the services that run another release. A service may have several, and any of them may be
+/// older than the main one.
 pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
     let Some(live) = &context.state.live else {
         return Ok(Vec::new());
     };
     let (mut found, mut hidden) = (Vec::new(), Vec::new());
+    let mut members: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    for process in process_origins().unwrap_or_default() {
+        if let Some(unit) = process.unit {
+            members.entry(unit).or_default().push(process.pid);
+        }
+    }
     let daemons = context.release.units.iter();
     for daemon in daemons.filter(|unit| unit.role == UnitRole::Daemon) {
         let unit = &daemon.unit;
-        let state = context.host.systemd.show_one(unit)?;
+        let state = context.units.state(unit)?;
         let Some(pid) = state.main_pid else {
             continue;
         };
@@ -186,26 +248,28 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
             hidden.push(format!("`{unit}`"));
             continue;
         }
-        let runs = release_of(pid, context.name.as_str());
+        let others = members.get(unit).into_iter().flatten();
+        let pids = [pid].into_iter().chain(others.copied());
         let wanted = context.state.pins.get(&daemon.service).unwrap_or(live);
-        let Some(runs) = runs.filter(|runs| runs != wanted) else {
-            continue;
-        };
+        let runs = |pid| release_of(pid, context.name.as_str()).filter(|runs| runs != wanted);
+        let runs: BTreeSet<String> = pids.filter_map(runs).collect();
         let restart = CommandLine::sudo(["systemctl", "restart", unit]);
-        found.push(if context.state.may_run(&daemon.service, &runs) {
-            Finding::new(
-                Severity::Note,
-                format!("`{unit}` runs {runs}, which has the same files for it as {wanted}"),
-                Hint::to(format!("to start it from {wanted}"), restart),
-            )
-        } else {
-            Finding::new(
-                Severity::Error,
-                format!("`{unit}` runs {runs}, it should run {wanted}"),
-                Hint::to("restart it", restart),
-            )
-            .safely([SafeFix::Overlap { unit: unit.clone() }])
-        });
+        found.extend(runs.into_iter().map(|runs| {
+            if context.state.may_run(&daemon.service, &runs) {
+                Finding::new(
+                    Severity::Note,
+                    format!("`{unit}` runs {runs}, which has the same files for it as {wanted}"),
+                    Hint::to(format!("to start it from {wanted}"), restart.clone()),
+                )
+            } else {
+                Finding::new(
+                    Severity::Error,
+                    format!("`{unit}` runs {runs}, it should run {wanted}"),
+                    Hint::to("restart it", restart.clone()),
+                )
+                .safely([SafeFix::Overlap { unit: unit.clone() }])
+            }
+        }));
     }
     if found.is_empty() && !hidden.is_empty() {
         bail!(

@@ -5,16 +5,18 @@ use crate::app::{App, Service};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::stability::{Instability, unstable_units};
+use crate::host::UnitStatus;
+use crate::stability::{Instability, unstable_among};
 use crate::store::UnitRole;
 use anyhow::Result;
 
 pub(in crate::doctor) fn restarts(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
     let daemons = context.release.units.iter();
     let daemons = daemons.filter(|unit| unit.role == UnitRole::Daemon);
-    let units: Vec<String> = daemons.map(|unit| unit.unit.clone()).collect();
+    let states: Result<Vec<&UnitStatus>> =
+        daemons.map(|one| context.units.state(&one.unit)).collect();
     let since = context.state.live_since();
-    let unstable = unstable_units(context.host, &units, since)?;
+    let unstable = unstable_among(context.host, &states?, since);
     let finding = |(unit, what): (String, Instability)| {
         let severity = match what.is_down() {
             true => Severity::Error,
@@ -27,12 +29,20 @@ pub(in crate::doctor) fn restarts(context: &CheckContext<'_>) -> Result<Vec<Find
                 "raise `limits.memory-max`, or make it use less; its log says when it happened",
                 read,
             ),
+            Instability::Watchdog { .. } => Hint::to("read what it did at that time", read),
         };
         let why = match what {
             Instability::Loops { .. } => why_it_ended(context, &unit),
-            Instability::OutOfMemory { .. } => String::new(),
+            Instability::OutOfMemory { .. } | Instability::Watchdog { .. } => String::new(),
         };
-        Finding::new(severity, format!("`{unit}` {}{why}", what.in_words()), fix)
+        let text = format!("`{unit}` {}{why}", what.in_words());
+        let mut finding = Finding::new(severity, text, fix);
+        if let Instability::Watchdog { .. } = what {
+            let restart = CommandLine::sudo(["systemctl", "restart", &unit]);
+            let text = "when the cause is gone, restart it; that ends this warning too";
+            finding.fix.push(Hint::to(text, restart));
+        }
+        finding
     };
     Ok(unstable.into_iter().map(finding).collect())
 }

@@ -5,8 +5,12 @@ use crate::app::App;
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
+use crate::host::UnitStatus;
 use crate::safe_fix::SafeFix;
-use crate::settings::{env_file_faults, missing_variables, secret_faults, stale_services};
+use crate::settings::{
+    SameSecrets, env_file_faults, missing_variables, same_secrets, secret_faults, stale_among,
+    unused_variables,
+};
 use anyhow::Result;
 
 pub(in crate::doctor) fn secrets(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
@@ -17,12 +21,51 @@ pub(in crate::doctor) fn env_file(context: &CheckContext<'_>, app: &App) -> Resu
     let root = &context.host.root;
     let mut faults = env_file_faults(root, &app.layout)?;
     faults.extend(missing_variables(root, app)?);
-    Ok(findings(faults))
+    let mut found = findings(faults);
+    if let Some(live) = &context.state.live {
+        let unused = unused_variables(root, app, &context.layout.release(live))?;
+        found.extend(unused.iter().map(|name| unused_variable(context, name)));
+    }
+    Ok(found)
+}
+
+fn unused_variable(context: &CheckContext<'_>, name: &str) -> Finding {
+    let path = context.layout.env_file();
+    let message = format!("no file of the live release contains `{name}`, which `{path}` sets");
+    let real = context.host.root.path(&path).display().to_string();
+    let comment = format!("s/^[[:space:]]*{name}[[:space:]]*=/#&/");
+    let edit = CommandLine::sudo(["sed", "-i", &comment, &real]);
+    let hint = Hint::to("correct its name, or make the line a comment", edit);
+    Finding::new(Severity::Note, message, hint)
+}
+
+/// Secrets whose content another secret has too. That may be wanted, so they are notes.
+pub(in crate::doctor) fn same(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
+    let root = &context.host.root;
+    let finding = |same: SameSecrets| {
+        let others: Vec<String> = same.others.iter().map(|path| format!("`{path}`")).collect();
+        let message = format!(
+            "the secret `{}` has the same content as {}",
+            same.name,
+            others.join(", ")
+        );
+        let real = root.path(&same.path).display().to_string();
+        let install = CommandLine::sudo(["install", "-D", "-m", "600", "FILE", &real]);
+        let fix = Hint::to("if it should have its own, install it from a file", install);
+        Finding::new(Severity::Note, message, fix)
+    };
+    let same = same_secrets(root, app)?.into_iter();
+    Ok(same.map(finding).collect())
 }
 
 /// Services that run with older settings than the files hold.
 pub(in crate::doctor) fn settings(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
-    let stale = stale_services(context.host, app)?.into_iter();
+    let states: Vec<UnitStatus> = context
+        .units
+        .all()?
+        .map(|(_, state)| state.clone())
+        .collect();
+    let stale = stale_among(context.host, app, &states)?.into_iter();
     let pins = &context.state.pins;
     let is_pinned = |unit: &str| pins.keys().any(|name| app.unit_called(name) == unit);
     let finding = |(unit, what): (String, String)| {

@@ -1,43 +1,50 @@
-//! Units, and the addresses that they hold.
+//! The states of units.
 
-use super::findings;
-use crate::app::{App, Listen};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::health::{cause_failure, explanation, in_words};
-use crate::host::{PortUse, UnitStatus};
-use crate::prerequisites::unusable_addresses;
+use crate::host::UnitStatus;
 use crate::safe_fix::SafeFix;
 use crate::store::{PublicUnit, UnitRole};
 use crate::transient::leftovers::transient_units;
-use crate::units::{UnitType, unit_type};
+use crate::units::WantsLink;
 use anyhow::Result;
+use std::collections::BTreeSet;
 
 pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
-    let units = &context.release.units;
-    let names: Vec<String> = units.iter().map(|unit| unit.unit.clone()).collect();
-    let states = context.host.systemd.show(&names)?;
+    let tree = context.content.iter();
+    let links = tree.flat_map(|(_, tree)| tree.paths().filter_map(WantsLink::parse));
+    let linked: BTreeSet<String> = links.map(|link| link.unit.to_owned()).collect();
     let mut found = Vec::new();
-    for (unit, state) in units.iter().zip(&states) {
-        let mut others = units.iter().zip(&states);
-        let is_served = others.any(|(other, state)| is_served_by(other, unit, state));
-        found.extend(unit_state(context, unit, state, is_served));
+    for unit in &context.release.units {
+        let state = context.units.state(&unit.unit)?;
+        found.extend(unit_state(
+            context,
+            unit,
+            state,
+            linked.contains(&unit.unit),
+        )?);
         if state.need_daemon_reload {
-            found.push(
-                Finding::new(
-                    Severity::Warning,
-                    format!(
-                        "`{}` changed on disk, and systemd still uses the old version",
-                        unit.unit
-                    ),
-                    daemon_reload(),
-                )
-                .safely([SafeFix::ReloadUnits]),
+            let finding = Finding::new(
+                Severity::Warning,
+                format!(
+                    "`{}` changed on disk, and systemd still uses the old version",
+                    unit.unit
+                ),
+                daemon_reload(),
             );
+            found.push(finding.safely([SafeFix::ReloadUnits]));
         }
     }
     Ok(found)
+}
+
+fn daemon_reload() -> Hint {
+    Hint::to(
+        "reload the unit files",
+        CommandLine::sudo(["systemctl", "daemon-reload"]),
+    )
 }
 
 /// What the log of a unit says about the cause, after a semicolon. Only root can read the log.
@@ -50,18 +57,15 @@ pub(super) fn why_it_ended(context: &CheckContext<'_>, unit: &str) -> String {
     known.map_or_else(String::new, |known| format!("; {}", in_words(&known)))
 }
 
-fn daemon_reload() -> Hint {
-    Hint::to(
-        "reload the unit files",
-        CommandLine::sudo(["systemctl", "daemon-reload"]),
-    )
-}
-
-/// Whether a unit is of the service of a socket and not down: the socket cannot be opened again without
-/// stopping it.
-fn is_served_by(unit: &PublicUnit, socket: &PublicUnit, state: &UnitStatus) -> bool {
-    let is_service = matches!(unit.role, UnitRole::Daemon | UnitRole::Job);
-    is_service && unit.service == socket.service && !state.is_down()
+/// Whether the service of a unit runs: a socket cannot be opened again without stopping it.
+pub(super) fn is_served(context: &CheckContext<'_>, service: &str) -> Result<bool> {
+    for unit in &context.release.units {
+        let is_service = matches!(unit.role, UnitRole::Daemon | UnitRole::Job);
+        if is_service && unit.service == service && !context.units.state(&unit.unit)?.is_down() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What is safe to do about a unit that has failed. `is_served` says whether its service runs.
@@ -78,12 +82,21 @@ fn after_failure(unit: &PublicUnit, state: &UnitStatus, is_served: bool) -> Opti
     }
 }
 
+/// `is_linked` says that the release has a link that starts the unit at boot.
 fn unit_state(
     context: &CheckContext<'_>,
     unit: &PublicUnit,
     state: &UnitStatus,
-    is_served: bool,
-) -> Option<Finding> {
+    is_linked: bool,
+) -> Result<Option<Finding>> {
+    if !state.is_masked() && state.is_failed() {
+        let safe = after_failure(unit, state, is_served(context, &unit.service)?);
+        return Ok(Some(failed(context, unit, state).safely(safe)));
+    }
+    Ok(down_or_disabled(unit, state, is_linked))
+}
+
+fn down_or_disabled(unit: &PublicUnit, state: &UnitStatus, is_linked: bool) -> Option<Finding> {
     let name = &unit.unit;
     let systemctl = |verb: &str| CommandLine::sudo(["systemctl", verb, name]);
     if state.is_masked() {
@@ -93,29 +106,21 @@ fn unit_state(
             Hint::to("if it should run", systemctl("unmask")),
         ));
     }
-    if state.is_failed() {
-        let read = CommandLine::sudo(["journalctl", "-u", name, "-n", "50"]);
-        let mut finding = Finding::new(
-            Severity::Error,
-            format!(
-                "`{name}` has failed: {}{}",
-                cause_failure(state),
-                why_it_ended(context, name)
-            ),
-            Hint::to("read why", read),
-        );
-        finding.fix.push(Hint::to("then", systemctl("restart")));
-        return Some(finding.safely(after_failure(unit, state, is_served)));
-    }
     if !state.is_loaded() {
         let message = format!("systemd does not know `{name}`");
         let finding = Finding::new(Severity::Error, message, daemon_reload());
         return Some(finding.safely([SafeFix::ReloadUnits]));
     }
+    let is_disabled = state.unit_file_state == "disabled";
     // A job waits for its timer.
     let should_run = unit.enabled && unit.role != UnitRole::Job;
     if !should_run || state.is_active() {
-        return None;
+        // The administrator decides what starts at boot.
+        return (is_disabled && is_linked && unit.enabled).then(|| {
+            let message = format!("`{name}` is disabled: it does not start at the next boot");
+            let enable = Hint::to("if it should", systemctl("enable"));
+            Finding::new(Severity::Note, message, enable)
+        });
     }
     if state.is_skipped() {
         let mut finding = Finding::new(
@@ -131,92 +136,43 @@ fn unit_state(
             .push(Hint::to("when it is met", systemctl("start")));
         return Some(finding);
     }
-    let start = if state.unit_file_state == "disabled" {
-        CommandLine::sudo(["systemctl", "enable", "--now", name])
-    } else {
-        systemctl("start")
-    };
+    if is_disabled {
+        let start = CommandLine::sudo(["systemctl", "enable", "--now", name]);
+        return Some(Finding::new(
+            Severity::Note,
+            format!("`{name}` is {} and disabled", state.active_state),
+            Hint::to("if it should run", start),
+        ));
+    }
     Some(Finding::new(
         Severity::Warning,
         format!("`{name}` is {}", state.active_state),
-        Hint::to("if it should run", start),
+        Hint::to("if it should run", systemctl("start")),
     ))
 }
 
-pub(in crate::doctor) fn ports(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
-    let mut found = findings(unusable_addresses(context.host, app)?);
-    for service in app.services.iter().filter(|service| service.enable) {
-        let units = if service.has_socket_unit() {
-            app.sockets_by_address(service)
-        } else {
-            vec![app.unit(service); service.listen.len()]
-        };
-        for (listen, unit) in service.listen.iter().zip(units) {
-            found.extend(port(context, &unit, listen)?);
-        }
-    }
-    Ok(found)
-}
-
-fn port(context: &CheckContext<'_>, unit: &str, listen: &Listen) -> Result<Option<Finding>> {
-    let state = context.host.systemd.show_one(unit)?;
-    if state.is_masked() || state.is_skipped() {
-        return Ok(None);
-    }
-    let systemctl = |verb: &str| CommandLine::sudo(["systemctl", verb, unit]);
-    let Some(port) = listen.port() else {
-        let Listen::Unix(path) = listen else {
-            return Ok(None);
-        };
-        if context.host.root.meta(path.as_str())?.is_some() {
-            return Ok(None);
-        }
-        let finding = Finding::new(
-            Severity::Error,
-            format!("the socket `{path}` is missing"),
-            Hint::to("create it", systemctl("restart")),
-        );
-        // systemd still listens, at a name that is gone.
-        let is_dead = unit_type(unit) == Some(UnitType::Socket) && state.is_active();
-        let reopen = match is_dead && !is_served(context, unit)? {
-            true => Some(SafeFix::OpenSocket {
-                unit: unit.to_owned(),
-            }),
-            false => None,
-        };
-        return Ok(Some(finding.safely(reopen)));
-    };
-    let own = [unit.to_owned()];
-    let holder = match PortUse::of(&context.host.root, port, &own, state.is_active()) {
-        PortUse::Own => return Ok(None),
-        PortUse::Free => {
-            return Ok(Some(Finding::new(
-                Severity::Error,
-                format!("no process listens on {listen}"),
-                Hint::to("start its unit", systemctl("start")),
-            )));
-        }
-        PortUse::Other(holder) => holder,
-    };
-    let message = if state.is_active() {
-        format!("{holder} listens on {listen}, and `{unit}` does not")
-    } else {
-        format!("{holder} listens on {listen}, and `{unit}` is not active")
-    };
-    let fix = "stop that process, or give the service another address";
-    Ok(Some(Finding::new(Severity::Error, message, fix)))
-}
-
-/// Whether the service of a socket runs.
-fn is_served(context: &CheckContext<'_>, socket: &str) -> Result<bool> {
-    let units = &context.release.units;
-    let Some(socket) = units.iter().find(|one| one.unit == socket) else {
-        return Ok(true);
-    };
-    let names: Vec<String> = units.iter().map(|one| one.unit.clone()).collect();
-    let states = context.host.systemd.show(&names)?;
-    let mut both = units.iter().zip(&states);
-    Ok(both.any(|(unit, state)| is_served_by(unit, socket, state)))
+/// A unit that has failed. A job keeps that state until it runs again, also after a release that made it
+/// fail is no longer live.
+fn failed(context: &CheckContext<'_>, unit: &PublicUnit, state: &UnitStatus) -> Finding {
+    let name = &unit.unit;
+    let read = CommandLine::sudo(["journalctl", "-u", name, "-n", "50"]);
+    let mut finding = Finding::new(
+        Severity::Error,
+        format!(
+            "`{name}` has failed: {}{}",
+            cause_failure(state),
+            why_it_ended(context, name)
+        ),
+        Hint::to("read why", read),
+    );
+    finding.fix.push(match unit.role {
+        UnitRole::Job => Hint::to(
+            "then run the job again",
+            CommandLine::sudo(["systemctl", "start", name]),
+        ),
+        _ => Hint::to("then", CommandLine::sudo(["systemctl", "restart", name])),
+    });
+    finding
 }
 
 /// Units of a pre-check or of an overlap. Only a running command needs them.
@@ -232,6 +188,5 @@ pub(in crate::doctor) fn leftovers(context: &CheckContext<'_>) -> Result<Vec<Fin
         "stop and remove what is left",
         CommandLine::sudo_robotctl(["recover"]),
     );
-    let finding = Finding::new(Severity::Warning, message, fix);
-    Ok(vec![finding.safely([SafeFix::RemoveLeftovers])])
+    Ok(vec![Finding::new(Severity::Warning, message, fix)])
 }

@@ -12,6 +12,11 @@ const NOT_MET: i32 = 1;
 /// How long systemd may take to answer a reader that must not wait, in seconds.
 const QUERY_TIMEOUT_SECONDS: &str = "5";
 
+/// Prints times in a form that every locale shares.
+const IN_UTC: &str = "--timestamp=utc";
+/// What is said without a service manager.
+const NOT_BOOTED: &str = "this host does not run systemd";
+
 /// Whether a condition is about the service manager or the unit. systemd-analyze(1) compares it with itself.
 fn is_of_manager(line: &str) -> bool {
     const OF_MANAGER: [&str; 5] = ["Environment", "Credential", "User", "Group", "Capability"];
@@ -85,8 +90,27 @@ impl Systemd {
         if self.offline || units.is_empty() || !self.is_booted() {
             return Ok(vec![UnitStatus::default(); units.len()]);
         }
-        let head = ["systemctl", "show", "--property", PROPERTIES, "--"];
-        let argv = head.iter().map(|word| (*word).to_owned());
+        self.show_named(&[], units)
+    }
+
+    /// The same with times.
+    ///
+    /// # Errors
+    /// When systemd does not answer, and without a service manager.
+    pub fn show_with_times(&self, units: &[String]) -> Result<Vec<UnitStatus>> {
+        if self.offline || !self.is_booted() {
+            bail!(NOT_BOOTED);
+        }
+        if units.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.show_named(&[IN_UTC], units)
+    }
+
+    fn show_named(&self, options: &[&str], units: &[String]) -> Result<Vec<UnitStatus>> {
+        let head = ["systemctl", "show", "--property", PROPERTIES];
+        let argv = head.iter().chain(options).chain(&["--"]);
+        let argv = argv.map(|word| (*word).to_owned());
         let text = Command::new(argv.chain(units.iter().cloned())).run()?;
         let states = self.parsed(&text);
         if states.len() != units.len() {
@@ -143,13 +167,13 @@ impl Systemd {
 
     fn show_patterns(&self, before: &[&str], patterns: &[String]) -> Result<Vec<UnitStatus>> {
         if self.offline || !self.is_booted() {
-            bail!("this host does not run systemd");
+            bail!(NOT_BOOTED);
         }
         let call = [
             "systemctl",
             "show",
             "--all",
-            "--timestamp=utc",
+            IN_UTC,
             "--property",
             PROPERTIES,
             "--",

@@ -1,5 +1,5 @@
-//! What the systemd journal says about the runs of units: restarts, and processes that were killed because
-//! memory ran out.
+//! What the systemd journal says about the runs of units: restarts, processes that were killed because
+//! memory ran out, and watchdogs that were not notified.
 
 use super::Systemd;
 use crate::host::journalctl::journalctl;
@@ -12,6 +12,11 @@ const RESTART_SCHEDULED: &str = "5eb03494b6584870a536b337290809b3";
 /// `SD_MESSAGE_UNIT_OUT_OF_MEMORY` of sd-messages.h.
 const OUT_OF_MEMORY: &str = "fe6faa94e7774663a0da52717891d8ef";
 
+/// `SD_MESSAGE_UNIT_FAILURE_RESULT` of sd-messages.h, with the result in a field of its own.
+const FAILED: &str = "d9b373ed55a64feb8242e02dbe79a49c";
+/// The result of a service that did not notify its watchdog in time (systemd.service(5), `WatchdogSec=`).
+const WATCHDOG: &str = "watchdog";
+
 /// What happened to a run of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunEventKind {
@@ -19,6 +24,8 @@ pub enum RunEventKind {
     Restarted,
     /// The kernel killed a process of the unit because memory ran out.
     OutOfMemory,
+    /// systemd ended the unit, because it did not notify its watchdog in time.
+    Watchdog,
 }
 
 /// What happened to a run of a unit, and when.
@@ -39,6 +46,8 @@ struct JournalEntry {
     unit: String,
     #[serde(rename = "MESSAGE_ID")]
     message: String,
+    #[serde(rename = "UNIT_RESULT")]
+    result: Option<String>,
     /// Microseconds since 1970.
     #[serde(rename = "__REALTIME_TIMESTAMP")]
     time: String,
@@ -55,12 +64,12 @@ impl Systemd {
         let head = [
             "--boot",
             "--output=json",
-            "--output-fields=UNIT,MESSAGE_ID",
+            "--output-fields=UNIT,MESSAGE_ID,UNIT_RESULT",
             &since,
             // Only systemd itself writes as this process.
             "_PID=1",
         ];
-        let messages = [RESTART_SCHEDULED, OUT_OF_MEMORY];
+        let messages = [RESTART_SCHEDULED, OUT_OF_MEMORY, FAILED];
         let messages = messages.map(|id| format!("MESSAGE_ID={id}")).into_iter();
         let units = units.iter().map(|unit| format!("UNIT={unit}"));
         let args = head.map(str::to_owned).into_iter();
@@ -75,6 +84,7 @@ fn parse(text: &str) -> Vec<RunEvent> {
         let kind = match line.message.as_str() {
             RESTART_SCHEDULED => RunEventKind::Restarted,
             OUT_OF_MEMORY => RunEventKind::OutOfMemory,
+            FAILED if line.result.as_deref() == Some(WATCHDOG) => RunEventKind::Watchdog,
             _ => return None,
         };
         Some(RunEvent {
@@ -106,8 +116,18 @@ mod tests {
         let text = line("5eb03494b6584870a536b337290809b3")
             + &line("fe6faa94e7774663a0da52717891d8ef")
             + &line("39f53479d3a045ac8e11786248231fbf")
+            + &line("d9b373ed55a64feb8242e02dbe79a49c")
+            + &line("d9b373ed55a64feb8242e02dbe79a49c")
+                .replace('}', ",\"UNIT_RESULT\":\"exit-code\"}")
+            + &line("d9b373ed55a64feb8242e02dbe79a49c")
+                .replace('}', ",\"UNIT_RESULT\":\"watchdog\"}")
             + "No journal files were opened due to insufficient permissions.\n";
-        let wanted = [RunEventKind::Restarted, RunEventKind::OutOfMemory].map(event);
+        let wanted = [
+            RunEventKind::Restarted,
+            RunEventKind::OutOfMemory,
+            RunEventKind::Watchdog,
+        ];
+        let wanted = wanted.map(event);
         assert_eq!(parse(&text), wanted);
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 pub(super) const PROPERTIES: &str = "Id,Description,LoadState,ActiveState,SubState,UnitFileState,Result,\
 NeedDaemonReload,FragmentPath,DropInPaths,Triggers,TriggeredBy,MainPID,ExecMainPID,ExecMainCode,\
 ExecMainStatus,NRestarts,InvocationID,ControlGroup,Slice,NotifyAccess,Delegate,MemoryCurrent,ActiveEnterTimestamp,\
-ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,ConditionResult,ConditionTimestampMonotonic,StatusText";
+ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,LastTriggerUSec,ConditionResult,ConditionTimestampMonotonic,StatusText";
 
 /// The status of a unit (org.freedesktop.systemd1(5)). The default is that of a unit that systemd
 /// was not asked about.
@@ -68,6 +68,8 @@ pub struct UnitStatus {
     pub main_ended: Option<Timestamp>,
     /// When a timer elapses next.
     pub next_elapse: Option<Timestamp>,
+    /// When a timer has elapsed last. With `Persistent=`, that outlasts a boot.
+    pub last_trigger: Option<Timestamp>,
     /// Whether its conditions were met at its last start (systemd.unit(5), "Conditions and Asserts");
     /// `None` before the first one.
     pub condition_met: Option<bool>,
@@ -240,6 +242,7 @@ impl UnitStatus {
                 "ConditionTimestampMonotonic" => {
                     is_condition_known = value.parse::<u64>().is_ok_and(|time| time > 0);
                 }
+                "LastTriggerUSec" => status.last_trigger = timestamp(value),
                 "NextElapseUSecRealtime" => status.next_elapse = timestamp(value),
                 _ => {}
             }
