@@ -4,6 +4,7 @@ mod check;
 mod completion;
 mod deploy;
 mod doctor;
+mod doctor_actions;
 mod exit;
 mod generate;
 mod history;
@@ -220,7 +221,7 @@ impl Command {
             Self::Prune(args) => args.apply,
             Self::Remove(args) => args.apply,
             Self::Rollback(args) => !args.dry_run,
-            Self::Doctor(args) => args.apply,
+            Self::Doctor(args) => args.actions.apply,
             Self::Recover(_) | Self::Soak(_) | Self::Drained(_) => true,
             _ => false,
         };

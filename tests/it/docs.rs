@@ -360,7 +360,10 @@ fn completions_know_commands_and_options() {
     let levels = completions(&["doctor", "--fail-on", ""]);
     assert_eq!(levels, ["note", "warning", "error"]);
     let checks = completions(&["doctor", "--explain", "s"]);
-    assert_eq!(checks, ["state", "shadowed", "secrets", "settings"]);
+    assert_eq!(
+        checks,
+        ["state", "shadowed", "secrets", "same-secrets", "settings"]
+    );
 }
 
 #[test]

@@ -198,7 +198,7 @@ mod tests {
                 let parsed = crate::cli::Cli::try_parse_from(words);
                 assert!(parsed.is_ok(), "{typed}: {parsed:?}");
                 let any_user = typed.split(' ').any(|word| UNPRIVILEGED.contains(&word));
-                let any_user = any_user && !typed.contains("--probe");
+                let any_user = any_user && !typed.contains("--probe") && !typed.contains("--trace");
                 let needs_root = !any_user && !typed.contains("--root");
                 assert_eq!(typed.starts_with("sudo "), needs_root, "{typed}");
             }
