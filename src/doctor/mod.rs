@@ -20,7 +20,6 @@ mod checks;
 mod loaded;
 mod probed;
 mod report;
-mod sandbox_files;
 mod table;
 
 pub(crate) use loaded::LoadedUnits;

@@ -1,9 +1,12 @@
 //! Why a unit failed, with what its program wrote.
 
 use crate::app::{App, Service};
+use crate::exposure::Unit;
 use crate::failure::Failure;
 use crate::host::{Host, MainExit, RunLog};
-use crate::sandbox::explain::{Case, Ended, Explanation, Meaning, OnHost, Seen, explain};
+use crate::render::service_texts;
+use crate::sandbox::explain::{AtPath, Case, Ended, Explanation, Meaning, Seen, explain};
+use crate::sandbox_files::{SandboxFiles, Unseen};
 use crate::units::Target;
 
 /// How many lines of the program a failure shows, and how many of systemd.
@@ -35,20 +38,24 @@ pub(crate) fn explanation(
     service: &Service,
     log: &RunLog,
 ) -> Option<Explanation> {
-    let on_host = |path: &str| match host.root.meta_followed(path) {
-        Ok(Some(meta)) if meta.is_program() => OnHost::Program,
-        Ok(Some(_)) => OnHost::Other,
-        Ok(None) | Err(_) => OnHost::Missing,
-    };
     let target = host
         .systemd
         .version()
         .map_or(Target::Portable, Target::Version);
+    let texts = service_texts(app, service, target).ok()?;
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let files = SandboxFiles::of(&Unit::merge(&texts))?;
+    let look = |path: &str| match files.find(&host.root, path) {
+        Ok(Ok(seen)) if seen.meta.is_program() => AtPath::Program,
+        Ok(Ok(_)) => AtPath::Other,
+        Ok(Err(Unseen::Hidden(_))) => AtPath::Hidden,
+        Ok(Err(Unseen::Missing(_) | Unseen::Loop(_))) | Err(_) => AtPath::Missing,
+    };
     let case = Case {
         app,
         service,
         target,
-        on_host: &on_host,
+        look: &look,
     };
     let seen = Seen {
         program: &log.program,

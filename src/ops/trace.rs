@@ -6,7 +6,7 @@ use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, fail};
 use crate::host::{logged_calls, logs_system_calls, now};
 use crate::sandbox::calls::exception_for;
-use crate::sandbox::explain::{Case, OnHost, how_to_allow};
+use crate::sandbox::explain::{AtPath, Case, how_to_allow};
 use crate::transient::trace::run_traced;
 use anyhow::Result;
 use schemars::JsonSchema;
@@ -127,7 +127,7 @@ fn denied(app: &App, service: &Service, call: String, target: Target) -> DeniedC
         app,
         service,
         target,
-        on_host: &|_| OnHost::Missing,
+        look: &|_| AtPath::Missing,
     };
     let exception = exception_for(&call);
     let fix = exception.and_then(|name| how_to_allow(&case, name));

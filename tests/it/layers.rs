@@ -22,6 +22,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("stability", &["ago", "host"]),
     // Values, which `ops` carries out.
     ("safe_fix", &[]),
+    ("sandbox_files", &["exposure", "host"]),
     ("exposure", &[]),
     ("manifest", &[]),
     ("audit", &[]),
@@ -95,11 +96,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "app",
             "error",
             "events",
+            "exposure",
             "failure",
             "host",
             "host_cause",
             "render",
             "sandbox",
+            "sandbox_files",
             "session",
             "stability",
             "store",
@@ -180,6 +183,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "render",
             "safe_fix",
             "sandbox",
+            "sandbox_files",
             "settings",
             "stability",
             "store",
@@ -213,8 +217,11 @@ const COMMANDS_MAY_USE: &[&str] = &["cli", "error", "ops"];
 
 /// What single command files may use as well: `doctor --list` and `score --threshold` print a table
 /// of the module itself.
-const COMMAND_MAY_USE: &[(&str, &str)] =
-    &[("cli/doctor.rs", "doctor"), ("cli/score.rs", "exposure")];
+const COMMAND_MAY_USE: &[(&str, &str)] = &[
+    ("cli/doctor.rs", "doctor"),
+    ("cli/doctor_actions.rs", "doctor"),
+    ("cli/score.rs", "exposure"),
+];
 
 fn module_of(file: &str) -> &str {
     let first = file.split('/').next().unwrap_or(file);

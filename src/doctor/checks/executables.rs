@@ -5,10 +5,10 @@
 use crate::app::{App, Service, Text};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
-use crate::doctor::sandbox_files::{SandboxFiles, Seen, Unseen};
 use crate::error::Hint;
 use crate::exposure::Unit;
 use crate::host::{ElfFile, ProgramFile, Root, has_other_formats, own_architectures};
+use crate::sandbox_files::{SandboxFiles, Seen, Unseen};
 use crate::settings::env_values;
 use anyhow::Result;
 use std::collections::{BTreeMap, BTreeSet};
@@ -405,9 +405,9 @@ fn minor_version(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{Case, DEFAULT_PATH, cached_libraries, minor_version};
-    use crate::doctor::sandbox_files::SandboxFiles;
     use crate::exposure::Unit;
     use crate::host::Root;
+    use crate::sandbox_files::SandboxFiles;
     use std::collections::BTreeMap;
     use std::path::Path;
 

@@ -1,17 +1,19 @@
 //! The service whose run is explained, and what a change of its manifest would cost.
 
-use crate::app::{AbsPath, App, Hooks, Service, Socket};
+use crate::app::{App, Hooks, Service, Socket};
 use crate::exposure::shown;
 use crate::sandbox::cost::scored;
 use crate::sandbox::exceptions::{PRESETS, Preset};
 use crate::sandbox::shape::{Network, Shape};
 use crate::units::Target;
 
-/// What the host says about a path.
+/// What is at a path, for a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnHost {
-    /// It does not exist, or this process cannot see it.
+pub enum AtPath {
+    /// Nothing, or nothing that this process can see.
     Missing,
+    /// Something on the host that the sandbox of the service hides.
+    Hidden,
     /// A file that can be executed.
     Program,
     /// Any other file, or a directory.
@@ -28,8 +30,8 @@ pub struct Case<'a> {
     pub service: &'a Service,
     /// The systemd that its unit is written for.
     pub target: Target,
-    /// What is at a path of the host.
-    pub on_host: &'a dyn Fn(&str) -> OnHost,
+    /// What is at a path, for the service.
+    pub look: &'a dyn Fn(&str) -> AtPath,
 }
 
 impl Case<'_> {
@@ -70,26 +72,7 @@ impl Case<'_> {
 
     /// Whether the sandbox hides a path that exists on the host.
     pub(super) fn hides(&self, path: &str) -> bool {
-        (self.on_host)(path) != OnHost::Missing && !self.shows(path)
-    }
-
-    /// Whether a path is visible in the sandbox, if it exists on the host.
-    fn shows(&self, path: &str) -> bool {
-        let shape = self.shape();
-        if is_at_or_below(path, "/home") || is_at_or_below(path, "/root") {
-            return shape.allows("home");
-        }
-        if !shape.rooted {
-            return true;
-        }
-        let sandbox = &self.service.sandbox;
-        let listed = sandbox.read_only.iter().map(|(_, to)| to.as_str());
-        let listed = listed.chain(sandbox.read_write.iter().map(AbsPath::as_str));
-        let mut listed = listed
-            .map(str::to_owned)
-            .chain(visible_paths(&shape, self.target));
-        let is_listed = listed.any(|dir| is_at_or_below(path, &dir));
-        is_listed || self.own_directory(path).is_some() || self.is_in_release(path)
+        (self.look)(path) == AtPath::Hidden
     }
 
     /// What the exposure would be with a change, as ` (exposure 0.1 → 0.4)`; empty if the score does not
@@ -157,17 +140,6 @@ impl Case<'_> {
         let program = self.service.exec.first().map_or("", |word| word.as_str());
         program.rsplit('/').next().unwrap_or_default()
     }
-}
-
-/// The paths of `BindReadOnlyPaths=` for a shape, and what systemd mounts in every root directory.
-fn visible_paths(shape: &Shape, target: Target) -> Vec<String> {
-    let lines = crate::sandbox::directives::lines(shape, target).into_iter();
-    let bound = lines.filter(|(name, _)| *name == "BindReadOnlyPaths");
-    let bound: Vec<String> = bound.map(|(_, value)| value).collect();
-    let bound = bound.iter().flat_map(|value| value.split(' '));
-    let bound = bound.map(|path| path.trim_start_matches('-').to_owned());
-    let api = ["/proc", "/sys", "/dev", "/tmp", "/var/tmp"].map(str::to_owned);
-    bound.chain(api).collect()
 }
 
 /// Whether a path is a directory or below it.

@@ -4,7 +4,7 @@
 //! is not the cause, and the function gives no answer.
 
 use super::answer::{Judgement, Meaning, Sureness};
-use super::case::{Case, OnHost, is_at_or_below};
+use super::case::{AtPath, Case, is_at_or_below};
 use super::seen::KnownLine;
 use crate::app::{Listen, Socket};
 use crate::command_line::CommandLine;
@@ -454,7 +454,7 @@ pub(super) fn executable_in_state(case: &Case<'_>, known: &KnownLine<'_>) -> Jud
     }
     let mut paths = known.paths().into_iter();
     let path =
-        paths.find(|path| is_writable(case, path) && (case.on_host)(path) == OnHost::Program)?;
+        paths.find(|path| is_writable(case, path) && (case.look)(path) == AtPath::Program)?;
     let how = format!(
         "put `{path}` into the release; or {}",
         case.allow("exec-writable")?
@@ -523,8 +523,8 @@ pub(super) fn read_only(case: &Case<'_>, known: &KnownLine<'_>) -> Judgement {
             ),
         );
     }
-    let dir = match (case.on_host)(path) {
-        OnHost::Other => path,
+    let dir = match (case.look)(path) {
+        AtPath::Other => path,
         _ => path
             .rsplit_once('/')
             .map_or(*path, |(dir, _)| if dir.is_empty() { "/" } else { dir }),
@@ -537,7 +537,7 @@ pub(super) fn read_only(case: &Case<'_>, known: &KnownLine<'_>) -> Judgement {
             .iter()
             .any(|system| is_at_or_below(dir, system));
     let below = format!("let the program write below `{state}` (`{{state}}` in the manifest)");
-    let how = match is_system || (case.on_host)(dir) == OnHost::Missing {
+    let how = match is_system || (case.look)(dir) == AtPath::Missing {
         true => below,
         false => format!(
             "{below}; or in `{}`, write `sandbox.read-write = [\"{dir}\"]`",
@@ -572,6 +572,10 @@ fn hidden_directory<'a>(case: &Case<'_>, path: &'a str) -> Option<&'a str> {
 
 fn hidden(case: &Case<'_>, path: &str) -> Judgement {
     let directive = "RootDirectory";
+    // systemd mounts these anew for each service, so that they are not those of the host.
+    if is_at_or_below(path, "/proc") || is_at_or_below(path, "/sys") {
+        return None;
+    }
     let what = format!("`{path}`, which exists on this host");
     if is_at_or_below(path, "/home") || is_at_or_below(path, "/root") {
         let how = format!(
@@ -580,6 +584,20 @@ fn hidden(case: &Case<'_>, path: &str) -> Judgement {
             case.allow("home")?
         );
         return denied(Certain, &what, "ProtectHome", &how);
+    }
+    if is_at_or_below(path, "/dev") {
+        let how = format!(
+            "in `{}`, write `sandbox.devices = [\"{path} rw\"]`",
+            case.table()
+        );
+        return denied(Certain, &what, "PrivateDevices", &how);
+    }
+    if is_at_or_below(path, "/tmp") || is_at_or_below(path, "/var/tmp") {
+        let how = format!(
+            "it has a directory of its own there; put the file into the release or below `{}`",
+            case.app.layout.state()
+        );
+        return denied(Likely, &what, "PrivateTmp", &how);
     }
     if is_at_or_below(path, "/run/dbus") {
         return denied(Certain, &what, directive, &case.allow("system-bus")?);

@@ -20,7 +20,7 @@ mod table;
 mod tests;
 
 pub use answer::{Explanation, Meaning, Sureness};
-pub use case::{Case, OnHost};
+pub use case::{AtPath, Case};
 pub use seen::{Ended, Seen};
 pub use table::ROWS;
 

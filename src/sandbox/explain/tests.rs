@@ -1,4 +1,4 @@
-use super::{Case, Ended, Meaning, OnHost, ROWS, Seen, Sureness, explain};
+use super::{AtPath, Case, Ended, Meaning, ROWS, Seen, Sureness, explain};
 use crate::app::App;
 use crate::manifest::parse;
 use crate::units::Target;
@@ -15,13 +15,19 @@ fn app(service: &str) -> App {
     App::from_manifest(&parse(&text).unwrap(), None).unwrap()
 }
 
-fn on_host(path: &str) -> OnHost {
+/// What the service sees: only its release, its directories and `/usr`, unless a key shows it more.
+fn look(path: &str, service: &str) -> AtPath {
+    let shown = ["host-files", "read-only", "read-write"];
     match path {
-        "/srv/data" | "/srv/a.conf" | "/etc/app.conf" | "/home/ann/x" | "/etc/php/8.2" | "/srv" => {
-            OnHost::Other
+        "/var/lib/a/tool" | "/usr/bin/w" => AtPath::Program,
+        "/srv/data" | "/srv/a.conf" | "/etc/app.conf" | "/home/ann/x" | "/etc/php/8.2" | "/srv"
+        | "/dev/ttyUSB0" | "/tmp/shared" | "/proc/meminfo" => {
+            match shown.iter().any(|key| service.contains(key)) {
+                true => AtPath::Other,
+                false => AtPath::Hidden,
+            }
         }
-        "/var/lib/a/tool" | "/usr/bin/w" => OnHost::Program,
-        _ => OnHost::Missing,
+        _ => AtPath::Missing,
     }
 }
 
@@ -32,7 +38,7 @@ fn explained(service: &str, lines: &str, end: Ended) -> Option<super::Explanatio
         app: &app,
         service: &app.services[0],
         target: Target::Version(252),
-        on_host: &on_host,
+        look: &|path| look(path, service),
     };
     let program: Vec<String> = lines.lines().map(str::to_owned).collect();
     let seen = Seen {
@@ -306,6 +312,18 @@ const KNOWN: &[(&str, &str, &str, &str)] = &[
         "Warning: stream_socket_client(): Unable to connect to tcp://127.0.0.1:1 (Unknown error) in x on line 1",
         "address-family",
         "loopback",
+    ),
+    (
+        "",
+        "could not open port /dev/ttyUSB0: No such file or directory",
+        "hidden-path",
+        "`sandbox.devices = [\"/dev/ttyUSB0 rw\"]`",
+    ),
+    (
+        "",
+        "open /tmp/shared: no such file or directory",
+        "hidden-path",
+        "it has a directory of its own there",
     ),
     // System calls.
     (
@@ -587,7 +605,7 @@ fn systemd_names_what_it_could_not_mount_and_who_may_report() {
         app: &app,
         service: &app.services[0],
         target: Target::Version(252),
-        on_host: &on_host,
+        look: &|path| look(path, ""),
     };
     let of = |line: &str| {
         let manager = [line.to_owned()];

@@ -24,7 +24,7 @@ const OWN_DIRECTORIES: [(&str, &str); 4] = [
 
 /// The files that a service sees.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SandboxFiles {
+pub(crate) struct SandboxFiles {
     /// Whether it sees only what is bound.
     is_rooted: bool,
     /// Where it sees a path of the host: inside, on the host.
@@ -35,18 +35,18 @@ pub(super) struct SandboxFiles {
 
 /// Where a path leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     /// The path without links, as the service sees it.
-    pub(super) inside: String,
+    pub(crate) inside: String,
     /// The same file on the host.
-    pub(super) host: String,
+    pub(crate) host: String,
     /// What it is.
-    pub(super) meta: Meta,
+    pub(crate) meta: Meta,
 }
 
 /// Why a service does not see a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Unseen {
+pub(crate) enum Unseen {
     /// Nothing is there.
     Missing(String),
     /// It exists on the host, and the sandbox hides it.
@@ -57,7 +57,7 @@ pub(super) enum Unseen {
 
 impl Unseen {
     /// The path that is not seen.
-    pub(super) fn path(&self) -> &str {
+    pub(crate) fn path(&self) -> &str {
         match self {
             Self::Missing(path) | Self::Hidden(path) | Self::Loop(path) => path,
         }
@@ -86,7 +86,7 @@ enum Place {
 
 impl SandboxFiles {
     /// What a unit shows; `None` when it has another root than a directory, which is not read.
-    pub(super) fn of(unit: &Unit) -> Option<Self> {
+    pub(crate) fn of(unit: &Unit) -> Option<Self> {
         let last = |key: &str| {
             unit.values("Service", key)
                 .last()
@@ -145,7 +145,7 @@ impl SandboxFiles {
     ///
     /// # Errors
     /// When the host cannot be read.
-    pub(super) fn find(&self, root: &Root, path: &str) -> Result<Result<Seen, Unseen>> {
+    pub(crate) fn find(&self, root: &Root, path: &str) -> Result<Result<Seen, Unseen>> {
         let mut left: Vec<String> = parts(path);
         let (mut at, mut links) = (String::new(), 0);
         while let Some(part) = left.pop() {
