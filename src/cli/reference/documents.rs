@@ -14,6 +14,7 @@ use crate::safe_fix::SAFE_FIXES;
 use crate::sandbox::cost;
 use crate::sandbox::directives::DIRECTIVES;
 use crate::sandbox::exceptions::{EXCEPTIONS, PRESETS};
+use crate::sandbox::explain::ROWS as MESSAGES;
 use crate::sandbox::probes::{PROBES, Status};
 use crate::sandbox::refused::{REFUSED, REFUSED_VALUES};
 use crate::tree::{Entry, FileTree};
@@ -28,6 +29,7 @@ pub(super) fn documents() -> Result<FileTree> {
     for (name, text) in [
         ("cli.md", commands()),
         ("checks.md", checks()),
+        ("denials.md", denials()),
         ("host-causes.md", host_causes()),
         ("directives.md", directives()?),
         ("events.md", events()),
@@ -209,6 +211,26 @@ const PROBE_RESULTS: [(Status, &str, &str); 5] = [
         "0",
     ),
 ];
+
+fn denials() -> String {
+    let mut text = format!(
+        "{GENERATED}# Messages of programs that `robotctl` explains\n\n\
+         A failed deploy and `sudo robotctl doctor` look for these words in the last 200 lines of a run, without \
+         regard to case. The answer depends on the service: what its manifest allows is not the cause. A row with \
+         two lists needs a line with words of each. Names in the last column are values of `sandbox.allow` or keys \
+         of the manifest.\n\n\
+         | the program writes | and also | what it means |\n|---|---|---|\n"
+    );
+    for known in MESSAGES {
+        let shown = match known.words {
+            [] => "nothing; a signal ends it".to_owned(),
+            words if known.of_manager => format!("systemd: {}", code_words(words)),
+            words => code_words(words),
+        };
+        text.push_str(&row(&[&shown, &code_words(known.and), known.about]));
+    }
+    text
+}
 
 fn host_causes() -> String {
     let mut text = format!(

@@ -13,6 +13,8 @@ use super::seen::{Ended, KnownLine};
 pub struct Row {
     /// Stable name.
     pub id: &'static str,
+    /// What it means, for the reference document.
+    pub about: &'static str,
     /// The line contains one of these. None: the exit alone says it.
     pub words: &'static [&'static str],
     /// Some line of the program, perhaps another one, contains one of these. None: no condition.
@@ -28,6 +30,7 @@ pub struct Row {
 /// What most rows have in common.
 const PLAIN: Row = Row {
     id: "",
+    about: "",
     words: &[],
     and: &[],
     end: None,
@@ -112,6 +115,7 @@ pub const ROWS: &[Row] = &[
     // What programs go on without.
     Row {
         id: "redis-host-settings",
+        about: "advice of redis-server about the host: ignore it",
         words: &[
             "memory overcommit must be enabled",
             "overcommit_memory is set to 0",
@@ -125,6 +129,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "redis-open-files",
+        about: "redis-server serves fewer clients: ignore it, or raise `limits.nofile`",
         words: &[
             "unable to set the max number of files limit",
             "can't set maximum open files",
@@ -138,6 +143,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "php-jit",
+        about: "PHP matches patterns without compiling them: ignore it",
         words: &[
             "allocation of jit memory failed, pcre jit will be disabled",
             "preg_match(): allocation of jit memory failed",
@@ -151,6 +157,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "user-directive",
+        about: "systemd has set the user already: ignore it",
         words: &[
             "the \"user\" directive makes sense only if",
             "'user' directive is ignored when fpm is not running as root",
@@ -161,12 +168,14 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "java-performance-data",
+        about: "Java works without it: ignore it",
         words: &["/tmp/hsperfdata", "cannot use shared memory for hsperfdata"],
         judge: |_, _| judge::harmless("Java works without its performance data"),
         ..PLAIN
     },
     Row {
         id: "cache-directory",
+        about: "the program works without a cache: ignore it, or give it `{cache}`",
         words: &[
             "matplotlib created a temporary cache directory",
             "is not a writable directory, matplotlib",
@@ -179,6 +188,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "dotnet-diagnostics",
+        about: ".NET works without the sockets of its debugger: ignore it",
         words: &[
             "failed to create the diagnostics",
             "clr-debug-pipe",
@@ -189,6 +199,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "locale",
+        about: "the locale is not installed: ignore it, or set `LC_ALL`",
         words: &[
             "cannot change locale",
             "can't set the locale",
@@ -204,6 +215,7 @@ pub const ROWS: &[Row] = &[
     // What the release lacks.
     Row {
         id: "missing-module",
+        about: "the release lacks a part of the program; the sandbox is not the cause",
         words: &[
             "modulenotfounderror:",
             "importerror:",
@@ -222,6 +234,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "missing-library",
+        about: "the host lacks a library, or the sandbox hides it",
         words: &[
             "error while loading shared libraries",
             "cannot open shared object file",
@@ -231,6 +244,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "gunicorn-20",
+        about: "`runtime = \"gunicorn-20\"`",
         words: EPERM,
         and: &[
             "in set_owner_process",
@@ -245,6 +259,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "worker-boot",
+        about: "the application cannot be loaded, or `runtime = \"gunicorn-20\"` is missing",
         words: &["worker failed to boot"],
         judge: judge::worker_boot,
         ..PLAIN
@@ -252,6 +267,7 @@ pub const ROWS: &[Row] = &[
     // Sockets and the network.
     Row {
         id: "netlink",
+        about: "listing network interfaces needs `netlink`",
         words: EAFNOSUPPORT,
         and: &[
             "getifaddrs",
@@ -264,6 +280,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "netlink",
+        about: "listing network interfaces needs `netlink`",
         words: &[
             "uv_interface_addresses returned",
             "netlinkrib:",
@@ -274,6 +291,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "packet-sockets",
+        about: "packet capture needs `raw-net`",
         words: EAFNOSUPPORT,
         and: &["af_packet", "pcap", "raw socket", "packet socket"],
         judge: judge::packet_sockets,
@@ -282,6 +300,7 @@ pub const ROWS: &[Row] = &[
     // PHP does not say which error it was.
     Row {
         id: "address-family",
+        about: "a server: `socket = \"proxy\"`, or the socket that systemd passes; a client: `loopback` or `outbound`",
         words: &["(unknown error)"],
         and: &["unable to connect to tcp://"],
         judge: judge::address_family,
@@ -289,12 +308,14 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "address-family",
+        about: "a server: `socket = \"proxy\"`, or the socket that systemd passes; a client: `loopback` or `outbound`",
         words: EAFNOSUPPORT,
         judge: judge::address_family,
         ..PLAIN
     },
     Row {
         id: "low-port",
+        about: "a port below 1024: let systemd open it, or `low-port`",
         words: EACCES,
         and: &[
             "bind",
@@ -309,6 +330,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "unlisted-port",
+        about: "a port that `listen` does not name",
         words: EPERM,
         and: &["bind"],
         judge: judge::unlisted_port,
@@ -316,6 +338,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "address-filter",
+        about: "an address that `outbound` does not list",
         words: EPERM,
         and: &[
             "connect",
@@ -330,18 +353,21 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "no-network",
+        about: "the service has no network: `loopback` or `outbound`",
         words: ENETUNREACH,
         judge: judge::no_network,
         ..PLAIN
     },
     Row {
         id: "name-resolution",
+        about: "the address of the DNS server is missing in `outbound`, or the service has no network",
         words: NO_NAME,
         judge: judge::name_resolution,
         ..PLAIN
     },
     Row {
         id: "system-bus",
+        about: "`system-bus`",
         words: &[
             "failed to connect to bus",
             "failed to connect to system bus",
@@ -354,6 +380,7 @@ pub const ROWS: &[Row] = &[
     // Memory that is writable and executable.
     Row {
         id: "node-memory",
+        about: "Node.js needs `runtime = \"node\"`; it does not lack memory",
         words: &[
             "fatal javascript out of memory",
             "fatal javascript oom",
@@ -367,6 +394,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "jit",
+        about: "memory that is writable and executable: `jit`, or the `runtime` of the program",
         words: &[
             "mark memory page as executable",
             "failed to create coreclr",
@@ -386,6 +414,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "signal-trap",
+        about: "Node.js needs `runtime = \"node\"`",
         end: Some(Ended::Killed(5)),
         judge: judge::javascript,
         ..PLAIN
@@ -393,6 +422,7 @@ pub const ROWS: &[Row] = &[
     // Files.
     Row {
         id: "proc-files",
+        about: "files of the kernel in /proc: `proc-files`",
         words: &[
             "/proc/meminfo",
             "/proc/cpuinfo",
@@ -413,30 +443,35 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "executable-in-state",
+        about: "a program in a directory that the service can write: put it into the release, or `exec-writable`",
         words: EACCES,
         judge: judge::executable_in_state,
         ..PLAIN
     },
     Row {
         id: "library-in-state",
+        about: "a library in a directory that the service can write: put it into the release, or `exec-writable`",
         words: &["failed to map segment from shared object"],
         judge: judge::library_in_state,
         ..PLAIN
     },
     Row {
         id: "read-only",
+        about: "a path outside the directories of the service: write below `{state}`, or `read-write`",
         words: EROFS,
         judge: judge::read_only,
         ..PLAIN
     },
     Row {
         id: "hidden-path",
+        about: "a path that exists on the host and that the sandbox hides: `read-only`, `read-write`, `devices`, `home`",
         words: ENOENT,
         judge: judge::hidden_path,
         ..PLAIN
     },
     Row {
         id: "hidden-path",
+        about: "a path that exists on the host and that the sandbox hides: `read-only`, `read-write`, `devices`, `home`",
         words: EACCES,
         judge: judge::hidden_path,
         ..PLAIN
@@ -444,6 +479,7 @@ pub const ROWS: &[Row] = &[
     // System calls.
     Row {
         id: "user-change",
+        about: "changing users: `setuid-self`",
         words: EPERM,
         and: &[
             "chown",
@@ -467,6 +503,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "priority",
+        about: "`nice`",
         words: EPERM,
         and: &[
             "setpriority",
@@ -486,6 +523,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "io-uring",
+        about: "`io-uring`",
         words: EPERM,
         and: &["io_uring", "io-uring", "iouring"],
         judge: |case, _| judge::exception(case, "io-uring", "io_uring(7)", "SystemCallFilter"),
@@ -493,6 +531,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "userfaultfd",
+        about: "`userfaultfd`",
         words: EPERM,
         and: &["userfaultfd"],
         judge: |case, _| {
@@ -502,6 +541,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "keyring",
+        about: "`keyring`",
         words: EPERM,
         and: &["keyctl", "add_key", "keyring"],
         judge: |case, _| {
@@ -516,6 +556,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "raw-sockets",
+        about: "`raw-net`",
         words: EPERM,
         and: &["raw socket", "icmp", "sock_raw", "ping:"],
         judge: |case, _| judge::exception(case, "raw-net", "raw sockets", "CapabilityBoundingSet"),
@@ -523,6 +564,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "net-admin",
+        about: "`net-admin`",
         words: EPERM,
         and: &[
             "rtnetlink",
@@ -544,6 +586,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "locked-memory",
+        about: "`CAP_IPC_LOCK` in `capabilities`",
         words: &[
             "operation not permitted",
             "cannot allocate memory",
@@ -556,6 +599,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "clock",
+        about: "`ProtectClock` in `directives`",
         words: EPERM,
         and: &[
             "settimeofday",
@@ -569,6 +613,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "namespaces",
+        about: "`RestrictNamespaces` in `directives`",
         words: EPERM,
         and: &[
             "unshare",
@@ -591,12 +636,14 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "not-permitted",
+        about: "some system call: `doctor --trace` names it",
         words: EPERM,
         judge: judge::not_permitted,
         ..PLAIN
     },
     Row {
         id: "signal-system-call",
+        about: "some system call: `doctor --trace` names it",
         end: Some(Ended::Killed(31)),
         judge: judge::system_call_signal,
         ..PLAIN
@@ -604,6 +651,7 @@ pub const ROWS: &[Row] = &[
     // Limits.
     Row {
         id: "tasks",
+        about: "`limits.tasks-max`",
         words: &[
             "can't start new thread",
             "unable to create native thread",
@@ -620,6 +668,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "open-files",
+        about: "`limits.nofile`",
         words: &["too many open files", "emfile", "errno 24]", "os error 24)"],
         judge: |case, _| {
             judge::limit(
@@ -633,6 +682,7 @@ pub const ROWS: &[Row] = &[
     // What systemd writes.
     Row {
         id: "ready-from-child",
+        about: "the main process must send READY=1: `exec` in the wrapper",
         words: &["reception only permitted for main pid"],
         of_manager: true,
         judge: |_, _| {
@@ -645,6 +695,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         id: "mount",
+        about: "a path of the manifest that does not exist on this host",
         words: &["failed to set up mount namespacing:"],
         of_manager: true,
         judge: judge::mount,
