@@ -64,6 +64,7 @@ pub(crate) fn explanation(
             MainExit::Exited(status) => Ended::Exited(status),
             MainExit::Killed(signal) => Ended::Killed(signal),
         }),
+        killing_call: log.killing_call.as_deref(),
     };
     explain(&case, &seen)
 }

@@ -8,6 +8,10 @@ use std::collections::BTreeSet;
 
 /// `SECCOMP_RET_LOG` in the field `code` of an audit record (seccomp(2)).
 const LOGGED: &str = "code=0x7ffc0000";
+/// SIGSYS in a record: the filter ended the process.
+const KILLED: &str = "sig=31";
+/// How far the time of a record may be from the end of a process, in seconds.
+const KILL_SECONDS: i64 = 2;
 
 /// Whether the kernel can log system calls (seccomp(2), `/proc/sys/kernel/seccomp/actions_logged`).
 pub fn logs_system_calls() -> bool {
@@ -17,60 +21,75 @@ pub fn logs_system_calls() -> bool {
 
 /// The names of the system calls that processes of a user made since a time, and that a filter logged.
 ///
-/// journald reads the audit log of the kernel. Where it does not, the kernel prints the records into its own log, at
-/// most ten in five seconds. Both are read.
-///
 /// # Errors
 /// When the log of the kernel cannot be read.
 pub fn logged_calls(since: Timestamp, uid: u32) -> Result<BTreeSet<String>> {
-    let seconds = format!("--since=@{}", since.as_second());
-    let of_seccomp = ["--output=cat", &seconds, "_AUDIT_TYPE=1326"].map(str::to_owned);
+    let uid = format!("uid={uid}");
+    let is_meant =
+        |line: &str| line.contains(LOGGED) && line.split_whitespace().any(|word| word == uid);
+    Ok(calls_in(&records(since)?, since, is_meant))
+}
+
+/// The name of the system call for which a filter killed a process at a time; `None` if the kernel did not log it, or
+/// if several were killed for different ones.
+pub fn killing_call(at: Timestamp) -> Option<String> {
+    let since = Timestamp::from_second(at.as_second().saturating_sub(KILL_SECONDS)).ok()?;
+    let until = at
+        .as_millisecond()
+        .saturating_add(KILL_SECONDS.saturating_mul(1000));
+    let is_meant = |line: &str| {
+        let is_kill = line.split_whitespace().any(|word| word == KILLED);
+        is_kill && time_of(line).is_none_or(|time| time <= until)
+    };
+    let mut calls = calls_in(&records(since).ok()?, since, is_meant);
+    let only = calls.pop_first();
+    only.filter(|_| calls.is_empty())
+}
+
+/// The records of filters since a time, as lines. journald reads the audit log of the kernel. Where it does not, the
+/// kernel prints the records into its own log, at most ten in five seconds. Both are read.
+fn records(since: Timestamp) -> Result<String> {
+    let since = format!("--since=@{}", since.as_second());
+    let of_seccomp = ["--output=cat", &since, "_AUDIT_TYPE=1326"].map(str::to_owned);
     let kernel = Command::new(["dmesg", "--notime"]).run()?;
-    let texts = [journalctl(of_seccomp), kernel];
-    let lines = texts.iter().flat_map(|text| text.lines());
-    Ok(lines.filter_map(|line| call_in(line, since, uid)).collect())
+    let kernel = kernel.lines().filter(|line| line.contains("type=1326"));
+    let kernel: Vec<&str> = kernel.collect();
+    Ok(format!("{}\n{}", journalctl(of_seccomp), kernel.join("\n")))
+}
+
+/// The system calls of the records that are meant, without those from before a time.
+fn calls_in(records: &str, since: Timestamp, is_meant: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let is_new = |line: &&str| time_of(line).is_none_or(|time| time >= since.as_millisecond());
+    let lines = records.lines().filter(is_new).filter(|line| is_meant(line));
+    lines.filter_map(call_in).collect()
 }
 
 /// The system call that a record is about.
-fn call_in(line: &str, since: Timestamp, uid: u32) -> Option<String> {
-    if !line.contains(LOGGED) || !is_after(line, since) {
-        return None;
-    }
-    let field = |name: &str| {
-        let mut words = line.split_whitespace();
-        words.find_map(|word| word.strip_prefix(name))
-    };
-    let is_of_user = field("uid=").and_then(|value| value.parse().ok()) == Some(uid);
-    let number: usize = field("syscall=").filter(|_| is_of_user)?.parse().ok()?;
+fn call_in(line: &str) -> Option<String> {
+    let mut words = line.split_whitespace();
+    let number = words.find_map(|word| word.strip_prefix("syscall="))?;
+    let number: usize = number.parse().ok()?;
     let known = syscalls::Sysno::new(number);
     Some(known.map_or_else(|| format!("number {number}"), |call| call.name().to_owned()))
 }
 
-/// Whether a record was made after a time. journalctl has looked already, and prints no time in the line.
-fn is_after(line: &str, since: Timestamp) -> bool {
-    let stamp = line
-        .split("audit(")
-        .nth(1)
-        .and_then(|rest| rest.split(':').next());
-    let Some((seconds, millis)) = stamp.and_then(|stamp| stamp.split_once('.')) else {
-        return true;
-    };
-    match (seconds.parse::<i64>(), millis.parse::<i64>()) {
-        (Ok(seconds), Ok(millis)) => {
-            seconds.saturating_mul(1000).saturating_add(millis) >= since.as_millisecond()
-        }
-        _ => false,
-    }
+/// When a record was made, in milliseconds since 1970. What journalctl prints has no time, because it has looked
+/// already.
+fn time_of(line: &str) -> Option<i64> {
+    let stamp = line.split("audit(").nth(1)?.split(':').next()?;
+    let (seconds, millis) = stamp.split_once('.')?;
+    let (seconds, millis): (i64, i64) = (seconds.parse().ok()?, millis.parse().ok()?);
+    Some(seconds.saturating_mul(1000).saturating_add(millis))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::call_in;
+    use super::{LOGGED, calls_in};
     use jiff::Timestamp;
 
     #[test]
     #[cfg(target_arch = "x86_64")]
-    fn a_record_names_the_call_of_a_user() {
+    fn a_record_names_the_call_since_a_time() {
         let record = |uid: u32, code: &str| {
             format!(
                 "audit: type=1326 audit(1796061133.660:4): auid=4294967295 uid={uid} gid=0 ses=4294967295 \
@@ -80,23 +99,23 @@ mod tests {
         };
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let (early, late) = (at("2026-11-30T17:00:00Z"), at("2026-11-30T20:00:00Z"));
-        let call = |line: &str, since| call_in(line, since, 998);
+        let calls = |line: &str, since| {
+            let found = calls_in(line, since, |line| line.contains(LOGGED));
+            found.into_iter().collect::<Vec<_>>().join(" ")
+        };
         let logged = record(998, "0x7ffc0000");
-        assert_eq!(call(&logged, early).as_deref(), Some("setpriority"));
-        assert_eq!(call(&logged, late), None, "an earlier run");
+        assert_eq!(calls(&logged, early), "setpriority");
+        assert_eq!(calls(&logged, late), "", "an earlier run");
         assert_eq!(
-            call(&record(997, "0x7ffc0000"), early),
-            None,
-            "another user"
-        );
-        assert_eq!(
-            call(&record(998, "0x80000000"), early),
-            None,
+            calls(&record(998, "0x80000000"), early),
+            "",
             "a process that was killed"
         );
         let journal = "SECCOMP auid=4294967295 uid=998 gid=1 comm=\"x\" sig=0 syscall=165 compat=0 code=0x7ffc0000";
-        assert_eq!(call(journal, late).as_deref(), Some("mount"));
-        let unknown = journal.replace("165", "99999");
-        assert_eq!(call(&unknown, late).as_deref(), Some("number 99999"));
+        assert_eq!(calls(journal, late), "mount");
+        assert_eq!(
+            calls(&journal.replace("165", "99999"), late),
+            "number 99999"
+        );
     }
 }

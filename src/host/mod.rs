@@ -95,7 +95,7 @@ pub use landmarks::{
     directory_inode, host_addresses, listen_in_host_network, namespace_inode, unusual_devices,
 };
 pub use lock::{Holder, Lock, LockError};
-pub use logged_calls::{logged_calls, logs_system_calls};
+pub use logged_calls::{killing_call, logged_calls, logs_system_calls};
 pub use move_aside::{Obstacle, nested_directories};
 pub use network::in_network_of;
 pub use oom::has_killed_for_host;

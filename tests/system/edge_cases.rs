@@ -289,7 +289,7 @@ fn causes_of_failures_are_named(machine: &Machine) {
         (
             "2.0",
             "[service.worker.sandbox]\ndirectives = { SystemCallErrorNumber = \"kill\", SystemCallFilter = \"~socket\" }\n",
-            "the sandbox refused a system call",
+            "the sandbox denies it the system call `socket` (SIGSYS)",
         ),
         (
             "2.1",

@@ -2,11 +2,14 @@
 
 use super::{MainExit, Systemd, UnitStatus};
 use crate::host::journalctl::journalctl;
+use crate::host::logged_calls::killing_call;
 use serde_json::Value;
 
 /// How many lines of a run are read, the last ones.
 const LINES: &str = "--lines=200";
 
+/// "Bad system call" (signal(7)).
+const SIGSYS: i32 = 31;
 /// How long before its start a run that a request started may have ended, in seconds.
 const EARLIER_SECONDS: i64 = 10;
 
@@ -19,6 +22,8 @@ pub struct RunLog {
     pub manager: Vec<String>,
     /// How the last main process ended, if it has.
     pub end: Option<MainExit>,
+    /// The system call for which the kernel ended it, if it was that (signal(7), SIGSYS).
+    pub killing_call: Option<String>,
 }
 
 impl RunLog {
@@ -26,8 +31,8 @@ impl RunLog {
     pub fn of_output(text: &str, end: Option<MainExit>) -> Self {
         Self {
             program: text.trim().lines().map(str::to_owned).collect(),
-            manager: Vec::new(),
             end,
+            ..Self::default()
         }
     }
 
@@ -77,6 +82,10 @@ impl Systemd {
             program,
             manager,
             end: state.main_exit,
+            killing_call: state
+                .main_ended
+                .filter(|_| state.main_exit == Some(MainExit::Killed(SIGSYS)))
+                .and_then(killing_call),
         }
     }
 }
@@ -144,7 +153,7 @@ mod tests {
         let log = RunLog {
             program: lines(&["a", "b", "c"]),
             manager: lines(&["1", "2"]),
-            end: None,
+            ..RunLog::default()
         };
         assert_eq!(log.last_lines(2, 1), ["b", "c", "2"]);
         assert_eq!(log.last_lines(9, 9), ["a", "b", "c", "1", "2"]);

@@ -8,6 +8,7 @@ use super::case::{AtPath, Case, is_at_or_below};
 use super::seen::KnownLine;
 use crate::app::{Listen, Socket};
 use crate::command_line::CommandLine;
+use crate::sandbox::calls::exception_for;
 use crate::sandbox::exceptions::{PRESETS, Preset, preset_of};
 use crate::sandbox::shape::Network;
 use Sureness::{Certain, Likely, Possible};
@@ -629,6 +630,18 @@ pub(super) fn not_permitted(case: &Case<'_>, _: &KnownLine<'_>) -> Judgement {
 pub(super) fn system_call_signal(case: &Case<'_>, known: &KnownLine<'_>) -> Judgement {
     if let Some(javascript) = javascript(case, known) {
         return Some(javascript);
+    }
+    if !known.line.is_empty() {
+        let call = known.line;
+        let allowed = exception_for(call).and_then(|name| case.allow(name));
+        let how = allowed.unwrap_or_else(|| {
+            format!(
+                "if the program cannot do without it, in `{}` write `sandbox.directives.SystemCallFilter = \"{call}\"`",
+                case.table()
+            )
+        });
+        let what = format!("the system call `{call}` (SIGSYS)");
+        return denied(Certain, &what, "SystemCallFilter", &how);
     }
     let how = format!(
         "`{}` names it, and /usr/share/doc/robot/reference/exceptions.md lists what allows it",

@@ -55,7 +55,7 @@ pub fn explain_all(case: &Case<'_>, seen: &Seen<'_>) -> Vec<Explanation> {
         found.extend(rows.find_map(|row| row.judge(case, &known)));
     }
     let known = KnownLine {
-        line: "",
+        line: seen.killing_call.unwrap_or_default(),
         run: &lower,
     };
     let of_end = |row: &&table::Row| row.words.is_empty() && row.end == seen.end;

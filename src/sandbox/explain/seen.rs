@@ -18,6 +18,8 @@ pub struct Seen<'a> {
     pub manager: &'a [String],
     /// How the main process ended, if it has.
     pub end: Option<Ended>,
+    /// The system call for which the kernel ended it, if it is known.
+    pub killing_call: Option<&'a str>,
 }
 
 /// A line that a row of the table matches.

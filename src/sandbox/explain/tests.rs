@@ -45,6 +45,7 @@ fn explained(service: &str, lines: &str, end: Ended) -> Option<super::Explanatio
         program: &program,
         manager: &[],
         end: Some(end),
+        ..Seen::default()
     };
     explain(&case, &seen)
 }
@@ -651,4 +652,30 @@ fn a_list_of_exceptions_keeps_what_it_has() {
         "{}",
         found.text
     );
+}
+
+#[test]
+fn the_system_call_that_ended_a_process_is_named() {
+    let app = app("");
+    let case = Case {
+        app: &app,
+        service: &app.services[0],
+        target: Target::Version(252),
+        look: &|_| AtPath::Missing,
+    };
+    let text = |call| {
+        let seen = Seen {
+            end: Some(Ended::Killed(31)),
+            killing_call: Some(call),
+            ..Seen::default()
+        };
+        explain(&case, &seen).unwrap().text
+    };
+    let known = text("pkey_alloc");
+    assert!(
+        known.contains("`pkey_alloc`") && known.contains("[\"pkey\"]"),
+        "{known}"
+    );
+    let other = text("mount");
+    assert!(other.contains("SystemCallFilter = \"mount\""), "{other}");
 }
