@@ -186,7 +186,7 @@ const CASES: &[Case] = &[
         cause: "drop=/run/systemd/system/demo-tidy.service.d; mkdir -p $drop \
                 && printf '[Service]\\nExecStartPre=/bin/false\\n' > $drop/90-test.conf && systemctl daemon-reload \
                 && ! systemctl start demo-tidy.service && rm -r $drop && systemctl daemon-reload",
-        says: &["`demo-tidy.service` has failed: exit-code"],
+        says: &["`demo-tidy.service` has failed: a command that runs before its program failed"],
         ..CASE
     },
     Case {
@@ -194,7 +194,7 @@ const CASES: &[Case] = &[
         cause: "drop=/run/systemd/system/demo-worker.service.d; mkdir -p $drop \
                 && printf '[Service]\\nExecStartPre=/bin/false\\nRestart=no\\n' > $drop/90-test.conf \
                 && systemctl daemon-reload && ! systemctl restart demo-worker.service",
-        says: &["`demo-worker.service` has failed: exit-code"],
+        says: &["`demo-worker.service` has failed: a command that runs before its program failed"],
         by_hand: "rm -r /run/systemd/system/demo-worker.service.d; systemctl daemon-reload",
         ..CASE
     },
