@@ -64,7 +64,11 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     let all = ops::doctor(ctx, &request)?;
     for report in &all.answers {
         let subject = DataSubject::live(ctx, &report.app);
-        out.data("report", &subject, report, &view::report::text(report));
+        let mut text = view::report::text(report);
+        if !ctx.host.is_offline() {
+            text.push_str(&view::report::safe_to_fix(report));
+        }
+        out.data("report", &subject, report, &text);
     }
     // A timer's job that reports findings has not failed.
     if args.report.is_some() {

@@ -291,6 +291,10 @@ fn fixes(machine: &Machine, fault: &Fault) {
     assert_eq!(steps(&preview, "planned"), fault.steps, "{name}: {preview}");
     assert_eq!(host(machine), before, "{name}: a preview changed something");
     let recorded = fixed_events(machine);
+    if !fault.steps.is_empty() {
+        let plain = machine.robotctl("--app demo doctor").exits(1);
+        plain.says("safe to fix: sudo robotctl --app demo doctor --fix");
+    }
     // As the preview prints it.
     let preview = machine.robotctl("--app demo doctor --fix").exits(found);
     let printed = preview.stderr.trim().strip_prefix("to do this: sudo ");

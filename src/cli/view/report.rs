@@ -1,6 +1,7 @@
 //! The doctor's report as text.
 
 use super::counted::counted;
+use crate::command_line::CommandLine;
 use crate::doctor::{Report, Severity};
 use crate::sandbox::probes::{ProbedSandbox, Status};
 
@@ -37,6 +38,18 @@ pub(in crate::cli) fn text(report: &Report) -> String {
         counted(report.checked, "check")
     ));
     text
+}
+
+/// A line that says what `doctor --fix` can do about the findings; empty when it can do nothing.
+pub(in crate::cli) fn safe_to_fix(report: &Report) -> String {
+    let findings = report.findings.iter();
+    let count = match findings.filter(|one| !one.safe_fixes.is_empty()).count() {
+        0 => return String::new(),
+        1 => "1 finding is".to_owned(),
+        count => format!("{count} findings are"),
+    };
+    let fix = CommandLine::sudo_robotctl(["--app", &report.app, "doctor", "--fix"]);
+    format!("hint: {count} safe to fix: {fix}\n")
 }
 
 /// One line for each thing that was tried in a sandbox.
