@@ -5,13 +5,18 @@ use crate::host::journalctl::journalctl;
 use crate::host::logged_calls::killing_call;
 use serde_json::Value;
 
-/// How many lines of a run are read, the last ones.
-const LINES: &str = "--lines=200";
+/// How many entries of the journal are read, the last ones. An entry may have several lines.
+const ENTRIES: &str = "--lines=200";
+/// How many lines of a run are kept, the last ones.
+const MAX_LINES: usize = 200;
+/// How many characters of a line are kept.
+const MAX_LINE: usize = 1000;
 
 /// "Bad system call" (signal(7)).
 const SIGSYS: i32 = 31;
-/// How long before its start a run that a request started may have ended, in seconds.
-const EARLIER_SECONDS: i64 = 10;
+/// How long before the last start the runs count that systemd or a request has started, in seconds. What was said
+/// earlier may have another cause.
+const EARLIER_SECONDS: i64 = 60;
 
 /// What a run wrote to the systemd journal, and how it ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +35,7 @@ impl RunLog {
     /// The log of a program whose output was read directly.
     pub fn of_output(text: &str, end: Option<MainExit>) -> Self {
         Self {
-            program: text.trim().lines().map(str::to_owned).collect(),
+            program: last(text.trim().lines().map(shortened).collect()),
             end,
             ..Self::default()
         }
@@ -46,9 +51,8 @@ impl RunLog {
 }
 
 impl Systemd {
-    /// What a unit wrote to the systemd journal since its last start. If systemd has restarted the unit by itself,
-    /// the lines of the runs before count too, because the last run may have just begun. So do those of the last
-    /// seconds if a request can start the unit. Empty when the unit was not started, or when the journal does not
+    /// What a unit wrote to the systemd journal since its last start. If systemd or a request has restarted the unit,
+    /// the lines of the last minute count too, because the last run may have just begun. Empty when the unit was not started, or when the journal does not
     /// answer in time.
     pub fn run_log(&self, unit: &str) -> RunLog {
         let state = self.show_one(unit).unwrap_or_default();
@@ -61,7 +65,7 @@ impl Systemd {
             "--output=json",
             "--output-fields=MESSAGE,UNIT,_UID",
             "--boot",
-            LINES,
+            ENTRIES,
         ];
         let head = head.into_iter().map(str::to_owned);
         let head = head.chain(earliest(&state).map(|time| format!("--since=@{time}")));
@@ -79,8 +83,8 @@ impl Systemd {
             list.extend(lines);
         }
         RunLog {
-            program,
-            manager,
+            program: last(program),
+            manager: last(manager),
             end: state.main_exit,
             killing_call: state
                 .main_ended
@@ -95,11 +99,9 @@ fn was_restarted(state: &UnitStatus) -> bool {
     state.n_restarts > 0 || !state.triggered_by.is_empty()
 }
 
-/// The time in seconds since 1970 from which on runs count that a request has started.
+/// The time in seconds since 1970 from which on the runs before the last one count.
 fn earliest(state: &UnitStatus) -> Option<i64> {
-    let begun = state
-        .main_started
-        .filter(|_| state.n_restarts == 0 && was_restarted(state))?;
+    let begun = state.main_started.filter(|_| was_restarted(state))?;
     Some(begun.as_second().saturating_sub(EARLIER_SECONDS))
 }
 
@@ -126,6 +128,16 @@ fn matches(unit: &str, id: &str, state: &UnitStatus) -> Vec<String> {
     any_of.join(&"+".to_owned())
 }
 
+/// The last lines. A service decides how many it writes, and each one costs time while a change waits.
+fn last(mut lines: Vec<String>) -> Vec<String> {
+    lines.split_off(lines.len().saturating_sub(MAX_LINES))
+}
+
+/// The beginning of a line.
+fn shortened(line: &str) -> String {
+    line.chars().take(MAX_LINE).collect()
+}
+
 /// An entry of the journal: whether systemd wrote it about a unit, and its lines. A message that is not UTF-8 is a
 /// list of bytes, and one that is too long is `null` (systemd.journal-fields(7), journalctl(1), "json").
 fn entry(line: &str) -> Option<(bool, Vec<String>)> {
@@ -137,10 +149,11 @@ fn entry(line: &str) -> Option<(bool, Vec<String>)> {
             let bytes: Vec<u8> = bytes.filter_map(|byte| u8::try_from(byte).ok()).collect();
             String::from_utf8_lossy(&bytes).into_owned()
         }
+        Value::Null => "(a line of more than 4096 bytes)".to_owned(),
         _ => return None,
     };
     let is_manager = entry.get("UNIT").is_some() && entry.get("_UID")?.as_str() == Some("0");
-    Some((is_manager, message.lines().map(str::to_owned).collect()))
+    Some((is_manager, message.lines().map(shortened).collect()))
 }
 
 #[cfg(test)]
@@ -160,6 +173,14 @@ mod tests {
     }
 
     #[test]
+    fn a_service_cannot_make_its_log_longer_than_what_is_read() {
+        let many = format!("{}\n", "x".repeat(5000)).repeat(5000);
+        let log = RunLog::of_output(&many, None);
+        assert_eq!(log.program.len(), 200);
+        assert!(log.program.iter().all(|line| line.len() == 1000));
+    }
+
+    #[test]
     fn an_entry_is_systemds_only_if_root_wrote_it() {
         let of = |text: &str| entry(text);
         let lines = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
@@ -171,7 +192,8 @@ mod tests {
             of(r#"{"MESSAGE":[104,255],"_UID":"1"}"#),
             Some((false, lines(&["h\u{fffd}"])))
         );
-        assert_eq!(of(r#"{"MESSAGE":null,"_UID":"1"}"#), None);
+        let long = of(r#"{"MESSAGE":null,"_UID":"1"}"#).unwrap();
+        assert!(long.1[0].contains("more than 4096 bytes"), "{long:?}");
         assert_eq!(of("not JSON"), None);
     }
 }

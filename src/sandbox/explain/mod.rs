@@ -25,6 +25,7 @@ pub use seen::{Ended, Seen};
 pub use table::ROWS;
 
 use seen::{KnownLine, contains};
+use table::Row;
 
 /// What to write to grant an exception, and what it costs. `None` if it is granted.
 pub fn how_to_allow(case: &Case<'_>, exception: &'static str) -> Option<String> {
@@ -38,32 +39,31 @@ pub fn explain_all(case: &Case<'_>, seen: &Seen<'_>) -> Vec<Explanation> {
         .iter()
         .map(|line| line.to_lowercase())
         .collect();
+    // What a row needs of other lines is looked for once, whatever the number of lines.
+    let rows: Vec<&Row> = ROWS.iter().filter(|row| row.needs(&lower)).collect();
+    let first = |line: &str, is_meant: &dyn Fn(&Row) -> bool| {
+        let known = KnownLine { line, run: &lower };
+        let mut rows = rows.iter().filter(|row| is_meant(row));
+        rows.find_map(|row| row.judge(case, &known))
+    };
     let mut found = Vec::new();
     for (line, text) in seen.program.iter().zip(&lower) {
-        let known = KnownLine { line, run: &lower };
-        let mut rows = ROWS
-            .iter()
-            .filter(|row| !row.of_manager && row.matches(text, &lower));
-        found.extend(rows.find_map(|row| row.judge(case, &known)));
+        found.extend(first(line, &|row| {
+            !row.of_manager && contains(text, row.words)
+        }));
     }
     for line in seen.manager {
-        let known = KnownLine { line, run: &lower };
         let text = line.to_lowercase();
-        let mut rows = ROWS
-            .iter()
-            .filter(|row| row.of_manager && row.matches(&text, &lower));
-        found.extend(rows.find_map(|row| row.judge(case, &known)));
+        found.extend(first(line, &|row| {
+            row.of_manager && contains(&text, row.words)
+        }));
     }
-    let known = KnownLine {
-        line: seen.killing_call.unwrap_or_default(),
-        run: &lower,
-    };
-    let of_end = |row: &&table::Row| row.words.is_empty() && row.end == seen.end;
-    let mut rows = ROWS
-        .iter()
-        .filter(of_end)
-        .filter(|row| seen.end.is_some() && row.needs(&lower));
-    found.extend(rows.find_map(|row| row.judge(case, &known)));
+    if seen.end.is_some() {
+        let call = seen.killing_call.unwrap_or_default();
+        found.extend(first(call, &|row| {
+            row.words.is_empty() && row.end == seen.end
+        }));
+    }
     found
 }
 
@@ -74,12 +74,7 @@ pub fn explain(case: &Case<'_>, seen: &Seen<'_>) -> Option<Explanation> {
     all.max_by_key(|one| (one.meaning != Meaning::Harmless, one.sureness))
 }
 
-impl table::Row {
-    /// Whether the row may explain a line of a run. Both are in lower case.
-    fn matches(&self, line: &str, run: &[String]) -> bool {
-        contains(line, self.words) && self.needs(run)
-    }
-
+impl Row {
     /// Whether some line of the run contains one of the words of `and`.
     fn needs(&self, run: &[String]) -> bool {
         self.and.is_empty() || run.iter().any(|line| contains(line, self.and))
