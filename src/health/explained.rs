@@ -5,7 +5,7 @@ use crate::exposure::Unit;
 use crate::failure::Failure;
 use crate::host::{Host, MainExit, RunLog};
 use crate::render::service_texts;
-use crate::sandbox::explain::{AtPath, Case, Ended, Explanation, Meaning, Seen, explain};
+use crate::sandbox::explain::{Access, AtPath, Case, Ended, Explanation, Meaning, Seen, explain};
 use crate::sandbox_files::{SandboxFiles, Unseen};
 use crate::units::Target;
 
@@ -48,7 +48,7 @@ pub(crate) fn explanation(
     let look = |path: &str| match files.find(&host.root, path) {
         Ok(Ok(seen)) if seen.meta.is_program() => AtPath::Program,
         Ok(Ok(_)) => AtPath::Other,
-        Ok(Err(Unseen::Hidden(_))) => AtPath::Hidden,
+        Ok(Err(Unseen::Hidden(_))) => AtPath::Hidden(access(host, service, path)),
         Ok(Err(Unseen::Missing(_) | Unseen::Loop(_))) | Err(_) => AtPath::Missing,
     };
     let case = Case {
@@ -69,10 +69,41 @@ pub(crate) fn explanation(
     explain(&case, &seen)
 }
 
-/// The explanation as a clause.
-pub(crate) fn in_words(known: &Explanation) -> String {
-    match known.meaning {
-        Meaning::Denied | Meaning::NotTheSandbox => known.text.clone(),
-        Meaning::Harmless => format!("`{}` is not the cause: {}", known.line.trim(), known.text),
+/// What the modes of a path allow the user of a service. A path comes from a line that the service wrote, so that
+/// nothing is suggested which only the sandbox protects.
+fn access(host: &Host, service: &Service, path: &str) -> Access {
+    let Ok(Some(meta)) = host.root.meta_followed(path) else {
+        return Access::None;
+    };
+    if !meta.is_dir && !meta.is_file() {
+        return Access::None;
     }
+    let user = host.root.user(service.user.as_str()).ok().flatten();
+    let owns = user.is_some_and(|user| user.uid != 0 && user.uid == meta.uid);
+    match meta.mode {
+        mode if mode & 0o002 != 0 || owns && mode & 0o200 != 0 => Access::Write,
+        mode if mode & 0o004 != 0 || owns && mode & 0o400 != 0 => Access::Read,
+        _ => Access::None,
+    }
+}
+
+/// The explanation as a clause, with the line that it is about: the service has written it, and it may be wrong.
+pub(crate) fn in_words(known: &Explanation) -> String {
+    let line = quoted(&known.line);
+    match known.meaning {
+        Meaning::Harmless => format!("{line} is not the cause: {}", known.text),
+        _ if known.line.is_empty() || known.is_of_exit => known.text.clone(),
+        Meaning::Denied | Meaning::NotTheSandbox => format!("its log says {line}: {}", known.text),
+    }
+}
+
+/// How many characters of a line are shown.
+const SHOWN_CHARACTERS: usize = 160;
+
+/// A line of a log between backticks. It cannot end them.
+fn quoted(line: &str) -> String {
+    let line = line.trim();
+    let shown: String = line.chars().take(SHOWN_CHARACTERS).collect();
+    let end = if shown.len() < line.len() { "…" } else { "" };
+    format!("`{}{end}`", shown.replace('`', "'"))
 }

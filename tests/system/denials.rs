@@ -61,7 +61,8 @@ const fn other(name: &'static str, exec: &'static str, says: &'static str) -> De
 const LOOPBACK: &str = "sandbox.allow = [\"loopback\"]";
 const IP_SOCKETS: &str = "the sandbox denies it sockets for IP (`RestrictAddressFamilies=`)";
 const READ_SRV: &str = "sandbox.read-only = [\"/srv/shared/a.conf\"]";
-const EXISTS: &str = "the sandbox denies it `/srv/shared/a.conf`, which exists on this host";
+const EXISTS: &str =
+    "the sandbox probably denies it `/srv/shared/a.conf`, which exists on this host";
 const INTO_RELEASE: &str = "writing into the release (`ProtectSystem=`)";
 const NOT_THE_CAUSE: &str = "` is not the cause: ";
 
@@ -143,7 +144,7 @@ const DENIALS: &[Denial] = &[
     other(
         "py-import",
         r#"["/usr/bin/python3", "{current}/denied.py", "import"]"#,
-        "the sandbox hides nothing of `/opt/denied/current`: `ModuleNotFoundError",
+        "its log says `ModuleNotFoundError",
     ),
     // Node.
     Denial {

@@ -35,6 +35,8 @@ pub struct Explanation {
     pub text: String,
     /// The line that it explains; empty if the exit alone says it.
     pub line: String,
+    /// Whether the exit says it, and `line` is the name of a system call.
+    pub is_of_exit: bool,
 }
 
 /// What a row of the table says about a line: the meaning, how sure it is, and one sentence.

@@ -13,11 +13,22 @@ pub enum AtPath {
     /// Nothing, or nothing that this process can see.
     Missing,
     /// Something on the host that the sandbox of the service hides.
-    Hidden,
+    Hidden(Access),
     /// A file that can be executed.
     Program,
     /// Any other file, or a directory.
     Other,
+}
+
+/// What the modes of a file or directory allow the user of a service, without its sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing, or it is no file and no directory: the sandbox is not all that protects it.
+    None,
+    /// Reading, as every user may.
+    Read,
+    /// Reading and writing.
+    Write,
 }
 
 /// A service, and the host that it runs on.
@@ -72,7 +83,15 @@ impl Case<'_> {
 
     /// Whether the sandbox hides a path that exists on the host.
     pub(super) fn hides(&self, path: &str) -> bool {
-        (self.look)(path) == AtPath::Hidden
+        matches!((self.look)(path), AtPath::Hidden(_))
+    }
+
+    /// What a service could do with a hidden path, if its sandbox did not hide it.
+    pub(super) fn access(&self, path: &str) -> Access {
+        match (self.look)(path) {
+            AtPath::Hidden(access) => access,
+            _ => Access::None,
+        }
     }
 
     /// What the exposure would be with a change, as ` (exposure 0.1 → 0.4)`; empty if the score does not

@@ -4,7 +4,7 @@
 //! is not the cause, and the function gives no answer.
 
 use super::answer::{Judgement, Meaning, Sureness};
-use super::case::{AtPath, Case, is_at_or_below};
+use super::case::{Access, AtPath, Case, is_at_or_below};
 use super::seen::KnownLine;
 use crate::app::{Listen, Socket};
 use crate::command_line::CommandLine;
@@ -122,7 +122,6 @@ pub(super) fn missing_module(case: &Case<'_>, known: &KnownLine<'_>) -> Judgemen
     ]) {
         return None;
     }
-    let line = known.line.trim();
     let python = known.says(&["modulenotfounderror", "importerror"]);
     let how = if python {
         "list its package in the requirements that `release.python` installs, or import it by the path that it has in the release"
@@ -130,7 +129,7 @@ pub(super) fn missing_module(case: &Case<'_>, known: &KnownLine<'_>) -> Judgemen
         "the release must contain it: check what the build installs, and what `exclude` leaves out"
     };
     let text = format!(
-        "the program did not find a part of itself, and the sandbox hides nothing of `{}`: `{line}`; {how}",
+        "the program did not find a part of itself, and the sandbox hides nothing of `{}`; {how}",
         case.app.layout.current()
     );
     Some((Meaning::NotTheSandbox, Certain, text))
@@ -524,28 +523,19 @@ pub(super) fn read_only(case: &Case<'_>, known: &KnownLine<'_>) -> Judgement {
             ),
         );
     }
-    let dir = match (case.look)(path) {
-        AtPath::Other => path,
-        _ => path
-            .rsplit_once('/')
-            .map_or(*path, |(dir, _)| if dir.is_empty() { "/" } else { dir }),
-    };
-    let is_system = [
-        "/", "/etc", "/usr", "/run", "/var", "/opt", "/boot", "/sys", "/proc", "/dev",
-    ]
-    .contains(&dir)
-        || ["/usr", "/sys", "/proc", "/boot"]
-            .iter()
-            .any(|system| is_at_or_below(dir, system));
     let below = format!("let the program write below `{state}` (`{{state}}` in the manifest)");
-    let how = match is_system || (case.look)(dir) == AtPath::Missing {
-        true => below,
-        false => format!(
-            "{below}; or in `{}`, write `sandbox.read-write = [\"{dir}\"]`",
+    let dir = path.rsplit_once('/').map_or(*path, |(dir, _)| dir);
+    let how = match [*path, dir]
+        .into_iter()
+        .find(|one| case.access(one) == Access::Write)
+    {
+        Some(writable) => format!(
+            "{below}; or in `{}`, write `sandbox.read-write = [\"{writable}\"]`",
             case.table()
         ),
+        None => below,
     };
-    denied(Certain, &format!("writing to `{path}`"), directive, &how)
+    denied(Likely, &format!("writing to `{path}`"), directive, &how)
 }
 
 /// A file that exists on the host, and that the sandbox does not show.
@@ -568,52 +558,58 @@ pub(super) fn hidden_path(case: &Case<'_>, known: &KnownLine<'_>) -> Judgement {
 fn hidden_directory<'a>(case: &Case<'_>, path: &'a str) -> Option<&'a str> {
     let (directory, _) = path.rsplit_once('/')?;
     let is_deep = directory.matches('/').count() > 1;
-    (is_deep && case.hides(directory)).then_some(directory)
+    (is_deep && case.access(directory) == Access::Write).then_some(directory)
 }
 
+/// A path that the sandbox hides. The line that names it is the program's, so that this is never certain, and only a
+/// path that the modes of the host let every user read is suggested.
 fn hidden(case: &Case<'_>, path: &str) -> Judgement {
-    let directive = "RootDirectory";
+    let state = case.app.layout.state();
+    let what = format!("`{path}`, which exists on this host");
+    let is_below = |dirs: &[&str]| dirs.iter().any(|dir| is_at_or_below(path, dir));
+    let own_copy = format!("put what it needs into the release or below `{state}`");
     // systemd mounts these anew for each service, so that they are not those of the host.
-    if is_at_or_below(path, "/proc") || is_at_or_below(path, "/sys") {
+    if is_below(&["/proc", "/sys"]) {
         return None;
     }
-    let what = format!("`{path}`, which exists on this host");
-    if is_at_or_below(path, "/home") || is_at_or_below(path, "/root") {
+    if is_below(&["/dev"]) {
         let how = format!(
-            "put the file into the release or below `{}`; or {}",
-            case.app.layout.state(),
-            case.allow("home")?
-        );
-        return denied(Certain, &what, "ProtectHome", &how);
-    }
-    if is_at_or_below(path, "/dev") {
-        let how = format!(
-            "in `{}`, write `sandbox.devices = [\"{path} rw\"]`",
+            "if you trust the service with this device, list it in `sandbox.devices` in `{}`, and its group in `groups`",
             case.table()
         );
-        return denied(Certain, &what, "PrivateDevices", &how);
+        return denied(Likely, &what, "PrivateDevices", &how);
     }
-    if is_at_or_below(path, "/tmp") || is_at_or_below(path, "/var/tmp") {
-        let how = format!(
-            "it has a directory of its own there; put the file into the release or below `{}`",
-            case.app.layout.state()
-        );
+    if is_below(&["/tmp", "/var/tmp"]) {
+        let how = format!("it has a directory of its own there; {own_copy}");
         return denied(Likely, &what, "PrivateTmp", &how);
     }
-    if is_at_or_below(path, "/run/dbus") {
-        return denied(Certain, &what, directive, &case.allow("system-bus")?);
+    if is_below(&["/run/dbus"]) {
+        return denied(Likely, &what, "RootDirectory", &case.allow("system-bus")?);
     }
-    let runtime = PRESETS
-        .iter()
-        .find(|preset| preset.files.iter().any(|file| is_at_or_below(path, file)));
+    let is_readable = case.access(path) != Access::None;
+    if is_below(&["/home", "/root"]) {
+        let home = case
+            .allow("home")
+            .filter(|_| is_readable && is_below(&["/home"]));
+        let how = match home {
+            Some(home) => format!("{own_copy}; or {home}, which shows it every home directory"),
+            None => own_copy,
+        };
+        return denied(Likely, &what, "ProtectHome", &how);
+    }
+    let mut presets = PRESETS.iter();
+    let runtime = presets.find(|preset| is_below(preset.files));
     if let Some(how) = runtime.and_then(|preset| case.runtime(preset)) {
-        return denied(Certain, &what, directive, &how);
+        return denied(Likely, &what, "RootDirectory", &how);
     }
-    let how = format!(
-        "in `{}`, write `sandbox.read-only = [\"{path}\"]`",
-        case.table()
-    );
-    denied(Certain, &what, directive, &how)
+    let how = match is_readable {
+        true => format!(
+            "in `{}`, write `sandbox.read-only = [\"{path}\"]`",
+            case.table()
+        ),
+        false => format!("the modes on this host keep it from the service, too: {own_copy}"),
+    };
+    denied(Likely, &what, "RootDirectory", &how)
 }
 
 /// The command that lists the system calls that a service is denied.

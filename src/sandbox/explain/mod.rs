@@ -20,7 +20,7 @@ mod table;
 mod tests;
 
 pub use answer::{Explanation, Meaning, Sureness};
-pub use case::{AtPath, Case};
+pub use case::{Access, AtPath, Case};
 pub use seen::{Ended, Seen};
 pub use table::ROWS;
 
@@ -88,6 +88,7 @@ impl Row {
             sureness,
             text,
             line: known.line.to_owned(),
+            is_of_exit: self.words.is_empty(),
         })
     }
 }

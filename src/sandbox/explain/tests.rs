@@ -1,4 +1,4 @@
-use super::{AtPath, Case, Ended, Meaning, ROWS, Seen, Sureness, explain};
+use super::{Access, AtPath, Case, Ended, Meaning, ROWS, Seen, Sureness, explain};
 use crate::app::App;
 use crate::manifest::parse;
 use crate::units::Target;
@@ -20,11 +20,13 @@ fn look(path: &str, service: &str) -> AtPath {
     let shown = ["host-files", "read-only", "read-write"];
     match path {
         "/var/lib/a/tool" | "/usr/bin/w" => AtPath::Program,
+        "/etc/shadow" | "/root/.ssh/id_rsa" | "/run/docker.sock" => AtPath::Hidden(Access::None),
         "/srv/data" | "/srv/a.conf" | "/etc/app.conf" | "/home/ann/x" | "/etc/php/8.2" | "/srv"
         | "/dev/ttyUSB0" | "/tmp/shared" | "/proc/meminfo" => {
             match shown.iter().any(|key| service.contains(key)) {
                 true => AtPath::Other,
-                false => AtPath::Hidden,
+                false if path == "/srv/data" => AtPath::Hidden(Access::Write),
+                false => AtPath::Hidden(Access::Read),
             }
         }
         _ => AtPath::Missing,
@@ -318,7 +320,7 @@ const KNOWN: &[(&str, &str, &str, &str)] = &[
         "",
         "could not open port /dev/ttyUSB0: No such file or directory",
         "hidden-path",
-        "`sandbox.devices = [\"/dev/ttyUSB0 rw\"]`",
+        "list it in `sandbox.devices` in `[service.w]`",
     ),
     (
         "",
@@ -678,4 +680,24 @@ fn the_system_call_that_ended_a_process_is_named() {
     );
     let other = text("mount");
     assert!(other.contains("SystemCallFilter = \"mount\""), "{other}");
+}
+
+/// A service that was taken over writes what it wants into its log.
+#[test]
+fn no_line_of_a_service_leads_to_what_the_modes_of_the_host_protect() {
+    for path in ["/etc/shadow", "/root/.ssh/id_rsa", "/run/docker.sock"] {
+        for line in [
+            format!("open {path}: no such file or directory"),
+            format!("open {path}/x: read-only file system"),
+            format!("PermissionError: [Errno 13] Permission denied: '{path}'"),
+        ] {
+            let Some(found) = explained("", &line, Ended::Exited(1)) else {
+                continue;
+            };
+            assert_ne!(found.sureness, Sureness::Certain, "{}", found.text);
+            for key in ["read-only =", "read-write =", "\"home\""] {
+                assert!(!found.text.contains(key), "{line}: {}", found.text);
+            }
+        }
+    }
 }
