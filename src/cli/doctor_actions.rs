@@ -20,8 +20,8 @@ pub(super) struct Actions {
     /// With --fix: do it, then run the checks again
     #[arg(long, requires = "fix")]
     pub(super) apply: bool,
-    /// Run a second instance of SERVICE for a while, and list the system
-    /// calls that it makes and that its sandbox denies. Needs root
+    /// Run a second instance of SERVICE for a while, for which every system
+    /// call works, and list those that its sandbox denies. Needs root
     #[arg(
         long,
         value_name = "SERVICE",
@@ -30,6 +30,7 @@ pub(super) struct Actions {
     trace: Option<String>,
     /// How long the second instance of `--trace` runs
     #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "trace")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=3600))]
     trace_time: u64,
 }
 

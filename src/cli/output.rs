@@ -263,7 +263,7 @@ impl Output {
 
     fn line<T: Serialize>(&self, envelope: &Envelope<'_, T>) {
         let json = serde_json::to_string(envelope).unwrap_or_default();
-        self.write(&format!("{json}\n"));
+        self.write(&format!("{}\n", plain_json(&json)));
     }
 
     fn write(&self, text: &str) {
@@ -300,18 +300,42 @@ impl Drop for StagingBar {
     }
 }
 
-/// The text without control characters: it may hold the output of a service.
+/// Whether a character does nothing but stand for itself: no control character, and none that turns the direction of
+/// the text or has no width, so that a line cannot look like another one.
+fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c,
+            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+/// The text without characters that control the terminal: it may hold the output of a service.
 fn plain(text: &str) -> std::borrow::Cow<'_, str> {
-    let is_plain = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
-    if text.chars().all(is_plain) {
+    escaped(
+        text,
+        |c| is_harmless(c) || matches!(c, '\n' | '\t'),
+        |c| c.escape_default().collect(),
+    )
+}
+
+/// A line of JSON without such characters. JSON escapes only those below U+0020 (RFC 8259, section 7).
+fn plain_json(json: &str) -> std::borrow::Cow<'_, str> {
+    // None of them is above U+FFFF.
+    escaped(json, is_harmless, |c| format!("\\u{:04x}", u32::from(c)))
+}
+
+fn escaped(
+    text: &str,
+    is_plain: impl Fn(char) -> bool,
+    escape: impl Fn(char) -> String,
+) -> std::borrow::Cow<'_, str> {
+    if text.chars().all(&is_plain) {
         return text.into();
     }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        if is_plain(c) {
-            out.push(c);
-        } else {
-            out.extend(c.escape_default());
+        match is_plain(c) {
+            true => out.push(c),
+            false => out.push_str(&escape(c)),
         }
     }
     out.into()
@@ -319,11 +343,21 @@ fn plain(text: &str) -> std::borrow::Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::plain;
+    use super::{plain, plain_json};
 
     #[test]
     fn output_of_a_service_cannot_control_the_terminal() {
         assert_eq!(plain("a\tb\nc"), "a\tb\nc");
         assert_eq!(plain("\x1b]0;x\x07y\u{9b}"), "\\u{1b}]0;x\\u{7}y\\u{9b}");
+    }
+
+    #[test]
+    fn no_character_turns_the_direction_of_a_line() {
+        assert_eq!(plain("a\u{202e}b\u{200b}"), "a\\u{202e}b\\u{200b}");
+        let json = serde_json::to_string("\u{9b}é\u{202e}\n").unwrap();
+        let shown = plain_json(&json);
+        assert_eq!(shown, "\"\\u009bé\\u202e\\n\"");
+        let read: String = serde_json::from_str(&shown).unwrap();
+        assert_eq!(read, "\u{9b}é\u{202e}\n");
     }
 }

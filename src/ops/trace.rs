@@ -3,11 +3,12 @@
 use super::context::Context;
 use crate::app::{App, Hooks, Service, Target};
 use crate::command_line::CommandLine;
-use crate::error::{Claim as _, Error, Hint, fail};
+use crate::error::{Claim as _, Error, Hint, Kind, fail};
 use crate::host::{logged_calls, logs_system_calls, now};
 use crate::sandbox::calls::exception_for;
 use crate::sandbox::explain::{AtPath, Case, how_to_allow};
-use crate::transient::trace::run_traced;
+use crate::transient::leftovers::remove_leftovers;
+use crate::transient::trace::{TraceEnd, run_traced};
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -56,7 +57,9 @@ pub(crate) fn run(ctx: &Context<'_>, request: &TraceRequest) -> Result<(String, 
     let name = ctx.selected_app().nothing_changed()?;
     let writable = ctx.check_app_writable(&name).nothing_changed()?;
     ctx.locked(&writable, "doctor --trace", request.wait, |session, _| {
-        let trace = || -> Result<Trace> {
+        // An instance of a trace that was killed would still run without a filter.
+        remove_leftovers(session.host, name.as_str()).nothing_changed()?;
+        let trace = || -> Result<Option<Trace>> {
             let store = session.store;
             let Some(live) = store.state()?.live else {
                 return fail(
@@ -88,18 +91,24 @@ pub(crate) fn run(ctx: &Context<'_>, request: &TraceRequest) -> Result<(String, 
             let began = now();
             let on = (ctx.target(&app), live.as_str());
             let how = (request.time, session.trace.as_str());
-            let ended = run_traced(session.host, &app, service, on, how)?;
+            let ended = match run_traced(session.host, &app, service, on, how)? {
+                TraceEnd::Interrupted => return Ok(None),
+                TraceEnd::InTime => None,
+                TraceEnd::ByItself(why) => Some(why),
+            };
             let calls = logged_calls(began, user.uid)?.into_iter();
             let denied = calls
                 .map(|call| denied(&app, service, call, on.0))
                 .collect();
-            Ok(Trace {
+            Ok(Some(Trace {
                 service: service.name.to_string(),
                 ended,
                 denied,
-            })
+            }))
         };
-        trace().nothing_changed()
+        trace()
+            .nothing_changed()?
+            .ok_or_else(|| Error::new(Kind::Interrupted, "it was interrupted"))
     })
     .map(|trace| (name.to_string(), trace))
 }

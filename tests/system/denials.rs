@@ -612,6 +612,14 @@ fn a_silent_denial_is_traced(machine: &Machine) {
         "",
         "the second instance is gone"
     );
+    // It has no filter, so that it may not stay: not after a signal, nor for ever if robotctl is killed.
+    let code = machine.ok(
+        "robotctl --app silent doctor --trace web --trace-time 600 >/dev/null 2>&1 & pid=$!; \
+         until systemctl is-active -q silent-web-precheck.service; do :; done; \
+         systemctl show -P RuntimeMaxUSec silent-web-precheck.service; kill -TERM $pid; wait $pid; echo $?",
+    );
+    assert_eq!(code, "12min\n130");
+    assert_eq!(machine.ok("ls /run/systemd/system"), "");
     deploy(
         "2",
         "sandbox.allow = [\"nice\"]\nsandbox.directives.SystemCallFilter = \"chroot\"",
