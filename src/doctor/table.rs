@@ -141,7 +141,7 @@ pub(crate) const CHECKS: &[Check] = &[
         run: Needs::Content(|context, app, _| checks::content(context, app)),
         without_release: WithoutRelease::Skip,
         before_change: BeforeChange::By(
-            "yes: a deploy stages such a release again, and a rollback skips it",
+            "yes: a rollback skips a release that lost files; neither looks for changes by hand",
         ),
     },
     Check {

@@ -31,6 +31,12 @@ pub(crate) fn explained(
         .with_lines(&log.last_lines(program, manager))
 }
 
+/// What a unit of an app wrote on its live release.
+pub(crate) fn log_of(host: &Host, app: &App, unit: &str) -> RunLog {
+    let link = host.root.meta(&app.layout.current()).ok().flatten();
+    host.systemd.run_log(unit, link.map(|link| link.modified))
+}
+
 /// What the log of a run says about the sandbox of its service.
 pub(crate) fn explanation(
     host: &Host,

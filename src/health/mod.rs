@@ -37,7 +37,7 @@ pub(crate) use acceptors::ManagerSockets;
 pub(crate) use cause::cause_failure;
 pub(crate) use checks::{check_service, run_failure, still_answers};
 pub(crate) use exit_codes::SYSTEMD_EXITS;
-pub(crate) use explained::{explained, explanation, in_words};
+pub(crate) use explained::{explained, explanation, in_words, log_of};
 pub(crate) use host_state::report_failure;
 pub(crate) use http::Address;
 pub(crate) use proof::Proof;

@@ -1,7 +1,7 @@
 //! Whether a release is healthy: its services run it, pass their checks and stay up.
 
 use super::checks::{check_service, still_answers};
-use super::explained::explained;
+use super::explained::{explained, log_of};
 use super::proof::Proof;
 use super::settle::{UnitFailure, active, settle};
 use super::verdict::Verdict;
@@ -120,6 +120,6 @@ fn passed(
 
 /// What is wrong with a unit, for root with an explanation and its last lines.
 fn unhealthy(host: &Host, app: &App, unit: &str, what: Failure) -> Failure {
-    let log = host.systemd.run_log(unit);
+    let log = log_of(host, app, unit);
     explained(host, app, app.service_of(unit), what, &log).after(&format!("`{unit}`"))
 }

@@ -8,7 +8,7 @@ use crate::app::{App, Name, Span};
 use crate::error::{Claim as _, Error};
 use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{RestartCounter, daemon_states, explained};
+use crate::health::{RestartCounter, daemon_states, explained, log_of};
 use crate::host::{Command, Deadline, Host, oom_kills};
 use crate::session::Session;
 use crate::store::Store;
@@ -117,7 +117,7 @@ fn watch(host: &Host, store: &Store, app: &App, id: &str, time: Duration) -> Res
         }
         for (unit, state) in daemon_states(host, app)? {
             if let Some(what) = restarts.step(&unit, &state, oom_kills(&state)) {
-                let log = host.systemd.run_log(&unit);
+                let log = log_of(host, app, &unit);
                 let what = explained(host, app, app.service_of(&unit), what, &log);
                 return Ok(SoakOutcome::Looping(unit, what));
             }

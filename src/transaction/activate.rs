@@ -4,7 +4,7 @@ use super::handover;
 use super::obstacles;
 use crate::app::{App, PROXY_SUFFIX};
 use crate::events::Subject;
-use crate::health::{cause_failure, explained, no_answer};
+use crate::health::{cause_failure, explained, log_of, no_answer};
 use crate::host::{Systemd, UnitStatus, interrupted};
 use crate::plan::{Action, Plan};
 use crate::session::Session;
@@ -162,7 +162,7 @@ fn explain_failure(session: &Session<'_>, app: &App, unit: &str, result: Result<
         let detail = format!("{error:#}");
         return Err(no_answer(&error).with_detail(detail).into());
     };
-    let log = session.host.systemd.run_log(unit);
+    let log = log_of(session.host, app, unit);
     let failure = explained(
         session.host,
         app,

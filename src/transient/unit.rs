@@ -239,7 +239,7 @@ impl<'a> TransientUnit<'a> {
     /// What the run of the unit wrote.
     pub(crate) fn run_log(&self) -> RunLog {
         match &self.definition {
-            Definition::Files { .. } => self.host.systemd.run_log(&self.name),
+            Definition::Files { .. } => self.host.systemd.run_log(&self.name, None),
             Definition::Command { output, .. } => {
                 let text = output.as_ref().map(|one| one.stdout.clone() + &one.stderr);
                 RunLog::of_output(&text.unwrap_or_default(), None)

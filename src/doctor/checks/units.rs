@@ -3,7 +3,7 @@
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::health::{cause_failure, explanation, in_words};
+use crate::health::{cause_failure, explanation, in_words, log_of};
 use crate::host::UnitStatus;
 use crate::safe_fix::SafeFix;
 use crate::store::{PublicUnit, UnitRole};
@@ -51,7 +51,7 @@ fn daemon_reload() -> Hint {
 pub(super) fn why_it_ended(context: &CheckContext<'_>, unit: &str) -> String {
     let known = context.content.and_then(|(app, _)| {
         let service = app.service_of(unit)?;
-        let log = context.host.systemd.run_log(unit);
+        let log = log_of(context.host, app, unit);
         explanation(context.host, app, service, &log)
     });
     known.map_or_else(String::new, |known| format!("; {}", in_words(&known)))

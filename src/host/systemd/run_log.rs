@@ -4,6 +4,7 @@ use super::{MainExit, Systemd, UnitStatus};
 use crate::host::journalctl::journalctl;
 use crate::host::logged_calls::killing_call;
 use serde_json::Value;
+use std::os::unix::fs::MetadataExt as _;
 
 /// How many entries of the journal are read, the last ones. An entry may have several lines.
 const ENTRIES: &str = "--lines=200";
@@ -54,7 +55,10 @@ impl Systemd {
     /// What a unit wrote to the systemd journal since its last start. If systemd or a request has restarted the unit,
     /// the lines of the last minute count too, because the last run may have just begun. Empty when the unit was not started, or when the journal does not
     /// answer in time.
-    pub fn run_log(&self, unit: &str) -> RunLog {
+    ///
+    /// `not_before` is the time in seconds since 1970 at which what the unit runs was changed: what was said earlier
+    /// is about something else. The file of the unit says the same of a unit that was written anew.
+    pub fn run_log(&self, unit: &str, not_before: Option<i64>) -> RunLog {
         let state = self.show_one(unit).unwrap_or_default();
         let Some(id) = &state.invocation_id else {
             return RunLog::default();
@@ -68,7 +72,7 @@ impl Systemd {
             ENTRIES,
         ];
         let head = head.into_iter().map(str::to_owned);
-        let head = head.chain(earliest(&state).map(|time| format!("--since=@{time}")));
+        let head = head.chain(earliest(&state, not_before).map(|time| format!("--since=@{time}")));
         let text = journalctl(head.chain(matches(unit, id, &state)));
         let (mut program, mut manager) = (Vec::new(), Vec::new());
         for line in text.lines() {
@@ -100,9 +104,16 @@ fn was_restarted(state: &UnitStatus) -> bool {
 }
 
 /// The time in seconds since 1970 from which on the runs before the last one count.
-fn earliest(state: &UnitStatus) -> Option<i64> {
+fn earliest(state: &UnitStatus, not_before: Option<i64>) -> Option<i64> {
     let begun = state.main_started.filter(|_| was_restarted(state))?;
-    Some(begun.as_second().saturating_sub(EARLIER_SECONDS))
+    let earliest = begun.as_second().saturating_sub(EARLIER_SECONDS);
+    let written = std::fs::symlink_metadata(&state.fragment_path).ok();
+    let written = written.map(|file| file.mtime());
+    [not_before, written]
+        .into_iter()
+        .flatten()
+        .chain([earliest])
+        .max()
 }
 
 /// The matches of `journalctl` for a run. Any process can write any field, except for fields that begin with `_`:

@@ -1,6 +1,6 @@
 //! The service whose run is explained, and what a change of its manifest would cost.
 
-use crate::app::{App, Hooks, Service, Socket};
+use crate::app::{AbsPath, App, Hooks, Service, Socket};
 use crate::exposure::shown;
 use crate::sandbox::cost::scored;
 use crate::sandbox::exceptions::{PRESETS, Preset};
@@ -128,6 +128,28 @@ impl Case<'_> {
             "in `{}`, write `sandbox.allow = [{list}]`{cost}",
             self.table()
         ))
+    }
+
+    /// How to add a path to a list of `sandbox`, with what it has already.
+    pub(super) fn list(&self, key: &str, path: &str) -> String {
+        let sandbox = &self.service.sandbox;
+        let written: Vec<String> = match key {
+            "read-write" => sandbox.read_write.iter().map(ToString::to_string).collect(),
+            _ => {
+                let word = |(from, to): &(AbsPath, AbsPath)| match from == to {
+                    true => from.to_string(),
+                    false => format!("{from}:{to}"),
+                };
+                sandbox.read_only.iter().map(word).collect()
+            }
+        };
+        let all = written.iter().map(String::as_str).chain([path]);
+        let all: Vec<String> = all.map(|one| format!("\"{one}\"")).collect();
+        format!(
+            "in `{}`, write `sandbox.{key} = [{}]`",
+            self.table(),
+            all.join(", ")
+        )
     }
 
     /// How to grant a preset, and what it costs. `None` if everything in it is granted.

@@ -164,6 +164,10 @@ pub(super) fn gunicorn_20(case: &Case<'_>, _: &KnownLine<'_>) -> Judgement {
 
 /// Gunicorn says this after any error of a worker. Without the traceback of an import, it is the change of owner.
 pub(super) fn worker_boot(case: &Case<'_>, known: &KnownLine<'_>) -> Judgement {
+    // The line of the import that failed says more.
+    if known.run_says(&["modulenotfounderror", "importerror", "keyerror: '"]) {
+        return None;
+    }
     if known.run_says(&[
         "modulenotfounderror",
         "importerror",
@@ -211,6 +215,23 @@ pub(super) fn packet_sockets(case: &Case<'_>, _: &KnownLine<'_>) -> Judgement {
         "packet sockets",
         "RestrictAddressFamilies",
         &case.allow("raw-net")?,
+    )
+}
+
+/// Python does not find a variable of the environment. Names of variables are upper case by convention (environ(7)).
+pub(super) fn missing_variable(case: &Case<'_>, known: &KnownLine<'_>) -> Judgement {
+    let name = known.line.split('\'').nth(1)?;
+    let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    if name.is_empty() || !name.chars().all(is_name) {
+        return None;
+    }
+    let etc = case.app.layout.env_file();
+    not_the_sandbox(
+        Certain,
+        &format!(
+            "its environment lacks `{name}`: set it in `env` in `{}`, or in `{etc}`; a secret comes from `[[secret]]`",
+            case.table()
+        ),
     )
 }
 
@@ -529,10 +550,7 @@ pub(super) fn read_only(case: &Case<'_>, known: &KnownLine<'_>) -> Judgement {
         .into_iter()
         .find(|one| case.access(one) == Access::Write)
     {
-        Some(writable) => format!(
-            "{below}; or in `{}`, write `sandbox.read-write = [\"{writable}\"]`",
-            case.table()
-        ),
+        Some(writable) => format!("{below}; or {}", case.list("read-write", writable)),
         None => below,
     };
     denied(Likely, &format!("writing to `{path}`"), directive, &how)
@@ -545,10 +563,7 @@ pub(super) fn hidden_path(case: &Case<'_>, known: &KnownLine<'_>) -> Judgement {
         return hidden(case, path);
     }
     let directory = paths.iter().find_map(|path| hidden_directory(case, path))?;
-    let how = format!(
-        "to write there, in `{}` write `sandbox.read-write = [\"{directory}\"]`",
-        case.table()
-    );
+    let how = format!("to write there, {}", case.list("read-write", directory));
     let what = format!("the directory `{directory}`, which exists on this host");
     denied(Likely, &what, "RootDirectory", &how)
 }
@@ -603,10 +618,7 @@ fn hidden(case: &Case<'_>, path: &str) -> Judgement {
         return denied(Likely, &what, "RootDirectory", &how);
     }
     let how = match is_readable {
-        true => format!(
-            "in `{}`, write `sandbox.read-only = [\"{path}\"]`",
-            case.table()
-        ),
+        true => case.list("read-only", path),
         false => format!("the modes on this host keep it from the service, too: {own_copy}"),
     };
     denied(Likely, &what, "RootDirectory", &how)

@@ -233,6 +233,14 @@ pub const ROWS: &[Row] = &[
         ..PLAIN
     },
     Row {
+        id: "missing-variable",
+        about: "the environment lacks a variable: set it in `env` or in `/etc/<app>/env`",
+        words: &["keyerror: '"],
+        and: &["os.environ", "environ[", "in __getitem__"],
+        judge: judge::missing_variable,
+        ..PLAIN
+    },
+    Row {
         id: "missing-library",
         about: "the host lacks a library, or the sandbox hides it",
         words: &[

@@ -432,6 +432,12 @@ const KNOWN: &[(&str, &str, &str, &str)] = &[
         "missing-library",
         "`libx.so.1`",
     ),
+    (
+        "",
+        "  File \"<frozen os>\", line 679, in __getitem__\nKeyError: 'GUESTBOOK_FILE'",
+        "missing-variable",
+        "`GUESTBOOK_FILE`: set it in `env` in `[service.w]`",
+    ),
     // Limits and the rest.
     ("", "RuntimeError: can't start new thread", "tasks", "4096"),
     (
