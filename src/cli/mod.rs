@@ -293,7 +293,7 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Await(args) => internal::wait(args),
         Command::Soak(args) => internal::soak(args, ctx, out),
         Command::Drained(args) => internal::drained(args, ctx),
-        Command::ProbeSandbox(args) => probe_sandbox::run(args, out),
+        Command::ProbeSandbox(args) => probe_sandbox::run(args, ctx, out),
         Command::Relay(args) => internal::relay(args),
         Command::Page(args) => internal::page(args, ctx),
         Command::Reference(args) => reference::run(args, out),

@@ -10,9 +10,10 @@
 //! |---|---|
 //! | `ok` | it succeeded |
 //! | a number | it failed with this error (errno(3)) |
-//! | `killed` | a signal ended the process |
-//! | `unknown` | it could not be made |
+//! | `killed` | SIGSYS of a filter of system calls ended the process |
+//! | `unknown` | it could not be made, or did not end |
 
+use super::clock::Deadline;
 use super::runner::Command;
 use anyhow::{Context as _, Result};
 use nix::errno::Errno;
@@ -21,6 +22,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::personality::{self, Persona};
 use nix::sys::ptrace;
+use nix::sys::signal::Signal;
 use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::Pid;
 use rustix::fs::{StatVfsMountFlags, statvfs};
@@ -32,6 +34,7 @@ use std::os::fd::AsRawFd as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 /// Makes an attempt. Errors without a number mean that it could not be made.
 type Attempt = fn(&str) -> io::Result<()>;
@@ -75,30 +78,38 @@ pub fn attempt_each(attempts: &[String], mut report: impl FnMut(&str)) {
             Some(Ok(())) => "ok".to_owned(),
             Some(Err(error)) => error
                 .raw_os_error()
-                .map_or_else(|| "unknown".to_owned(), |number| number.to_string()),
-            None => "unknown".to_owned(),
+                .map_or_else(|| UNKNOWN.to_owned(), |number| number.to_string()),
+            None => UNKNOWN.to_owned(),
         };
         report(&word);
     }
 }
 
 /// Makes attempts in a process of their own, which `program` starts for the attempts that it gets, and
-/// returns their words. If one of them ends that process, a new one makes those that follow.
+/// returns their words. If one of them ends that process, a new one makes those that follow. When they have
+/// not ended `within` this time, the words of those that still run are `unknown`: another process of the same
+/// user may have stopped them.
 ///
 /// # Errors
 /// When the process cannot be started.
 pub fn attempt_all(
     program: impl Fn(&[String]) -> Command,
     attempts: &[String],
+    within: Duration,
 ) -> Result<Vec<String>> {
+    let deadline = Deadline::after(within);
     let mut words: Vec<String> = Vec::new();
     while let Some(rest) = attempts.get(words.len()..).filter(|rest| !rest.is_empty()) {
-        let ended = program(rest).output()?;
+        let Some(ended) = program(rest).output_within(deadline.left())? else {
+            words.resize(attempts.len(), UNKNOWN.to_owned());
+            break;
+        };
         let made = ended.stdout.split_whitespace().take(rest.len());
         words.extend(made.map(str::to_owned));
         if words.len() < attempts.len() {
-            let is_killed = ended.code > SIGNALLED;
-            words.push(if is_killed { "killed" } else { "unknown" }.to_owned());
+            // Another process can send any other signal, so it shows nothing.
+            let is_killed = ended.code == SIGNALLED + Signal::SIGSYS as i32;
+            words.push(if is_killed { "killed" } else { UNKNOWN }.to_owned());
         }
     }
     Ok(words)
@@ -110,8 +121,10 @@ pub fn attempt_command(attempts: &[String]) -> Command {
     Command::new(head.into_iter().chain(attempts.iter().cloned()))
 }
 
-/// What the code of a program that a signal ended is larger than.
+/// The code of a program that a signal ended is larger than this by the number of the signal.
 const SIGNALLED: i32 = 128;
+/// The word of an attempt that shows nothing.
+const UNKNOWN: &str = "unknown";
 
 /// Tells systemd the words of attempts, as the status of the unit (sd_notify(3), "STATUS=").
 ///
@@ -143,9 +156,14 @@ fn unnamed_file(directory: &str) -> io::Result<File> {
 /// Writes a script without a name into a directory, and executes it.
 fn execute_in(directory: &str) -> io::Result<()> {
     let mut script = match unnamed_file(directory) {
-        Err(error) if error.raw_os_error() == Some(Errno::EOPNOTSUPP as i32) => {
-            // The file system has no such files: the mount says what it would do.
-            let flags = statvfs(directory)?.f_flag;
+        Err(error)
+            if [Errno::EOPNOTSUPP, Errno::EACCES]
+                .map(|errno| Some(errno as i32))
+                .contains(&error.raw_os_error()) =>
+        {
+            // The file system has no such files, or the directory is of another user: the mount says what
+            // it would do.
+            let flags = statvfs(directory).map_err(|_| unprepared())?.f_flag;
             return match flags.contains(StatVfsMountFlags::NOEXEC) {
                 true => Err(Errno::EACCES.into()),
                 false => Ok(()),
@@ -271,7 +289,9 @@ fn may_gain_privileges() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::{ATTEMPTS, Command, attempt_all, attempt_each};
+    use crate::host::Stopwatch;
     use std::os::unix::fs::MetadataExt as _;
+    use std::time::Duration;
 
     fn word(attempt: &str) -> String {
         let mut words = Vec::new();
@@ -321,17 +341,37 @@ mod tests {
         assert_eq!(std::fs::read_dir(path).unwrap().count(), 0);
     }
 
+    /// A shell that does what the attempts say.
+    fn shell(rest: &[String]) -> Command {
+        let script = "for i; do case $i in sys) kill -SYS $$;; kill) kill -KILL $$;; stop) kill -STOP $$;; \
+                      exit) exit 3;; esac; echo ok; done";
+        let head = ["sh", "-c", script, "sh"].map(str::to_owned);
+        Command::new(head.into_iter().chain(rest.iter().cloned()))
+    }
+
     #[test]
     fn an_attempt_that_ends_its_process_does_not_keep_the_others() {
-        let script =
-            "for i; do [ $i != die ] || kill -SYS $$; [ $i != exit ] || exit 3; echo ok; done";
-        let program = |rest: &[String]| {
-            let head = ["sh", "-c", script, "sh"].map(str::to_owned);
-            Command::new(head.into_iter().chain(rest.iter().cloned()))
-        };
-        let attempts = ["a", "die", "exit", "b", "die"].map(str::to_owned);
-        let words = attempt_all(program, &attempts).unwrap();
+        let attempts = ["a", "sys", "exit", "b", "sys"].map(str::to_owned);
+        let minute = Duration::from_secs(60);
+        let words = attempt_all(shell, &attempts, minute).unwrap();
         assert_eq!(words, ["ok", "killed", "unknown", "ok", "killed"]);
-        assert_eq!(attempt_all(program, &[]).unwrap(), [""; 0]);
+        assert_eq!(attempt_all(shell, &[], minute).unwrap(), [""; 0]);
+    }
+
+    /// Another process of the same user can send any signal.
+    #[test]
+    fn only_the_signal_of_a_filter_of_system_calls_shows_something() {
+        let attempts = ["kill", "a", "sys"].map(str::to_owned);
+        let words = attempt_all(shell, &attempts, Duration::from_secs(60)).unwrap();
+        assert_eq!(words, ["unknown", "ok", "killed"]);
+    }
+
+    #[test]
+    fn an_attempt_that_is_stopped_ends_when_the_time_is_over() {
+        let watch = Stopwatch::start();
+        let attempts = ["sys", "stop", "a"].map(str::to_owned);
+        let words = attempt_all(shell, &attempts, Duration::from_millis(500)).unwrap();
+        assert_eq!(words, ["killed", "unknown", "unknown"]);
+        assert!(watch.elapsed() < Duration::from_secs(10), "{watch:?}");
     }
 }

@@ -88,6 +88,8 @@ impl Command {
     }
 
     /// Runs it as the user and in the group with these ids, in no other group, and in `/`. Only root can.
+    /// A process of the same user can take it over, so it must be a user that no other process has, and the
+    /// caller must have no terminal.
     #[must_use]
     pub fn as_user(mut self, uid: u32, gid: u32) -> Self {
         self.ids = Some((uid, gid));

@@ -37,13 +37,18 @@ pub(crate) fn wait_for(address: &str, within: Duration) -> Result<(), Error> {
     wait().nothing_changed()
 }
 
+/// The longest time of all attempts of a unit. systemd ends the unit a little later.
+const MAX_ATTEMPTS_TIME: Duration = Duration::from_secs(8);
+
 /// Makes attempts in the sandbox of this process. Gives the word of each to `report` if they are made in this
-/// process, and all of them to systemd otherwise.
+/// process, and all of them to systemd otherwise. With `user`, they are made as that dynamic user.
 ///
 /// # Errors
 /// The operating system's.
 pub(crate) fn attempt(
+    ctx: &Context<'_>,
     attempts: &[String],
+    user: Option<&str>,
     is_here: bool,
     report: impl FnMut(&str),
 ) -> Result<(), Error> {
@@ -52,7 +57,17 @@ pub(crate) fn attempt(
             host::attempt_each(attempts, report);
             return Ok(());
         }
-        let words = host::attempt_all(host::attempt_command, attempts)?;
+        let uid = user.map(|name| ctx.host.systemd.dynamic_user(name));
+        let uid = uid.transpose()?;
+        let program = |rest: &[String]| {
+            let command = host::attempt_command(rest);
+            match uid {
+                // systemd gives the group the same number.
+                Some(uid) => command.as_user(uid, uid),
+                None => command,
+            }
+        };
+        let words = host::attempt_all(program, attempts, MAX_ATTEMPTS_TIME)?;
         host::notify_attempts(&words.join(" "))
     };
     attempt().nothing_changed()

@@ -26,5 +26,5 @@ mod whole;
 
 pub use drop_ins::{ReleaseMount, execstart, execstart_path};
 pub use header::{made_for, runtime_header};
-pub use transient::{job, precheck, probe};
+pub use transient::{job, precheck, probe, probe_control};
 pub use whole::{render, service_texts};

@@ -6,7 +6,7 @@ use super::unit_files::UnitFiles;
 use super::units::{self, ServiceUnitRole};
 use crate::app::{App, Service, Text};
 use crate::sandbox::probes::FILTERED;
-use crate::tree::FileTree;
+use crate::tree::{FileTree, GENERATED};
 use crate::units::{RUNTIME_UNIT_DIR, Target};
 use anyhow::Result;
 
@@ -79,13 +79,30 @@ pub fn probe(
         text.push_str(&format!("{name}=\n"));
     }
     text.push_str(&format!(
-        "Type=oneshot\nRemainAfterExit=yes\nNotifyAccess=main\nRestart=no\nTimeoutStartSec={PROBE_SECONDS}\n\
-         StandardOutput=null\nSystemCallErrorNumber={FILTERED:?}\nExecStart={}",
+        "{REPORTS}SystemCallErrorNumber={FILTERED:?}\nExecStart={}",
         words(argv)
     ));
     files.drop_in(&unit, PROBE, text);
     Ok(files.tree)
 }
 
-/// How long a probe may take.
-const PROBE_SECONDS: u64 = 10;
+/// The unit that makes attempts without a sandbox. Its command starts as root, without the restrictions of
+/// `DynamicUser=` (systemd.service(5), "+"), and makes the attempts as the user that systemd keeps for it.
+pub fn probe_control(app: &App, unit: &str, user: &str, argv: &[Text]) -> FileTree {
+    let mut files = UnitFiles::new(app, Target::Portable, RUNTIME_UNIT_DIR);
+    let text = format!(
+        "{GENERATED}{}; attempts without a sandbox.\n\
+         [Unit]\nDescription={}: attempts without a sandbox\n\n\
+         [Service]\nDynamicUser=yes\nUser={user}\nWorkingDirectory=/\n{REPORTS}ExecStart=+{}",
+        app.name,
+        app.name,
+        words(argv)
+    );
+    files.unit(unit, text);
+    files.tree
+}
+
+/// How a unit reports what was tried: as its status, until it is stopped. SIGKILL also ends processes that
+/// another process keeps stopped.
+const REPORTS: &str = "Type=oneshot\nRemainAfterExit=yes\nNotifyAccess=main\nRestart=no\nTimeoutStartSec=10\n\
+    KillSignal=SIGKILL\nStandardInput=null\nStandardOutput=null\n";

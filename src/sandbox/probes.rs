@@ -1,7 +1,7 @@
 //! What `robotctl doctor --probe` tries inside the sandbox of a service, and what a result says.
 //!
 //! Each row is one thing that the sandbox prevents. [`judge`] compares what happened inside the sandbox
-//! with a control: the same attempt by the same user without a sandbox. Only an attempt that the sandbox
+//! with a control: the same attempt by an unprivileged user without a sandbox. Only an attempt that the sandbox
 //! alone makes fail shows that a directive is in force.
 
 use super::directives::DIRECTIVES;
@@ -93,7 +93,7 @@ pub enum Tried {
     Succeeded,
     /// It failed with this error.
     Failed(Errno),
-    /// A signal ended it, as SIGSYS of a filter of system calls does.
+    /// SIGSYS of a filter of system calls ended it.
     Killed,
     /// It could not be made.
     Unknown,
@@ -147,7 +147,7 @@ impl Status {
 pub struct Evidence {
     /// What happened in the sandbox.
     pub sandboxed: Tried,
-    /// What happened to the same user without a sandbox.
+    /// What happened to an unprivileged user without a sandbox.
     pub control: Tried,
     /// A directive of the probe that the manifest itself sets.
     pub raw_directive: Option<&'static str>,

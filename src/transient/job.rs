@@ -58,6 +58,11 @@ pub(super) fn probe_job(service: &Service, number: usize) -> Result<Service> {
     })
 }
 
+/// The unit that makes the attempts of a probe without a sandbox.
+pub(super) fn control_unit(app: &App) -> String {
+    app.unit_called(&format!("{PROBE}{}-control{}", host::pid(), Hooks::SUFFIX))
+}
+
 fn job_name(start: &str) -> Result<Name> {
     let name = format!("{start}{}", Hooks::SUFFIX);
     Name::parse(&name).map_err(|rule| anyhow!("`{name}`: {rule}"))
@@ -87,6 +92,8 @@ mod tests {
         assert!(is_running_check(&format!("{own}.d"), "demo"));
         let probe = format!("demo-probe{}-0-hook.service", std::process::id());
         assert!(is_running_check(&probe, "demo"));
+        let control = format!("demo-probe{}-control-hook.service", std::process::id());
+        assert!(is_running_check(&control, "demo"));
         assert!(!is_running_check(&own, "other"));
         for unit in [
             "demo-check0-hook.service",

@@ -1,8 +1,10 @@
 //! `doctor --probe` says what a sandbox really prevents on a host.
 
 use crate::machine::{Machine, until};
+use nix::errno::Errno;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 tests![
@@ -261,12 +263,16 @@ fn a_killed_probe_leaves_what_the_next_change_removes(machine: &Machine) {
         "[Unit]\nWants=blocker.service\nAfter=blocker.service\n",
     );
     machine.ok("systemctl daemon-reload");
-    let mut doctor = machine.spawn(&["robotctl", "--app", "prey", "doctor", "--probe"]);
-    until("the unit of the probe waits", || {
-        machine
-            .ok("systemctl list-jobs --no-legend")
-            .contains("-probe")
-    });
+    for signal in ["INT", "TERM"] {
+        let mut doctor = begin(machine);
+        machine.ok(&format!(
+            "pkill --oldest --signal {signal} --exact robotctl"
+        ));
+        doctor.wait().unwrap();
+        leaves_nothing(machine);
+    }
+    let mut doctor = begin(machine);
+    the_control_has_a_user_of_its_own(machine);
     machine.ok("pkill --oldest --signal KILL --exact robotctl");
     doctor.wait().unwrap();
     machine
@@ -280,4 +286,31 @@ fn a_killed_probe_leaves_what_the_next_change_removes(machine: &Machine) {
     leaves_nothing(machine);
     let (probed, _) = probe(machine, 0);
     assert_eq!(open(&probed, "plain"), []);
+}
+
+/// Begins a probe of which a unit waits.
+fn begin(machine: &Machine) -> Child {
+    let doctor = machine.spawn(&["robotctl", "--app", "prey", "doctor", "--probe"]);
+    until("the unit of the probe waits", || {
+        machine
+            .ok("systemctl list-jobs --no-legend")
+            .contains("-probe")
+    });
+    doctor
+}
+
+/// A copy of the control's unit also opens files that only root and only the user of the service can read. So no
+/// process of that user can take the control over.
+fn the_control_has_a_user_of_its_own(machine: &Machine) {
+    machine.ok("install -m 600 /dev/null /srv/of-root");
+    machine.ok("install -m 600 -o prey /dev/null /srv/of-prey");
+    machine.ok(
+        "sed '/^ExecStart=/s|$| open=/srv/of-root open=/srv/of-prey|' \
+         /run/systemd/system/prey-probe*-control-hook.service > /run/systemd/system/copy.service",
+    );
+    machine.ok("systemctl start copy.service");
+    let words = machine.property("copy.service", "StatusText");
+    let access = Errno::EACCES as i32;
+    assert!(words.ends_with(&format!(" {access} {access}")), "{words}");
+    machine.ok("systemctl stop copy.service && rm /run/systemd/system/copy.service /srv/of-*");
 }

@@ -163,7 +163,7 @@ fn safe_fixes() -> String {
 fn probes() -> String {
     let mut text = format!(
         "{GENERATED}# What `robotctl doctor --probe` tries\n\n\
-         Each line is tried in the sandbox of every service, as its user, and once more by the same user \
+         Each line is tried in the sandbox of every service, as its user, and once more by a user \
          without a sandbox. It is enforced if it fails with one of these errors in the sandbox alone. None \
          does harm where the sandbox does not hold. `EUCLEAN` is the error of `SystemCallFilter=` in the units \
          of a probe.\n\n\

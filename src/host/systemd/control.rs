@@ -81,9 +81,8 @@ impl Systemd {
         if self.offline {
             return Ok(true);
         }
-        let start = Command::new(["systemctl", "start", "--", unit]);
-        if let Some(output) = start.output_within(time)? {
-            return start.checked(output).map(|_| true);
+        if self.start_and_wait(&[unit.to_owned()], time)? {
+            return Ok(true);
         }
         // A unit that does not stop either is not waited for.
         let stop = [
@@ -95,6 +94,22 @@ impl Systemd {
             unit,
         ];
         Command::new(stop).output().map(|_| false)
+    }
+
+    /// Starts units and waits for at most `time` until all are up. Returns false when the time is over or the
+    /// user interrupts the wait, and leaves them as they are then.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn start_and_wait(&self, units: &[String], time: Duration) -> Result<bool> {
+        if self.offline || units.is_empty() {
+            return Ok(true);
+        }
+        let start = Command::new(systemctl(&["start"], units));
+        match start.output_within(time)? {
+            Some(output) => start.checked(output).map(|_| true),
+            None => Ok(false),
+        }
     }
 
     /// Requests the start of units and does not wait: for use while the host is booting.

@@ -1,5 +1,6 @@
 //! What systemd knows.
 
+use super::scope::MANAGER;
 use super::status::PROPERTIES;
 use super::{Systemd, UnitStatus};
 use crate::host::runner::Command;
@@ -80,6 +81,20 @@ impl Systemd {
         ended.map_or(true, |ended| {
             ended.code != NOT_MET || !(ended.stderr + &ended.stdout).contains("Conditions failed.")
         })
+    }
+
+    /// The uid of the dynamic user with this name, which a unit that runs has (systemd.exec(5),
+    /// "DynamicUser="). The name service need not know it.
+    ///
+    /// # Errors
+    /// When systemd does not answer, or knows no such user.
+    pub fn dynamic_user(&self, name: &str) -> Result<u32> {
+        let call = ["LookupDynamicUserByName", "s", name];
+        let answer = Command::new(MANAGER.into_iter().chain(call)).run()?;
+        // A type and a value (busctl(1)).
+        let uid = answer.trim().strip_prefix("u ");
+        let uid = uid.and_then(|uid| uid.parse().ok());
+        uid.with_context(|| format!("reading the uid of `{name}` in `{}`", answer.trim()))
     }
 
     /// The status of each unit, in the order of `units`. Without a service manager, the default.

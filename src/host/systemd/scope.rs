@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use std::time::Duration;
 
 /// The target of every call.
-const MANAGER: [&str; 6] = [
+pub(super) const MANAGER: [&str; 6] = [
     "busctl",
     // The words of a call may look like options.
     "--",

@@ -2,15 +2,16 @@
 
 use super::groups::Group;
 use super::missing::missing;
-use super::plan::{Planned, attempts};
-use crate::host::{self, Host, attempt_all, attempt_command};
+use super::plan::Planned;
+use crate::host::Host;
 use crate::sandbox::probes::{Evidence, ProbeResult, ProbedSandbox, Status, Tried, judge};
 use crate::units::UNIT_DIR;
 use anyhow::{Result, bail};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// What each attempt gave, from the words of all in their order.
-pub(super) fn by_attempt(attempts: Vec<String>, words: &[&str]) -> Result<BTreeMap<String, Tried>> {
+/// What each attempt gave, from the report of a unit: the words of all in their order.
+pub(super) fn by_attempt(attempts: Vec<String>, report: &str) -> Result<BTreeMap<String, Tried>> {
+    let words: Vec<&str> = report.split_whitespace().collect();
     if words.len() != attempts.len() {
         let (found, count) = (words.len(), attempts.len());
         bail!("the probe reported {found} results instead of {count}");
@@ -19,36 +20,13 @@ pub(super) fn by_attempt(attempts: Vec<String>, words: &[&str]) -> Result<BTreeM
     Ok(attempts.into_iter().zip(tried).collect())
 }
 
-/// What the attempts of all groups give without a sandbox, for each user that exists.
-pub(super) fn controls(
-    groups: &[Group],
-    planned: &[Vec<Planned>],
-) -> Result<BTreeMap<String, BTreeMap<String, Tried>>> {
-    let mut of_users: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (group, planned) in groups.iter().zip(planned) {
-        let user = group.subject.service.user.to_string();
-        of_users.entry(user).or_default().extend(attempts(planned));
-    }
-    let mut controls = BTreeMap::new();
-    for (user, attempts) in of_users {
-        if let Some((uid, gid)) = host::user_ids(&user)? {
-            let attempts: Vec<String> = attempts.into_iter().collect();
-            let command = |rest: &[String]| attempt_command(rest).as_user(uid, gid);
-            let words = attempt_all(command, &attempts)?;
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            controls.insert(user, by_attempt(attempts, &words)?);
-        }
-    }
-    Ok(controls)
-}
-
 /// The results of a group.
 pub(super) fn results(
     host: &Host,
     group: &Group,
     planned: &[Planned],
     tried: &BTreeMap<String, Tried>,
-    control: &dyn Fn(&str) -> Option<Tried>,
+    controls: &BTreeMap<String, Tried>,
     drop_ins: &[DropIn],
 ) -> ProbedSandbox {
     let service = &group.subject.service;
@@ -66,7 +44,7 @@ pub(super) fn results(
         };
         let evidence = Evidence {
             sandboxed: tried.get(attempt).copied().unwrap_or(Tried::Unknown),
-            control: control(attempt).unwrap_or(Tried::Unknown),
+            control: controls.get(attempt).copied().unwrap_or(Tried::Unknown),
             raw_directive: probe.directives.iter().find(is_raw).copied(),
             is_changed: !set_by.is_empty(),
         };
@@ -143,9 +121,9 @@ mod tests {
     #[test]
     fn a_report_has_a_result_for_each_attempt() {
         let attempts = || vec!["ptrace".to_owned(), "bind".to_owned()];
-        let tried = by_attempt(attempts(), &["117", "ok"]).unwrap();
+        let tried = by_attempt(attempts(), "117 ok").unwrap();
         assert_eq!(tried["ptrace"], Tried::Failed(nix::errno::Errno::EUCLEAN));
         assert_eq!(tried["bind"], Tried::Succeeded);
-        assert!(by_attempt(attempts(), &["ok"]).is_err());
+        assert!(by_attempt(attempts(), "ok").is_err());
     }
 }
