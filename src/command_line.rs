@@ -4,6 +4,7 @@
 //! `sudo` only where root is needed, and works on the tree of `--root DIR` when the message is
 //! about that tree.
 
+use crate::shown::is_hidden;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::Path;
@@ -159,10 +160,32 @@ impl Serialize for CommandLine {
 /// A word as a shell reads it (sh(1), "Quoting").
 pub fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
-    match !word.is_empty() && word.chars().all(plain) {
-        true => word.to_owned(),
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    match word.chars().any(is_hidden) {
+        true => with_hidden_characters(word),
         false => format!("'{}'", word.replace('\'', "'\\''")),
     }
+}
+
+/// A word with characters that a terminal does not show, in the form of bash(1), "QUOTING".
+fn with_hidden_characters(word: &str) -> String {
+    let mut out = String::from("$'");
+    for c in word.chars() {
+        if is_hidden(c) {
+            let mut buffer = [0; 4];
+            let bytes = c.encode_utf8(&mut buffer).bytes();
+            out.extend(bytes.map(|byte| format!("\\x{byte:02x}")));
+        } else {
+            if matches!(c, '\\' | '\'') {
+                out.push('\\');
+            }
+            out.push(c);
+        }
+    }
+    out.push('\'');
+    out
 }
 
 #[cfg(test)]
@@ -179,6 +202,8 @@ mod tests {
             ("it's", "'it'\\''s'"),
             ("$HOME", "'$HOME'"),
             ("~x", "'~x'"),
+            ("a\nb\\'c", "$'a\\x0ab\\\\\\'c'"),
+            ("\u{202e}1", "$'\\xe2\\x80\\xae1'"),
         ] {
             assert_eq!(quoted(word), wanted);
         }

@@ -28,7 +28,7 @@
 //! | `relay` | the proxy, which forwards connections to a server |
 //! | `page` | the status page of the bundled app |
 //! | [`host`] | the I/O boundary: files, processes, systemd, clock, accounts |
-//! | [`error`], `failure`, `fault`, [`command_line`], [`events`], [`audit`], [`safe_fix`], `sandbox_files`, [`session`], [`units`], [`bytesize`], `ago` | values that all of them share |
+//! | [`error`], `failure`, `fault`, [`command_line`], [`events`], [`audit`], [`safe_fix`], `sandbox_files`, [`session`], `shown`, [`units`], [`bytesize`], `ago` | values that all of them share |
 //!
 //! `manifest`, `app`, `sandbox`, `exposure`, `render`, `tree`, `units`, `payload` and `plan` are pure:
 //! they read no file, clock or environment.
@@ -63,6 +63,7 @@ pub mod sandbox;
 mod sandbox_files;
 pub mod session;
 pub(crate) mod settings;
+pub(crate) mod shown;
 pub(crate) mod stability;
 pub mod stage;
 pub mod store;

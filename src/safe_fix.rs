@@ -48,7 +48,7 @@ pub enum SafeFix {
         /// Its path.
         path: String,
     },
-    /// Clears the failure and the start counter of a unit.
+    /// Clears the failure and the start counter of a unit that is no job.
     ResetFailed {
         /// The unit.
         unit: String,
@@ -123,7 +123,7 @@ pub const SAFE_FIXES: &[SafeFixKind] = &[
     SafeFixKind {
         id: "protect-release",
         does: "makes root the owner of the files of the live release, and removes write access for others",
-        safe_because: "only root writes there, and the content stays",
+        safe_because: "the content stays, and from then on only root can open the files for writing. A process that has opened one before can still write to it until it ends",
     },
     SafeFixKind {
         id: "set-readers",
@@ -137,7 +137,7 @@ pub const SAFE_FIXES: &[SafeFixKind] = &[
     },
     SafeFixKind {
         id: "reset-failed",
-        does: "clears the failure and the start counter of a unit: `systemctl reset-failed`",
+        does: "clears the failure and the start counter of a unit that is no job: `systemctl reset-failed`",
         safe_because: "nothing is started. The history keeps the result, and the systemd journal the log",
     },
     SafeFixKind {
@@ -210,7 +210,9 @@ impl SafeFix {
             Self::ProtectRelease { release } => (
                 "protect",
                 "protected",
-                format!("the files of the release {release}: only root can write to them"),
+                format!(
+                    "the files of the release {release}: only root can open them for writing; a process that has opened one before can still write to it"
+                ),
             ),
             Self::SetReaders { release } => (
                 "set",

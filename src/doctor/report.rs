@@ -6,6 +6,7 @@ use crate::error::Hint;
 use crate::host::Host;
 use crate::safe_fix::SafeFix;
 use crate::sandbox::probes::ProbedSandbox;
+use crate::shown;
 use crate::store::{PublicRelease, State, Store};
 use crate::tree::FileTree;
 use schemars::JsonSchema;
@@ -53,12 +54,17 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    /// A finding with what to do, step by step.
-    pub(super) fn with_steps(severity: Severity, message: String, fix: Vec<Hint>) -> Self {
+    /// A finding with what to do, step by step. Names of files and processes in the message may hold anything, and
+    /// become part of one line.
+    pub(super) fn with_steps(
+        severity: Severity,
+        message: impl Into<String>,
+        fix: Vec<Hint>,
+    ) -> Self {
         Self {
             check: "",
             severity,
-            message,
+            message: shown::name(&message.into()).into_owned(),
             fix,
             safe_fixes: Vec::new(),
         }
@@ -69,13 +75,7 @@ impl Finding {
         message: impl Into<String>,
         fix: impl Into<Hint>,
     ) -> Self {
-        Self {
-            check: "",
-            severity,
-            message: message.into(),
-            fix: vec![fix.into()],
-            safe_fixes: Vec::new(),
-        }
+        Self::with_steps(severity, message, vec![fix.into()])
     }
 
     /// The same finding, which these safe fixes fix.

@@ -1,5 +1,6 @@
 //! The processes of a unit, and the memory that they use.
 
+use super::process::SYSTEMD_PID;
 use super::systemd::UnitStatus;
 use std::fs;
 
@@ -9,6 +10,11 @@ const TREES: [&str; 3] = [
     "/sys/fs/cgroup/unified",
     "/sys/fs/cgroup/systemd",
 ];
+
+/// The control group of systemd itself (systemd.special(7), "init.scope").
+const OF_SYSTEMD: &str = "/init.scope";
+/// How the names of units end that have processes (systemd.unit(5)).
+const UNIT_SUFFIXES: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
 
 /// The processes of a unit, in no particular order.
 pub fn members(state: &UnitStatus) -> Vec<u32> {
@@ -59,7 +65,7 @@ pub fn is_in_unit(pid: u32, unit: &str) -> bool {
 /// The control group of a process, if it is in this unit.
 pub fn group_in_unit(pid: u32, unit: &str) -> Option<String> {
     let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    path_in_unit(&groups, unit).map(str::to_owned)
+    path_in_unit(&groups, unit, &roots_of_systemd()).map(str::to_owned)
 }
 
 /// Whether a unit is up with a process of its own, and not with one in a scope or a dummy process.
@@ -68,9 +74,52 @@ pub fn runs_its_own_process(state: &UnitStatus) -> bool {
     state.is_active() && state.main_pid.is_some_and(is_own)
 }
 
-fn path_in_unit<'a>(groups: &'a str, unit: &str) -> Option<&'a str> {
-    let mut paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
-    paths.find(|path| path.split('/').any(|part| part == unit))
+/// The unit of systemd to which a process belongs, also in a control group that the unit has made.
+pub(super) fn unit_of(pid: u32) -> Option<String> {
+    let groups = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    unit_in_groups(&groups).map(str::to_owned)
+}
+
+/// The unit in the content of `/proc/PID/cgroup` (proc_pid_cgroup(5)).
+pub(super) fn unit_in_groups(groups: &str) -> Option<&str> {
+    paths_and_units(groups, &roots_of_systemd()).find_map(|(_, unit)| unit)
+}
+
+fn path_in_unit<'a>(groups: &'a str, unit: &str, roots: &[String]) -> Option<&'a str> {
+    let mut all = paths_and_units(groups, roots);
+    all.find(|(_, of)| *of == Some(unit)).map(|(path, _)| path)
+}
+
+/// The control groups of a process, and the unit that systemd has made each for.
+///
+/// Only systemd makes groups in slices. Below the group of a unit that is delegated, such as that of a user's manager,
+/// any name can follow, also that of another unit: the first name of a unit counts.
+fn paths_and_units<'a>(
+    groups: &'a str,
+    roots: &[String],
+) -> impl Iterator<Item = (&'a str, Option<&'a str>)> {
+    let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.map(|path| {
+        // In a container, the groups of systemd are below one that may have such a name too.
+        let root = roots
+            .iter()
+            .find(|root| path.starts_with(&format!("{root}/")));
+        let below = path.get(root.map_or(0, String::len)..).unwrap_or_default();
+        let is_unit = |part: &&str| UNIT_SUFFIXES.iter().any(|suffix| part.ends_with(suffix));
+        (path, below.split('/').find(is_unit))
+    })
+}
+
+/// The control groups below which systemd makes those of units: where systemd itself is, without its own.
+fn roots_of_systemd() -> Vec<String> {
+    let groups = fs::read_to_string(format!("/proc/{SYSTEMD_PID}/cgroup")).unwrap_or_default();
+    roots_in(&groups)
+}
+
+fn roots_in(groups: &str) -> Vec<String> {
+    let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let roots = paths.filter_map(|path| path.strip_suffix(OF_SYSTEMD));
+    roots.map(str::to_owned).collect()
 }
 
 /// How many processes of a control group the kernel has killed because memory ran out (cgroups(7),
@@ -175,7 +224,7 @@ fn kibibytes(path: &str, name: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{oom_kills_in, packet_filter_fault, path_in_unit};
+    use super::{oom_kills_in, packet_filter_fault, path_in_unit, paths_and_units, roots_in};
 
     #[test]
     fn kills_are_read_from_the_events_of_a_group() {
@@ -217,10 +266,51 @@ mod tests {
             // In another namespace of control groups.
             ("0::/../shop-web.service\n", true),
             ("0::/system.slice/shop-web.service.old\n", false),
+            // Another user has made a group with this name.
+            (
+                "0::/user.slice/user-1.slice/user@1.service/shop-web.service\n",
+                false,
+            ),
+            ("0::/system.slice/other.service/shop-web.service\n", false),
             ("0::/init.scope\n", false),
             ("", false),
         ] {
-            assert_eq!(path_in_unit(groups, unit).is_some(), is_in, "{groups}");
+            assert_eq!(path_in_unit(groups, unit, &[]).is_some(), is_in, "{groups}");
         }
+    }
+
+    #[test]
+    fn the_unit_of_a_group_is_the_one_for_which_systemd_made_it() {
+        let unit = |groups: &'static str, of_systemd: &str| {
+            let roots = roots_in(of_systemd);
+            paths_and_units(groups, &roots).find_map(|(_, unit)| unit)
+        };
+        let plain = "0::/init.scope\n";
+        for (groups, expected) in [
+            (
+                "0::/system.slice/shop-web.service\n",
+                Some("shop-web.service"),
+            ),
+            (
+                "0::/system.slice/shop-web.service/worker/1\n",
+                Some("shop-web.service"),
+            ),
+            (
+                "1:name=systemd:/user.slice/user-0.slice/session-4.scope\n0::/\n",
+                Some("session-4.scope"),
+            ),
+            (
+                "0::/user.slice/user-1.slice/user@1.service/app.slice/shop-web.service\n",
+                Some("user@1.service"),
+            ),
+            ("0::/\n", None),
+            ("", None),
+        ] {
+            assert_eq!(unit(groups, plain), expected, "{groups}");
+        }
+        let inner = "0::/system.slice/docker-1.scope/system.slice/shop-web.service\n";
+        let of_systemd = "0::/system.slice/docker-1.scope/init.scope\n";
+        assert_eq!(unit(inner, of_systemd), Some("shop-web.service"));
+        assert_eq!(unit(inner, ""), Some("docker-1.scope"));
     }
 }

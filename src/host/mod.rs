@@ -61,6 +61,7 @@ mod resolve;
 mod root;
 mod runner;
 mod signals;
+mod small_file;
 mod sockets;
 mod stream;
 mod systemd;

@@ -1,10 +1,11 @@
 //! Who listens on a TCP port of the host: a socket unit of systemd, or a process.
 
-use super::cgroup::is_in_unit;
+use super::cgroup::{is_in_unit, unit_of};
 use super::process::{SYSTEMD_PID, processes};
 use super::root::Root;
 use super::runner::Command;
 use super::sockets::{listening_inodes, socket_holders};
+use crate::shown;
 use crate::tree::generated_for;
 use std::fmt;
 
@@ -85,7 +86,7 @@ impl PortHolder {
         let of_pid = |pid: &u32| all.into_iter().find(|one| one.pid == *pid);
         match pids.first().and_then(of_pid) {
             Some(process) => Self::Process {
-                service: service_of(process.pid),
+                service: unit_of(process.pid).filter(|unit| unit.ends_with(".service")),
                 pid: process.pid,
                 command: process.command,
             },
@@ -114,13 +115,14 @@ impl fmt::Display for PortHolder {
             Self::Process {
                 pid,
                 command,
-                service: None,
-            } => write!(f, "pid {pid} (`{command}`)"),
-            Self::Process {
-                pid,
-                command,
-                service: Some(service),
-            } => write!(f, "pid {pid} (`{command}`) of `{service}`"),
+                service,
+            } => {
+                write!(f, "pid {pid} (`{}`)", shown::name(command))?;
+                match service {
+                    Some(service) => write!(f, " of `{}`", shown::name(service)),
+                    None => Ok(()),
+                }
+            }
             Self::Hidden => write!(f, "another process"),
         }
     }
@@ -165,22 +167,9 @@ fn unit_in_list(text: &str, port: u16) -> Option<String> {
     })
 }
 
-/// The service of systemd to which a process belongs (proc_pid_cgroup(5)).
-fn service_of(pid: u32) -> Option<String> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    service_in_groups(&text)
-}
-
-fn service_in_groups(text: &str) -> Option<String> {
-    let mut parts = text.lines().flat_map(|line| line.rsplit('/'));
-    parts
-        .find(|part| part.ends_with(".service"))
-        .map(str::to_owned)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{PortHolder, service_in_groups, unit_in_list};
+    use super::{PortHolder, unit_in_list};
 
     #[test]
     fn the_unit_of_a_port_is_found_in_the_list() {
@@ -194,18 +183,18 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_named_with_its_service() {
-        let of = |text: &str| service_in_groups(text);
-        let nginx = "1:name=systemd:/\n0::/system.slice/nginx.service\n";
-        assert_eq!(of(nginx).as_deref(), Some("nginx.service"));
-        let inner = "0::/system.slice/app.service/worker\n";
-        assert_eq!(of(inner).as_deref(), Some("app.service"));
-        assert_eq!(of("0::/user.slice/session-1.scope\n"), None);
+    fn a_process_is_named_with_its_service_in_one_line() {
         let holder = PortHolder::Process {
             pid: 7,
             command: "nginx".into(),
-            service: of(nginx),
+            service: Some("nginx.service".into()),
         };
         assert_eq!(holder.to_string(), "pid 7 (`nginx`) of `nginx.service`");
+        let holder = PortHolder::Process {
+            pid: 7,
+            command: "x\nerror: y".into(),
+            service: None,
+        };
+        assert_eq!(holder.to_string(), "pid 7 (`x\\nerror: y`)");
     }
 }

@@ -1,5 +1,6 @@
 //! Every process with its user and its unit.
 
+use super::cgroup::unit_in_groups;
 use super::process::{SYSTEMD_PID, pids};
 use anyhow::{Result, bail};
 use std::fs;
@@ -12,7 +13,7 @@ pub struct ProcessOrigin {
     pub pid: u32,
     /// The user that it acts as.
     pub uid: u32,
-    /// The service or scope of systemd in whose control group it is (proc_pid_cgroup(5)).
+    /// The unit of systemd in whose control group it is (proc_pid_cgroup(5)).
     pub unit: Option<String>,
     /// Whether a person started it in a session (systemd-logind(8)).
     pub is_of_session: bool,
@@ -39,13 +40,6 @@ pub fn process_origins() -> Result<Vec<ProcessOrigin>> {
     Ok(pids()?.into_iter().filter_map(origin).collect())
 }
 
-/// The innermost unit in a path of control groups. A service may have made groups below its own.
-fn unit_in_groups(groups: &str) -> Option<&str> {
-    let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
-    let mut parts = paths.flat_map(|path| path.rsplit('/'));
-    parts.find(|part| part.ends_with(".service") || part.ends_with(".scope"))
-}
-
 /// The name of a process, its program and its arguments. Empty where they are hidden, or when it has ended.
 pub fn command_of(pid: u32) -> (String, Vec<String>) {
     let comm = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -64,33 +58,7 @@ pub fn command_of(pid: u32) -> (String, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{command_of, process_origins, unit_in_groups};
-
-    #[test]
-    fn the_innermost_unit_counts() {
-        for (groups, unit) in [
-            (
-                "0::/system.slice/shop-web.service\n",
-                Some("shop-web.service"),
-            ),
-            (
-                "0::/system.slice/shop-web.service/worker/1\n",
-                Some("shop-web.service"),
-            ),
-            (
-                "1:name=systemd:/user.slice/user-0.slice/session-4.scope\n0::/\n",
-                Some("session-4.scope"),
-            ),
-            (
-                "0::/user.slice/user-1.slice/user@1.service/app.slice/x.service\n",
-                Some("x.service"),
-            ),
-            ("0::/\n", None),
-            ("", None),
-        ] {
-            assert_eq!(unit_in_groups(groups), unit, "{groups}");
-        }
-    }
+    use super::{command_of, process_origins};
 
     #[test]
     fn this_process_is_one_of_them() {

@@ -1,10 +1,13 @@
 //! What the kernel would do with a program: its `#!` line, or its ELF header (execve(2), elf(5)).
 
-use anyhow::{Context as _, Result};
+use super::small_file::open_regular;
+use anyhow::{Context as _, Result, bail, ensure};
 use elf::ElfStream;
-use elf::abi::{DT_NEEDED, DT_RPATH, DT_RUNPATH, PT_INTERP, SHT_DYNAMIC};
+use elf::abi::{
+    DT_NEEDED, DT_RPATH, DT_RUNPATH, EI_NIDENT, PN_XNUM, PT_DYNAMIC, PT_INTERP, SHT_DYNAMIC,
+};
 use elf::endian::AnyEndian;
-use elf::parse::ParseError;
+use elf::file::{Class, FileHeader, parse_ident};
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _};
 use std::path::Path;
@@ -13,6 +16,8 @@ use std::path::Path;
 const HEAD_BYTES: u64 = 256;
 /// How an ELF file begins.
 const ELF_MAGIC: &[u8] = b"\x7fELF";
+/// How large the parts of an ELF file may be that are read: those of the largest programs are smaller.
+const MAX_PART_BYTES: u64 = 64 * 1024 * 1024;
 /// Where the kernel shows handlers of other formats (`Documentation/admin-guide/binfmt-misc.rst`).
 const OTHER_FORMATS: &str = "/proc/sys/fs/binfmt_misc";
 /// What is there without any handler.
@@ -43,13 +48,15 @@ pub struct ElfFile {
 }
 
 impl ProgramFile {
-    /// Reads a file. Of a large one, only the parts that count are read.
+    /// Reads a file. Of a large one, only the parts that count are read. What is no regular file is not executed.
     ///
     /// # Errors
     /// The operating system's, with the path, and when an ELF file is damaged.
     pub fn read(path: &Path) -> Result<Self> {
         let context = || format!("reading the program `{}`", path.display());
-        let mut file = File::open(path).with_context(context)?;
+        let Some(mut file) = open_regular(path).with_context(context)? else {
+            return Ok(Self::Other);
+        };
         let mut head = Vec::new();
         let part = file.by_ref().take(HEAD_BYTES).read_to_end(&mut head);
         part.with_context(context)?;
@@ -59,9 +66,9 @@ impl ProgramFile {
         if !head.starts_with(ELF_MAGIC) {
             return Ok(Self::Other);
         }
+        has_counted_headers(&head).with_context(context)?;
         file.rewind().with_context(context)?;
-        let elf = ElfFile::read(file).map_err(anyhow::Error::new);
-        elf.map(Self::Elf).with_context(context)
+        ElfFile::read(file).map(Self::Elf).with_context(context)
     }
 }
 
@@ -73,8 +80,35 @@ fn words_of(line: &[u8]) -> Vec<String> {
     words.map(str::to_owned).collect()
 }
 
+/// Refuses an ELF file whose header does not say how many segments and sections there are, but leaves that to the first
+/// section, where it may be any number (elf(5)). No linker makes such programs.
+fn has_counted_headers(head: &[u8]) -> Result<()> {
+    let (Some(ident), Some(tail)) = (head.get(..EI_NIDENT), head.get(EI_NIDENT..)) else {
+        bail!("it ends within its header");
+    };
+    let ident = parse_ident::<AnyEndian>(ident)?;
+    let bytes = match ident.1 {
+        Class::ELF32 => elf::file::ELF32_EHDR_TAILSIZE,
+        Class::ELF64 => elf::file::ELF64_EHDR_TAILSIZE,
+    };
+    let tail = tail.get(..bytes).context("it ends within its header")?;
+    let header = FileHeader::parse_tail(ident, tail)?;
+    let is_counted = (header.e_shoff == 0 || header.e_shnum != 0) && header.e_phnum != PN_XNUM;
+    ensure!(is_counted, "its header has no number of sections");
+    Ok(())
+}
+
+/// Refuses a part that is too large to be read.
+fn is_small(bytes: u64) -> Result<()> {
+    ensure!(
+        bytes <= MAX_PART_BYTES,
+        "a part of {bytes} bytes is too large to be read"
+    );
+    Ok(())
+}
+
 impl ElfFile {
-    fn read(file: File) -> Result<Self, ParseError> {
+    fn read(file: File) -> Result<Self> {
         let mut stream = ElfStream::<AnyEndian, _>::open_stream(file)?;
         let mut out = Self {
             machine: stream.ehdr.e_machine,
@@ -82,9 +116,20 @@ impl ElfFile {
         };
         let loader = stream.segments().iter().find(|one| one.p_type == PT_INTERP);
         if let Some(loader) = loader.copied() {
+            is_small(loader.p_filesz)?;
             let bytes = stream.segment_data(&loader)?;
             let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
             out.loader = Some(String::from_utf8_lossy(text).into_owned());
+        }
+        for one in stream.segments() {
+            if one.p_type == PT_DYNAMIC {
+                is_small(one.p_filesz)?;
+            }
+        }
+        for one in stream.section_headers() {
+            if one.sh_type == SHT_DYNAMIC {
+                is_small(one.sh_size)?;
+            }
         }
         let Some(entries) = stream.dynamic()? else {
             return Ok(out);
@@ -97,9 +142,10 @@ impl ElfFile {
         let Some(names) = names.copied() else {
             return Ok(out);
         };
+        is_small(names.sh_size)?;
         let names = stream.section_data_as_strtab(&names)?;
         for (tag, value) in entries {
-            let name = || names.get(usize::try_from(value)?);
+            let name = || -> Result<&str> { Ok(names.get(usize::try_from(value)?)?) };
             match tag {
                 DT_NEEDED => out.needed.push(name()?.to_owned()),
                 DT_RPATH | DT_RUNPATH => {
@@ -190,5 +236,45 @@ mod tests {
         let path = dir.path().join("magic");
         write(&path, b"\x7fELF").unwrap();
         assert!(ProgramFile::read(&path).is_err());
+    }
+
+    #[test]
+    fn an_elf_file_with_odd_headers_is_not_read_into_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("program");
+        let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let of = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut head = whole[..4096.min(whole.len())].to_vec();
+            change(&mut head);
+            write(&path, &head).unwrap();
+            let file = std::fs::File::options().write(true).open(&path).unwrap();
+            file.set_len(1 << 42).unwrap();
+            format!("{:#}", ProgramFile::read(&path).unwrap_err())
+        };
+        if whole[4] != 2 || whole[5] != 1 {
+            return; // Another layout than that of 64 bits and little endian.
+        }
+        let no_count = of(&|head| head[60..62].fill(0));
+        assert!(no_count.contains("has no number of sections"), "{no_count}");
+        let no_count = of(&|head| head[56..58].fill(0xff));
+        assert!(no_count.contains("has no number of sections"), "{no_count}");
+        // A loader of 2^41 bytes, in the first segment.
+        let large = of(&|head| {
+            head[40..48].fill(0);
+            head[58..64].fill(0);
+            head[32..40].copy_from_slice(&64_u64.to_le_bytes());
+            head[56..58].copy_from_slice(&1_u16.to_le_bytes());
+            head[64..68].copy_from_slice(&3_u32.to_le_bytes());
+            head[72..80].fill(0);
+            head[96..104].copy_from_slice(&(1_u64 << 41).to_le_bytes());
+        });
+        assert!(large.contains("too large to be read"), "{large}");
+        nix::unistd::mkfifo(
+            &dir.path().join("pipe"),
+            nix::sys::stat::Mode::from_bits_truncate(0o700),
+        )
+        .unwrap();
+        let pipe = ProgramFile::read(&dir.path().join("pipe")).unwrap();
+        assert_eq!(pipe, ProgramFile::Other);
     }
 }

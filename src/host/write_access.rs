@@ -1,5 +1,6 @@
 //! Whether a user can write to the files in a directory (inode(7), path_resolution(7)).
 
+use super::remove::mount_points;
 use super::root::Root;
 use anyhow::{Context, Result};
 use rustix::fs::getxattr;
@@ -36,6 +37,8 @@ pub struct Unwritable {
     pub path: PathBuf,
     /// Its owner.
     pub uid: u32,
+    /// Whether it is a directory.
+    pub is_dir: bool,
     /// Whether the account can read it.
     pub is_readable: bool,
 }
@@ -58,7 +61,29 @@ impl Account {
 }
 
 impl Root {
-    /// The directories and regular files at and below a path that an account cannot write to. What is below such a directory is not listed, and neither are other file systems.
+    /// What [`Root::unwritable_below`] does not look at below a path: mounts, also those of the same file system
+    /// (mount(8), "Bind mount operation"), and `lost+found`. Real paths.
+    ///
+    /// # Errors
+    /// When the mounts cannot be read.
+    pub fn other_file_systems(&self, path: &str) -> Result<Vec<PathBuf>> {
+        let top = self.followed(path);
+        let real = top.canonicalize().unwrap_or_else(|_| top.clone());
+        let points = mount_points()?.into_iter();
+        let below = points.filter_map(|point| {
+            let rest = point.strip_prefix(&real).ok()?;
+            (rest != Path::new("")).then(|| top.join(rest))
+        });
+        let made = top.join(LOST_AND_FOUND);
+        let made = made.symlink_metadata().is_ok().then_some(made);
+        let mut out: Vec<PathBuf> = below.chain(made).collect();
+        out.sort();
+        out.dedup();
+        Ok(out)
+    }
+
+    /// The directories and regular files at and below a path that an account cannot write to. What is below such a
+    /// directory is not listed, and neither are [other file systems](Self::other_file_systems).
     ///
     /// # Errors
     /// The operating system's, with the path.
@@ -67,6 +92,7 @@ impl Root {
         let mut out = Vec::new();
         let walk = walkdir::WalkDir::new(&top).max_depth(MAX_DEPTH);
         let mut walk = walk.same_file_system(true).into_iter();
+        let others = self.other_file_systems(path)?;
         let mut count = 0;
         while let Some(entry) = walk.next() {
             count += 1;
@@ -81,8 +107,10 @@ impl Root {
                 }
             };
             let kind = entry.file_type();
-            if entry.depth() == 1 && entry.file_name() == LOST_AND_FOUND {
-                walk.skip_current_dir();
+            if others.iter().any(|other| other == entry.path()) {
+                if kind.is_dir() {
+                    walk.skip_current_dir();
+                }
                 continue;
             }
             let Ok(meta) = entry.metadata() else {
@@ -95,6 +123,7 @@ impl Root {
                 out.push(Unwritable {
                     path: entry.into_path(),
                     uid: meta.uid(),
+                    is_dir: kind.is_dir(),
                     is_readable: account.can_read(&meta),
                 });
             }

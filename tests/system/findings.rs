@@ -245,6 +245,18 @@ const CASES: &[Case] = &[
         after: "rm -r /var/lib/demo/sub /var/lib/demo/db",
         ..CASE
     },
+    // What is mounted below does not change, also when it is on the same file system.
+    Case {
+        id: "directories",
+        cause: "mkdir -p /srv/other/of-root /var/lib/demo/mnt && chown demo: /var/lib/demo/mnt \
+                && mount --bind /srv/other /var/lib/demo/mnt \
+                && mkdir -m 700 /var/lib/demo/sub && touch /var/lib/demo/sub/db",
+        says: &["cannot read or write `/var/lib/demo/sub`, owned by `root`"],
+        after: "test $(stat -c %U /var/lib/demo/sub/db):$(stat -c %U /srv/other):$(stat -c %U /srv/other/of-root) \
+                = demo:root:root \
+                && umount /var/lib/demo/mnt && rm -r /srv/other /var/lib/demo/sub /var/lib/demo/mnt",
+        ..CASE
+    },
     Case {
         id: "directories",
         cause: "touch /var/lib/demo/db",

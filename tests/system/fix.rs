@@ -116,17 +116,6 @@ const FAULTS: &[Fault] = &[
         is_healthy: true,
     },
     Fault {
-        name: "a job that has failed",
-        cause: failing!(
-            "demo-tidy.service",
-            "Service]\\nExecStartPre=/bin/false",
-            "systemctl start demo-tidy.service || true"
-        ),
-        steps: &["reset-failed"],
-        then: "test $(systemctl show -P ActiveState demo-tidy.service) = inactive",
-        is_healthy: true,
-    },
-    Fault {
         name: "a service that has failed is not started",
         cause: failing!(
             "demo-worker.service",
@@ -158,6 +147,17 @@ const FAULTS: &[Fault] = &[
         is_healthy: false,
     },
     // What must not be done.
+    Fault {
+        name: "a job that has failed",
+        cause: failing!(
+            "demo-tidy.service",
+            "Service]\\nExecStartPre=/bin/false",
+            "systemctl start demo-tidy.service || true"
+        ),
+        steps: &[],
+        then: "systemctl is-failed demo-tidy.service",
+        is_healthy: false,
+    },
     Fault {
         name: "a unix socket without its file, of a service that runs",
         cause: "systemctl start demo-talk.service; rm /run/demo-talk.sock",

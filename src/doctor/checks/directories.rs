@@ -9,7 +9,7 @@ use crate::host::{Account, Root, Unwritable, user_ids, user_name};
 use crate::prerequisites::{directories_of_changes, unwritable_directories};
 use anyhow::Result;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How many paths a message names.
 const MAX_NAMED: usize = 3;
@@ -51,13 +51,63 @@ pub(in crate::doctor) fn directories(
             continue;
         };
         entries.retain(|entry| entry.uid == owner);
-        found.push(unwritable(app, &top, &entries, &user_name(owner)?));
+        let owner = user_name(owner)?;
+        let others = root.other_file_systems(path)?;
+        let services = format!("{}:{}", app.user, app.group);
+        let chown = chown(&services, &top, &entries, &owner, &others);
+        found.push(unwritable(app, &top, &entries, &owner, chown));
     }
     Ok(found)
 }
 
+/// The command that gives entries of one owner to the services, `USER:GROUP`.
+///
+/// The services can replace what is in their directory while you type, so a link is not followed: `find` enters
+/// each directory before it runs chown(1) there (find(1), "-execdir"). It stays on the file system, and leaves
+/// out mounts of the same one.
+fn chown(
+    services: &str,
+    top: &Path,
+    entries: &[Unwritable],
+    owner: &str,
+    others: &[PathBuf],
+) -> CommandLine {
+    if let [only] = entries
+        && !only.is_dir
+        && only.path.parent() == Some(top)
+    {
+        let path = only.path.display().to_string();
+        return CommandLine::sudo(["chown", "-h", services, &path]);
+    }
+    let mut find = CommandLine::sudo(["find", &top.display().to_string(), "-xdev"]);
+    for other in others {
+        find = find.args(["-path", &pattern_of(other), "-prune", "-o"]);
+    }
+    find.args([
+        "-user", owner, "-execdir", "chown", "-h", services, "{}", "+",
+    ])
+}
+
+/// A pattern that only this path matches (find(1), "-path").
+fn pattern_of(path: &Path) -> String {
+    let mut out = String::new();
+    for c in path.display().to_string().chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\') {
+            out.push('\\');
+        }
+        out.push(c);
+    }
+    out
+}
+
 /// The finding of entries of one owner below a directory. A file that the services can read may be meant so.
-fn unwritable(app: &App, top: &Path, entries: &[Unwritable], owner: &str) -> Finding {
+fn unwritable(
+    app: &App,
+    top: &Path,
+    entries: &[Unwritable],
+    owner: &str,
+    chown: CommandLine,
+) -> Finding {
     let named = entries.iter().take(MAX_NAMED);
     let named: Vec<String> = named
         .map(|entry| format!("`{}`", entry.path.display()))
@@ -71,14 +121,6 @@ fn unwritable(app: &App, top: &Path, entries: &[Unwritable], owner: &str) -> Fin
         true => (Severity::Note, "write to"),
         false => (Severity::Warning, "read or write"),
     };
-    let chown = CommandLine::sudo([
-        "chown",
-        "-R",
-        "-h",
-        &format!("--from={owner}"),
-        &format!("{}:{}", app.user, app.group),
-        &top.display().to_string(),
-    ]);
     let message = format!(
         "the user `{}` of the services cannot {verb} {}{more}, owned by `{owner}`",
         app.user,
@@ -122,4 +164,42 @@ fn account(root: &Root, app: &App, services: &[&Service]) -> Result<Option<Accou
         gids.extend(root.group(name.as_str())?);
     }
     Ok(Some(Account { uid, gids }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{chown, pattern_of};
+    use crate::host::Unwritable;
+    use std::path::{Path, PathBuf};
+
+    fn entry(path: &str, is_dir: bool) -> Unwritable {
+        Unwritable {
+            path: path.into(),
+            uid: 0,
+            is_dir,
+            is_readable: false,
+        }
+    }
+
+    #[test]
+    fn the_printed_chown_stays_on_the_file_system_and_follows_no_link() {
+        let of = |entries: &[Unwritable], others: &[PathBuf]| {
+            let top = Path::new("/var/lib/x");
+            chown("x:y", top, entries, "root", others).to_string()
+        };
+        let file = entry("/var/lib/x/db", false);
+        assert_eq!(
+            of(std::slice::from_ref(&file), &[]),
+            "sudo chown -h x:y /var/lib/x/db"
+        );
+        let all = "sudo find /var/lib/x -xdev -user root -execdir chown -h x:y '{}' +";
+        // The services could replace the directory of this file.
+        assert_eq!(of(&[entry("/var/lib/x/sub/db", false)], &[]), all);
+        assert_eq!(of(&[entry("/var/lib/x/sub", true)], &[]), all);
+        assert_eq!(
+            of(&[file.clone(), file], &["/var/lib/x/mnt".into()]),
+            "sudo find /var/lib/x -xdev -path /var/lib/x/mnt -prune -o -user root -execdir chown -h x:y '{}' +"
+        );
+        assert_eq!(pattern_of(Path::new("/a[1]*?\\")), "/a\\[1\\]\\*\\?\\\\");
+    }
 }

@@ -10,7 +10,7 @@ use crate::exposure::Unit;
 use crate::host::{ElfFile, ProgramFile, Root, has_other_formats, own_architectures};
 use crate::sandbox_files::{SandboxFiles, Seen, Unseen};
 use crate::settings::env_values;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How many interpreters of interpreters the kernel follows (execve(2)).
@@ -21,6 +21,8 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const ENV: &str = "/usr/bin/env";
 /// The file that makes a directory a Python environment, and names the Python that it is made of.
 const PYVENV: &str = "pyvenv.cfg";
+/// How much of that file is read: it has a few lines.
+const MAX_PYVENV_BYTES: u64 = 64 * 1024;
 /// Where the loader of glibc finds libraries quickly (ld.so(8)).
 const LOADER_CACHE: &str = "/etc/ld.so.cache";
 /// Where it looks then.
@@ -48,7 +50,7 @@ pub(in crate::doctor) fn executables(
             (unit, Unit::merge(&texts))
         })
         .collect();
-    let (mut found, mut seen) = (Vec::new(), BTreeSet::new());
+    let (mut found, mut seen, mut unread) = (Vec::new(), BTreeSet::new(), Vec::new());
     for service in &app.services {
         let unit = units.get(app.unit(service).as_str());
         let Some(files) = unit.and_then(SandboxFiles::of) else {
@@ -73,13 +75,21 @@ pub(in crate::doctor) fn executables(
                 extra: &extra,
                 libraries: &libraries,
             };
-            if let Some((problem, hint)) = case.of_program(program)? {
-                let message = format!("`{program}` of service `{}` {problem}", service.name);
-                let deploy = CommandLine::sudo_robotctl(["deploy", "--apply"]);
-                let fix = Hint::to(format!("{hint}; then, if the release changed"), deploy);
-                found.push(Finding::new(Severity::Error, message, fix));
+            match case.of_program(program) {
+                Ok(None) => {}
+                Ok(Some((problem, hint))) => {
+                    let message = format!("`{program}` of service `{}` {problem}", service.name);
+                    let deploy = CommandLine::sudo_robotctl(["deploy", "--apply"]);
+                    let fix = Hint::to(format!("{hint}; then, if the release changed"), deploy);
+                    found.push(Finding::new(Severity::Error, message, fix));
+                }
+                // The other programs are looked at all the same.
+                Err(error) => unread.push(format!("{error:#}")),
             }
         }
+    }
+    if found.is_empty() && !unread.is_empty() {
+        bail!(unread.join("; "));
     }
     Ok(found)
 }
@@ -232,7 +242,8 @@ impl Case<'_> {
         let Ok(config) = self.find(&format!("{dir}/{PYVENV}"))? else {
             return Ok(None);
         };
-        let text = self.root.read(&config.host)?.unwrap_or_default();
+        let text = self.root.read_small(&config.host, MAX_PYVENV_BYTES)?;
+        let text = text.unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let value = |key: &str| {
             let mut lines = text.lines().filter_map(|line| line.split_once('='));

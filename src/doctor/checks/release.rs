@@ -5,7 +5,7 @@ use crate::bytesize::format_bytes;
 use crate::command_line::CommandLine;
 use crate::doctor::report::{BareContext, CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::host::{is_hidden, process_origins, release_of};
+use crate::host::{ProcessOrigin, is_hidden, process_origins, release_of};
 use crate::payload::Payload;
 use crate::prerequisites::{how_to_free_space, shortages, spaces_of_files};
 use crate::safe_fix::SafeFix;
@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const MARGIN_BYTES: u64 = 48 * 1024 * 1024;
 /// The doctor warns this many inodes before a deploy would be refused.
 const MARGIN_INODES: u64 = 768;
+/// The user id of root.
+const ROOT: u32 = 0;
 /// How many paths a message names.
 const MAX_NAMED: usize = 3;
 /// How many paths a command has.
@@ -231,12 +233,7 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
         return Ok(Vec::new());
     };
     let (mut found, mut hidden) = (Vec::new(), Vec::new());
-    let mut members: BTreeMap<String, Vec<u32>> = BTreeMap::new();
-    for process in process_origins().unwrap_or_default() {
-        if let Some(unit) = process.unit {
-            members.entry(unit).or_default().push(process.pid);
-        }
-    }
+    let processes = process_origins().unwrap_or_default();
     let daemons = context.release.units.iter();
     for daemon in daemons.filter(|unit| unit.role == UnitRole::Daemon) {
         let unit = &daemon.unit;
@@ -248,8 +245,8 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
             hidden.push(format!("`{unit}`"));
             continue;
         }
-        let others = members.get(unit).into_iter().flatten();
-        let pids = [pid].into_iter().chain(others.copied());
+        let others = processes_like(pid, unit, &processes);
+        let pids = [pid].into_iter().chain(others);
         let wanted = context.state.pins.get(&daemon.service).unwrap_or(live);
         let runs = |pid| release_of(pid, context.name.as_str()).filter(|runs| runs != wanted);
         let runs: BTreeSet<String> = pids.filter_map(runs).collect();
@@ -278,6 +275,20 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
         );
     }
     Ok(found)
+}
+
+/// The processes of a unit that act as the same user as its main process. Those of a service of root may act as any.
+fn processes_like<'a>(
+    main_pid: u32,
+    unit: &'a str,
+    all: &'a [ProcessOrigin],
+) -> impl Iterator<Item = u32> + use<'a> {
+    let main = all.iter().find(|process| process.pid == main_pid);
+    let user = main.map(|process| process.uid);
+    let own = all.iter().filter(move |process| {
+        process.unit.as_deref() == Some(unit) && (user == Some(ROOT) || user == Some(process.uid))
+    });
+    own.map(|process| process.pid)
 }
 
 /// Lints of severity note are choices, and a healthy app has them too. These recommend another choice.
@@ -351,4 +362,34 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Result<Vec<Finding>
         Finding::new(Severity::Warning, message, how_to_free_space())
     };
     Ok(shortages.map(finding).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::processes_like;
+    use crate::host::ProcessOrigin;
+
+    #[test]
+    fn processes_of_other_users_say_nothing_about_the_release_that_a_service_runs() {
+        let process = |pid, uid, unit: &str| ProcessOrigin {
+            pid,
+            uid,
+            unit: Some(unit.to_owned()),
+            is_of_session: false,
+        };
+        let mut all = vec![
+            process(1, 5, "shop-web.service"),
+            process(2, 5, "shop-web.service"),
+            process(3, 6, "shop-web.service"),
+            process(4, 5, "other.service"),
+        ];
+        let like = |all: &[ProcessOrigin]| -> Vec<u32> {
+            processes_like(1, "shop-web.service", all).collect()
+        };
+        assert_eq!(like(&all), [1, 2]);
+        // It may start workers as another user.
+        all[0].uid = 0;
+        assert_eq!(like(&all), [1, 2, 3]);
+        assert_eq!(like(&all[1..]), [0; 0]);
+    }
 }

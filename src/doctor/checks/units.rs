@@ -25,7 +25,7 @@ pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding
             state,
             linked.contains(&unit.unit),
         )?);
-        if state.need_daemon_reload {
+        if is_outdated(state) {
             let finding = Finding::new(
                 Severity::Warning,
                 format!(
@@ -38,6 +38,11 @@ pub(in crate::doctor) fn units(context: &CheckContext<'_>) -> Result<Vec<Finding
         }
     }
     Ok(found)
+}
+
+/// Whether systemd uses an old version of a unit. Of a masked one it says so after each reload, too.
+fn is_outdated(state: &UnitStatus) -> bool {
+    state.need_daemon_reload && !state.is_masked()
 }
 
 fn daemon_reload() -> Hint {
@@ -68,13 +73,15 @@ pub(super) fn is_served(context: &CheckContext<'_>, service: &str) -> Result<boo
     Ok(false)
 }
 
-/// What is safe to do about a unit that has failed. `is_served` says whether its service runs.
+/// What is safe to do about a unit that has failed. `is_served` says whether its service runs. Nothing shows that a
+/// job works but its next run, which may be far away: its failure stays until then.
 fn after_failure(unit: &PublicUnit, state: &UnitStatus, is_served: bool) -> Option<SafeFix> {
     let name = unit.unit.clone();
     let is_wanted = unit.enabled && state.unit_file_state != "disabled";
     match unit.role {
         UnitRole::Socket if is_wanted && !is_served => Some(SafeFix::OpenSocket { unit: name }),
         UnitRole::Socket if is_served => None,
+        UnitRole::Job => None,
         _ => Some(SafeFix::ResetFailed {
             unit: name,
             failure: state.result.to_string(),
@@ -189,4 +196,42 @@ pub(in crate::doctor) fn leftovers(context: &CheckContext<'_>) -> Result<Vec<Fin
         CommandLine::sudo_robotctl(["recover"]),
     );
     Ok(vec![Finding::new(Severity::Warning, message, fix)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{after_failure, is_outdated};
+    use crate::host::{LoadState, UnitStatus};
+    use crate::safe_fix::SafeFix;
+    use crate::store::{PublicUnit, UnitRole};
+
+    #[test]
+    fn the_failure_of_a_job_is_not_cleared() {
+        let state = UnitStatus::default();
+        let after = |role| {
+            let unit = PublicUnit {
+                unit: "shop-backup.service".into(),
+                service: "backup".into(),
+                role,
+                enabled: true,
+            };
+            after_failure(&unit, &state, false)
+        };
+        assert_eq!(after(UnitRole::Job), None);
+        let daemon = after(UnitRole::Daemon);
+        assert!(matches!(daemon, Some(SafeFix::ResetFailed { .. })));
+    }
+
+    #[test]
+    fn a_masked_unit_is_not_outdated() {
+        let of = |load_state| {
+            is_outdated(&UnitStatus {
+                load_state,
+                need_daemon_reload: true,
+                ..UnitStatus::default()
+            })
+        };
+        assert!(of(LoadState::Loaded));
+        assert!(!of(LoadState::Masked));
+    }
 }
