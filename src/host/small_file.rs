@@ -9,7 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// Opens a regular file to read it; `None` when something else is there. It never waits, also for a pipe that no
-/// process writes to (fifo(7)), and what is looked at is what was opened.
+/// process writes to (fifo(7)), and checks the file that it has opened.
 ///
 /// # Errors
 /// The operating system's.

@@ -83,7 +83,7 @@ pub(in crate::doctor) fn executables(
                     let fix = Hint::to(format!("{hint}; then, if the release changed"), deploy);
                     found.push(Finding::new(Severity::Error, message, fix));
                 }
-                // The other programs are looked at all the same.
+                // The other programs are checked all the same.
                 Err(error) => unread.push(format!("{error:#}")),
             }
         }
