@@ -11,6 +11,7 @@ use crate::error::{Error, Hint, Kind};
 use crate::events::Event;
 use crate::host;
 use crate::ops::Context;
+use crate::shown::is_hidden;
 use crate::stage::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
@@ -300,27 +301,25 @@ impl Drop for StagingBar {
     }
 }
 
-/// Whether a character does nothing but stand for itself: no control character, and none that turns the direction of
-/// the text or has no width, so that a line cannot look like another one.
-fn is_harmless(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c,
-            '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-}
-
 /// The text without characters that control the terminal: it may hold the output of a service.
 fn plain(text: &str) -> std::borrow::Cow<'_, str> {
     escaped(
         text,
-        |c| is_harmless(c) || matches!(c, '\n' | '\t'),
+        |c| !is_hidden(c) || matches!(c, '\n' | '\t'),
         |c| c.escape_default().collect(),
     )
 }
 
 /// A line of JSON without such characters. JSON escapes only those below U+0020 (RFC 8259, section 7).
 fn plain_json(json: &str) -> std::borrow::Cow<'_, str> {
-    // None of them is above U+FFFF.
-    escaped(json, is_harmless, |c| format!("\\u{:04x}", u32::from(c)))
+    let escape = |c: char| {
+        let mut out = String::new();
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            out.push_str(&format!("\\u{unit:04x}"));
+        }
+        out
+    };
+    escaped(json, |c| !is_hidden(c), escape)
 }
 
 fn escaped(
