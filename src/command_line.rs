@@ -4,7 +4,7 @@
 //! `sudo` only where root is needed, and works on the tree of `--root DIR` when the message is
 //! about that tree.
 
-use crate::shown::is_hidden;
+use crate::printable::is_hidden;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::Path;

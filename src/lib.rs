@@ -28,7 +28,7 @@
 //! | `relay` | the proxy, which forwards connections to a server |
 //! | `page` | the status page of the bundled app |
 //! | [`host`] | the I/O boundary: files, processes, systemd, clock, accounts |
-//! | [`error`], `failure`, `fault`, [`command_line`], [`events`], [`audit`], [`safe_fix`], `sandbox_files`, [`session`], `shown`, [`units`], [`bytesize`], `ago` | values that all of them share |
+//! | [`error`], `failure`, `fault`, [`command_line`], [`events`], [`audit`], [`safe_fix`], `sandbox_files`, [`session`], `printable`, [`units`], [`bytesize`], `ago` | values that all of them share |
 //!
 //! `manifest`, `app`, `sandbox`, `exposure`, `render`, `tree`, `units`, `payload` and `plan` are pure:
 //! they read no file, clock or environment.
@@ -56,6 +56,7 @@ mod parallel;
 pub mod payload;
 pub mod plan;
 pub(crate) mod prerequisites;
+pub(crate) mod printable;
 pub(crate) mod relay;
 pub mod render;
 pub mod safe_fix;
@@ -63,7 +64,6 @@ pub mod sandbox;
 mod sandbox_files;
 pub mod session;
 pub(crate) mod settings;
-pub(crate) mod shown;
 pub(crate) mod stability;
 pub mod stage;
 pub mod store;

@@ -357,7 +357,7 @@ mod tests {
             of("/opt/shop/current/bin/loop"),
             Err(Unseen::Loop(_))
         ));
-        // `current` is a directory inside, and its parent is no part of the release.
+        // `current` is a directory inside, and its parent does not belong to the release.
         assert_eq!(of("/opt/shop/current/bin/own"), ok("/opt/shop/current/app"));
     }
 

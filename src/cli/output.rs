@@ -11,7 +11,7 @@ use crate::error::{Error, Hint, Kind};
 use crate::events::Event;
 use crate::host;
 use crate::ops::Context;
-use crate::shown::is_hidden;
+use crate::printable::is_hidden;
 use crate::stage::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;

@@ -75,7 +75,7 @@ impl<'a> LoadedUnits<'a> {
         let found = self.all()?.find(|(name, _)| *name == unit);
         found
             .map(|(_, state)| state)
-            .ok_or_else(|| anyhow!("`{unit}` is no unit of the app"))
+            .ok_or_else(|| anyhow!("`{unit}` is not a unit of the app"))
     }
 
     /// Every unit that is loaded, with its state, its file and its drop-ins in the order in which they apply.

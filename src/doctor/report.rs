@@ -4,9 +4,9 @@ use super::loaded::LoadedUnits;
 use crate::app::{App, Layout, Name};
 use crate::error::Hint;
 use crate::host::Host;
+use crate::printable;
 use crate::safe_fix::SafeFix;
 use crate::sandbox::probes::ProbedSandbox;
-use crate::shown;
 use crate::store::{PublicRelease, State, Store};
 use crate::tree::FileTree;
 use schemars::JsonSchema;
@@ -64,7 +64,7 @@ impl Finding {
         Self {
             check: "",
             severity,
-            message: shown::name(&message.into()).into_owned(),
+            message: printable::name(&message.into()).into_owned(),
             fix,
             safe_fixes: Vec::new(),
         }

@@ -6,7 +6,7 @@ use crate::app::{App, Name};
 use crate::fault::{Fault, Impact};
 use crate::host::{Host, is_root};
 use crate::prerequisites::PlannedChange;
-use crate::shown;
+use crate::printable;
 use crate::tree::FileTree;
 use anyhow::{Result, bail};
 use schemars::JsonSchema;
@@ -608,7 +608,7 @@ fn run_all(host: &Host, name: &Name, run: impl Fn(&Check) -> Result<Vec<Finding>
             }
             Err(error) => report
                 .skipped
-                .push(skipped(shown::name(&format!("{error:#}")).into_owned())),
+                .push(skipped(printable::name(&format!("{error:#}")).into_owned())),
         }
     }
     report

@@ -5,7 +5,7 @@ use super::process::{SYSTEMD_PID, processes};
 use super::root::Root;
 use super::runner::Command;
 use super::sockets::{listening_inodes, socket_holders};
-use crate::shown;
+use crate::printable;
 use crate::tree::generated_for;
 use std::fmt;
 
@@ -117,9 +117,9 @@ impl fmt::Display for PortHolder {
                 command,
                 service,
             } => {
-                write!(f, "pid {pid} (`{}`)", shown::name(command))?;
+                write!(f, "pid {pid} (`{}`)", printable::name(command))?;
                 match service {
-                    Some(service) => write!(f, " of `{}`", shown::name(service)),
+                    Some(service) => write!(f, " of `{}`", printable::name(service)),
                     None => Ok(()),
                 }
             }

@@ -12,14 +12,14 @@ use std::path::Path;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("ago", &[]),
     ("bytesize", &[]),
-    ("command_line", &["shown"]),
+    ("command_line", &["printable"]),
     ("error", &["command_line"]),
     ("events", &["audit"]),
     // Which errors of the operating system are the host's fault.
     ("failure", &["host", "host_cause"]),
     ("fault", &["error", "safe_fix"]),
     ("host_cause", &[]),
-    ("shown", &[]),
+    ("printable", &[]),
     ("stability", &["ago", "host"]),
     // Values, which `ops` carries out.
     ("safe_fix", &[]),
@@ -31,7 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tree", &[]),
     ("parallel", &[]),
     // The I/O boundary serves every module and knows only values that it reads or runs on.
-    ("host", &["audit", "parallel", "shown", "tree"]),
+    ("host", &["audit", "parallel", "printable", "tree"]),
     ("session", &["audit", "events", "failure", "host", "store"]),
     ("app", &["manifest", "sandbox", "units"]),
     // What an exception costs is measured on a rendered unit.
@@ -186,7 +186,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "sandbox",
             "sandbox_files",
             "settings",
-            "shown",
+            "printable",
             "stability",
             "store",
             "transient",

@@ -3,6 +3,7 @@
 use super::{MainExit, Systemd, UnitStatus};
 use crate::host::journalctl::journalctl;
 use crate::host::logged_calls::killing_call;
+use jiff::Timestamp;
 use serde_json::Value;
 use std::os::unix::fs::MetadataExt as _;
 
@@ -53,8 +54,8 @@ impl RunLog {
 
 impl Systemd {
     /// What a unit wrote to the systemd journal since its last start. If systemd or a request has restarted the unit,
-    /// the lines of the last minute count too, because the last run may have just begun. Empty when the unit was not started, or when the journal does not
-    /// answer in time.
+    /// the lines of the last minute count too, because the last run may have just begun. Empty when the unit was
+    /// not started, or when the journal does not answer in time.
     ///
     /// `not_before` is the time in seconds since 1970 at which what the unit runs was changed: what was said earlier
     /// is about something else. The file of the unit says the same of a unit that was written anew.
@@ -105,15 +106,14 @@ fn was_restarted(state: &UnitStatus) -> bool {
 
 /// The time in seconds since 1970 from which on the runs before the last one count.
 fn earliest(state: &UnitStatus, not_before: Option<i64>) -> Option<i64> {
-    let begun = state.main_started.filter(|_| was_restarted(state))?;
-    let earliest = begun.as_second().saturating_sub(EARLIER_SECONDS);
+    if !was_restarted(state) {
+        return None;
+    }
+    let begun = state.main_started.map(Timestamp::as_second);
+    let earliest = begun.map(|begun| begun.saturating_sub(EARLIER_SECONDS));
     let written = std::fs::symlink_metadata(&state.fragment_path).ok();
     let written = written.map(|file| file.mtime());
-    [not_before, written]
-        .into_iter()
-        .flatten()
-        .chain([earliest])
-        .max()
+    [not_before, written, earliest].into_iter().flatten().max()
 }
 
 /// The matches of `journalctl` for a run. Any process can write any field, except for fields that begin with `_`:

@@ -19,6 +19,15 @@ const SERVES: &[&str] = &["bind", "listen", "server", "accept"];
 const CONNECTS: &[&str] = &[
     "connect", "dial ", "sendto", "sendmsg", "lookup", "request", "urlopen",
 ];
+/// Steps that the packet filter of a service refuses.
+pub(super) const SENDS: &[&str] = &[
+    "connect",
+    "dial ",
+    "sendto",
+    "sendmsg",
+    "send:",
+    "socket.send",
+];
 /// Addresses of this host.
 const LOCAL: &[&str] = &["127.0.0.1", "localhost", "[::1]", " ::1"];
 
@@ -337,15 +346,7 @@ pub(super) fn unlisted_port(case: &Case<'_>, _: &KnownLine<'_>) -> Judgement {
 pub(super) fn address_filter(case: &Case<'_>, known: &KnownLine<'_>) -> Judgement {
     let network = case.shape().network;
     let is_filtered = matches!(network, Network::Listed | Network::Loopback | Network::NoIp);
-    let words = [
-        "connect",
-        "dial ",
-        "sendto",
-        "sendmsg",
-        "send:",
-        "socket.send",
-    ];
-    if !is_filtered || !known.says(&words) || known.says(&["connect to bus"]) {
+    if !is_filtered || !known.says(SENDS) || known.says(&["connect to bus"]) {
         return None;
     }
     let cost = case.cost(|it| {

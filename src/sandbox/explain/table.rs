@@ -348,14 +348,7 @@ pub const ROWS: &[Row] = &[
         id: "address-filter",
         about: "an address that `outbound` does not list",
         words: EPERM,
-        and: &[
-            "connect",
-            "dial ",
-            "sendto",
-            "sendmsg",
-            "send:",
-            "socket.send",
-        ],
+        and: judge::SENDS,
         judge: judge::address_filter,
         ..PLAIN
     },
