@@ -48,7 +48,7 @@ pub enum SafeFix {
         /// Its path.
         path: String,
     },
-    /// Clears the failure and the start counter of a unit that is no job.
+    /// Clears the failure and the start counter of a unit, except for a job.
     ResetFailed {
         /// The unit.
         unit: String,
@@ -137,7 +137,7 @@ pub const SAFE_FIXES: &[SafeFixKind] = &[
     },
     SafeFixKind {
         id: "reset-failed",
-        does: "clears the failure and the start counter of a unit that is no job: `systemctl reset-failed`",
+        does: "clears the failure and the start counter of a unit, except for a job: `systemctl reset-failed`",
         safe_because: "nothing is started. The history keeps the result, and the systemd journal the log",
     },
     SafeFixKind {

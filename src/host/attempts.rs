@@ -258,7 +258,7 @@ fn executable_memory() -> io::Result<()> {
     memory.make_exec().map(drop)
 }
 
-/// finit_module(2) with a file that is no module.
+/// finit_module(2) with a file that is not a module.
 fn load_module() -> io::Result<()> {
     let flags = nix::kmod::ModuleInitFlags::empty();
     Ok(nix::kmod::finit_module(

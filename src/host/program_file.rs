@@ -48,7 +48,7 @@ pub struct ElfFile {
 }
 
 impl ProgramFile {
-    /// Reads a file. Of a large one, only the parts that count are read. What is no regular file is not executed.
+    /// Reads a file. Of a large one, only the parts that count are read. Only a regular file is executed.
     ///
     /// # Errors
     /// The operating system's, with the path, and when an ELF file is damaged.

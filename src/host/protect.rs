@@ -26,7 +26,7 @@ pub fn let_only_root_write(path: &Path) -> Result<()> {
 /// Makes root the owner and the group of a regular file, with mode 0600.
 ///
 /// # Errors
-/// The operating system's, with the path; also when it is no regular file, or a link is in the way.
+/// The operating system's, with the path; also when it is not a regular file, or a link is in the way.
 pub fn let_only_root_read(path: &Path) -> Result<()> {
     change(path, &|_| PRIVATE, true)
 }
@@ -36,7 +36,7 @@ fn change(path: &Path, mode: &dyn Fn(u32) -> u32, is_private: bool) -> Result<()
     let file = open_without_links(path).with_context(context)?;
     let meta = file.metadata().with_context(context)?;
     if is_private && !meta.is_file() {
-        bail!("`{}` is no regular file", path.display());
+        bail!("`{}` is not a regular file", path.display());
     }
     let group = is_private.then_some(0);
     if meta.uid() != 0 || group.is_some_and(|group| meta.gid() != group) {

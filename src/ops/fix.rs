@@ -58,7 +58,7 @@ pub(crate) fn preview(ctx: &Context<'_>, wait: Duration) -> Result<PerApp<Fixes>
 /// Does what is safe about the findings of the selected apps, and checks them again.
 ///
 /// # Errors
-/// Its kind says what was changed. What one step could not fix is no error: the doctor still reports it.
+/// Its kind says what was changed. What one step could not fix is not an error: the doctor still reports it.
 pub(crate) fn apply(ctx: &Context<'_>, wait: Duration) -> Result<PerApp<Fixes>, Error> {
     ctx.record_attempt(AttemptKind::Fix, || {
         ctx.check_privileges().nothing_changed()?;

@@ -31,7 +31,7 @@ pub(super) fn runtime(case: &Case<'_>) -> Vec<Message> {
 fn needed<'a>(case: &Case<'a>) -> Option<(&'a str, &'static Preset)> {
     let mut words = case.service.exec.iter().map(Text::as_str);
     let mut program = words.next()?;
-    // `env` runs the program of its first word that is no variable and no option (env(1)).
+    // `env` runs the program of its first word that is neither a variable nor an option (env(1)).
     if program.ends_with("/env") {
         program = words.find(|word| !word.starts_with('-') && !word.contains('='))?;
     }

@@ -153,7 +153,7 @@ impl Case<'_> {
                 ProgramFile::Other => {
                     return Ok(Some((
                         format!(
-                            "cannot start: `{}` has no `#!` line and is no ELF file",
+                            "cannot start: `{}` has no `#!` line and is not an ELF file",
                             seen.inside
                         ),
                         "name its interpreter in the first line, such as `#!/usr/bin/python3`",
