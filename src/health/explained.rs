@@ -54,6 +54,8 @@ pub(crate) fn explanation(
     let look = |path: &str| match files.find(&host.root, path) {
         Ok(Ok(seen)) if seen.meta.is_program() => AtPath::Program,
         Ok(Ok(_)) => AtPath::Other,
+        // A link that the service sees leads out of its sandbox: the path itself is not what is hidden.
+        Ok(Err(Unseen::Hidden(hidden))) if hidden != path.trim_end_matches('/') => AtPath::Other,
         Ok(Err(Unseen::Hidden(_))) => AtPath::Hidden(access(host, service, path)),
         Ok(Err(Unseen::Missing(_) | Unseen::Loop(_))) | Err(_) => AtPath::Missing,
     };

@@ -101,7 +101,11 @@ impl Out {
     #[track_caller]
     pub fn says(self, text: &str) -> Self {
         let found = self.stdout.contains(text) || self.stderr.contains(text);
-        assert!(found, "`{text}` is not printed by {self}");
+        assert!(
+            found,
+            "`{text}` is not printed by {self}, which prints:\n{}{}",
+            self.stdout, self.stderr
+        );
         self
     }
 

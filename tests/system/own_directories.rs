@@ -11,16 +11,15 @@ tests![
 
 /// The program: at its start, it does to its directories what `/var/lib/prey/attack` says.
 const PROGRAM: &str = r#"
-import os, signal, socket
+import errno, os, signal, socket
 release = open("VERSION").read()
 attack = open("/var/lib/prey/attack").read() if os.path.exists("/var/lib/prey/attack") else "none"
 locks = "/run/prey/locks"
-if attack != "none":
-    if os.path.islink(locks) or os.path.exists(locks):
-        if os.path.isdir(locks) and not os.path.islink(locks):
-            os.rmdir(locks)
-        else:
-            os.unlink(locks)
+def put_in_the_way():
+    if os.path.isdir(locks) and not os.path.islink(locks):
+        os.rmdir(locks)
+    elif os.path.lexists(locks):
+        os.unlink(locks)
     if attack == "link":
         os.symlink("/etc", locks)
     if attack == "dangling":
@@ -31,6 +30,13 @@ if attack != "none":
         os.mkfifo(locks)
     if attack == "socket":
         socket.socket(socket.AF_UNIX).bind(locks)
+if attack != "none":
+    # Two services do this at the same time: one of them finds what the other one did.
+    try:
+        put_in_the_way()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EADDRINUSE):
+            raise
     for own in ["/run/prey", "/var/lib/prey", "/var/cache/prey", "/var/log/prey"]:
         os.chmod(own, 0o711)
         for act in [lambda: os.rename(own, own + ".gone"), lambda: os.rmdir(own)]:

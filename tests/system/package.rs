@@ -369,12 +369,13 @@ fn robot_runs(machine: &Machine) -> bool {
     machine.property("robot-web.service", "ActiveState") == "active"
 }
 
-/// Makes the package as it was when the bundled app was called `robot`.
+/// Makes the package as it was when the bundled app was called `robot`. Its version has another length than that of
+/// the checkout: apt keeps its cache while size and second of dpkg's status file are equal.
 const EARLIER_PACKAGE: &str = "set -e; cd /root; rm -rf old; dpkg-deb --raw-extract robot.deb old; \
     mv old/usr/lib/robotctl-status old/usr/lib/robot; \
     ln -sf ../lib/robot/payload/bin/robotctl old/usr/bin/robotctl; \
     sed -i 's/robotctl-status/robot/g' old/usr/lib/robot/robot.toml; \
-    sed -i 's/^Version: .*/Version: 0.0.1-1/' old/DEBIAN/control; rm -f old/DEBIAN/md5sums; \
+    sed -i 's/^Version: .*/Version: 0.0.1+earlier-1/' old/DEBIAN/control; rm -f old/DEBIAN/md5sums; \
     dpkg-deb --build --root-owner-group -Znone old old.deb >/dev/null; rm -r old";
 
 /// That of the administrator is never touched. That of an earlier package runs until it is removed by name,
