@@ -18,6 +18,7 @@
 //! | [`render`] | an app → the files that should exist: a [`tree`] |
 //! | [`payload`] | what a release holds; its index |
 //! | [`plan`] | the files that should exist and what the host has → what would change |
+//! | [`archive`] | the members of an archive, read by a process without rights |
 //! | [`stage`] | a source → a release on the disk that nothing uses yet |
 //! | `transaction` | the crash-safe core: a plan applied, or undone |
 //! | `transient` | units that exist for one step: pre-check instances, hooks, checks, builds |
@@ -36,6 +37,7 @@
 
 mod ago;
 pub mod app;
+pub mod archive;
 pub mod audit;
 pub mod bytesize;
 pub mod cli;

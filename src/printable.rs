@@ -24,6 +24,13 @@ const INVISIBLE: [(char, char); 9] = [
     ('\u{e0000}', '\u{e007f}'),
 ];
 
+/// Whether a character is a control character, or embeds, overrides or isolates a direction (Unicode Standard Annex 9,
+/// "Explicit Directional Formatting Characters"). It changes the order of the text after it, and has no place in
+/// names and settings.
+pub(crate) fn is_refused(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Whether a character would not be seen, or would move what comes after it.
 pub(crate) fn is_hidden(c: char) -> bool {
     c.is_control()
@@ -51,7 +58,15 @@ pub(crate) fn name(name: &str) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
-    use super::name;
+    use super::{is_hidden, is_refused, name};
+
+    #[test]
+    fn what_is_refused_is_hidden() {
+        let refused: Vec<char> = ('\0'..=char::MAX).filter(|c| is_refused(*c)).collect();
+        assert!(refused.iter().all(|c| is_hidden(*c)));
+        // 65 control characters, 5 embeddings and overrides, 4 isolates.
+        assert_eq!(refused.len(), 65 + 5 + 4);
+    }
 
     #[test]
     fn a_name_stays_in_its_line_and_in_its_order() {

@@ -13,6 +13,7 @@ mod other_words;
 mod output;
 mod probe_sandbox;
 mod prune;
+mod read_archive;
 mod recover;
 mod reference;
 mod releases;
@@ -205,6 +206,9 @@ enum Command {
     /// Pass connections on to a server that cannot take over a socket
     #[command(hide = true)]
     Relay(internal::RelayArgs),
+    /// Write the members of the archive at standard input, without any right
+    #[command(hide = true)]
+    ReadArchive(read_archive::Args),
     /// Serve the bundled app's status page
     #[command(hide = true)]
     Page(internal::PageArgs),
@@ -295,6 +299,7 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Drained(args) => internal::drained(args, ctx),
         Command::ProbeSandbox(args) => probe_sandbox::run(args, ctx, out),
         Command::Relay(args) => internal::relay(args),
+        Command::ReadArchive(args) => read_archive::run(args),
         Command::Page(args) => internal::page(args, ctx),
         Command::Reference(args) => reference::run(args, out),
     };

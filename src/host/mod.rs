@@ -9,7 +9,7 @@
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `move_aside`, `lock`, `last_change` |
 //! | files by their real paths | `files`, `word_search` |
 //! | systemd | `systemd`, `journald`, `journalctl`, `activation`, `dummy_process`, `private_tmp` |
-//! | processes | `runner`, `process`, `process_start`, `process_table`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls` |
+//! | processes | `runner`, `process`, `process_start`, `process_table`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | sandboxes | `attempts`, `facilities`, `landmarks` |
 //! | users and groups | `accounts`, `group_access`, `write_access` |
@@ -28,6 +28,7 @@ mod batch;
 mod caller;
 mod cgroup;
 mod clock;
+mod confined;
 mod connect;
 mod disk;
 mod dummy_process;
@@ -82,6 +83,7 @@ pub use cgroup::{
     memory_available, memory_of, no_packet_filter, oom_kills, runs_its_own_process,
 };
 pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};
+pub use confined::{ConfinedProcess, confine};
 pub use connect::Connection;
 pub use dummy_process::{replace_main_process, start_dummy_processes};
 pub use environment::{is_root, random_hex, set_standard_umask, variable, working_directory};

@@ -83,4 +83,4 @@ pub(crate) use score::run as score;
 pub(crate) use soak::{SoakRequest, run as soak};
 pub(crate) use status::{AppStatus, UnitStatus, run as status};
 pub(crate) use trace::{Trace, TraceRequest, run as trace};
-pub(crate) use unit_commands::{attempt, page, relay, wait_for};
+pub(crate) use unit_commands::{ArchiveFormat, attempt, page, read_archive, relay, wait_for};

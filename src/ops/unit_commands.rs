@@ -1,7 +1,9 @@
-//! Commands that units of an app run: waiting for an address, the attempts of a probe, the relay, and the
-//! status page.
+//! Commands that units of an app and robotctl itself run: waiting for an address, the attempts of a probe, the
+//! relay, reading an archive, and the status page.
 
 use super::context::Context;
+use crate::archive;
+pub(crate) use crate::archive::Format as ArchiveFormat;
 use crate::error::{Claim as _, Error, fail};
 use crate::health::{Address, wait_listening};
 use crate::host;
@@ -35,6 +37,14 @@ pub(crate) fn wait_for(address: &str, within: Duration) -> Result<(), Error> {
         wait_listening(&address, within, program)
     };
     wait().nothing_changed()
+}
+
+/// Writes the members of the archive at standard input to standard output, without any right.
+///
+/// # Errors
+/// When the process cannot give up its rights.
+pub(crate) fn read_archive(format: ArchiveFormat) -> Result<(), Error> {
+    archive::decode(format).nothing_changed()
 }
 
 /// The longest time of all attempts of a unit. systemd ends the unit a little later.

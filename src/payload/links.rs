@@ -3,11 +3,62 @@
 use super::item::{Item, Kind};
 use super::list::Payload;
 use crate::error::HintedError;
+use crate::printable::is_refused;
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Components, Path};
 
 /// How many links the resolution of one path may follow (path_resolution(7)).
 const MAX_LINKS_FOLLOWED: usize = 40;
+/// How many bytes of paths may be looked up for all links of a release. A release with a hundred thousand links takes
+/// a third of it. Links that lead through each other can take days.
+const MAX_LOOKED_UP_BYTES: usize = 256 * 1024 * 1024;
+/// What one look-up costs besides the bytes of its path.
+const LOOK_UP_BYTES: usize = 16;
+/// The most names of a link's target.
+const MAX_NAMES: usize = 256;
+
+/// How much of a long target is shown, in characters.
+const SHOWN_CHARACTERS: usize = 60;
+
+/// The links of a release, by path.
+struct Links<'a> {
+    targets: HashMap<&'a str, &'a str>,
+    /// How many bytes of paths may still be looked up.
+    left_bytes: Cell<usize>,
+}
+
+impl<'a> Links<'a> {
+    fn new(targets: HashMap<&'a str, &'a str>) -> Self {
+        Self {
+            targets,
+            left_bytes: Cell::new(MAX_LOOKED_UP_BYTES),
+        }
+    }
+
+    /// The target of the link at a path, if there is one.
+    fn target(&self, path: &[&str]) -> Option<&'a str> {
+        if self.targets.is_empty() {
+            return None;
+        }
+        let path = path.join("/");
+        let cost = LOOK_UP_BYTES + path.len();
+        let left = self.left_bytes.get().saturating_sub(cost);
+        self.left_bytes.set(left);
+        self.targets.get(path.as_str()).copied()
+    }
+
+    /// Refuses links that take too long to follow.
+    fn check_work(&self) -> Result<(), HintedError> {
+        if self.left_bytes.get() > 0 {
+            return Ok(());
+        }
+        Err(HintedError::new(
+            "the links of the source lead through each other too often to be checked",
+            "list them in `release.exclude`, or replace links to links by links to files",
+        ))
+    }
+}
 
 /// Refuses a payload with an item below something other than a directory, or with a link that leads
 /// out of the release, alone or through other links.
@@ -16,12 +67,11 @@ const MAX_LINKS_FOLLOWED: usize = 40;
 /// The first such item.
 pub(crate) fn check_links(payload: &Payload) -> Result<(), HintedError> {
     let items = payload.items.iter();
-    let links: HashMap<&str, &str> = items
-        .filter_map(|item| match &item.kind {
-            Kind::Link(target) => Some((item.path.as_str(), target.as_str())),
-            _ => None,
-        })
-        .collect();
+    let links = items.filter_map(|item| match &item.kind {
+        Kind::Link(target) => Some((item.path.as_str(), target.as_str())),
+        _ => None,
+    });
+    let links = Links::new(links.collect());
     // Most items are in the same directory as the item before.
     let mut last_parent = None;
     for item in &payload.items {
@@ -46,6 +96,7 @@ pub(crate) fn check_links(payload: &Payload) -> Result<(), HintedError> {
         {
             return Err(leads_outside(&item.path, target));
         }
+        links.check_work()?;
     }
     Ok(())
 }
@@ -60,12 +111,12 @@ pub(crate) fn check_built_links(
     links: &BTreeMap<String, String>,
     top: &str,
 ) -> Result<(), HintedError> {
-    let none = HashMap::new();
+    let none = Links::new(HashMap::new());
     let all = links.iter().map(|(path, target)| (&**path, &**target));
-    let all: HashMap<&str, &str> = all.collect();
+    let all = Links::new(all.collect());
     for (path, target) in links {
-        let is_printable = !target.chars().any(char::is_control);
-        let stays = |links: &HashMap<&str, &str>| stays_inside(path, target, links, Some(top));
+        let is_printable = !target.chars().any(is_refused);
+        let stays = |links: &Links<'_>| stays_inside(path, target, links, Some(top));
         if !(is_printable && stays(&none) && stays(&all)) {
             return Err(HintedError::new(
                 format!(
@@ -75,6 +126,7 @@ pub(crate) fn check_built_links(
                 "change the build: make the link relative and inside the release, or copy its target",
             ));
         }
+        all.check_work()?;
     }
     Ok(())
 }
@@ -93,8 +145,15 @@ pub(crate) fn check_target(path: &str, target: &Path) -> Result<String, HintedEr
             "rename it, or list it in `release.exclude`",
         )
     })?;
-    let is_printable = !text.is_empty() && !text.chars().any(char::is_control);
-    if is_printable && stays_inside(path, text, &HashMap::new(), None) {
+    if text.split('/').count() > MAX_NAMES {
+        let start: String = text.chars().take(SHOWN_CHARACTERS).collect();
+        return Err(HintedError::new(
+            format!("the target of the link `{path}` has more than {MAX_NAMES} names: `{start}…`"),
+            "make the link shorter, or list it in `release.exclude`",
+        ));
+    }
+    let is_printable = !text.is_empty() && !text.chars().any(is_refused);
+    if is_printable && stays_inside(path, text, &Links::new(HashMap::new()), None) {
         Ok(text.to_owned())
     } else {
         Err(leads_outside(path, text))
@@ -102,14 +161,17 @@ pub(crate) fn check_target(path: &str, target: &Path) -> Result<String, HintedEr
 }
 
 /// Whether a link stays inside the release at each step of its resolution. The target need not
-/// exist. With `top`, the path where the release will be mounted, the link may also lead there and
+/// exist. Without work left, the answer is no answer: [`Links::check_work`] says so. With `top`, the path where the release will be mounted, the link may also lead there and
 /// to `/usr`.
-fn stays_inside(path: &str, target: &str, links: &HashMap<&str, &str>, top: Option<&str>) -> bool {
+fn stays_inside(path: &str, target: &str, links: &Links<'_>, top: Option<&str>) -> bool {
     let mut at: Vec<&str> = path.split('/').collect();
     at.pop();
     let mut ahead = vec![Path::new(target).components()];
     let mut followed = 1;
     while let Some(parts) = ahead.last_mut() {
+        if links.left_bytes.get() == 0 {
+            return true;
+        }
         match parts.next() {
             None => drop(ahead.pop()),
             Some(Component::CurDir) => {}
@@ -136,7 +198,7 @@ fn stays_inside(path: &str, target: &str, links: &HashMap<&str, &str>, top: Opti
             }
             Some(Component::Normal(part)) => {
                 at.push(part.to_str().unwrap_or_default());
-                if let Some(next) = links.get(at.join("/").as_str()) {
+                if let Some(next) = links.target(&at) {
                     followed += 1;
                     if followed > MAX_LINKS_FOLLOWED {
                         return true; // A loop: the kernel refuses to resolve it (ELOOP).
@@ -216,6 +278,17 @@ mod tests {
             ("a/b/c/l1", "../../../top"),
             ("a/b/c/l2", "l1/../../../.."),
         ]));
+    }
+
+    /// Each link alone is plain. Together, they would be followed 40 times with 200 names each.
+    #[test]
+    fn links_that_take_too_long_are_refused() {
+        let chain = (0..10_000).map(|number| {
+            let target = format!("{}l{}", "d/../".repeat(100), (number + 1) % 10_000);
+            Item::new(format!("l{number}"), Kind::Link(target))
+        });
+        let error = check_links(&Payload::new(chain.collect())).unwrap_err();
+        assert!(error.message.contains("too often"), "{error}");
     }
 
     #[test]

@@ -1,9 +1,18 @@
 //! What a source must not hold, and the errors that say so.
 
 use crate::error::HintedError;
+use crate::printable::is_refused;
 use std::path::Path;
 
-/// The path of an item as text. It must be UTF-8 without control characters.
+/// The longest path of an item, in bytes. With the directory of a release before it, and with that of a service's own
+/// root, it is still a path (PATH_MAX, path_resolution(7)).
+const MAX_PATH_BYTES: usize = 3800;
+/// The longest name of a file, in bytes (NAME_MAX, path_resolution(7)).
+const MAX_NAME_BYTES: usize = 255;
+/// How many directories an item may be in.
+const MAX_DEPTH: usize = 128;
+
+/// The path of an item as text. It must be UTF-8 without control characters, and no longer than a path can be.
 pub(super) fn check_name(path: &Path) -> Result<String, HintedError> {
     let refuse = |what: &str| {
         HintedError::new(
@@ -17,10 +26,30 @@ pub(super) fn check_name(path: &Path) -> Result<String, HintedError> {
     let text = path.to_str().ok_or_else(|| refuse("is not UTF-8"))?;
     // Most names are ASCII, which is quick to check.
     let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-    if !is_plain && text.chars().any(char::is_control) {
+    if !is_plain && text.chars().any(is_refused) {
         return Err(refuse("contains a control character"));
     }
+    if text.len() > MAX_PATH_BYTES || text.split('/').any(|name| name.len() > MAX_NAME_BYTES) {
+        return Err(too_long(text, "has a file name that is too long"));
+    }
+    if text.split('/').count() > MAX_DEPTH + 1 {
+        return Err(too_long(
+            text,
+            &format!("has a file in more than {MAX_DEPTH} directories"),
+        ));
+    }
     Ok(text.to_owned())
+}
+
+/// How much of a long path is shown, in characters.
+const SHOWN_CHARACTERS: usize = 60;
+
+fn too_long(path: &str, what: &str) -> HintedError {
+    let start: String = path.chars().take(SHOWN_CHARACTERS).collect();
+    HintedError::new(
+        format!("the source {what}: `{start}…`"),
+        "shorten the path, or list it in `release.exclude`",
+    )
 }
 
 /// Refuses a file with a setuid or setgid bit.

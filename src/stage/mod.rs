@@ -2,7 +2,7 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | Find the source, and list what the release would hold | `source`, `scan` with `exclude`, `checks` and `private_files`, `archive` with `zstd` |
+//! | Find the source, and list what the release would hold | `source`, `scan` with `exclude`, `checks` and `private_files`, `archive` |
 //! | Hash the files that no earlier release knows | `scanned` |
 //! | Name the release after its content | `id` |
 //! | Fill `releases/.staging-*`: hard links to the live release, copies of the rest | `fill` with `base`, `copy` and `progress` |
@@ -30,7 +30,6 @@ mod scan;
 mod scanned;
 mod source;
 mod staging_dir;
-mod zstd;
 
 pub use archive::text_in_archive;
 pub use base::Base;

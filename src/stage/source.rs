@@ -1,13 +1,11 @@
 //! The source of a release: a directory or an archive.
 
+use crate::archive::Format;
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use crate::host::{files, real_path};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
-
-/// The suffixes of the archives that can be decoded.
-const ARCHIVE_SUFFIXES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".txz"];
 
 /// Where the content of a release comes from: a path without links. robotctl opens it without following
 /// a link, so that it reads what the plan names although other users may write there.
@@ -39,7 +37,7 @@ impl Source {
             );
             return Err(refused.into());
         }
-        if files::is_file(path) && is_archive(path) {
+        if files::is_file(path) && Format::of(path).is_some() {
             return Ok(Self::Archive(real_path(path)?));
         }
         let refused = HintedError::new(
@@ -55,10 +53,4 @@ impl Source {
             Self::Directory(path) | Self::Archive(path) => path,
         }
     }
-}
-
-/// Whether the name is that of an archive.
-fn is_archive(path: &Path) -> bool {
-    let name = path.to_string_lossy();
-    ARCHIVE_SUFFIXES.iter().any(|suffix| name.ends_with(suffix))
 }

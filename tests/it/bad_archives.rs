@@ -139,7 +139,7 @@ fn a_member_with_very_long_headers_is_refused() {
         refused(
             &test,
             Some("long.tar"),
-            "a member of the archive `[DIR]/app/long.tar` has headers of more than 1 MiB",
+            "the archive `[DIR]/app/long.tar` has a member with headers of more than 1 MiB",
             "create the archive again without extended attributes: `tar --format=gnu -C DIR -cf app.tar .`",
         );
     }

@@ -111,6 +111,11 @@ fn file_names_that_are_not_plain_utf_8_are_refused() {
             &b"two\nlines"[..],
             "the source has a file name that contains a control character: `two\\nlines`",
         ),
+        // In a terminal, the name would look like `gpj.exe`.
+        (
+            "\u{202e}exe.jpg".as_bytes(),
+            "the source has a file name that contains a control character: `\\u{202e}exe.jpg`",
+        ),
     ] {
         let test = Test::shop();
         File::create(test.app("src").join(OsStr::from_bytes(name))).expect("make a file");

@@ -33,14 +33,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // The I/O boundary serves every module and knows only values that it reads or runs on.
     ("host", &["audit", "parallel", "printable", "tree"]),
     ("session", &["audit", "events", "failure", "host", "store"]),
-    ("app", &["manifest", "sandbox", "units"]),
+    ("app", &["manifest", "printable", "sandbox", "units"]),
     // What an exception costs is measured on a rendered unit.
     (
         "sandbox",
         &["app", "command_line", "exposure", "render", "units"],
     ),
     ("render", &["app", "sandbox", "tree", "units"]),
-    ("payload", &["error", "parallel"]),
+    ("payload", &["error", "parallel", "printable"]),
+    ("archive", &["error", "host"]),
     (
         "plan",
         &["app", "payload", "render", "sandbox", "tree", "units"],
@@ -64,11 +65,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "stage",
         &[
             "app",
+            "archive",
             "command_line",
             "error",
             "host",
             "parallel",
             "payload",
+            "printable",
             "store",
         ],
     ),

@@ -18,6 +18,7 @@
     reason = "a lifetime cannot be left out in an argument of type `impl AsRef<[&str]>`"
 )]
 
+mod archive_bombs;
 mod bad_archives;
 mod bad_manifests;
 mod bad_sources;

@@ -1,7 +1,7 @@
 //! Staging: the same content makes the same release, and releases share unchanged files.
 
 use crate::offline::{app, deploy, live};
-use crate::test::Test;
+use crate::test::{SHOP, Test};
 use crate::tree::{self, Kind};
 use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
@@ -148,6 +148,57 @@ fn archives_make_the_same_release_as_their_directory() {
         run.on(&other).any_stderr().success();
         let releases = |root: &std::path::Path| tree::read(&root.join("opt/shop"));
         tree::assert_same(&releases(&test.root("")), &releases(&other), end);
+    }
+}
+
+#[test]
+fn a_directory_and_its_archive_have_the_same_warning() {
+    let test = Test::new();
+    let block = |kind: &str| format!("-----BEGIN {kind}-----\nAA==\n-----END {kind}-----\n");
+    let (certificate, key) = (block("CERTIFICATE"), block("PRIVATE KEY"));
+    let long = certificate.clone() + &"\n".repeat(1024 * 1024) + &key;
+    for (path, text) in [
+        ("src/bin/web", "#!/bin/sh\n"),
+        ("src/public/ca.pem", &certificate),
+        ("src/public/talk.key", "PK\u{3}\u{4}x"),
+        ("src/public/cacert.pem", &certificate),
+        ("src/tls/cacert.pem", &key),
+        ("src/tls/both.pem", &(certificate.clone() + &key)),
+        ("src/tls/long.pem", &long),
+        ("src/tls/server.KEY", &key),
+        ("src/deep/closed/data", "x"),
+    ] {
+        test.write(path, text);
+        test.mode(path, 0o644);
+    }
+    test.mode("src/bin/web", 0o755);
+    for dir in ["src/bin", "src/public", "src/tls", "src/deep"] {
+        test.mode(dir, 0o755);
+    }
+    test.mode("src/deep/closed", 0o700);
+    // The mode of the top says nothing.
+    test.mode("src", 0o700);
+    let mut tar = Command::new("tar");
+    tar.arg("--create").arg("--file").arg(test.app("a.tar"));
+    let made = tar
+        .arg("--directory")
+        .arg(test.app("src"))
+        .arg(".")
+        .status();
+    assert!(made.expect("start tar").success());
+    let exclude = "exclude = [\"/deep/closed/\", \"/tls/both.pem\", \"/tls/cacert.pem\", \
+                   \"/tls/long.pem\", \"/tls/server.KEY\"]";
+    let warns = |manifest: &str, source: &str, is_expected: bool| {
+        test.write("robot.toml", manifest);
+        let run = test.run(["deploy", source]).any_stdout().any_stderr();
+        let ended = run.success();
+        let said = ended.stdout + &ended.stderr;
+        assert_eq!(said.contains(exclude), is_expected, "{source}: {said}");
+    };
+    for source in ["src", "a.tar"] {
+        warns(SHOP, source, true);
+        let excluded = SHOP.replace("[release]\n", &format!("[release]\n{exclude}\n"));
+        warns(&excluded, source, false);
     }
 }
 

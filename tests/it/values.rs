@@ -177,7 +177,8 @@ fn is_text(text: &str) -> bool {
     text.chars().all(|c| {
         let code = u32::from(c);
         let noncharacter = (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe;
-        code >= 0x20 && !(0x7f..=0x9f).contains(&code) && !noncharacter
+        let directs = (0x202a..=0x202e).contains(&code) || (0x2066..=0x2069).contains(&code);
+        code >= 0x20 && !(0x7f..=0x9f).contains(&code) && !noncharacter && !directs
     })
 }
 
