@@ -96,6 +96,11 @@ impl Connection {
         self.phase != Phase::Closed
     }
 
+    /// Whether nothing has passed since the server accepted. Before that, bytes of the client are not read.
+    pub(super) fn is_silent(&self) -> bool {
+        self.phase == Phase::Open && self.exchange.is_silent()
+    }
+
     /// The deadline at which the connection needs a turn, even if nothing happens to its sockets.
     pub(super) fn deadline(&self, ending: Option<Ending>) -> Option<Instant> {
         match self.phase {

@@ -16,6 +16,8 @@ pub(super) struct Exchange {
     is_due: bool,
     /// Whether the client has sent anything.
     has_request: bool,
+    /// Whether the server has sent anything.
+    has_response: bool,
     /// When the last bytes passed.
     last: Instant,
 }
@@ -27,6 +29,7 @@ impl Exchange {
             responses: Responses::default(),
             is_due: true,
             has_request: false,
+            has_response: false,
             last: now,
         }
     }
@@ -43,8 +46,14 @@ impl Exchange {
 
     pub(super) fn server_sent(&mut self, bytes: &[u8], now: Instant) {
         self.responses.feed(bytes);
+        self.has_response = true;
         self.is_due = self.responses.are_complete() == Some(false);
         self.last = now;
+    }
+
+    /// Whether neither side has sent anything.
+    pub(super) fn is_silent(&self) -> bool {
+        !self.has_request && !self.has_response
     }
 
     /// When the connection can be closed without the loss of a response; `None` while one is due. If the

@@ -49,7 +49,8 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-/// The most connections at a time. Others wait in the queue of the listener. Each connection is two
+/// The most connections at a time. Another client takes the place of the one that has been silent longest since it was
+/// accepted; if there is none, it waits in the queue of the listener. Each connection is two
 /// lines of what the kernel shows of the event loop, and `health::acceptors` looks for the listener in
 /// the first 4096.
 const MAX_CONNECTIONS: usize = 1024;
@@ -119,6 +120,8 @@ struct Relay {
     /// connection that is over match no other.
     connections: HashMap<u64, (Connection, Option<Instant>)>,
     next: u64,
+    /// The connections on which nothing has passed. Numbers are in the order in which clients were accepted.
+    silent: BTreeSet<u64>,
     /// The deadlines of connections, in order.
     timers: BTreeSet<(Instant, u64)>,
     buffer: Vec<u8>,
@@ -145,6 +148,7 @@ impl Relay {
             max_connections,
             connections: HashMap::new(),
             next: LISTENERS + 1,
+            silent: BTreeSet::new(),
             timers: BTreeSet::new(),
             buffer: vec![0; BUFFER_BYTES],
         };
@@ -236,8 +240,32 @@ impl Relay {
                 self.timers.insert((at, number));
             }
         }
+        if is_alive && connection.is_silent() {
+            self.silent.insert(number);
+        } else {
+            self.silent.remove(&number);
+        }
         if !is_alive {
             self.connections.remove(&number);
+        }
+    }
+
+    /// Whether a client can be accepted: there is room, or a connection that can make room.
+    fn has_room(&self) -> bool {
+        self.connections.len() < self.max_connections || !self.silent.is_empty()
+    }
+
+    /// Ends the connection that has been silent longest, if there is one connection too many.
+    fn make_room(&mut self, now: Instant) {
+        while self.connections.len() > self.max_connections {
+            let Some(number) = self.silent.first().copied() else {
+                return;
+            };
+            // Its bytes may have arrived since.
+            self.turn(number, Some((Side::Client, EventFlags::IN)), now);
+            if self.silent.remove(&number) {
+                self.connections.remove(&number);
+            }
         }
     }
 
@@ -250,12 +278,9 @@ impl Relay {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         for index in 0..self.listeners.len() {
             for _ in 0..MAX_BATCH {
-                let Some(listener) = self.listeners.get(index) else {
+                let Some(listener) = self.listeners.get(index).filter(|_| self.has_room()) else {
                     return;
                 };
-                if self.connections.len() >= self.max_connections {
-                    return;
-                }
                 match accept_with(listener, flags) {
                     Ok(client) => {
                         let number = self.next;
@@ -263,6 +288,7 @@ impl Relay {
                         let connection = Connection::new(client, now);
                         self.connections.insert(number, (connection, None));
                         self.turn(number, None, now);
+                        self.make_room(now);
                     }
                     Err(Errno::AGAIN) => break,
                     // The client has gone.
@@ -279,8 +305,7 @@ impl Relay {
 
     /// Lets the loop report clients while there is room for them.
     fn watch_listeners(&mut self, now: Instant) {
-        let room = self.connections.len() < self.max_connections;
-        let wanted = room && self.pause.is_none() && self.ending.is_none();
+        let wanted = self.has_room() && self.pause.is_none() && self.ending.is_none();
         if wanted == self.accepts {
             return;
         }

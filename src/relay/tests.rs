@@ -335,14 +335,14 @@ fn a_client_that_disappears_ends_only_its_connection() {
 fn clients_beyond_the_limit_wait() {
     let (listener, address) = server();
     let relay = Running::start(address, 2);
-    let mut clients: Vec<TcpStream> = (0..3).map(|_| relay.dial()).collect();
+    let mut clients: Vec<TcpStream> = (0..2).map(|_| relay.dial()).collect();
     let mut far: Vec<TcpStream> = (0..2).map(|_| accept(&listener)).collect();
-    let mut third = clients.pop().unwrap();
-    third.write_all(REQUEST).unwrap();
     for (client, far) in clients.iter_mut().zip(&mut far) {
         client.write_all(REQUEST).unwrap();
         expect(far, REQUEST);
     }
+    let mut third = relay.dial();
+    third.write_all(REQUEST).unwrap();
     listener.set_nonblocking(true).unwrap();
     let error = listener.accept().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::WouldBlock);
@@ -350,6 +350,46 @@ fn clients_beyond_the_limit_wait() {
     drop((clients, far));
     expect(&mut accept(&listener), REQUEST);
     drop(third);
+    relay.stop();
+}
+
+/// Clients that send nothing lock no other out, and what is in use is not ended for a new client.
+#[test]
+fn the_client_that_is_silent_longest_makes_room() {
+    let (listener, address) = server();
+    let relay = Running::start(address, 4);
+    let mut busy = relay.dial();
+    let mut busy_far = accept(&listener);
+    busy.write_all(REQUEST).unwrap();
+    expect(&mut busy_far, REQUEST);
+    // This server speaks first.
+    let mut greeted = relay.dial();
+    let mut greeted_far = accept(&listener);
+    greeted_far.write_all(b"220 ready").unwrap();
+    expect(&mut greeted, b"220 ready");
+    let mut silent: Vec<(TcpStream, TcpStream)> = Vec::new();
+    for _ in 0..2 {
+        let client = relay.dial();
+        silent.push((client, accept(&listener)));
+    }
+    let mut kept = Vec::new();
+    for (mut client, mut far) in silent {
+        let mut next = relay.dial();
+        next.write_all(REQUEST).unwrap();
+        let mut next_far = accept(&listener);
+        expect(&mut next_far, REQUEST);
+        next_far.write_all(RESPONSE).unwrap();
+        expect(&mut next, RESPONSE);
+        // The oldest is ended, on both sides.
+        expect_end(&mut client);
+        expect_end(&mut far);
+        kept.push((next, next_far));
+    }
+    busy_far.write_all(RESPONSE).unwrap();
+    expect(&mut busy, RESPONSE);
+    greeted.write_all(b"QUIT").unwrap();
+    expect(&mut greeted_far, b"QUIT");
+    drop((busy, busy_far, greeted, greeted_far, kept));
     relay.stop();
 }
 
