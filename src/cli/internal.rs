@@ -84,9 +84,18 @@ pub(super) struct PageArgs {
     /// The last report of `robotctl doctor --report`
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// A further name of this host, such as that of a proxy
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<String>,
 }
 
 pub(super) fn page(args: &PageArgs, ctx: &Context<'_>) -> Result<Exit, Error> {
-    ops::page(ctx, &args.version_file, &args.opt, args.report.as_deref())?;
+    ops::page(
+        ctx,
+        &args.version_file,
+        &args.opt,
+        args.report.as_deref(),
+        &args.hosts,
+    )?;
     Ok(Exit::Done)
 }

@@ -28,6 +28,12 @@ pub fn working_directory() -> Result<PathBuf> {
     std::env::current_dir().context("reading the working directory")
 }
 
+/// The name of this host (uname(2)).
+pub fn node_name() -> String {
+    let names = rustix::system::uname();
+    names.nodename().to_string_lossy().into_owned()
+}
+
 /// Random bytes from the kernel, as hexadecimal text of twice the length.
 ///
 /// # Errors

@@ -86,7 +86,9 @@ pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until}
 pub use confined::{ConfinedProcess, confine};
 pub use connect::Connection;
 pub use dummy_process::{replace_main_process, start_dummy_processes};
-pub use environment::{is_root, random_hex, set_standard_umask, variable, working_directory};
+pub use environment::{
+    is_root, node_name, random_hex, set_standard_umask, variable, working_directory,
+};
 pub use facilities::{
     no_mounts, no_proc_options, no_system_call_filter, no_user_namespaces, restricted_systemd,
 };

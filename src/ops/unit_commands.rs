@@ -100,10 +100,11 @@ pub(crate) fn page(
     version_file: &Path,
     opt: &Path,
     report: Option<&Path>,
+    names: &[String],
 ) -> Result<(), Error> {
     let places = Places {
         opt: opt.to_owned(),
         report: report.map(Path::to_owned),
     };
-    page::serve(&ctx.host, version_file, places).nothing_changed()
+    page::serve(&ctx.host, version_file, places, names.to_vec()).nothing_changed()
 }

@@ -17,6 +17,8 @@ pub(super) struct Request {
     pub(super) path: String,
     /// Whether it is HEAD, which gets a response without a body.
     pub(super) head_only: bool,
+    /// The host that the client names; `None` for an HTTP/1.0 client that names none.
+    pub(super) host: Option<String>,
 }
 
 /// Why a request does not get a page.
@@ -30,6 +32,8 @@ pub(super) enum Problem {
     Unknown,
     /// The method is neither GET nor HEAD.
     MethodNotAllowed,
+    /// The client names another host.
+    OtherHost,
     /// The request did not arrive in time.
     Timeout,
     /// The request exceeds [`MAX_HEAD_BYTES`] or [`MAX_HEADERS`].
@@ -45,6 +49,7 @@ impl Problem {
             Self::Unknown => (404, "Not Found"),
             Self::MethodNotAllowed => (405, "Method Not Allowed"),
             Self::Timeout => (408, "Request Timeout"),
+            Self::OtherHost => (421, "Misdirected Request"),
             Self::TooLarge => (431, "Request Header Fields Too Large"),
             Self::RenderFailed => (500, "Internal Server Error"),
         }
@@ -137,17 +142,19 @@ fn parse(bytes: &[u8]) -> Result<Option<Request>, Problem> {
         _ => return Err(Problem::MethodNotAllowed),
     };
     let hosts = request.headers.iter();
-    let hosts = hosts.filter(|header| header.name.eq_ignore_ascii_case("host"));
+    let mut hosts = hosts.filter(|header| header.name.eq_ignore_ascii_case("host"));
     // HTTP/1.1 requires exactly one (RFC 9112, 3.2).
-    let count = hosts.count();
-    if count > 1 || (count == 0 && request.version != Some(0)) {
-        return Err(Problem::Malformed);
-    }
+    let host = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => Some(String::from_utf8_lossy(host.value).into_owned()),
+        (None, _) if request.version == Some(0) => None,
+        _ => return Err(Problem::Malformed),
+    };
     let target = request.path.unwrap_or_default();
     let path = target.split_once('?').map_or(target, |(path, _)| path);
     Ok(Some(Request {
         path: path.to_owned(),
         head_only,
+        host,
     }))
 }
 
@@ -209,19 +216,23 @@ mod tests {
 
     #[test]
     fn a_request_has_a_path_and_may_be_head() {
-        let page = |head_only| Request {
+        let page = |head_only, host: Option<&str>| Request {
             path: "/".into(),
             head_only,
+            host: host.map(str::to_owned),
         };
         assert_eq!(
             read_request(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
-            Ok(page(false))
+            Ok(page(false, Some("x")))
         );
         assert_eq!(
             read_request(b"HEAD /?a=b HTTP/1.1\r\nhost: x\r\n\r\n"),
-            Ok(page(true))
+            Ok(page(true, Some("x")))
         );
-        assert_eq!(read_request(b"GET / HTTP/1.0\r\n\r\n"), Ok(page(false)));
+        assert_eq!(
+            read_request(b"GET / HTTP/1.0\r\n\r\n"),
+            Ok(page(false, None))
+        );
     }
 
     #[test]

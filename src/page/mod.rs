@@ -8,11 +8,13 @@
 //! |---|---|
 //! | `mod` | the threads, and which path gets which response |
 //! | `http` | as much of HTTP/1.1 as the page needs |
+//! | `host_names` | the names of this host, which a request must use |
 //! | `facts` | reads `/opt`, systemd and the doctor's report |
 //! | `judge` | how healthy an app is, in words |
 //! | `status` | the values on the page |
 
 mod facts;
+mod host_names;
 mod http;
 mod judge;
 mod status;
@@ -25,6 +27,7 @@ use crate::host::{self, ActivatedSockets, Deadline, Host, Stream};
 use anyhow::{Context, Result, anyhow};
 use askama::Template as _;
 use facts::Facts;
+use host_names::HostNames;
 use http::{Problem, Request, Response};
 use std::path::Path;
 use std::time::Duration;
@@ -44,10 +47,16 @@ const DRAIN_TIMEOUT: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// When systemd passed no socket, or the version cannot be read.
-pub(crate) fn serve(host: &Host, version_file: &Path, places: Places) -> Result<()> {
+pub(crate) fn serve(
+    host: &Host,
+    version_file: &Path,
+    places: Places,
+    names: Vec<String>,
+) -> Result<()> {
     let version = host::read_user_file(version_file)
         .with_context(|| format!("reading the version in `{}`", version_file.display()))?;
     let facts = Facts::new(host, version.trim(), places);
+    let names = HostNames::new(host::node_name(), names);
     let Some(sockets) = ActivatedSockets::take()? else {
         return Err(HintedError::new(
             "systemd passed no socket: a socket unit has to start this command",
@@ -68,7 +77,7 @@ pub(crate) fn serve(host: &Host, version_file: &Path, places: Places) -> Result<
     host::notify_ready()?;
     let ended = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..WORKERS)
-            .map(|_| scope.spawn(|| serve_connections(&facts, &sockets)))
+            .map(|_| scope.spawn(|| serve_connections(&facts, &names, &sockets)))
             .collect();
         let ended = workers.into_iter().map(|worker| {
             let panicked = |_| Err(anyhow!("a thread of the page panicked"));
@@ -81,21 +90,29 @@ pub(crate) fn serve(host: &Host, version_file: &Path, places: Places) -> Result<
 }
 
 /// Serves one connection after the other.
-fn serve_connections(facts: &Facts<'_>, sockets: &ActivatedSockets) -> Result<()> {
+fn serve_connections(
+    facts: &Facts<'_>,
+    names: &HostNames,
+    sockets: &ActivatedSockets,
+) -> Result<()> {
     while let Some(stream) = sockets.accept()? {
         // A client that disconnects early is not an error.
-        let _ = serve_connection(facts, stream);
+        let _ = serve_connection(facts, names, stream);
     }
     Ok(())
 }
 
-fn serve_connection(facts: &Facts<'_>, mut stream: Stream) -> std::io::Result<()> {
+fn serve_connection(
+    facts: &Facts<'_>,
+    names: &HostNames,
+    mut stream: Stream,
+) -> std::io::Result<()> {
     let deadline = Deadline::after(READ_TIMEOUT);
     let request = http::read(&mut stream, &|stream: &Stream| {
         stream.set_timeout(deadline.left().max(MIN_READ_TIMEOUT))
     });
     let response = match &request {
-        Ok(request) => respond(facts, request),
+        Ok(request) => respond(facts, names, request),
         // The client sent no request.
         Err(Problem::Disconnected) => return Ok(()),
         Err(problem) => Response::problem(*problem),
@@ -111,17 +128,19 @@ fn serve_connection(facts: &Facts<'_>, mut stream: Stream) -> std::io::Result<()
     Ok(())
 }
 
-fn respond(facts: &Facts<'_>, request: &Request) -> Response {
+fn respond(facts: &Facts<'_>, names: &HostNames, request: &Request) -> Response {
     match request.path.as_str() {
+        // Says nothing about the host.
+        "/healthz" => Response::json(&serde_json::json!({
+            "status": "ok",
+            "version": facts.version(),
+        })),
+        _ if !names.include(request.host.as_deref()) => Response::problem(Problem::OtherHost),
         "/" => match facts.status().render() {
             Ok(text) => Response::html(text),
             Err(_) => Response::problem(Problem::RenderFailed),
         },
         "/status.json" => Response::json(&facts.status()),
-        "/healthz" => Response::json(&serde_json::json!({
-            "status": "ok",
-            "version": facts.version(),
-        })),
         _ => Response::problem(Problem::Unknown),
     }
 }
