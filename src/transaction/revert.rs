@@ -5,11 +5,11 @@ use super::obstacles;
 use super::restore::restore;
 use super::switch;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
-use crate::app::{Layout, Name};
+use crate::app::{Layout, Name, PROXY_SUFFIX};
 use crate::events::Subject;
 use crate::failure::Failure;
 use crate::health::{Proof, daemon_states, verify};
-use crate::host::{Host, Systemd, UnitStatus, release_of, runs_its_own_process};
+use crate::host::{Host, Systemd, Undetermined, UnitStatus, release_of_unit, runs_its_own_process};
 use crate::session::Session;
 use crate::store::{Journal, Mark, Step, Store};
 use crate::units::{self, UnitFile, is_templated, unit_type};
@@ -299,7 +299,7 @@ fn what_it_needs(
     if !state.is_loaded() {
         return Ok(Restart::Nothing);
     }
-    let runs = state.main_pid.and_then(|pid| release_of(pid, &session.app));
+    let runs = release_of_unit(&state, &session.app);
     let mut files = journal
         .files
         .iter()
@@ -310,19 +310,26 @@ fn what_it_needs(
     let service = units::stem(unit).strip_prefix(&prefix).unwrap_or_default();
     // `from` is also known where no release is recorded as live.
     let starts_from = before.pins.get(service).or(from);
-    let may_run = match &runs {
-        Some(id) => starts_from == Some(id) || before.may_run(service, id),
-        None => starts_from.is_none(),
-    };
     let is_handed_over = journal.units.is_handed_over(unit);
+    let may_run = match &runs {
+        Ok(id) => starts_from == Some(id) || before.may_run(service, id),
+        // What is not a service runs no release, and a proxy does not either.
+        Err(Undetermined::NoProcess) if !is_handed_over => true,
+        Err(Undetermined::NoMount) if !is_handed_over && is_proxy(unit) => true,
+        // It may be the new release, and only a restart shows it.
+        Err(_) => starts_from.is_none(),
+    };
     // A process in a scope ends with it, and a dummy process runs no release.
     let is_up = match is_handed_over {
         true => runs_its_own_process(&state),
         false => state.is_active(),
     };
-    let is_known = runs.is_some() || is_handed_over;
-    let is_right = is_up && (!is_known || may_run);
+    let is_right = is_up && may_run;
     Ok(Restart::of(unit, is_right, is_rewritten))
+}
+
+fn is_proxy(unit: &str) -> bool {
+    units::stem(unit).ends_with(PROXY_SUFFIX)
 }
 
 fn restart_unit(

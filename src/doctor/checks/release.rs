@@ -5,7 +5,9 @@ use crate::bytesize::format_bytes;
 use crate::command_line::CommandLine;
 use crate::doctor::report::{BareContext, CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::host::{ProcessOrigin, is_hidden, process_origins, release_of};
+use crate::host::{
+    ProcessOrigin, Undetermined, members, process_origins, release_of, release_of_unit,
+};
 use crate::payload::Payload;
 use crate::prerequisites::{how_to_free_space, shortages, spaces_of_files};
 use crate::safe_fix::SafeFix;
@@ -238,19 +240,29 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
     for daemon in daemons.filter(|unit| unit.role == UnitRole::Daemon) {
         let unit = &daemon.unit;
         let state = context.units.state(unit)?;
-        let Some(pid) = state.main_pid else {
-            continue;
-        };
-        if is_hidden(pid) {
-            hidden.push(format!("`{unit}`"));
-            continue;
-        }
-        let others = processes_like(pid, unit, &processes);
-        let pids = [pid].into_iter().chain(others);
-        let wanted = context.state.pins.get(&daemon.service).unwrap_or(live);
-        let runs = |pid| release_of(pid, context.name.as_str()).filter(|runs| runs != wanted);
-        let runs: BTreeSet<String> = pids.filter_map(runs).collect();
         let restart = CommandLine::sudo(["systemctl", "restart", unit]);
+        let main = match release_of_unit(state, context.name.as_str()) {
+            Ok(id) => Some(id),
+            Err(Undetermined::NoProcess) => continue,
+            Err(Undetermined::Hidden) => {
+                hidden.push(format!("`{unit}`"));
+                continue;
+            }
+            Err(Undetermined::Several(_)) => None,
+            Err(why) => {
+                found.extend(undetermined(context, &daemon.service, unit, &why, restart));
+                continue;
+            }
+        };
+        let others: Vec<u32> = match state.main_pid {
+            Some(pid) => processes_like(pid, unit, &processes).collect(),
+            None => members(state),
+        };
+        let wanted = context.state.pins.get(&daemon.service).unwrap_or(live);
+        let others = others.into_iter();
+        let others = others.filter_map(|pid| release_of(pid, context.name.as_str()).ok());
+        let all = main.into_iter().chain(others);
+        let runs: BTreeSet<String> = all.filter(|runs| runs != wanted).collect();
         found.extend(runs.into_iter().map(|runs| {
             if context.state.may_run(&daemon.service, &runs) {
                 Finding::new(
@@ -275,6 +287,32 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
         );
     }
     Ok(found)
+}
+
+/// A service whose program is in the release, which does not run any release that can be seen.
+fn undetermined(
+    context: &CheckContext<'_>,
+    service: &str,
+    unit: &str,
+    why: &Undetermined,
+    restart: CommandLine,
+) -> Option<Finding> {
+    let (app, _) = context.content?;
+    let live = context.state.live.as_ref()?;
+    // Without its release, it could not start again.
+    let release = context.host.root.meta(&context.layout.release(live));
+    let fix = match why {
+        _ if !matches!(release, Ok(Some(_))) => deploy_again(),
+        Undetermined::NoMount => Hint::to(
+            "remove the drop-in that changes `BindReadOnlyPaths=`, if there is one, and restart it",
+            CommandLine::new(["systemctl", "cat", unit]),
+        ),
+        _ => Hint::to("restart it from the live release", restart),
+    };
+    let is_in_release = app
+        .service(service)
+        .is_some_and(|service| app.runs_from_release(service));
+    is_in_release.then(|| Finding::new(Severity::Warning, format!("`{unit}`: {why}"), fix))
 }
 
 /// The processes of a unit that act as the same user as its main process. Those of a service of root may act as any.
