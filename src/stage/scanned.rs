@@ -95,6 +95,13 @@ impl ScannedSource {
         }
     }
 
+    /// Drops the state of installed files: those of the release on disk are not known.
+    pub fn clear_installed_stats(&mut self) {
+        for item in &mut self.payload.items {
+            item.fingerprints.installed = None;
+        }
+    }
+
     /// Reads the files whose hash is missing, on all processors.
     ///
     /// # Errors

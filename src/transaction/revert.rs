@@ -93,7 +93,11 @@ pub(super) fn finish_revert(session: &Session<'_>, journal: &Journal) -> Result<
         release: release.as_deref(),
         unit: None,
     };
+    let is_lost = is_lost(session.host, &Layout::new(&name_of(session)?), journal)?;
     let text = match subject.release.or(journal.link.as_deref()) {
+        Some(id) if is_lost => {
+            format!("restored, but the live release {id} is missing: deploy again")
+        }
         Some(id) => format!("restored: {id} is live"),
         None => "restored: no release is live".to_owned(),
     };
@@ -111,15 +115,25 @@ pub(super) fn release_before(session: &Session<'_>, journal: &Journal) -> Option
     }
 }
 
+fn name_of(session: &Session<'_>) -> Result<Name> {
+    Name::parse(&session.app).map_err(|clause| anyhow!("`{}`: {clause}", session.app))
+}
+
 /// Whether the restored release is healthy. Below `--root` nothing runs, so nothing is checked.
 fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
     if let (None, Some(link)) = (&journal.from, &journal.link) {
         bail!("`current` leads to `{link}` again, and no record says what it is");
     }
     let host = session.host;
-    let Some(from) = journal.from.as_ref().filter(|_| !host.is_offline()) else {
+    let Some(from) = &journal.from else {
         return Ok(());
     };
+    if is_lost(host, &Layout::new(&name_of(session)?), journal)? {
+        bail!("the live release {from} is missing: deploy again");
+    }
+    if host.is_offline() {
+        return Ok(());
+    }
     let record = session.store.release(from)?;
     let record = record.context("the release has no record")?;
     let app = record.app()?;
@@ -161,8 +175,7 @@ fn mark_failed(session: &Session<'_>, journal: &Journal, reason: &Failure) {
 /// Restores files, link and units.
 pub(super) fn revert(session: &Session<'_>, journal: &Journal, mode: RevertMode) -> Result<()> {
     let host = session.host;
-    let name = Name::parse(&session.app);
-    let name = name.map_err(|clause| anyhow!("`{}`: {clause}", session.app))?;
+    let name = name_of(session)?;
     let layout = Layout::new(&name);
     let new_units = new_units(journal);
     let with_units = mode == RevertMode::Restart && !host.is_offline();
@@ -175,20 +188,34 @@ pub(super) fn revert(session: &Session<'_>, journal: &Journal, mode: RevertMode)
         }
     }
     switch::files_back(host, journal)?;
-    switch::link_back(host, &layout, journal)?;
+    // At boot, the file system of the releases may not be mounted yet.
+    let is_final = mode == RevertMode::Restart;
+    switch::link_back(host, &layout, journal, is_final)?;
     remove_temporaries(host, journal)?;
     if host.is_offline() {
         return Ok(());
     }
     configure(session, &name)?;
-    switch::restore_access(session, journal);
+    let is_lost = is_lost(host, &layout, journal)?;
+    if !is_lost {
+        switch::restore_access(session, journal);
+    }
     host.systemd.daemon_reload()?;
-    if with_units {
+    // Without its release, no service would start again: what runs goes on.
+    if with_units && !is_lost {
         // A unit that failed while it stopped would be listed forever.
         host.systemd.reset_failed(&new_units);
         restart_units(session, journal)?;
     }
     Ok(())
+}
+
+/// Whether the previous release was deleted, so that nothing can run it.
+fn is_lost(host: &Host, layout: &Layout, journal: &Journal) -> Result<bool> {
+    match (&journal.link, &journal.from) {
+        (None, Some(id)) => Ok(!switch::has_release(host, layout, id)?),
+        _ => Ok(false),
+    }
 }
 
 /// Creates users and directories of the previous release again.

@@ -129,13 +129,30 @@ pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Result<Vec<Findi
         found.push(Finding::new(
             Severity::Error,
             format!("the live release is missing: `{dir}`"),
-            Hint::to(
-                "deploy it again, or roll back",
-                CommandLine::sudo_robotctl(["rollback"]),
-            ),
+            roll_back(context, "roll back, or deploy it again")?.unwrap_or_else(deploy_again),
         ));
     }
     Ok(found)
+}
+
+/// The hint to roll back, if there is a release to roll back to.
+fn roll_back(context: &CheckContext<'_>, what: &str) -> Result<Option<Hint>> {
+    for id in &context.state.previous {
+        let release = context.layout.release(id);
+        if context.host.root.meta(&release)?.is_some() {
+            let rollback = CommandLine::sudo_robotctl(["rollback"]);
+            return Ok(Some(Hint::to(what, rollback)));
+        }
+    }
+    Ok(None)
+}
+
+/// The hint that moves a release aside. Services that run it keep it.
+fn set_aside(context: &CheckContext<'_>, id: &str) -> Hint {
+    let real = |path: String| context.host.root.path(&path).display().to_string();
+    let from = real(context.layout.release(id));
+    let to = real(format!("{}/{id}.damaged", context.layout.opt()));
+    Hint::to("move it aside", CommandLine::sudo(["mv", &from, &to]))
 }
 
 pub(in crate::doctor) fn content(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
@@ -174,17 +191,16 @@ pub(in crate::doctor) fn content(context: &CheckContext<'_>, app: &App) -> Resul
         ));
     }
     if !missing.is_empty() {
-        found.push(Finding::new(
-            Severity::Error,
-            format!(
-                "files of the live release are missing: {}",
-                missing.join(", ")
-            ),
-            Hint::to(
-                "roll back, then deploy it again",
-                CommandLine::sudo_robotctl(["rollback"]),
-            ),
-        ));
+        let message = format!(
+            "files of the live release are missing: {}",
+            missing.join(", ")
+        );
+        let fix = match roll_back(context, "roll back, then deploy it again")? {
+            Some(fix) => vec![fix],
+            // A deploy of a release that is on the disk does not stage it again.
+            None => vec![set_aside(context, live), deploy_again()],
+        };
+        found.push(Finding::with_steps(Severity::Error, message, fix));
     }
     let real = context.host.root.path(&dir).display().to_string();
     found.extend(modes(&real, &exact.modes));
