@@ -3,8 +3,9 @@
 
 use super::base::BaseTree;
 use super::checks::{check_mode, check_name, source_changed, special_file};
-use super::copy::{BUFFER_BYTES, Dir};
+use super::copy::{Attributes, BUFFER_BYTES, Dir};
 use super::exclude::Exclude;
+use super::not_copied::NotCopied;
 use super::private_files::{MAX_READ_BYTES, SeenFiles, needs_look};
 use super::progress::{COPY_COST_BYTES, Counter, LINK_COST_BYTES};
 use super::scanned::ScannedSource;
@@ -225,15 +226,22 @@ fn text_of(
 }
 
 /// Lists what the release would hold, and hashes the files.
-pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles)> {
+pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles, NotCopied)> {
     let mut seen = SeenFiles::default();
+    let mut not_copied = NotCopied::default();
     let mut found: BTreeMap<String, Kind> = BTreeMap::new();
     for_each_member(
         path,
         |path, is_dir| !exclude.excludes_with_parents(path, is_dir),
         |name, kind, entry| {
             let mode = entry.header().mode().unwrap_or(0o644);
+            let headers = extended_headers(entry).ok_or_else(|| damaged(path))?;
+            not_copied.add(&name, headers.attributes);
             let item = match kind {
+                _ if headers.is_sparse => {
+                    let name = headers.real_name.unwrap_or(name);
+                    return Err(sparse_member(&name).into());
+                }
                 EntryType::Directory => {
                     seen.add_dir(&name, mode);
                     Kind::Dir
@@ -273,14 +281,7 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles
                         }
                     }
                 }
-                EntryType::GNUSparse => {
-                    // A few bytes can stand for a petabyte.
-                    let refused = HintedError::new(
-                        format!("the archive's member `{name}` is a sparse file"),
-                        "create the archive again without `--sparse`",
-                    );
-                    return Err(refused.into());
-                }
+                EntryType::GNUSparse => return Err(sparse_member(&name).into()),
                 _ => return Err(special_file(&name, "device, pipe or other special file").into()),
             };
             add_parents(&name, &mut found)?;
@@ -299,7 +300,42 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles
         },
     )?;
     let items = found.into_iter().map(|(path, kind)| Item::new(path, kind));
-    Ok((Payload::new(items.collect()), seen))
+    Ok((Payload::new(items.collect()), seen, not_copied))
+}
+
+/// A few bytes of an archive can stand for a petabyte.
+fn sparse_member(name: &str) -> HintedError {
+    HintedError::new(
+        format!("the archive's member `{name}` is a sparse file"),
+        "create the archive again without `--sparse`",
+    )
+}
+
+/// What the extended headers of a member say, as tar(1) and bsdtar(1) write them.
+#[derive(Debug, Default)]
+struct ExtendedHeaders {
+    attributes: Attributes,
+    /// Whether the content begins with a list of the parts that have data.
+    is_sparse: bool,
+    /// The name of such a member, which has another one for programs that do not know the list.
+    real_name: Option<String>,
+}
+
+/// `None` if the archive is damaged.
+fn extended_headers(entry: &mut tar::Entry<'_, LimitedReader>) -> Option<ExtendedHeaders> {
+    let mut found = ExtendedHeaders::default();
+    for header in entry.pax_extensions().ok()?.into_iter().flatten() {
+        let header = header.ok()?;
+        let key = header.key_bytes();
+        found.attributes.capabilities |= key == b"SCHILY.xattr.security.capability";
+        found.attributes.acl |=
+            key.starts_with(b"SCHILY.acl.") || key.starts_with(b"SCHILY.xattr.system.posix_acl_");
+        found.is_sparse |= key.starts_with(b"GNU.sparse.");
+        if key == b"GNU.sparse.name" {
+            found.real_name = header.value().ok().map(str::to_owned);
+        }
+    }
+    Some(found)
 }
 
 /// The hash of a member, or `None` if the archive is damaged. Looks at the content on the way.

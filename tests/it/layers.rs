@@ -64,6 +64,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "stage",
         &[
             "app",
+            "bytesize",
             "command_line",
             "error",
             "host",
