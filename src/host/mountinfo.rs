@@ -1,5 +1,6 @@
 //! The mounts that a process sees (proc_pid_mountinfo(5)).
 
+use super::root::Root;
 use anyhow::{Context, Result};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 use std::ffi::OsString;
@@ -88,6 +89,41 @@ pub(super) fn mount_points() -> Result<Vec<PathBuf>> {
     Ok(all.into_iter().map(|mount| mount.point).collect())
 }
 
+impl Root {
+    /// The mount points of fstab(5) at which nothing is mounted, except for those that are mounted by hand
+    /// (mount(8), "noauto").
+    ///
+    /// # Errors
+    /// When a table cannot be read.
+    pub fn unmounted_points(&self) -> Result<Vec<String>> {
+        let table = self.read("/etc/fstab")?.unwrap_or_default();
+        let mounted = mount_points()?;
+        let mut points = points_in(&String::from_utf8_lossy(&table));
+        points.retain(|point| {
+            // The mount table has real paths.
+            let real = fs::canonicalize(self.followed(point));
+            let real = real.unwrap_or_else(|_| PathBuf::from(point));
+            !mounted.contains(&real)
+        });
+        Ok(points)
+    }
+}
+
+/// The mount points of a table in the format of fstab(5), without those of `noauto`.
+fn points_in(table: &str) -> Vec<String> {
+    let lines = table.lines().map(str::trim_start);
+    let entries = lines
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let (point, options) = (words.nth(1)?, words.nth(1)?);
+            let is_mounted = !options.split(',').any(|option| option == "noauto");
+            let point = unescaped(point).into_string().ok()?;
+            (is_mounted && point.starts_with('/')).then_some(point)
+        });
+    entries.collect()
+}
+
 /// A path of the mount table, in which some bytes are written in octal, such as `\040`.
 pub(super) fn unescaped(text: &str) -> OsString {
     let mut out = Vec::new();
@@ -113,13 +149,21 @@ pub(super) fn unescaped(text: &str) -> OsString {
 
 #[cfg(test)]
 mod tests {
-    use super::{Place, mounts_in, unescaped};
+    use super::{Place, mounts_in, points_in, unescaped};
     use std::path::Path;
 
     #[test]
     fn mount_points_are_unescaped() {
         assert_eq!(unescaped("/mnt/a\\040b\\134c"), "/mnt/a b\\c");
         assert_eq!(unescaped("/plain\\"), "/plain\\");
+    }
+
+    #[test]
+    fn a_table_of_file_systems_has_mount_points() {
+        let table = "# comment /x /y\n\nUUID=1 / ext4 defaults 0 1\n/dev/a none swap sw 0 0\n\
+                     /dev/b\t/opt/my\\040app ext4 nofail,noatime 0 2\n\
+                     /dev/c /media/usb vfat user,noauto 0 0\n/dev/d /short\n";
+        assert_eq!(points_in(table), ["/", "/opt/my app"]);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use crate::app::{App, Layout};
 use crate::events::Subject;
 use crate::host::{Batch, Host};
 use crate::plan::Plan;
+use crate::prerequisites::check_mounted;
 use crate::session::Session;
 use crate::store::Journal;
 use crate::tree::{FileChange, FileTree, Stored};
@@ -132,6 +133,8 @@ pub(super) fn link_back(
     match (&journal.link, &journal.from) {
         (Some(target), _) => point(host, layout, target),
         (None, Some(id)) if is_final && !has_release(host, layout, id)? => {
+            // A release is not deleted because its file system is not mounted.
+            check_mounted(&host.root, layout)?;
             host.root.make_dir(&layout.opt(), 0o755)?;
             point(host, layout, &Layout::current_link_text(id))
         }

@@ -110,9 +110,16 @@ fn every_operation_works_wherever_the_releases_are(machine: &Machine) {
         deploy(machine, "3.0", "sick").exits(3);
         done("2.0", "an upgrade that fails");
         kill_while_the_new_release_serves(machine, place);
+        let is_in_table = *place == "bind mount at the app";
+        if is_in_table {
+            unmount_and_follow(machine, "recover", 4);
+        }
         machine.robotctl("recover").exits(0);
         done("2.0", "recover");
         machine.robotctl("doctor").exits(0);
+        if is_in_table {
+            unmount_and_follow(machine, "rollback", 2);
+        }
         machine.robotctl("rollback").exits(0);
         done("1.0", "rollback");
         remove(machine);
@@ -145,6 +152,24 @@ fn kill_while_the_new_release_serves(machine: &Machine, place: &str) {
         .robotctl("doctor")
         .exits(1)
         .says("a change was interrupted");
+}
+
+/// The volume is in /etc/fstab and is not mounted, as after a boot with `nofail`. A command and a deploy say
+/// so, and nothing is written below the mount point.
+fn unmount_and_follow(machine: &Machine, command: &str, code: i32) {
+    machine.write(
+        "/etc/fstab",
+        "/srv/a\\040volume /opt/demo none bind,nofail 0 0\n",
+        0o644,
+    );
+    machine.ok("umount /opt/demo && systemctl daemon-reload");
+    let said = "`/opt/demo` is not mounted, and /etc/fstab has a file system for it";
+    let refused = machine.robotctl(command).exits(code).says(said);
+    assert_eq!(commands(&refused)[0], "sudo mount /opt/demo", "{refused}");
+    machine.robotctl(DEPLOY).exits(code).says(said);
+    assert_eq!(machine.ok("ls -A /opt/demo"), "");
+    machine.ok(commands(&refused)[0]);
+    machine.ok("rm /etc/fstab && systemctl daemon-reload");
 }
 
 /// Removes the app. robotctl refuses to empty a volume, and prints how to unmount it.
