@@ -84,6 +84,12 @@ impl App {
             .find(|service| self.unit(service) == unit)
     }
 
+    /// Whether the program of a service is in the release, so that it cannot run without one.
+    pub fn runs_from_release(&self, service: &Service) -> bool {
+        let program = service.exec.first();
+        program.is_some_and(|program| program.as_str().starts_with(&self.layout.current()))
+    }
+
     /// The mode of one of the [directories](Self::directories), by the start of its directive's name.
     pub fn directory_mode(&self, stem: &str) -> Mode {
         match stem {

@@ -7,7 +7,7 @@ use crate::host;
 use anyhow::Result;
 use std::cell::Cell;
 use std::io::{BufReader, Error, Read, Write, copy, sink};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tar::EntryType;
 
@@ -18,8 +18,6 @@ const MAX_HEADER_BYTES: u64 = 1024 * 1024;
 const MAX_XZ_MEMORY_KIB: u32 = 129 * 1024;
 /// The logarithm of the largest window of Zstandard.
 const ZSTD_WINDOW_LOG: u32 = Format::MAX_WINDOW.trailing_zeros();
-/// The attributes of a sparse file in the format of POSIX (GNU tar, "Storing Sparse Files").
-const SPARSE_ATTRIBUTES: &[u8] = b"GNU.sparse.";
 
 /// Why a child stops.
 enum Stop {
@@ -170,10 +168,9 @@ fn described(
     entry: &mut tar::Entry<'_, LimitedReader>,
     kind: EntryType,
 ) -> std::io::Result<Member> {
+    let headers = ExtendedHeaders::of(entry)?;
     let kind = match kind {
-        EntryType::Regular | EntryType::Continuous if has_sparse_attributes(entry)? => {
-            MemberKind::Sparse
-        }
+        _ if headers.is_sparse => MemberKind::Sparse,
         EntryType::Regular | EntryType::Continuous => MemberKind::File,
         EntryType::Directory => MemberKind::Dir,
         EntryType::Symlink => MemberKind::Symlink,
@@ -185,23 +182,51 @@ fn described(
         MemberKind::Symlink | MemberKind::HardLink => entry.link_name()?,
         _ => None,
     };
+    let target = target.as_deref().unwrap_or(Path::new("")).to_owned();
+    let name = match headers.real_name {
+        Some(name) => name,
+        None => entry.path()?.into_owned(),
+    };
     Ok(Member {
         kind,
         mode: entry.header().mode().unwrap_or(0o644),
+        has_capabilities: headers.has_capabilities,
+        has_acl: headers.has_acl,
         len: if kind == MemberKind::File {
             entry.size()
         } else {
             0
         },
-        target: target.as_deref().unwrap_or(Path::new("")).to_owned(),
-        name: entry.path()?.into_owned(),
+        target,
+        name,
     })
 }
 
-fn has_sparse_attributes(entry: &mut tar::Entry<'_, LimitedReader>) -> std::io::Result<bool> {
-    let Some(attributes) = entry.pax_extensions()? else {
-        return Ok(false);
-    };
-    let mut keys = attributes.flatten();
-    Ok(keys.any(|attribute| attribute.key_bytes().starts_with(SPARSE_ATTRIBUTES)))
+/// What the extended headers of a member say, as tar(1) and bsdtar(1) write them.
+#[derive(Debug, Default)]
+struct ExtendedHeaders {
+    has_capabilities: bool,
+    has_acl: bool,
+    /// Whether the content begins with a list of the parts that have data (GNU tar, "Storing Sparse Files").
+    is_sparse: bool,
+    /// The name of such a member, which has another one for programs that do not know the list.
+    real_name: Option<PathBuf>,
+}
+
+impl ExtendedHeaders {
+    fn of(entry: &mut tar::Entry<'_, LimitedReader>) -> std::io::Result<Self> {
+        let mut found = Self::default();
+        for header in entry.pax_extensions()?.into_iter().flatten() {
+            let header = header?;
+            let key = header.key_bytes();
+            found.has_capabilities |= key == b"SCHILY.xattr.security.capability";
+            found.has_acl |= key.starts_with(b"SCHILY.acl.")
+                || key.starts_with(b"SCHILY.xattr.system.posix_acl_");
+            found.is_sparse |= key.starts_with(b"GNU.sparse.");
+            if key == b"GNU.sparse.name" {
+                found.real_name = header.value().ok().map(PathBuf::from);
+            }
+        }
+        Ok(found)
+    }
 }

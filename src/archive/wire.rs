@@ -4,7 +4,7 @@
 //!
 //! | message | bytes |
 //! |---|---|
-//! | a member | `M`, kind (1), mode (4), size (8), name (2 + n), target (2 + n); then, for a file, as many bytes as its size says |
+//! | a member | `M`, kind (1), capabilities (1), access control list (1), mode (4), size (8), name (2 + n), target (2 + n); then, for a file, as many bytes as its size says |
 //! | the archive cannot be read | `X`, the problem (1) |
 //! | the archive is complete | `E` |
 
@@ -51,6 +51,10 @@ pub struct Member {
     pub kind: MemberKind,
     /// The mode as the archive has it.
     pub mode: u32,
+    /// Whether it has file capabilities (capabilities(7)).
+    pub has_capabilities: bool,
+    /// Whether it has an access control list (acl(5)).
+    pub has_acl: bool,
     /// The size of its content in bytes; 0 for anything but a file.
     pub len: u64,
     /// The name as the archive has it.
@@ -76,7 +80,9 @@ impl Message {
             Self::Member(member) => {
                 let byte = KINDS.iter().find(|(_, kind)| *kind == member.kind);
                 let byte = byte.map_or(b'o', |(byte, _)| *byte);
+                let attributes = [member.has_capabilities, member.has_acl].map(u8::from);
                 sink.write_all(&[b'M', byte])?;
+                sink.write_all(&attributes)?;
                 sink.write_all(&member.mode.to_le_bytes())?;
                 sink.write_all(&member.len.to_le_bytes())?;
                 write_path(&member.name, sink)?;
@@ -101,8 +107,11 @@ impl Message {
                 let [byte] = bytes(source)?;
                 let kind = KINDS.iter().find(|(known, _)| *known == byte);
                 let (_, kind) = *kind.ok_or_else(unknown)?;
+                let [capabilities, acl] = bytes(source)?;
                 Ok(Self::Member(Member {
                     kind,
+                    has_capabilities: capabilities != 0,
+                    has_acl: acl != 0,
                     mode: u32::from_le_bytes(bytes(source)?),
                     len: u64::from_le_bytes(bytes(source)?),
                     name: read_path(source)?,
@@ -143,12 +152,14 @@ fn read_path(source: &mut impl Read) -> Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
-    use super::{KINDS, MAX_PATH, Member, Message};
+    use super::{KINDS, MAX_PATH, Member, MemberKind, Message};
     use crate::archive::problem::Problem;
 
     fn member(name: &str) -> Vec<Member> {
         let kinds = KINDS.iter().map(|(_, kind)| Member {
             kind: *kind,
+            has_capabilities: *kind == MemberKind::File,
+            has_acl: *kind == MemberKind::Dir,
             mode: 0o755,
             len: 1 << 40,
             name: name.into(),

@@ -9,7 +9,7 @@ use super::stopped::unmet_in_words;
 use super::verdict::{Verdict, failed_check};
 use crate::app::{App, Check, Probe, Service, Socket, Text};
 use crate::failure::Failure;
-use crate::host::{Deadline, Host, Stopwatch, UnitStatus, release_of, wait_until};
+use crate::host::{Deadline, Host, Stopwatch, UnitStatus, release_of_unit, wait_until};
 use crate::render::ReleaseMount;
 use crate::transient::job::{check_job, job_unit};
 use crate::transient::unit::{RunFailure, run_to_end};
@@ -201,11 +201,11 @@ fn run_command(
     let text = |error: anyhow::Error| Failure::of(&error);
     let job = check_job(service, argv, &check.within).map_err(text)?;
     let state = host.systemd.show_one(&app.unit(service)).map_err(text)?;
-    let release = state.main_pid;
-    let release = release.and_then(|pid| release_of(pid, app.name.as_str()));
-    let mount = release
-        .as_deref()
-        .map_or(ReleaseMount::Current, ReleaseMount::Pinned);
+    let release = release_of_unit(&state, app.name.as_str());
+    let mount = match &release {
+        Ok(id) => ReleaseMount::Pinned(id),
+        Err(_) => ReleaseMount::Current,
+    };
     let mut unit = job_unit(host, app, &job, mount).map_err(text)?;
     unit.put().map_err(text)?;
     let within = check.within.duration;

@@ -7,8 +7,12 @@ use super::settle::{UnitFailure, active, settle};
 use super::verdict::Verdict;
 use crate::app::{App, Service};
 use crate::failure::Failure;
-use crate::host::{Host, Stopwatch, UnitStatus, release_of};
+use crate::host::{Host, Stopwatch, Undetermined, UnitStatus, release_of_unit, wait_until};
 use crate::store::State;
+use std::time::Duration;
+
+/// How long systemd may take to make the mounts of a process.
+const MOUNT_TIME: Duration = Duration::from_secs(1);
 
 /// Checks daemons of an app. Passes when all are healthy on a release that they may run after `state`.
 /// `daemons` holds the units to check, with the status after their start. `proof` shortens the settle
@@ -79,26 +83,32 @@ fn running_releases(
     let mut out = Vec::new();
     for (service, (unit, state)) in services.iter().zip(daemons) {
         let state = active(state).map_err(|what| (unit.clone(), what))?;
-        let running = state.main_pid;
-        let running = running.and_then(|pid| release_of(pid, app.name.as_str()));
-        // A program outside the release does not need the release's mount.
-        let is_expected = service
-            .exec
-            .first()
-            .is_some_and(|program| program.as_str().starts_with(&app.layout.current()));
         let name = service.name.as_str();
-        let may_run = |id: &String| allowed.may_run(name, id);
-        if is_expected && !running.as_ref().is_some_and(may_run) {
-            let wanted = allowed
-                .starts_from(name)
-                .map_or("no release", String::as_str);
-            let running = running.as_deref().unwrap_or("an unknown release");
-            let what = format!("it runs {running}, not `{wanted}`");
+        let what = match started_release(&state, app.name.as_str()) {
+            Ok(id) if allowed.may_run(name, &id) => None,
+            Ok(id) => {
+                let wanted = allowed.starts_from(name);
+                let wanted = wanted.map_or("no release", String::as_str);
+                Some(format!("it runs {id}, not `{wanted}`"))
+            }
+            // A program outside the release does not need the release's mount.
+            Err(why) => app.runs_from_release(service).then(|| why.to_string()),
+        };
+        if let Some(what) = what {
             return Err((unit, Failure::public(what)));
         }
         out.push((unit, state));
     }
     Ok(out)
+}
+
+/// The release that a service runs which has just started. systemd calls one of type `simple` active before
+/// it has made the mounts of its process.
+fn started_release(state: &UnitStatus, app: &str) -> Result<String, Undetermined> {
+    wait_until(MOUNT_TIME, || match release_of_unit(state, app) {
+        Err(Undetermined::NoMount) => Err(Undetermined::NoMount),
+        found => Ok(found),
+    })?
 }
 
 /// The verdicts of a service's checks, when all passed.

@@ -1,6 +1,6 @@
 //! Free space, what file systems allow, and durable names.
 
-use super::remove::{mount_points, unescaped};
+use super::mountinfo::{mount_points, unescaped};
 use super::root::Root;
 use anyhow::{Context, Result};
 use nix::sys::statvfs::{FsFlags, statvfs};

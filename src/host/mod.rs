@@ -6,10 +6,10 @@
 //!
 //! | part | files |
 //! |---|---|
-//! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `attributes`, `tmpfiles`, `move_aside`, `lock`, `last_change` |
+//! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `mountinfo`, `attributes`, `tmpfiles`, `move_aside`, `lock`, `last_change` |
 //! | files by their real paths | `files`, `word_search` |
 //! | systemd | `systemd`, `journald`, `journalctl`, `activation`, `dummy_process`, `private_tmp` |
-//! | processes | `runner`, `process`, `process_start`, `process_table`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
+//! | processes | `runner`, `process`, `process_start`, `process_table`, `running_release`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | sandboxes | `attempts`, `facilities`, `landmarks` |
 //! | users and groups | `accounts`, `group_access`, `write_access` |
@@ -45,6 +45,7 @@ mod landmarks;
 mod last_change;
 mod lock;
 mod logged_calls;
+mod mountinfo;
 mod move_aside;
 mod network;
 mod oom;
@@ -61,6 +62,7 @@ mod remove;
 mod resolve;
 mod root;
 mod runner;
+mod running_release;
 mod signals;
 mod small_file;
 mod sockets;
@@ -107,8 +109,7 @@ pub use oom::has_killed_for_host;
 pub use port_holder::{PortHolder, PortUse, listens_for};
 pub use private_tmp::{keep_private_tmp, remove_kept_tmp};
 pub use process::{
-    Process, ProcessIdentity, SYSTEMD_PID, Signal, has_ended, is_hidden, is_running, pid,
-    processes, release_of,
+    Process, ProcessIdentity, SYSTEMD_PID, Signal, has_ended, is_running, pid, processes,
 };
 pub use process_start::{environment_of, start_of, ticks_since_boot};
 pub use process_table::{ProcessOrigin, command_of, process_origins};
@@ -119,6 +120,7 @@ pub use real_path::{
 };
 pub use root::{Meta, Root};
 pub use runner::{Command, MissingProgram, Output, is_installed};
+pub use running_release::{Undetermined, release_of, release_of_unit};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
 pub use sockets::{
     Binding, ListeningSocket, connections, free_port, holders_by_socket, is_ipv6_only, is_taken,

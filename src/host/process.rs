@@ -105,11 +105,6 @@ pub fn has_ended(pid: u32) -> bool {
     pid.is_ok_and(|pid| nix::sys::signal::kill(pid, None) == Err(nix::errno::Errno::ESRCH))
 }
 
-/// Whether a process is hidden from this one (proc(5), "hidepid"), or has ended.
-pub fn is_hidden(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_err()
-}
-
 /// The parent of a process; `None` when the process has ended.
 pub(super) fn parent_of(pid: u32) -> Option<u32> {
     stat_field(pid, PARENT_FIELD)?.parse().ok()
@@ -171,38 +166,9 @@ impl ProcessIdentity {
     }
 }
 
-/// The release that is mounted at `/opt/<app>/current` for a process (proc_pid_mountinfo(5)). This is
-/// the release that the process runs; the link `current` shows only the release that is live now.
-///
-/// `None` when the process has ended or has no such mount.
-pub fn release_of(pid: u32, app: &str) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/{pid}/mountinfo")).ok()?;
-    release_in(&text, app)
-}
-
-fn release_in(mountinfo: &str, app: &str) -> Option<String> {
-    let releases = format!("/{app}/releases/");
-    let current = format!("/opt/{app}/current");
-    let mut found = None;
-    for line in mountinfo.lines() {
-        let mut words = line.split(' ').skip(3);
-        let (Some(source), Some(point)) = (words.next(), words.next()) else {
-            continue;
-        };
-        let Some((_, id)) = source.rsplit_once(&releases) else {
-            continue;
-        };
-        // A service that sees the whole host has the mount on the release itself.
-        if !id.contains('/') && (point == current || point.ends_with(&format!("{releases}{id}"))) {
-            found = Some(id.to_owned());
-        }
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{ProcessIdentity, Signal, mapped, parent_of, release_in};
+    use super::{ProcessIdentity, Signal, mapped, parent_of};
 
     #[test]
     fn a_process_is_known_by_its_start_time() {
@@ -226,22 +192,6 @@ mod tests {
         );
         assert!(!process.is_running());
         process.signal(Signal::TERM).unwrap();
-    }
-
-    #[test]
-    fn the_mount_shows_the_release() {
-        let line = |source: &str, point: &str| {
-            format!("41 40 254:0 {source} {point} ro - ext4 /dev/vda rw\n")
-        };
-        let info = line("/usr", "/usr") + &line("/opt/robot/releases/1.0-ab", "/opt/robot/current");
-        assert_eq!(release_in(&info, "robot").as_deref(), Some("1.0-ab"));
-        assert_eq!(release_in(&info, "bot"), None);
-        let own = line("/robot/releases/2-cd", "/opt/robot/releases/2-cd");
-        assert_eq!(release_in(&own, "robot").as_deref(), Some("2-cd"));
-        assert_eq!(
-            release_in(&line("/opt/robot/releases/1/x", "/mnt"), "robot"),
-            None
-        );
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! Removing directory trees and the temporary files of killed runs.
 
+use super::mountinfo::mount_points;
 use super::root::Root;
 use super::runner::Command;
 use super::temp::{temp_path, temp_target};
 use anyhow::{Context, Result, bail};
 use nix::errno::Errno;
-use std::ffi::OsString;
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
 
 impl Root {
@@ -91,46 +90,5 @@ impl Root {
             Some(mount) => bail!("`{}` is mounted: unmount it first", mount.display()),
             None => Ok(()),
         }
-    }
-}
-
-/// All mount points that this process sees.
-pub(super) fn mount_points() -> Result<Vec<PathBuf>> {
-    let table = fs::read_to_string("/proc/self/mountinfo").context("reading the mounts")?;
-    let points = table.lines().filter_map(|line| line.split(' ').nth(4));
-    Ok(points.map(|text| PathBuf::from(unescaped(text))).collect())
-}
-
-/// A path of the mount table, in which some bytes are written in octal, such as `\040`.
-pub(super) fn unescaped(text: &str) -> OsString {
-    let mut out = Vec::new();
-    let mut rest = text.as_bytes();
-    while let Some((byte, after)) = rest.split_first() {
-        let octal = after
-            .get(..3)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        let octal = octal.and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        match octal.filter(|_| *byte == b'\\') {
-            Some(value) => {
-                out.push(value);
-                rest = after.get(3..).unwrap_or_default();
-            }
-            None => {
-                out.push(*byte);
-                rest = after;
-            }
-        }
-    }
-    OsString::from_vec(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::unescaped;
-
-    #[test]
-    fn mount_points_are_unescaped() {
-        assert_eq!(unescaped("/mnt/a\\040b\\134c"), "/mnt/a b\\c");
-        assert_eq!(unescaped("/plain\\"), "/plain\\");
     }
 }

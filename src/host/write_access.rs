@@ -1,6 +1,6 @@
 //! Whether a user can write to the files in a directory (inode(7), path_resolution(7)).
 
-use super::remove::mount_points;
+use super::mountinfo::mount_points;
 use super::root::Root;
 use anyhow::{Context, Result};
 use rustix::fs::getxattr;

@@ -47,7 +47,7 @@ pub(super) fn draining(host: &Host, app: &str, services: &[String]) -> Result<Ve
         out.push(Draining {
             unit: unit.clone(),
             scope: state.id.clone(),
-            release: pids.iter().find_map(|pid| release_of(*pid, app)),
+            release: pids.iter().find_map(|pid| release_of(*pid, app).ok()),
             processes: pids.len(),
             connections: host::connections(&pids).filter(|count| *count > 0),
             seconds_left: ends.map(|end| u64::try_from(left(end)).unwrap_or(0)),

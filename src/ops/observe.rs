@@ -7,7 +7,7 @@ use crate::bytesize::format_bytes;
 use crate::error::fail;
 use crate::host::{
     ActiveState, Host, UnitStatus, has_inner_groups, is_root, memory_available, memory_of,
-    release_of,
+    release_of_unit,
 };
 use crate::plan::{Candidate, LiveRelease, Observed, built_services};
 use crate::render::execstart_path;
@@ -48,10 +48,7 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
     let states = host.systemd.show(&units)?;
     observed.low_memory = low_memory(app, &states);
     for (unit, state) in units.into_iter().zip(&states) {
-        let runs = state
-            .main_pid
-            .and_then(|pid| release_of(pid, app.name.as_str()));
-        if let Some(runs) = runs {
+        if let Ok(runs) = release_of_unit(state, app.name.as_str()) {
             observed.runs.insert(unit.clone(), runs);
         }
         if state.is_delegated || has_inner_groups(state) {

@@ -386,6 +386,6 @@ fn user_of<'a>(dir: &std::path::Path, running: &'a [Process]) -> Option<&'a Proc
     let name = dir.file_name()?.to_str()?;
     let app = dir.parent()?.parent()?.file_name()?.to_str()?;
     running.iter().find(|process| {
-        !process.is_complete || crate::host::release_of(process.pid, app).as_deref() == Some(name)
+        !process.is_complete || crate::host::release_of(process.pid, app).as_deref() == Ok(name)
     })
 }

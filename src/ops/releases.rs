@@ -4,7 +4,7 @@ use super::context::Context;
 use super::select::PerApp;
 use crate::app::Name;
 use crate::error::Error;
-use crate::host::release_of;
+use crate::host::release_of_unit;
 use crate::store::{PublicRelease, State, Store, UnitRole};
 use anyhow::Result;
 use schemars::JsonSchema;
@@ -69,7 +69,7 @@ fn running(
     let daemons = units.iter().filter(|unit| unit.role == UnitRole::Daemon);
     for unit in daemons.filter(|unit| state.same_files.contains_key(&unit.service)) {
         let now = ctx.host.systemd.show_one(&unit.unit)?;
-        let runs = now.main_pid.and_then(|pid| release_of(pid, app.as_str()));
+        let runs = release_of_unit(&now, app.as_str()).ok();
         if let Some(id) = runs.filter(|id| state.live.as_ref() != Some(id)) {
             out.entry(id).or_default().push(unit.service.clone());
         }

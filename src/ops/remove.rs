@@ -7,7 +7,7 @@ use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
 use crate::host::defer_signals;
 use crate::store::Store;
-use crate::transaction::{self, Removal, RemoveError, has_leftovers, removal};
+use crate::transaction::{self, Removal, RemoveError, has_leftovers, installed_files, removal};
 use anyhow::Result;
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ fn change(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {
         let store = session.store;
         let state = store.state().nothing_changed()?;
         let is_removed = state.live.is_none() && store.releases().nothing_changed()?.is_empty();
-        if is_removed && !purge {
+        if is_removed && !purge && !is_installed(ctx, &name).nothing_changed()? {
             // Records are all that is left: of a first deploy that failed, or of a removal that was
             // interrupted and has just been completed.
             store.delete()?;
@@ -133,11 +133,18 @@ fn app(ctx: &Context<'_>, request: &RemoveRequest, is_apply: bool) -> Result<(Na
     let name = ctx.resolve_app()?;
     let store = ctx.store(&name);
     let is_leftover = request.purge && store.is_empty()? && has_leftovers(&ctx.host, &name)?;
-    if !is_leftover {
+    if !is_leftover && !is_installed(ctx, &name)? {
         ctx.check_known(&name)?;
         ctx.check_deployed(&name)?;
     }
     Ok((name, store))
+}
+
+/// Whether files or releases of an app are on the host, whatever its records say.
+fn is_installed(ctx: &Context<'_>, name: &Name) -> Result<bool> {
+    let root = &ctx.host.root;
+    Ok(!installed_files(root, name)?.is_empty()
+        || ctx.store(name).exists()? && root.meta(&Layout::new(name).releases())?.is_some())
 }
 
 /// What a removal keeps.

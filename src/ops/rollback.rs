@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::health::{Proof, report_failure};
 use crate::host::defer_signals;
 use crate::plan::{Action, Candidate, Observed, Overlap, PayloadPlan, Plan, UnitPlan, plan};
-use crate::prerequisites::PlannedChange;
+use crate::prerequisites::{PlannedChange, check_mounted};
 use crate::render::{ReleaseMount, execstart, execstart_path};
 use crate::session::Session;
 use crate::store::{Mark, ReleaseRecord, Store};
@@ -437,6 +437,7 @@ fn target(
 ) -> Result<ReleaseRecord> {
     let layout = &Layout::new(name);
     let state = store.state()?;
+    check_mounted(&ctx.host.root, layout)?;
     let list = || Hint::to("list the releases", CommandLine::robotctl(["releases"]));
     let Some(wanted) = &request.release else {
         let damaged = |id: &str, error: &anyhow::Error| {

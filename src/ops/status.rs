@@ -6,7 +6,7 @@ use super::select::{PerApp, nothing_deployed};
 use crate::app::Name;
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error};
-use crate::host::{self, ActiveState, release_of};
+use crate::host::{self, ActiveState, Undetermined, release_of_unit};
 use crate::settings::stale_services;
 use crate::stability::{Instability, unstable_units};
 use crate::store::{PublicUnit, State, Store, UnitRole};
@@ -154,8 +154,14 @@ fn unit_status(
     state: &State,
     unstable: Option<&Instability>,
 ) -> UnitStatus {
-    let runs = now.main_pid.and_then(|pid| release_of(pid, app.as_str()));
+    let runs = release_of_unit(now, app.as_str());
     let is_service = unit.unit.ends_with(".service");
+    let unknown = match &runs {
+        Err(Undetermined::NoProcess | Undetermined::Hidden) | Ok(_) => None,
+        // A job may end at any time, and has no mount then.
+        Err(why) => (unit.role == UnitRole::Daemon && now.is_active()).then(|| why.to_string()),
+    };
+    let runs = runs.ok();
     let pin = state.pins.get(&unit.service).filter(|_| is_service);
     let may_run = |id: &String| state.may_run(&unit.service, id);
     let is_stale = runs.as_ref().is_some_and(|id| !may_run(id));
@@ -164,6 +170,7 @@ fn unit_status(
     let note = match pin {
         Some(id) if !is_stale && unstable.is_none() => Some(format!("pinned to {id}")),
         _ if now.is_masked() => Some("masked by the administrator".to_owned()),
+        _ if unknown.is_some() => unknown,
         _ if is_stale => Some("runs another release than the live one".to_owned()),
         _ if now.need_daemon_reload => {
             let reload = CommandLine::sudo(["systemctl", "daemon-reload"]);

@@ -1,5 +1,6 @@
 //! Whether the directories of an app are directories, and only root can replace them.
 
+use super::mounts::unmounted;
 use crate::app::App;
 use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::command_line::CommandLine;
@@ -16,8 +17,8 @@ const OTHERS_WRITE: u32 = 0o002;
 /// Only the owner of an entry can replace it (inode(7), "sticky bit").
 const STICKY: u32 = 0o1000;
 
-/// What is in the place of a directory or file that systemd-tmpfiles(8) or systemd creates: a link, or
-/// something of another kind. systemd-tmpfiles does not follow a link there. What a service has put into its own directory
+/// What is in the place of a directory or file that systemd-tmpfiles(8) or systemd creates: a link,
+/// something of another kind, or the mount point of a file system that is not mounted. systemd-tmpfiles does not follow a link there. What a service has put into its own directory
 /// is no fault: a deploy and a rollback move it aside.
 ///
 /// # Errors
@@ -36,7 +37,7 @@ pub(crate) fn misplaced_directories(root: &Root, app: &App, tree: &FileTree) -> 
             paths.insert(path.to_owned());
         }
     }
-    let mut faults = Vec::new();
+    let mut faults = unmounted(root, &own_directories(app))?;
     // systemd follows a link to a directory that tmpfiles.d does not name, such as `/var/log/<app>`.
     let directories = app.services.iter().flat_map(|one| app.directories(one));
     let others: BTreeSet<String> = directories.map(|(_, path)| path).collect();
@@ -52,6 +53,14 @@ pub(crate) fn misplaced_directories(root: &Root, app: &App, tree: &FileTree) -> 
     }
     faults.extend(misplaced(root, &app.layout.env_file(), false)?);
     Ok(faults)
+}
+
+/// The directories of the releases and of the services.
+fn own_directories(app: &App) -> BTreeSet<String> {
+    let mut paths = BTreeSet::from([app.layout.opt(), app.layout.releases()]);
+    let of_services = app.services.iter().flat_map(|one| app.directories(one));
+    paths.extend(of_services.map(|(_, path)| path));
+    paths
 }
 
 /// What is in the place of a directory or a file, if it is something else.

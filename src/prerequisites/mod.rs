@@ -8,6 +8,7 @@
 //! | `writable`, `protection` | whether what a change writes can be written |
 //! | `space` | whether there are bytes and inodes for it |
 //! | `directories` | whether a directory is a directory, and only root can replace it |
+//! | `mounts` | whether the file systems of the directories are mounted |
 //! | `programs` | whether every program exists and can be executed |
 //! | `tools` | whether the programs that robotctl runs are installed |
 //! | `addresses` | whether a server can listen on every address |
@@ -17,6 +18,7 @@
 mod addresses;
 mod directories;
 mod kernel;
+mod mounts;
 mod programs;
 mod protection;
 mod shadowed;
@@ -27,6 +29,7 @@ mod writable;
 pub(crate) use addresses::{taken_addresses, unusable_addresses};
 pub(crate) use directories::{misplaced_directories, replaceable_directories};
 pub(crate) use kernel::missing_enforcement;
+pub(crate) use mounts::{check_mounted, unmounted_points};
 pub(crate) use programs::{Needed, can_execute, missing_programs};
 pub(crate) use protection::check_unprotected;
 pub(crate) use shadowed::{shadowed_files, shadowed_units};

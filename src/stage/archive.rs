@@ -3,8 +3,9 @@
 
 use super::base::BaseTree;
 use super::checks::{check_mode, check_name, source_changed, special_file};
-use super::copy::{BUFFER_BYTES, Dir};
+use super::copy::{Attributes, BUFFER_BYTES, Dir};
 use super::exclude::Exclude;
+use super::not_copied::NotCopied;
 use super::private_files::{MAX_READ_BYTES, SeenFiles, needs_look};
 use super::progress::{COPY_COST_BYTES, Counter, LINK_COST_BYTES};
 use super::scanned::ScannedSource;
@@ -152,8 +153,9 @@ impl List {
 }
 
 /// Lists what the release would hold, and hashes the files.
-pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles)> {
+pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles, NotCopied)> {
     let mut seen = SeenFiles::default();
+    let mut not_copied = NotCopied::default();
     let mut list = List::new();
     let mut members = Members::of(path)?;
     while let Some(member) = members.next_member()? {
@@ -163,6 +165,11 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles
             continue;
         }
         let name = check_name(&plain)?;
+        let attributes = Attributes {
+            capabilities: member.has_capabilities,
+            acl: member.has_acl,
+        };
+        not_copied.add(&name, attributes);
         let kind = kind_of(&name, &member, &mut members, &list, &mut seen)?;
         list.add_parents(&name)?;
         match (list.found.get(&name), &kind) {
@@ -179,7 +186,7 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles
     }
     let items = list.found.into_iter();
     let items = items.map(|(path, kind)| Item::new(path, kind));
-    Ok((Payload::new(items.collect()), seen))
+    Ok((Payload::new(items.collect()), seen, not_copied))
 }
 
 /// What a member is. Reads the content of a file.

@@ -1,5 +1,6 @@
 //! What a source must not hold, and the errors that say so.
 
+use crate::bytesize::format_bytes;
 use crate::error::HintedError;
 use crate::printable::is_refused;
 use std::path::Path;
@@ -68,6 +69,20 @@ pub(super) fn special_file(path: &str, what: &str) -> HintedError {
     HintedError::new(
         format!("the source holds a {what}: `{path}`"),
         "a release holds files, directories and links; list it in `release.exclude`",
+    )
+}
+
+/// The error for files whose holes would take long to hash. Sizes in bytes.
+pub(super) fn too_many_holes(path: &str, len: u64, holes: u64, max: u64) -> HintedError {
+    HintedError::new(
+        format!(
+            "the source holds a file with large holes: {} of the {} of `{path}` have no data, and all \
+             holes of a source can have {}",
+            format_bytes(holes),
+            format_bytes(len),
+            format_bytes(max)
+        ),
+        "list it in `release.exclude`; a service can create such a file in its state directory",
     )
 }
 

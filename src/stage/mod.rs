@@ -2,7 +2,7 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | Find the source, and list what the release would hold | `source`, `scan` with `exclude`, `checks` and `private_files`, `archive` |
+//! | Find the source, and list what the release would hold | `source`, `scan` with `exclude`, `checks`, `private_files` and `not_copied`, `archive` |
 //! | Hash the files that no earlier release knows | `scanned` |
 //! | Name the release after its content | `id` |
 //! | Fill `releases/.staging-*`: hard links to the live release, copies of the rest | `fill` with `base`, `copy` and `progress` |
@@ -22,6 +22,7 @@ mod copy;
 mod exclude;
 mod fill;
 mod id;
+mod not_copied;
 mod private_files;
 mod progress;
 mod publish;

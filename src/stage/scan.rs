@@ -1,9 +1,10 @@
 //! Listing what a release would hold. The plan and the deploy use the same scan.
 
 use super::archive;
-use super::checks::{check_mode, check_name, special_file};
-use super::copy::{Dir, WalkedEntry, walk};
+use super::checks::{check_mode, check_name, special_file, too_many_holes};
+use super::copy::{Attributes, Dir, WalkedEntry, attributes, walk};
 use super::exclude::Exclude;
+use super::not_copied::NotCopied;
 use super::private_files::{self, MAX_READ_BYTES, SeenFiles};
 use super::scanned::ScannedSource;
 use super::source::Source;
@@ -17,6 +18,7 @@ use anyhow::Result;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Lists everything that the release would hold, without the excluded files. Files of a directory
 /// are not read; those of an archive are.
@@ -26,7 +28,7 @@ use std::sync::Mutex;
 pub fn scan(source: &Source, release: &Release) -> Result<ScannedSource> {
     let exclude = Exclude::new(release)?;
     let started_ns = host::nanoseconds();
-    let (payload, seen) = match source {
+    let (payload, seen, not_copied) = match source {
         Source::Directory(dir) => scan_directory(dir, &exclude)?,
         Source::Archive(file) => archive::scan(file, &exclude)?,
     };
@@ -36,7 +38,10 @@ pub fn scan(source: &Source, release: &Release) -> Result<ScannedSource> {
         Source::Archive(_) => false,
     };
     let private = seen.private(&payload, is_public);
-    let warning = private_files::warning(&private, &release.exclude);
+    let mut warnings: Vec<String> = private_files::warning(&private, &release.exclude)
+        .into_iter()
+        .collect();
+    warnings.extend(not_copied.warnings());
     if payload.files() == 0 {
         let refused = HintedError::new(
             format!("the source `{}` is empty", source.path().display()),
@@ -52,7 +57,7 @@ pub fn scan(source: &Source, release: &Release) -> Result<ScannedSource> {
         source_digest,
         is_hashed,
         started_ns,
-        warning,
+        warnings,
     ))
 }
 
@@ -69,11 +74,25 @@ fn has_public_text(dir: &Path, path: &str) -> bool {
     read().unwrap_or(false)
 }
 
-fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles)> {
+/// How many bytes of a source can be in holes. Each of them is hashed, at some gigabytes in a second.
+const MAX_HOLE_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+
+fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles, NotCopied)> {
     let seen = Mutex::new(SeenFiles::default());
+    let not_copied = Mutex::new(NotCopied::default());
+    let top = Dir::open_source(dir)?;
+    let all_holes = AtomicU64::new(0);
     let keep = |path: &Path, is_dir: bool| !exclude.excludes(path, is_dir);
     let make = |path: &Path, entry: WalkedEntry| {
         let path = check_name(path)?;
+        if matches!(entry, WalkedEntry::Dir { .. } | WalkedEntry::File { .. }) {
+            let found = attributes(&dir.join(&path));
+            if found != Attributes::default()
+                && let Ok(mut not_copied) = not_copied.lock()
+            {
+                not_copied.add(&path, found);
+            }
+        }
         let (kind, source) = match entry {
             WalkedEntry::Dir { mode } => {
                 if let Ok(mut seen) = seen.lock() {
@@ -82,8 +101,20 @@ fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles)>
                 (Kind::Dir, None)
             }
             WalkedEntry::Link(target) => (Kind::Link(check_target(&path, &target)?), None),
-            WalkedEntry::File { mode, len, stat } => {
+            WalkedEntry::File {
+                mode,
+                len,
+                may_be_sparse,
+                stat,
+            } => {
                 check_mode(&path, mode)?;
+                if may_be_sparse {
+                    let holes = top.hole_bytes(&path)?;
+                    let before = all_holes.fetch_add(holes, Ordering::Relaxed);
+                    if before.saturating_add(holes) > MAX_HOLE_BYTES {
+                        return Err(too_many_holes(&path, len, holes, MAX_HOLE_BYTES).into());
+                    }
+                }
                 if let Ok(mut seen) = seen.lock() {
                     seen.add_file(&path, mode);
                 }
@@ -102,5 +133,9 @@ fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles)>
         Ok(item)
     };
     let items = walk(dir, keep, make, |item: &Item| &item.path)?;
-    Ok((Payload::new(items), seen.into_inner().unwrap_or_default()))
+    Ok((
+        Payload::new(items),
+        seen.into_inner().unwrap_or_default(),
+        not_copied.into_inner().unwrap_or_default(),
+    ))
 }

@@ -25,7 +25,7 @@ pub struct ScannedSource {
     /// When the scan started, in nanoseconds since 1970.
     started_ns: i64,
     /// What a person should know about the files.
-    pub warning: Option<String>,
+    pub warnings: Vec<String>,
 }
 
 impl ScannedSource {
@@ -36,7 +36,7 @@ impl ScannedSource {
         source_digest: Option<blake3::Hash>,
         is_hashed: bool,
         started_ns: i64,
-        warning: Option<String>,
+        warnings: Vec<String>,
     ) -> Self {
         let items = payload.items.iter();
         Self {
@@ -45,7 +45,7 @@ impl ScannedSource {
             digest: None,
             payload,
             started_ns,
-            warning,
+            warnings,
         }
     }
 
@@ -95,6 +95,13 @@ impl ScannedSource {
         }
     }
 
+    /// Drops the state of installed files: those of the release on disk are not known.
+    pub fn clear_installed_stats(&mut self) {
+        for item in &mut self.payload.items {
+            item.fingerprints.installed = None;
+        }
+    }
+
     /// Reads the files whose hash is missing, on all processors.
     ///
     /// # Errors
@@ -121,7 +128,7 @@ impl ScannedSource {
         let start = || (Vec::new(), vec![0; BUFFER_BYTES]);
         let hashed = par_map(&missing, start, |at, (hashes, buffer)| {
             if let Some(item) = items.get(*at) {
-                hashes.push((*at, dir.hash(&item.path, buffer)?));
+                hashes.push((*at, dir.hash(&item.path, item.len(), buffer)?));
             }
             Ok(())
         })?;

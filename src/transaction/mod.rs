@@ -24,6 +24,7 @@
 //! | `revert` | undoing a change |
 //! | `recover` | ending an interrupted change |
 //! | `remove` | removing an app, as a change with steps of its own |
+//! | `installed` | the files that an app has on the host, without its records |
 //! | `rebuild` | saving a state again that was lost |
 
 mod activate;
@@ -31,6 +32,7 @@ mod apply;
 mod commit;
 mod handover;
 mod health;
+mod installed;
 mod interrupted;
 mod obstacles;
 mod operation;
@@ -44,6 +46,7 @@ mod switch;
 
 pub(crate) use apply::{CallerInput, Outcome, apply};
 pub(crate) use handover::MAX_DRAINING;
+pub(crate) use installed::installed_files;
 pub(crate) use interrupted::Interrupted;
 pub(crate) use operation::Operation;
 pub(crate) use rebuild::{StateRebuild, rebuild_state};

@@ -1,6 +1,7 @@
 //! Removing an app: a change that ends without a release.
 
 use super::apply::running;
+use super::installed::installed_files;
 use super::interrupted::Interrupted;
 use super::revert::{RevertOutcome, revert_change};
 use super::scope_limits::remove_limits;
@@ -17,9 +18,10 @@ use crate::session::Session;
 use crate::settings::drop_record;
 use crate::store::{FORMAT, Journal, State, Step, Store, UnitChanges};
 use crate::transient::leftovers::clear_failures;
-use crate::tree::{FileChange, FileTree, Stored};
+use crate::tree::{FileChange, Stored};
 use crate::units::{self, UnitFile, is_templated, unit_type};
 use anyhow::{Result, anyhow};
+use std::collections::BTreeSet;
 
 /// The operation of a removal in the journal.
 pub(crate) const REMOVAL: &str = "remove";
@@ -267,31 +269,32 @@ fn removal_set(
     name: &Name,
 ) -> Result<(State, Vec<FileChange>, Vec<String>)> {
     let (state, layout) = (store.state()?, Layout::new(name));
-    let tree = match &state.live {
+    let paths: BTreeSet<String> = match &state.live {
         Some(live) => match store.release(live)? {
-            Some(record) => record.tree()?,
+            Some(record) => record.tree()?.paths().map(str::to_owned).collect(),
             None => return Err(store.missing_record(live)),
         },
         None => match store.release_of_current_link()? {
             Some(id) => return Err(unrecorded(&layout, &id).into()),
-            None => FileTree::default(),
+            // No record says it, and the files themselves do.
+            None => installed_files(&host.root, name)?,
         },
     };
     let (mut files, mut units) = (Vec::new(), Vec::new());
-    for path in tree.paths() {
-        let Some(entry) = host.root.entry(path)? else {
+    for path in paths {
+        let Some(entry) = host.root.entry(&path)? else {
             continue;
         };
         if made_for(&entry).is_some_and(|owner| owner != name.as_str()) {
             continue; // Another app has replaced it.
         }
-        if let Some(unit) = UnitFile::parse(path).and_then(UnitFile::main)
+        if let Some(unit) = UnitFile::parse(&path).and_then(UnitFile::main)
             && !is_templated(unit)
         {
             units.push(unit.to_owned());
         }
         files.push(FileChange {
-            path: path.to_owned(),
+            path,
             before: Some(Stored::new(&entry)),
             after: None,
         });

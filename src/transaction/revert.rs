@@ -5,11 +5,11 @@ use super::obstacles;
 use super::restore::restore;
 use super::switch;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
-use crate::app::{Layout, Name};
+use crate::app::{Layout, Name, PROXY_SUFFIX};
 use crate::events::Subject;
 use crate::failure::Failure;
 use crate::health::{Proof, daemon_states, verify};
-use crate::host::{Host, Systemd, UnitStatus, release_of, runs_its_own_process};
+use crate::host::{Host, Systemd, Undetermined, UnitStatus, release_of_unit, runs_its_own_process};
 use crate::session::Session;
 use crate::store::{Journal, Mark, Step, Store};
 use crate::units::{self, UnitFile, is_templated, unit_type};
@@ -93,7 +93,11 @@ pub(super) fn finish_revert(session: &Session<'_>, journal: &Journal) -> Result<
         release: release.as_deref(),
         unit: None,
     };
+    let is_lost = is_lost(session.host, &Layout::new(&name_of(session)?), journal)?;
     let text = match subject.release.or(journal.link.as_deref()) {
+        Some(id) if is_lost => {
+            format!("restored, but the live release {id} is missing: deploy again")
+        }
         Some(id) => format!("restored: {id} is live"),
         None => "restored: no release is live".to_owned(),
     };
@@ -111,15 +115,25 @@ pub(super) fn release_before(session: &Session<'_>, journal: &Journal) -> Option
     }
 }
 
+fn name_of(session: &Session<'_>) -> Result<Name> {
+    Name::parse(&session.app).map_err(|clause| anyhow!("`{}`: {clause}", session.app))
+}
+
 /// Whether the restored release is healthy. Below `--root` nothing runs, so nothing is checked.
 fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
     if let (None, Some(link)) = (&journal.from, &journal.link) {
         bail!("`current` leads to `{link}` again, and no record says what it is");
     }
     let host = session.host;
-    let Some(from) = journal.from.as_ref().filter(|_| !host.is_offline()) else {
+    let Some(from) = &journal.from else {
         return Ok(());
     };
+    if is_lost(host, &Layout::new(&name_of(session)?), journal)? {
+        bail!("the live release {from} is missing: deploy again");
+    }
+    if host.is_offline() {
+        return Ok(());
+    }
     let record = session.store.release(from)?;
     let record = record.context("the release has no record")?;
     let app = record.app()?;
@@ -161,8 +175,7 @@ fn mark_failed(session: &Session<'_>, journal: &Journal, reason: &Failure) {
 /// Restores files, link and units.
 pub(super) fn revert(session: &Session<'_>, journal: &Journal, mode: RevertMode) -> Result<()> {
     let host = session.host;
-    let name = Name::parse(&session.app);
-    let name = name.map_err(|clause| anyhow!("`{}`: {clause}", session.app))?;
+    let name = name_of(session)?;
     let layout = Layout::new(&name);
     let new_units = new_units(journal);
     let with_units = mode == RevertMode::Restart && !host.is_offline();
@@ -175,20 +188,34 @@ pub(super) fn revert(session: &Session<'_>, journal: &Journal, mode: RevertMode)
         }
     }
     switch::files_back(host, journal)?;
-    switch::link_back(host, &layout, journal)?;
+    // At boot, the file system of the releases may not be mounted yet.
+    let is_final = mode == RevertMode::Restart;
+    switch::link_back(host, &layout, journal, is_final)?;
     remove_temporaries(host, journal)?;
     if host.is_offline() {
         return Ok(());
     }
     configure(session, &name)?;
-    switch::restore_access(session, journal);
+    let is_lost = is_lost(host, &layout, journal)?;
+    if !is_lost {
+        switch::restore_access(session, journal);
+    }
     host.systemd.daemon_reload()?;
-    if with_units {
+    // Without its release, no service would start again: what runs goes on.
+    if with_units && !is_lost {
         // A unit that failed while it stopped would be listed forever.
         host.systemd.reset_failed(&new_units);
         restart_units(session, journal)?;
     }
     Ok(())
+}
+
+/// Whether the previous release was deleted, so that nothing can run it.
+fn is_lost(host: &Host, layout: &Layout, journal: &Journal) -> Result<bool> {
+    match (&journal.link, &journal.from) {
+        (None, Some(id)) => Ok(!switch::has_release(host, layout, id)?),
+        _ => Ok(false),
+    }
 }
 
 /// Creates users and directories of the previous release again.
@@ -299,7 +326,7 @@ fn what_it_needs(
     if !state.is_loaded() {
         return Ok(Restart::Nothing);
     }
-    let runs = state.main_pid.and_then(|pid| release_of(pid, &session.app));
+    let runs = release_of_unit(&state, &session.app);
     let mut files = journal
         .files
         .iter()
@@ -310,19 +337,26 @@ fn what_it_needs(
     let service = units::stem(unit).strip_prefix(&prefix).unwrap_or_default();
     // `from` is also known where no release is recorded as live.
     let starts_from = before.pins.get(service).or(from);
-    let may_run = match &runs {
-        Some(id) => starts_from == Some(id) || before.may_run(service, id),
-        None => starts_from.is_none(),
-    };
     let is_handed_over = journal.units.is_handed_over(unit);
+    let may_run = match &runs {
+        Ok(id) => starts_from == Some(id) || before.may_run(service, id),
+        // What is not a service runs no release, and a proxy does not either.
+        Err(Undetermined::NoProcess) if !is_handed_over => true,
+        Err(Undetermined::NoMount) if !is_handed_over && is_proxy(unit) => true,
+        // It may be the new release, and only a restart shows it.
+        Err(_) => starts_from.is_none(),
+    };
     // A process in a scope ends with it, and a dummy process runs no release.
     let is_up = match is_handed_over {
         true => runs_its_own_process(&state),
         false => state.is_active(),
     };
-    let is_known = runs.is_some() || is_handed_over;
-    let is_right = is_up && (!is_known || may_run);
+    let is_right = is_up && may_run;
     Ok(Restart::of(unit, is_right, is_rewritten))
+}
+
+fn is_proxy(unit: &str) -> bool {
+    units::stem(unit).ends_with(PROXY_SUFFIX)
 }
 
 fn restart_unit(

@@ -6,11 +6,12 @@ use crate::app::{App, Layout};
 use crate::events::Subject;
 use crate::host::{Batch, Host};
 use crate::plan::Plan;
+use crate::prerequisites::check_mounted;
 use crate::session::Session;
 use crate::store::Journal;
 use crate::tree::{FileChange, FileTree, Stored};
 use crate::units::{UnitFile, is_dir_of_one_unit, is_read_by_manager, is_templated};
-use anyhow::{Context, Result};
+use anyhow::{Result, bail};
 
 /// Puts every file in its new state.
 pub(super) fn files_forward(host: &Host, journal: &Journal) -> Result<()> {
@@ -121,12 +122,30 @@ fn is_stale(host: &Host, tree: &FileTree) -> Result<bool> {
     Ok(states.iter().any(|state| state.need_daemon_reload))
 }
 
-/// Points `current` where it led before a change.
-pub(super) fn link_back(host: &Host, layout: &Layout, journal: &Journal) -> Result<()> {
-    match &journal.link {
-        Some(target) => point(host, layout, target),
-        None => link(host, layout, journal.from.as_deref()),
+/// Points `current` where it led before a change. With `is_final`, also at a release that was deleted
+/// since: the host is then as before the change, and the next deploy repairs it.
+pub(super) fn link_back(
+    host: &Host,
+    layout: &Layout,
+    journal: &Journal,
+    is_final: bool,
+) -> Result<()> {
+    match (&journal.link, &journal.from) {
+        (Some(target), _) => point(host, layout, target),
+        (None, Some(id)) if is_final && !has_release(host, layout, id)? => {
+            // A release is not deleted because its file system is not mounted.
+            check_mounted(&host.root, layout)?;
+            host.root.make_dir(&layout.opt(), 0o755)?;
+            point(host, layout, &Layout::current_link_text(id))
+        }
+        (None, from) => link(host, layout, from.as_deref()),
     }
+}
+
+/// Whether the directory of a release exists.
+pub(super) fn has_release(host: &Host, layout: &Layout, id: &str) -> Result<bool> {
+    let meta = host.root.meta(&layout.release(id))?;
+    Ok(meta.is_some_and(|meta| meta.is_dir))
 }
 
 /// Points `current` at a release by one rename(2), or removes it. The result is durable, also when a
@@ -139,9 +158,9 @@ pub(super) fn link(host: &Host, layout: &Layout, id: Option<&str>) -> Result<()>
             None => Ok(()),
         };
     };
-    let meta = host.root.meta(&layout.release(id))?;
-    meta.filter(|meta| meta.is_dir)
-        .with_context(|| format!("release `{id}` is not at `{}`", layout.release(id)))?;
+    if !has_release(host, layout, id)? {
+        bail!("release `{id}` is not at `{}`", layout.release(id));
+    }
     point(host, layout, &Layout::current_link_text(id))
 }
 

@@ -29,6 +29,7 @@ mod registry;
 mod after_commit;
 mod call_order;
 mod concurrency;
+mod dead_ends;
 mod fixture;
 mod full_disk;
 mod injection;

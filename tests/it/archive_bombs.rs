@@ -273,7 +273,7 @@ fn headers_and_holes_take_no_memory() {
         WORKING_MEMORY,
         |path| gzip(path, hole),
         Some((
-            "the archive's member `GNUSparseFile.0/hole` is a sparse file",
+            "the archive's member `hole` is a sparse file",
             "create the archive again without `--sparse`",
         )),
     );

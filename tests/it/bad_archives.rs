@@ -151,18 +151,20 @@ fn a_sparse_member_is_refused() {
     let test = Test::shop();
     let hole = File::create(test.app("src/hole")).expect("make a file");
     hole.set_len(1 << 30).expect("make it long");
-    let mut tar = Command::new("tar");
-    tar.args(["--create", "--sparse", "--format=gnu", "--directory"]);
-    tar.arg(test.app("src"))
-        .arg("--file")
-        .arg(test.app("app.tar"));
-    assert!(tar.arg("hole").status().expect("start tar").success());
-    refused(
-        &test,
-        Some("app.tar"),
-        "the archive's member `hole` is a sparse file",
-        "create the archive again without `--sparse`",
-    );
+    for format in ["--format=gnu", "--format=pax"] {
+        let mut tar = Command::new("tar");
+        tar.args(["--create", "--sparse", format, "--directory"]);
+        tar.arg(test.app("src"))
+            .arg("--file")
+            .arg(test.app("app.tar"));
+        assert!(tar.arg("hole").status().expect("start tar").success());
+        refused(
+            &test,
+            Some("app.tar"),
+            "the archive's member `hole` is a sparse file",
+            "create the archive again without `--sparse`",
+        );
+    }
 }
 
 /// Each of two links alone stays in the tree; the second one leaves it through the first.

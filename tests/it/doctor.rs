@@ -1,6 +1,7 @@
 //! What `doctor` finds on a host that was changed by hand.
 
 use crate::offline::{MANIFEST, app, deploy, live};
+use crate::plans::version;
 use crate::test::Test;
 use crate::unsuitable_hosts::{is_root, not_run};
 use std::fs::{File, Permissions};
@@ -98,10 +99,25 @@ fn changed_and_missing_files_of_the_live_release_are_found() {
     let (big, aside) = (release.join("data/big.bin"), test.outside("aside"));
     std::fs::rename(&big, &aside).unwrap();
     let robotctl = "robotctl --root [DIR]/root/";
-    let hint = format!("  hint: roll back, then deploy it again: {robotctl} --app shop rollback\n");
+    let opt = "[DIR]/root/opt/shop";
+    let hints = format!(
+        "  hint: move it aside: sudo mv {opt}/releases/1.0-[ID] {opt}/1.0-[ID].damaged\n  \
+         hint: deploy again: {robotctl} --app shop deploy --apply\n"
+    );
     let said = "error: files of the live release are missing: data/big.bin [content]\n";
+    found(&test, &format!("{said}{hints}"));
+    // A deploy does not stage what is on the disk.
+    std::fs::rename(&release, test.root("opt/shop/1.0.damaged")).unwrap();
+    deploy(&test);
+    healthy(&test);
+    // With a previous release, a rollback is quicker.
+    version(&test, 2);
+    deploy(&test);
+    let second = test.root(&format!("opt/shop/releases/{}", live(&test)));
+    std::fs::rename(second.join("data/big.bin"), &aside).unwrap();
+    let hint = format!("  hint: roll back, then deploy it again: {robotctl} --app shop rollback\n");
     found(&test, &format!("{said}{hint}"));
-    std::fs::rename(&aside, &big).unwrap();
+    test.run(["rollback"]).any_stderr().success();
     healthy(&test);
     let open = |path: &Path| File::options().write(true).open(path).unwrap();
     let was = big.metadata().unwrap().modified().unwrap();

@@ -66,6 +66,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "app",
             "archive",
+            "bytesize",
             "command_line",
             "error",
             "host",

@@ -1,9 +1,10 @@
 //! Staging: the same content makes the same release, and releases share unchanged files.
 
 use crate::offline::{app, deploy, live};
+use crate::plans;
 use crate::test::{SHOP, Test};
 use crate::tree::{self, Kind};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::process::Command;
 
 fn inode(test: &Test, id: &str, path: &str) -> u64 {
@@ -200,6 +201,113 @@ fn a_directory_and_its_archive_have_the_same_warning() {
         let excluded = SHOP.replace("[release]\n", &format!("[release]\n{exclude}\n"));
         warns(&excluded, source, false);
     }
+}
+
+/// The source gets this file, of this size in bytes, with some data in the middle.
+fn hole(test: &Test, len: u64) {
+    let file = std::fs::File::create(test.app("src/disk.img")).expect("create");
+    file.set_len(len).expect("set the size");
+    file.write_all_at(b"data", len / 2).expect("write");
+}
+
+#[test]
+fn a_file_with_holes_is_the_same_file_and_keeps_its_holes() {
+    const LEN: u64 = 8 * 1024 * 1024;
+    let (sparse, full) = (app(), app());
+    hole(&sparse, LEN);
+    hole(&full, LEN);
+    let bytes = std::fs::read(full.app("src/disk.img")).expect("read");
+    std::fs::write(full.app("src/disk.img"), &bytes).expect("write");
+    let [kept, whole] = [&sparse, &full].map(|test| {
+        deploy(test);
+        let copy = test.root(&format!("opt/shop/releases/{}/disk.img", live(test)));
+        assert!(std::fs::read(&copy).expect("read") == bytes);
+        copy.metadata().expect("look").blocks() * 512
+    });
+    assert_eq!(live(&sparse), live(&full), "the same content");
+    assert!(
+        kept < LEN / 8 && whole >= LEN,
+        "{kept} and {whole} bytes on the disk"
+    );
+    sparse.run(["doctor", "--digests"]).any_stdout().success();
+    // The other release shares it.
+    plans::version(&sparse, 2);
+    deploy(&sparse);
+    let again = sparse.root(&format!("opt/shop/releases/{}/disk.img", live(&sparse)));
+    assert_eq!(again.metadata().expect("look").nlink(), 2);
+}
+
+/// A preview reads every byte, and that of a hole is a zero.
+#[test]
+fn holes_that_take_long_to_hash_are_refused() {
+    let test = app();
+    hole(&test, 300 * 1024 * 1024 * 1024);
+    let before = test.tree();
+    for arguments in [&["deploy"][..], &["deploy", "--apply"]] {
+        let ended = test.run(arguments).any_stderr().status(2);
+        let said = "error: the source holds a file with large holes: 300.00 GiB of the 300.00 GiB of \
+                    `disk.img` have no data, and all holes of a source can have 16.00 GiB\n";
+        assert!(ended.stderr.starts_with(said), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("`release.exclude`"),
+            "{}",
+            ended.stderr
+        );
+        tree::assert_same(&before, &test.tree(), "something was changed");
+    }
+}
+
+/// An access control list that gives another user access (acl(5)), as `system.posix_acl_access` holds it:
+/// the version, and tag, permissions and id of each entry.
+fn access_control_list() -> Vec<u8> {
+    let (other, none) = (65534_u32, u32::MAX);
+    let entries = [
+        (1, 6, none),
+        (2, 4, other),
+        (4, 4, none),
+        (16, 4, none),
+        (32, 4, none),
+    ];
+    let entries = entries.iter().flat_map(|(tag, allowed, id)| {
+        let (tag, allowed): (u16, u16) = (*tag, *allowed);
+        [
+            &tag.to_le_bytes()[..],
+            &allowed.to_le_bytes(),
+            &id.to_le_bytes(),
+        ]
+        .concat()
+    });
+    2_u32.to_le_bytes().into_iter().chain(entries).collect()
+}
+
+#[test]
+fn attributes_that_a_release_does_not_have_are_reported() {
+    let test = app();
+    let set = |path: &str, name: &str, value: &[u8]| {
+        rustix::fs::setxattr(test.app(path), name, value, rustix::fs::XattrFlags::empty())
+            .unwrap_or_else(|errno| panic!("{path}: {name}: {errno}"));
+    };
+    set(
+        "src/data/pages.txt",
+        "system.posix_acl_access",
+        &access_control_list(),
+    );
+    // CAP_NET_BIND_SERVICE, permitted and effective (`VFS_CAP_REVISION_2`).
+    let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    set("src/bin/web", "security.capability", &capability);
+    let warnings = "warning: a release has no file capabilities (capabilities(7)), so those of `bin/web` are \
+                    left out. To give a service one, write it in `capabilities` below \
+                    `[service.NAME.sandbox]`\n";
+    let lists = "warning: a release has no access control lists (acl(5)), so those of `data/pages.txt` are \
+                 left out. ";
+    let plan = test.run(["deploy"]).any_stdout().any_stderr().success();
+    let applied = test.run(["deploy", "--apply"]).any_stderr().success();
+    for text in [plan.stdout + &plan.stderr, applied.stderr] {
+        assert!(text.contains(warnings) && text.contains(lists), "{text}");
+    }
+    let copy = test.root(&format!("opt/shop/releases/{}/bin/web", live(&test)));
+    let kept = rustix::fs::getxattr(copy, "security.capability", &mut [0_u8; 64][..]);
+    assert_eq!(kept, Err(rustix::io::Errno::NODATA));
 }
 
 /// `script` provides the terminal.

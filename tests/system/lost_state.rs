@@ -7,6 +7,7 @@ tests![
     Quick:
     a_failed_deploy_without_records_does_not_stop_services,
     every_form_of_the_link_is_restored,
+    a_deleted_live_release_has_printed_fixes,
 ];
 
 /// The version that a unit's main process sees.
@@ -66,5 +67,36 @@ fn every_form_of_the_link_is_restored(machine: &Machine) {
             "the link was restored"
         );
         assert_all_run(machine, "1.0", dir);
+    }
+}
+
+/// The live release is deleted by hand, and the next deploy fails after the switch. What `recover`
+/// and the doctor print leads to the previous release, and the next deploy works.
+fn a_deleted_live_release_has_printed_fixes(machine: &Machine) {
+    let deploy = "--manifest /root/demo/robot.toml deploy --apply";
+    for (at, fix) in ["recover", deploy].iter().enumerate() {
+        demo(&format!("1.{at}")).deploy_ok(machine);
+        let live = demo(&format!("2.{at}")).deploy_ok(machine);
+        machine.ok(&format!("rm -r /opt/demo/releases/{live}"));
+        let mut bad = demo(&format!("3.{at}"));
+        (bad.fault, bad.web) = ("sick", "pre-check = false");
+        let missing = format!("the live release {live} is missing");
+        bad.deploy(machine).exits(4).says(&missing);
+        assert!(
+            !machine.exists("/var/lib/robotctl/demo/journal.json"),
+            "{fix}"
+        );
+        // A release that works takes the place of the one that failed.
+        demo(&format!("4.{at}")).write(machine);
+        machine.robotctl(fix).exits(0);
+        let doctor = machine.robotctl("doctor");
+        if doctor.code != 0 {
+            assert_eq!(*fix, "recover", "{doctor}");
+            doctor.says("sudo robotctl --app demo rollback");
+            machine.robotctl("--app demo rollback").exits(0);
+        }
+        machine.robotctl("doctor").exits(0);
+        let wanted = if *fix == deploy { "4" } else { "1" };
+        assert_all_run(machine, &format!("{wanted}.{at}"), fix);
     }
 }

@@ -88,6 +88,7 @@ mod unchanged;
 mod upgrades;
 mod users;
 mod values;
+mod volumes;
 mod wiki;
 
 use clap::Parser;

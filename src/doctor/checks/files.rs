@@ -9,11 +9,13 @@ use crate::error::Hint;
 use crate::host::{Mismatch, files as host_files};
 use crate::prerequisites::{
     misplaced_directories, replaceable_directories, shadowed_files, shadowed_units,
+    unmounted_points,
 };
 use crate::render::execstart_path;
 use crate::safe_fix::SafeFix;
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
+use std::path::Path;
 
 pub(in crate::doctor) fn files(
     context: &CheckContext<'_>,
@@ -86,8 +88,17 @@ pub(in crate::doctor) fn tmpfiles(
             .iter()
             .any(|fault| fault.message.starts_with(&start))
     };
-    let others = mismatches.into_iter();
-    let others = others.filter(|(path, how)| *how != Mismatch::Kind || !is_named(path));
+    // What is on a file system that is not mounted is there.
+    let points = unmounted_points(&context.host.root)?;
+    let is_hidden = |path: &str| {
+        let path = Path::new(path);
+        points.iter().any(|point| path.starts_with(point))
+    };
+    let others = mismatches.into_iter().filter(|(path, how)| {
+        let is_of_other = *how == Mismatch::Kind && is_named(path);
+        let is_below = *how == Mismatch::Missing && is_hidden(path);
+        !is_of_other && !is_below
+    });
     // A file that the administrator has changed may do something else.
     let is_as_released = |path: &str| -> Result<bool> {
         let found = context.host.root.entry(path)?;

@@ -5,7 +5,9 @@ use crate::bytesize::format_bytes;
 use crate::command_line::CommandLine;
 use crate::doctor::report::{BareContext, CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::host::{ProcessOrigin, is_hidden, process_origins, release_of};
+use crate::host::{
+    ProcessOrigin, Undetermined, members, process_origins, release_of, release_of_unit,
+};
 use crate::payload::Payload;
 use crate::prerequisites::{how_to_free_space, shortages, spaces_of_files};
 use crate::safe_fix::SafeFix;
@@ -127,13 +129,30 @@ pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Result<Vec<Findi
         found.push(Finding::new(
             Severity::Error,
             format!("the live release is missing: `{dir}`"),
-            Hint::to(
-                "deploy it again, or roll back",
-                CommandLine::sudo_robotctl(["rollback"]),
-            ),
+            roll_back(context, "roll back, or deploy it again")?.unwrap_or_else(deploy_again),
         ));
     }
     Ok(found)
+}
+
+/// The hint to roll back, if there is a release to roll back to.
+fn roll_back(context: &CheckContext<'_>, what: &str) -> Result<Option<Hint>> {
+    for id in &context.state.previous {
+        let release = context.layout.release(id);
+        if context.host.root.meta(&release)?.is_some() {
+            let rollback = CommandLine::sudo_robotctl(["rollback"]);
+            return Ok(Some(Hint::to(what, rollback)));
+        }
+    }
+    Ok(None)
+}
+
+/// The hint that moves a release aside. Services that run it keep it.
+fn set_aside(context: &CheckContext<'_>, id: &str) -> Hint {
+    let real = |path: String| context.host.root.path(&path).display().to_string();
+    let from = real(context.layout.release(id));
+    let to = real(format!("{}/{id}.damaged", context.layout.opt()));
+    Hint::to("move it aside", CommandLine::sudo(["mv", &from, &to]))
 }
 
 pub(in crate::doctor) fn content(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
@@ -172,17 +191,16 @@ pub(in crate::doctor) fn content(context: &CheckContext<'_>, app: &App) -> Resul
         ));
     }
     if !missing.is_empty() {
-        found.push(Finding::new(
-            Severity::Error,
-            format!(
-                "files of the live release are missing: {}",
-                missing.join(", ")
-            ),
-            Hint::to(
-                "roll back, then deploy it again",
-                CommandLine::sudo_robotctl(["rollback"]),
-            ),
-        ));
+        let message = format!(
+            "files of the live release are missing: {}",
+            missing.join(", ")
+        );
+        let fix = match roll_back(context, "roll back, then deploy it again")? {
+            Some(fix) => vec![fix],
+            // A deploy of a release that is on the disk does not stage it again.
+            None => vec![set_aside(context, live), deploy_again()],
+        };
+        found.push(Finding::with_steps(Severity::Error, message, fix));
     }
     let real = context.host.root.path(&dir).display().to_string();
     found.extend(modes(&real, &exact.modes));
@@ -238,19 +256,29 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
     for daemon in daemons.filter(|unit| unit.role == UnitRole::Daemon) {
         let unit = &daemon.unit;
         let state = context.units.state(unit)?;
-        let Some(pid) = state.main_pid else {
-            continue;
-        };
-        if is_hidden(pid) {
-            hidden.push(format!("`{unit}`"));
-            continue;
-        }
-        let others = processes_like(pid, unit, &processes);
-        let pids = [pid].into_iter().chain(others);
-        let wanted = context.state.pins.get(&daemon.service).unwrap_or(live);
-        let runs = |pid| release_of(pid, context.name.as_str()).filter(|runs| runs != wanted);
-        let runs: BTreeSet<String> = pids.filter_map(runs).collect();
         let restart = CommandLine::sudo(["systemctl", "restart", unit]);
+        let main = match release_of_unit(state, context.name.as_str()) {
+            Ok(id) => Some(id),
+            Err(Undetermined::NoProcess) => continue,
+            Err(Undetermined::Hidden) => {
+                hidden.push(format!("`{unit}`"));
+                continue;
+            }
+            Err(Undetermined::Several(_)) => None,
+            Err(why) => {
+                found.extend(undetermined(context, &daemon.service, unit, &why, restart));
+                continue;
+            }
+        };
+        let others: Vec<u32> = match state.main_pid {
+            Some(pid) => processes_like(pid, unit, &processes).collect(),
+            None => members(state),
+        };
+        let wanted = context.state.pins.get(&daemon.service).unwrap_or(live);
+        let others = others.into_iter();
+        let others = others.filter_map(|pid| release_of(pid, context.name.as_str()).ok());
+        let all = main.into_iter().chain(others);
+        let runs: BTreeSet<String> = all.filter(|runs| runs != wanted).collect();
         found.extend(runs.into_iter().map(|runs| {
             if context.state.may_run(&daemon.service, &runs) {
                 Finding::new(
@@ -275,6 +303,32 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
         );
     }
     Ok(found)
+}
+
+/// A service whose program is in the release, which does not run any release that can be seen.
+fn undetermined(
+    context: &CheckContext<'_>,
+    service: &str,
+    unit: &str,
+    why: &Undetermined,
+    restart: CommandLine,
+) -> Option<Finding> {
+    let (app, _) = context.content?;
+    let live = context.state.live.as_ref()?;
+    // Without its release, it could not start again.
+    let release = context.host.root.meta(&context.layout.release(live));
+    let fix = match why {
+        _ if !matches!(release, Ok(Some(_))) => deploy_again(),
+        Undetermined::NoMount => Hint::to(
+            "remove the drop-in that changes `BindReadOnlyPaths=`, if there is one, and restart it",
+            CommandLine::new(["systemctl", "cat", unit]),
+        ),
+        _ => Hint::to("restart it from the live release", restart),
+    };
+    let is_in_release = app
+        .service(service)
+        .is_some_and(|service| app.runs_from_release(service));
+    is_in_release.then(|| Finding::new(Severity::Warning, format!("`{unit}`: {why}"), fix))
 }
 
 /// The processes of a unit that act as the same user as its main process. Those of a service of root may act as any.

@@ -153,11 +153,12 @@ pub(super) fn record<'a>(
     let (app, store) = (prepared.app(), session.store);
     // A live release from a source that was not touched: what is recorded is right.
     let is_read = prepared.scanned.is_hashed();
-    if is_read
-        && is_staged(&ctx.host, app, id)?
-        && let Some(known) = store.previous_index(id, &prepared.scanned.payload)?
-    {
-        prepared.scanned.reuse_installed_stats(&known);
+    if is_read && is_staged(&ctx.host, app, id)? {
+        match store.previous_index(id, &prepared.scanned.payload)? {
+            Some(known) => prepared.scanned.reuse_installed_stats(&known),
+            // A copy that was made before the plan is dropped: the release on the disk has other files.
+            None => prepared.scanned.clear_installed_stats(),
+        }
     }
     // A release that failed stays marked until it succeeds.
     let (mark, unproved) = match store.public_release(id)? {

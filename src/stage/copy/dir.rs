@@ -4,6 +4,7 @@
 //! anywhere in their path (openat2(2)). Only robotctl writes to the directories of releases.
 
 use super::open::open_beneath;
+use super::sparse::{copy_and_hash_sparse, hole_bytes, is_sparse};
 use super::stat::file_stat;
 use crate::host::open_without_links;
 use crate::payload::{ContentHash, FileStat, InstalledStat, Item};
@@ -100,11 +101,23 @@ impl Dir {
         Ok(open_beneath(&self.file, Path::new(path), flags)?)
     }
 
-    /// The hash of a file below this directory.
-    pub(crate) fn hash(&self, path: &str, buffer: &mut [u8]) -> Result<ContentHash> {
-        let mut hash = || copy_and_hash(self.read(path)?, None, u64::MAX, buffer);
+    /// The hash of a file below this directory. `len` is its size when it was listed.
+    pub(crate) fn hash(&self, path: &str, len: u64, buffer: &mut [u8]) -> Result<ContentHash> {
+        let mut hash = || {
+            let file = self.read(path)?;
+            match is_sparse(&file, len)? {
+                true => copy_and_hash_sparse(&file, None, buffer),
+                false => copy_and_hash(file, None, u64::MAX, buffer),
+            }
+        };
         let (hash, _) = hash().with_context(|| format!("reading `{}`", self.shown(path)))?;
         Ok(hash)
+    }
+
+    /// How many bytes of a file below this directory are in holes.
+    pub(crate) fn hole_bytes(&self, path: &str) -> Result<u64> {
+        let holes = || hole_bytes(&self.read(path)?);
+        holes().with_context(|| format!("reading `{}`", self.shown(path)))
     }
 
     /// Copies a file to the same path below `to`, as a clone where the file system can (`FICLONE`,
@@ -123,10 +136,10 @@ impl Dir {
         let mut copy = || -> std::io::Result<Option<(ContentHash, InstalledStat)>> {
             let source = self.read(file.path)?;
             let target = to.create(file.path, file.mode)?;
-            let (hash, len) = if to.clone_from(&target, &source) {
-                copy_and_hash(&source, None, file.len, buffer)?
-            } else {
-                copy_and_hash(&source, Some(&target), file.len, buffer)?
+            let copy_to = (!to.clone_from(&target, &source)).then_some(&target);
+            let (hash, len) = match is_sparse(&source, file.len)? {
+                true => copy_and_hash_sparse(&source, copy_to, buffer)?,
+                false => copy_and_hash(&source, copy_to, file.len, buffer)?,
             };
             let after = fstat(&source)?;
             let has_grown = u64::try_from(after.st_size) != Ok(len);
@@ -312,9 +325,9 @@ mod tests {
         let (dir, a, _) = pair("xyz")?;
         std::os::unix::fs::symlink("f", dir.path().join("a/l"))?;
         std::os::unix::fs::symlink(dir.path().join("a"), dir.path().join("a/d"))?;
-        assert!(a.hash("f", &mut [0; 9]).is_ok());
-        assert!(a.hash("l", &mut [0; 9]).is_err());
-        assert!(a.hash("d/f", &mut [0; 9]).is_err());
+        assert!(a.hash("f", 3, &mut [0; 9]).is_ok());
+        assert!(a.hash("l", 3, &mut [0; 9]).is_err());
+        assert!(a.hash("d/f", 3, &mut [0; 9]).is_err());
         Ok(())
     }
 

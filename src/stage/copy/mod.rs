@@ -9,10 +9,13 @@
     reason = "the copy engine opens the directories of a user's source"
 )]
 
+mod attributes;
 mod dir;
 mod open;
+mod sparse;
 mod stat;
 mod walk;
 
+pub(super) use attributes::{Attributes, attributes};
 pub(super) use dir::{BUFFER_BYTES, Dir, FileSpec};
 pub(super) use walk::{WalkedEntry, walk};

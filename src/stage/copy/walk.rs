@@ -1,6 +1,7 @@
 //! Walking a source directory on all processors, without following links.
 
 use super::open::open_beneath;
+use super::sparse::may_be_sparse;
 use super::stat::file_stat;
 use crate::host::open_without_links;
 use crate::parallel::par_run;
@@ -30,6 +31,8 @@ pub(crate) enum WalkedEntry {
         mode: u32,
         /// The size in bytes.
         len: u64,
+        /// Whether it may have holes that count.
+        may_be_sparse: bool,
         /// Its state.
         stat: FileStat,
     },
@@ -279,9 +282,12 @@ fn list(
                     let message = format!("`{}` changed while it was read", path.display());
                     return Err(source_changed(message).into());
                 }
+                let len = u64::try_from(stat.st_size).unwrap_or_default();
+                let blocks = u64::try_from(stat.st_blocks).unwrap_or_default();
                 WalkedEntry::File {
                     mode: stat.st_mode & 0o7777,
-                    len: u64::try_from(stat.st_size).unwrap_or_default(),
+                    len,
+                    may_be_sparse: may_be_sparse(len, blocks),
                     stat: file_stat(&stat),
                 }
             }
