@@ -67,6 +67,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "command_line",
             "error",
             "host",
+            "manifest",
             "parallel",
             "payload",
             "store",

@@ -159,6 +159,20 @@ fn bad_releases() -> Vec<Refusal> {
              executable\n",
         ),
         refusal(
+            "missing wheels and requirements",
+            || {
+                let python = "python = { requirements = [\"absent.txt\"], wheels = \"wheels\" }\n";
+                let all = format!("exclude = [\"/wheels/\"]\n{python}[service.web]");
+                let test = manifest(&SHOP.replace("[service.web]", &all));
+                test.file("src/wheels/a-1.0-py3-none-any.whl", "x")
+            },
+            DEPLOY,
+            2,
+            "error: 2 things prevent it: robot.toml:7: the source has no requirements file `absent.txt`; \
+             robot.toml:7: `/wheels/` in `release.exclude` leaves the directory of wheels `wheels` out of \
+             the release\n",
+        ),
+        refusal(
             "missing source",
             || manifest(&SHOP.replace("\"src\"", "\"absent\"")),
             DEPLOY,
