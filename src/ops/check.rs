@@ -26,10 +26,7 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<(String, Vec<Verdict>), Error> {
         let name = ctx.selected_app()?;
         let store = ctx.store(&name);
         let Some(live) = store.state()?.live else {
-            return fail(
-                format!("`{name}` is not deployed"),
-                Hint::to("deploy it", CommandLine::sudo_robotctl(["deploy"])),
-            );
+            return ctx.nothing_live(&name, "then run its checks");
         };
         let record = match store.release(&live) {
             Err(_) if !is_root() => {

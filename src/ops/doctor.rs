@@ -104,9 +104,9 @@ pub(super) fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<R
 fn report_of(ctx: &Context<'_>, name: &Name, request: &DoctorRequest) -> Result<Report> {
     let mut report = checked(ctx, name, request)?;
     keep_possible_overlaps(ctx, name, &mut report);
-    report.for_app(ctx.store(name).environment().as_deref());
+    ctx.complete_fixes(name, &mut report);
     let root = ctx.options.root.as_deref();
-    report.for_root(root.filter(|_| ctx.host.is_offline()));
+    report.map_fixes(|step| step.for_root(root.filter(|_| ctx.host.is_offline())));
     Ok(report)
 }
 

@@ -1,9 +1,16 @@
 //! Commands in hints that mean the same app as the command that failed.
 
 use super::context::Context;
-use crate::app::Name;
+use super::load::MANIFEST;
+use super::user_file::{Links, read_text};
+use crate::app::{App, BUNDLED_APP, Name};
 use crate::command_line::CommandLine;
+use crate::doctor::Report;
 use crate::error::{AS_ROOT, Error, Hint};
+use crate::host::files::is_present;
+use crate::host::real_path;
+use crate::manifest::parse;
+use std::path::{Path, PathBuf};
 
 impl Context<'_> {
     /// The error of the command, with hints to type as they are: they name its app where they must.
@@ -22,23 +29,70 @@ impl Context<'_> {
     /// The error of an app, with hints that name it where they must.
     pub(super) fn name_app(&self, name: &Name, mut error: Error) -> Error {
         error = error.with_any_hint();
-        if self.app_without_options().as_ref() == Some(name) {
-            return error;
-        }
         let environment = self.environment_of(name.as_str());
-        let named = |hint: Hint| match (&hint.command, &self.options.manifest) {
+        let is_meant = self.app_without_options().as_ref() == Some(name);
+        let named = |hint: Hint| match &hint.command {
             // It ends the interrupted changes of all apps.
-            (Some(command), _) if command.runs("recover") => hint,
-            (Some(command), Some(manifest)) if command.runs("deploy") => {
-                let command = command
-                    .clone()
-                    .for_manifest(manifest, environment.as_deref());
-                Hint::to(hint.text, command)
-            }
-            _ => hint.for_app(name.as_str(), environment.as_deref()),
+            Some(command) if command.runs("recover") => hint,
+            _ => self.for_app(name, environment.as_deref(), hint, is_meant),
         };
         error.hints = error.hints.into_iter().map(named).collect();
         error
+    }
+
+    /// Makes the commands of the fixes in a report name their app.
+    pub(super) fn complete_fixes(&self, name: &Name, report: &mut Report) {
+        let environment = self.store(name).environment();
+        report.map_fixes(|step| self.for_app(name, environment.as_deref(), step, false));
+    }
+
+    /// The hint for an app, which a command without options may mean already. A deploy gets the manifest that it
+    /// needs: the named one, or the one that the app was deployed from, if this directory has none.
+    fn for_app(&self, name: &Name, environment: Option<&str>, hint: Hint, is_meant: bool) -> Hint {
+        let deploy = hint.command.as_ref();
+        let deploy = deploy.filter(|command| command.runs("deploy") && !command.names_manifest());
+        if let Some(deploy) = deploy
+            && let Some(manifest) = self.needed_manifest(name, environment)
+        {
+            let command = deploy.clone().for_manifest(&manifest, environment);
+            return Hint::to(hint.text, command);
+        }
+        if is_meant {
+            return hint;
+        }
+        hint.for_app(name.as_str(), environment)
+    }
+
+    /// The manifest that a deploy of an app must name in this directory.
+    fn needed_manifest(&self, name: &Name, environment: Option<&str>) -> Option<PathBuf> {
+        let is_here = is_present(Path::new(MANIFEST)) && self.name_here().as_ref() == Some(name);
+        match &self.options.manifest {
+            Some(manifest) => Some(manifest.clone()),
+            None if is_here || name.as_str() == BUNDLED_APP => None,
+            None => self.manifest_of_origin(name, environment),
+        }
+    }
+
+    /// The manifest that an app was deployed from, if it is still there and would release the same source. Only
+    /// root can see it, and only root deploys.
+    fn manifest_of_origin(&self, name: &Name, environment: Option<&str>) -> Option<PathBuf> {
+        let store = self.store(name);
+        let id = match store.state().ok()?.live {
+            Some(live) => live,
+            None => store.last_failure().ok()??.release?,
+        };
+        let origin = PathBuf::from(store.release(&id).ok()??.origin);
+        let candidates = origin.ancestors().take(2).map(|dir| dir.join(MANIFEST));
+        let mut candidates = candidates.filter(|path| is_present(path));
+        candidates.find(|path| {
+            let text = read_text(path, Links::Refused, "").unwrap_or_default();
+            let app = parse(&text).and_then(|manifest| App::from_record(&manifest, environment));
+            let dir = path.parent().unwrap_or(Path::new("/"));
+            app.is_ok_and(|app| {
+                let source = dir.join(app.release.source.as_str());
+                app.name == *name && real_path(&source).is_ok_and(|source| source == origin)
+            })
+        })
     }
 
     /// The command as it was typed.

@@ -325,3 +325,83 @@ fn live_digest(release: &Path) -> &str {
         .expect("an id")
         .1
 }
+
+/// In another directory, a deploy in a hint names the manifest that the app was deployed from.
+#[test]
+fn a_deploy_in_a_hint_works_in_every_directory() {
+    let test = app();
+    deploy(&test);
+    let unit = test.root("usr/local/lib/systemd/system/shop-web.service");
+    let by_hand = std::fs::read_to_string(&unit).unwrap() + "# by hand\n";
+    std::fs::write(&unit, by_hand).unwrap();
+    let elsewhere = test.outside("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let hint = |dir: &Path| {
+        let ended = test.run(["doctor"]).from(dir).any_stdout().status(1);
+        let hints = ended
+            .stdout
+            .lines()
+            .filter(|line| line.contains(" deploy "));
+        let hints: Vec<String> = hints.map(str::to_owned).collect();
+        hints.join("\n")
+    };
+    let here = hint(&test.app(""));
+    assert!(here.contains(" --app shop deploy "), "{here}");
+    let there = hint(&elsewhere);
+    let command = " --manifest [DIR]/app/robot.toml deploy ";
+    assert!(there.lines().all(|line| line.contains(command)), "{there}");
+    assert!(!there.is_empty());
+    // A manifest that would deploy something else is not named.
+    test.write(
+        "robot.toml",
+        &crate::test::SHOP.replace("\"src\"", "\"other\""),
+    );
+    let other = hint(&elsewhere);
+    assert!(other.contains(" --app shop deploy "), "{other}");
+}
+
+/// The only attempt failed: the doctor and `status` say why, and other apps are not mixed up with it.
+#[test]
+fn the_cause_of_a_failed_first_deploy_is_kept() {
+    let test = app();
+    let other = test.root("var/lib/robotctl/other");
+    let records = other.join("releases");
+    std::fs::create_dir_all(&records).unwrap();
+    let record = r#"{"format":2,"id":"1.0-aa","version":"1.0","environment":null,"staged":"2026-11-30T12:00:00Z","mark":"staged","units":[]}"#;
+    std::fs::write(records.join("1.0-aa.json"), record).unwrap();
+    let event = |kind: &str, message: &str| {
+        format!(
+            "{{\"ts\":\"2026-11-30T12:00:00Z\",\"trace_id\":\"1\",\"app\":\"other\",\"environment\":null,\
+             \"release\":\"1.0-aa\",\"service\":null,\"event\":\"{kind}\",\"level\":\"error\",\"message\":\"{message}\"}}\n"
+        )
+    };
+    let history = event("failed", "service `web`: it ended\\n    line")
+        + &event("restored", "restored: no release is live");
+    std::fs::write(other.join("history.jsonl"), history).unwrap();
+    let elsewhere = test.outside("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let cause = "no release is live, and the last one, 1.0-aa, failed: service `web`: it ended";
+    let report = test.run(["doctor"]).from(&elsewhere).any_stdout().status(1);
+    let fix = "hint: fix the cause and deploy again: robotctl --root [DIR]/root/ --app other deploy --apply\n";
+    assert!(
+        report
+            .stdout
+            .contains(&format!("error: {cause} [current]\n  {fix}")),
+        "{}",
+        report.stdout
+    );
+    let status = test.run(["status"]).from(&elsewhere).any_stdout().success();
+    let line = format!(
+        "other: {cause}\n  what to do about it: robotctl --root [DIR]/root/ --app other doctor\n"
+    );
+    assert_eq!(status.stdout, line);
+    // An app of which a release is live is the only one that is deployed.
+    deploy(&test);
+    let releases = test.run(["rollback", "--dry-run"]).from(&elsewhere);
+    let refused = releases.any_stderr().status(2);
+    assert!(
+        refused.stderr.contains("it is the first one of `shop`"),
+        "{}",
+        refused.stderr
+    );
+}

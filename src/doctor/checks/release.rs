@@ -9,7 +9,7 @@ use crate::host::{ProcessOrigin, is_hidden, process_origins, release_of};
 use crate::payload::Payload;
 use crate::prerequisites::{how_to_free_space, shortages, spaces_of_files};
 use crate::safe_fix::SafeFix;
-use crate::store::{Mark, PublicRelease, Shortage, Space, Store, UnitRole};
+use crate::store::{LastFailure, Shortage, Space, Store, UnitRole};
 use anyhow::{Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,15 +48,8 @@ pub(in crate::doctor) fn no_live_release(context: &BareContext<'_>) -> Result<Ve
         (None, Some(target)) => {
             format!("no release is recorded as live, and `{current}` points at {target}")
         }
-        (None, None) => match last_failure(store)? {
-            Some((id, why)) => {
-                let message = format!("no release is live, and the last one, {id}, failed: {why}");
-                let fix = Hint::to(
-                    "fix the cause and deploy again, or try the same release again",
-                    CommandLine::sudo_robotctl(["deploy", "--force", "--apply"]),
-                );
-                return Ok(vec![Finding::new(Severity::Error, message, fix)]);
-            }
+        (None, None) => match store.last_failure()? {
+            Some(failure) => return Ok(vec![failed_attempt(store, &failure)?]),
             None => "no release is live".to_owned(),
         },
     };
@@ -67,23 +60,25 @@ pub(in crate::doctor) fn no_live_release(context: &BareContext<'_>) -> Result<Ve
     Ok(vec![Finding::new(Severity::Error, message, fix)])
 }
 
-/// The newest release, if it failed, with the reason.
-fn last_failure(store: &Store) -> Result<Option<(String, String)>> {
-    let mut newest: Option<PublicRelease> = None;
-    for id in store.releases()? {
-        let release = store.public_release(&id)?;
-        if let Some(release) = release
-            && newest
-                .as_ref()
-                .is_none_or(|one| one.staged < release.staged)
-        {
-            newest = Some(release);
-        }
-    }
-    Ok(newest.and_then(|release| match release.mark {
-        Mark::Failed(why) => Some((release.id, why)),
-        Mark::Staged | Mark::Good => None,
-    }))
+/// Why no release is live: what the history says about the last attempt.
+fn failed_attempt(store: &Store, failure: &LastFailure) -> Result<Finding> {
+    let release = failure.release.as_deref();
+    let marked = release.map(|id| store.failure_reason(id)).transpose()?;
+    let deploy = CommandLine::sudo_robotctl(["deploy"]);
+    let fix = match marked.flatten() {
+        Some(_) => Hint::to(
+            "fix the cause and deploy again, or try the same release again",
+            deploy.arg("--force").arg("--apply"),
+        ),
+        None => Hint::to("fix the cause and deploy again", deploy.arg("--apply")),
+    };
+    let history = CommandLine::sudo_robotctl(["history"]);
+    let message = format!("no release is live, and {}", failure.in_words());
+    Ok(Finding::with_steps(
+        Severity::Error,
+        message,
+        vec![fix, Hint::to("read what happened", history)],
+    ))
 }
 
 pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
