@@ -12,6 +12,16 @@ use crate::host::real_path;
 use crate::manifest::parse;
 use std::path::{Path, PathBuf};
 
+/// The manifest that a deploy must name.
+enum NeededManifest {
+    /// It finds one.
+    None,
+    /// This one.
+    At(PathBuf),
+    /// One that is not known.
+    Unknown,
+}
+
 impl Context<'_> {
     /// The error of the command, with hints to type as they are: they name its app where they must.
     pub(crate) fn complete_hints(&self, mut error: Error) -> Error {
@@ -46,16 +56,27 @@ impl Context<'_> {
         report.map_fixes(|step| self.for_app(name, environment.as_deref(), step, false));
     }
 
-    /// The hint for an app, which a command without options may mean already. A deploy gets the manifest that it
-    /// needs: the named one, or the one that the app was deployed from, if this directory has none.
-    fn for_app(&self, name: &Name, environment: Option<&str>, hint: Hint, is_meant: bool) -> Hint {
-        let deploy = hint.command.as_ref();
-        let deploy = deploy.filter(|command| command.runs("deploy") && !command.names_manifest());
-        if let Some(deploy) = deploy
-            && let Some(manifest) = self.needed_manifest(name, environment)
-        {
-            let command = deploy.clone().for_manifest(&manifest, environment);
-            return Hint::to(hint.text, command);
+    /// The hint for an app, which a command without options may mean already. A deploy names the manifest that it
+    /// needs in this directory.
+    fn for_app(
+        &self,
+        name: &Name,
+        environment: Option<&str>,
+        mut hint: Hint,
+        is_meant: bool,
+    ) -> Hint {
+        let is_deploy = |command: &CommandLine| command.runs("deploy") && !command.names_manifest();
+        if let Some(deploy) = hint.command.clone().filter(is_deploy) {
+            match self.needed_manifest(name, environment) {
+                NeededManifest::At(manifest) => {
+                    return Hint::to(hint.text, deploy.for_manifest(&manifest, environment));
+                }
+                NeededManifest::Unknown if !hint.text.is_empty() => {
+                    hint.text
+                        .push_str(", in the directory of the app's robot.toml");
+                }
+                NeededManifest::Unknown | NeededManifest::None => {}
+            }
         }
         if is_meant {
             return hint;
@@ -64,13 +85,14 @@ impl Context<'_> {
     }
 
     /// The manifest that a deploy of an app must name in this directory.
-    fn needed_manifest(&self, name: &Name, environment: Option<&str>) -> Option<PathBuf> {
+    fn needed_manifest(&self, name: &Name, environment: Option<&str>) -> NeededManifest {
         let is_here = is_present(Path::new(MANIFEST)) && self.name_here().as_ref() == Some(name);
-        match &self.options.manifest {
+        let path = match &self.options.manifest {
             Some(manifest) => Some(manifest.clone()),
-            None if is_here || name.as_str() == BUNDLED_APP => None,
+            None if is_here || name.as_str() == BUNDLED_APP => return NeededManifest::None,
             None => self.manifest_of_origin(name, environment),
-        }
+        };
+        path.map_or(NeededManifest::Unknown, NeededManifest::At)
     }
 
     /// The manifest that an app was deployed from, if it is still there and would release the same source. Only

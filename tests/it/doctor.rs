@@ -200,8 +200,7 @@ fn an_app_without_a_live_release_is_a_finding() {
     let rest = [&["state", "journal", "current"][..], &OF_RUNNING_HOST].concat();
     let rest = all_but(&test, &rest);
     let skipped = format!("skipped: {rest}: no release is live\n{}", nothing_runs());
-    let hint = "  hint: deploy, in the directory of the app's robot.toml: \
-                robotctl --root [DIR]/root/ --app shop deploy --apply\n";
+    let hint = "  hint: deploy: robotctl --root [DIR]/root/ --app shop deploy --apply\n";
     let report = |message: &str| {
         format!("error: {message} [current]\n{hint}{skipped}shop: 1 finding, 3 checks\n")
     };
@@ -382,7 +381,8 @@ fn the_cause_of_a_failed_first_deploy_is_kept() {
     std::fs::create_dir(&elsewhere).unwrap();
     let cause = "no release is live, and the last one, 1.0-aa, failed: service `web`: it ended";
     let report = test.run(["doctor"]).from(&elsewhere).any_stdout().status(1);
-    let fix = "hint: fix the cause and deploy again: robotctl --root [DIR]/root/ --app other deploy --apply\n";
+    let fix = "hint: fix the cause and deploy again, in the directory of the app's robot.toml: \
+               robotctl --root [DIR]/root/ --app other deploy --apply\n";
     assert!(
         report
             .stdout

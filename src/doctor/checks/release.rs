@@ -5,7 +5,7 @@ use crate::bytesize::format_bytes;
 use crate::command_line::CommandLine;
 use crate::doctor::report::{BareContext, CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::host::{ProcessOrigin, is_hidden, process_origins, release_of};
+use crate::host::{ProcessOrigin, has_ended, is_hidden, is_root, process_origins, release_of};
 use crate::payload::Payload;
 use crate::prerequisites::{how_to_free_space, shortages, spaces_of_files};
 use crate::safe_fix::SafeFix;
@@ -53,10 +53,7 @@ pub(in crate::doctor) fn no_live_release(context: &BareContext<'_>) -> Result<Ve
             None => "no release is live".to_owned(),
         },
     };
-    let fix = Hint::to(
-        "deploy, in the directory of the app's robot.toml",
-        CommandLine::sudo_robotctl(["deploy", "--apply"]),
-    );
+    let fix = Hint::to("deploy", CommandLine::sudo_robotctl(["deploy", "--apply"]));
     Ok(vec![Finding::new(Severity::Error, message, fix)])
 }
 
@@ -236,7 +233,11 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
         let Some(pid) = state.main_pid else {
             continue;
         };
+        // It is not hidden from root, and one that has ended runs nothing.
         if is_hidden(pid) {
+            if is_root() || has_ended(pid) {
+                continue;
+            }
             hidden.push(format!("`{unit}`"));
             continue;
         }
