@@ -8,6 +8,7 @@
 //! | `unit` | [`unit::TransientUnit`] |
 //! | `job` | a hook or a check command as a unit, in the sandbox of its service |
 //! | `precheck` | second instances of services, started on a new release before the switch |
+//! | `alone` | what to do about one that finds no other program in its network |
 //! | `probe` | what the sandboxes of services prevent on this host |
 //! | `hooks` | the app's own jobs of a deploy |
 //! | `build`, `build_step`, `build_hint`, `python` | build commands and the Python environment of a release |
@@ -16,6 +17,7 @@
 //! | `still_running` | refusing a unit that an earlier command left running |
 //! | `leftovers` | finding and removing what killed runs left |
 
+mod alone;
 pub(crate) mod build;
 mod build_hint;
 mod build_step;

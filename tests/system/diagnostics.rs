@@ -183,6 +183,13 @@ fn a_crash_at_start_is_reported_with_its_output(machine: &Machine) {
         .says("GET http://127.0.0.1:18091/ failed: it ended");
     deploy_python(machine, "2.0", direct, OWN_PORT).exits(0);
     ended(deploy_python(machine, "2.1", direct, crash).exits(2)).says("failed its pre-check");
+    let other = deploy_python(machine, "2.11", direct, crash).exits(2);
+    assert!(!other.stderr.contains("pre-check = false"), "{other}");
+    // It connects to a program of the host when it starts, which the network of the instance does not have.
+    let connects = "import socket\nsocket.create_connection(('127.0.0.1', 22))\n";
+    let out = deploy_python(machine, "2.12", direct, connects).exits(2);
+    let out = out.says("hint: the pre-check instance of `web` has a network of its own");
+    out.says("write `pre-check = false` in `[service.web]`");
     // The last lines are shown, even after much output.
     let wordy =
         "for at in range(30): print('line', at)\nprint('last words')\nraise SystemExit(3)\n";

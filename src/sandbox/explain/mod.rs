@@ -32,6 +32,13 @@ pub fn how_to_allow(case: &Case<'_>, exception: &'static str) -> Option<String> 
     case.allow(exception)
 }
 
+/// Whether a line says that a host or another program could not be reached.
+pub fn finds_no_peer(line: &str) -> bool {
+    let line = line.to_lowercase();
+    let words = [table::ECONNREFUSED, table::ENETUNREACH, table::NO_NAME];
+    words.iter().any(|words| contains(&line, words))
+}
+
 /// Every message of a run that the table knows, in the order of the lines.
 pub fn explain_all(case: &Case<'_>, seen: &Seen<'_>) -> Vec<Explanation> {
     let lower: Vec<String> = seen
