@@ -155,8 +155,7 @@ fn bad_releases() -> Vec<Refusal> {
             || manifest(&SHOP.replace("bin/web", "bin/absent")),
             DEPLOY,
             2,
-            "error: the program `/opt/shop/current/bin/absent` of service `web` is missing or not \
-             executable\n",
+            "error: the program `/opt/shop/current/bin/absent` of service `web` does not exist\n",
         ),
         refusal(
             "missing wheels and requirements",

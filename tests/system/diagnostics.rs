@@ -268,11 +268,11 @@ fn a_plan_refuses_what_a_deploy_refuses(machine: &Machine) {
     );
     refused(
         "[service.late]\nexec = [\"{current}/gone\"]\n",
-        "the program `/opt/demo/current/gone` of service `late` is missing or not executable",
+        "the program `/opt/demo/current/gone` of service `late` does not exist",
     );
     refused(
         "[service.late]\nexec = [\"{current}/VERSION\"]\n",
-        "the program `/opt/demo/current/VERSION` of service `late` is missing or not executable",
+        "the program `/opt/demo/current/VERSION` of service `late` is not executable",
     );
     refused(
         "[[secret]]\nname = \"API_KEY\"\n",

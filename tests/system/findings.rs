@@ -339,9 +339,7 @@ const CASES: &[Case] = &[
     Case {
         id: "programs",
         cause: "chmod 644 /usr/local/bin/first",
-        says: &[
-            "the program `/usr/local/bin/first` of service `direct` is missing or not executable",
-        ],
+        says: &["the program `/usr/local/bin/first` of service `direct` is not executable"],
         by_hand: "chmod 755 /usr/local/bin/first",
         ..CASE
     },

@@ -171,7 +171,7 @@ impl<'a> Prepared<'a> {
             tree: &self.tree,
             plan,
             observed: &self.observed,
-            in_release: &|rest| Ok(preflight::may_execute(app, payload, rest)),
+            in_release: &|rest| Ok(preflight::at_program_of(app, payload, rest)),
             is_new,
             is_rollback: false,
         })

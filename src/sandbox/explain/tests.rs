@@ -656,7 +656,7 @@ fn a_list_of_exceptions_keeps_what_it_has() {
     assert!(
         found
             .text
-            .contains("`sandbox.allow = [\"home\", \"io-uring\"]`"),
+            .contains("in `sandbox` of `[service.w]`, write `allow = [\"home\", \"io-uring\"]`"),
         "{}",
         found.text
     );
