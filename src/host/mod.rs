@@ -117,8 +117,8 @@ pub use root::{Meta, Root};
 pub use runner::{Command, MissingProgram, Output, is_installed};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
 pub use sockets::{
-    Binding, ListeningSocket, connections, free_port, holders_by_socket, is_ipv6_only, is_taken,
-    listening_sockets, socket_owner,
+    Binding, ListeningSocket, addresses_of, connections, free_port, holders_by_socket,
+    is_ipv6_only, is_taken, listening_sockets, socket_owner,
 };
 pub use stream::Stream;
 pub use systemd::{

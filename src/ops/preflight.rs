@@ -83,6 +83,27 @@ pub(super) fn warn_of_unmet(host: &Host, app: &App, plan: &mut Plan) {
     }
 }
 
+/// Warns in a plan about paths of `sandbox.read-only` that do not exist: the service starts, and does not see them.
+pub(super) fn warn_of_missing_paths(host: &Host, app: &App, plan: &mut Plan) -> Result<()> {
+    let own = app.layout.own_directories();
+    let is_own = |path: &str| {
+        path.starts_with(&app.layout.opt()) || own.iter().any(|dir| path.starts_with(dir.as_str()))
+    };
+    for service in &app.services {
+        for (path, _) in &service.sandbox.read_only {
+            // A deploy creates what belongs to the app.
+            if is_own(path.as_str()) || host.root.meta(path.as_str())?.is_some() {
+                continue;
+            }
+            plan.warnings.push(format!(
+                "`{path}` does not exist, and `sandbox.read-only` of service `{}` names it: the service starts without it",
+                service.name
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Creates the secrets that the manifest generates and that do not exist yet. Adds their paths, and
 /// those of the directories that it creates, to `created`.
 pub(super) fn create_secrets(host: &Host, app: &App, created: &mut Vec<String>) -> Result<()> {

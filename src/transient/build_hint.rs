@@ -86,7 +86,7 @@ const ADVICE: &[Advice] = &[
 ];
 
 /// What to do about a command that failed with an exit code and these last lines.
-pub(super) fn of_failure(release: &Release, step: &BuildStep, code: i32, lines: &[&str]) -> Hint {
+pub(super) fn of_failure(release: &Release, step: &BuildStep, code: i32, lines: &[String]) -> Hint {
     let mut advice = ADVICE
         .iter()
         .filter(|one| one.purpose.contains(&step.purpose));
@@ -147,7 +147,7 @@ fn install(package: &str) -> Hint {
 
 /// The program that env(1), a shell or make(1) did not find: `/usr/bin/env: ‘npm’: No such file or directory`,
 /// `sh: 1: npm: not found`, `bash: line 1: npm: command not found`, `make: npm: No such file or directory`.
-fn not_found<'a>(lines: &[&'a str]) -> Option<&'a str> {
+fn not_found(lines: &[String]) -> Option<&str> {
     const NOT_FOUND_SUFFIXES: [&str; 3] = [
         ": not found",
         ": command not found",
@@ -183,7 +183,13 @@ mod tests {
                     [release]\npython = { requirements = [\"req.txt\"], wheels = \"lib\" }\n\
                     [service.web]\nexec = [\"/bin/w\"]\n";
         let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
-        of_failure(&app.release, &step, code, &["first", line, "last"]).to_string()
+        of_failure(
+            &app.release,
+            &step,
+            code,
+            &["first", line, "last"].map(str::to_owned),
+        )
+        .to_string()
     }
 
     #[test]

@@ -622,3 +622,30 @@ fn a_prune_of_all_apps_that_fails_halfway_does_not_claim_that_nothing_changed() 
     assert_eq!(refused.stderr, planned.stderr);
     tree::assert_same(&before, &test.state(), "something was changed");
 }
+
+/// A service starts without a path that it only reads.
+#[test]
+fn a_preview_warns_of_a_path_that_does_not_exist() {
+    let keys = "sandbox.read-only = [\"/srv/absent\"]\n";
+    let test = manifest(&format!("{SHOP}{keys}"));
+    let ended = test.run(["deploy"]).any_stdout().any_stderr().success();
+    let warning = "`/srv/absent` does not exist, and `sandbox.read-only` of service `web` names it";
+    assert!(ended.stdout.contains(warning), "{}", ended.stdout);
+    fs::create_dir_all(test.root("srv/absent")).unwrap();
+    let ended = test.run(["deploy"]).any_stdout().any_stderr().success();
+    assert!(!ended.stdout.contains("does not exist"), "{}", ended.stdout);
+}
+
+#[test]
+fn the_probes_are_explained_like_a_check() {
+    let test = Test::new();
+    let ended = test
+        .run(["doctor", "--explain", "probe"])
+        .any_stdout()
+        .success();
+    assert!(
+        ended.stdout.starts_with("probe: with `--probe`: "),
+        "{}",
+        ended.stdout
+    );
+}

@@ -11,6 +11,7 @@ tests![
     a_crash_at_start_is_reported_with_its_output,
     a_crash_is_reported_with_its_output_after_a_restart,
     a_program_that_does_not_listen_gets_a_hint,
+    the_cause_of_a_failed_start_is_named,
     a_plan_refuses_what_a_deploy_refuses,
 ];
 
@@ -242,6 +243,41 @@ fn a_program_that_does_not_listen_gets_a_hint(machine: &Machine) {
     deploy_python(machine, "1.3", "socket = \"proxy\"", client)
         .exits(2)
         .says("write `socket = \"activate\"` if it can take over a socket");
+}
+
+/// A script with the line ends of another system, a path that is missing, and an address that is not the one in
+/// `listen`.
+fn the_cause_of_a_failed_start_is_named(machine: &Machine) {
+    const LISTENS: &str = "#!/usr/bin/python3\nimport socket, time\n\
+                           server = socket.create_server(('127.0.0.1', 18099))\ntime.sleep(1000)\n";
+    const DIRECT: &str = "listen = [\"127.0.0.1:18098\"]\nsocket = \"direct\"\nsandbox.allow = [\"bind-any\"]\n\
+                          check = [{ tcp = \"127.0.0.1:18098\", within = \"3s\" }]\n";
+    for (program, keys, said) in [
+        (
+            "#!/bin/sh\r\nexec sleep 1000\r\n",
+            "",
+            "the `#!` line of `/opt/odd/current/web` ends with a carriage return",
+        ),
+        (
+            "#!/bin/sh\nexec sleep 1000\n",
+            "sandbox.read-write = [\"/srv/absent\"]\n",
+            "`/srv/absent`, which `sandbox.read-write` names, does not exist on this host",
+        ),
+        (
+            LISTENS,
+            DIRECT,
+            "the program listens on 127.0.0.1:18099, and `listen` says 127.0.0.1:18098",
+        ),
+    ] {
+        let manifest = format!(
+            "[app]\nname = \"odd\"\nversion = \"1.0\"\n[service.web]\nexec = [\"{{current}}/web\"]\n\
+             restart = \"no\"\n{keys}"
+        );
+        machine.write("/root/odd/robot.toml", &manifest, 0o644);
+        machine.write("/root/odd/web", program, 0o755);
+        let deploy = "--manifest /root/odd/robot.toml deploy --apply";
+        machine.robotctl(deploy).exits(3).says(said);
+    }
 }
 
 /// A plan reports what a deploy would refuse, in the same words, and creates nothing.

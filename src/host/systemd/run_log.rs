@@ -43,18 +43,35 @@ impl RunLog {
         }
     }
 
-    /// The last lines of the program, then the last ones of systemd, which say less about the cause.
-    pub fn last_lines(&self, program: usize, manager: usize) -> Vec<&str> {
-        let last = |lines: &[String], count| lines.len().saturating_sub(count);
-        let of_program = self.program.iter().skip(last(&self.program, program));
-        let of_manager = self.manager.iter().skip(last(&self.manager, manager));
-        of_program.chain(of_manager).map(String::as_str).collect()
+    /// The last lines of the program, then the last ones of systemd, which say less about the cause. A line that
+    /// is repeated counts once, and says how often.
+    pub fn last_lines(&self, program: usize, manager: usize) -> Vec<String> {
+        let last = |lines: &[String], count| {
+            let mut lines = collapsed(lines);
+            lines.split_off(lines.len().saturating_sub(count))
+        };
+        let of_manager = last(&self.manager, manager);
+        let all = last(&self.program, program).into_iter().chain(of_manager);
+        all.collect()
     }
 
     /// How the last main process of any of these runs ended, as systemd has logged it.
     pub fn last_end(&self) -> Option<MainExit> {
         self.manager.iter().rev().find_map(|line| logged_end(line))
     }
+}
+
+/// The lines, with each run of equal ones as one line.
+fn collapsed(lines: &[String]) -> Vec<String> {
+    let runs = lines.chunk_by(|one, next| one == next);
+    let line = |run: &[String]| {
+        let line = run.first()?;
+        Some(match run.len() {
+            1 => line.clone(),
+            count => format!("{line} … {count} times"),
+        })
+    };
+    runs.filter_map(line).collect()
 }
 
 /// The end in a line such as `a.service: Main process exited, code=exited, status=3/NOTIMPLEMENTED`, or
@@ -200,6 +217,20 @@ mod tests {
         };
         assert_eq!(log.last_lines(2, 1), ["b", "c", "2"]);
         assert_eq!(log.last_lines(9, 9), ["a", "b", "c", "1", "2"]);
+    }
+
+    #[test]
+    fn a_line_that_is_repeated_is_shown_once_with_its_number() {
+        let mut program = vec!["start".to_owned()];
+        program.extend(std::iter::repeat_n("cannot connect".to_owned(), 18));
+        program.push("give up".to_owned());
+        let log = RunLog {
+            program,
+            ..RunLog::default()
+        };
+        let shown = ["start", "cannot connect … 18 times", "give up"];
+        assert_eq!(log.last_lines(20, 3), shown);
+        assert_eq!(log.last_lines(2, 3), shown[1..]);
     }
 
     #[test]

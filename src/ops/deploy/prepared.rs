@@ -148,6 +148,8 @@ impl<'a> Prepared<'a> {
         if plan.is_empty() {
             // The live release has these, and its deploy has said them.
             plan.warnings.clear();
+        } else {
+            preflight::warn_of_missing_paths(&ctx.host, self.app(), &mut plan)?;
         }
         preflight::note_in(&mut plan, &self.faults);
         preflight::warn_of_unmet(&ctx.host, self.app(), &mut plan);
