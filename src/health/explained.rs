@@ -6,7 +6,7 @@ use crate::failure::Failure;
 use crate::host::{Host, MainExit, ProgramFile, RunLog};
 use crate::render::service_texts;
 use crate::sandbox::explain::{
-    Access, AtPath, Case, Ended, Explanation, Meaning, Seen, Sureness, explain,
+    ALTERNATIVE, Access, AtPath, Case, Ended, Explanation, Meaning, Seen, Sureness, explain,
 };
 use crate::sandbox_files::{SandboxFiles, Unseen};
 use crate::units::Target;
@@ -25,7 +25,7 @@ pub(crate) fn explained(
 ) -> Failure {
     let known = service.and_then(|service| explanation(host, app, service, log));
     let detail = match known {
-        Some(known) => format!("{what}; {}", in_words(&known)),
+        Some(known) => format!("{what}; {}", in_lines(&known)),
         None => what.to_string(),
     };
     let (program, manager) = SHOWN_LINES;
@@ -154,8 +154,14 @@ fn access(host: &Host, service: &Service, path: &str) -> Access {
     }
 }
 
-/// The explanation as a clause, with the line that it is about: the service has written it, and it may be wrong.
+/// The explanation as a clause in one line.
 pub(crate) fn in_words(known: &Explanation) -> String {
+    in_lines(known).replace(ALTERNATIVE, " ")
+}
+
+/// The explanation as a clause, with the line that it is about: the service has written it, and it may be wrong. Each
+/// of several ways to allow something is a line.
+fn in_lines(known: &Explanation) -> String {
     let line = quoted(&known.line);
     match known.meaning {
         Meaning::Harmless => format!("{line} is not the cause: {}", known.text),

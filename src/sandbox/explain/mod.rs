@@ -19,7 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Explanation, Meaning, Sureness};
+pub use answer::{ALTERNATIVE, Explanation, Meaning, Sureness};
 pub use case::{Access, AtPath, Case};
 pub use seen::{Ended, Seen};
 pub use table::ROWS;
