@@ -99,6 +99,11 @@ impl CommandLine {
         self.words.iter().any(|word| word == wanted)
     }
 
+    /// Whether it names a manifest.
+    pub fn names_manifest(&self) -> bool {
+        self.has("--manifest")
+    }
+
     /// The same deploy with the manifest that it needs, so that it means the same in every directory.
     #[must_use]
     pub fn for_manifest(mut self, manifest: &Path, environment: Option<&str>) -> Self {

@@ -102,10 +102,10 @@ impl Failure {
 
     /// The same with the last lines of a program below it, for root.
     #[must_use]
-    pub(crate) fn with_lines(mut self, lines: &[&str]) -> Self {
+    pub(crate) fn with_lines(mut self, lines: &[impl AsRef<str>]) -> Self {
         for line in lines {
             self.detail.push_str("\n    ");
-            self.detail.push_str(line);
+            self.detail.push_str(line.as_ref());
         }
         self
     }

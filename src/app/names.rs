@@ -55,6 +55,18 @@ impl Name {
         Ok(Self(text.to_owned()))
     }
 
+    /// The name that is most like a text which is none, if there is one.
+    pub fn near(text: &str) -> Option<Self> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+        let words: Vec<String> = words
+            .filter(|word| !word.is_empty())
+            .map(str::to_ascii_lowercase)
+            .collect();
+        let name = words.join("-");
+        let name = name.trim_start_matches(|c: char| !c.is_ascii_lowercase());
+        Self::parse(name).ok()
+    }
+
     /// The name of a service that is derived from another. It is only a part of unit names, so it
     /// may be longer than 31 characters.
     #[must_use]

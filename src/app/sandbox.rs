@@ -39,6 +39,19 @@ impl Sandbox {
         self.allow.contains(name)
     }
 
+    /// Whether the manifest has a key of `sandbox`. `of_runtime` are the exceptions that `runtime` grants by itself.
+    pub fn is_written(&self, of_runtime: &[&str]) -> bool {
+        let mut own = self.allow.iter().filter(|name| !of_runtime.contains(name));
+        own.next().is_some()
+            || !self.outbound.is_empty()
+            || !self.allow_from.is_empty()
+            || !self.capabilities.is_empty()
+            || !self.devices.is_empty()
+            || !self.read_write.is_empty()
+            || !self.read_only.is_empty()
+            || !self.directives.is_empty()
+    }
+
     /// The key or exception that needs the network of the host, which a proxied server does not have.
     pub fn host_network(&self) -> Option<&'static str> {
         let exception = OF_THE_HOST.into_iter().find(|name| self.allows(name));

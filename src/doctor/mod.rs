@@ -23,5 +23,6 @@ mod report;
 mod table;
 
 pub(crate) use loaded::LoadedUnits;
+pub(crate) use probed::PROBE;
 pub(crate) use report::{BareContext, CheckContext, Report, Severity};
 pub(crate) use table::{CHECKS, Check, ask_before, checks_without_release, run_checks, skipped};

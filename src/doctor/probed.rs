@@ -1,6 +1,7 @@
 //! What a probe of the sandboxes adds to a report.
 
 use super::report::{Finding, Report, Severity};
+use super::table::{BeforeChange, Check, Needs, WithoutRelease};
 use crate::command_line::CommandLine;
 use crate::error::Hint;
 use crate::sandbox::probes::{ProbeResult, ProbedSandbox, Status};
@@ -8,6 +9,21 @@ use anyhow::Result;
 
 /// The id of its findings.
 const ID: &str = "probe";
+
+/// What `--probe` looks for. It is no check of the table, because it starts units and needs the option.
+pub(crate) const PROBE: Check = Check {
+    id: ID,
+    severity: Severity::Error,
+    summary: "with `--probe`: the sandbox of each service prevents what its unit says",
+    why: "a kernel or a systemd may accept a setting and not enforce it, and then a service can do more than its score says",
+    fix: "each finding names the setting and what this host lacks for it. The sandboxes reference lists every attempt",
+    man: &["robotctl-doctor(1)", "systemd.exec(5)"],
+    ends_checks: false,
+    of_running_host: true,
+    run: Needs::Public(|_| Ok(Vec::new())),
+    without_release: WithoutRelease::Skip,
+    before_change: BeforeChange::No("no: it starts units, and takes a second for each sandbox"),
+};
 
 impl Report {
     /// The report with what a probe found; unchanged if there was none.

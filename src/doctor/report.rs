@@ -11,7 +11,6 @@ use crate::store::{PublicRelease, State, Store};
 use crate::tree::FileTree;
 use schemars::JsonSchema;
 use serde::Serialize;
-use std::path::Path;
 
 /// How bad a finding is.
 #[derive(
@@ -117,20 +116,11 @@ impl Report {
         findings.all(|finding| finding.severity < severity)
     }
 
-    /// Makes the commands of the fixes name the app.
-    pub(crate) fn for_app(&mut self, environment: Option<&str>) {
+    /// Changes each step of the fixes.
+    pub(crate) fn map_fixes(&mut self, change: impl Fn(Hint) -> Hint) {
         for finding in &mut self.findings {
             let fix = std::mem::take(&mut finding.fix).into_iter();
-            let fix = fix.map(|step| step.for_app(&self.app, environment));
-            finding.fix = fix.collect();
-        }
-    }
-
-    /// Makes the commands of the fixes work on the tree below `root`.
-    pub(crate) fn for_root(&mut self, root: Option<&Path>) {
-        for finding in &mut self.findings {
-            let fix = std::mem::take(&mut finding.fix).into_iter();
-            finding.fix = fix.map(|step| step.for_root(root)).collect();
+            finding.fix = fix.map(&change).collect();
         }
     }
 }

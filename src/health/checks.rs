@@ -9,7 +9,9 @@ use super::stopped::unmet_in_words;
 use super::verdict::{Verdict, failed_check};
 use crate::app::{App, Check, Probe, Service, Socket, Text};
 use crate::failure::Failure;
-use crate::host::{Deadline, Host, Stopwatch, UnitStatus, release_of_unit, wait_until};
+use crate::host::{
+    Deadline, Host, Stopwatch, UnitStatus, addresses_of, members, release_of_unit, wait_until,
+};
 use crate::render::ReleaseMount;
 use crate::transient::job::{check_job, job_unit};
 use crate::transient::unit::{RunFailure, run_to_end};
@@ -130,6 +132,22 @@ impl<'a> CheckedService<'a> {
         }
     }
 
+    /// Why nothing accepts connections, although the service runs.
+    fn does_not_listen(&self, host: &Host) -> String {
+        let state = host.systemd.show_one(&self.unit).unwrap_or_default();
+        let found = addresses_of(&members(&state));
+        let list = |texts: Vec<String>| texts.join(", ");
+        if found.is_empty() {
+            return "the program must bind the address in `listen` itself".to_owned();
+        }
+        let wanted = self.service.listen.iter().map(ToString::to_string);
+        format!(
+            "the program listens on {}, and `listen` says {}",
+            list(found.iter().map(ToString::to_string).collect()),
+            list(wanted.collect())
+        )
+    }
+
     /// Why the service cannot pass its checks any more, if that is so.
     fn lost(&self, host: &Host) -> Option<Failure> {
         if self.before.is_known_to_last() {
@@ -178,9 +196,9 @@ fn repeat(
     match lost {
         Some(what) => Err(what),
         None => seen.map_err(|what| match checked.service.socket {
-            Socket::Direct if what.summary().starts_with("Connection refused") => Failure::public(
-                format!("{what}: the program must bind the address in `listen` itself"),
-            ),
+            Socket::Direct if what.summary().starts_with("Connection refused") => {
+                Failure::public(format!("{what}: {}", checked.does_not_listen(host)))
+            }
             _ => what,
         }),
     }

@@ -3,9 +3,11 @@
 use crate::app::{App, Service};
 use crate::exposure::Unit;
 use crate::failure::Failure;
-use crate::host::{Host, MainExit, RunLog};
+use crate::host::{Host, MainExit, ProgramFile, RunLog};
 use crate::render::service_texts;
-use crate::sandbox::explain::{Access, AtPath, Case, Ended, Explanation, Meaning, Seen, explain};
+use crate::sandbox::explain::{
+    ALTERNATIVE, Access, AtPath, Case, Ended, Explanation, Meaning, Seen, Sureness, explain,
+};
 use crate::sandbox_files::{SandboxFiles, Unseen};
 use crate::units::Target;
 
@@ -23,7 +25,7 @@ pub(crate) fn explained(
 ) -> Failure {
     let known = service.and_then(|service| explanation(host, app, service, log));
     let detail = match known {
-        Some(known) => format!("{what}; {}", in_words(&known)),
+        Some(known) => format!("{what}; {}", in_lines(&known)),
         None => what.to_string(),
     };
     let (program, manager) = SHOWN_LINES;
@@ -51,6 +53,16 @@ pub(crate) fn explanation(
     let texts = service_texts(app, service, target).ok()?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let files = SandboxFiles::of(&Unit::merge(&texts))?;
+    if let Some(text) = cannot_start(host, service, &files, log.end) {
+        return Some(Explanation {
+            id: "cannot-start",
+            meaning: Meaning::NotTheSandbox,
+            sureness: Sureness::Certain,
+            text,
+            line: String::new(),
+            is_of_exit: true,
+        });
+    }
     let look = |path: &str| match files.find(&host.root, path) {
         Ok(Ok(seen)) if seen.meta.is_program() => AtPath::Program,
         Ok(Ok(_)) => AtPath::Other,
@@ -77,6 +89,53 @@ pub(crate) fn explanation(
     explain(&case, &seen)
 }
 
+/// systemd could not execute the program (systemd.exec(5), "Process Exit Codes").
+const EXIT_EXEC: i32 = 203;
+/// systemd could not set up the sandbox.
+const EXIT_NAMESPACE: i32 = 226;
+
+/// Why systemd could not start the program, if the program or the host shows it.
+fn cannot_start(
+    host: &Host,
+    service: &Service,
+    files: &SandboxFiles,
+    end: Option<MainExit>,
+) -> Option<String> {
+    match end? {
+        MainExit::Exited(EXIT_EXEC) => {
+            let program = service.exec.first()?.as_str();
+            let seen = files.find(&host.root, program).ok()?.ok()?;
+            let file = ProgramFile::read(&host.root.path(&seen.host)).ok()?;
+            match file {
+                ProgramFile::Script(words) if words.first()?.ends_with('\r') => Some(format!(
+                    "the `#!` line of `{program}` ends with a carriage return: save the file with the line ends of Linux"
+                )),
+                ProgramFile::Other => Some(format!(
+                    "`{program}` has no `#!` line and is no program for Linux"
+                )),
+                ProgramFile::Script(_) | ProgramFile::Elf(_) => None,
+            }
+        }
+        MainExit::Exited(EXIT_NAMESPACE) => {
+            let sandbox = &service.sandbox;
+            let read_only = sandbox
+                .read_only
+                .iter()
+                .map(|(from, _)| ("read-only", from));
+            let read_write = sandbox.read_write.iter().map(|path| ("read-write", path));
+            let mut named = read_only.chain(read_write);
+            let (key, path) = named.find(|(_, path)| {
+                let found = host.root.meta_followed(path.as_str());
+                found.is_ok_and(|found| found.is_none())
+            })?;
+            Some(format!(
+                "`{path}`, which `sandbox.{key}` names, does not exist on this host"
+            ))
+        }
+        _ => None,
+    }
+}
+
 /// What the modes of a path allow the user of a service. A path comes from a line that the service wrote, so that
 /// nothing is suggested which only the sandbox protects.
 fn access(host: &Host, service: &Service, path: &str) -> Access {
@@ -95,8 +154,14 @@ fn access(host: &Host, service: &Service, path: &str) -> Access {
     }
 }
 
-/// The explanation as a clause, with the line that it is about: the service has written it, and it may be wrong.
+/// The explanation as a clause in one line.
 pub(crate) fn in_words(known: &Explanation) -> String {
+    in_lines(known).replace(ALTERNATIVE, " ")
+}
+
+/// The explanation as a clause, with the line that it is about: the service has written it, and it may be wrong. Each
+/// of several ways to allow something is a line.
+fn in_lines(known: &Explanation) -> String {
     let line = quoted(&known.line);
     match known.meaning {
         Meaning::Harmless => format!("{line} is not the cause: {}", known.text),

@@ -34,7 +34,7 @@ mod verdict;
 mod verify;
 
 pub(crate) use acceptors::ManagerSockets;
-pub(crate) use cause::cause_failure;
+pub(crate) use cause::{cause_failure, cause_text};
 pub(crate) use checks::{check_service, run_failure, still_answers};
 pub(crate) use exit_codes::SYSTEMD_EXITS;
 pub(crate) use explained::{explained, explanation, in_words, log_of};

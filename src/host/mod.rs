@@ -123,8 +123,8 @@ pub use runner::{Command, MissingProgram, Output, is_installed};
 pub use running_release::{Undetermined, release_of, release_of_unit};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
 pub use sockets::{
-    Binding, ListeningSocket, connections, free_port, holders_by_socket, is_ipv6_only, is_taken,
-    listening_sockets, socket_owner,
+    Binding, ListeningSocket, addresses_of, connections, free_port, holders_by_socket,
+    is_ipv6_only, is_taken, listening_sockets, socket_owner,
 };
 pub use stream::Stream;
 pub use systemd::{

@@ -94,6 +94,14 @@ impl PortHolder {
         }
     }
 
+    /// The app for which robotctl generated the unit that holds it, if it is a socket.
+    pub fn app(&self) -> Option<&str> {
+        match self {
+            Self::Socket { app, .. } => app.as_deref(),
+            Self::Process { .. } | Self::Hidden => None,
+        }
+    }
+
     /// The unit that holds it.
     pub fn unit(&self) -> Option<&str> {
         match self {

@@ -121,6 +121,22 @@ pub fn listening_sockets() -> Vec<ListeningSocket> {
     rows.map(socket).collect()
 }
 
+/// The addresses on which processes listen that have one network, which may be another than that of the host.
+pub fn addresses_of(pids: &[u32]) -> Vec<SocketAddr> {
+    let Some(pid) = pids.first() else {
+        return Vec::new();
+    };
+    let rows = rows_of(&format!("/proc/{pid}/net"));
+    let rows: Vec<Row> = rows.into_iter().filter(|row| row.state == LISTEN).collect();
+    let inodes: Vec<u64> = rows.iter().map(|row| row.inode).collect();
+    let holders = holders_by_socket(&inodes).unwrap_or_default();
+    let is_own = |row: &&Row| {
+        let of_row = holders.get(&row.inode);
+        of_row.is_some_and(|all| all.iter().any(|pid| pids.contains(pid)))
+    };
+    rows.iter().filter(is_own).map(|row| row.local).collect()
+}
+
 /// A line of `/proc/PID/net/tcp`.
 struct Row {
     local: SocketAddr,
@@ -132,11 +148,17 @@ struct Row {
 ///
 /// The host's network is that of its first process. This process may be in a sandbox with another.
 fn rows() -> Vec<Row> {
+    match fs::File::open("/proc/1/net/tcp") {
+        Ok(_) => rows_of("/proc/1/net"),
+        Err(_) => rows_of("/proc/net"),
+    }
+}
+
+/// All TCP sockets of the network that a directory of `/proc` shows.
+fn rows_of(dir: &str) -> Vec<Row> {
     let mut out = Vec::new();
-    for table in ["net/tcp", "net/tcp6"] {
-        let text = fs::read_to_string(format!("/proc/1/{table}"))
-            .or_else(|_| fs::read_to_string(format!("/proc/{table}")))
-            .unwrap_or_default();
+    for table in ["tcp", "tcp6"] {
+        let text = fs::read_to_string(format!("{dir}/{table}")).unwrap_or_default();
         out.extend(text.lines().skip(1).filter_map(row));
     }
     out

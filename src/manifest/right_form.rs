@@ -171,20 +171,40 @@ const MIN_BYTES: u64 = 1024 * 1024;
 /// The least of `cpu-quota` that a number means in percent. A smaller one may be a number of processors.
 const MIN_PERCENT: u64 = 10;
 
-/// What to write in place of an unknown key. `known` are the keys that its table has.
-pub(super) fn of_unknown_key(unknown: &str, known: &[&str]) -> Option<String> {
+/// What to write in place of an unknown key. `known` are the keys that its table has, and `value` is what is written
+/// after it.
+pub(super) fn of_unknown_key(unknown: &str, known: &[&str], value: Option<&str>) -> Option<String> {
     let plain = unknown.to_lowercase().replace('_', "-");
     let plain = plain.as_str();
     let mut keys = OTHER_KEYS.iter();
-    if let Some((.., form)) =
+    if let Some((_, key, form)) =
         keys.find(|(words, key, _)| words.contains(&plain) && known.contains(key))
     {
-        return Some(format!("write `{form}`"));
+        let is_list = form.starts_with(&format!("{key} = ["));
+        let of_value = value.filter(|_| is_list);
+        let of_value = of_value.and_then(|value| of_value_of(key, value));
+        return Some(of_value.unwrap_or_else(|| format!("write `{form}`")));
     }
     let is_service = known.contains(&"exec");
     let mut places = OTHER_PLACES.iter();
     let place = places.find(|(words, _)| is_service && words.contains(&plain));
     place.map(|(_, hint)| (*hint).to_owned())
+}
+
+/// The value of a key of another tool as the list of the key that takes its place.
+fn of_value_of(key: &str, value: &str) -> Option<String> {
+    match (key, value.starts_with('[')) {
+        // A list of words is one here too.
+        ("exec" | "requires", true) if !value.contains('\n') => {
+            Some(format!("write `{key} = {value}`"))
+        }
+        (_, true) => None,
+        ("listen", false) => {
+            let port = text_of(value).unwrap_or_else(|| value.to_owned());
+            of_value(key, &port, "a list")
+        }
+        (_, false) => of_value(key, value, "a list"),
+    }
 }
 
 /// How to write the value of `key` in the type that is expected, if that can be said. The manifest
@@ -488,7 +508,7 @@ mod tests {
     fn a_key_of_another_tool_gets_the_key_of_a_manifest() {
         for (words, key, form) in OTHER_KEYS {
             for word in *words {
-                let found = hint(&format!("exec = [\"/w\"]\n{word} = 1\n"));
+                let found = hint(&format!("exec = [\"/w\"]\n{word} = true\n"));
                 assert_eq!(found, format!("write `{form}`"), "{word}");
             }
             assert!(form.starts_with(key), "{form}");
@@ -504,6 +524,28 @@ mod tests {
         // Elsewhere the word has no such meaning.
         let elsewhere = parse(&HEAD.replace("version", "port = 1\nversion")).unwrap_err();
         assert!(!elsewhere.hint.contains("listen"), "{elsewhere}");
+    }
+
+    #[test]
+    fn a_key_of_another_tool_keeps_its_value() {
+        for (line, right) in [
+            ("port = 9120", "listen = [\"127.0.0.1:9120\"]"),
+            ("port = \"9120\" # web", "listen = [\"127.0.0.1:9120\"]"),
+            ("ports = [80]", "listen = [\"127.0.0.1:8080\"]"),
+            (
+                "command = \"bin/web --all\"",
+                "exec = [\"{current}/bin/web\", \"--all\"]",
+            ),
+            ("command = [\"/bin/web\"]", "exec = [\"/bin/web\"]"),
+            ("healthcheck = \"/up\"", "check = [{ http = \"/up\" }]"),
+            ("depends-on = \"db\"", "requires = [\"db\"]"),
+        ] {
+            assert_eq!(
+                hint(&format!("{line}\n")),
+                format!("write `{right}`"),
+                "{line}"
+            );
+        }
     }
 
     /// A span without a unit is a number of seconds (systemd.time(7)).

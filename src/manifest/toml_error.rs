@@ -14,7 +14,7 @@ pub(super) fn problem(error: &toml::de::Error, text: &str) -> Problem {
     let line = error.span().map(|span| line_of(text, span.start));
     let place = error.span().and_then(|span| Place::of(text, span));
     let (message, hint) = if let Some(rest) = error_text.strip_prefix("unknown field ") {
-        unknown_key(rest)
+        unknown_key(rest, error.span().and_then(|key| value_after(text, &key)))
     } else if let Some(rest) = error_text.strip_prefix("missing field ") {
         missing_key(rest)
     } else if let Some(rest) = error_text.strip_prefix("invalid type: ") {
@@ -69,12 +69,24 @@ impl<'a> Place<'a> {
     }
 }
 
+/// The value after a key, if it is a text or a list on one line, or a word.
+fn value_after<'a>(text: &'a str, key: &Range<usize>) -> Option<&'a str> {
+    let rest = text.get(key.end..)?.trim_start().strip_prefix('=')?;
+    let line = rest.lines().next()?.trim_start();
+    let end = match line.chars().next()? {
+        quote @ ('"' | '\'') => line.get(1..)?.find(quote)? + 2,
+        '[' => line.rfind(']')? + 1,
+        _ => line.find([',', '}', '#', ' ', '\t']).unwrap_or(line.len()),
+    };
+    line.get(..end)
+}
+
 /// ``unknown field `a`, expected one of `b`, `c` ``
-fn unknown_key(rest: &str) -> (String, String) {
+fn unknown_key(rest: &str, value: Option<&str>) -> (String, String) {
     let mut names = rest.split('`').skip(1).step_by(2);
     let unknown = names.next().unwrap_or_default();
     let known: Vec<&str> = names.collect();
-    let hint = match right_form::of_unknown_key(unknown, &known) {
+    let hint = match right_form::of_unknown_key(unknown, &known, value) {
         Some(hint) => hint,
         None => match nearest(unknown, &known) {
             Some(name) => format!("did you mean `{name}`?"),

@@ -26,10 +26,7 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<(String, Vec<Verdict>), Error> {
         let name = ctx.selected_app()?;
         let store = ctx.store(&name);
         let Some(live) = store.state()?.live else {
-            return fail(
-                format!("`{name}` is not deployed"),
-                Hint::to("deploy it", CommandLine::sudo_robotctl(["deploy"])),
-            );
+            return ctx.nothing_live(&name, "then run its checks");
         };
         let record = match store.release(&live) {
             Err(_) if !is_root() => {
@@ -59,9 +56,18 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<(String, Vec<Verdict>), Error> {
             (service.is_daemon() && !is_skipped(service)) || service.timer.is_some()
         };
         let services = app.services.iter().filter(is_checked);
-        let verdicts =
-            services.flat_map(|service| check_service(&ctx.host, &app, service, None, &ctx.trace));
-        Ok((name.to_string(), verdicts.collect()))
+        let (mut count, mut verdicts) = (0, Vec::new());
+        for service in services {
+            count += service.checks.len();
+            verdicts.extend(check_service(&ctx.host, &app, service, None, &ctx.trace));
+        }
+        if count == 0 {
+            let text = format!(
+                "no service of `{name}` that should run has a `check`, so there is nothing to run"
+            );
+            ctx.note("info", name.as_str(), &text);
+        }
+        Ok((name.to_string(), verdicts))
     };
     check().nothing_changed()
 }

@@ -6,7 +6,7 @@ use super::select::{PerApp, nothing_deployed};
 use crate::app::{Layout, Name};
 use crate::command_line::CommandLine;
 use crate::doctor::{
-    BareContext, CHECKS, Check, CheckContext, LoadedUnits, Report, checks_without_release,
+    BareContext, CHECKS, Check, CheckContext, LoadedUnits, PROBE, Report, checks_without_release,
     run_checks, skipped,
 };
 use crate::error::{AS_ROOT, Claim as _, Error, Hint, Kind, fail};
@@ -67,7 +67,8 @@ pub(crate) fn run(ctx: &Context<'_>, request: &DoctorRequest) -> Result<PerApp<R
 /// # Errors
 /// [`Kind::Refused`] when there is none.
 pub(crate) fn explain(id: &str) -> Result<&'static Check, Error> {
-    if let Some(check) = CHECKS.iter().find(|check| check.id == id) {
+    let mut all = CHECKS.iter().chain([&PROBE]);
+    if let Some(check) = all.find(|check| check.id == id) {
         return Ok(check);
     }
     let ids: Vec<&str> = CHECKS.iter().map(|check| check.id).collect();
@@ -104,9 +105,9 @@ pub(super) fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<R
 fn report_of(ctx: &Context<'_>, name: &Name, request: &DoctorRequest) -> Result<Report> {
     let mut report = checked(ctx, name, request)?;
     keep_possible_overlaps(ctx, name, &mut report);
-    report.for_app(ctx.store(name).environment().as_deref());
+    ctx.complete_fixes(name, &mut report);
     let root = ctx.options.root.as_deref();
-    report.for_root(root.filter(|_| ctx.host.is_offline()));
+    report.map_fixes(|step| step.for_root(root.filter(|_| ctx.host.is_offline())));
     Ok(report)
 }
 

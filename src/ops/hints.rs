@@ -1,9 +1,26 @@
 //! Commands in hints that mean the same app as the command that failed.
 
 use super::context::Context;
-use crate::app::Name;
+use super::load::MANIFEST;
+use super::user_file::{Links, read_text};
+use crate::app::{App, BUNDLED_APP, Name};
 use crate::command_line::CommandLine;
+use crate::doctor::Report;
 use crate::error::{AS_ROOT, Error, Hint};
+use crate::host::files::is_present;
+use crate::host::real_path;
+use crate::manifest::parse;
+use std::path::{Path, PathBuf};
+
+/// The manifest that a deploy must name.
+enum NeededManifest {
+    /// It finds one.
+    None,
+    /// This one.
+    At(PathBuf),
+    /// One that is not known.
+    Unknown,
+}
 
 impl Context<'_> {
     /// The error of the command, with hints to type as they are: they name its app where they must.
@@ -22,23 +39,82 @@ impl Context<'_> {
     /// The error of an app, with hints that name it where they must.
     pub(super) fn name_app(&self, name: &Name, mut error: Error) -> Error {
         error = error.with_any_hint();
-        if self.app_without_options().as_ref() == Some(name) {
-            return error;
-        }
         let environment = self.environment_of(name.as_str());
-        let named = |hint: Hint| match (&hint.command, &self.options.manifest) {
+        let is_meant = self.app_without_options().as_ref() == Some(name);
+        let named = |hint: Hint| match &hint.command {
             // It ends the interrupted changes of all apps.
-            (Some(command), _) if command.runs("recover") => hint,
-            (Some(command), Some(manifest)) if command.runs("deploy") => {
-                let command = command
-                    .clone()
-                    .for_manifest(manifest, environment.as_deref());
-                Hint::to(hint.text, command)
-            }
-            _ => hint.for_app(name.as_str(), environment.as_deref()),
+            Some(command) if command.runs("recover") => hint,
+            _ => self.for_app(name, environment.as_deref(), hint, is_meant),
         };
         error.hints = error.hints.into_iter().map(named).collect();
         error
+    }
+
+    /// Makes the commands of the fixes in a report name their app.
+    pub(super) fn complete_fixes(&self, name: &Name, report: &mut Report) {
+        let environment = self.store(name).environment();
+        report.map_fixes(|step| self.for_app(name, environment.as_deref(), step, false));
+    }
+
+    /// The hint for an app, which a command without options may mean already. A deploy names the manifest that it
+    /// needs in this directory.
+    fn for_app(
+        &self,
+        name: &Name,
+        environment: Option<&str>,
+        mut hint: Hint,
+        is_meant: bool,
+    ) -> Hint {
+        let is_deploy = |command: &CommandLine| command.runs("deploy") && !command.names_manifest();
+        if let Some(deploy) = hint.command.clone().filter(is_deploy) {
+            match self.needed_manifest(name, environment) {
+                NeededManifest::At(manifest) => {
+                    return Hint::to(hint.text, deploy.for_manifest(&manifest, environment));
+                }
+                NeededManifest::Unknown if !hint.text.is_empty() => {
+                    hint.text
+                        .push_str(", in the directory of the app's robot.toml");
+                }
+                NeededManifest::Unknown | NeededManifest::None => {}
+            }
+        }
+        if is_meant {
+            return hint;
+        }
+        hint.for_app(name.as_str(), environment)
+    }
+
+    /// The manifest that a deploy of an app must name in this directory.
+    fn needed_manifest(&self, name: &Name, environment: Option<&str>) -> NeededManifest {
+        let is_here = is_present(Path::new(MANIFEST)) && self.name_here().as_ref() == Some(name);
+        let path = match &self.options.manifest {
+            Some(manifest) => Some(manifest.clone()),
+            None if is_here || name.as_str() == BUNDLED_APP => return NeededManifest::None,
+            None => self.manifest_of_origin(name, environment),
+        };
+        path.map_or(NeededManifest::Unknown, NeededManifest::At)
+    }
+
+    /// The manifest that an app was deployed from, if it is still there and would release the same source. Only
+    /// root can see it, and only root deploys.
+    fn manifest_of_origin(&self, name: &Name, environment: Option<&str>) -> Option<PathBuf> {
+        let store = self.store(name);
+        let id = match store.state().ok()?.live {
+            Some(live) => live,
+            None => store.last_failure().ok()??.release?,
+        };
+        let origin = PathBuf::from(store.release(&id).ok()??.origin);
+        let candidates = origin.ancestors().take(2).map(|dir| dir.join(MANIFEST));
+        let mut candidates = candidates.filter(|path| is_present(path));
+        candidates.find(|path| {
+            let text = read_text(path, Links::Refused, "").unwrap_or_default();
+            let app = parse(&text).and_then(|manifest| App::from_record(&manifest, environment));
+            let dir = path.parent().unwrap_or(Path::new("/"));
+            app.is_ok_and(|app| {
+                let source = dir.join(app.release.source.as_str());
+                app.name == *name && real_path(&source).is_ok_and(|source| source == origin)
+            })
+        })
     }
 
     /// The command as it was typed.

@@ -4,7 +4,7 @@ use super::context::Context;
 use super::draining::draining;
 use super::observe::observe;
 use super::outcome::{Changed, ended};
-use super::preflight::{can_execute_in, refuse};
+use super::preflight::{at_program_in, refuse};
 use crate::app::{App, Service, UnitRef};
 use crate::doctor::ask_before;
 use crate::error::{Claim as _, Error, Kind};
@@ -244,7 +244,7 @@ fn is_refused(
         tree,
         plan,
         observed,
-        in_release: &|rest| can_execute_in(&ctx.host, app, &plan.to, rest),
+        in_release: &|rest| at_program_in(&ctx.host, app, &plan.to, rest),
         is_new: false,
         is_rollback: false,
     })?;

@@ -10,7 +10,7 @@ use crate::host::{Host, random_hex};
 use crate::manifest::line_of_key;
 use crate::payload::Payload;
 use crate::plan::{Action, Plan};
-use crate::prerequisites::{Needed, can_execute, missing_programs};
+use crate::prerequisites::{AtProgram, Needed, at_program, missing_programs};
 use crate::tree::{Entry, FileTree};
 use crate::units::UnitFile;
 use anyhow::Result;
@@ -83,6 +83,27 @@ pub(super) fn warn_of_unmet(host: &Host, app: &App, plan: &mut Plan) {
     }
 }
 
+/// Warns in a plan about paths of `sandbox.read-only` that do not exist: the service starts, and does not see them.
+pub(super) fn warn_of_missing_paths(host: &Host, app: &App, plan: &mut Plan) -> Result<()> {
+    let own = app.layout.own_directories();
+    let is_own = |path: &str| {
+        path.starts_with(&app.layout.opt()) || own.iter().any(|dir| path.starts_with(dir.as_str()))
+    };
+    for service in &app.services {
+        for (path, _) in &service.sandbox.read_only {
+            // A deploy creates what belongs to the app.
+            if is_own(path.as_str()) || host.root.meta(path.as_str())?.is_some() {
+                continue;
+            }
+            plan.warnings.push(format!(
+                "`{path}` does not exist, and `sandbox.read-only` of service `{}` names it: the service starts without it",
+                service.name
+            ));
+        }
+    }
+    Ok(())
+}
+
 /// Creates the secrets that the manifest generates and that do not exist yet. Adds their paths, and
 /// those of the directories that it creates, to `created`.
 pub(super) fn create_secrets(host: &Host, app: &App, created: &mut Vec<String>) -> Result<()> {
@@ -122,19 +143,26 @@ pub(super) fn remove_secrets(host: &Host, created: &[String]) -> Result<()> {
 /// Refuses programs that the release at `id` does not have, or that cannot be executed.
 pub(super) fn check_programs(host: &Host, app: &App, id: &str) -> Result<()> {
     refuse(&missing_programs(host, app, Needed::All, &|rest| {
-        can_execute_in(host, app, id, rest)
+        at_program_in(host, app, id, rest)
     })?)
 }
 
-/// Whether a path of the release at `id` can be executed.
-pub(super) fn can_execute_in(host: &Host, app: &App, id: &str, rest: &str) -> Result<bool> {
-    can_execute(&host.root, &format!("{}/{rest}", app.layout.release(id)))
+/// What is at the path of a program in the release at `id`.
+pub(super) fn at_program_in(host: &Host, app: &App, id: &str, rest: &str) -> Result<AtProgram> {
+    at_program(&host.root, &format!("{}/{rest}", app.layout.release(id)))
 }
 
 /// The same for a release that is not staged yet, by its payload. A build may create any program.
-pub(super) fn may_execute(app: &App, payload: &Payload, rest: &str) -> bool {
+pub(super) fn at_program_of(app: &App, payload: &Payload, rest: &str) -> AtProgram {
     let builds = !app.release.build.is_empty() || app.release.python.is_some();
-    builds || payload.may_run(rest)
+    if builds || payload.may_run(rest) {
+        return AtProgram::Program;
+    }
+    match payload.get(rest) {
+        None => AtProgram::Missing,
+        Some(item) if item.is_dir() => AtProgram::Directory,
+        Some(_) => AtProgram::NotExecutable,
+    }
 }
 
 /// Asks systemd whether it understands the units (systemd-analyze(1), "verify"). The message names the

@@ -6,7 +6,7 @@ use super::context::{Context, WritableApp};
 use super::observe::{observe, same_built_files};
 use super::outcome::{Changed, ended};
 use super::ownership::check_ownership;
-use super::preflight::{can_execute_in, note_in, refuse, warn_of_unmet};
+use super::preflight::{at_program_in, note_in, refuse, warn_of_unmet};
 use crate::app::{App, Layout, Name, Service, Socket};
 use crate::command_line::CommandLine;
 use crate::doctor::ask_before;
@@ -209,7 +209,7 @@ fn check_host(ctx: &Context<'_>, prepared: &mut Prepared, faults_are: Faults) ->
         tree,
         plan,
         observed,
-        in_release: &|rest| can_execute_in(&ctx.host, app, &plan.to, rest),
+        in_release: &|rest| at_program_in(&ctx.host, app, &plan.to, rest),
         is_new: false,
         is_rollback: true,
     })?;

@@ -29,6 +29,22 @@ pub(super) fn nothing_deployed<T>() -> Result<T> {
 }
 
 impl Context<'_> {
+    /// Refuses a command that needs a live release of an app. `then` says what it would do with one.
+    pub(super) fn nothing_live<T>(&self, name: &Name, then: &str) -> Result<T> {
+        let failure = self.store(name).last_failure()?;
+        let (message, fix) = match failure {
+            Some(failure) => (
+                format!("no release of `{name}` is live, and {}", failure.in_words()),
+                "fix the cause and deploy again",
+            ),
+            None => (format!("no release of `{name}` is live"), "deploy it"),
+        };
+        let deploy = CommandLine::sudo_robotctl(["deploy", "--apply"]);
+        let read = Hint::to("see what is wrong", CommandLine::sudo_robotctl(["doctor"]));
+        let hints = vec![Hint::to(format!("{fix}, {then}"), deploy), read];
+        Err(HintedError { message, hints }.into())
+    }
+
     /// The app that a command means: `--app`, the manifest in this directory, or the only one.
     pub(super) fn selected_app(&self) -> Result<Name> {
         let name = self.resolve_app()?;
@@ -61,9 +77,19 @@ impl Context<'_> {
         }
     }
 
-    /// The only app that is deployed. The bundled app counts only if there is no other.
+    /// The only app that is deployed. The bundled app counts only if there is no other, and an app of which no
+    /// release is live only if a release of no other one is.
     pub(super) fn only_app(&self) -> Result<Option<Name>> {
-        let (own, bundled) = self.deployed_apps()?;
+        let (all, bundled) = self.deployed_apps()?;
+        let live: Vec<Name> = all
+            .iter()
+            .filter(|name| self.may_be_live(name))
+            .cloned()
+            .collect();
+        let (own, what) = match live.as_slice() {
+            [] => (all, "no release is live, and several apps are known"),
+            _ => (live, "several apps are deployed"),
+        };
         match own.as_slice() {
             [] => Ok(bundled),
             [name] => Ok(Some(name.clone())),
@@ -72,7 +98,7 @@ impl Context<'_> {
                 let bundled = bundled.map(|name| format!(", and the bundled app {name}"));
                 fail(
                     format!(
-                        "several apps are deployed: {}{}",
+                        "{what}: {}{}",
                         names.join(", "),
                         bundled.unwrap_or_default()
                     ),
@@ -80,6 +106,13 @@ impl Context<'_> {
                 )
             }
         }
+    }
+
+    /// Whether a release of an app is live. A state that cannot be read counts: the command that reads it says why
+    /// it cannot.
+    fn may_be_live(&self, name: &Name) -> bool {
+        let state = self.store(name).state();
+        state.map_or(true, |state| state.live.is_some())
     }
 
     /// The apps of this host, and the bundled one if it is among them.
@@ -165,7 +198,8 @@ impl Context<'_> {
     /// The apps to choose from.
     fn candidates(&self) -> Result<Hint> {
         let names = self.all_apps()?;
-        let names: Vec<&str> = names.iter().map(Name::as_str).collect();
+        let names = names.iter().filter(|name| self.may_be_live(name));
+        let names: Vec<&str> = names.map(Name::as_str).collect();
         Ok(match names.as_slice() {
             [] => "check the name: no app is deployed".into(),
             [name] => format!("this one is deployed: {name}").into(),

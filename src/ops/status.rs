@@ -39,6 +39,8 @@ pub(crate) struct AppStatus {
     pub(crate) live: Option<String>,
     /// When it went live (RFC 3339).
     pub(crate) since: Option<String>,
+    /// Why no release is live, if that is known.
+    pub(crate) failure: Option<String>,
     /// The target of the link `current`.
     pub(crate) current: Option<String>,
     /// The change that another `robotctl` makes now.
@@ -72,6 +74,11 @@ fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
         Some(id) => store.public_release(id)?,
         None => None,
     };
+    // What cannot be read is left out.
+    let failure = match &state.live {
+        Some(_) => None,
+        None => store.last_failure().unwrap_or_default(),
+    };
     let under_way = store.lock_holder();
     let interrupted = under_way.is_none() && store.has_journal()?;
     let (environment, units) = match release {
@@ -94,6 +101,7 @@ fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
         draining: draining(&ctx.host, name.as_str(), &services)?,
         app: name.to_string(),
         environment,
+        failure: failure.map(|failure| failure.in_words()),
         current: store.read_current_link()?,
         under_way,
         interrupted,

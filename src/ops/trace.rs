@@ -62,10 +62,7 @@ pub(crate) fn run(ctx: &Context<'_>, request: &TraceRequest) -> Result<(String, 
         let trace = || -> Result<Option<Trace>> {
             let store = session.store;
             let Some(live) = store.state()?.live else {
-                return fail(
-                    format!("`{name}` is not deployed"),
-                    Hint::to("deploy it", CommandLine::sudo_robotctl(["deploy"])),
-                );
+                return ctx.nothing_live(&name, "then trace the service while it runs");
             };
             let app = store
                 .release(&live)?

@@ -213,19 +213,43 @@ fn stays_inside(path: &str, target: &str, links: &Links<'_>, top: Option<&str>) 
 }
 
 fn leads_outside(path: &str, target: &str) -> HintedError {
+    let hint = match python_environment(path) {
+        Some(dir) => format!(
+            "a Python environment works only where it was made: add `\"/{dir}/\"` to `release.exclude`, and write \
+             `python = {{ requirements = [\"requirements.txt\"] }}` in `[release]`; the program is then \
+             `{{current}}/.venv/bin/…`"
+        ),
+        None => "make it relative and keep it inside, or list it in `release.exclude`".to_owned(),
+    };
     HintedError::new(
         format!(
             "the link `{path}` -> `{}` leads out of the release",
             target.escape_debug()
         ),
-        "make it relative and keep it inside, or list it in `release.exclude`",
+        hint,
     )
+}
+
+/// The directory of the Python environment whose interpreter is at a path, such as `venv` of `venv/bin/python3`.
+fn python_environment(path: &str) -> Option<&str> {
+    let (bin, name) = path.rsplit_once('/')?;
+    let dir = bin.strip_suffix("/bin")?;
+    name.starts_with("python").then_some(dir)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::leads_outside;
     use super::{Item, Kind, Payload, check_built_links, check_links, check_target};
     use std::path::Path;
+
+    #[test]
+    fn a_python_environment_in_the_source_names_the_key_that_makes_one() {
+        let hint = |path| leads_outside(path, "/usr/bin/python3").hints[0].to_string();
+        assert!(hint("venv/bin/python").contains("add `\"/venv/\"` to `release.exclude`"));
+        assert!(hint("a/.venv/bin/python3").contains("`\"/a/.venv/\"`"));
+        assert!(hint("venv/bin/node").starts_with("make it relative"));
+    }
 
     #[test]
     fn a_link_must_not_lead_out_of_the_release() {

@@ -73,10 +73,16 @@ fn how_to_free(holder: &PortHolder) -> Hint {
     let other = "give the service another address in `listen`";
     match holder.unit() {
         None => format!("stop that process, or {other}").into(),
-        Some(unit) => Hint::to(
-            format!("{other}, or stop what listens there"),
-            CommandLine::sudo(["systemctl", "disable", "--now", unit]),
-        ),
+        Some(unit) => {
+            let what = match holder.app() {
+                Some(app) => format!("the app `{app}` cannot be reached there then"),
+                None => "nothing answers there then, also after a boot".to_owned(),
+            };
+            Hint::to(
+                format!("{other}, or stop `{unit}` ({what})"),
+                CommandLine::sudo(["systemctl", "disable", "--now", unit]),
+            )
+        }
     }
 }
 

@@ -30,7 +30,7 @@ pub(crate) use addresses::{taken_addresses, unusable_addresses};
 pub(crate) use directories::{misplaced_directories, replaceable_directories};
 pub(crate) use kernel::missing_enforcement;
 pub(crate) use mounts::{check_mounted, unmounted_points};
-pub(crate) use programs::{Needed, can_execute, missing_programs};
+pub(crate) use programs::{AtProgram, Needed, at_program, missing_programs};
 pub(crate) use protection::check_unprotected;
 pub(crate) use shadowed::{shadowed_files, shadowed_units};
 pub(crate) use space::{how_to_free_space, shortages, shortages_of, spaces_of_files};
@@ -56,7 +56,7 @@ pub(crate) struct PlannedChange<'a> {
     /// The host as the plan knows it.
     pub(crate) observed: &'a Observed,
     /// Whether a path of the release can be executed.
-    pub(crate) in_release: &'a dyn Fn(&str) -> Result<bool>,
+    pub(crate) in_release: &'a dyn Fn(&str) -> Result<AtProgram>,
     /// Whether the release is still to be staged. Then it takes space.
     pub(crate) is_new: bool,
     /// Whether an earlier release goes live again. Nothing is created for it but what tmpfiles.d names.

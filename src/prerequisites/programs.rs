@@ -18,6 +18,43 @@ pub(crate) enum Needed {
     ToStart,
 }
 
+/// What is at the path of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtProgram {
+    /// Something that can be executed, as far as its mode says.
+    Program,
+    /// A file that is not executable.
+    NotExecutable,
+    /// A directory.
+    Directory,
+    /// Nothing.
+    Missing,
+}
+
+impl AtProgram {
+    /// What is wrong with it, as the end of a sentence, and what to do. `own` says that it is in the release.
+    fn wrong(self, own: bool) -> Option<(&'static str, &'static str)> {
+        const CHECK: &str = "check `exec`: it begins with the path of a program";
+        Some(match (self, own) {
+            (Self::Program, _) => return None,
+            (Self::NotExecutable, true) => (
+                "is not executable",
+                "make it executable in the source with `chmod +x`, and deploy again",
+            ),
+            (Self::NotExecutable, false) => ("is not executable", CHECK),
+            (Self::Directory, _) => ("is a directory", CHECK),
+            (Self::Missing, true) => (
+                "does not exist",
+                "check `exec`, and whether `release.exclude` leaves it out",
+            ),
+            (Self::Missing, false) => (
+                "does not exist",
+                "install the package that has it, or add it to the release",
+            ),
+        })
+    }
+}
+
 /// The programs that are missing or cannot be executed. `in_release` says whether a path of the release can
 /// be.
 ///
@@ -27,7 +64,7 @@ pub(crate) fn missing_programs(
     host: &Host,
     app: &App,
     needed: Needed,
-    in_release: &dyn Fn(&str) -> Result<bool>,
+    in_release: &dyn Fn(&str) -> Result<AtProgram>,
 ) -> Result<Vec<Fault>> {
     let current = format!("{}/", app.layout.current());
     let (mut faults, mut seen, mut mounts) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
@@ -41,23 +78,16 @@ pub(crate) fn missing_programs(
             continue;
         }
         let own = program.strip_prefix(&current);
-        let is_there = match own {
+        let found = match own {
             Some(rest) => in_release(rest)?,
-            None => can_execute(&host.root, program)?,
+            None => at_program(&host.root, program)?,
         };
-        if !is_there {
-            let hint = match own {
-                Some(_) => "check `exec`, `release.exclude` and that the file is executable",
-                None => "install the package that has it, or add it to the release",
-            };
-            faults.push(Fault::new(
-                Impact::Blocking,
-                format!(
-                    "the program `{program}` of service `{}` is missing or not executable",
-                    service.name
-                ),
-                hint,
-            ));
+        if let Some((what, hint)) = found.wrong(own.is_some()) {
+            let message = format!(
+                "the program `{program}` of service `{}` {what}",
+                service.name
+            );
+            faults.push(Fault::new(Impact::Blocking, message, hint));
             continue;
         }
         // What is mounted here is not what is mounted where the tree will run.
@@ -129,16 +159,21 @@ fn programs(app: &App, needed: Needed) -> Vec<(&Service, &str)> {
     out
 }
 
-/// Whether a file can be executed, as far as its mode says.
+/// What is at the path of a program.
 ///
 /// # Errors
 /// When the host cannot be read.
-pub(crate) fn can_execute(root: &Root, path: &str) -> Result<bool> {
-    let meta = root.meta_followed(path).unwrap_or(None);
+pub(crate) fn at_program(root: &Root, path: &str) -> Result<AtProgram> {
     // A link into `current` leads to nothing before the switch.
-    let is_link = root.meta(path)?.is_some_and(|meta| meta.is_symlink);
-    let is_program = meta.is_some_and(|meta| meta.mode & 0o111 != 0 && !meta.is_dir);
-    Ok(is_program || is_link)
+    if root.meta(path)?.is_some_and(|meta| meta.is_symlink) {
+        return Ok(AtProgram::Program);
+    }
+    Ok(match root.meta_followed(path).unwrap_or(None) {
+        None => AtProgram::Missing,
+        Some(meta) if meta.is_dir => AtProgram::Directory,
+        Some(meta) if meta.mode & 0o111 == 0 => AtProgram::NotExecutable,
+        Some(_) => AtProgram::Program,
+    })
 }
 
 #[cfg(test)]

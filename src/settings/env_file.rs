@@ -166,6 +166,8 @@ pub(crate) fn missing_variables(root: &Root, app: &App) -> Result<Vec<Fault>> {
     let path = app.layout.env_file();
     let file = read_env_file(root, &app.layout)?;
     let is_file = file.is_some();
+    let bytes = if is_file { root.read(&path)? } else { None };
+    let ends_with_line = bytes.is_none_or(|bytes| matches!(bytes.last(), None | Some(b'\n')));
     let set = file.unwrap_or_default().names;
     let mut faults = Vec::new();
     for service in &app.services {
@@ -182,10 +184,14 @@ pub(crate) fn missing_variables(root: &Root, app: &App) -> Result<Vec<Fault>> {
                     service.name
                 ),
                 Hint::to(
-                    format!("add the line `{name}=VALUE`"),
-                    CommandLine::sudo(["editor", &real]),
+                    format!("type the line `{name}=VALUE`, then Ctrl-D"),
+                    CommandLine::sudo(["tee", "--append", &real]),
                 ),
             );
+            if !ends_with_line {
+                let end = CommandLine::sudo(["sed", "-i", "$a\\", &real]);
+                fault.fix.insert(0, Hint::to("end the last line", end));
+            }
             if !is_file {
                 let create = CommandLine::sudo(["install", "-D", "-m", "600", "/dev/null", &real]);
                 fault.fix.insert(0, Hint::to("create the file", create));

@@ -87,23 +87,36 @@ pub(crate) fn stale_among(
 /// A run of a service that has a process.
 struct Running<'a> {
     id: Option<&'a str>,
-    started: Option<i64>,
+    /// In nanoseconds since 1970.
+    started: i64,
     environment: Option<BTreeMap<String, String>>,
 }
 
 impl<'a> Running<'a> {
+    /// The run, as its main process shows it; of a service without a main process, as another of its processes does.
+    /// `None` when that cannot be determined: a service that restarts again and again may have ended since systemd
+    /// was asked, and a process of an earlier run says nothing about this one.
     fn of(state: &'a UnitStatus) -> Option<Self> {
-        let first = || members(state).into_iter().next();
-        let pid = state.main_pid.or_else(first)?;
         let id = state.invocation_id.as_deref();
         // systemd gives the id to each process. Without it, the environment is not what systemd gave.
         let is_whole = |environment: &BTreeMap<String, String>| {
             id.is_some() && environment.get("INVOCATION_ID").map(String::as_str) == id
         };
+        let of_process = |pid: u32| {
+            let environment = environment_of(pid).filter(is_whole);
+            Some((start_of(pid)?, environment))
+        };
+        let (started, environment) = match state.main_pid {
+            Some(pid) => of_process(pid)?,
+            None => {
+                let mut all = members(state).into_iter().filter_map(of_process);
+                all.find(|(_, environment)| environment.is_some())?
+            }
+        };
         Some(Self {
             id,
-            started: start_of(pid),
-            environment: environment_of(pid).filter(is_whole),
+            started,
+            environment,
         })
     }
 }
@@ -115,7 +128,7 @@ fn has_secret_changed(
     unit: &str,
     name: &str,
     path: &str,
-    started: Option<i64>,
+    started: i64,
 ) -> Result<bool> {
     // systemd may also load a secret from a socket. What it sends cannot be compared.
     let is_file = |path: &str| -> Result<bool> {
@@ -135,5 +148,47 @@ fn has_secret_changed(
         return Ok(now.as_ref() != Some(&given));
     }
     let changed = root.last_change(path)?;
-    Ok(started.is_none_or(|started| changed >= started))
+    Ok(changed >= started)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(
+        clippy::disallowed_methods,
+        reason = "the test starts a process of its own"
+    )]
+
+    use super::Running;
+    use crate::host::UnitStatus;
+    use std::process::Command;
+
+    #[test]
+    fn a_run_whose_process_has_ended_is_not_determinable() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let state = UnitStatus {
+            main_pid: Some(child.id()),
+            invocation_id: Some("1".to_owned()),
+            ..UnitStatus::default()
+        };
+        assert!(Running::of(&state).is_some());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(Running::of(&state).is_none());
+    }
+
+    #[test]
+    fn a_process_of_an_earlier_run_says_nothing_about_this_one() {
+        // It is found in the control group, and its environment names another run.
+        let group = std::fs::read_to_string("/proc/self/cgroup").unwrap();
+        let group = group
+            .lines()
+            .last()
+            .and_then(|line| line.splitn(3, ':').nth(2));
+        let state = UnitStatus {
+            control_group: group.map(str::to_owned),
+            invocation_id: Some("another".to_owned()),
+            ..UnitStatus::default()
+        };
+        assert!(Running::of(&state).is_none());
+    }
 }

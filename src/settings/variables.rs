@@ -52,7 +52,7 @@ pub(super) struct Start<'a> {
     /// What this run of the service got, if robotctl started it.
     pub(super) recorded: Option<&'a Digests>,
     /// When its main process started, in nanoseconds since 1970.
-    pub(super) at: Option<i64>,
+    pub(super) at: i64,
     /// The environment of its main process, unless the process has overwritten it.
     pub(super) environment: Option<&'a BTreeMap<String, String>>,
 }
@@ -80,8 +80,7 @@ pub(super) fn changed_variables(start: &Start<'_>, now: &Now<'_>) -> Option<Vec<
         let names = names.into_iter().cloned().collect::<Vec<_>>();
         return (!names.is_empty()).then_some(names);
     }
-    let is_older = |at: i64| now.changed.saturating_add(CLOCK_SLACK_NS) < at;
-    if start.at.is_some_and(is_older) {
+    if now.changed.saturating_add(CLOCK_SLACK_NS) < start.at {
         return None;
     }
     // The file was written since, perhaps with the same variables.
@@ -149,7 +148,7 @@ mod tests {
         let given = digests(&values(&[("A", "1"), ("B", "2")]));
         let start = Start {
             recorded: Some(&given),
-            at: Some(LATER),
+            at: LATER,
             environment: None,
         };
         // The time of the change says nothing.
@@ -166,7 +165,7 @@ mod tests {
     #[test]
     fn without_a_record_the_time_of_the_change_decides() {
         let start = Start {
-            at: Some(LATER),
+            at: LATER,
             ..Start::default()
         };
         let file = [("A", "1")];
@@ -178,7 +177,6 @@ mod tests {
             Some(names(&[]))
         );
         assert_eq!(changed(&start, &file, LATER + 1), Some(names(&[])));
-        assert_eq!(changed(&Start::default(), &file, 0), Some(names(&[])));
     }
 
     #[test]
@@ -186,7 +184,7 @@ mod tests {
         let of = |environment: &[(&str, &str)], file: &[(&str, &str)]| {
             let environment = values(environment);
             let start = Start {
-                at: Some(0),
+                at: 0,
                 environment: Some(&environment),
                 ..Start::default()
             };

@@ -2,6 +2,7 @@
 
 use crate::app::Release;
 use anyhow::{Context, Result};
+use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 use std::ffi::OsStr;
 use std::path::Path;
@@ -24,6 +25,15 @@ impl Exclude {
     /// Whether a path is excluded, if none of its parents is.
     pub(super) fn excludes(&self, path: &Path, is_dir: bool) -> bool {
         path.file_name() == Some(OsStr::new(".git")) || self.0.matched(path, is_dir).is_ignore()
+    }
+
+    /// The pattern that excludes a path or one of its parents.
+    pub(super) fn pattern(&self, path: &Path, is_dir: bool) -> Option<String> {
+        let own = |path: &Path, is_dir| match self.0.matched(path, is_dir) {
+            Match::Ignore(glob) => Some(glob.original().to_owned()),
+            _ => None,
+        };
+        own(path, is_dir).or_else(|| path.ancestors().skip(1).find_map(|dir| own(dir, true)))
     }
 
     /// Whether a path or one of its parents is excluded. A pattern cannot include a path again if

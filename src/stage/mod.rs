@@ -3,6 +3,7 @@
 //! | step | file |
 //! |---|---|
 //! | Find the source, and list what the release would hold | `source`, `scan` with `exclude`, `checks`, `private_files` and `not_copied`, `archive` |
+//! | Find what `release.python` reads and the release would not have | `python_files` |
 //! | Hash the files that no earlier release knows | `scanned` |
 //! | Name the release after its content | `id` |
 //! | Fill `releases/.staging-*`: hard links to the live release, copies of the rest | `fill` with `base`, `copy` and `progress` |
@@ -26,6 +27,7 @@ mod not_copied;
 mod private_files;
 mod progress;
 mod publish;
+mod python_files;
 mod same_files;
 mod scan;
 mod scanned;
@@ -39,6 +41,7 @@ pub use fill::fill;
 pub use id::release_id;
 pub use progress::Progress;
 pub use publish::{Build, is_staged, publish};
+pub use python_files::missing_python_files;
 pub use same_files::have_same_files;
 pub use scan::scan;
 pub use scanned::ScannedSource;

@@ -35,6 +35,38 @@ const ATTEMPTS: EventFiles = EventFiles {
     max_lines: 100,
 };
 
+/// Events before which a failure says nothing about what is live now.
+const LIVE_ENDED: [&str; 3] = ["deployed", "rolled-back", "removed"];
+
+/// Why no release is live, as the history has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastFailure {
+    /// When it happened (RFC 3339).
+    pub ts: String,
+    /// The release that failed; `None` if a command failed before it had one.
+    pub release: Option<String>,
+    /// The first line of what was said, for this user.
+    pub cause: String,
+}
+
+impl LastFailure {
+    fn new(event: &Event) -> Self {
+        Self {
+            ts: event.ts.clone(),
+            release: event.release.clone(),
+            cause: event.message.lines().next().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// What happened, as a clause.
+    pub fn in_words(&self) -> String {
+        match &self.release {
+            Some(id) => format!("the last one, {id}, failed: {}", self.cause),
+            None => format!("the last attempt failed: {}", self.cause),
+        }
+    }
+}
+
 impl EventFiles {
     fn of(event: &Event) -> Option<&'static Self> {
         match kept(&event.event) {
@@ -80,6 +112,24 @@ impl Store {
         // Stable, so that events of the same time stay in their order.
         all.sort_by(|a, b| a.ts.cmp(&b.ts));
         Ok(all)
+    }
+
+    /// Why no release is live: the last release that failed since one was live, or else the last command that was
+    /// refused, interrupted or not completed since then.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn last_failure(&self) -> Result<Option<LastFailure>> {
+        let mut all = self.history()?;
+        let is_end = |one: &Event| LIVE_ENDED.contains(&one.event.as_str());
+        let since = all.iter().rposition(is_end).map_or(0, |at| at + 1);
+        let since = all.split_off(since);
+        let failed = since.iter().rfind(|one| one.event == "failed");
+        let attempt = || {
+            let mut attempts = since.iter().rev();
+            attempts.find(|one| kept(&one.event) == Kept::Attempts)
+        };
+        Ok(failed.or_else(attempt).map(LastFailure::new))
     }
 
     fn events(&self, files: &EventFiles) -> Result<Vec<Event>> {
@@ -232,6 +282,38 @@ mod tests {
             (kinds("deployed"), kinds("refused")),
             (1, ATTEMPTS.max_lines)
         );
+    }
+
+    #[test]
+    fn the_last_failure_is_the_cause_and_not_what_followed_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(&dir);
+        let all = || store.history().unwrap();
+        let last = || {
+            let found = store.last_failure().unwrap();
+            found.map(|one| {
+                all()
+                    .iter()
+                    .find(|event| event.ts == one.ts)
+                    .unwrap()
+                    .trace_id
+                    .clone()
+            })
+        };
+        assert_eq!(last(), None);
+        for (number, kind, expected) in [
+            (1, "refused", Some("1")),
+            (2, "failed", Some("2")),
+            (3, "restored", Some("2")),
+            // It was refused because the release has failed.
+            (4, "refused", Some("2")),
+            (5, "removed", None),
+            (6, "incomplete", Some("6")),
+            (7, "deployed", None),
+        ] {
+            store.append_event(&event(kind, number), kind);
+            assert_eq!(last().as_deref(), expected, "{kind}");
+        }
     }
 
     #[test]

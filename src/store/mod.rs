@@ -41,6 +41,7 @@ pub use change::{Change, Committed};
 pub use content::ExactChanges;
 pub use damage::Damaged;
 pub use format::{FORMAT, UnsupportedFormat};
+pub use history::LastFailure;
 pub use journal::{Handover, HandoverRole, Journal, Step, UnitChanges};
 pub use records::Store;
 pub use release::{

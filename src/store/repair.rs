@@ -8,7 +8,7 @@ use crate::error::Hint;
 
 fn deploy() -> Hint {
     Hint::to(
-        "then deploy, in the directory of the app's robot.toml",
+        "then deploy",
         CommandLine::sudo_robotctl(["deploy", "--apply"]),
     )
 }

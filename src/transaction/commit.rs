@@ -51,6 +51,8 @@ pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
     } else if journal.operation == "rollback" {
         let from = from.unwrap_or("no release");
         ("rolled-back", format!("{id} is live, in place of {from}"))
+    } else if from == Some(id.as_str()) {
+        ("deployed", format!("{id} is live, as before"))
     } else {
         let from = from.unwrap_or("none");
         (

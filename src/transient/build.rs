@@ -1,7 +1,8 @@
 //! Build commands and the Python environment of a release. They run unprivileged, in a sandbox where the
 //! staged tree is `/opt/<app>/current`, so that paths which they write are right when it is live.
 
-use super::build_step::BuildStep;
+use super::build_hint;
+use super::build_step::{BuildStep, Purpose};
 use super::python;
 use super::unit::{RunFailure, TransientUnit};
 use crate::app::{App, Name};
@@ -79,6 +80,7 @@ fn steps(app: &App) -> Vec<BuildStep> {
     let mut steps = python.map_or(Vec::new(), |python| python::steps(app, python));
     steps.extend(app.release.build.iter().map(|argv| BuildStep {
         argv: argv.iter().map(ToString::to_string).collect(),
+        purpose: Purpose::Command,
         is_offline: false,
         input: None,
     }));
@@ -118,14 +120,15 @@ fn run(host: &Host, app: &App, staging: &str, number: usize, step: &BuildStep) -
         Err(RunFailure::Unknown(error)) => return Err(error),
         Err(failure) => return Err(anyhow::Error::msg(failure.to_string())),
     };
+    let log = unit.run_log();
+    let lines = log.last_lines(COMMAND_LINES, 0);
     fail(
         format!(
             "building the release: `{}` ended with exit code {code}:\n{}",
             step.argv.join(" "),
-            unit.run_log().last_lines(COMMAND_LINES, 0).join("\n")
+            lines.join("\n")
         ),
-        "fix the command and deploy again; it runs as an unprivileged user that can write only to the \
-         release and to /tmp",
+        build_hint::of_failure(&app.release, step, code, &lines),
     )
 }
 

@@ -8,15 +8,18 @@
 //! | `unit` | [`unit::TransientUnit`] |
 //! | `job` | a hook or a check command as a unit, in the sandbox of its service |
 //! | `precheck` | second instances of services, started on a new release before the switch |
+//! | `alone` | what to do about one that finds no other program in its network |
 //! | `probe` | what the sandboxes of services prevent on this host |
 //! | `hooks` | the app's own jobs of a deploy |
-//! | `build`, `build_step`, `python` | build commands and the Python environment of a release |
+//! | `build`, `build_step`, `build_hint`, `python` | build commands and the Python environment of a release |
 //! | `drop_ins` | the administrator's drop-ins, copied for a second instance |
 //! | `trace` | a second instance whose denied system calls the kernel logs |
 //! | `still_running` | refusing a unit that an earlier command left running |
 //! | `leftovers` | finding and removing what killed runs left |
 
+mod alone;
 pub(crate) mod build;
+mod build_hint;
 mod build_step;
 pub(crate) mod drop_ins;
 pub(crate) mod hooks;

@@ -5,6 +5,7 @@
 //! pass its checks and stay up for the settle time, so that a release that crashes after two seconds
 //! never gets a request.
 
+use super::alone::after_failed_pre_check;
 use super::drop_ins::local_drop_ins;
 use super::unit::TransientUnit;
 use crate::app::{AbsPath, App, Listen, PRE_CHECK_SUFFIX, Service, Socket, Target};
@@ -68,20 +69,19 @@ pub(crate) fn precheck(
     TransientUnit::put_all(session.host, &units)?;
     let checked = run_instances(session, app, &instances, &units);
     let checked = checked.map_err(|(at, error)| {
-        let log = units.get(at).map(TransientUnit::run_log);
+        let log = units
+            .get(at)
+            .map(TransientUnit::run_log)
+            .unwrap_or_default();
         let service = instances.get(at).map(|one| one.service);
-        format!(
+        let message = format!(
             "{} failed its pre-check, and what is live did not change: service `{}`: {}",
             plan.to,
             service.map_or("", |service| service.name.as_str()),
-            explained(
-                session.host,
-                app,
-                service,
-                Failure::of(&error),
-                &log.unwrap_or_default()
-            )
-        )
+            explained(session.host, app, service, Failure::of(&error), &log)
+        );
+        let hints = after_failed_pre_check(service, &log.program);
+        HintedError { message, hints }
     });
     if let Err(error) = TransientUnit::remove_all(session.host, &units) {
         let cause = checked
@@ -98,12 +98,7 @@ pub(crate) fn precheck(
         );
         return Err(HintedError::new(message, hint).into());
     }
-    let verdicts = checked.map_err(|message| {
-        HintedError::new(
-            message,
-            "fix it and deploy again; `pre-check = false` in the manifest skips the pre-check",
-        )
-    })?;
+    let verdicts = checked?;
     for verdict in &verdicts {
         let subject = Subject {
             release: Some(&plan.to),

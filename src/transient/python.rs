@@ -1,6 +1,6 @@
 //! The commands that create the Python environment of a release, in `.venv`.
 
-use super::build_step::BuildStep;
+use super::build_step::{BuildStep, Purpose};
 use crate::app::{App, Python};
 
 /// Compiles to byte code that is valid for any time stamp. A file that does not compile (a template,
@@ -62,15 +62,24 @@ pub(super) fn steps(app: &App, python: &Python) -> Vec<BuildStep> {
         "-",
         &format!("{current}/.venv/lib"),
     ];
-    let step = |argv: Vec<String>, input| BuildStep {
+    let packages = match python.wheels {
+        Some(_) => Purpose::PackagesOffline,
+        None => Purpose::Packages,
+    };
+    let step = |argv: Vec<String>, purpose, input| BuildStep {
         argv,
+        purpose,
         is_offline: python.wheels.is_some(),
         input,
     };
     vec![
-        step(venv.map(str::to_owned).to_vec(), None),
-        step(install, None),
-        step(compile.map(str::to_owned).to_vec(), Some(COMPILE)),
+        step(venv.map(str::to_owned).to_vec(), Purpose::Environment, None),
+        step(install, packages, None),
+        step(
+            compile.map(str::to_owned).to_vec(),
+            Purpose::Compile,
+            Some(COMPILE),
+        ),
     ]
 }
 

@@ -13,7 +13,7 @@ use std::process::Command;
 fn steps(path: &str) -> [String; 2] {
     [
         format!("hint: move the file aside: sudo mv {path} {path}.damaged\n"),
-        "hint: then deploy, in the directory of the app's robot.toml: \
+        "hint: then deploy: \
          robotctl --root [DIR]/root/ deploy --apply\n"
             .to_owned(),
     ]

@@ -31,7 +31,7 @@ pub(crate) const NOT_RUNNING: usize = OF_RUNNING_HOST.len();
 
 /// What `doctor` says of the checks that need a running host.
 pub(crate) fn nothing_runs() -> String {
-    let ids = OF_RUNNING_HOST.join(", ");
+    let ids = format!("{NOT_RUNNING} checks (`--format json` lists them)");
     format!("skipped: {ids}: the tree of `--root` does not run\n")
 }
 
@@ -68,7 +68,10 @@ fn healthy(test: &Test) {
 fn all_but(test: &Test, looked: &[&str]) -> String {
     let mut ids = checks(test);
     ids.retain(|id| !looked.contains(&id.as_str()));
-    ids.join(", ")
+    match ids.len() {
+        0..=5 => ids.join(", "),
+        count => format!("{count} checks (`--format json` lists them)"),
+    }
 }
 
 /// The cases cause a fault on a running host, and run the commands that doctor prints about it.
@@ -216,8 +219,7 @@ fn an_app_without_a_live_release_is_a_finding() {
     let rest = [&["state", "journal", "current"][..], &OF_RUNNING_HOST].concat();
     let rest = all_but(&test, &rest);
     let skipped = format!("skipped: {rest}: no release is live\n{}", nothing_runs());
-    let hint = "  hint: deploy, in the directory of the app's robot.toml: \
-                robotctl --root [DIR]/root/ --app shop deploy --apply\n";
+    let hint = "  hint: deploy: robotctl --root [DIR]/root/ --app shop deploy --apply\n";
     let report = |message: &str| {
         format!("error: {message} [current]\n{hint}{skipped}shop: 1 finding, 3 checks\n")
     };
@@ -340,4 +342,85 @@ fn live_digest(release: &Path) -> &str {
     name.and_then(|name| name.rsplit_once('-'))
         .expect("an id")
         .1
+}
+
+/// In another directory, a deploy in a hint names the manifest that the app was deployed from.
+#[test]
+fn a_deploy_in_a_hint_works_in_every_directory() {
+    let test = app();
+    deploy(&test);
+    let unit = test.root("usr/local/lib/systemd/system/shop-web.service");
+    let by_hand = std::fs::read_to_string(&unit).unwrap() + "# by hand\n";
+    std::fs::write(&unit, by_hand).unwrap();
+    let elsewhere = test.outside("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let hint = |dir: &Path| {
+        let ended = test.run(["doctor"]).from(dir).any_stdout().status(1);
+        let hints = ended
+            .stdout
+            .lines()
+            .filter(|line| line.contains(" deploy "));
+        let hints: Vec<String> = hints.map(str::to_owned).collect();
+        hints.join("\n")
+    };
+    let here = hint(&test.app(""));
+    assert!(here.contains(" --app shop deploy "), "{here}");
+    let there = hint(&elsewhere);
+    let command = " --manifest [DIR]/app/robot.toml deploy ";
+    assert!(there.lines().all(|line| line.contains(command)), "{there}");
+    assert!(!there.is_empty());
+    // A manifest that would deploy something else is not named.
+    test.write(
+        "robot.toml",
+        &crate::test::SHOP.replace("\"src\"", "\"other\""),
+    );
+    let other = hint(&elsewhere);
+    assert!(other.contains(" --app shop deploy "), "{other}");
+}
+
+/// The only attempt failed: the doctor and `status` say why, and other apps are not mixed up with it.
+#[test]
+fn the_cause_of_a_failed_first_deploy_is_kept() {
+    let test = app();
+    let other = test.root("var/lib/robotctl/other");
+    let records = other.join("releases");
+    std::fs::create_dir_all(&records).unwrap();
+    let record = r#"{"format":2,"id":"1.0-aa","version":"1.0","environment":null,"staged":"2026-11-30T12:00:00Z","mark":"staged","units":[]}"#;
+    std::fs::write(records.join("1.0-aa.json"), record).unwrap();
+    let event = |kind: &str, message: &str| {
+        format!(
+            "{{\"ts\":\"2026-11-30T12:00:00Z\",\"trace_id\":\"1\",\"app\":\"other\",\"environment\":null,\
+             \"release\":\"1.0-aa\",\"service\":null,\"event\":\"{kind}\",\"level\":\"error\",\"message\":\"{message}\"}}\n"
+        )
+    };
+    let history = event("failed", "service `web`: it ended\\n    line")
+        + &event("restored", "restored: no release is live");
+    std::fs::write(other.join("history.jsonl"), history).unwrap();
+    let elsewhere = test.outside("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let cause = "no release is live, and the last one, 1.0-aa, failed: service `web`: it ended";
+    let report = test.run(["doctor"]).from(&elsewhere).any_stdout().status(1);
+    let fix = "hint: fix the cause and deploy again, in the directory of the app's robot.toml: \
+               robotctl --root [DIR]/root/ --app other deploy --apply\n";
+    assert!(
+        report
+            .stdout
+            .contains(&format!("error: {cause} [current]\n  {fix}")),
+        "{}",
+        report.stdout
+    );
+    let status = test.run(["status"]).from(&elsewhere).any_stdout().success();
+    let line = format!(
+        "other: {cause}\n  what to do about it: robotctl --root [DIR]/root/ --app other doctor\n"
+    );
+    assert_eq!(status.stdout, line);
+    // An app of which a release is live is the only one that is deployed.
+    deploy(&test);
+    let releases = test.run(["rollback", "--dry-run"]).from(&elsewhere);
+    let refused = releases.any_stderr().status(2);
+    assert!(
+        refused.stderr.contains("it is the first one of `shop`"),
+        "{}",
+        refused.stderr
+    );
 }

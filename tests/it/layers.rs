@@ -70,6 +70,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "command_line",
             "error",
             "host",
+            "manifest",
             "parallel",
             "payload",
             "printable",

@@ -155,8 +155,21 @@ fn bad_releases() -> Vec<Refusal> {
             || manifest(&SHOP.replace("bin/web", "bin/absent")),
             DEPLOY,
             2,
-            "error: the program `/opt/shop/current/bin/absent` of service `web` is missing or not \
-             executable\n",
+            "error: the program `/opt/shop/current/bin/absent` of service `web` does not exist\n",
+        ),
+        refusal(
+            "missing wheels and requirements",
+            || {
+                let python = "python = { requirements = [\"absent.txt\"], wheels = \"wheels\" }\n";
+                let all = format!("exclude = [\"/wheels/\"]\n{python}[service.web]");
+                let test = manifest(&SHOP.replace("[service.web]", &all));
+                test.file("src/wheels/a-1.0-py3-none-any.whl", "x")
+            },
+            DEPLOY,
+            2,
+            "error: 2 things prevent it: robot.toml:7: the source has no requirements file `absent.txt`; \
+             robot.toml:7: `/wheels/` in `release.exclude` leaves the directory of wheels `wheels` out of \
+             the release\n",
         ),
         refusal(
             "missing source",
@@ -608,4 +621,31 @@ fn a_prune_of_all_apps_that_fails_halfway_does_not_claim_that_nothing_changed() 
     let refused = run.any_stderr().status(2);
     assert_eq!(refused.stderr, planned.stderr);
     tree::assert_same(&before, &test.state(), "something was changed");
+}
+
+/// A service starts without a path that it only reads.
+#[test]
+fn a_preview_warns_of_a_path_that_does_not_exist() {
+    let keys = "sandbox.read-only = [\"/srv/absent\"]\n";
+    let test = manifest(&format!("{SHOP}{keys}"));
+    let ended = test.run(["deploy"]).any_stdout().any_stderr().success();
+    let warning = "`/srv/absent` does not exist, and `sandbox.read-only` of service `web` names it";
+    assert!(ended.stdout.contains(warning), "{}", ended.stdout);
+    fs::create_dir_all(test.root("srv/absent")).unwrap();
+    let ended = test.run(["deploy"]).any_stdout().any_stderr().success();
+    assert!(!ended.stdout.contains("does not exist"), "{}", ended.stdout);
+}
+
+#[test]
+fn the_probes_are_explained_like_a_check() {
+    let test = Test::new();
+    let ended = test
+        .run(["doctor", "--explain", "probe"])
+        .any_stdout()
+        .success();
+    assert!(
+        ended.stdout.starts_with("probe: with `--probe`: "),
+        "{}",
+        ended.stdout
+    );
 }

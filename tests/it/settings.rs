@@ -210,7 +210,7 @@ fn a_first_deploy_needs_only_what_it_does_not_make() {
     test.run(["deploy", "--apply"]).any_stderr().success();
     test.write("robot.toml", &manifest.replace("env = {", "# env = {"));
     let refused = test.run(["deploy"]).any_stdout().any_stderr().status(2);
-    let hint = "hint: add the line `URL=VALUE`: sudo editor ";
+    let hint = "hint: type the line `URL=VALUE`, then Ctrl-D: sudo tee --append ";
     assert!(refused.stderr.contains(hint), "{}", refused.stderr);
 }
 

@@ -363,7 +363,7 @@ fn a_read_only_host_is_refused_with_everything_else() {
         let stderr = run.any_stderr().status(2).stderr;
         for message in [
             "things prevent it: ",
-            "the program `/absent/program` of service `more` is missing or not executable",
+            "the program `/absent/program` of service `more` does not exist",
             "the file system of `/opt/shop` is read-only",
         ] {
             assert!(stderr.contains(message), "{message}: {stderr}");
@@ -375,8 +375,7 @@ fn a_read_only_host_is_refused_with_everything_else() {
 /// The plan is refused for the same reasons as the deploy.
 #[test]
 fn a_plan_that_apply_would_refuse_is_refused() {
-    let missing = "error: the program `/opt/shop/current/bin/web` of service `web` is missing or not \
-                   executable\n\nhint: check `exec`, `release.exclude` and that the file is executable\n";
+    let missing = "error: the program `/opt/shop/current/bin/web` of service `web` is not executable\n\nhint: make it executable in the source with `chmod +x`, and deploy again\n";
     let secret = "error: the secret `KEY` is missing\n\n\
                   hint: install it from a file: sudo install -D -m 600 FILE [DIR]/root/etc/shop/credentials/KEY\n";
     let with_secret = format!("{}[[secret]]\nname = \"KEY\"\n", crate::test::SHOP);

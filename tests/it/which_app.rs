@@ -354,16 +354,18 @@ fn other_commands_take_the_only_app_besides_the_bundled_one() {
     assert!(rollback(&test).starts_with("error: no app is deployed on this host\n"));
     // It alone is the app of the host.
     deploy_from(&test, &dir);
-    let first = |name: &str| {
+    let first = |name: &str, options: &str| {
         format!(
             "error: 1.0-[ID] has no previous release: it is the first one of `{name}`\n\n\
              hint: deploy another release; a rollback then restores this one: \
-             robotctl --root [DIR]/root/ deploy\n"
+             robotctl --root [DIR]/root/ {options}deploy\n"
         )
     };
-    assert_eq!(rollback(&test), first(BUNDLED));
+    assert_eq!(rollback(&test), first(BUNDLED, ""));
     deploy_from(&test, &checkout(&test, "api"));
-    assert_eq!(rollback(&test), first("api"));
+    // In this directory, a deploy would not find its manifest.
+    let manifest = "--manifest [DIR]/api/robot.toml ";
+    assert_eq!(rollback(&test), first("api", manifest));
     deploy_from(&test, &checkout(&test, "blog"));
     assert_eq!(
         rollback(&test),
@@ -389,8 +391,9 @@ fn hints_name_the_app_where_the_command_would_take_another() {
     let by_name = ["--app", "api", "rollback"];
     assert_eq!(hint(&["rollback"], &api), "deploy");
     assert_eq!(hint(&by_name, &api), "deploy");
-    assert_eq!(hint(&by_name, &other), "--app api deploy");
-    assert_eq!(hint(&by_name, &none), "--app api deploy");
+    let deploy = "--manifest [DIR]/api/robot.toml deploy";
+    assert_eq!(hint(&by_name, &other), deploy);
+    assert_eq!(hint(&by_name, &none), deploy);
     assert_eq!(
         hint(&["--app", "api", "rollback", "9"], &none),
         "--app api releases"

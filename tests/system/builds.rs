@@ -117,6 +117,22 @@ fn a_wheel_with_invalid_python_is_installed(machine: &Machine) {
     machine.ok("mkdir /root/demo/wheels; python3 /root/wheel.py");
     let deploy = "--manifest /root/demo/robot.toml deploy --apply";
     machine.robotctl(deploy).exits(0);
+    // A wheel that is missing, and a program: the hint fits the command that failed.
+    machine.write("/root/demo/requirements.txt", "paper\nabsent\n", 0o644);
+    let download = "hint: pip reads only the wheels of the release";
+    let install = "python3 -m pip download -d wheels -r requirements.txt";
+    machine
+        .robotctl(deploy)
+        .exits(2)
+        .says(download)
+        .says(install);
+    machine.write("/root/demo/requirements.txt", "paper\n", 0o644);
+    let manifest = machine.read("/root/demo/robot.toml");
+    let build = "[release]\nbuild = [[\"npm\", \"ci\"]]\n";
+    let with_npm = manifest.replace("[release]\n", build);
+    machine.write("/root/demo/robot.toml", &with_npm, 0o644);
+    let npm = "hint: install it and deploy again: sudo apt install npm\n";
+    machine.robotctl(deploy).exits(2).says(npm);
     let venv = format!("/opt/demo/releases/{}/.venv", current(machine));
     assert_eq!(
         machine.ok(&format!(

@@ -11,6 +11,7 @@ tests![
     a_crash_at_start_is_reported_with_its_output,
     a_crash_is_reported_with_its_output_after_a_restart,
     a_program_that_does_not_listen_gets_a_hint,
+    the_cause_of_a_failed_start_is_named,
     a_plan_refuses_what_a_deploy_refuses,
 ];
 
@@ -183,6 +184,13 @@ fn a_crash_at_start_is_reported_with_its_output(machine: &Machine) {
         .says("GET http://127.0.0.1:18091/ failed: it ended");
     deploy_python(machine, "2.0", direct, OWN_PORT).exits(0);
     ended(deploy_python(machine, "2.1", direct, crash).exits(2)).says("failed its pre-check");
+    let other = deploy_python(machine, "2.11", direct, crash).exits(2);
+    assert!(!other.stderr.contains("pre-check = false"), "{other}");
+    // It connects to a program of the host when it starts, which the network of the instance does not have.
+    let connects = "import socket\nsocket.create_connection(('127.0.0.1', 22))\n";
+    let out = deploy_python(machine, "2.12", direct, connects).exits(2);
+    let out = out.says("hint: the pre-check instance of `web` has a network of its own");
+    out.says("write `pre-check = false` in `[service.web]`");
     // The last lines are shown, even after much output.
     let wordy =
         "for at in range(30): print('line', at)\nprint('last words')\nraise SystemExit(3)\n";
@@ -237,6 +245,41 @@ fn a_program_that_does_not_listen_gets_a_hint(machine: &Machine) {
         .says("write `socket = \"activate\"` if it can take over a socket");
 }
 
+/// A script with the line ends of another system, a path that is missing, and an address that is not the one in
+/// `listen`.
+fn the_cause_of_a_failed_start_is_named(machine: &Machine) {
+    const LISTENS: &str = "#!/usr/bin/python3\nimport socket, time\n\
+                           server = socket.create_server(('127.0.0.1', 18099))\ntime.sleep(1000)\n";
+    const DIRECT: &str = "listen = [\"127.0.0.1:18098\"]\nsocket = \"direct\"\nsandbox.allow = [\"bind-any\"]\n\
+                          check = [{ tcp = \"127.0.0.1:18098\", within = \"3s\" }]\n";
+    for (program, keys, said) in [
+        (
+            "#!/bin/sh\r\nexec sleep 1000\r\n",
+            "",
+            "the `#!` line of `/opt/odd/current/web` ends with a carriage return",
+        ),
+        (
+            "#!/bin/sh\nexec sleep 1000\n",
+            "sandbox.read-write = [\"/srv/absent\"]\n",
+            "`/srv/absent`, which `sandbox.read-write` names, does not exist on this host",
+        ),
+        (
+            LISTENS,
+            DIRECT,
+            "the program listens on 127.0.0.1:18099, and `listen` says 127.0.0.1:18098",
+        ),
+    ] {
+        let manifest = format!(
+            "[app]\nname = \"odd\"\nversion = \"1.0\"\n[service.web]\nexec = [\"{{current}}/web\"]\n\
+             restart = \"no\"\n{keys}"
+        );
+        machine.write("/root/odd/robot.toml", &manifest, 0o644);
+        machine.write("/root/odd/web", program, 0o755);
+        let deploy = "--manifest /root/odd/robot.toml deploy --apply";
+        machine.robotctl(deploy).exits(3).says(said);
+    }
+}
+
 /// A plan reports what a deploy would refuse, in the same words, and creates nothing.
 fn a_plan_refuses_what_a_deploy_refuses(machine: &Machine) {
     demo("1.0").deploy_ok(machine);
@@ -261,11 +304,11 @@ fn a_plan_refuses_what_a_deploy_refuses(machine: &Machine) {
     );
     refused(
         "[service.late]\nexec = [\"{current}/gone\"]\n",
-        "the program `/opt/demo/current/gone` of service `late` is missing or not executable",
+        "the program `/opt/demo/current/gone` of service `late` does not exist",
     );
     refused(
         "[service.late]\nexec = [\"{current}/VERSION\"]\n",
-        "the program `/opt/demo/current/VERSION` of service `late` is missing or not executable",
+        "the program `/opt/demo/current/VERSION` of service `late` is not executable",
     );
     refused(
         "[[secret]]\nname = \"API_KEY\"\n",

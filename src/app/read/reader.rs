@@ -59,10 +59,16 @@ pub(super) fn get<T>(
         Problem::new(
             path,
             format!("{}{place} is not {what}", quoted(&shown)),
-            rule,
+            match Name::near(text).filter(|_| NAMES.contains(&what)) {
+                Some(near) => format!("{rule}, such as `{near}`"),
+                None => rule.to_owned(),
+            },
         )
     })
 }
+
+/// What [`get`] calls a [`Name`].
+const NAMES: [&str; 3] = ["a name", "a user name", "a group name"];
 
 /// Refuses a reserved name for an app.
 fn check_reserved(policy: Policy, path: Path<'_>, name: &Name) -> Result<()> {

@@ -1,22 +1,16 @@
 //! `[release]` and `[[secret]]`.
 
-use super::reader::{Reader, get, quoted};
+use super::reader::{Path, Reader, get, quoted};
 use crate::app::application::Secret;
 use crate::app::names::{EnvName, Name, Span, Text};
 use crate::app::release::{Python, Release};
-use crate::manifest::{Problem, Result};
+use crate::manifest::{Problem, PythonTable, Result};
 
 impl Reader<'_> {
     pub(super) fn release(&self) -> Result<Release> {
         let table = &self.manifest.release;
         let python = match &table.python {
-            Some(python) => Some(Python {
-                requirements: self.texts(&["release", "python"], &python.requirements)?,
-                wheels: match &python.wheels {
-                    Some(wheels) => Some(self.text(&["release", "python"], wheels)?),
-                    None => None,
-                },
-            }),
+            Some(python) => Some(self.python(python)?),
             None => None,
         };
         let keep = table.keep.unwrap_or(5);
@@ -69,6 +63,43 @@ impl Reader<'_> {
                 None => None,
             },
         })
+    }
+
+    fn python(&self, table: &PythonTable) -> Result<Python> {
+        const REQUIREMENTS: &[&str] = &["release", "python", "requirements"];
+        if table.requirements.is_empty() {
+            self.policy.enforce(Err(Problem::new(
+                REQUIREMENTS,
+                "`requirements` lists no file, so there is nothing to install",
+                "write `requirements = [\"requirements.txt\"]`, or remove `python`",
+            )))?;
+        }
+        let files = table.requirements.iter();
+        let files = files.map(|file| self.path_in_release(REQUIREMENTS, file));
+        let wheels = table.wheels.iter();
+        let mut wheels =
+            wheels.map(|dir| self.path_in_release(&["release", "python", "wheels"], dir));
+        Ok(Python {
+            requirements: files.collect::<Result<_>>()?,
+            wheels: wheels.next().transpose()?,
+        })
+    }
+
+    /// A path that is relative to the release and stays inside it.
+    fn path_in_release(&self, path: Path<'_>, text: &str) -> Result<Text> {
+        let value = self.text(path, text)?;
+        let is_inside =
+            !value.as_str().starts_with('/') && value.as_str().split('/').all(|part| part != "..");
+        let problem = || {
+            Problem::new(
+                path,
+                format!("{} is not a path inside the release", quoted(text)),
+                "copy it into `release.source` and write its path from there: the build reads it from the release",
+            )
+        };
+        let rule = is_inside.then_some(()).ok_or_else(problem);
+        self.policy.enforce(rule)?;
+        Ok(value)
     }
 
     pub(super) fn secrets(&self) -> Result<Vec<Secret>> {

@@ -19,5 +19,11 @@ pub(in crate::cli) fn text(fixes: &Fixes) -> String {
             text.push_str("  - run the other checks, and fix what is safe to fix\n");
         }
     }
+    if fixes.steps.is_empty() {
+        text.push_str(match fixes.report.findings.is_empty() {
+            true => "nothing to fix\n",
+            false => "nothing here is safe to fix without you: follow the hints\n",
+        });
+    }
     text
 }

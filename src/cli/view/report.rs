@@ -5,6 +5,9 @@ use crate::command_line::CommandLine;
 use crate::doctor::{Report, Severity};
 use crate::sandbox::probes::{ProbedSandbox, Status};
 
+/// How many checks that were skipped for the same reason are named.
+const MAX_SKIPPED: usize = 5;
+
 /// The results of a probe, the findings of an app, the skipped checks, and a summary line.
 pub(in crate::cli) fn text(report: &Report) -> String {
     let mut text: String = report.probed.iter().flatten().map(probed).collect();
@@ -95,7 +98,11 @@ fn skipped(report: &Report) -> String {
     }
     let mut text = String::new();
     for (reason, checks) in reasons {
-        text.push_str(&format!("skipped: {}: {reason}\n", checks.join(", ")));
+        let which = match checks.len() {
+            0..=MAX_SKIPPED => checks.join(", "),
+            count => format!("{} (`--format json` lists them)", counted(count, "check")),
+        };
+        text.push_str(&format!("skipped: {which}: {reason}\n"));
     }
     text
 }

@@ -9,7 +9,15 @@ use std::path::Path;
 pub(in crate::cli) fn text(status: &AppStatus, root: Option<&Path>) -> String {
     let mut text = format!("{}: ", status.app);
     match (&status.live, &status.since) {
-        (None, _) => text.push_str("no release is live\n"),
+        (None, _) => {
+            text.push_str("no release is live");
+            if let Some(failure) = &status.failure {
+                let doctor = CommandLine::sudo_robotctl(["--app", &status.app, "doctor"]);
+                let doctor = doctor.for_root(root);
+                text.push_str(&format!(", and {failure}\n  what to do about it: {doctor}"));
+            }
+            text.push('\n');
+        }
         (Some(live), None) => text.push_str(&format!("{live} is live\n")),
         (Some(live), Some(since)) => text.push_str(&format!("{live} is live since {since}\n")),
     }

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::app::layout::UNIT_DIR;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::prerequisites::{
-    Needed, can_execute, directories_of_changes, missing_programs, missing_tools,
+    Needed, at_program, directories_of_changes, missing_programs, missing_tools,
     unwritable_directories,
 };
 use anyhow::Result;
@@ -20,7 +20,7 @@ pub(in crate::doctor) fn programs(context: &CheckContext<'_>, app: &App) -> Resu
     if root.meta(&release)?.is_none() {
         return Ok(Vec::new());
     }
-    let in_release = |rest: &str| can_execute(root, &format!("{release}/{rest}"));
+    let in_release = |rest: &str| at_program(root, &format!("{release}/{rest}"));
     Ok(findings(missing_programs(
         context.host,
         app,

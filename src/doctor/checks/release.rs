@@ -6,12 +6,12 @@ use crate::command_line::CommandLine;
 use crate::doctor::report::{BareContext, CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::host::{
-    ProcessOrigin, Undetermined, members, process_origins, release_of, release_of_unit,
+    ProcessOrigin, Undetermined, is_root, members, process_origins, release_of, release_of_unit,
 };
 use crate::payload::Payload;
 use crate::prerequisites::{how_to_free_space, shortages, spaces_of_files};
 use crate::safe_fix::SafeFix;
-use crate::store::{Mark, PublicRelease, Shortage, Space, Store, UnitRole};
+use crate::store::{LastFailure, Shortage, Space, Store, UnitRole};
 use anyhow::{Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -50,42 +50,34 @@ pub(in crate::doctor) fn no_live_release(context: &BareContext<'_>) -> Result<Ve
         (None, Some(target)) => {
             format!("no release is recorded as live, and `{current}` points at {target}")
         }
-        (None, None) => match last_failure(store)? {
-            Some((id, why)) => {
-                let message = format!("no release is live, and the last one, {id}, failed: {why}");
-                let fix = Hint::to(
-                    "fix the cause and deploy again, or try the same release again",
-                    CommandLine::sudo_robotctl(["deploy", "--force", "--apply"]),
-                );
-                return Ok(vec![Finding::new(Severity::Error, message, fix)]);
-            }
+        (None, None) => match store.last_failure()? {
+            Some(failure) => return Ok(vec![failed_attempt(store, &failure)?]),
             None => "no release is live".to_owned(),
         },
     };
-    let fix = Hint::to(
-        "deploy, in the directory of the app's robot.toml",
-        CommandLine::sudo_robotctl(["deploy", "--apply"]),
-    );
+    let fix = Hint::to("deploy", CommandLine::sudo_robotctl(["deploy", "--apply"]));
     Ok(vec![Finding::new(Severity::Error, message, fix)])
 }
 
-/// The newest release, if it failed, with the reason.
-fn last_failure(store: &Store) -> Result<Option<(String, String)>> {
-    let mut newest: Option<PublicRelease> = None;
-    for id in store.releases()? {
-        let release = store.public_release(&id)?;
-        if let Some(release) = release
-            && newest
-                .as_ref()
-                .is_none_or(|one| one.staged < release.staged)
-        {
-            newest = Some(release);
-        }
-    }
-    Ok(newest.and_then(|release| match release.mark {
-        Mark::Failed(why) => Some((release.id, why)),
-        Mark::Staged | Mark::Good => None,
-    }))
+/// Why no release is live: what the history says about the last attempt.
+fn failed_attempt(store: &Store, failure: &LastFailure) -> Result<Finding> {
+    let release = failure.release.as_deref();
+    let marked = release.map(|id| store.failure_reason(id)).transpose()?;
+    let deploy = CommandLine::sudo_robotctl(["deploy"]);
+    let fix = match marked.flatten() {
+        Some(_) => Hint::to(
+            "fix the cause and deploy again, or try the same release again",
+            deploy.arg("--force").arg("--apply"),
+        ),
+        None => Hint::to("fix the cause and deploy again", deploy.arg("--apply")),
+    };
+    let history = CommandLine::sudo_robotctl(["history"]);
+    let message = format!("no release is live, and {}", failure.in_words());
+    Ok(Finding::with_steps(
+        Severity::Error,
+        message,
+        vec![fix, Hint::to("read what happened", history)],
+    ))
 }
 
 pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
@@ -260,6 +252,8 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
         let main = match release_of_unit(state, context.name.as_str()) {
             Ok(id) => Some(id),
             Err(Undetermined::NoProcess) => continue,
+            // It is not hidden from root: it has ended.
+            Err(Undetermined::Hidden) if is_root() => continue,
             Err(Undetermined::Hidden) => {
                 hidden.push(format!("`{unit}`"));
                 continue;

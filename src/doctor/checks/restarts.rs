@@ -1,6 +1,6 @@
 //! Whether services stay up, and whether anything would show that they do not work.
 
-use super::units::why_it_ended;
+use super::units::{how_it_ended, or_roll_back};
 use crate::app::{App, Service};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
@@ -15,8 +15,9 @@ pub(in crate::doctor) fn restarts(context: &CheckContext<'_>) -> Result<Vec<Find
     let daemons = daemons.filter(|unit| unit.role == UnitRole::Daemon);
     let states: Result<Vec<&UnitStatus>> =
         daemons.map(|one| context.units.state(&one.unit)).collect();
+    let states = states?;
     let since = context.state.live_since();
-    let unstable = unstable_among(context.host, &states?, since);
+    let unstable = unstable_among(context.host, &states, since);
     let finding = |(unit, what): (String, Instability)| {
         let severity = match what.is_down() {
             true => Severity::Error,
@@ -31,12 +32,16 @@ pub(in crate::doctor) fn restarts(context: &CheckContext<'_>) -> Result<Vec<Find
             ),
             Instability::Watchdog { .. } => Hint::to("read what it did at that time", read),
         };
-        let why = match what {
-            Instability::Loops { .. } => why_it_ended(context, &unit),
-            Instability::OutOfMemory { .. } | Instability::Watchdog { .. } => String::new(),
+        let state = states.iter().find(|state| state.id == unit);
+        let why = match (&what, state) {
+            (Instability::Loops { .. }, Some(state)) => how_it_ended(context, state),
+            _ => String::new(),
         };
         let text = format!("`{unit}` {}{why}", what.in_words());
         let mut finding = Finding::new(severity, text, fix);
+        if what.is_down() {
+            finding.fix.extend(or_roll_back(context));
+        }
         if let Instability::Watchdog { .. } = what {
             let restart = CommandLine::sudo(["systemctl", "restart", &unit]);
             let text = "when the cause is gone, restart it; that ends this warning too";

@@ -77,7 +77,7 @@ pub(in crate::doctor) fn settings(context: &CheckContext<'_>, app: &App) -> Resu
             true => vec![Hint::to("restart it", restart)],
             false => vec![
                 Hint::to(
-                    "restart it as a deploy does, in the directory of the app's robot.toml",
+                    "restart it as a deploy does",
                     CommandLine::sudo_robotctl(["deploy", "--apply"]),
                 ),
                 Hint::to("or restart it alone", restart),

@@ -3,9 +3,10 @@
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::health::{cause_failure, explanation, in_words, log_of};
-use crate::host::UnitStatus;
+use crate::health::{cause_failure, cause_text, explanation, in_words, log_of};
+use crate::host::{ActiveState, MainExit, RunLog, UnitResult, UnitStatus};
 use crate::safe_fix::SafeFix;
+use crate::stability::unstable_among;
 use crate::store::{PublicUnit, UnitRole};
 use crate::transient::leftovers::transient_units;
 use crate::units::WantsLink;
@@ -53,13 +54,67 @@ fn daemon_reload() -> Hint {
 }
 
 /// What the log of a unit says about the cause, after a semicolon. Only root can read the log.
-pub(super) fn why_it_ended(context: &CheckContext<'_>, unit: &str) -> String {
+fn why_it_ended(context: &CheckContext<'_>, unit: &str) -> String {
+    let log = context
+        .content
+        .map(|(app, _)| log_of(context.host, app, unit));
+    log.map_or_else(String::new, |log| what_it_says(context, unit, &log))
+}
+
+fn what_it_says(context: &CheckContext<'_>, unit: &str, log: &RunLog) -> String {
     let known = context.content.and_then(|(app, _)| {
         let service = app.service_of(unit)?;
-        let log = log_of(context.host, app, unit);
-        explanation(context.host, app, service, &log)
+        explanation(context.host, app, service, log)
     });
     known.map_or_else(String::new, |known| format!("; {}", in_words(&known)))
+}
+
+/// How the last run of a unit that systemd restarts ended, and what its log says about the cause, each after a
+/// semicolon. The log, which only root can read, also knows it while the next run goes on.
+pub(super) fn how_it_ended(context: &CheckContext<'_>, state: &UnitStatus) -> String {
+    let log = context
+        .content
+        .map(|(app, _)| log_of(context.host, app, &state.id));
+    let end = state.main_exit.or_else(|| log.as_ref()?.last_end());
+    let mut text = end.map_or_else(String::new, |end| format!("; {}", end_in_words(state, end)));
+    if let Some(log) = log {
+        text.push_str(&what_it_says(context, &state.id, &log));
+    }
+    text
+}
+
+/// What the end of a run means. `state` may be that of the next run already.
+fn end_in_words(state: &UnitStatus, end: MainExit) -> String {
+    let result = match (state.main_exit, end) {
+        (Some(_), _) => state.result.clone(),
+        (None, MainExit::Exited(0)) => UnitResult::Success,
+        (None, MainExit::Exited(_)) => UnitResult::ExitCode,
+        (None, MainExit::Killed(_)) => UnitResult::Signal,
+    };
+    cause_text(&UnitStatus {
+        active_state: ActiveState::Inactive,
+        result,
+        main_exit: Some(end),
+        ..UnitStatus::default()
+    })
+}
+
+/// How to start a unit that has failed. systemd refuses a start while it was started too often, until somebody resets
+/// it (systemd.unit(5), `StartLimitIntervalSec=`).
+pub(super) fn start_again(unit: &str) -> [Hint; 2] {
+    let systemctl = |verb| CommandLine::sudo(["systemctl", verb, unit]);
+    [
+        Hint::to("then let systemd start it again", systemctl("reset-failed")),
+        Hint::to("and start it", systemctl("restart")),
+    ]
+}
+
+/// How to make the previous release live, if there is one.
+pub(super) fn or_roll_back(context: &CheckContext<'_>) -> Option<Hint> {
+    let previous = context.state.previous.last()?;
+    let rollback = CommandLine::sudo_robotctl(["rollback"]);
+    let text = format!("or restore the previous release, {previous}");
+    Some(Hint::to(text, rollback))
 }
 
 /// Whether the service of a unit runs: a socket cannot be opened again without stopping it.
@@ -100,7 +155,36 @@ fn unit_state(
         let safe = after_failure(unit, state, is_served(context, &unit.service)?);
         return Ok(Some(failed(context, unit, state).safely(safe)));
     }
+    let is_on_the_way = matches!(
+        state.active_state,
+        ActiveState::Activating | ActiveState::Deactivating
+    );
+    // The check `restarts` reports one that systemd restarts again and again.
+    let since = context.state.live_since();
+    if is_on_the_way && !unstable_among(context.host, &[state], since).is_empty() {
+        return Ok(None);
+    }
+    if state.is_restarting() {
+        return Ok(Some(restarting(context, state)));
+    }
     Ok(down_or_disabled(unit, state, is_linked))
+}
+
+/// A unit between two runs.
+fn restarting(context: &CheckContext<'_>, state: &UnitStatus) -> Finding {
+    let read = CommandLine::sudo(["journalctl", "-u", &state.id, "-n", "50"]);
+    let ended = how_it_ended(context, state);
+    let message = format!(
+        "`{}` ended, and systemd is about to restart it{ended}",
+        state.id
+    );
+    let mut finding = Finding::new(
+        Severity::Warning,
+        message,
+        Hint::to("read why it ended", read),
+    );
+    finding.fix.extend(or_roll_back(context));
+    finding
 }
 
 fn down_or_disabled(unit: &PublicUnit, state: &UnitStatus, is_linked: bool) -> Option<Finding> {
@@ -151,11 +235,17 @@ fn down_or_disabled(unit: &PublicUnit, state: &UnitStatus, is_linked: bool) -> O
             Hint::to("if it should run", start),
         ));
     }
-    Some(Finding::new(
-        Severity::Warning,
-        format!("`{name}` is {}", state.active_state),
-        Hint::to("if it should run", systemctl("start")),
-    ))
+    let message = format!("`{name}` is {}", state.active_state);
+    let see = CommandLine::new(["systemctl", "status", name]);
+    let fix = match state.active_state {
+        ActiveState::Activating => Hint::to("see what it waits for", see),
+        ActiveState::Deactivating => Hint::to(
+            "see what it waits for, and start it when it has stopped",
+            see,
+        ),
+        _ => Hint::to("if it should run", systemctl("start")),
+    };
+    Some(Finding::new(Severity::Warning, message, fix))
 }
 
 /// A unit that has failed. A job keeps that state until it runs again, also after a release that made it
@@ -172,13 +262,16 @@ fn failed(context: &CheckContext<'_>, unit: &PublicUnit, state: &UnitStatus) -> 
         ),
         Hint::to("read why", read),
     );
-    finding.fix.push(match unit.role {
-        UnitRole::Job => Hint::to(
+    match unit.role {
+        UnitRole::Job => finding.fix.push(Hint::to(
             "then run the job again",
             CommandLine::sudo(["systemctl", "start", name]),
-        ),
-        _ => Hint::to("then", CommandLine::sudo(["systemctl", "restart", name])),
-    });
+        )),
+        _ => finding.fix.extend(start_again(name)),
+    }
+    if unit.role == UnitRole::Daemon {
+        finding.fix.extend(or_roll_back(context));
+    }
     finding
 }
 

@@ -43,12 +43,48 @@ impl RunLog {
         }
     }
 
-    /// The last lines of the program, then the last ones of systemd, which say less about the cause.
-    pub fn last_lines(&self, program: usize, manager: usize) -> Vec<&str> {
-        let last = |lines: &[String], count| lines.len().saturating_sub(count);
-        let of_program = self.program.iter().skip(last(&self.program, program));
-        let of_manager = self.manager.iter().skip(last(&self.manager, manager));
-        of_program.chain(of_manager).map(String::as_str).collect()
+    /// The last lines of the program, then the last ones of systemd, which say less about the cause. A line that
+    /// is repeated counts once, and says how often.
+    pub fn last_lines(&self, program: usize, manager: usize) -> Vec<String> {
+        let last = |lines: &[String], count| {
+            let mut lines = collapsed(lines);
+            lines.split_off(lines.len().saturating_sub(count))
+        };
+        let of_manager = last(&self.manager, manager);
+        let all = last(&self.program, program).into_iter().chain(of_manager);
+        all.collect()
+    }
+
+    /// How the last main process of any of these runs ended, as systemd has logged it.
+    pub fn last_end(&self) -> Option<MainExit> {
+        self.manager.iter().rev().find_map(|line| logged_end(line))
+    }
+}
+
+/// The lines, with each run of equal ones as one line.
+fn collapsed(lines: &[String]) -> Vec<String> {
+    let runs = lines.chunk_by(|one, next| one == next);
+    let line = |run: &[String]| {
+        let line = run.first()?;
+        Some(match run.len() {
+            1 => line.clone(),
+            count => format!("{line} … {count} times"),
+        })
+    };
+    runs.filter_map(line).collect()
+}
+
+/// The end in a line such as `a.service: Main process exited, code=exited, status=3/NOTIMPLEMENTED`, or
+/// `code=killed, status=9/KILL`.
+fn logged_end(line: &str) -> Option<MainExit> {
+    let (_, rest) = line.split_once("Main process exited, code=")?;
+    let (code, status) = rest.split_once(", status=")?;
+    let number: String = status.chars().take_while(char::is_ascii_digit).collect();
+    let number = number.parse().ok()?;
+    match code {
+        "exited" => Some(MainExit::Exited(number)),
+        "killed" | "dumped" => Some(MainExit::Killed(number)),
+        _ => None,
     }
 }
 
@@ -169,7 +205,7 @@ fn entry(line: &str) -> Option<(bool, Vec<String>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{RunLog, entry};
+    use super::{MainExit, RunLog, entry};
 
     #[test]
     fn the_lines_of_a_program_come_before_those_of_systemd() {
@@ -181,6 +217,40 @@ mod tests {
         };
         assert_eq!(log.last_lines(2, 1), ["b", "c", "2"]);
         assert_eq!(log.last_lines(9, 9), ["a", "b", "c", "1", "2"]);
+    }
+
+    #[test]
+    fn a_line_that_is_repeated_is_shown_once_with_its_number() {
+        let mut program = vec!["start".to_owned()];
+        program.extend(std::iter::repeat_n("cannot connect".to_owned(), 18));
+        program.push("give up".to_owned());
+        let log = RunLog {
+            program,
+            ..RunLog::default()
+        };
+        let shown = ["start", "cannot connect … 18 times", "give up"];
+        assert_eq!(log.last_lines(20, 3), shown);
+        assert_eq!(log.last_lines(2, 3), shown[1..]);
+    }
+
+    #[test]
+    fn the_last_end_is_the_one_that_systemd_logged_last() {
+        let log = |lines: &[&str]| RunLog {
+            manager: lines.iter().map(|line| (*line).to_owned()).collect(),
+            ..RunLog::default()
+        };
+        let exited = "a.service: Main process exited, code=exited, status=3/NOTIMPLEMENTED";
+        let killed = "a.service: Main process exited, code=dumped, status=11/SEGV";
+        let other = "a.service: Scheduled restart job, restart counter is at 3.";
+        assert_eq!(
+            log(&[killed, exited, other]).last_end(),
+            Some(MainExit::Exited(3))
+        );
+        assert_eq!(
+            log(&[exited, killed]).last_end(),
+            Some(MainExit::Killed(11))
+        );
+        assert_eq!(log(&[other]).last_end(), None);
     }
 
     #[test]

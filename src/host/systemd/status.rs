@@ -270,6 +270,12 @@ impl UnitStatus {
         self.active_state == ActiveState::Failed
     }
 
+    /// Whether the unit has ended, and systemd is about to restart it by itself: `auto-restart`, and
+    /// `auto-restart-queued` since systemd 254.
+    pub fn is_restarting(&self) -> bool {
+        self.active_state == ActiveState::Activating && self.sub_state.starts_with("auto-restart")
+    }
+
     /// Whether the unit is `inactive` or `failed`: none of its processes run.
     pub fn is_down(&self) -> bool {
         matches!(

@@ -5,9 +5,11 @@ use super::same_rights::check_rights;
 use super::source::FoundSource;
 use crate::app::App;
 use crate::doctor::ask_before;
-use crate::error::fail;
+use crate::error::{fail, fail_all};
 use crate::fault::Fault;
 use crate::host;
+use crate::host::absolute;
+use crate::manifest::line_of_key;
 use crate::ops::choose_release::check_failed;
 use crate::ops::context::{Context, WritableApp};
 use crate::ops::load::Loaded;
@@ -18,10 +20,13 @@ use crate::payload::{IndexHeader, PreviousIndex};
 use crate::plan::{self, Candidate, Observed, OutsideSource, Plan};
 use crate::prerequisites::PlannedChange;
 use crate::render::render;
-use crate::stage::{self, Base, ScannedSource, Source, Stage, fill, is_staged, release_id};
+use crate::stage::{
+    self, Base, ScannedSource, Source, Stage, fill, is_staged, missing_python_files, release_id,
+};
 use crate::store::Store;
 use crate::tree::FileTree;
 use anyhow::Result;
+use std::path::Path;
 
 /// A release on its way to a plan.
 pub(super) struct Prepared<'a> {
@@ -143,6 +148,8 @@ impl<'a> Prepared<'a> {
         if plan.is_empty() {
             // The live release has these, and its deploy has said them.
             plan.warnings.clear();
+        } else {
+            preflight::warn_of_missing_paths(&ctx.host, self.app(), &mut plan)?;
         }
         preflight::note_in(&mut plan, &self.faults);
         preflight::warn_of_unmet(&ctx.host, self.app(), &mut plan);
@@ -166,7 +173,7 @@ impl<'a> Prepared<'a> {
             tree: &self.tree,
             plan,
             observed: &self.observed,
-            in_release: &|rest| Ok(preflight::may_execute(app, payload, rest)),
+            in_release: &|rest| Ok(preflight::at_program_of(app, payload, rest)),
             is_new,
             is_rollback: false,
         })
@@ -234,6 +241,7 @@ impl<'a> Prepared<'a> {
         check_rights(request, self.app(), &self.observed)?;
         check_pins(request, store)?;
         preflight::check_service_files(self.app(), &self.scanned.payload)?;
+        self.check_python_files()?;
         if !plan.is_empty() {
             let hint = "fix the cause and deploy again, or deploy it as it is with `--force`";
             check_failed(request.force, store, &plan.to, hint)?;
@@ -243,6 +251,23 @@ impl<'a> Prepared<'a> {
             return Ok(()); // The live release has these units, and they were verified then.
         }
         self.verify_units(ctx)
+    }
+
+    /// Refuses what `release.python` reads and the release would not have.
+    fn check_python_files(&self) -> Result<()> {
+        let Loaded { path, text, .. } = self.loaded;
+        let base = path.parent().unwrap_or(Path::new("."));
+        let (release, payload) = (&self.app().release, &self.scanned.payload);
+        let missing = missing_python_files(&self.source, &absolute(base)?, release, payload)?;
+        let errors = missing.into_iter().map(|missing| {
+            let mut error = missing.error;
+            let line = line_of_key(text, &["release", "python", missing.key]);
+            if let Some(line) = line {
+                error.message = format!("{}:{line}: {}", path.display(), error.message);
+            }
+            error
+        });
+        fail_all(errors.collect())
     }
 
     /// Asks systemd whether it understands the units, where that is possible: the units are written

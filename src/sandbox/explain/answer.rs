@@ -39,5 +39,8 @@ pub struct Explanation {
     pub is_of_exit: bool,
 }
 
+/// What begins each of several ways to allow something. Where there is one line, a space takes its place.
+pub const ALTERNATIVE: &str = "\n  - ";
+
 /// What a row of the table says about a line: the meaning, how sure it is, and one sentence.
 pub(super) type Judgement = Option<(Meaning, Sureness, String)>;

@@ -116,18 +116,19 @@ impl Case<'_> {
         let cost = self.cost(|it| {
             it.sandbox.allow.insert(name);
         });
-        let of_runtime = PRESETS
-            .iter()
-            .find(|preset| self.service.sandbox.runtime == Some(preset.name));
-        let of_runtime = of_runtime.map_or(&[][..], |preset| preset.allow);
+        let of_runtime = self.of_runtime();
         let allow = self.service.sandbox.allow.iter().copied();
         let written = allow.filter(|one| !of_runtime.contains(one)).chain([name]);
         let written: Vec<String> = written.map(|one| format!("\"{one}\"")).collect();
         let list = written.join(", ");
-        Some(format!(
-            "in `{}`, write `sandbox.allow = [{list}]`{cost}",
-            self.table()
-        ))
+        Some(format!("{}{cost}", self.sandbox_key("allow", &list)))
+    }
+
+    /// The exceptions that `runtime` grants by itself.
+    fn of_runtime(&self) -> &'static [&'static str] {
+        let mut presets = PRESETS.iter();
+        let preset = presets.find(|preset| self.service.sandbox.runtime == Some(preset.name));
+        preset.map_or(&[], |preset| preset.allow)
     }
 
     /// How to add a path to a list of `sandbox`, with what it has already.
@@ -145,11 +146,17 @@ impl Case<'_> {
         };
         let all = written.iter().map(String::as_str).chain([path]);
         let all: Vec<String> = all.map(|one| format!("\"{one}\"")).collect();
-        format!(
-            "in `{}`, write `sandbox.{key} = [{}]`",
-            self.table(),
-            all.join(", ")
-        )
+        self.sandbox_key(key, &all.join(", "))
+    }
+
+    /// How to write a list of `sandbox`. Where the manifest may have a table `sandbox`, a key `sandbox.KEY` beside it
+    /// is given twice.
+    fn sandbox_key(&self, key: &str, list: &str) -> String {
+        let table = self.table();
+        match self.service.sandbox.is_written(self.of_runtime()) {
+            true => format!("in `sandbox` of `{table}`, write `{key} = [{list}]`"),
+            false => format!("in `{table}`, write `sandbox.{key} = [{list}]`"),
+        }
     }
 
     /// How to grant a preset, and what it costs. `None` if everything in it is granted.

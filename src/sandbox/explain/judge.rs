@@ -3,7 +3,7 @@
 //! A function looks at the shape of the service. If the service is allowed what the message is about, the sandbox
 //! is not the cause, and the function gives no answer.
 
-use super::answer::{Judgement, Meaning, Sureness};
+use super::answer::{ALTERNATIVE, Judgement, Meaning, Sureness};
 use super::case::{Access, AtPath, Case, is_at_or_below};
 use super::seen::KnownLine;
 use crate::app::{Listen, Socket};
@@ -60,7 +60,12 @@ fn denied(sureness: Sureness, what: &str, directive: &str, how: &str) -> Judgeme
         Likely => "the sandbox probably denies it",
         Possible => "the sandbox may deny it",
     };
-    let text = format!("{verb} {what} (`{directive}=`): {how}");
+    let space = if how.starts_with(ALTERNATIVE) {
+        ""
+    } else {
+        " "
+    };
+    let text = format!("{verb} {what} (`{directive}=`):{space}{how}");
     Some((Meaning::Denied, sureness, text))
 }
 
@@ -269,10 +274,11 @@ fn reach(case: &Case<'_>, known: &KnownLine<'_>) -> Option<String> {
     }
     let outbound = case.allow("outbound")?;
     let local = loopback
-        .map(|how| format!("for programs on this host, {how}; "))
+        .map(|how| format!("{ALTERNATIVE}for programs on this host, {how};"))
         .unwrap_or_default();
     Some(format!(
-        "{local}for known hosts, list their addresses in `sandbox.outbound`; for every host, {outbound}"
+        "{local}{ALTERNATIVE}for known hosts, list their addresses in `sandbox.outbound`;{ALTERNATIVE}for every host, \
+         {outbound}"
     ))
 }
 
@@ -289,9 +295,9 @@ pub(super) fn address_family(case: &Case<'_>, known: &KnownLine<'_>) -> Judgemen
         (false, true) => denied(Certain, what, directive, &reach(case, known)?),
         _ => {
             let how = format!(
-                "a server: {}; a client: {}",
+                "{ALTERNATIVE}a server: {};{ALTERNATIVE}a client: {}",
                 serve(case),
-                reach(case, known)?
+                reach(case, known)?.trim_start_matches(ALTERNATIVE)
             );
             denied(Certain, what, directive, &how)
         }

@@ -19,7 +19,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Explanation, Meaning, Sureness};
+pub use answer::{ALTERNATIVE, Explanation, Meaning, Sureness};
 pub use case::{Access, AtPath, Case};
 pub use seen::{Ended, Seen};
 pub use table::ROWS;
@@ -30,6 +30,13 @@ use table::Row;
 /// What to write to grant an exception, and what it costs. `None` if it is granted.
 pub fn how_to_allow(case: &Case<'_>, exception: &'static str) -> Option<String> {
     case.allow(exception)
+}
+
+/// Whether a line says that a host or another program could not be reached.
+pub fn finds_no_peer(line: &str) -> bool {
+    let line = line.to_lowercase();
+    let words = [table::ECONNREFUSED, table::ENETUNREACH, table::NO_NAME];
+    words.iter().any(|words| contains(&line, words))
 }
 
 /// Every message of a run that the table knows, in the order of the lines.

@@ -87,7 +87,15 @@ const ENOENT: &[&str] = &[
     "file not found",
     "does not exist",
 ];
-const ENETUNREACH: &[&str] = &[
+pub(super) const ECONNREFUSED: &[&str] = &[
+    "connection refused",
+    "connectionrefused",
+    "econnrefused",
+    "errno 111]",
+    "os error 111)",
+    "os { code: 111,",
+];
+pub(super) const ENETUNREACH: &[&str] = &[
     "network is unreachable",
     "network unreachable",
     "enetunreach",
@@ -96,7 +104,7 @@ const ENETUNREACH: &[&str] = &[
     "os { code: 101,",
     "curl: (7)",
 ];
-const NO_NAME: &[&str] = &[
+pub(super) const NO_NAME: &[&str] = &[
     "temporary failure in name resolution",
     "eai_again",
     "name or service not known",

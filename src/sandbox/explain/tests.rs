@@ -656,7 +656,7 @@ fn a_list_of_exceptions_keeps_what_it_has() {
     assert!(
         found
             .text
-            .contains("`sandbox.allow = [\"home\", \"io-uring\"]`"),
+            .contains("in `sandbox` of `[service.w]`, write `allow = [\"home\", \"io-uring\"]`"),
         "{}",
         found.text
     );
@@ -705,5 +705,26 @@ fn no_line_of_a_service_leads_to_what_the_modes_of_the_host_protect() {
                 assert!(!found.text.contains(key), "{line}: {}", found.text);
             }
         }
+    }
+}
+
+#[test]
+fn each_of_several_ways_to_allow_something_is_a_line() {
+    let line = "OSError: [Errno 97] Address family not supported by protocol";
+    let found = explained("exec = [\"/usr/bin/python3\"]", line, Ended::Exited(1)).unwrap();
+    let lines: Vec<&str> = found.text.lines().collect();
+    assert!(
+        lines[0].ends_with("(`RestrictAddressFamilies=`):"),
+        "{lines:?}"
+    );
+    let starts = [
+        "  - a server: ",
+        "  - a client: for programs on this host, ",
+        "  - for known hosts, ",
+        "  - for every host, ",
+    ];
+    assert_eq!(lines.len(), 1 + starts.len(), "{lines:?}");
+    for (line, start) in lines.iter().skip(1).zip(starts) {
+        assert!(line.starts_with(start), "{line}");
     }
 }

@@ -1,0 +1,253 @@
+//! What to do about a command of a build that failed.
+
+use super::build_step::{BuildStep, Purpose};
+use crate::app::{Python, Release, Text};
+use crate::command_line::CommandLine;
+use crate::error::Hint;
+
+/// "Command not found" (env(1), sh(1)).
+const NOT_FOUND: i32 = 127;
+
+/// Programs that builds run, and the package of Debian that has each.
+const PACKAGES: &[(&str, &str)] = &[
+    ("cargo", "cargo"),
+    ("cmake", "cmake"),
+    ("composer", "composer"),
+    ("g++", "g++"),
+    ("gcc", "gcc"),
+    ("git", "git"),
+    ("go", "golang-go"),
+    ("java", "default-jdk-headless"),
+    ("javac", "default-jdk-headless"),
+    ("make", "make"),
+    ("mvn", "maven"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("npx", "npm"),
+    ("php", "php-cli"),
+    ("pip", "python3-pip"),
+    ("pip3", "python3-pip"),
+    ("python", "python-is-python3"),
+    ("python3", "python3"),
+    ("ruby", "ruby"),
+    ("rustc", "rustc"),
+];
+
+/// What a message of pip or of venv shows, and what to do about it.
+struct Advice {
+    purpose: &'static [Purpose],
+    /// One of these is in the output.
+    words: &'static [&'static str],
+    hint: fn(&Python) -> Hint,
+}
+
+const NO_NETWORK: &[&str] = &[
+    "Temporary failure in name resolution",
+    "Name or service not known",
+    "NewConnectionError",
+    "Network is unreachable",
+    "Connection refused",
+    "ConnectTimeout",
+];
+
+const ADVICE: &[Advice] = &[
+    Advice {
+        purpose: &[Purpose::Environment],
+        words: &[
+            "ensurepip",
+            "No module named venv",
+            "No such file or directory",
+        ],
+        hint: |_| install("python3-venv"),
+    },
+    Advice {
+        purpose: &[Purpose::Packages, Purpose::PackagesOffline],
+        words: &["Could not open requirements file"],
+        hint: |_| {
+            "a requirements file names a file that the release does not have: add it to the source, and see \
+             `release.exclude`"
+                .into()
+        },
+    },
+    Advice {
+        purpose: &[Purpose::PackagesOffline],
+        words: &["No matching distribution found", "Could not find a version"],
+        hint: download,
+    },
+    Advice {
+        purpose: &[Purpose::Packages],
+        words: NO_NETWORK,
+        hint: |_| {
+            "pip cannot reach the package index: check the network of this host, or put the wheels into the source \
+             and set `wheels` in `release.python`"
+                .into()
+        },
+    },
+];
+
+/// What to do about a command that failed with an exit code and these last lines.
+pub(super) fn of_failure(release: &Release, step: &BuildStep, code: i32, lines: &[String]) -> Hint {
+    let mut advice = ADVICE
+        .iter()
+        .filter(|one| one.purpose.contains(&step.purpose));
+    let says = |words: &[&str]| {
+        lines
+            .iter()
+            .any(|line| words.iter().any(|word| line.contains(word)))
+    };
+    if let Some(python) = &release.python
+        && let Some(known) = advice.find(|one| says(one.words))
+    {
+        return (known.hint)(python);
+    }
+    if code == NOT_FOUND
+        && let Some(program) = not_found(lines)
+    {
+        let mut packages = PACKAGES.iter();
+        return match packages.find(|(name, _)| *name == program) {
+            Some((_, package)) => install(package),
+            None => format!(
+                "`{program}` is not in a directory of the `PATH` of a build (/usr/local/bin, /usr/bin, /bin): install \
+                 the package that has it, or write its whole path"
+            )
+            .into(),
+        };
+    }
+    match step.purpose {
+        Purpose::Packages | Purpose::PackagesOffline => {
+            "pip says what is wrong: correct the requirements or the wheels and deploy again".into()
+        }
+        Purpose::Environment | Purpose::Compile | Purpose::Command => {
+            "fix the command and deploy again; it runs as an unprivileged user that can write only to the release \
+             and to /tmp"
+                .into()
+        }
+    }
+}
+
+/// How to add wheels to the source.
+fn download(python: &Python) -> Hint {
+    let wheels = python.wheels.iter().map(Text::as_str);
+    let files = python.requirements.iter();
+    let files = files.flat_map(|file| ["-r", file.as_str()]);
+    let words = ["python3", "-m", "pip", "download", "-d"];
+    Hint::to(
+        "pip reads only the wheels of the release: in the source, download what is missing and all that it needs, with \
+         the Python version of this host",
+        CommandLine::new(words.into_iter().chain(wheels).chain(files)),
+    )
+}
+
+fn install(package: &str) -> Hint {
+    Hint::to(
+        "install it and deploy again",
+        CommandLine::sudo(["apt", "install", package]),
+    )
+}
+
+/// The program that env(1), a shell or make(1) did not find: `/usr/bin/env: ‘npm’: No such file or directory`,
+/// `sh: 1: npm: not found`, `bash: line 1: npm: command not found`, `make: npm: No such file or directory`.
+fn not_found(lines: &[String]) -> Option<&str> {
+    const NOT_FOUND_SUFFIXES: [&str; 3] = [
+        ": not found",
+        ": command not found",
+        ": No such file or directory",
+    ];
+    let mut lines = lines.iter().rev();
+    lines.find_map(|line| {
+        let rest = NOT_FOUND_SUFFIXES
+            .iter()
+            .find_map(|end| line.trim_end().strip_suffix(end))?;
+        let (_, name) = rest.rsplit_once(": ")?;
+        let name = name.trim_matches(['\'', '"', '‘', '’']);
+        let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
+        is_name.then_some(name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::of_failure;
+    use crate::app::App;
+    use crate::manifest::parse;
+    use crate::transient::build_step::{BuildStep, Purpose};
+
+    fn hint(purpose: Purpose, code: i32, line: &str) -> String {
+        let step = BuildStep {
+            argv: Vec::new(),
+            purpose,
+            is_offline: false,
+            input: None,
+        };
+        let text = "[app]\nname = \"shop\"\nversion = \"1\"\n\
+                    [release]\npython = { requirements = [\"req.txt\"], wheels = \"lib\" }\n\
+                    [service.web]\nexec = [\"/bin/w\"]\n";
+        let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
+        of_failure(
+            &app.release,
+            &step,
+            code,
+            &["first", line, "last"].map(str::to_owned),
+        )
+        .to_string()
+    }
+
+    #[test]
+    fn a_program_that_is_not_installed_names_its_package() {
+        for line in [
+            "/usr/bin/env: ‘npm’: No such file or directory",
+            "/usr/bin/env: 'npm': No such file or directory",
+            "sh: 1: npm: not found",
+            "bash: line 1: npm: command not found",
+            "make: npm: No such file or directory",
+        ] {
+            let hint = hint(Purpose::Command, 127, line);
+            assert_eq!(
+                hint, "install it and deploy again: sudo apt install npm",
+                "{line}"
+            );
+        }
+        let other = hint(Purpose::Command, 127, "sh: 1: frobnicate: not found");
+        assert!(
+            other.starts_with("`frobnicate` is not in a directory of the `PATH`"),
+            "{other}"
+        );
+        // The file is missing for the command, and not the command.
+        let file = hint(Purpose::Command, 1, "cat: npm: No such file or directory");
+        assert!(file.starts_with("fix the command"), "{file}");
+    }
+
+    #[test]
+    fn a_failure_of_pip_says_where_pip_looks() {
+        const NONE: &str = "ERROR: No matching distribution found for flask==3";
+        for (purpose, line, expected) in [
+            (
+                Purpose::PackagesOffline,
+                NONE,
+                "pip reads only the wheels of the release",
+            ),
+            (Purpose::Packages, NONE, "pip says what is wrong"),
+            (
+                Purpose::Packages,
+                "[Errno -3] Temporary failure in name resolution",
+                "pip cannot reach the package index",
+            ),
+            (
+                Purpose::PackagesOffline,
+                "ERROR: Could not open requirements file: [Errno 2] No such file or directory: 'x.txt'",
+                "a requirements file names a file that the release does not have",
+            ),
+            (
+                Purpose::Environment,
+                "The virtual environment was not created successfully because ensurepip is not",
+                "install it and deploy again: sudo apt install python3-venv",
+            ),
+        ] {
+            let hint = hint(purpose, 1, line);
+            assert!(hint.starts_with(expected), "{hint}");
+        }
+        let offline = hint(Purpose::PackagesOffline, 1, NONE);
+        let command = ": python3 -m pip download -d lib -r req.txt";
+        assert!(offline.ends_with(command), "{offline}");
+    }
+}
