@@ -56,6 +56,7 @@ mod process_table;
 mod program_file;
 mod protect;
 mod real_path;
+mod remote_mounts;
 mod remove;
 mod resolve;
 mod root;
@@ -96,7 +97,7 @@ pub use landmarks::{
     directory_inode, host_addresses, listen_in_host_network, namespace_inode, unusual_devices,
 };
 pub use lock::{Holder, Lock, LockError};
-pub use logged_calls::{killing_call, logged_calls, logs_system_calls};
+pub use logged_calls::{logged_calls, logs_system_calls};
 pub use move_aside::{Obstacle, nested_directories};
 pub use network::in_network_of;
 pub use oom::has_killed_for_host;
@@ -113,6 +114,7 @@ pub use protect::{let_only_root_read, let_only_root_write};
 pub use real_path::{
     absolute, is_link_error, open_without_links, read_user_file_without_links, real_path,
 };
+pub use remote_mounts::RemoteMounts;
 pub use root::{Meta, Root};
 pub use runner::{Command, MissingProgram, Output, is_installed};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
