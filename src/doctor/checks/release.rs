@@ -9,7 +9,7 @@ use crate::host::{ProcessOrigin, is_hidden, process_origins, release_of};
 use crate::payload::Payload;
 use crate::prerequisites::{how_to_free_space, shortages, spaces_of_files};
 use crate::safe_fix::SafeFix;
-use crate::store::{Mark, PublicRelease, Shortage, Space, Store, UnitRole};
+use crate::store::{Mark, Shortage, Space, Store, UnitRole};
 use anyhow::{Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,21 +69,12 @@ pub(in crate::doctor) fn no_live_release(context: &BareContext<'_>) -> Result<Ve
 
 /// The newest release, if it failed, with the reason.
 fn last_failure(store: &Store) -> Result<Option<(String, String)>> {
-    let mut newest: Option<PublicRelease> = None;
-    for id in store.releases()? {
-        let release = store.public_release(&id)?;
-        if let Some(release) = release
-            && newest
-                .as_ref()
-                .is_none_or(|one| one.staged < release.staged)
-        {
-            newest = Some(release);
-        }
-    }
-    Ok(newest.and_then(|release| match release.mark {
-        Mark::Failed(why) => Some((release.id, why)),
-        Mark::Staged | Mark::Good => None,
-    }))
+    Ok(store
+        .newest_release()?
+        .and_then(|release| match release.mark {
+            Mark::Failed(why) => Some((release.id, why)),
+            Mark::Staged | Mark::Good => None,
+        }))
 }
 
 pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Result<Vec<Finding>> {
