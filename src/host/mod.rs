@@ -72,15 +72,15 @@ mod tmpfiles;
 mod word_search;
 mod write_access;
 
-pub use accounts::{User, user_ids, user_name};
+pub use accounts::{Member, User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
 pub use attempts::{attempt_all, attempt_command, attempt_each, is_attempt, notify_attempts};
 pub use attributes::Protected;
 pub use batch::Batch;
 pub use caller::caller;
 pub use cgroup::{
-    group_in_unit, has_controller, has_inner_groups, is_in_unit, members, members_of, members_with,
-    memory_available, memory_of, no_packet_filter, oom_kills, runs_its_own_process,
+    MissingFilters, group_in_unit, has_controller, has_inner_groups, is_in_unit, members,
+    members_of, members_with, memory_available, memory_of, oom_kills, runs_its_own_process,
 };
 pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};
 pub use connect::Connection;

@@ -8,6 +8,7 @@
 //! | `unit` | [`unit::TransientUnit`] |
 //! | `job` | a hook or a check command as a unit, in the sandbox of its service |
 //! | `precheck` | second instances of services, started on a new release before the switch |
+//! | `denial` | whether this host filters packets and devices |
 //! | `probe` | what the sandboxes of services prevent on this host |
 //! | `hooks` | the app's own jobs of a deploy |
 //! | `build`, `build_step`, `python` | build commands and the Python environment of a release |
@@ -18,6 +19,7 @@
 
 pub(crate) mod build;
 mod build_step;
+pub(crate) mod denial;
 pub(crate) mod drop_ins;
 pub(crate) mod hooks;
 pub(crate) mod job;
