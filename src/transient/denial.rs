@@ -4,7 +4,7 @@
 //! Files do not say it. A container may refuse the programs (bpf(2)) by which systemd filters, and systemd then starts
 //! the unit without.
 
-use crate::host::{Command, Host, MissingFilters, is_root};
+use crate::host::{Command, Host, MissingFilters, is_root, restricted_systemd};
 use crate::sandbox::probes::Tried;
 use nix::errno::Errno;
 use std::sync::OnceLock;
@@ -29,6 +29,9 @@ const PROPERTIES: [&str; 8] = [
 const TRIED: &str =
     "systemd cannot load BPF programs on this host: a unit could do what they should deny";
 
+/// The same where systemd does not have all rights.
+const IN_CONTAINER: &str = "systemd may not load BPF programs in this container";
+
 /// What was found.
 static FOUND: OnceLock<MissingFilters> = OnceLock::new();
 
@@ -47,14 +50,17 @@ fn try_both() -> Option<MissingFilters> {
     let words = head.into_iter().chain(PROPERTIES);
     let words = words.chain(["--", PROGRAM, "probe-sandbox", "--here"]);
     let ended = Command::new(words.chain(ATTEMPTS)).output().ok()?;
-    shown(&ended.stdout)
+    shown(
+        &ended.stdout,
+        restricted_systemd().map_or(TRIED, |_| IN_CONTAINER),
+    )
 }
 
 /// What the words of the attempts show. Another error than that of a filter shows nothing.
-fn shown(words: &str) -> Option<MissingFilters> {
+fn shown(words: &str, why: &'static str) -> Option<MissingFilters> {
     let mut tried = words.split_whitespace().map(Tried::parse);
     let mut missing = || match tried.next()? {
-        Tried::Succeeded => Some(Some(TRIED)),
+        Tried::Succeeded => Some(Some(why)),
         Tried::Failed(Errno::EPERM) => Some(None),
         Tried::Failed(_) | Tried::Killed | Tried::Unknown => None,
     };
@@ -84,7 +90,7 @@ mod tests {
             ("1\n", None),
             ("", None),
         ] {
-            assert_eq!(shown(words), expected, "{words:?}");
+            assert_eq!(shown(words, TRIED), expected, "{words:?}");
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What this host lacks to enforce a directive.
 
 use super::super::denial::missing_filters;
-use crate::host::{self, Host};
+use crate::host::{self, Host, MissingFilters};
 use crate::sandbox::directives::UNENFORCED;
 use crate::sandbox::in_force::{NEEDS, NotEnforced};
 use crate::sandbox::probes::{Facility, Probe, introduced_later};
@@ -12,7 +12,8 @@ pub(super) fn missing(host: &Host, probe: &Probe) -> Option<String> {
     if let Some((name, since)) = introduced_later(probe, version) {
         return Some(format!("systemd has `{name}=` from version {since} on"));
     }
-    without(host, probe.needs).or_else(|| {
+    // The probe has tried it itself.
+    without(host, probe.needs, |_| MissingFilters::known()).or_else(|| {
         let is_of_container = matches!(
             probe.needs,
             Facility::PacketFilter
@@ -34,7 +35,7 @@ pub(crate) fn not_enforced(host: &Host) -> Vec<NotEnforced> {
     let by_facility = NEEDS.iter().filter_map(|(facility, directives)| {
         Some(NotEnforced {
             directives: directives.to_vec(),
-            why: without(host, *facility)?,
+            why: without(host, *facility, missing_filters)?,
         })
     });
     let mut all: Vec<NotEnforced> = by_facility.collect();
@@ -51,7 +52,11 @@ pub(crate) fn not_enforced(host: &Host) -> Vec<NotEnforced> {
 }
 
 /// Why this host lacks a facility, if that is known.
-fn without(host: &Host, facility: Facility) -> Option<String> {
+fn without(
+    host: &Host,
+    facility: Facility,
+    filters: impl Fn(&Host) -> MissingFilters,
+) -> Option<String> {
     let built_without = |feature: &str| {
         let is_without = host.systemd.is_built_without(feature).unwrap_or(false);
         is_without.then(|| format!("systemd is built without {feature}"))
@@ -62,10 +67,10 @@ fn without(host: &Host, facility: Facility) -> Option<String> {
         Facility::SystemCallFilter => {
             built_without("SECCOMP").or_else(|| known(host::no_system_call_filter()))
         }
-        Facility::PacketFilter => known(missing_filters(host).packets),
-        Facility::DeviceFilter => known(missing_filters(host).devices),
+        Facility::PacketFilter => known(filters(host).packets),
+        Facility::DeviceFilter => known(filters(host).devices),
         Facility::BpfFramework => {
-            built_without("BPF_FRAMEWORK").or_else(|| known(missing_filters(host).packets))
+            built_without("BPF_FRAMEWORK").or_else(|| known(filters(host).packets))
         }
         Facility::ProcOptions => known(host::no_proc_options()),
         Facility::UserNamespaces => known(host::no_user_namespaces()),
