@@ -4,9 +4,10 @@
 //! directories that are hidden, and a root directory of its own.
 
 use crate::exposure::Unit;
-use crate::host::{Meta, Root};
-use anyhow::Result;
+use crate::host::{Meta, RemoteMounts, Root};
+use anyhow::{Result, bail};
 use std::fmt;
+use std::path::Path;
 
 /// How many links the kernel follows (path_resolution(7)).
 const MAX_LINKS: usize = 40;
@@ -31,6 +32,8 @@ pub(crate) struct SandboxFiles {
     binds: Vec<(String, String)>,
     /// What it does not see.
     hidden: Vec<String>,
+    /// Mounts that are skipped.
+    remote: RemoteMounts,
 }
 
 /// Where a path leads.
@@ -129,22 +132,40 @@ impl SandboxFiles {
             is_rooted: !matches!(last("RootDirectory"), "" | "/"),
             binds,
             hidden,
+            remote: RemoteMounts::default(),
         })
     }
 
-    /// Everything on the host.
-    fn host() -> Self {
+    /// The same without what lies on these mounts: for a path that somebody else has written, which may lead to a
+    /// server that does not answer.
+    #[must_use]
+    pub(crate) fn without(mut self, remote: RemoteMounts) -> Self {
+        self.remote = remote;
+        self
+    }
+
+    /// Everything on the host, as it is without a sandbox.
+    pub(crate) fn of_host(&self) -> Self {
         Self {
             is_rooted: false,
             binds: Vec::new(),
             hidden: Vec::new(),
+            remote: self.remote.clone(),
         }
+    }
+
+    /// The metadata of a path of the host without links.
+    fn meta(&self, root: &Root, host: &str) -> Result<Option<Meta>> {
+        if self.remote.hold(Path::new(host)) {
+            bail!("`{host}` is on a file system that may not answer");
+        }
+        root.meta(host)
     }
 
     /// Follows a path as the service would.
     ///
     /// # Errors
-    /// When the host cannot be read.
+    /// When the host cannot be read, and when the way leads onto a mount that is skipped.
     pub(crate) fn find(&self, root: &Root, path: &str) -> Result<Result<Seen, Unseen>> {
         let mut left: Vec<String> = parts(path);
         let (mut at, mut links) = (String::new(), 0);
@@ -165,10 +186,10 @@ impl SandboxFiles {
                     at = next;
                     continue;
                 }
-                Place::Hidden => return Ok(Err(unseen(root, whole())?)),
+                Place::Hidden => return Ok(Err(self.unseen(root, whole())?)),
             };
             let is_bind = self.binds.iter().any(|(to, _)| *to == next);
-            let Some(meta) = root.meta(&host)? else {
+            let Some(meta) = self.meta(root, &host)? else {
                 return Ok(Err(Unseen::Missing(whole())));
             };
             if !meta.is_symlink || is_bind {
@@ -188,7 +209,7 @@ impl SandboxFiles {
         let Place::Host(host) = self.place(root, &at)? else {
             return Ok(Err(Unseen::Hidden(at)));
         };
-        Ok(match root.meta(&host)? {
+        Ok(match self.meta(root, &host)? {
             Some(meta) => Ok(Seen {
                 inside: at,
                 host,
@@ -215,7 +236,7 @@ impl SandboxFiles {
             bind.filter(|(to, _)| hidden.is_none_or(|length| length <= to.len()))
         {
             // systemd follows links to what it binds.
-            let from = match Self::host().find(root, from)? {
+            let from = match self.of_host().find(root, from)? {
                 Ok(seen) => seen.host,
                 Err(_) => return Ok(Place::Hidden),
             };
@@ -232,15 +253,15 @@ impl SandboxFiles {
             Place::Hidden
         })
     }
-}
 
-/// Whether the host has what the service does not see.
-fn unseen(root: &Root, path: String) -> Result<Unseen> {
-    let is_there = SandboxFiles::host().find(root, &path)?.is_ok();
-    Ok(match is_there {
-        true => Unseen::Hidden(path),
-        false => Unseen::Missing(path),
-    })
+    /// Whether the host has what the service does not see.
+    fn unseen(&self, root: &Root, path: String) -> Result<Unseen> {
+        let is_there = self.of_host().find(root, &path)?.is_ok();
+        Ok(match is_there {
+            true => Unseen::Hidden(path),
+            false => Unseen::Missing(path),
+        })
+    }
 }
 
 /// The rest of a path below a directory, with its `/`; empty for the directory itself.
@@ -278,7 +299,7 @@ fn plain(word: &str) -> String {
 mod tests {
     use super::{SandboxFiles, Unseen};
     use crate::exposure::Unit;
-    use crate::host::Root;
+    use crate::host::{RemoteMounts, Root};
 
     const ROOTED: &str = "[Service]\nRootDirectory=/run/robotctl/root\n\
         BindReadOnlyPaths=/usr -/bin -/absent\nProtectHome=yes\nPrivateTmp=yes\n\
@@ -359,6 +380,34 @@ mod tests {
         ));
         // `current` is a directory inside, and its parent does not belong to the release.
         assert_eq!(of("/opt/shop/current/bin/own"), ok("/opt/shop/current/app"));
+    }
+
+    #[test]
+    fn a_mount_that_may_not_answer_is_skipped() {
+        let (_dir, root) = tree();
+        root.symlink_atomic("/usr/to-home", "/home/me").unwrap();
+        let table = "30 1 0:50 / /home rw - nfs server:/home rw\n";
+        for (unit, path) in [
+            (OPEN, "/home"),
+            (OPEN, "/home/me/python"),
+            (OPEN, "/usr/to-home/python"),
+            (OPEN, "/usr/to-home/absent"),
+            (ROOTED, "/home/me/python"),
+            (ROOTED, "/opt/shop/current/bin/mine"),
+            (
+                "[Service]\nBindReadOnlyPaths=/usr/to-home:/srv\n",
+                "/srv/python",
+            ),
+        ] {
+            let files = SandboxFiles::of(&Unit::merge(&[unit])).unwrap();
+            let found = files.find(&root, path);
+            assert!(found.is_ok(), "{path}: {found:?}");
+            let files = files.without(RemoteMounts::parse(table));
+            let skipped = files.find(&root, path).unwrap_err();
+            assert!(skipped.to_string().contains("may not answer"), "{path}");
+            let local = files.of_host().find(&root, "/usr/bin/python3").unwrap();
+            assert!(local.is_ok(), "{path}");
+        }
     }
 
     #[test]

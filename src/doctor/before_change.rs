@@ -3,6 +3,7 @@
 
 use crate::app::layout::TMPFILES_DIR;
 use crate::fault::{Fault, Impact};
+use crate::host::{Host, MissingFilters};
 use crate::prerequisites::{
     Needed, PlannedChange, misplaced_directories, missing_enforcement, missing_programs,
     missing_tools, replaceable_directories, shadowed_files, shadowed_units, shortages_of,
@@ -81,7 +82,9 @@ pub(super) fn programs(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
 
 #[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]
 pub(super) fn enforcement(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
-    Ok(missing_enforcement(change.host, change.app))
+    // A plan starts no unit.
+    let known = |_: &Host| MissingFilters::known();
+    Ok(missing_enforcement(change.host, change.app, known))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "every check may fail to run")]

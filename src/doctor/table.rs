@@ -282,7 +282,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check {
         id: "permissions",
         severity: Severity::Error,
-        summary: "only root can write to the release and replace directories of the app, and only its services can read it",
+        summary: "only root can write to the release and replace directories of the app, only its services can read it, and its accounts are its own",
         why: "a service that can write to its own program can keep an intruder",
         fix: "make root the owner and remove write access for others. A deploy of the live release sets who can read it",
         man: &["chmod(1)", "chown(1)", "acl(5)"],

@@ -37,6 +37,15 @@ impl Unit {
         pairs.map(|(_, value)| value).collect()
     }
 
+    /// The same without the assignments of these keys.
+    #[must_use]
+    pub fn without(&self, section: &str, keys: &[&str]) -> Self {
+        let stays = |it: &&Assignment| it.section != section || !keys.contains(&it.key.as_str());
+        Self {
+            assignments: self.assignments.iter().filter(stays).cloned().collect(),
+        }
+    }
+
     /// The assignments of several keys that share one state, interleaved as written.
     pub(super) fn assignments_of(&self, section: &str, keys: &[&str]) -> Vec<(&str, &str)> {
         self.assignments

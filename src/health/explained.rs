@@ -3,12 +3,12 @@
 use crate::app::{App, Service};
 use crate::exposure::Unit;
 use crate::failure::Failure;
-use crate::host::{Host, MainExit, ProgramFile, RunLog};
+use crate::host::{Host, MainExit, ProgramFile, RemoteMounts, RunLog};
 use crate::render::service_texts;
 use crate::sandbox::explain::{
     ALTERNATIVE, Access, AtPath, Case, Ended, Explanation, Meaning, Seen, Sureness, explain,
 };
-use crate::sandbox_files::{SandboxFiles, Unseen};
+use crate::sandbox_files::{SandboxFiles, Seen as SeenFile, Unseen};
 use crate::units::Target;
 
 /// How many lines of the program a failure shows, and how many of systemd.
@@ -52,7 +52,9 @@ pub(crate) fn explanation(
         .map_or(Target::Portable, Target::Version);
     let texts = service_texts(app, service, target).ok()?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let files = SandboxFiles::of(&Unit::merge(&texts))?;
+    // The service has written the paths. A look at one must not wait for a server that does not answer.
+    let remote = RemoteMounts::read().ok()?;
+    let files = SandboxFiles::of(&Unit::merge(&texts))?.without(remote);
     if let Some(text) = cannot_start(host, service, &files, log.end) {
         return Some(Explanation {
             id: "cannot-start",
@@ -68,7 +70,7 @@ pub(crate) fn explanation(
         Ok(Ok(_)) => AtPath::Other,
         // A link that the service sees leads out of its sandbox: the path itself is not what is hidden.
         Ok(Err(Unseen::Hidden(hidden))) if hidden != path.trim_end_matches('/') => AtPath::Other,
-        Ok(Err(Unseen::Hidden(_))) => AtPath::Hidden(access(host, service, path)),
+        Ok(Err(Unseen::Hidden(_))) => AtPath::Hidden(access(host, &files, service, path)),
         Ok(Err(Unseen::Missing(_) | Unseen::Loop(_))) | Err(_) => AtPath::Missing,
     };
     let case = Case {
@@ -138,8 +140,8 @@ fn cannot_start(
 
 /// What the modes of a path allow the user of a service. A path comes from a line that the service wrote, so that
 /// nothing is suggested which only the sandbox protects.
-fn access(host: &Host, service: &Service, path: &str) -> Access {
-    let Ok(Some(meta)) = host.root.meta_followed(path) else {
+fn access(host: &Host, files: &SandboxFiles, service: &Service, path: &str) -> Access {
+    let Ok(Ok(SeenFile { meta, .. })) = files.of_host().find(&host.root, path) else {
         return Access::None;
     };
     if !meta.is_dir && !meta.is_file() {

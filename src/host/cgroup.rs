@@ -155,9 +155,32 @@ pub fn has_controller(name: &str) -> bool {
     }
 }
 
-/// Why systemd cannot filter the packets of a service by their addresses, if that is known
-/// (systemd.resource-control(5), `IPAddressDeny=`).
-pub fn no_packet_filter() -> Option<&'static str> {
+/// Why systemd cannot filter what a service sends, receives and opens (systemd.resource-control(5)), if that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MissingFilters {
+    /// Packets by their addresses: `IPAddressDeny=`.
+    pub packets: Option<&'static str>,
+    /// Devices: `DevicePolicy=`.
+    pub devices: Option<&'static str>,
+}
+
+impl MissingFilters {
+    /// What files say. Only an attempt shows the rest.
+    pub fn known() -> Self {
+        let packets = no_packet_filter();
+        Self {
+            packets,
+            // Without the unified hierarchy, the kernel has a controller for devices.
+            devices: packets.filter(|why| *why != NOT_UNIFIED),
+        }
+    }
+}
+
+/// The reason of a host without the unified hierarchy.
+const NOT_UNIFIED: &str = "the unified control group hierarchy is not mounted";
+
+/// Why systemd cannot filter the packets of a service by their addresses, if that is known.
+fn no_packet_filter() -> Option<&'static str> {
     let reads = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let is_unified = TREES.iter().any(|tree| {
         let file = format!("{tree}/cgroup.controllers");
@@ -189,7 +212,7 @@ fn packet_filter_fault(
     let set = set.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
     let may_load = set.is_none_or(|set| ONE_OF.iter().any(|bit| set & (1 << bit) != 0));
     if !is_unified {
-        Some("the unified control group hierarchy is not mounted")
+        Some(NOT_UNIFIED)
     } else if !has_bpf {
         Some("the kernel has no BPF")
     } else if !is_first || !may_load {

@@ -1,6 +1,7 @@
 //! System calls that a filter of a unit has logged (systemd.exec(5), "SystemCallLog=").
 
 use super::journalctl::journalctl;
+use super::landmarks::namespace_inode;
 use super::runner::Command;
 use anyhow::Result;
 use jiff::Timestamp;
@@ -10,6 +11,10 @@ use std::collections::BTreeSet;
 const LOGGED: &str = "code=0x7ffc0000";
 /// SIGSYS in a record: the filter ended the process.
 const KILLED: &str = "sig=31";
+/// How a record begins in the log of the kernel. Programs write their own lines there with another beginning.
+const OF_SECCOMP: &str = "audit: type=1326 audit(";
+/// The inode of the first namespace of process ids (`PROC_PID_INIT_INO` of the kernel).
+const FIRST_PID_NAMESPACE: u64 = 0xEFFF_FFFC;
 /// How far the time of a record may be from the end of a process, in seconds.
 const KILL_SECONDS: i64 = 2;
 
@@ -24,26 +29,63 @@ pub fn logs_system_calls() -> bool {
 /// # Errors
 /// When the log of the kernel cannot be read.
 pub fn logged_calls(since: Timestamp, uid: u32) -> Result<BTreeSet<String>> {
-    let uid = format!("uid={uid}");
-    let is_meant =
-        |line: &str| line.contains(LOGGED) && line.split_whitespace().any(|word| word == uid);
+    let is_meant = |line: &str| line.contains(LOGGED) && number(line, "uid=") == Some(uid);
     Ok(calls_in(&records(since)?, since, is_meant))
 }
 
-/// The name of the system call for which a filter killed a process at a time; `None` if the kernel did not log it, or
-/// if several were killed for different ones.
-pub fn killing_call(at: Timestamp) -> Option<String> {
-    let since = Timestamp::from_second(at.as_second().saturating_sub(KILL_SECONDS)).ok()?;
-    let until = at
+/// A process that a filter has killed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KilledProcess {
+    /// When it ended.
+    pub(super) at: Timestamp,
+    /// Its user.
+    pub(super) uid: u32,
+    /// Its id, as this process sees it.
+    pub(super) pid: u32,
+}
+
+/// The name of the system call for which a filter killed a process; `None` if the kernel did not log it, or if several
+/// were killed for different ones.
+pub(super) fn killing_call(killed: KilledProcess) -> Option<String> {
+    let since = killed.at.as_second().saturating_sub(KILL_SECONDS);
+    let since = Timestamp::from_second(since).ok()?;
+    killing_call_in(&records(since).ok()?, since, killed, has_ids_of_kernel())
+}
+
+/// Whether process ids are those of the kernel, which the records have, and not those of a container
+/// (pid_namespaces(7)).
+fn has_ids_of_kernel() -> bool {
+    namespace_inode("pid") == Some(FIRST_PID_NAMESPACE)
+}
+
+/// The same from records. Without the ids of the kernel, the user and the time decide.
+fn killing_call_in(
+    records: &str,
+    since: Timestamp,
+    killed: KilledProcess,
+    has_ids_of_kernel: bool,
+) -> Option<String> {
+    let until = killed
+        .at
         .as_millisecond()
         .saturating_add(KILL_SECONDS.saturating_mul(1000));
+    let is_it = |line: &str, name: &str, value: u32| number(line, name) == Some(value);
     let is_meant = |line: &str| {
-        let is_kill = line.split_whitespace().any(|word| word == KILLED);
-        is_kill && time_of(line).is_none_or(|time| time <= until)
+        line.split_whitespace().any(|word| word == KILLED)
+            && is_it(line, "uid=", killed.uid)
+            && (!has_ids_of_kernel || is_it(line, "pid=", killed.pid))
+            && time_of(line).is_none_or(|time| time <= until)
     };
-    let mut calls = calls_in(&records(since).ok()?, since, is_meant);
+    let mut calls = calls_in(records, since, is_meant);
     let only = calls.pop_first();
     only.filter(|_| calls.is_empty())
+}
+
+/// A number of a record. The program chooses its `comm`, and the kernel writes one with spaces in hexadecimal digits.
+fn number(line: &str, name: &str) -> Option<u32> {
+    let mut words = line.split_whitespace();
+    let value = words.find_map(|word| word.strip_prefix(name))?;
+    value.parse().ok()
 }
 
 /// The records of filters since a time, as lines. journald reads the audit log of the kernel. Where it does not, the
@@ -52,7 +94,7 @@ fn records(since: Timestamp) -> Result<String> {
     let since = format!("--since=@{}", since.as_second());
     let of_seccomp = ["--output=cat", &since, "_AUDIT_TYPE=1326"].map(str::to_owned);
     let kernel = Command::new(["dmesg", "--notime"]).run()?;
-    let kernel = kernel.lines().filter(|line| line.contains("type=1326"));
+    let kernel = kernel.lines().filter(|line| line.starts_with(OF_SECCOMP));
     let kernel: Vec<&str> = kernel.collect();
     Ok(format!("{}\n{}", journalctl(of_seccomp), kernel.join("\n")))
 }
@@ -84,8 +126,43 @@ fn time_of(line: &str) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LOGGED, calls_in};
+    use super::{KilledProcess, LOGGED, calls_in, killing_call_in};
     use jiff::Timestamp;
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn a_process_of_another_user_or_with_another_id_does_not_count() {
+        let record = |uid: u32, pid: u32, call: u32, second: u32| {
+            format!(
+                "audit: type=1326 audit(179606113{second}.660:4): auid=4294967295 uid={uid} gid=0 ses=4294967295 \
+                 pid={pid} comm=\"x\" exe=\"/usr/bin/x\" sig=31 arch=c000003e syscall={call} compat=0 \
+                 ip=0x7f7728b0fba7 code=0x80000000\n"
+            )
+        };
+        let killed = KilledProcess {
+            at: Timestamp::from_second(1_796_061_133).unwrap(),
+            uid: 998,
+            pid: 7,
+        };
+        let since = Timestamp::from_second(1_796_061_131).unwrap();
+        let own = record(998, 7, 141, 3);
+        let of_user = own.clone() + &record(1000, 7, 165, 3);
+        let of_process = own.clone() + &record(998, 8, 165, 3);
+        let later = own.clone() + &record(998, 7, 165, 9);
+        for (records, has_ids, call) in [
+            (&own, true, Some("setpriority")),
+            (&of_user, true, Some("setpriority")),
+            (&of_user, false, Some("setpriority")),
+            (&of_process, true, Some("setpriority")),
+            // The ids are those of a container: it may have been the other one.
+            (&of_process, false, None),
+            (&later, true, Some("setpriority")),
+            (&own.replace("uid=998", "uid=1000"), false, None),
+        ] {
+            let found = killing_call_in(records, since, killed, has_ids);
+            assert_eq!(found.as_deref(), call, "{records} {has_ids}");
+        }
+    }
 
     #[test]
     #[cfg(target_arch = "x86_64")]

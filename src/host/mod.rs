@@ -58,6 +58,7 @@ mod process_table;
 mod program_file;
 mod protect;
 mod real_path;
+mod remote_mounts;
 mod remove;
 mod resolve;
 mod root;
@@ -74,15 +75,15 @@ mod tmpfiles;
 mod word_search;
 mod write_access;
 
-pub use accounts::{User, user_ids, user_name};
+pub use accounts::{Member, User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
 pub use attempts::{attempt_all, attempt_command, attempt_each, is_attempt, notify_attempts};
 pub use attributes::Protected;
 pub use batch::Batch;
 pub use caller::caller;
 pub use cgroup::{
-    group_in_unit, has_controller, has_inner_groups, is_in_unit, members, members_of, members_with,
-    memory_available, memory_of, no_packet_filter, oom_kills, runs_its_own_process,
+    MissingFilters, group_in_unit, has_controller, has_inner_groups, is_in_unit, members,
+    members_of, members_with, memory_available, memory_of, oom_kills, runs_its_own_process,
 };
 pub use clock::{Deadline, Stopwatch, nanoseconds, now, pause, stamp, wait_until};
 pub use confined::{ConfinedProcess, confine};
@@ -102,7 +103,7 @@ pub use landmarks::{
     directory_inode, host_addresses, listen_in_host_network, namespace_inode, unusual_devices,
 };
 pub use lock::{Holder, Lock, LockError};
-pub use logged_calls::{killing_call, logged_calls, logs_system_calls};
+pub use logged_calls::{logged_calls, logs_system_calls};
 pub use move_aside::{Obstacle, nested_directories};
 pub use network::in_network_of;
 pub use oom::has_killed_for_host;
@@ -118,6 +119,7 @@ pub use protect::{let_only_root_read, let_only_root_write};
 pub use real_path::{
     absolute, is_link_error, open_without_links, read_user_file_without_links, real_path,
 };
+pub use remote_mounts::RemoteMounts;
 pub use root::{Meta, Root};
 pub use runner::{Command, MissingProgram, Output, is_installed};
 pub use running_release::{Undetermined, release_of, release_of_unit};

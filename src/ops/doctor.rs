@@ -6,8 +6,8 @@ use super::select::{PerApp, nothing_deployed};
 use crate::app::{Layout, Name};
 use crate::command_line::CommandLine;
 use crate::doctor::{
-    BareContext, CHECKS, Check, CheckContext, LoadedUnits, PROBE, Report, checks_without_release,
-    run_checks, skipped,
+    BareContext, CHECKS, Check, CheckContext, LoadedUnits, PROBE, Report, Severity,
+    checks_without_release, run_checks, skipped,
 };
 use crate::error::{AS_ROOT, Claim as _, Error, Hint, Kind, fail};
 use crate::host::{self, Root};
@@ -100,6 +100,24 @@ pub(super) fn report(ctx: &Context<'_>, name: &Name, wait: Duration) -> Result<R
         ..DoctorRequest::default()
     };
     report_of(ctx, name, &request)
+}
+
+/// Names what the doctor calls an error after a change. The change has not failed: it does not repair everything.
+pub(super) fn name_errors(ctx: &Context<'_>, name: &Name) {
+    if ctx.host.is_offline() {
+        return;
+    }
+    // What cannot be checked is no error.
+    let Ok(report) = report(ctx, name, Duration::ZERO) else {
+        return;
+    };
+    let findings = report.findings.iter();
+    for finding in findings.filter(|one| one.severity == Severity::Error) {
+        let steps = finding.fix.iter().map(|step| format!("; {step}"));
+        let steps: String = steps.collect();
+        let text = format!("the doctor finds: {}{steps}", finding.message);
+        ctx.note("warning", name.as_str(), &text);
+    }
 }
 
 fn report_of(ctx: &Context<'_>, name: &Name, request: &DoctorRequest) -> Result<Report> {

@@ -1,13 +1,13 @@
 //! What the host says about the rights of a release: accounts, and who can replace a path.
 
-use crate::app::App;
+use crate::app::{App, Name};
 use crate::host::{Host, Root};
 use crate::plan::HostFacts;
 use anyhow::Result;
 use std::path::{Component, Path};
 
-/// The ids of people begin here (login.defs(5), "UID_MIN").
-const FIRST_PERSON: u32 = 1000;
+/// How many members of a group are named.
+const MAX_MEMBERS: usize = 5;
 /// As many links as the kernel follows in one path (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 /// Write permission of the group.
@@ -27,6 +27,9 @@ pub(super) fn host_facts(host: &Host, app: &App) -> Result<HostFacts> {
                 facts.users.insert(user.to_string(), notes);
             }
         }
+        for group in [&service.group].into_iter().chain(&service.groups) {
+            note_members(&host.root, group, &mut facts)?;
+        }
         let sandbox = &service.sandbox;
         let read_only = sandbox.read_only.iter().map(|(from, _)| from);
         for path in sandbox.read_write.iter().chain(read_only) {
@@ -34,7 +37,32 @@ pub(super) fn host_facts(host: &Host, app: &App) -> Result<HostFacts> {
             facts.paths.insert(path.to_string(), notes);
         }
     }
+    for group in app.release.reader_group.iter().chain([&app.group]) {
+        note_members(&host.root, group, &mut facts)?;
+    }
     Ok(facts)
+}
+
+/// Notes who else is in a group.
+fn note_members(root: &Root, group: &Name, facts: &mut HostFacts) -> Result<()> {
+    if facts.groups.contains_key(group.as_str()) {
+        return Ok(());
+    }
+    let members = root.members(group.as_str())?;
+    let mut names: Vec<&str> = members.iter().map(|one| one.name.as_str()).collect();
+    let more = match names.len().saturating_sub(MAX_MEMBERS) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    names.truncate(MAX_MEMBERS);
+    let note = format!("members: {}{more}", names.join(", "));
+    let notes = if names.is_empty() {
+        Vec::new()
+    } else {
+        vec![note]
+    };
+    facts.groups.insert(group.to_string(), notes);
+    Ok(())
 }
 
 fn notes_on_user(root: &Root, name: &str) -> Result<Vec<String>> {
@@ -48,8 +76,11 @@ fn notes_on_user(root: &Root, name: &str) -> Result<Vec<String>> {
     if user.uid == 0 {
         notes.push("has the uid of root".to_owned());
     }
-    if user.uid >= FIRST_PERSON {
+    if user.is_of_person() {
         notes.push(format!("uid {}: a person", user.uid));
+    }
+    if root.is_host() && !root.is_local_user(name)? {
+        notes.push("not in /etc/passwd: it must be known before the services start".to_owned());
     }
     if user.can_log_in() {
         notes.push("can log in".to_owned());

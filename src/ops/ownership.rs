@@ -3,9 +3,10 @@
 use crate::app::App;
 use crate::app::layout::{ENABLE_DIR, UNIT_DIR};
 use crate::command_line::CommandLine;
-use crate::error::{Hint, fail};
+use crate::error::{Hint, HintedError, fail};
 use crate::host::{Host, Root, User, temp_target};
 use crate::plan::Observed;
+use crate::prerequisites::{other_members, take_login};
 use crate::render::made_for;
 use crate::store::Store;
 use crate::tree::{Entry, FileTree};
@@ -99,6 +100,7 @@ pub(super) fn check_new_app_ownership(
         return Ok(());
     }
     check_user(host, app)?;
+    check_group(host, app)?;
     check_release_directory(host, app)?;
     check_directories(host, app)?;
     let mut observed = Observed::default();
@@ -120,18 +122,28 @@ fn check_user(host: &Host, app: &App) -> Result<()> {
     if !is_foreign_user(&user, &app.layout.state()) {
         return Ok(());
     }
-    fail(
-        format!(
-            "the user `{}` exists already, with uid {} and the shell `{}`",
-            app.user, user.uid, user.shell
-        ),
-        "give the app another name, or name a system user for its services with `app.user`",
-    )
+    let message = format!(
+        "the user `{}` exists already, with uid {} and the shell `{}`",
+        app.user, user.uid, user.shell
+    );
+    let hint = "give the app another name, or name a system user for its services with `app.user`";
+    let mut error = HintedError::new(message, hint);
+    error.hints.extend(take_login(&host.root, app, &user)?);
+    Err(error.into())
+}
+
+/// Refuses a group that would be the app's own and has other members.
+fn check_group(host: &Host, app: &App) -> Result<()> {
+    let Some(fault) = other_members(&host.root, app)? else {
+        return Ok(());
+    };
+    let other = "give the app another name, or name a group for its services with `app.group`";
+    Err(HintedError::from(fault.then(other)).into())
 }
 
 /// Whether a user is root, may log in, or is a person's (uid 1000 and above, login.defs(5)).
 fn is_foreign_user(user: &User, state: &str) -> bool {
-    user.uid == 0 || (user.uid >= 1000 && user.home != state) || user.can_log_in()
+    user.uid == 0 || (user.is_of_person() && user.home != state) || user.can_log_in()
 }
 
 /// Refuses `/opt/<app>` when it holds anything but releases.

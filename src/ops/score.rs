@@ -6,6 +6,8 @@ use crate::app::Target;
 use crate::error::{Claim as _, Error};
 use crate::host::Root;
 use crate::sandbox::cost::{ScoreReport, score_app, score_unit};
+use crate::sandbox::in_force::NotEnforced;
+use crate::transient::probe::not_enforced;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
@@ -24,14 +26,18 @@ pub(crate) struct Scores {
 /// [`crate::error::Kind::Refused`] when a file cannot be read.
 pub(crate) fn run(ctx: &Context<'_>, units: &[PathBuf]) -> Result<Scores, Error> {
     let score = || -> Result<Scores> {
+        let lost = match ctx.host.is_offline() || !ctx.host.systemd.is_booted() {
+            true => Vec::new(),
+            false => not_enforced(&ctx.host),
+        };
         if units.is_empty() {
             let app = ctx.load_app()?;
             return Ok(Scores {
-                reports: score_app(&app, ctx.target(&app))?,
+                reports: score_app(&app, ctx.target(&app), &lost)?,
                 app: Some(app.name.to_string()),
             });
         }
-        let reports = units.iter().map(|file| unit_file(ctx, file));
+        let reports = units.iter().map(|file| unit_file(ctx, file, &lost));
         Ok(Scores {
             app: None,
             reports: reports.collect::<Result<_>>()?,
@@ -41,7 +47,7 @@ pub(crate) fn run(ctx: &Context<'_>, units: &[PathBuf]) -> Result<Scores, Error>
 }
 
 /// Scores a unit file with the drop-ins beside it.
-fn unit_file(ctx: &Context<'_>, file: &Path) -> Result<ScoreReport> {
+fn unit_file(ctx: &Context<'_>, file: &Path, lost: &[NotEnforced]) -> Result<ScoreReport> {
     let hint = "name unit files, such as `/usr/lib/systemd/system/cron.service`";
     let read = |path: &Path| read_text(path, Links::Followed, hint);
     let mut texts = vec![read(file)?];
@@ -57,5 +63,5 @@ fn unit_file(ctx: &Context<'_>, file: &Path) -> Result<ScoreReport> {
         Ok(version) if !ctx.host.is_offline() => version,
         _ => Target::NEWEST,
     };
-    Ok(score_unit(&name, &texts, version))
+    Ok(score_unit(&name, &texts, version, lost))
 }

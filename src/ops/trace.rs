@@ -7,6 +7,7 @@ use crate::error::{Claim as _, Error, Hint, Kind, fail};
 use crate::host::{logged_calls, logs_system_calls, now};
 use crate::sandbox::calls::exception_for;
 use crate::sandbox::explain::{AtPath, Case, how_to_allow};
+use crate::store::Store;
 use crate::transient::leftovers::remove_leftovers;
 use crate::transient::trace::{TraceEnd, run_traced};
 use anyhow::Result;
@@ -41,6 +42,10 @@ pub(crate) struct DeniedCall {
 pub(crate) struct Trace {
     /// The service.
     pub(crate) service: String,
+    /// The release that it ran.
+    pub(crate) release: String,
+    /// Whether that release is live. After a first deploy that failed, none is.
+    pub(crate) is_live: bool,
     /// How the second instance ended by itself, if it did.
     pub(crate) ended: Option<String>,
     /// The system calls, by name.
@@ -51,7 +56,7 @@ pub(crate) struct Trace {
 /// service goes on. The second instance has the same sandbox, except that every system call works.
 ///
 /// # Errors
-/// [`crate::error::Kind::Refused`] when there is no such service, when no release is live, or when the kernel does not
+/// [`crate::error::Kind::Refused`] when there is no such service, when the host has no release, or when the kernel does not
 /// log system calls.
 pub(crate) fn run(ctx: &Context<'_>, request: &TraceRequest) -> Result<(String, Trace), Error> {
     let name = ctx.selected_app().nothing_changed()?;
@@ -61,12 +66,10 @@ pub(crate) fn run(ctx: &Context<'_>, request: &TraceRequest) -> Result<(String, 
         remove_leftovers(session.host, name.as_str()).nothing_changed()?;
         let trace = || -> Result<Option<Trace>> {
             let store = session.store;
-            let Some(live) = store.state()?.live else {
-                return ctx.nothing_live(&name, "then trace the service while it runs");
-            };
+            let (id, is_live) = traced_release(store, name.as_str())?;
             let app = store
-                .release(&live)?
-                .ok_or_else(|| store.missing_record(&live))?
+                .release(&id)?
+                .ok_or_else(|| store.missing_record(&id))?
                 .app()?;
             let service = traceable(&app, &request.service)?;
             if !logs_system_calls() {
@@ -86,7 +89,7 @@ pub(crate) fn run(ctx: &Context<'_>, request: &TraceRequest) -> Result<(String, 
                 );
             };
             let began = now();
-            let on = (ctx.target(&app), live.as_str());
+            let on = (ctx.target(&app), id.as_str());
             let how = (request.time, session.trace.as_str());
             let ended = match run_traced(session.host, &app, service, on, how)? {
                 TraceEnd::Interrupted => return Ok(None),
@@ -99,6 +102,8 @@ pub(crate) fn run(ctx: &Context<'_>, request: &TraceRequest) -> Result<(String, 
                 .collect();
             Ok(Some(Trace {
                 service: service.name.to_string(),
+                release: id,
+                is_live,
                 ended,
                 denied,
             }))
@@ -108,6 +113,23 @@ pub(crate) fn run(ctx: &Context<'_>, request: &TraceRequest) -> Result<(String, 
             .ok_or_else(|| Error::new(Kind::Interrupted, "it was interrupted"))
     })
     .map(|trace| (name.to_string(), trace))
+}
+
+/// The live release; without one, the release that was staged last, as after a first deploy that failed.
+fn traced_release(store: &Store, app: &str) -> Result<(String, bool)> {
+    if let Some(live) = store.state()?.live {
+        return Ok((live, true));
+    }
+    match store.newest_release()? {
+        Some(newest) => Ok((newest.id, false)),
+        None => fail(
+            format!("this host has no release of `{app}`"),
+            Hint::to(
+                "deploy it, in the directory of its robot.toml; if that fails, trace it then",
+                CommandLine::sudo_robotctl(["deploy", "--apply"]),
+            ),
+        ),
+    }
 }
 
 /// The service with a short name.

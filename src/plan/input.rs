@@ -70,6 +70,8 @@ pub struct HostFacts {
     pub outside_source: Option<OutsideSource>,
     /// Users that the release names, with notes such as `can log in`.
     pub users: BTreeMap<String, Vec<String>>,
+    /// Groups that the release names, with their members.
+    pub groups: BTreeMap<String, Vec<String>>,
     /// Paths that the release opens, with notes such as who can replace them.
     pub paths: BTreeMap<String, Vec<String>>,
 }

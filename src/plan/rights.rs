@@ -177,6 +177,7 @@ impl RightList<'_> {
         let value = value.into();
         let notes = match kind {
             RightKind::User => self.facts.users.get(&value),
+            RightKind::Group | RightKind::Reader => self.facts.groups.get(&value),
             RightKind::ReadWrite | RightKind::ReadOnly => {
                 let source = value.split(':').next().unwrap_or_default();
                 self.facts.paths.get(source)

@@ -12,9 +12,11 @@
 //! | `programs` | whether every program exists and can be executed |
 //! | `tools` | whether the programs that robotctl runs are installed |
 //! | `addresses` | whether a server can listen on every address |
+//! | `accounts` | whether somebody else has the accounts of the app |
 //! | `kernel` | whether the kernel enforces limits and filters packets |
 //! | `shadowed` | whether a file of the administrator hides a generated one |
 
+mod accounts;
 mod addresses;
 mod directories;
 mod kernel;
@@ -26,6 +28,7 @@ mod space;
 mod tools;
 mod writable;
 
+pub(crate) use accounts::{login, other_members, take_login};
 pub(crate) use addresses::{taken_addresses, unusable_addresses};
 pub(crate) use directories::{misplaced_directories, replaceable_directories};
 pub(crate) use kernel::missing_enforcement;

@@ -4,6 +4,7 @@
 
 use super::exceptions::EXCEPTIONS;
 use super::floor::{Floor, Role};
+use super::in_force::{InForce, NotEnforced};
 use super::limits::{Limit, limits_of};
 use super::prefix::Prefix;
 use crate::app::{App, Listen, Service, Socket};
@@ -48,28 +49,31 @@ pub struct ScoreReport {
     pub lower: Vec<Cost>,
     /// What the unit can use up. The score does not cover it.
     pub limits: Vec<Limit>,
+    /// What is in force on this host; absent if all of it is, as far as it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_force: Option<InForce>,
 }
 
 /// The number of changes to suggest.
 const MAX_SUGGESTIONS: usize = 3;
 
-/// The scores of every service and proxy of an app.
+/// The scores of every service and proxy of an app, on a host that does not enforce `lost`.
 ///
 /// # Errors
 /// When a unit cannot be rendered.
-pub fn score_app(app: &App, target: Target) -> Result<Vec<ScoreReport>> {
+pub fn score_app(app: &App, target: Target, lost: &[NotEnforced]) -> Result<Vec<ScoreReport>> {
     let mut out = Vec::new();
     for service in &app.services {
-        out.push(of_service(app, service, target)?);
+        out.push(of_service(app, service, target, lost)?);
         if service.socket == Socket::Proxy && service.has_socket_unit() {
-            out.push(of_service(app, &derive::proxy(service)?, target)?);
+            out.push(of_service(app, &derive::proxy(service)?, target, lost)?);
         }
     }
     Ok(out)
 }
 
-/// The score of a unit from its texts: the file, then its drop-ins.
-pub fn score_unit(unit: &str, texts: &[&str], version: u16) -> ScoreReport {
+/// The same of a unit from its texts: the file, then its drop-ins.
+pub fn score_unit(unit: &str, texts: &[&str], version: u16, lost: &[NotEnforced]) -> ScoreReport {
     let merged = Unit::merge(texts);
     let exposure = score_as(&merged, version);
     ScoreReport {
@@ -83,6 +87,7 @@ pub fn score_unit(unit: &str, texts: &[&str], version: u16) -> ScoreReport {
         exceptions: Vec::new(),
         lower: remedies(&exposure),
         limits: limits_of(&merged),
+        in_force: InForce::of(&merged, version, lost),
     }
 }
 
@@ -108,7 +113,12 @@ pub(super) fn scored(app: &App, service: &Service, target: Target) -> Result<Exp
     Ok(score_as(&merged(app, service, target)?, version(target)))
 }
 
-fn of_service(app: &App, service: &Service, target: Target) -> Result<ScoreReport> {
+fn of_service(
+    app: &App,
+    service: &Service,
+    target: Target,
+    lost: &[NotEnforced],
+) -> Result<ScoreReport> {
     let unit = merged(app, service, target)?;
     let exposure = score_as(&unit, version(target));
     let floor = Floor::of(Role::of(&app.shape(service)));
@@ -152,6 +162,7 @@ fn of_service(app: &App, service: &Service, target: Target) -> Result<ScoreRepor
         exceptions,
         lower,
         limits: limits_of(&unit),
+        in_force: InForce::of(&unit, version(target), lost),
     })
 }
 
@@ -348,7 +359,7 @@ mod tests {
             [service.d]\nexec = [\"/bin/d\"]\nlisten = [\"127.0.0.1:81\"]\nsocket = \"direct\"\n";
         let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
         for target in [Target::Version(252), Target::Portable] {
-            let all = score_app(&app, target).unwrap();
+            let all = score_app(&app, target, &[]).unwrap();
             let [direct, web] = all.as_slice() else {
                 panic!("{all:?}");
             };
@@ -370,7 +381,7 @@ mod tests {
                  [service.w]\nexec = [\"/bin/w\"]\nsandbox = {{ {sandbox} }}\n"
             );
             let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
-            let [report] = score_app(&app, Target::Version(257))
+            let [report] = score_app(&app, Target::Version(257), &[])
                 .unwrap()
                 .try_into()
                 .unwrap();
@@ -392,7 +403,7 @@ mod tests {
                 "[app]\nname = \"a\"\nversion = \"1\"\n[service.w]\nexec = [\"/bin/w\"]\n{rest}\n"
             );
             let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
-            let [report] = score_app(&app, Target::Version(257))
+            let [report] = score_app(&app, Target::Version(257), &[])
                 .unwrap()
                 .try_into()
                 .unwrap();

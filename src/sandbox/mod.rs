@@ -11,6 +11,7 @@
 //! | [`calls`] | which system calls are denied, and what allows each |
 //! | [`probes`] | what `doctor --probe` tries inside a sandbox, and what a result says |
 //! | [`limits`] | what a service can use up, which its score does not cover |
+//! | [`in_force`] | a score without what a host does not enforce |
 //! | [`refused`] | the raw directives that a manifest cannot set |
 //! | [`explain`] | what a program's error messages tell about its sandbox |
 //!
@@ -24,6 +25,7 @@ pub mod directives;
 pub mod exceptions;
 pub mod explain;
 pub mod floor;
+pub mod in_force;
 pub mod limits;
 pub mod prefix;
 pub mod probes;

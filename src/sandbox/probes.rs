@@ -76,6 +76,8 @@ pub enum Facility {
     SystemCallFilter,
     /// systemd may load programs that filter packets.
     PacketFilter,
+    /// systemd may load programs that filter devices, or the kernel has a controller for them.
+    DeviceFilter,
     /// systemd may load programs that it compiled itself.
     BpfFramework,
     /// The kernel hides processes for one mount of `/proc` (Linux 5.8).
@@ -381,7 +383,7 @@ pub const PROBES: &[Probe] = &[
         attempt: "open",
         argument: Argument::Device,
         denied: &[Errno::EPERM],
-        needs: Facility::PacketFilter,
+        needs: Facility::DeviceFilter,
         // Otherwise it does not even see the device.
         expected: |shape| match shape.devices.is_empty() {
             true => Expected::Irrelevant,

@@ -416,6 +416,24 @@ impl Store {
         self.ids(&[".json"])
     }
 
+    /// What any user may know of the release that was staged last.
+    ///
+    /// # Errors
+    /// When the directory cannot be listed, or a file cannot be read.
+    pub fn newest_release(&self) -> Result<Option<PublicRelease>> {
+        let mut newest: Option<PublicRelease> = None;
+        for id in self.releases()? {
+            if let Some(release) = self.public_release(&id)?
+                && newest
+                    .as_ref()
+                    .is_none_or(|one| one.staged < release.staged)
+            {
+                newest = Some(release);
+            }
+        }
+        Ok(newest)
+    }
+
     /// Ids of all releases of which any file is there.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 //! | `job` | a hook or a check command as a unit, in the sandbox of its service |
 //! | `precheck` | second instances of services, started on a new release before the switch |
 //! | `alone` | what to do about one that finds no other program in its network |
+//! | `denial` | whether this host filters packets and devices |
 //! | `probe` | what the sandboxes of services prevent on this host |
 //! | `hooks` | the app's own jobs of a deploy |
 //! | `build`, `build_step`, `build_hint`, `python` | build commands and the Python environment of a release |
@@ -21,6 +22,7 @@ mod alone;
 pub(crate) mod build;
 mod build_hint;
 mod build_step;
+pub(crate) mod denial;
 pub(crate) mod drop_ins;
 pub(crate) mod hooks;
 pub(crate) mod job;

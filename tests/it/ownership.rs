@@ -156,22 +156,71 @@ fn a_tree_whose_etc_is_a_link_is_refused() {
 
 #[test]
 fn an_account_of_a_person_is_not_used_for_services() {
-    for line in [
-        "shop:x:1000:1000:Sho P:/home/shop:/bin/bash",
-        "shop:x:1000:1000::/home/shop:/usr/sbin/nologin",
-        "shop:x:0:0::/root:/bin/bash",
-        "shop:x:105:105::/var/lib/shop:/bin/sh",
+    for (line, options) in [
+        // A person could not log in any longer.
+        ("shop:x:1000:1000:Sho P:/home/shop:/bin/bash", ""),
+        (
+            "shop:x:1000:1000::/home/shop:/usr/sbin/nologin",
+            "--home /var/lib/shop",
+        ),
+        ("shop:x:0:0::/root:/bin/bash", ""),
+        (
+            "shop:x:105:105::/var/lib/shop:/bin/sh",
+            "--shell /usr/sbin/nologin",
+        ),
     ] {
         let test = app();
         write(&test, "etc/passwd", &format!("{line}\n"));
         let fields: Vec<&str> = line.split(':').collect();
+        let own = match options {
+            "" => String::new(),
+            options => format!(
+                "\nhint: if it is the user of this app alone: sudo usermod --root [DIR]/root {options} shop\n"
+            ),
+        };
         let stderr = format!(
             "error: the user `shop` exists already, with uid {} and the shell `{}`\n\n\
-             hint: give the app another name, or name a system user for its services with `app.user`\n",
+             hint: give the app another name, or name a system user for its services with `app.user`\n{own}",
             fields[2], fields[6]
         );
         refused(&test, line, &stderr);
     }
+}
+
+/// The members of the group of an app read its releases and its files.
+#[test]
+fn a_group_with_other_members_is_not_used_for_services() {
+    for (group, passwd, says) in [
+        (
+            "shop:x:990:ann,bob",
+            "ann:x:1000:1000::/home/ann:/bin/sh\n",
+            "error: `ann`, `bob` are members of the group `shop`, which can read the releases and the files of the app\n\n\
+             hint: take it out of the group, if it is not meant so: sudo gpasswd --root [DIR]/root --delete ann shop\n\n\
+             hint: take it out of the group, if it is not meant so: sudo gpasswd --root [DIR]/root --delete bob shop\n\n",
+        ),
+        (
+            "shop:x:990:",
+            "ann:x:1000:990::/home/ann:/bin/sh\n",
+            "error: `ann` is a member of the group `shop`, which can read the releases and the files of the app\n\n\
+             hint: take it out of the group, if it is not meant so: sudo usermod --root [DIR]/root --gid users ann\n\n",
+        ),
+    ] {
+        let test = app();
+        write(&test, "etc/group", &format!("{group}\n"));
+        write(&test, "etc/passwd", passwd);
+        let other =
+            "hint: give the app another name, or name a group for its services with `app.group`\n";
+        refused(&test, group, &format!("{says}{other}"));
+    }
+    // The user of the services is one.
+    let test = app();
+    write(&test, "etc/group", "shop:x:990:shop\n");
+    write(
+        &test,
+        "etc/passwd",
+        "shop:x:990:990::/var/lib/shop:/usr/sbin/nologin\n",
+    );
+    deploy(&test);
 }
 
 /// A removal leaves them, the administrator prepared them, or they are empty.

@@ -14,6 +14,7 @@ tests![
     each_denial_is_explained_and_its_advice_helps,
     a_failed_deploy_explains_a_server,
     a_silent_denial_is_traced,
+    a_path_in_a_log_does_not_stop_the_doctor,
 ];
 
 /// A program that fails in its sandbox.
@@ -633,4 +634,71 @@ fn a_silent_denial_is_traced(machine: &Machine) {
         .exits(2)
         .says("`silent` has no service `wbe`")
         .says("its services are `web`");
+    a_first_deploy_that_failed_is_traced(machine);
+}
+
+/// After a first deploy that failed, no release is live. The trace runs the release that was staged last.
+fn a_first_deploy_that_failed_is_traced(machine: &Machine) {
+    machine
+        .robotctl("--app silent remove --purge --apply")
+        .exits(0);
+    let program = "import ctypes, os\n\
+        open(os.environ['STATE_DIRECTORY'] + '/x', 'w').close()\n\
+        ctypes.CDLL(None).chroot(b'/nothing')\n\
+        raise SystemExit(3)\n";
+    machine.write("/root/silent/silent.py", program, 0o644);
+    machine.ok("sed -i /SystemCallFilter/d /root/silent/robot.toml");
+    machine
+        .robotctl("--manifest /root/silent/robot.toml deploy --apply")
+        .exits(3);
+    machine
+        .robotctl("--app silent doctor --trace web")
+        .exits(1)
+        .says("chroot: no exception allows it")
+        .says("note: no release is live; this was the last one, 2-")
+        .says("the second instance ended by itself: it ended with exit status 3");
+    machine.ok("! test -e /opt/silent/current && ! ls /run/systemd/system/* 2>/dev/null");
+}
+
+/// A service names a path on a mount that does not answer, such as that of a server that is down. Here, an automounter
+/// that does nothing.
+fn a_path_in_a_log_does_not_stop_the_doctor(machine: &Machine) {
+    let automounter = "import ctypes, os\n\
+        reading, writing = os.pipe()\n\
+        options = f'fd={writing},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct'.encode()\n\
+        libc = ctypes.CDLL(None, use_errno=True)\n\
+        if libc.mount(b'none', b'/srv/unanswered', b'autofs', 0, options):\n\
+        \x20   raise OSError(ctypes.get_errno(), 'mount')\n\
+        while os.read(reading, 4096):\n\
+        \x20   pass\n";
+    machine.write("/root/automounter.py", automounter, 0o644);
+    machine.ok("mkdir -p /srv/unanswered && ln -sfn /srv/unanswered/dir /srv/link");
+    machine.ok("systemd-run --quiet --unit=automounter python3 /root/automounter.py");
+    until("the automounter has mounted", || {
+        machine
+            .sh("grep -q /srv/unanswered /proc/self/mountinfo")
+            .code
+            == 0
+    });
+    let program = "import sys\n\
+        print('open /srv/link/x: No such file or directory')\n\
+        print('open /srv/unanswered/x: No such file or directory')\n\
+        sys.exit(1)\n";
+    machine.write("/root/far/far.py", program, 0o644);
+    let text = "[app]\nname = \"far\"\nversion = \"1\"\n[service.job]\n\
+                exec = [\"/usr/bin/python3\", \"{current}/far.py\"]\n\
+                timer = { calendar = \"2199-01-01\" }\n";
+    machine.write("/root/far/robot.toml", text, 0o644);
+    machine
+        .robotctl("--manifest /root/far/robot.toml deploy --apply")
+        .exits(0);
+    machine.sh("systemctl start far-job.service");
+    let doctor = machine.sh("timeout --signal KILL 20 robotctl --app far doctor");
+    doctor.exits(1).says("`far-job.service` has failed");
+    machine
+        .robotctl("--app far remove --purge --apply")
+        .exits(0);
+    machine.ok(
+        "systemctl stop automounter && umount /srv/unanswered && rm -r /srv/unanswered /srv/link",
+    );
 }

@@ -53,6 +53,7 @@ fn a_node_server(machine: &Machine) {
 
 fn a_program_of_one_file(machine: &Machine) {
     follow(machine, &guide("static-binary.md"));
+    machine.robotctl("doctor").exits(0).says("files: healthy");
 }
 
 fn a_worker_and_a_job(machine: &Machine) {
@@ -62,6 +63,7 @@ fn a_worker_and_a_job(machine: &Machine) {
 fn a_static_site(machine: &Machine) {
     machine.ok("systemctl unmask --quiet nginx.service");
     follow(machine, &guide("static-site.md"));
+    machine.robotctl("doctor").exits(0).says("blog: healthy");
 }
 
 /// The directory with what the guides need besides their text.

@@ -162,6 +162,12 @@ impl Machine {
         Self::start(suite, &["--without-bpf", "--bind", program])
     }
 
+    /// The same in a container with users of its own, as one without privileges has.
+    pub fn boot_with_private_users(suite: &str) -> Self {
+        let program = concat!(env!("CARGO_BIN_EXE_robotctl"), ":/usr/bin/robotctl");
+        Self::start(suite, &["--private-users", "--bind", program])
+    }
+
     /// Boots a machine of a suite without robotctl.
     pub fn bare(suite: &str) -> Self {
         Self::start(suite, &[])

@@ -55,6 +55,7 @@ mod findings;
 mod fix;
 mod guides;
 mod handover;
+mod healthy;
 mod hooks;
 mod host_faults;
 mod journald;

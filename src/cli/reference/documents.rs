@@ -297,7 +297,7 @@ const SCORED: u16 = 252;
 
 /// The points that `systemd-analyze security` gives to the one service of a manifest.
 fn points(text: &str) -> Result<i64> {
-    let accounts = cost::score_app(&app(text)?, Target::Version(SCORED))?;
+    let accounts = cost::score_app(&app(text)?, Target::Version(SCORED), &[])?;
     let account = accounts.first().context("there is no service")?;
     Ok(i64::from(account.points))
 }

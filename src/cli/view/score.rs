@@ -1,6 +1,7 @@
 //! Scores as a table.
 
 use crate::sandbox::cost::{Cost, ScoreReport};
+use crate::sandbox::in_force::{InForce, NotEnforced};
 
 /// What the column `above` says of a unit that has no more points than its floor.
 const AT_FLOOR: &str = "at floor";
@@ -30,6 +31,15 @@ pub(in crate::cli) fn text(all: &[ScoreReport]) -> String {
         text.push_str(&format!(
             "{score:>5}  {floor:>5}  {points:>6}  {above:>8}  {unit}\n"
         ));
+        if let Some(in_force) = &one.in_force {
+            let InForce { score, missing, .. } = in_force;
+            for NotEnforced { directives, why } in missing {
+                let names: Vec<String> = directives.iter().map(|one| format!("`{one}=`")).collect();
+                let names = names.join(", ");
+                text.push_str(&format!("{:>33}  {names}: {why}\n", "not in force:"));
+            }
+            text.push_str(&format!("{:>33}  {score}\n", "score on this host:"));
+        }
         if let (Some(because), AT_FLOOR) = (one.because, above.as_str()) {
             text.push_str(&format!("{:>33}  {because}\n", "floor is due to:"));
         }

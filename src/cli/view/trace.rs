@@ -7,6 +7,8 @@ use crate::ops::Trace;
 pub(in crate::cli) fn text(app: &str, trace: &Trace) -> String {
     let Trace {
         service,
+        release,
+        is_live,
         ended,
         denied,
     } = trace;
@@ -19,6 +21,11 @@ pub(in crate::cli) fn text(app: &str, trace: &Trace) -> String {
     };
     for one in denied {
         text.push_str(&format!("  {}: {}\n", one.call, one.fix));
+    }
+    if !is_live {
+        text.push_str(&format!(
+            "note: no release is live; this was the last one, {release}\n"
+        ));
     }
     if let Some(ended) = ended {
         text.push_str(&format!(

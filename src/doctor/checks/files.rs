@@ -8,8 +8,8 @@ use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::host::{Mismatch, files as host_files};
 use crate::prerequisites::{
-    misplaced_directories, replaceable_directories, shadowed_files, shadowed_units,
-    unmounted_points,
+    login, misplaced_directories, other_members, replaceable_directories, shadowed_files,
+    shadowed_units, unmounted_points,
 };
 use crate::render::execstart_path;
 use crate::safe_fix::SafeFix;
@@ -199,6 +199,11 @@ pub(in crate::doctor) fn permissions(
         }
         found.extend(release_readers(context, app, live)?);
     }
+    let root = &context.host.root;
+    let accounts = other_members(root, app)?
+        .into_iter()
+        .chain(login(root, app)?);
+    found.extend(findings(accounts.collect()));
     Ok(found)
 }
 

@@ -5,6 +5,7 @@ use crate::doctor::loaded::UnitText;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::prerequisites::missing_enforcement;
 use crate::sandbox::limits::limits_in;
+use crate::transient::denial::missing_filters;
 use crate::units::{UnitType, unit_type};
 use anyhow::Result;
 
@@ -28,7 +29,11 @@ pub(in crate::doctor) fn limits(context: &CheckContext<'_>) -> Result<Vec<Findin
     }
     // Only root can read which limits and filters the manifest sets.
     if let Some((app, _)) = context.content {
-        found.extend(findings(missing_enforcement(context.host, app)));
+        found.extend(findings(missing_enforcement(
+            context.host,
+            app,
+            missing_filters,
+        )));
     }
     Ok(found)
 }

@@ -14,11 +14,15 @@ use crate::safe_fix::SafeFix;
 use crate::store::{LastFailure, Shortage, Space, Store, UnitRole};
 use anyhow::{Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 /// The doctor warns this many bytes before a deploy would be refused.
 const MARGIN_BYTES: u64 = 48 * 1024 * 1024;
 /// The doctor warns this many inodes before a deploy would be refused.
 const MARGIN_INODES: u64 = 768;
+/// Bytes and inodes that the services need in their caches and logs to go on.
+const SERVICE_BYTES: u64 = 256 * 1024;
+const SERVICE_INODES: u64 = 16;
 /// The user id of root.
 const ROOT: u32 = 0;
 /// How many paths a message names.
@@ -290,6 +294,20 @@ pub(in crate::doctor) fn running(context: &CheckContext<'_>) -> Result<Vec<Findi
             }
         }));
     }
+    let jobs = context.release.units.iter();
+    for job in jobs.filter(|unit| unit.role == UnitRole::Job) {
+        let state = context.units.state(&job.unit)?;
+        let Some(pid) = state.main_pid else {
+            continue;
+        };
+        let wanted = context.state.pins.get(&job.service).unwrap_or(live);
+        let runs = release_of(pid, context.name.as_str()).ok();
+        let is_old = |runs: &String| runs != wanted && !context.state.may_run(&job.service, runs);
+        found.extend(
+            runs.filter(is_old)
+                .map(|runs| unfinished_job(&job.unit, &runs, wanted)),
+        );
+    }
     if found.is_empty() && !hidden.is_empty() {
         bail!(
             "the processes of {} are hidden from this user",
@@ -323,6 +341,18 @@ fn undetermined(
         .service(service)
         .is_some_and(|service| app.runs_from_release(service));
     is_in_release.then(|| Finding::new(Severity::Warning, format!("`{unit}`: {why}"), fix))
+}
+
+/// A job goes on when another release goes live. To end it would lose its work.
+fn unfinished_job(unit: &str, runs: &str, wanted: &str) -> Finding {
+    Finding::new(
+        Severity::Note,
+        format!("the job `{unit}` still runs {runs}; its next run is one of {wanted}"),
+        Hint::to(
+            "see what it does",
+            CommandLine::sudo(["journalctl", "-u", unit, "-n", "20"]),
+        ),
+    )
 }
 
 /// The processes of a unit that act as the same user as its main process. Those of a service of root may act as any.
@@ -396,8 +426,26 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Result<Vec<Finding>
     }
     let of_files = context.content.map_or(0, |(_, tree)| tree.paths().count());
     spaces.extend(spaces_of_files(context.layout, of_files));
-    let shortages = shortages(&context.host.root, spaces)?.into_iter();
+    let written = [context.layout.cache(), context.layout.logs()];
+    spaces.extend(written.map(|path| Space {
+        path,
+        bytes: SERVICE_BYTES,
+        inodes: SERVICE_INODES,
+    }));
+    let root = &context.host.root;
+    // A prune frees space for both.
+    let of_releases = [context.layout.releases(), context.layout.store()];
+    let of_releases = of_releases.map(|path| root.mount_of(&path));
+    let of_releases: Vec<PathBuf> = of_releases.into_iter().collect::<Result<_>>()?;
+    let shortages = shortages(root, spaces)?.into_iter();
     let finding = |(path, shortage): (String, Shortage)| {
+        let fix = match of_releases.contains(&root.mount_of(&path)?) {
+            true => how_to_free_space(),
+            false => Hint::to(
+                "free disk space; this shows what takes it",
+                CommandLine::sudo(["du", "-xhd2", &root.path(&path).display().to_string()]),
+            ),
+        };
         let message = match shortage {
             Shortage::Bytes { free, .. } => {
                 let free = format_bytes(free);
@@ -407,9 +455,9 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Result<Vec<Finding>
                 format!("the disk of `{path}` has few inodes left: {free} are free")
             }
         };
-        Finding::new(Severity::Warning, message, how_to_free_space())
+        Ok(Finding::new(Severity::Warning, message, fix))
     };
-    Ok(shortages.map(finding).collect())
+    shortages.map(finding).collect()
 }
 
 #[cfg(test)]

@@ -192,7 +192,7 @@ fn down_or_disabled(unit: &PublicUnit, state: &UnitStatus, is_linked: bool) -> O
     let systemctl = |verb: &str| CommandLine::sudo(["systemctl", verb, name]);
     if state.is_masked() {
         return Some(Finding::new(
-            Severity::Warning,
+            Severity::Note,
             format!("`{name}` is masked by the administrator"),
             Hint::to("if it should run", systemctl("unmask")),
         ));

@@ -1,8 +1,9 @@
 //! What a run of a unit wrote.
 
 use super::{MainExit, Systemd, UnitStatus};
+use crate::host::accounts::user_ids;
 use crate::host::journalctl::journalctl;
-use crate::host::logged_calls::killing_call;
+use crate::host::logged_calls::{KilledProcess, killing_call};
 use jiff::Timestamp;
 use serde_json::Value;
 use std::os::unix::fs::MetadataExt as _;
@@ -110,7 +111,8 @@ impl Systemd {
         ];
         let head = head.into_iter().map(str::to_owned);
         let head = head.chain(earliest(&state, not_before).map(|time| format!("--since=@{time}")));
-        let text = journalctl(head.chain(matches(unit, id, &state)));
+        let uid = uid_of(&state);
+        let text = journalctl(head.chain(matches(unit, id, uid, &state)));
         let (mut program, mut manager) = (Vec::new(), Vec::new());
         for line in text.lines() {
             let Some((is_manager, lines)) = entry(line) else {
@@ -127,12 +129,32 @@ impl Systemd {
             program: last(program),
             manager: last(manager),
             end: state.main_exit,
-            killing_call: state
-                .main_ended
-                .filter(|_| state.main_exit == Some(MainExit::Killed(SIGSYS)))
-                .and_then(killing_call),
+            killing_call: killed_by_filter(&state, uid).and_then(killing_call),
         }
     }
+}
+
+/// The user of a unit; `None` if the host does not know it.
+fn uid_of(state: &UnitStatus) -> Option<u32> {
+    match state.user.as_str() {
+        "" => Some(0),
+        name => name
+            .parse()
+            .ok()
+            .or_else(|| user_ids(name).ok().flatten().map(|(uid, _)| uid)),
+    }
+}
+
+/// The main process, if the kernel ended it because of a system call.
+fn killed_by_filter(state: &UnitStatus, uid: Option<u32>) -> Option<KilledProcess> {
+    if state.main_exit != Some(MainExit::Killed(SIGSYS)) {
+        return None;
+    }
+    Some(KilledProcess {
+        at: state.main_ended?,
+        uid: uid?,
+        pid: state.exec_main_pid?,
+    })
 }
 
 /// Whether the last run may have just begun, and the log of the runs before says why.
@@ -153,8 +175,9 @@ fn earliest(state: &UnitStatus, not_before: Option<i64>) -> Option<i64> {
 }
 
 /// The matches of `journalctl` for a run. Any process can write any field, except for fields that begin with `_`:
-/// journald sets these (systemd.journal-fields(7)). So a field without `_` counts only for root.
-fn matches(unit: &str, id: &str, state: &UnitStatus) -> Vec<String> {
+/// journald sets these (systemd.journal-fields(7)). So a field without `_` counts only for root, and for the main
+/// process as the user of the unit: a later process may have the same id.
+fn matches(unit: &str, id: &str, uid: Option<u32>, state: &UnitStatus) -> Vec<String> {
     let of_unit = format!("_SYSTEMD_UNIT={unit}");
     let claimed = format!("INVOCATION_ID={id}");
     let root = "_UID=0".to_owned();
@@ -166,7 +189,8 @@ fn matches(unit: &str, id: &str, state: &UnitStatus) -> Vec<String> {
     if let Some(pid) = state.exec_main_pid {
         let of_process = format!("_PID={pid}");
         any_of.push(vec![of_unit.clone(), of_process.clone()]);
-        any_of.push(vec![claimed, of_process]);
+        let of_user = uid.map(|uid| vec![claimed, of_process, format!("_UID={uid}")]);
+        any_of.extend(of_user);
     }
     if was_restarted(state) {
         any_of.push(vec![of_unit]);
@@ -205,7 +229,29 @@ fn entry(line: &str) -> Option<(bool, Vec<String>)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{MainExit, RunLog, entry};
+    use super::{MainExit, RunLog, UnitStatus, entry, matches};
+
+    #[test]
+    fn a_field_that_any_process_can_write_counts_only_with_a_user() {
+        let state = UnitStatus {
+            exec_main_pid: Some(7),
+            n_restarts: 1,
+            ..UnitStatus::default()
+        };
+        for uid in [Some(998), None] {
+            let words = matches("a.service", "0123", uid, &state);
+            let alternatives = words.split(|word| word == "+");
+            let claims = alternatives.filter(|all| all.iter().any(|one| !one.starts_with('_')));
+            let claims: Vec<String> = claims.map(|all| all.join(" ")).collect();
+            let of_root = ["INVOCATION_ID=0123 _UID=0", "UNIT=a.service _UID=0"];
+            let of_user = uid.map(|_| "INVOCATION_ID=0123 _PID=7 _UID=998");
+            let wanted: Vec<&str> = [Some(of_root[0]), of_user, Some(of_root[1])]
+                .into_iter()
+                .flatten()
+                .collect();
+            assert_eq!(claims, wanted);
+        }
+    }
 
     #[test]
     fn the_lines_of_a_program_come_before_those_of_systemd() {

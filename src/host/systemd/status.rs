@@ -8,7 +8,7 @@ use std::fmt;
 pub(super) const PROPERTIES: &str = "Id,Description,LoadState,ActiveState,SubState,UnitFileState,Result,\
 NeedDaemonReload,FragmentPath,DropInPaths,Triggers,TriggeredBy,MainPID,ExecMainPID,ExecMainCode,\
 ExecMainStatus,NRestarts,InvocationID,ControlGroup,Slice,NotifyAccess,Delegate,MemoryCurrent,ActiveEnterTimestamp,\
-ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,LastTriggerUSec,ConditionResult,ConditionTimestampMonotonic,StatusText";
+ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,LastTriggerUSec,ConditionResult,ConditionTimestampMonotonic,StatusText,User";
 
 /// The status of a unit (org.freedesktop.systemd1(5)). The default is that of a unit that systemd
 /// was not asked about.
@@ -75,6 +75,8 @@ pub struct UnitStatus {
     pub condition_met: Option<bool>,
     /// What it has notified as its status (sd_notify(3), "STATUS=").
     pub status_text: String,
+    /// `User=`; empty for root, and for a unit of another kind.
+    pub user: String,
 }
 
 /// Defines an enum of systemd's words. Words of other systemd versions are kept as they are.
@@ -209,6 +211,7 @@ impl UnitStatus {
             match name {
                 "Id" => value.clone_into(&mut status.id),
                 "StatusText" => value.clone_into(&mut status.status_text),
+                "User" => value.clone_into(&mut status.user),
                 "Description" => value.clone_into(&mut status.description),
                 "LoadState" => status.load_state = LoadState::parse(value),
                 "ActiveState" => status.active_state = ActiveState::parse(value),

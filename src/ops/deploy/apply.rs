@@ -12,6 +12,7 @@ use crate::health::Proof;
 use crate::host::defer_signals;
 use crate::ops::attempt::AttemptKind;
 use crate::ops::context::Context;
+use crate::ops::doctor::name_errors;
 use crate::ops::outcome::{Changed, ended};
 use crate::ops::prune;
 use crate::ops::soak;
@@ -44,9 +45,11 @@ fn change(ctx: &Context<'_>, request: &DeployRequest) -> Result<Changed, Error> 
     let writable = prepared
         .check_app_writable(ctx, request, &store)
         .nothing_changed()?;
-    ctx.change(&writable, "deploying", request.wait, |session, _| {
+    let changed = ctx.change(&writable, "deploying", request.wait, |session, _| {
         deploy(ctx, request, session, &mut prepared)
-    })
+    })?;
+    name_errors(ctx, &loaded.app.name);
+    Ok(changed)
 }
 
 pub(super) fn deploy(

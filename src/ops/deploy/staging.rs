@@ -194,7 +194,7 @@ pub(super) fn record<'a>(
 }
 
 pub(super) fn scores(ctx: &Context<'_>, app: &App) -> Result<Vec<Score>> {
-    let accounts = cost::score_app(app, ctx.target(app))?;
+    let accounts = cost::score_app(app, ctx.target(app), &[])?;
     let score = |account: cost::ScoreReport| Score {
         unit: account.unit,
         score: account.score,

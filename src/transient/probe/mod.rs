@@ -25,6 +25,7 @@ use crate::render::{probe as unit_files, probe_control};
 use crate::sandbox::probes::{ProbedSandbox, Tried};
 use anyhow::{Context as _, Result, anyhow};
 use groups::{Group, groups};
+pub(crate) use missing::not_enforced;
 use plan::{attempts, plan};
 use results::{administrators_drop_ins, by_attempt, results};
 use std::collections::{BTreeMap, BTreeSet};
