@@ -6,8 +6,7 @@ use crate::app::{App, Layout};
 use crate::bytesize::format_bytes;
 use crate::error::fail;
 use crate::host::{
-    ActiveState, Host, UnitStatus, has_inner_groups, is_root, memory_available, memory_of,
-    release_of,
+    Host, PlannedAs, UnitStatus, has_inner_groups, is_root, memory_available, memory_of, release_of,
 };
 use crate::plan::{Candidate, LiveRelease, Observed, built_services};
 use crate::render::execstart_path;
@@ -60,19 +59,17 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
         if state.is_active() {
             observed.holding.insert(unit.clone());
         }
-        let is_between_runs = state.sub_state.starts_with("auto-restart");
-        if state.is_masked() {
-            observed.masked.insert(unit);
-        } else if is_between_runs {
-            // It has ended, and systemd waits before it starts it again.
-            observed.failed.insert(unit);
-        } else if state.is_active() || state.active_state == ActiveState::Activating {
-            observed.active.insert(unit);
-        } else if state.is_failed() {
-            observed.failed.insert(unit);
-        } else if state.is_skipped() {
-            observed.skipped.insert(unit);
-        }
+        match state.phase().row().planned {
+            _ if state.is_masked() => observed.masked.insert(unit),
+            PlannedAs::Running => observed.active.insert(unit),
+            PlannedAs::InBetween => {
+                observed.in_between.insert(unit.clone());
+                observed.active.insert(unit)
+            }
+            PlannedAs::Failed => observed.failed.insert(unit),
+            PlannedAs::Stopped if state.is_skipped() => observed.skipped.insert(unit),
+            PlannedAs::Stopped => false,
+        };
     }
     observed.missing = missing_accounts(host, app)?;
     observed.facts = host_facts(host, app)?;

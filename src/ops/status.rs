@@ -6,7 +6,7 @@ use super::select::{PerApp, nothing_deployed};
 use crate::app::Name;
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error};
-use crate::host::{self, ActiveState, release_of};
+use crate::host::{self, ActiveState, Phase, release_of};
 use crate::settings::stale_services;
 use crate::stability::{Instability, unstable_units};
 use crate::store::{PublicUnit, State, Store, UnitRole};
@@ -147,6 +147,11 @@ fn units(
         .collect())
 }
 
+/// Whether the state of a unit does not say what it is about to do.
+fn is_between(phase: Phase) -> bool {
+    !matches!(phase, Phase::Up | Phase::Failed | Phase::Down)
+}
+
 fn unit_status(
     app: &Name,
     unit: &PublicUnit,
@@ -176,6 +181,9 @@ fn unit_status(
         _ if now.is_failed() => {
             let read = CommandLine::sudo(["journalctl", "-u", &unit.unit]);
             Some(format!("{}: {read}", now.result))
+        }
+        _ if unstable.is_none() && is_between(now.phase()) => {
+            Some(now.phase().row().words.to_owned())
         }
         _ => match unstable {
             Some(what) => {

@@ -38,6 +38,7 @@ mod registry;
 mod addresses;
 mod admin;
 mod attacks;
+mod between;
 mod builds;
 mod checks;
 mod conditions;

@@ -4,7 +4,7 @@ use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::health::{cause_failure, explanation, in_words, log_of};
-use crate::host::UnitStatus;
+use crate::host::{Phase, PhaseRow, Reported, UnitStatus};
 use crate::safe_fix::SafeFix;
 use crate::store::{PublicUnit, UnitRole};
 use crate::transient::leftovers::transient_units;
@@ -151,10 +151,30 @@ fn down_or_disabled(unit: &PublicUnit, state: &UnitStatus, is_linked: bool) -> O
             Hint::to("if it should run", start),
         ));
     }
+    let row = state.phase().row();
+    if row.phase != Phase::Down {
+        return in_between(name, row);
+    }
     Some(Finding::new(
         Severity::Warning,
         format!("`{name}` is {}", state.active_state),
         Hint::to("if it should run", systemctl("start")),
+    ))
+}
+
+/// What a unit that is neither up nor down does.
+fn in_between(name: &str, row: &PhaseRow) -> Option<Finding> {
+    let severity = match row.reported {
+        Reported::Nothing => return None,
+        Reported::Note => Severity::Note,
+        Reported::Warning => Severity::Warning,
+        Reported::Error => Severity::Error,
+    };
+    let see = CommandLine::new(["systemctl", "status", name]);
+    Some(Finding::new(
+        severity,
+        format!("`{name}` is not up: {}", row.words),
+        Hint::to("see what it does", see),
     ))
 }
 

@@ -8,7 +8,7 @@ use std::fmt;
 pub(super) const PROPERTIES: &str = "Id,Description,LoadState,ActiveState,SubState,UnitFileState,Result,\
 NeedDaemonReload,FragmentPath,DropInPaths,Triggers,TriggeredBy,MainPID,ExecMainPID,ExecMainCode,\
 ExecMainStatus,NRestarts,InvocationID,ControlGroup,Slice,NotifyAccess,Delegate,MemoryCurrent,ActiveEnterTimestamp,\
-ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,LastTriggerUSec,ConditionResult,ConditionTimestampMonotonic,StatusText";
+ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,LastTriggerUSec,ConditionResult,ConditionTimestampMonotonic,StatusText,Job";
 
 /// The status of a unit (org.freedesktop.systemd1(5)). The default is that of a unit that systemd
 /// was not asked about.
@@ -24,6 +24,10 @@ pub struct UnitStatus {
     pub active_state: ActiveState,
     /// The state of its type, such as `running` or `auto-restart`.
     pub sub_state: String,
+    /// The job that systemd has for it.
+    pub job: UnitJob,
+    /// The id of that job.
+    pub job_id: Option<u32>,
     /// Whether it is enabled, such as `enabled` or `disabled`.
     pub unit_file_state: String,
     /// How it last ended.
@@ -177,6 +181,29 @@ words! {
     }
 }
 
+/// The job that systemd has queued for a unit, or runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnitJob {
+    /// There is none, or one that neither starts nor stops the unit, such as a reload.
+    #[default]
+    None,
+    /// The unit is active in the end: `start`, `restart`.
+    Start,
+    /// The unit is down in the end: `stop`.
+    Stop,
+}
+
+impl UnitJob {
+    /// The type of a job as `systemctl list-jobs` prints it.
+    pub(super) fn parse(word: &str) -> Self {
+        match word {
+            "start" | "restart" => Self::Start,
+            "stop" => Self::Stop,
+            _ => Self::None,
+        }
+    }
+}
+
 /// How a main process ended (waitid(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MainExit {
@@ -208,6 +235,7 @@ impl UnitStatus {
         for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
             match name {
                 "Id" => value.clone_into(&mut status.id),
+                "Job" => status.job_id = value.parse().ok().filter(|id| *id != 0),
                 "StatusText" => value.clone_into(&mut status.status_text),
                 "Description" => value.clone_into(&mut status.description),
                 "LoadState" => status.load_state = LoadState::parse(value),
