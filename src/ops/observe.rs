@@ -9,7 +9,7 @@ use crate::host::{
     Host, PlannedAs, UnitStatus, has_inner_groups, is_root, memory_available, memory_of, release_of,
 };
 use crate::plan::{Candidate, LiveRelease, Observed, built_services};
-use crate::render::execstart_path;
+use crate::render::{execstart_path, possible_links};
 use crate::settings::{missing_to_generate, stale_among};
 use crate::stage::have_same_files;
 use crate::store::Store;
@@ -30,6 +30,9 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
     observed.repair = repair(host, &app.layout, observed.live.as_ref())?;
     observed.access = access(store, &observed)?;
     let old = observed.live.iter().flat_map(|live| live.tree.paths());
+    let links = observed.live.iter().map(|live| possible_links(&live.app));
+    let links: Vec<FileTree> = links.collect();
+    let old = old.chain(links.iter().flat_map(FileTree::paths));
     let paths: BTreeSet<String> = tree.paths().chain(old).map(str::to_owned).collect();
     for path in paths {
         if let Some(entry) = host.root.entry(&path)? {
@@ -55,6 +58,9 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
         }
         if state.is_delegated || has_inner_groups(state) {
             observed.own_groups.insert(unit.clone());
+        }
+        if state.is_enabled() {
+            observed.enabled.insert(unit.clone());
         }
         if state.is_active() {
             observed.holding.insert(unit.clone());

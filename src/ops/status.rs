@@ -133,6 +133,8 @@ fn units(
     // What systemd does not tell in time is left out.
     let unstable = unstable_units(&ctx.host, &daemons, state.live_since());
     let unstable: BTreeMap<String, Instability> = unstable.into_iter().flatten().collect();
+    let up = states.iter().filter(|now| !now.is_down());
+    let up: Vec<String> = up.map(|now| now.id.clone()).collect();
     let both = units.iter().zip(states);
     Ok(both
         .map(|(unit, now)| {
@@ -141,6 +143,10 @@ fn units(
                 let text = format!("settings changed since it started: {what}");
                 let note = row.note.take();
                 row.note = Some(note.map_or(text.clone(), |note| format!("{note}; {text}")));
+            }
+            let other = now.conflict_among(up.iter().map(String::as_str));
+            if let (Some(other), None) = (other, &row.note) {
+                row.note = Some(format!("conflicts with `{other}`, which runs"));
             }
             row
         })

@@ -39,6 +39,8 @@ pub struct Observed {
     pub holding: BTreeSet<String>,
     /// Units that have failed.
     pub failed: BTreeSet<String>,
+    /// Units that are enabled, by the manifest or by the administrator.
+    pub enabled: BTreeSet<String>,
     /// Units that systemd did not start, because a condition was not met.
     pub skipped: BTreeSet<String>,
     /// Units that the administrator has masked.

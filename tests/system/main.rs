@@ -41,6 +41,7 @@ mod attacks;
 mod between;
 mod builds;
 mod checks;
+mod choice;
 mod conditions;
 mod crash;
 mod crash_loops;

@@ -77,7 +77,7 @@ pub(super) fn is_served(context: &CheckContext<'_>, service: &str) -> Result<boo
 /// job works but its next run, which may be far away: its failure stays until then.
 fn after_failure(unit: &PublicUnit, state: &UnitStatus, is_served: bool) -> Option<SafeFix> {
     let name = unit.unit.clone();
-    let is_wanted = unit.enabled && state.unit_file_state != "disabled";
+    let is_wanted = is_wanted(unit, state) && state.unit_file_state != "disabled";
     match unit.role {
         UnitRole::Socket if is_wanted && !is_served => Some(SafeFix::OpenSocket { unit: name }),
         UnitRole::Socket if is_served => None,
@@ -87,6 +87,11 @@ fn after_failure(unit: &PublicUnit, state: &UnitStatus, is_served: bool) -> Opti
             failure: state.result.to_string(),
         }),
     }
+}
+
+/// Whether the manifest starts a unit with the app, or the administrator has enabled it.
+fn is_wanted(unit: &PublicUnit, state: &UnitStatus) -> bool {
+    unit.enabled || state.is_enabled()
 }
 
 /// `is_linked` says that the release has a link that starts the unit at boot.
@@ -100,7 +105,37 @@ fn unit_state(
         let safe = after_failure(unit, state, is_served(context, &unit.service)?);
         return Ok(Some(failed(context, unit, state).safely(safe)));
     }
+    if is_wanted(unit, state)
+        && let Some(other) = running_conflict(context, state)?
+    {
+        return Ok(Some(kept_down(state, &other)));
+    }
     Ok(down_or_disabled(unit, state, is_linked))
+}
+
+/// A unit of the app that runs and conflicts with a unit.
+pub(super) fn running_conflict(
+    context: &CheckContext<'_>,
+    state: &UnitStatus,
+) -> Result<Option<String>> {
+    let units = context.units.all()?;
+    let up = units.filter(|(_, other)| !other.is_down());
+    let found = state.conflict_among(up.map(|(name, _)| name));
+    Ok(found.map(str::to_owned))
+}
+
+/// A unit that is down because another one was chosen.
+fn kept_down(state: &UnitStatus, other: &str) -> Finding {
+    let name = &state.id;
+    let start = CommandLine::sudo(["systemctl", "start", name]);
+    Finding::new(
+        Severity::Note,
+        format!(
+            "`{name}` is {}: it conflicts with `{other}`, which runs",
+            state.active_state
+        ),
+        Hint::to(format!("to run it in place of `{other}`"), start),
+    )
 }
 
 fn down_or_disabled(unit: &PublicUnit, state: &UnitStatus, is_linked: bool) -> Option<Finding> {
@@ -120,7 +155,7 @@ fn down_or_disabled(unit: &PublicUnit, state: &UnitStatus, is_linked: bool) -> O
     }
     let is_disabled = state.unit_file_state == "disabled";
     // A job waits for its timer.
-    let should_run = unit.enabled && unit.role != UnitRole::Job;
+    let should_run = is_wanted(unit, state) && unit.role != UnitRole::Job;
     if !should_run || state.is_active() {
         // The administrator decides what starts at boot.
         return (is_disabled && is_linked && unit.enabled).then(|| {

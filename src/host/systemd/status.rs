@@ -8,7 +8,7 @@ use std::fmt;
 pub(super) const PROPERTIES: &str = "Id,Description,LoadState,ActiveState,SubState,UnitFileState,Result,\
 NeedDaemonReload,FragmentPath,DropInPaths,Triggers,TriggeredBy,MainPID,ExecMainPID,ExecMainCode,\
 ExecMainStatus,NRestarts,InvocationID,ControlGroup,Slice,NotifyAccess,Delegate,MemoryCurrent,ActiveEnterTimestamp,\
-ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,LastTriggerUSec,ConditionResult,ConditionTimestampMonotonic,StatusText,Job";
+ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,LastTriggerUSec,ConditionResult,ConditionTimestampMonotonic,StatusText,Job,Conflicts,ConflictedBy";
 
 /// The status of a unit (org.freedesktop.systemd1(5)). The default is that of a unit that systemd
 /// was not asked about.
@@ -77,6 +77,8 @@ pub struct UnitStatus {
     /// Whether its conditions were met at its last start (systemd.unit(5), "Conditions and Asserts");
     /// `None` before the first one.
     pub condition_met: Option<bool>,
+    /// The units that stop when it starts, and that stop it when they start.
+    pub conflicts: Vec<String>,
     /// What it has notified as its status (sd_notify(3), "STATUS=").
     pub status_text: String,
 }
@@ -246,6 +248,7 @@ impl UnitStatus {
                 "NeedDaemonReload" => status.need_daemon_reload = value == "yes",
                 "FragmentPath" => value.clone_into(&mut status.fragment_path),
                 "DropInPaths" => status.drop_in_paths = list(value),
+                "Conflicts" | "ConflictedBy" => status.conflicts.extend(list(value)),
                 "Triggers" => status.triggers = list(value),
                 "TriggeredBy" => status.triggered_by = list(value),
                 "MainPID" => status.main_pid = pid(value),
@@ -285,6 +288,11 @@ impl UnitStatus {
         status
     }
 
+    /// Whether `systemctl enable` has enabled the unit, or robotctl.
+    pub fn is_enabled(&self) -> bool {
+        matches!(self.unit_file_state.as_str(), "enabled" | "enabled-runtime")
+    }
+
     /// Whether the unit is `active` or `reloading`.
     pub fn is_active(&self) -> bool {
         matches!(
@@ -319,6 +327,16 @@ impl UnitStatus {
     /// Whether systemd has read the unit's files.
     pub fn is_loaded(&self) -> bool {
         self.load_state == LoadState::Loaded
+    }
+
+    /// The unit among these, which are up, that keeps the unit down, because they conflict: a service rather than
+    /// its socket.
+    pub fn conflict_among<'a>(&self, up: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+        let mut others = up.filter(|name| self.conflicts.iter().any(|one| one == name));
+        let first = others.next().filter(|_| self.is_down())?;
+        let is_service = |name: &&str| name.ends_with(".service");
+        let mut all = std::iter::once(first).chain(others);
+        Some(all.find(is_service).unwrap_or(first))
     }
 
     /// Whether systemd has read this file as the unit's file or as one of its drop-ins.
@@ -378,6 +396,23 @@ mod tests {
         assert_eq!(second.active_state.as_str(), "maintenance");
         assert_eq!(second.load_state, LoadState::Unknown);
         assert_eq!(UnitStatus::parse("\n"), []);
+    }
+
+    #[test]
+    fn a_running_service_keeps_down_what_it_conflicts_with() {
+        let text =
+            "ActiveState=inactive\nConflicts=shutdown.target\nConflictedBy=b.socket b.service\n";
+        let down = UnitStatus::parse(text).remove(0);
+        let among =
+            |status: &UnitStatus, up: &'static [&str]| status.conflict_among(up.iter().copied());
+        assert_eq!(
+            among(&down, &["a.service", "b.socket", "b.service"]),
+            Some("b.service")
+        );
+        assert_eq!(among(&down, &["b.socket"]), Some("b.socket"));
+        assert_eq!(among(&down, &["a.service"]), None);
+        let up = UnitStatus::parse(&text.replace("inactive", "active")).remove(0);
+        assert_eq!(among(&up, &["b.service"]), None);
     }
 
     #[test]
