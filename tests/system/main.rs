@@ -73,6 +73,7 @@ mod own_directories;
 mod package;
 mod probe;
 mod readers;
+mod relations;
 mod remove;
 mod rights;
 mod rollback;
