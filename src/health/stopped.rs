@@ -20,15 +20,20 @@ pub(crate) struct StoppedDaemon {
     pub(crate) is_masked: bool,
 }
 
-/// The status of the units of an app's daemons.
+/// The status of the units of an app's daemons, and of services that do not start with the app, if the
+/// administrator has enabled or started them.
 ///
 /// # Errors
 /// When systemd does not answer.
 pub(crate) fn daemon_states(host: &Host, app: &App) -> Result<Vec<(String, UnitStatus)>> {
-    let daemons = app.services.iter().filter(|one| Service::is_daemon(one));
-    let units: Vec<String> = daemons.map(|service| app.unit(service)).collect();
+    let services = app.services.iter().filter(|one| !one.is_job());
+    let services: Vec<&Service> = services.collect();
+    let units: Vec<String> = services.iter().map(|service| app.unit(service)).collect();
     let states = host.systemd.show(&units)?;
-    Ok(units.into_iter().zip(states).collect())
+    let all = services.iter().zip(units.into_iter().zip(states));
+    let is_in_use = |state: &UnitStatus| state.is_enabled() || !state.is_down();
+    let all = all.filter(|(service, (_, state))| service.enable || is_in_use(state));
+    Ok(all.map(|(_, daemon)| daemon).collect())
 }
 
 /// The same, once no daemon is in between: someone may restart one while a change goes on. The wait lasts as long

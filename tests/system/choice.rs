@@ -36,7 +36,7 @@ while True:
 fn service(name: &str, port: u16, keys: &str) -> String {
     format!(
         "[service.{name}]\nexec = [\"/usr/bin/python3\", \"{{current}}/server.py\", \"{port}\"]\n\
-         pre-check = false\nlisten = [\"127.0.0.1:{port}\"]\ncheck = [{{ settle = \"100ms\" }}]\n{keys}\n"
+         pre-check = false\nlisten = [\"127.0.0.1:{port}\"]\ncheck = [{{ http = \"/\", within = \"30s\" }}, {{ settle = \"100ms\" }}]\n{keys}\n"
     )
 }
 
@@ -118,6 +118,21 @@ fn the_administrator_chooses_between_services_that_conflict(machine: &Machine) {
     deploy(machine, "pair", "2.0", &drivers());
     only(machine, &["b"], "2.0");
     machine.robotctl("--app pair rollback").exits(0);
+    only(machine, &["b"], "1.0");
+    // A release in which it does not work fails, although it does not start with the app.
+    let manifest = machine.read("/root/pair/robot.toml");
+    machine.write(
+        "/root/pair/robot.toml",
+        &manifest.replace("30s", "1s"),
+        0o644,
+    );
+    machine.write(
+        "/root/pair/server.py",
+        &SERVER.replace("200 OK", "500 Broken"),
+        0o644,
+    );
+    let broken = machine.robotctl("--manifest /root/pair/robot.toml deploy --apply");
+    broken.exits(3).says("`pair-b.service`");
     only(machine, &["b"], "1.0");
     machine.cut_power();
     only(machine, &["b"], "1.0");
