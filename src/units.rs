@@ -80,6 +80,14 @@ pub fn is_templated(unit: &str) -> bool {
     unit.contains('@')
 }
 
+/// The slice of an app: `shop.slice`.
+///
+/// A dash in the name of a slice means that it is inside another one (systemd.slice(5)): `shop-staging.slice` would
+/// be inside `shop.slice`, and stop with it. So it is escaped (systemd-escape(1)).
+pub fn slice_unit(app: &str) -> String {
+    format!("{}.slice", app.replace('-', "\\x2d"))
+}
+
 /// What the name of a draining generation has between the unit and the run: `shop-web-old-1a2b3c4d.scope`.
 const OLD: &str = "-old-";
 
@@ -283,7 +291,7 @@ mod tests {
     use super::{
         ENABLE_DIR, RUNTIME_UNIT_DIR, UNIT_DIR, UnitFile, UnitType, WantsLink, cleanup_unit_of,
         drain_timer_of, drain_unit_of, is_of_drain, is_old_scope, is_read_by_manager,
-        limits_of_old_scopes, old_scope, old_units, run_of_old_scope, stem, unit_type,
+        limits_of_old_scopes, old_scope, old_units, run_of_old_scope, slice_unit, stem, unit_type,
         user_unit_of,
     };
 
@@ -319,6 +327,15 @@ mod tests {
             assert!(!is_of_drain(unit), "{unit}");
             assert!(!is_old_scope(unit, "shop-web.service"), "{unit}");
         }
+    }
+
+    #[test]
+    fn the_slice_of_an_app_is_inside_no_other() {
+        assert_eq!(slice_unit("shop"), "shop.slice");
+        assert_eq!(
+            slice_unit("shop-eu-staging"),
+            r"shop\x2deu\x2dstaging.slice"
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! | `application`, `service`, `release`, `sandbox` | the values |
 //! | `names`, `lines`, `listen`, `mode`, `condition` | the parts that they are made of, each valid by construction |
 //! | `layout`, `unit_names` | paths and units of an app |
+//! | `conflicts` | services that cannot run at the same time |
 //! | `shape` | what decides the sandbox of a service |
 //! | `lints` | what is valid and most likely a mistake |
 //! | `canonical` | what two manifests with the same meaning have in common |
@@ -17,6 +18,7 @@
 mod application;
 mod canonical;
 mod condition;
+mod conflicts;
 pub mod layout;
 mod lines;
 mod lints;

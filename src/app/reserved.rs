@@ -24,7 +24,7 @@ const NAMES: &[(&str, &str)] = &[
         "the system has units of that name",
         "autovt basic blockdev bluetooth boot-complete console container cryptsetup \
          ctrl-alt-del debug emergency exit factory-reset final first-boot-complete getty \
-         graphical halt hibernate hybrid-sleep initrd integritysetup kexec kmod local-fs \
+         graphical halt hibernate hybrid-sleep initrd integritysetup kexec kmod local-fs machine \
          multi-user network-online network-pre networking nss-lookup nss-user-lookup paths \
          polkit poweroff printer procps quotaon rc-local reboot remote-cryptsetup remote-fs \
          remote-veritysetup rescue rpcbind serial shutdown sigpwr sleep slices \

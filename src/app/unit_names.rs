@@ -2,6 +2,7 @@
 
 use super::application::App;
 use super::service::{Service, Socket};
+use crate::units::slice_unit;
 
 /// The end of the name of a draining service, before its run: `shop-web-old-1a2b3c4d.scope`.
 pub const OLD_SUFFIX: &str = "-old";
@@ -67,6 +68,12 @@ impl App {
     /// The target, which starts and stops the whole app.
     pub fn target_unit(&self) -> String {
         format!("{}.target", self.name)
+    }
+
+    /// The slice of the control groups of every service and socket (systemd.slice(5)). To stop it waits until
+    /// all of them have ended.
+    pub fn slice_unit(&self) -> String {
+        slice_unit(self.name.as_str())
     }
 
     /// Every permanent unit of a service, in the order of [`UnitType`](units::UnitType): first what

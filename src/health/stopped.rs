@@ -3,9 +3,13 @@
 
 use crate::app::{App, Condition, Service};
 use crate::events::Subject;
-use crate::host::{Host, UnitStatus};
+use crate::host::{Checked, Host, UnitStatus, wait_until};
 use crate::session::Session;
 use anyhow::Result;
+use std::time::Duration;
+
+/// How long the stop or the start of one service counts at most, while a change waits for it.
+const MAX_WAIT: Duration = Duration::from_secs(600);
 
 /// A daemon that a change leaves down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,15 +20,49 @@ pub(crate) struct StoppedDaemon {
     pub(crate) is_masked: bool,
 }
 
-/// The status of the units of an app's daemons.
+/// The status of the units of an app's daemons, and of services that do not start with the app, if the
+/// administrator has enabled or started them.
 ///
 /// # Errors
 /// When systemd does not answer.
 pub(crate) fn daemon_states(host: &Host, app: &App) -> Result<Vec<(String, UnitStatus)>> {
-    let daemons = app.services.iter().filter(|one| Service::is_daemon(one));
-    let units: Vec<String> = daemons.map(|service| app.unit(service)).collect();
+    let services = app.services.iter().filter(|one| !one.is_job());
+    let services: Vec<&Service> = services.collect();
+    let units: Vec<String> = services.iter().map(|service| app.unit(service)).collect();
     let states = host.systemd.show(&units)?;
-    Ok(units.into_iter().zip(states).collect())
+    let all = services.iter().zip(units.into_iter().zip(states));
+    let is_in_use = |state: &UnitStatus| state.is_enabled() || !state.is_down();
+    let all = all.filter(|(service, (_, state))| service.enable || is_in_use(state));
+    Ok(all.map(|(_, daemon)| daemon).collect())
+}
+
+/// The same, once no daemon is in between: someone may restart one while a change goes on. The wait lasts as long
+/// as the stop and the start of the slowest daemon may take.
+///
+/// # Errors
+/// When systemd does not answer.
+pub(crate) fn settled_daemons(host: &Host, app: &App) -> Result<Vec<(String, UnitStatus)>> {
+    let time = |service: &Service| {
+        let all = [&service.timeout_stop, &service.timeout_start];
+        all.map(|span| span.duration.min(MAX_WAIT))
+            .into_iter()
+            .sum()
+    };
+    let daemons = app.services.iter().filter(|one| Service::is_daemon(one));
+    let longest: Duration = daemons.map(time).max().unwrap_or_default();
+    let settled = wait_until(longest, || {
+        let states = daemon_states(host, app).map_err(Some)?;
+        match states.iter().any(|(_, state)| state.is_in_between()) {
+            true => Err(None),
+            false => Ok(states),
+        }
+    });
+    match settled {
+        Ok(states) => Ok(states),
+        Err(Some(error)) => Err(error),
+        // Its state is judged as it is.
+        Err(None) => daemon_states(host, app),
+    }
 }
 
 /// The daemons that are masked, and those that are stopped and that the change keeps so: `is_kept`
@@ -38,7 +76,8 @@ pub(crate) fn stopped_daemons(
     let mut out = Vec::new();
     for (unit, state) in states {
         let is_masked = state.is_masked();
-        if is_masked || (is_kept(unit) && !state.is_active()) {
+        let is_down = state.phase().row().checked == Checked::IfStarted;
+        if is_masked || (is_kept(unit) && is_down) {
             let unit = unit.clone();
             out.push(StoppedDaemon { unit, is_masked });
         }

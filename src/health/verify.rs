@@ -4,6 +4,7 @@ use super::checks::{check_service, still_answers};
 use super::explained::{explained, log_of};
 use super::proof::Proof;
 use super::settle::{UnitFailure, active, settle};
+use super::stopped::settled_daemons;
 use super::verdict::Verdict;
 use crate::app::{App, Service};
 use crate::failure::Failure;
@@ -14,13 +15,65 @@ use std::time::Duration;
 /// How long systemd may take to make the mounts of a process.
 const MOUNT_TIME: Duration = Duration::from_secs(1);
 
+/// How often the checks of a release run again, because someone else has restarted a service meanwhile.
+const MAX_RESTARTS_BY_OTHERS: u32 = 2;
+
 /// Checks daemons of an app. Passes when all are healthy on a release that they may run after `state`.
 /// `daemons` holds the units to check, with the status after their start. `proof` shortens the settle
 /// time.
 ///
+/// A person or a program such as needrestart(1) may restart a service meanwhile. The checks that this
+/// disturbs run again.
+///
 /// # Errors
 /// The first problem.
 pub(crate) fn verify(
+    host: &Host,
+    app: &App,
+    daemons: Vec<(String, UnitStatus)>,
+    state: &State,
+    proof: &Proof,
+    trace: &str,
+) -> Result<Vec<Verdict>, Failure> {
+    let mut daemons = daemons;
+    for _ in 0..MAX_RESTARTS_BY_OTHERS {
+        let seen = verify_once(host, app, daemons.clone(), state, proof, trace);
+        match seen
+            .is_err()
+            .then(|| restarted_by_others(host, app, &daemons))
+        {
+            Some(Some(now)) => daemons = now,
+            Some(None) | None => return seen,
+        }
+    }
+    verify_once(host, app, daemons, state, proof, trace)
+}
+
+/// The daemons as they are now, if someone else than systemd has restarted one of them and it is up again.
+fn restarted_by_others(
+    host: &Host,
+    app: &App,
+    before: &[(String, UnitStatus)],
+) -> Option<Vec<(String, UnitStatus)>> {
+    let units: Vec<String> = before.iter().map(|(unit, _)| unit.clone()).collect();
+    let states = host.systemd.show(&units).ok()?;
+    // Without `Restart=`, a request may have started a service again that ended.
+    let is_counted = |unit: &str| {
+        let service = app.service_of(unit);
+        service.is_some_and(|one| one.restart.when != "no" || !one.has_socket_unit())
+    };
+    let mut both = before.iter().zip(&states);
+    both.any(|((unit, before), now)| is_counted(unit) && now.is_restarted_since(before))
+        .then(|| settled_daemons(host, app).ok())?
+        .map(|settled| {
+            settled
+                .into_iter()
+                .filter(|(unit, _)| units.contains(unit))
+                .collect()
+        })
+}
+
+fn verify_once(
     host: &Host,
     app: &App,
     daemons: Vec<(String, UnitStatus)>,

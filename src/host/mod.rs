@@ -130,8 +130,9 @@ pub use sockets::{
 };
 pub use stream::Stream;
 pub use systemd::{
-    ActiveState, Cleanup, Drain, Killed, LoadState, MainExit, RunEvent, RunEventKind, RunLog,
-    Scope, Systemd, UnitResult, UnitStatus, Verb, end_of_scope,
+    ActiveState, Checked, Cleanup, Drain, Killed, LoadState, MainExit, PHASES, Phase, PhaseRow,
+    PlannedAs, Reported, RunEvent, RunEventKind, RunLog, STATES, Scope, StateRow, Systemd, UnitJob,
+    UnitResult, UnitStatus, Verb, end_of_scope,
 };
 pub use temp::temp_target;
 pub use terminal::terminal_columns;

@@ -6,11 +6,11 @@ use crate::app::{App, Layout};
 use crate::bytesize::format_bytes;
 use crate::error::fail;
 use crate::host::{
-    ActiveState, Host, UnitStatus, has_inner_groups, is_root, memory_available, memory_of,
+    Host, PlannedAs, UnitStatus, has_inner_groups, is_root, memory_available, memory_of,
     release_of_unit,
 };
 use crate::plan::{Candidate, LiveRelease, Observed, built_services};
-use crate::render::execstart_path;
+use crate::render::{execstart_path, possible_links};
 use crate::settings::{missing_to_generate, stale_among};
 use crate::stage::have_same_files;
 use crate::store::Store;
@@ -31,6 +31,9 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
     observed.repair = repair(host, &app.layout, observed.live.as_ref())?;
     observed.access = access(store, &observed)?;
     let old = observed.live.iter().flat_map(|live| live.tree.paths());
+    let links = observed.live.iter().map(|live| possible_links(&live.app));
+    let links: Vec<FileTree> = links.collect();
+    let old = old.chain(links.iter().flat_map(FileTree::paths));
     let paths: BTreeSet<String> = tree.paths().chain(old).map(str::to_owned).collect();
     for path in paths {
         if let Some(entry) = host.root.entry(&path)? {
@@ -54,22 +57,23 @@ pub(super) fn observe(host: &Host, store: &Store, app: &App, tree: &FileTree) ->
         if state.is_delegated || has_inner_groups(state) {
             observed.own_groups.insert(unit.clone());
         }
+        if state.is_enabled() {
+            observed.enabled.insert(unit.clone());
+        }
         if state.is_active() {
             observed.holding.insert(unit.clone());
         }
-        let is_between_runs = state.sub_state.starts_with("auto-restart");
-        if state.is_masked() {
-            observed.masked.insert(unit);
-        } else if is_between_runs {
-            // It has ended, and systemd waits before it starts it again.
-            observed.failed.insert(unit);
-        } else if state.is_active() || state.active_state == ActiveState::Activating {
-            observed.active.insert(unit);
-        } else if state.is_failed() {
-            observed.failed.insert(unit);
-        } else if state.is_skipped() {
-            observed.skipped.insert(unit);
-        }
+        match state.phase().row().planned {
+            _ if state.is_masked() => observed.masked.insert(unit),
+            PlannedAs::Running => observed.active.insert(unit),
+            PlannedAs::InBetween => {
+                observed.in_between.insert(unit.clone());
+                observed.active.insert(unit)
+            }
+            PlannedAs::Failed => observed.failed.insert(unit),
+            PlannedAs::Stopped if state.is_skipped() => observed.skipped.insert(unit),
+            PlannedAs::Stopped => false,
+        };
     }
     observed.missing = missing_accounts(host, app)?;
     observed.facts = host_facts(host, app)?;

@@ -6,7 +6,7 @@ use super::select::{PerApp, nothing_deployed};
 use crate::app::Name;
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error};
-use crate::host::{self, ActiveState, Undetermined, release_of_unit};
+use crate::host::{self, ActiveState, Phase, Undetermined, release_of_unit};
 use crate::settings::stale_services;
 use crate::stability::{Instability, unstable_units};
 use crate::store::{PublicUnit, State, Store, UnitRole};
@@ -141,6 +141,8 @@ fn units(
     // What systemd does not tell in time is left out.
     let unstable = unstable_units(&ctx.host, &daemons, state.live_since());
     let unstable: BTreeMap<String, Instability> = unstable.into_iter().flatten().collect();
+    let up = states.iter().filter(|now| !now.is_down());
+    let up: Vec<String> = up.map(|now| now.id.clone()).collect();
     let both = units.iter().zip(states);
     Ok(both
         .map(|(unit, now)| {
@@ -150,9 +152,18 @@ fn units(
                 let note = row.note.take();
                 row.note = Some(note.map_or(text.clone(), |note| format!("{note}; {text}")));
             }
+            let other = now.conflict_among(up.iter().map(String::as_str));
+            if let (Some(other), None) = (other, &row.note) {
+                row.note = Some(format!("conflicts with `{other}`, which runs"));
+            }
             row
         })
         .collect())
+}
+
+/// Whether the state of a unit does not say what it is about to do.
+fn is_between(phase: Phase) -> bool {
+    !matches!(phase, Phase::Up | Phase::Failed | Phase::Down)
 }
 
 fn unit_status(
@@ -191,6 +202,9 @@ fn unit_status(
         _ if now.is_failed() => {
             let read = CommandLine::sudo(["journalctl", "-u", &unit.unit]);
             Some(format!("{}: {read}", now.result))
+        }
+        _ if unstable.is_none() && is_between(now.phase()) => {
+            Some(now.phase().row().words.to_owned())
         }
         _ => match unstable {
             Some(what) => {

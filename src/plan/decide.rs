@@ -11,12 +11,16 @@ pub(super) enum UnitKind {
         /// Whether its service is active and has bound the addresses itself until now. systemd
         /// cannot start a socket while its service is active.
         bound_by_service: bool,
+        /// Whether another service of the live release has one of its addresses.
+        takes_address: bool,
     },
     /// A service that runs all the time, or its socket proxy.
     Daemon {
         /// Whether the service binds an address that moves from or to another service: one must
         /// stop before the other starts.
         moves_address: bool,
+        /// Whether it opens its addresses itself.
+        binds: Binds,
         /// Whether the previous release can answer while it restarts.
         overlap: Overlap,
     },
@@ -29,6 +33,17 @@ pub(super) enum UnitKind {
     Timer,
     /// The target of the app.
     Target,
+}
+
+/// Whether a service opens its addresses itself (`socket = "direct"`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Binds {
+    /// It has none, or systemd opens them.
+    No,
+    /// It does, and has had them until now.
+    Own,
+    /// It does, and another service of the live release has one of them.
+    FromOther,
 }
 
 /// The state of a unit before the change.
@@ -94,13 +109,15 @@ impl Change<'_> {
 }
 
 /// Everything that decides what happens to a unit of the new release.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct UnitFacts<'a> {
     pub(super) kind: UnitKind,
     pub(super) state: UnitState,
     pub(super) change: Change<'a>,
-    /// Whether the manifest enables its service.
+    /// Whether the manifest enables its service, or the administrator has enabled it.
     pub(super) is_enabled: bool,
+    /// A unit that runs, and that its start would stop.
+    pub(super) conflicts_with: Option<String>,
     /// Whether the live release has the unit.
     pub(super) is_known: bool,
     /// Whether no release is live yet.
@@ -113,21 +130,42 @@ pub(super) fn decide(facts: UnitFacts<'_>) -> (Action, String) {
         return (Action::Unchanged, "masked by the administrator".to_owned());
     }
     let (action, why) = match facts.kind {
-        UnitKind::Socket { bound_by_service } => socket(facts, bound_by_service),
+        UnitKind::Socket {
+            bound_by_service,
+            takes_address,
+        } => in_words(socket(&facts, bound_by_service, takes_address)),
         UnitKind::Daemon {
             moves_address,
+            binds,
             overlap,
-        } => return daemon(facts, moves_address, overlap),
-        UnitKind::Job { has_timer } => job(facts, has_timer),
-        UnitKind::Timer => timer(facts),
-        UnitKind::Target => target(facts),
+        } => daemon(&facts, moves_address, binds, overlap),
+        UnitKind::Job { has_timer } => in_words(job(&facts, has_timer)),
+        UnitKind::Timer => in_words(timer(&facts)),
+        UnitKind::Target => in_words(target(&facts)),
     };
+    match facts.conflicts_with.filter(|_| action.starts()) {
+        Some(other) => {
+            let why = format!("not started: `{other}` runs, and its start would stop that");
+            (Action::Unchanged, why)
+        }
+        None => (action, why),
+    }
+}
+
+fn in_words((action, why): (Action, &str)) -> (Action, String) {
     (action, why.to_owned())
 }
 
 const NOT_ENABLED: (Action, &str) = (Action::Unchanged, "not enabled");
 const STOPPED: (Action, &str) = (Action::Unchanged, "not running; it is not started");
 const NEW: (Action, &str) = (Action::Start, "new");
+/// A service or a socket is new, and has an address that another service of the live release has had.
+const TAKES_ADDRESS: (Action, &str) = (
+    Action::Start,
+    "new; an address moves to it from another service, and refuses connections for a moment",
+);
+/// What a service that opens its address itself adds to the reason of its restart.
+const GAP: &str = "; its address refuses connections for a moment";
 
 /// A unit that systemd did not start the last time, because a condition was not met. A deploy of the same
 /// release leaves it alone, so that there is nothing to do.
@@ -139,7 +177,11 @@ fn skipped(change: Change<'_>) -> (Action, &'static str) {
     }
 }
 
-fn socket(facts: UnitFacts<'_>, bound_by_service: bool) -> (Action, &'static str) {
+fn socket(
+    facts: &UnitFacts<'_>,
+    bound_by_service: bool,
+    takes_address: bool,
+) -> (Action, &'static str) {
     match facts.state {
         UnitState::Active if facts.change.files => (
             Action::Rebind,
@@ -155,13 +197,19 @@ fn socket(facts: UnitFacts<'_>, bound_by_service: bool) -> (Action, &'static str
             Action::Rebind,
             "its service had bound the address itself; it refuses connections for a moment",
         ),
+        _ if !facts.is_known && takes_address => TAKES_ADDRESS,
         _ if !facts.is_known => NEW,
         UnitState::Active => (Action::Unchanged, "queues requests during the deploy"),
         _ => STOPPED,
     }
 }
 
-fn daemon(facts: UnitFacts<'_>, moves_address: bool, overlap: Overlap) -> (Action, String) {
+fn daemon(
+    facts: &UnitFacts<'_>,
+    moves_address: bool,
+    binds: Binds,
+    overlap: Overlap,
+) -> (Action, String) {
     let (action, why) = match facts.state {
         UnitState::Failed | UnitState::Inactive | UnitState::Skipped if !facts.is_enabled => {
             NOT_ENABLED
@@ -180,16 +228,18 @@ fn daemon(facts: UnitFacts<'_>, moves_address: bool, overlap: Overlap) -> (Actio
         }
         UnitState::Active => {
             let obstacle = overlap.obstacle().map(|text| format!("; {text}"));
-            let why = facts.change.why() + &obstacle.unwrap_or_default();
+            let gap = if binds == Binds::No { "" } else { GAP };
+            let why = facts.change.why() + &obstacle.unwrap_or_default() + gap;
             return (Action::Restart, why);
         }
+        _ if !facts.is_known && binds == Binds::FromOther => TAKES_ADDRESS,
         _ if facts.is_first_release || !facts.is_known => NEW,
         _ => STOPPED,
     };
     (action, why.to_owned())
 }
 
-fn job(facts: UnitFacts<'_>, has_timer: bool) -> (Action, &'static str) {
+fn job(facts: &UnitFacts<'_>, has_timer: bool) -> (Action, &'static str) {
     match facts.state {
         UnitState::Active => (
             Action::Unchanged,
@@ -200,7 +250,7 @@ fn job(facts: UnitFacts<'_>, has_timer: bool) -> (Action, &'static str) {
     }
 }
 
-fn timer(facts: UnitFacts<'_>) -> (Action, &'static str) {
+fn timer(facts: &UnitFacts<'_>) -> (Action, &'static str) {
     match facts.state {
         UnitState::Active if facts.change.files => (Action::Restart, "unit changed"),
         UnitState::Active if facts.is_known => (Action::Unchanged, "unchanged"),
@@ -214,7 +264,7 @@ fn timer(facts: UnitFacts<'_>) -> (Action, &'static str) {
     }
 }
 
-fn target(facts: UnitFacts<'_>) -> (Action, &'static str) {
+fn target(facts: &UnitFacts<'_>) -> (Action, &'static str) {
     if facts.state != UnitState::Active && facts.is_first_release {
         NEW
     } else {
@@ -224,7 +274,7 @@ fn target(facts: UnitFacts<'_>) -> (Action, &'static str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Action, Change, Overlap, UnitFacts, UnitKind, UnitState, decide};
+    use super::{Action, Binds, Change, Overlap, UnitFacts, UnitKind, UnitState, decide};
     use Action::{Rebind, Restart, Start, Unchanged};
     use UnitState::{Active, Failed, Inactive, Masked, Skipped};
 
@@ -259,14 +309,28 @@ mod tests {
 
     const SOCKET: UnitKind = UnitKind::Socket {
         bound_by_service: false,
+        takes_address: false,
     };
     const BOUND_SOCKET: UnitKind = UnitKind::Socket {
         bound_by_service: true,
+        takes_address: false,
     };
+    const TAKING_SOCKET: UnitKind = UnitKind::Socket {
+        bound_by_service: false,
+        takes_address: true,
+    };
+    const fn direct(binds: Binds) -> UnitKind {
+        UnitKind::Daemon {
+            moves_address: false,
+            binds,
+            overlap: Overlap::No,
+        }
+    }
     const DAEMON: UnitKind = daemon(Overlap::No);
     const fn daemon(overlap: Overlap) -> UnitKind {
         UnitKind::Daemon {
             moves_address: false,
+            binds: Binds::No,
             overlap,
         }
     }
@@ -274,6 +338,7 @@ mod tests {
     const OVERLAPPING: UnitKind = daemon(Overlap::Yes);
     const MOVING: UnitKind = UnitKind::Daemon {
         moves_address: true,
+        binds: Binds::Own,
         overlap: Overlap::Yes,
     };
     const JOB: UnitKind = UnitKind::Job { has_timer: false };
@@ -288,6 +353,7 @@ mod tests {
             state,
             change,
             is_enabled: true,
+            conflicts_with: None,
             is_known: true,
             is_first_release: false,
         }
@@ -317,7 +383,8 @@ mod tests {
     #[track_caller]
     fn check(table: &[(UnitFacts<'_>, Action, &str)]) {
         for (facts, action, why) in table {
-            assert_eq!(decide(*facts), (*action, (*why).to_owned()), "{facts:?}");
+            let decided = decide(facts.clone());
+            assert_eq!(decided, (*action, (*why).to_owned()), "{facts:?}");
         }
     }
 
@@ -540,6 +607,46 @@ mod tests {
                 "started by its timer",
             ),
             (known(TARGET, Skipped, RELEASE), Unchanged, "unchanged"),
+        ]);
+    }
+
+    #[test]
+    fn a_gap_is_announced() {
+        let moves = "new; an address moves to it from another service, and refuses connections for a moment";
+        check(&[
+            (
+                known(direct(Binds::Own), Active, RELEASE),
+                Restart,
+                "new release; its address refuses connections for a moment",
+            ),
+            (
+                known(direct(Binds::Own), Active, NONE),
+                Unchanged,
+                "unchanged",
+            ),
+            (new(direct(Binds::Own), Inactive), Start, "new"),
+            (new(direct(Binds::FromOther), Inactive), Start, moves),
+            (new(TAKING_SOCKET, Inactive), Start, moves),
+        ]);
+    }
+
+    #[test]
+    fn a_unit_is_not_started_while_one_runs_that_it_conflicts_with() {
+        let conflicting = |facts: UnitFacts<'static>| UnitFacts {
+            conflicts_with: Some("shop-b.service".to_owned()),
+            ..facts
+        };
+        let why = "not started: `shop-b.service` runs, and its start would stop that";
+        check(&[
+            (conflicting(new(DAEMON, Inactive)), Unchanged, why),
+            (conflicting(new(SOCKET, Inactive)), Unchanged, why),
+            (conflicting(known(DAEMON, Failed, RELEASE)), Unchanged, why),
+            (conflicting(known(DAEMON, Skipped, RELEASE)), Unchanged, why),
+            (
+                conflicting(known(DAEMON, Inactive, RELEASE)),
+                Unchanged,
+                "not running; it is not started",
+            ),
         ]);
     }
 

@@ -1,7 +1,7 @@
 //! Which files outside the release change.
 
 use super::input::{Candidate, Observed};
-use crate::render::made_for;
+use crate::render::{made_for, possible_links};
 use crate::tree::{Entry, FileChange, FileTree, Stored};
 use crate::units::WantsLink;
 use std::collections::BTreeSet;
@@ -52,5 +52,27 @@ pub(super) fn file_changes(
             after: after.map(Stored::new),
         });
     }
+    changes.extend(links_of_removed_units(new, observed));
     (changes, warnings)
+}
+
+/// The links with which the administrator has enabled units that the new release does not have.
+fn links_of_removed_units(new: &Candidate<'_>, observed: &Observed) -> Vec<FileChange> {
+    let Some(live) = &observed.live else {
+        return Vec::new();
+    };
+    let kept = possible_links(new.app);
+    let links = possible_links(&live.app);
+    let made_by_administrator = links.paths().filter(|path| {
+        let is_in = |tree: &FileTree| tree.get(path).is_some();
+        !is_in(&kept) && !is_in(&live.tree) && !is_in(new.tree)
+    });
+    let gone = made_by_administrator.filter_map(|path| {
+        Some(FileChange {
+            path: path.to_owned(),
+            before: Some(Stored::new(observed.files.get(path)?)),
+            after: None,
+        })
+    });
+    gone.collect()
 }

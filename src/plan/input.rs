@@ -33,10 +33,14 @@ pub struct Observed {
     pub pinned: Vec<String>,
     /// Units that are active or about to be, without masked ones.
     pub active: BTreeSet<String>,
+    /// Those of them that start or restart now: no process of theirs can answer while they restart.
+    pub in_between: BTreeSet<String>,
     /// Units that are active, with masked ones: they hold their addresses.
     pub holding: BTreeSet<String>,
     /// Units that have failed.
     pub failed: BTreeSet<String>,
+    /// Units that are enabled, by the manifest or by the administrator.
+    pub enabled: BTreeSet<String>,
     /// Units that systemd did not start, because a condition was not met.
     pub skipped: BTreeSet<String>,
     /// Units that the administrator has masked.

@@ -15,6 +15,8 @@ pub enum Overlap {
     /// It manages control groups of its own, which systemd cannot move (systemd.resource-control(5),
     /// "Delegate=").
     OwnGroups,
+    /// It starts or restarts already.
+    InBetween,
     /// It can.
     Yes,
 }
@@ -34,6 +36,8 @@ impl Overlap {
             Self::No
         } else if old.is_some_and(|old| old.user != new.user) {
             Self::OtherUser
+        } else if observed.in_between.contains(&unit) {
+            Self::InBetween
         } else if observed.low_memory.contains_key(&unit) {
             Self::NoMemory
         } else if observed.own_groups.contains(&unit) {
@@ -50,6 +54,7 @@ impl Overlap {
             Self::OtherUser => Some("no overlap: its user changes"),
             Self::NoMemory => Some("no overlap: two releases need more memory than is free"),
             Self::OwnGroups => Some("no overlap: it has control groups of its own"),
+            Self::InBetween => Some("no overlap: it is starting already"),
             Self::No | Self::Yes => None,
         }
     }

@@ -1,7 +1,7 @@
 //! All units with what happens to them, and the facts about each.
 
 use super::data::{Action, UnitPlan};
-use super::decide::{Change, UnitFacts, UnitKind, UnitState, decide};
+use super::decide::{Binds, Change, UnitFacts, UnitKind, UnitState, decide};
 use super::input::{Candidate, Observed};
 use super::overlap::Overlap;
 use super::service_files::{Sameness, sameness};
@@ -109,7 +109,9 @@ impl UnitPlanner<'_> {
             kind,
             state: self.state(unit),
             change,
-            is_enabled: service.is_none_or(|service| service.enable),
+            is_enabled: service
+                .is_none_or(|service| service.enable || self.observed.enabled.contains(unit)),
+            conflicts_with: self.running_conflict(unit, service),
             is_known: live.is_some_and(|live| all_units(&live.app).contains(unit)),
             is_first_release: live.is_none(),
         });
@@ -131,7 +133,12 @@ impl UnitPlanner<'_> {
 
     fn socket(&self, service: &Service, unit: &str) -> UnitPlan {
         let bound_by_service = self.binds_directly(service);
-        self.plan(unit, Some(service), UnitKind::Socket { bound_by_service })
+        let takes_address = self.takes_address(service);
+        let kind = UnitKind::Socket {
+            bound_by_service,
+            takes_address,
+        };
+        self.plan(unit, Some(service), kind)
     }
 
     fn service(&self, service: &Service, unit: &str) -> UnitPlan {
@@ -141,6 +148,7 @@ impl UnitPlanner<'_> {
         } else {
             UnitKind::Daemon {
                 moves_address: self.moves_address(service),
+                binds: self.binds(service, unit),
                 overlap: self.overlap(service, unit),
             }
         };
@@ -211,6 +219,40 @@ impl UnitPlanner<'_> {
         Overlap::of(self.observed, self.app, old, service, |socket| {
             self.observed.active.contains(socket) && !self.changed_units.contains(socket.as_str())
         })
+    }
+
+    /// A unit that runs and cannot run at the same time as a unit of the service, which is down.
+    fn running_conflict(&self, unit: &str, service: Option<&Service>) -> Option<String> {
+        let active = &self.observed.active;
+        let service = service.filter(|_| !active.contains(unit))?;
+        let others = self.app.conflicting(service).into_iter();
+        let mut units = others.flat_map(|other| self.app.units_of(other));
+        units.find(|other| active.contains(other))
+    }
+
+    /// Who has had the addresses that the service binds itself.
+    fn binds(&self, service: &Service, unit: &str) -> Binds {
+        if service.socket != Socket::Direct || unit != self.app.unit(service) {
+            Binds::No
+        } else if self.takes_address(service) {
+            Binds::FromOther
+        } else if service.listen.is_empty() {
+            Binds::No
+        } else {
+            Binds::Own
+        }
+    }
+
+    /// Whether the service has an address that another service of the live release has.
+    fn takes_address(&self, service: &Service) -> bool {
+        let live = self
+            .observed
+            .live
+            .iter()
+            .flat_map(|live| &live.app.services);
+        let others = live.filter(|one| one.name != service.name);
+        let mut theirs = others.flat_map(|one| &one.listen);
+        theirs.any(|one| service.listen.iter().any(|ours| ours.collides(one)))
     }
 
     /// Whether the service is active and binds its addresses itself until now.

@@ -27,4 +27,4 @@ mod whole;
 pub use drop_ins::{ReleaseMount, execstart, execstart_path};
 pub use header::{made_for, runtime_header};
 pub use transient::{job, precheck, probe, probe_control};
-pub use whole::{render, service_texts};
+pub use whole::{possible_links, render, service_texts};

@@ -24,6 +24,8 @@ struct ServiceUnit<'a> {
     app: &'a str,
     description: &'a str,
     target_unit: String,
+    /// `Slice=`
+    slice: String,
     relations: Vec<(&'static str, String)>,
     conditions: &'a [Condition],
     start_limit: Vec<(&'static str, String)>,
@@ -56,7 +58,10 @@ struct ServiceUnit<'a> {
     environment: Vec<String>,
     env_file: String,
     credentials: Vec<(&'a str, String)>,
+    /// `WantedBy=`; empty for a unit that cannot be enabled.
     wanted_by: String,
+    /// `Also=`
+    also: String,
 }
 
 /// The `.service` unit of a service in one role.
@@ -66,6 +71,7 @@ pub(super) fn service(app: &App, service: &Service, role: ServiceUnitRole) -> Re
         app: app.name.as_str(),
         description: service.description.as_str(),
         target_unit: app.target_unit(),
+        slice: app.slice_unit(),
         relations: relations(app, service, role),
         conditions: &service.conditions,
         start_limit: service.restart.limits(),
@@ -117,13 +123,21 @@ pub(super) fn service(app: &App, service: &Service, role: ServiceUnitRole) -> Re
             .iter()
             .map(|name| (name.as_str(), app.layout.credential(name.as_str())))
             .collect(),
-        wanted_by: if service.enable && service.timer.is_none() {
+        wanted_by: if is_installed(app, service, role) {
             app.target_unit()
         } else {
             String::new()
         },
+        also: app.enabled_with(service).join(" "),
     };
     Ok(unit.render()?)
+}
+
+/// Whether the administrator can enable a unit, also one that does not start with the app. A job with a timer
+/// has none, nor has a unit that exists for one step, such as a pre-check instance.
+fn is_installed(app: &App, service: &Service, role: ServiceUnitRole) -> bool {
+    let is_of_app = app.service(service.name.as_str()).is_some();
+    service.timer.is_none() && (is_of_app || role == ServiceUnitRole::Proxy)
 }
 
 /// Whether a unit needs `NotifyAccess=main` to be handed over. `Type=notify` and `WatchdogSec=` imply
@@ -158,6 +172,15 @@ fn proxied(proxy: &Service) -> &str {
     name.strip_suffix(PROXY_SUFFIX).unwrap_or(name)
 }
 
+/// The service of the app that a unit belongs to: for a proxy, its server.
+fn of_app<'a>(app: &'a App, service: &'a Service, role: ServiceUnitRole) -> &'a Service {
+    let server = match role {
+        ServiceUnitRole::Proxy => app.service(proxied(service)),
+        ServiceUnitRole::Main => None,
+    };
+    server.unwrap_or(service)
+}
+
 /// Ordering and requirement lines of `[Unit]`.
 fn relations(app: &App, service: &Service, role: ServiceUnitRole) -> Vec<(&'static str, String)> {
     let names = |units: &[UnitRef]| -> Vec<String> {
@@ -171,7 +194,12 @@ fn relations(app: &App, service: &Service, role: ServiceUnitRole) -> Vec<(&'stat
     let wants = names(&service.wants);
     let mut after = names(&service.after);
     after.extend(requires.iter().chain(&wants).cloned());
-    let conflicts = names(&service.conflicts);
+    let mut conflicts = names(&service.conflicts);
+    // One of two services of the app names the other, with all its units.
+    let own = of_app(app, service, role);
+    let others = app.conflicting(own);
+    conflicts.retain(|unit| others.iter().all(|other| app.unit(other) != *unit));
+    conflicts.extend(app.conflicting_units(own));
     let mut join = Vec::new();
     match role {
         ServiceUnitRole::Proxy => {
@@ -216,6 +244,10 @@ struct SocketUnit<'a> {
     app: &'a str,
     description: &'a str,
     target_unit: String,
+    /// `Slice=`
+    slice: String,
+    /// `Conflicts=`
+    conflicts: String,
     listen: Vec<String>,
     fd_name: &'a str,
     service: String,
@@ -243,6 +275,8 @@ pub(super) fn socket(app: &App, service: &Service, unit: &str) -> Result<String>
         app: app.name.as_str(),
         description: service.description.as_str(),
         target_unit: app.target_unit(),
+        slice: app.slice_unit(),
+        conflicts: unique(app.conflicting_units(service)),
         listen: listen.iter().map(ToString::to_string).collect(),
         fd_name: name.map_or("", Name::as_str),
         service: match service.socket {
@@ -262,11 +296,7 @@ pub(super) fn socket(app: &App, service: &Service, unit: &str) -> Result<String>
         } else {
             String::new()
         },
-        wanted_by: if service.enable {
-            format!("sockets.target {}", app.target_unit())
-        } else {
-            String::new()
-        },
+        wanted_by: format!("sockets.target {}", app.target_unit()),
     };
     Ok(unit.render()?)
 }
@@ -313,11 +343,7 @@ pub(super) fn timer(app: &App, service: &Service, timer: &Timer) -> Result<Strin
             .into_iter()
             .filter_map(|(name, value)| value.map(|value| (name, value)))
             .collect(),
-        wanted_by: if service.enable {
-            format!("timers.target {}", app.target_unit())
-        } else {
-            String::new()
-        },
+        wanted_by: format!("timers.target {}", app.target_unit()),
     };
     debug_assert!(
         service.kind == Type::Oneshot,

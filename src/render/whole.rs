@@ -53,16 +53,9 @@ pub fn service_texts(app: &App, service: &Service, target: Target) -> Result<Vec
 
 fn render_service(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Result<()> {
     let unit = app.unit(service);
-    let app_target = app.target_unit();
     files.service(&unit, service, ServiceUnitRole::Main, ReleaseMount::Current)?;
-    if service.enable && service.timer.is_none() {
-        files.enable(&unit, &[&app_target]);
-    }
     for socket in app.socket_units(service) {
         files.unit(&socket, units::socket(app, service, &socket)?);
-        if service.enable {
-            files.enable(&socket, &["sockets.target", &app_target]);
-        }
     }
     if service.socket == Socket::Proxy {
         render_proxy(app, service, files)?;
@@ -70,9 +63,9 @@ fn render_service(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Re
     if let Some(timer) = &service.timer {
         let unit = app.timer_unit(service);
         files.unit(&unit, units::timer(app, service, timer)?);
-        if service.enable {
-            files.enable(&unit, &["timers.target", &app_target]);
-        }
+    }
+    if service.enable {
+        enable(app, service, files);
     }
     Ok(())
 }
@@ -81,9 +74,31 @@ fn render_service(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Re
 fn render_proxy(app: &App, service: &Service, files: &mut UnitFiles<'_>) -> Result<()> {
     let unit = app.proxy_unit(service);
     let proxy = derive::proxy(service)?;
-    files.service(&unit, &proxy, ServiceUnitRole::Proxy, ReleaseMount::None)?;
-    if service.enable && service.timer.is_none() {
-        files.enable(&unit, &[&app.target_unit()]);
+    files.service(&unit, &proxy, ServiceUnitRole::Proxy, ReleaseMount::None)
+}
+
+/// The links that `systemctl enable` makes for the units of all services, also of those that do not start with
+/// the app: the administrator may enable them.
+pub fn possible_links(app: &App) -> FileTree {
+    let mut files = UnitFiles::new(app, Target::Portable, UNIT_DIR);
+    for service in &app.services {
+        enable(app, service, &mut files);
     }
-    Ok(())
+    files.tree
+}
+
+/// The links of one service, as the `[Install]` sections of its units say.
+fn enable(app: &App, service: &Service, files: &mut UnitFiles<'_>) {
+    let app_target = app.target_unit();
+    if service.timer.is_some() {
+        files.enable(&app.timer_unit(service), &["timers.target", &app_target]);
+    } else {
+        files.enable(&app.unit(service), &[&app_target]);
+        if service.socket == Socket::Proxy {
+            files.enable(&app.proxy_unit(service), &[&app_target]);
+        }
+    }
+    for socket in app.socket_units(service) {
+        files.enable(&socket, &["sockets.target", &app_target]);
+    }
 }

@@ -95,19 +95,16 @@ fn report(session: &Session<'_>, plan: &Plan) {
 pub(super) fn free_addresses(systemd: &Systemd, units: &[String]) -> Result<()> {
     let states = systemd.show(units)?;
     let loaded = units.iter().zip(states).filter(|(_, one)| one.is_loaded());
-    let (mut held_open, mut alone) = (Vec::new(), Vec::new());
+    let mut stopped = Vec::new();
     for (unit, _) in loaded {
         if unit.ends_with(".socket") {
-            held_open.extend(socket_and_users(systemd, unit)?);
+            stopped.extend(socket_and_users(systemd, unit)?);
         } else {
-            alone.push(unit.clone());
+            stopped.push(unit.clone());
         }
     }
-    // All in one call: no request can start a service again before its socket is closed, and the
-    // units stop at the same time.
-    systemd.stop(&held_open)?;
     // Units that require them keep running, whether of this app or of another.
-    systemd.stop_alone(&alone)
+    systemd.stop_alone(&stopped)
 }
 
 /// A socket and the units that hold it open, in the order in which they stop. The socket cannot be

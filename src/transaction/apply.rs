@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::events::Subject;
 use crate::failure::Failure;
 use crate::health::{Proof, report_failure};
-use crate::host::{self, Host, UnitStatus};
+use crate::host::{self, Host, Systemd, UnitStatus};
 use crate::plan::{Action, Plan};
 use crate::session::Session;
 use crate::settings::StartedServices;
@@ -318,7 +318,7 @@ fn forward(
 ) -> Result<BTreeSet<String>> {
     let host = session.host;
     let removed = plan.units_with(&[Action::Stop]);
-    host.systemd.stop(&removed)?;
+    stop_removed(&host.systemd, &removed)?;
     switch::files_forward(host, journal)?;
     switch::configure(session, app, tree, plan, journal)?;
     // A unit that failed while it stopped would be listed forever, without a file.
@@ -337,4 +337,18 @@ fn forward(
     let state = &journal.state_after;
     let checked = check_health(session, plan, app, state, operation, &steps.proof)?;
     checked.map_err(blame_release)
+}
+
+/// Stops the units that the new release does not have. A service that stays and requires one of them goes on: it
+/// restarts with its new requirements later, with its overlap.
+fn stop_removed(systemd: &Systemd, removed: &[String]) -> Result<()> {
+    let mut is_required = false;
+    for unit in removed {
+        let others = systemd.restarted_with(unit)?;
+        is_required |= others.iter().any(|one| !removed.contains(one));
+    }
+    if !is_required {
+        return systemd.stop(removed);
+    }
+    systemd.stop_alone(removed)
 }

@@ -13,7 +13,7 @@ use crate::error::{Hint, HintedError, fail};
 use crate::events::Subject;
 use crate::host::{Host, Root};
 use crate::prerequisites::check_unprotected;
-use crate::render::made_for;
+use crate::render::{made_for, possible_links};
 use crate::session::Session;
 use crate::settings::drop_record;
 use crate::store::{FORMAT, Journal, State, Step, Store, UnitChanges};
@@ -59,7 +59,8 @@ pub(crate) fn remove(session: &Session<'_>, name: &Name, purge: bool) -> Result<
     let mut hide = || -> Result<()> {
         // What drains stops with its service, and this waits until it has.
         let scopes = draining_scopes(host, &units)?;
-        host.systemd.stop(&[&units[..], &scopes].concat())?;
+        let slice = [units::slice_unit(name.as_str())];
+        host.systemd.stop(&[&units[..], &scopes, &slice].concat())?;
         switch::files_forward(host, &journal)?;
         switch::link(host, &layout, None)?;
         host.systemd.daemon_reload()?;
@@ -271,7 +272,12 @@ fn removal_set(
     let (state, layout) = (store.state()?, Layout::new(name));
     let paths: BTreeSet<String> = match &state.live {
         Some(live) => match store.release(live)? {
-            Some(record) => record.tree()?.paths().map(str::to_owned).collect(),
+            Some(record) => {
+                let tree = record.tree()?;
+                let links = possible_links(&record.app()?);
+                let paths = tree.paths().chain(links.paths());
+                paths.map(str::to_owned).collect()
+            }
             None => return Err(store.missing_record(live)),
         },
         None => match store.release_of_current_link()? {

@@ -8,8 +8,10 @@ use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{Layout, Name, PROXY_SUFFIX};
 use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{Proof, daemon_states, verify};
-use crate::host::{Host, Systemd, Undetermined, UnitStatus, release_of_unit, runs_its_own_process};
+use crate::health::{Proof, settled_daemons, verify};
+use crate::host::{
+    Checked, Host, Systemd, Undetermined, UnitStatus, release_of_unit, runs_its_own_process,
+};
 use crate::session::Session;
 use crate::store::{Journal, Mark, Step, Store};
 use crate::units::{self, UnitFile, is_templated, unit_type};
@@ -137,13 +139,14 @@ fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
     let record = session.store.release(from)?;
     let record = record.context("the release has no record")?;
     let app = record.app()?;
-    let daemons = daemon_states(host, &app)?;
+    let daemons = settled_daemons(host, &app)?;
     let units = &journal.units;
     let is_touched = |unit: &String| units.restarted.contains(unit) || units.stopped.contains(unit);
     // A service that was down before and was not touched is not checked, nor one whose condition is not
     // met.
     let down = |(unit, state): &(String, UnitStatus)| {
-        state.is_skipped() || (!state.is_active() && !is_touched(unit))
+        let is_down = state.phase().row().checked == Checked::IfStarted;
+        state.is_skipped() || (is_down && !is_touched(unit))
     };
     let checked: Vec<(String, UnitStatus)> =
         daemons.into_iter().filter(|daemon| !down(daemon)).collect();

@@ -774,5 +774,5 @@ fn the_id_of_a_release_and_the_hash_of_a_plan_are_stable() {
     assert!(stderr.contains(PLAN), "{stdout}{stderr}");
 }
 
-const ID: &str = "1.0-d431ffad40e2";
-const PLAN: &str = "--plan 95e02f6a0f226a4b";
+const ID: &str = "1.0-7fd8abb8b5cc";
+const PLAN: &str = "--plan f96039feedbe0fc6";

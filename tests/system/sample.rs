@@ -3,6 +3,14 @@
 /// Names of tests, each with the difference on 257.
 pub const TRIXIE: &[(&str, &str)] = &[
     (
+        "choice::the_administrator_chooses_between_services_that_conflict",
+        "it resolves jobs that conflict at the boot in another order",
+    ),
+    (
+        "choice::to_stop_the_slice_waits_for_every_process",
+        "it queues and merges the stop jobs of a slice differently",
+    ),
+    (
         "deploy::a_first_deploy_is_healthy_and_a_repeat_does_nothing",
         "its unit parser must accept every directive without a warning",
     ),

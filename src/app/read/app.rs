@@ -1,7 +1,7 @@
 //! `[app]`, and the app as a whole.
 
 use super::reader::{Policy, Reader, get, quoted};
-use super::relations::{check_addresses, in_order};
+use super::relations::{check_addresses, check_conflicts, in_order};
 use super::secret_access::check_secret_access;
 use crate::app::application::App;
 use crate::app::canonical::Canonical;
@@ -100,6 +100,7 @@ impl Reader<'_> {
             layout: self.layout,
         };
         self.policy.enforce(check_secret_access(&app))?;
+        self.policy.enforce(check_conflicts(&app))?;
         Ok(app)
     }
 

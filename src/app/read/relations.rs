@@ -1,5 +1,6 @@
 //! Rules about all services together: their addresses, their names and their order.
 
+use crate::app::application::App;
 use crate::app::listen::Listen;
 use crate::app::service::{Service, UnitRef};
 use crate::manifest::{Problem, Result};
@@ -44,6 +45,27 @@ pub(super) fn check_addresses(services: &[Service]) -> Result<()> {
                 return Err(Problem::new(&path, message, hint));
             }
             seen.push((service, listen));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses services that start with the app and cannot run at the same time.
+pub(super) fn check_conflicts(app: &App) -> Result<()> {
+    let enabled = || app.services.iter().filter(|one| one.enable);
+    for service in enabled() {
+        let others = app.conflicting(service);
+        if let Some(other) = others.into_iter().find(|other| other.enable) {
+            let (first, second) = (&service.name, &other.name);
+            let message =
+                format!("services `{first}` and `{second}` conflict, and both start with the app");
+            let hint = "write `enable = false` in the one that you do not need now; \
+                        `systemctl enable` and `disable` choose another later";
+            return Err(Problem::new(
+                &["service", second.as_str(), "enable"],
+                message,
+                hint,
+            ));
         }
     }
     Ok(())

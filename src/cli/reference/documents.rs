@@ -7,6 +7,7 @@ use crate::app::{App, LINTS, Severity, Target, schema};
 use crate::doctor::CHECKS;
 use crate::events::{JOURNAL_FIELDS, KINDS, Kept};
 use crate::health::SYSTEMD_EXITS;
+use crate::host::{Checked, PHASES, PlannedAs, Reported, STATES, UnitJob};
 use crate::host_cause::HOST_CAUSES;
 use crate::manifest;
 use crate::plan::RIGHT_KINDS;
@@ -31,6 +32,7 @@ pub(super) fn documents() -> Result<FileTree> {
         ("checks.md", checks()),
         ("denials.md", denials()),
         ("host-causes.md", host_causes()),
+        ("unit-states.md", unit_states()),
         ("directives.md", directives()?),
         ("events.md", events()),
         ("exceptions.md", exceptions()?),
@@ -249,6 +251,66 @@ fn host_causes() -> String {
         let signs = cause.signs.iter().map(|sign| sign.in_words());
         let signs: Vec<String> = exits.chain(signs).collect();
         text.push_str(&row(&[cause.what, &signs.join("; ")]));
+    }
+    text
+}
+
+fn unit_states() -> String {
+    let mut text = format!(
+        "{GENERATED}# States of units\n\n\
+         A unit can be neither up nor down: needrestart(1) or a person restarts it, it has crashed, or it takes \
+         long to start or to stop. Its state and its job (`systemctl list-jobs`) say what it is about to do. \
+         robotctl goes by that in a plan, in the checks after a change, in a rollback and in `doctor`.\n\n\
+         ## What a state means\n\n\
+         The first row that fits counts. Every other state, such as `maintenance`, counts as down. A reload is \
+         like no job.\n\n\
+         | `ActiveState` | `SubState` | job | so |\n|---|---|---|---|\n"
+    );
+    for state in &STATES {
+        let active: Vec<String> = state.active.iter().map(|it| format!("`{it}`")).collect();
+        let sub = match state.sub {
+            "" => "any".to_owned(),
+            sub => format!("`{sub}`…"),
+        };
+        let job = match state.job {
+            None => "any",
+            Some(UnitJob::None) => "none",
+            Some(UnitJob::Start) => "`start`, `restart`",
+            Some(UnitJob::Stop) => "`stop`",
+        };
+        let words = state.phase.row().words;
+        text.push_str(&row(&[&active.join(", "), &sub, job, words]));
+    }
+    text.push_str(
+        "\n## What robotctl does\n\n\
+         The columns are about a service that is enabled. The pre-check tries what the plan starts. A masked unit \
+         is left alone. A unit whose condition is not met is treated as a stopped one, and started by the next \
+         release. If someone restarts a service while its checks run, they run again, at most twice.\n\n\
+         | the unit | plan | checks after a deploy, a rollback and a revert | `doctor` |\n|---|---|---|---|\n",
+    );
+    for phase in &PHASES {
+        let planned = match phase.planned {
+            PlannedAs::Running => "restarts or overlaps, if the release changes it",
+            PlannedAs::InBetween => "restarts without an overlap, if the release changes it",
+            PlannedAs::Failed => "restarts",
+            PlannedAs::Stopped => {
+                "stays down; `pre-check` tries it, or a warning says that it was not tried"
+            }
+        };
+        let checked = match phase.checked {
+            Checked::Now => "checked",
+            Checked::AfterWait => {
+                "checked once it is up or down, for as long as its timeouts allow"
+            }
+            Checked::IfStarted => "not checked, or a failure if the change started it",
+        };
+        let reported = match phase.reported {
+            Reported::Nothing => "nothing",
+            Reported::Note => "a note",
+            Reported::Warning => "a warning",
+            Reported::Error => "an error",
+        };
+        text.push_str(&row(&[phase.words, planned, checked, reported]));
     }
     text
 }

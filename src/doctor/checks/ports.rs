@@ -1,7 +1,7 @@
 //! The addresses of the services, and what listens on them.
 
 use super::findings;
-use super::units::is_served;
+use super::units::{is_served, running_conflict};
 use crate::app::{App, Listen, Service};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
@@ -77,7 +77,8 @@ pub(in crate::doctor) fn ports(context: &CheckContext<'_>, app: &App) -> Result<
 fn is_down_on_purpose(context: &CheckContext<'_>, unit: &str) -> Result<bool> {
     let state = context.units.state(unit)?;
     let is_disabled = state.unit_file_state == "disabled" && !state.is_active();
-    Ok(state.is_masked() || state.is_skipped() || is_disabled)
+    let has_other = running_conflict(context, state)?.is_some();
+    Ok(state.is_masked() || state.is_skipped() || is_disabled || has_other)
 }
 
 fn unix_socket(context: &CheckContext<'_>, unit: &str, path: &str) -> Result<Option<Finding>> {

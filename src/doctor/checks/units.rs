@@ -4,7 +4,9 @@ use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
 use crate::health::{cause_failure, cause_text, explanation, in_words, log_of};
-use crate::host::{ActiveState, MainExit, RunLog, UnitResult, UnitStatus};
+use crate::host::{
+    ActiveState, MainExit, Phase, PhaseRow, Reported, RunLog, UnitResult, UnitStatus,
+};
 use crate::safe_fix::SafeFix;
 use crate::stability::unstable_among;
 use crate::store::{PublicUnit, UnitRole};
@@ -132,7 +134,7 @@ pub(super) fn is_served(context: &CheckContext<'_>, service: &str) -> Result<boo
 /// job works but its next run, which may be far away: its failure stays until then.
 fn after_failure(unit: &PublicUnit, state: &UnitStatus, is_served: bool) -> Option<SafeFix> {
     let name = unit.unit.clone();
-    let is_wanted = unit.enabled && state.unit_file_state != "disabled";
+    let is_wanted = is_wanted(unit, state) && state.unit_file_state != "disabled";
     match unit.role {
         UnitRole::Socket if is_wanted && !is_served => Some(SafeFix::OpenSocket { unit: name }),
         UnitRole::Socket if is_served => None,
@@ -142,6 +144,11 @@ fn after_failure(unit: &PublicUnit, state: &UnitStatus, is_served: bool) -> Opti
             failure: state.result.to_string(),
         }),
     }
+}
+
+/// Whether the manifest starts a unit with the app, or the administrator has enabled it.
+fn is_wanted(unit: &PublicUnit, state: &UnitStatus) -> bool {
+    unit.enabled || state.is_enabled()
 }
 
 /// `is_linked` says that the release has a link that starts the unit at boot.
@@ -155,17 +162,20 @@ fn unit_state(
         let safe = after_failure(unit, state, is_served(context, &unit.service)?);
         return Ok(Some(failed(context, unit, state).safely(safe)));
     }
-    let is_on_the_way = matches!(
-        state.active_state,
-        ActiveState::Activating | ActiveState::Deactivating
-    );
+    let phase = state.phase();
+    let is_settled = matches!(phase, Phase::Up | Phase::Down | Phase::Restarting);
     // The check `restarts` reports one that systemd restarts again and again.
     let since = context.state.live_since();
-    if is_on_the_way && !unstable_among(context.host, &[state], since).is_empty() {
+    if !is_settled && !unstable_among(context.host, &[state], since).is_empty() {
         return Ok(None);
     }
-    if state.is_restarting() {
+    if phase == Phase::BetweenRuns {
         return Ok(Some(restarting(context, state)));
+    }
+    if is_wanted(unit, state)
+        && let Some(other) = running_conflict(context, state)?
+    {
+        return Ok(Some(kept_down(state, &other)));
     }
     Ok(down_or_disabled(unit, state, is_linked))
 }
@@ -187,6 +197,31 @@ fn restarting(context: &CheckContext<'_>, state: &UnitStatus) -> Finding {
     finding
 }
 
+/// A unit of the app that runs and conflicts with a unit.
+pub(super) fn running_conflict(
+    context: &CheckContext<'_>,
+    state: &UnitStatus,
+) -> Result<Option<String>> {
+    let units = context.units.all()?;
+    let up = units.filter(|(_, other)| !other.is_down());
+    let found = state.conflict_among(up.map(|(name, _)| name));
+    Ok(found.map(str::to_owned))
+}
+
+/// A unit that is down because another one was chosen.
+fn kept_down(state: &UnitStatus, other: &str) -> Finding {
+    let name = &state.id;
+    let start = CommandLine::sudo(["systemctl", "start", name]);
+    Finding::new(
+        Severity::Note,
+        format!(
+            "`{name}` is {}: it conflicts with `{other}`, which runs",
+            state.active_state
+        ),
+        Hint::to(format!("to run it in place of `{other}`"), start),
+    )
+}
+
 fn down_or_disabled(unit: &PublicUnit, state: &UnitStatus, is_linked: bool) -> Option<Finding> {
     let name = &unit.unit;
     let systemctl = |verb: &str| CommandLine::sudo(["systemctl", verb, name]);
@@ -204,7 +239,7 @@ fn down_or_disabled(unit: &PublicUnit, state: &UnitStatus, is_linked: bool) -> O
     }
     let is_disabled = state.unit_file_state == "disabled";
     // A job waits for its timer.
-    let should_run = unit.enabled && unit.role != UnitRole::Job;
+    let should_run = is_wanted(unit, state) && unit.role != UnitRole::Job;
     if !should_run || state.is_active() {
         // The administrator decides what starts at boot.
         return (is_disabled && is_linked && unit.enabled).then(|| {
@@ -235,17 +270,31 @@ fn down_or_disabled(unit: &PublicUnit, state: &UnitStatus, is_linked: bool) -> O
             Hint::to("if it should run", start),
         ));
     }
-    let message = format!("`{name}` is {}", state.active_state);
-    let see = CommandLine::new(["systemctl", "status", name]);
-    let fix = match state.active_state {
-        ActiveState::Activating => Hint::to("see what it waits for", see),
-        ActiveState::Deactivating => Hint::to(
-            "see what it waits for, and start it when it has stopped",
-            see,
-        ),
-        _ => Hint::to("if it should run", systemctl("start")),
+    let row = state.phase().row();
+    if row.phase != Phase::Down {
+        return in_between(name, row);
+    }
+    Some(Finding::new(
+        Severity::Warning,
+        format!("`{name}` is {}", state.active_state),
+        Hint::to("if it should run", systemctl("start")),
+    ))
+}
+
+/// What a unit that is neither up nor down does.
+fn in_between(name: &str, row: &PhaseRow) -> Option<Finding> {
+    let severity = match row.reported {
+        Reported::Nothing => return None,
+        Reported::Note => Severity::Note,
+        Reported::Warning => Severity::Warning,
+        Reported::Error => Severity::Error,
     };
-    Some(Finding::new(Severity::Warning, message, fix))
+    let see = CommandLine::new(["systemctl", "status", name]);
+    Some(Finding::new(
+        severity,
+        format!("`{name}` is not up: {}", row.words),
+        Hint::to("see what it does", see),
+    ))
 }
 
 /// A unit that has failed. A job keeps that state until it runs again, also after a release that made it

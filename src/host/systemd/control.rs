@@ -170,11 +170,18 @@ impl Systemd {
 
     /// Stops units and waits until they are down, but does not stop the units that require them.
     ///
+    /// systemd also ignores the order of units then. So what triggers services stops before them: no request
+    /// starts one again.
+    ///
     /// # Errors
     /// When one does not stop.
     pub fn stop_alone(&self, units: &[String]) -> Result<()> {
         let verb = ["stop", "--job-mode=ignore-dependencies"];
-        self.run_and_wait(&verb, units, Wait::ToTheEnd)
+        let units = units.iter().cloned();
+        let (services, triggers): (Vec<_>, Vec<_>) =
+            units.partition(|unit| unit.ends_with(".service"));
+        self.run_and_wait(&verb, &triggers, Wait::ToTheEnd)?;
+        self.run_and_wait(&verb, &services, Wait::ToTheEnd)
     }
 
     /// Clears failures and start counters, which could refuse the next start (systemd.unit(5),

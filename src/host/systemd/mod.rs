@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `control` | starting, stopping and reloading units |
+//! | `phase` | what a unit does and is about to do: the table of its states and jobs |
 //! | `overdue` | killing what takes longer to start or stop than its timeouts allow |
 //! | `query` | the [`UnitStatus`] of units, and the systemd version |
 //! | `status` | [`UnitStatus`]: what systemd says about a unit |
@@ -14,6 +15,7 @@
 mod configure;
 mod control;
 mod overdue;
+mod phase;
 mod query;
 mod run_events;
 mod run_log;
@@ -21,10 +23,11 @@ mod scope;
 mod status;
 
 pub use overdue::{Killed, Verb};
+pub use phase::{Checked, PHASES, Phase, PhaseRow, PlannedAs, Reported, STATES, StateRow};
 pub use run_events::{RunEvent, RunEventKind};
 pub use run_log::RunLog;
 pub use scope::{Cleanup, Drain, Scope, end_of_scope};
-pub use status::{ActiveState, LoadState, MainExit, UnitResult, UnitStatus};
+pub use status::{ActiveState, LoadState, MainExit, UnitJob, UnitResult, UnitStatus};
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

@@ -2,9 +2,10 @@
 
 use super::scope::MANAGER;
 use super::status::PROPERTIES;
-use super::{Systemd, UnitStatus};
+use super::{Systemd, UnitJob, UnitStatus};
 use crate::host::runner::Command;
 use anyhow::{Context as _, Result, anyhow, bail};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -12,6 +13,9 @@ use std::sync::OnceLock;
 const NOT_MET: i32 = 1;
 /// How long systemd may take to answer a reader that must not wait, in seconds.
 const QUERY_TIMEOUT_SECONDS: &str = "5";
+
+/// How often at most the jobs of units are asked for, while they end.
+const MAX_LOOKS_FOR_JOBS: u32 = 3;
 
 /// Prints times in a form that every locale shares.
 const IN_UTC: &str = "--timestamp=utc";
@@ -26,6 +30,16 @@ fn is_of_manager(line: &str) -> bool {
         rest.strip_prefix(name)
             .is_some_and(|rest| rest.starts_with('='))
     })
+}
+
+/// The jobs by id, from the output of `systemctl list-jobs`: id, unit, type and state.
+fn jobs(text: &str) -> BTreeMap<u32, UnitJob> {
+    let rows = text.lines().filter_map(|line| {
+        let mut words = line.split_whitespace();
+        let id = words.next()?.parse().ok()?;
+        Some((id, UnitJob::parse(words.nth(1)?)))
+    });
+    rows.collect()
 }
 
 /// What `systemctl --version` prints. It does not change while robotctl runs.
@@ -126,8 +140,8 @@ impl Systemd {
         let head = ["systemctl", "show", "--property", PROPERTIES];
         let argv = head.iter().chain(options).chain(&["--"]);
         let argv = argv.map(|word| (*word).to_owned());
-        let text = Command::new(argv.chain(units.iter().cloned())).run()?;
-        let states = self.parsed(&text);
+        let argv: Vec<String> = argv.chain(units.iter().cloned()).collect();
+        let states = self.with_jobs(&[], || Command::new(argv.clone()).run())?;
         if states.len() != units.len() {
             bail!(
                 "`systemctl show` printed {} units instead of {}",
@@ -194,14 +208,47 @@ impl Systemd {
             "--",
         ];
         let argv = before.iter().chain(&call).map(|word| (*word).to_owned());
-        let output = Command::new(argv.chain(patterns.iter().cloned())).output()?;
-        if !output.success() {
-            match output.stderr.trim().lines().last() {
-                Some(line) => bail!("{line}"),
-                None => bail!("systemd did not answer in time"),
+        let argv: Vec<String> = argv.chain(patterns.iter().cloned()).collect();
+        self.with_jobs(before, || {
+            let output = Command::new(argv.clone()).output()?;
+            if !output.success() {
+                match output.stderr.trim().lines().last() {
+                    Some(line) => bail!("{line}"),
+                    None => bail!("systemd did not answer in time"),
+                }
             }
+            Ok(output.stdout)
+        })
+    }
+
+    /// The states that `show` prints, with the types of their jobs. A job may end before its type is asked for:
+    /// then the states are asked for again.
+    fn with_jobs(
+        &self,
+        before: &[&str],
+        show: impl Fn() -> Result<String>,
+    ) -> Result<Vec<UnitStatus>> {
+        let mut states = self.parsed(&show()?);
+        for _ in 0..MAX_LOOKS_FOR_JOBS {
+            if states.iter().all(|state| state.job_id.is_none()) {
+                break;
+            }
+            let list = ["systemctl", "list-jobs", "--no-legend", "--plain", "--full"];
+            let argv = before.iter().chain(&list).map(|word| (*word).to_owned());
+            let jobs = jobs(&Command::new(argv).run()?);
+            let mut is_complete = true;
+            for state in &mut states {
+                let Some(id) = state.job_id else { continue };
+                let job = jobs.get(&id).copied();
+                state.job = job.unwrap_or_default();
+                is_complete &= job.is_some();
+            }
+            if is_complete {
+                break;
+            }
+            states = self.parsed(&show()?);
         }
-        Ok(self.parsed(&output.stdout))
+        Ok(states)
     }
 
     /// What `systemctl show` printed, and which of the units were killed.
@@ -249,5 +296,23 @@ impl Systemd {
             .lines()
             .filter_map(|line| line.split_whitespace().next());
         Ok(names.map(str::to_owned).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{UnitJob, jobs};
+
+    #[test]
+    fn the_types_of_jobs_are_parsed() {
+        let text = "125 slow.service restart running\n176 a-b.socket  stop  waiting\n177 c.service reload running\n";
+        let all: Vec<(u32, UnitJob)> = jobs(text).into_iter().collect();
+        let expected = [
+            (125, UnitJob::Start),
+            (176, UnitJob::Stop),
+            (177, UnitJob::None),
+        ];
+        assert_eq!(all, expected);
+        assert!(jobs("No jobs running.\n").is_empty());
     }
 }

@@ -8,7 +8,7 @@ use std::fmt;
 pub(super) const PROPERTIES: &str = "Id,Description,LoadState,ActiveState,SubState,UnitFileState,Result,\
 NeedDaemonReload,FragmentPath,DropInPaths,Triggers,TriggeredBy,MainPID,ExecMainPID,ExecMainCode,\
 ExecMainStatus,NRestarts,InvocationID,ControlGroup,Slice,NotifyAccess,Delegate,MemoryCurrent,ActiveEnterTimestamp,\
-ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,LastTriggerUSec,ConditionResult,ConditionTimestampMonotonic,StatusText,User";
+ExecMainStartTimestamp,ExecMainExitTimestamp,NextElapseUSecRealtime,LastTriggerUSec,ConditionResult,ConditionTimestampMonotonic,StatusText,User,Job,Conflicts,ConflictedBy";
 
 /// The status of a unit (org.freedesktop.systemd1(5)). The default is that of a unit that systemd
 /// was not asked about.
@@ -24,6 +24,10 @@ pub struct UnitStatus {
     pub active_state: ActiveState,
     /// The state of its type, such as `running` or `auto-restart`.
     pub sub_state: String,
+    /// The job that systemd has for it.
+    pub job: UnitJob,
+    /// The id of that job.
+    pub job_id: Option<u32>,
     /// Whether it is enabled, such as `enabled` or `disabled`.
     pub unit_file_state: String,
     /// How it last ended.
@@ -73,6 +77,8 @@ pub struct UnitStatus {
     /// Whether its conditions were met at its last start (systemd.unit(5), "Conditions and Asserts");
     /// `None` before the first one.
     pub condition_met: Option<bool>,
+    /// The units that stop when it starts, and that stop it when they start.
+    pub conflicts: Vec<String>,
     /// What it has notified as its status (sd_notify(3), "STATUS=").
     pub status_text: String,
     /// `User=`; empty for root, and for a unit of another kind.
@@ -179,6 +185,29 @@ words! {
     }
 }
 
+/// The job that systemd has queued for a unit, or runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum UnitJob {
+    /// There is none, or one that neither starts nor stops the unit, such as a reload.
+    #[default]
+    None,
+    /// The unit is active in the end: `start`, `restart`.
+    Start,
+    /// The unit is down in the end: `stop`.
+    Stop,
+}
+
+impl UnitJob {
+    /// The type of a job as `systemctl list-jobs` prints it.
+    pub(super) fn parse(word: &str) -> Self {
+        match word {
+            "start" | "restart" => Self::Start,
+            "stop" => Self::Stop,
+            _ => Self::None,
+        }
+    }
+}
+
 /// How a main process ended (waitid(2)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MainExit {
@@ -210,6 +239,7 @@ impl UnitStatus {
         for (name, value) in text.lines().filter_map(|line| line.split_once('=')) {
             match name {
                 "Id" => value.clone_into(&mut status.id),
+                "Job" => status.job_id = value.parse().ok().filter(|id| *id != 0),
                 "StatusText" => value.clone_into(&mut status.status_text),
                 "User" => value.clone_into(&mut status.user),
                 "Description" => value.clone_into(&mut status.description),
@@ -221,6 +251,7 @@ impl UnitStatus {
                 "NeedDaemonReload" => status.need_daemon_reload = value == "yes",
                 "FragmentPath" => value.clone_into(&mut status.fragment_path),
                 "DropInPaths" => status.drop_in_paths = list(value),
+                "Conflicts" | "ConflictedBy" => status.conflicts.extend(list(value)),
                 "Triggers" => status.triggers = list(value),
                 "TriggeredBy" => status.triggered_by = list(value),
                 "MainPID" => status.main_pid = pid(value),
@@ -258,6 +289,11 @@ impl UnitStatus {
             _ => None,
         };
         status
+    }
+
+    /// Whether `systemctl enable` has enabled the unit, or robotctl.
+    pub fn is_enabled(&self) -> bool {
+        matches!(self.unit_file_state.as_str(), "enabled" | "enabled-runtime")
     }
 
     /// Whether the unit is `active` or `reloading`.
@@ -300,6 +336,16 @@ impl UnitStatus {
     /// Whether systemd has read the unit's files.
     pub fn is_loaded(&self) -> bool {
         self.load_state == LoadState::Loaded
+    }
+
+    /// The unit among these, which are up, that keeps the unit down, because they conflict: a service rather than
+    /// its socket.
+    pub fn conflict_among<'a>(&self, up: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+        let mut others = up.filter(|name| self.conflicts.iter().any(|one| one == name));
+        let first = others.next().filter(|_| self.is_down())?;
+        let is_service = |name: &&str| name.ends_with(".service");
+        let mut all = std::iter::once(first).chain(others);
+        Some(all.find(is_service).unwrap_or(first))
     }
 
     /// Whether systemd has read this file as the unit's file or as one of its drop-ins.
@@ -359,6 +405,23 @@ mod tests {
         assert_eq!(second.active_state.as_str(), "maintenance");
         assert_eq!(second.load_state, LoadState::Unknown);
         assert_eq!(UnitStatus::parse("\n"), []);
+    }
+
+    #[test]
+    fn a_running_service_keeps_down_what_it_conflicts_with() {
+        let text =
+            "ActiveState=inactive\nConflicts=shutdown.target\nConflictedBy=b.socket b.service\n";
+        let down = UnitStatus::parse(text).remove(0);
+        let among =
+            |status: &UnitStatus, up: &'static [&str]| status.conflict_among(up.iter().copied());
+        assert_eq!(
+            among(&down, &["a.service", "b.socket", "b.service"]),
+            Some("b.service")
+        );
+        assert_eq!(among(&down, &["b.socket"]), Some("b.socket"));
+        assert_eq!(among(&down, &["a.service"]), None);
+        let up = UnitStatus::parse(&text.replace("inactive", "active")).remove(0);
+        assert_eq!(among(&up, &["b.service"]), None);
     }
 
     #[test]
