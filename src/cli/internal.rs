@@ -90,12 +90,7 @@ pub(super) struct PageArgs {
 }
 
 pub(super) fn page(args: &PageArgs, ctx: &Context<'_>) -> Result<Exit, Error> {
-    ops::page(
-        ctx,
-        &args.version_file,
-        &args.opt,
-        args.report.as_deref(),
-        &args.hosts,
-    )?;
+    let (report, hosts) = (args.report.as_deref(), args.hosts.as_slice());
+    ops::page(ctx, &args.version_file, &args.opt, report, hosts)?;
     Ok(Exit::Done)
 }
