@@ -54,4 +54,5 @@ pub use service::{
     Check, DEFAULT_STOP_SECONDS, Limits, Probe, Restart, Service, Socket, Timer, Type, UnitRef,
     Upgrade,
 };
+pub(crate) use service::{DEFAULT_MEMORY_MAX, DEFAULT_SWAP_MAX, DEFAULT_TASKS_MAX};
 pub use unit_names::{OLD_SUFFIX, PRE_CHECK_SUFFIX, PROXY_SUFFIX};

@@ -10,7 +10,7 @@ const MAX_NAME: usize = 64;
 /// Who started this process. Nothing here fails: what is not known is missing.
 pub fn caller() -> Caller {
     let uid = nix::unistd::getuid().as_raw();
-    let sudo_uid = variable("SUDO_UID").and_then(|text| text.parse().ok());
+    let sudo_uid = sudo_uid();
     // proc_pid_loginuid(5)
     let login_uid = std::fs::read_to_string("/proc/self/loginuid").ok();
     let login_uid = login_uid.and_then(|text| text.trim().parse().ok());
@@ -27,6 +27,11 @@ pub fn caller() -> Caller {
         sudo_uid,
         login_uid,
     }
+}
+
+/// The user of sudo(8).
+pub(super) fn sudo_uid() -> Option<u32> {
+    variable("SUDO_UID").and_then(|text| text.parse().ok())
 }
 
 /// Whether a text can be the name of a user. Root may have set the variable to anything.

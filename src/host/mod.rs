@@ -6,7 +6,7 @@
 //!
 //! | part | files |
 //! |---|---|
-//! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `mountinfo`, `attributes`, `tmpfiles`, `move_aside`, `lock`, `last_change` |
+//! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `mountinfo`, `attributes`, `tmpfiles`, `move_aside`, `foreign_directory`, `lock`, `last_change` |
 //! | files by their real paths | `files`, `word_search` |
 //! | systemd | `systemd`, `journald`, `journalctl`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `process_start`, `process_table`, `running_release`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
@@ -36,6 +36,7 @@ mod environment;
 mod facilities;
 pub mod files;
 mod flush;
+mod foreign_directory;
 mod git;
 mod group_access;
 pub mod inspect;
@@ -97,6 +98,7 @@ pub use facilities::{
 };
 pub use files::read_user_file;
 pub use flush::Flush;
+pub use foreign_directory::ForeignDirectory;
 pub use git::{Checkout, checkout_of};
 pub use group_access::is_without_lists;
 pub use landmarks::{

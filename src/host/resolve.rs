@@ -2,7 +2,8 @@
 //! tree runs (openat2(2), "RESOLVE_IN_ROOT").
 //!
 //! The kernel cannot do this, because it gives no path for a file that does not exist yet. It is safe
-//! because no other process changes the tree meanwhile.
+//! because no other process changes the tree meanwhile: `foreign_directory` refuses trees that other users can
+//! change.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};

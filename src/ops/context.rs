@@ -3,7 +3,8 @@
 use super::attempt::{Attempt, AttemptKind};
 use super::preflight::refuse;
 use crate::app::{App, Layout, Name, Target};
-use crate::error::{AS_ROOT, Error, fail};
+use crate::command_line::CommandLine;
+use crate::error::{AS_ROOT, Error, Hint, fail};
 use crate::events::{Event, Sink};
 use crate::host::files::is_dir;
 use crate::host::{self, Host, is_root};
@@ -217,6 +218,21 @@ impl<'a> Context<'a> {
     /// Refuses directories that every change of an app writes to and that cannot be written.
     pub(super) fn check_app_writable(&self, name: &Name) -> Result<WritableApp> {
         let dirs = directories_of_changes(&Layout::new(name));
+        if self.host.is_offline()
+            && let Some(found) = self.host.root.foreign_directory(&dirs)
+        {
+            let path = found.path.display().to_string();
+            let fix = match found.is_owned {
+                true => ["chown", "root:", &path],
+                false => ["chmod", "go-w", &path],
+            };
+            return fail(
+                format!(
+                    "another user than root can change `{path}`, and could lead this command out of the tree"
+                ),
+                Hint::to("let only root change it", CommandLine::sudo(fix)),
+            );
+        }
         let dirs: Vec<&str> = dirs.iter().map(String::as_str).collect();
         refuse(&unwritable_directories(&self.host.root, &dirs)?)?;
         Ok(WritableApp { name: name.clone() })

@@ -5,7 +5,7 @@ use super::build_hint;
 use super::build_step::{BuildStep, Purpose};
 use super::python;
 use super::unit::{RunFailure, TransientUnit};
-use crate::app::{App, Name};
+use crate::app::{App, DEFAULT_MEMORY_MAX, DEFAULT_SWAP_MAX, DEFAULT_TASKS_MAX, Name};
 use crate::error::fail;
 use crate::host::{Command, Host, Lock, MainExit, files, user_ids};
 use crate::units::BUILD_PREFIX;
@@ -161,8 +161,30 @@ fn properties(host: &Host, app: &App, staging: &str, is_offline: bool) -> Vec<St
         "ProtectControlGroups=yes".into(),
         "ProtectKernelModules=yes".into(),
         "ProtectKernelTunables=yes".into(),
+        "ProtectKernelLogs=yes".into(),
+        "ProtectClock=yes".into(),
+        "ProtectHostname=yes".into(),
+        // Other processes of the host, such as their command lines.
+        "ProtectProc=invisible".into(),
+        "KeyringMode=private".into(),
+        "LockPersonality=yes".into(),
+        "RestrictRealtime=yes".into(),
+        "RestrictNamespaces=yes".into(),
+        // getaddrinfo(3) asks the kernel by AF_NETLINK.
+        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK".into(),
+        "SystemCallArchitectures=native".into(),
+        "SystemCallFilter=@system-service".into(),
+        // io_uring passes by the filter of address families (io_uring(7)).
+        "SystemCallFilter=~@keyring io_uring_setup io_uring_enter io_uring_register userfaultfd"
+            .into(),
+        "SystemCallErrorNumber=EPERM".into(),
         "CapabilityBoundingSet=".into(),
         "RestrictSUIDSGID=yes".into(),
+        // The same limits as those of a service.
+        format!("MemoryMax={DEFAULT_MEMORY_MAX}"),
+        format!("MemorySwapMax={DEFAULT_SWAP_MAX}"),
+        format!("TasksMax={DEFAULT_TASKS_MAX}"),
+        "LimitCORE=0".into(),
         "InaccessiblePaths=-/etc/".to_owned() + app.name.as_str(),
         "InaccessiblePaths=-/var/lib/".to_owned() + app.name.as_str(),
         "Environment=HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1".into(),

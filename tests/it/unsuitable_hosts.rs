@@ -422,3 +422,42 @@ fn a_plan_lists_the_commands_that_it_runs() {
         json.stdout
     );
 }
+
+/// Another user could replace a directory by a link while root works in the tree.
+#[test]
+fn a_tree_that_another_user_can_change_is_refused() {
+    if !is_root() {
+        return not_run("only root can give directories to another user");
+    }
+    let chown = |path: &Path, uid: u32| {
+        let user = nix::unistd::Uid::from_raw(uid);
+        nix::unistd::chown(path, Some(user), None).unwrap();
+    };
+    for (dir, command) in [
+        ("", "chown root:"),
+        ("opt", "chown root:"),
+        ("var/lib", "chmod go-w"),
+    ] {
+        let test = Test::shop();
+        let path = test.root(dir);
+        std::fs::create_dir_all(&path).unwrap();
+        match command.starts_with("chown") {
+            true => chown(&path, 65534),
+            false => test.mode(&format!("../root/{dir}"), 0o777),
+        }
+        let shown = format!("[DIR]/root/{dir}");
+        let shown = shown.trim_end_matches('/');
+        let said = format!(
+            "error: another user than root can change `{shown}`, and could lead this command out of the tree\n\n\
+             hint: let only root change it: sudo {command} {shown}\n"
+        );
+        for arguments in [&["deploy"][..], &["deploy", "--apply"]] {
+            test.run(arguments).case(dir).stderr(&said).status(2);
+        }
+        match command.starts_with("chown") {
+            true => chown(&path, 0),
+            false => test.mode(&format!("../root/{dir}"), 0o755),
+        }
+        test.run(["deploy", "--apply"]).any_stderr().success();
+    }
+}

@@ -8,6 +8,7 @@ tests![
     build_output_belongs_to_root_only,
     a_wheel_with_invalid_python_is_installed,
     a_build_stops_with_its_robotctl,
+    a_build_has_a_sandbox,
     an_orphaned_build_is_stopped,
 ];
 
@@ -186,6 +187,20 @@ fn a_build_stops_with_its_robotctl(machine: &Machine) {
     "2.1".clone_into(&mut demo.version);
     let release = demo.deploy_ok(machine);
     assert!(machine.exists(&format!("/opt/demo/releases/{release}/twice")));
+}
+
+/// A build that tries what the host and other users must not see or allow. Without the sandbox, all but the first
+/// work.
+const TRIES: &str = r#"[release]
+build = [["/bin/sh", "-c", 'for one in "touch /usr/x" "unshare --user true" "ls -d /proc/1" "setarch --addr-no-randomize true" "prlimit --core=1 --pid $$"; do $one >/dev/null 2>&1 && echo "$one"; done > worked; true']]
+"#;
+
+fn a_build_has_a_sandbox(machine: &Machine) {
+    let mut demo = crate::demo::demo("1.0");
+    demo.tables = TRIES;
+    let release = demo.deploy_ok(machine);
+    let worked = machine.read(&format!("/opt/demo/releases/{release}/worked"));
+    assert_eq!(worked, "");
 }
 
 /// If a kill freed the lock, the next holder of the lock stops the old build before it starts
