@@ -24,11 +24,16 @@ const INVISIBLE: [(char, char); 9] = [
     ('\u{e0000}', '\u{e007f}'),
 ];
 
+/// Whether a character embeds, overrides or isolates a direction.
+pub(crate) fn is_direction(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Whether a character is a control character, or embeds, overrides or isolates a direction (Unicode Standard Annex 9,
 /// "Explicit Directional Formatting Characters"). It changes the order of the text after it, and has no place in
 /// names and settings.
 pub(crate) fn is_refused(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    c.is_control() || is_direction(c)
 }
 
 /// Whether a character would not be seen, or would move what comes after it.

@@ -1,6 +1,5 @@
 //! Text that is valid by construction. If it is not valid, `parse` returns the rule as a hint.
 
-use crate::printable::is_refused;
 use std::time::Duration;
 
 /// The longest value in a unit file, in bytes. systemd's limit for a line is 1 MiB.
@@ -111,8 +110,8 @@ impl Text {
         if text.contains(['\n', '\r']) {
             return Err("write it on one line, without a line break");
         }
-        if text.chars().any(is_refused) {
-            return Err("write it without control characters, also those of the direction of text");
+        if text.chars().any(char::is_control) {
+            return Err("write it without control characters");
         }
         let nonchar = |c: char| {
             let code = u32::from(c);
@@ -163,7 +162,7 @@ impl AbsPath {
         if !rest.is_empty() && rest.split('/').any(bad) {
             return Err("write it without `//`, `.`, `..` or a `/` at the end");
         }
-        let odd = |c: char| c.is_whitespace() || is_refused(c) || "\"'\\:$%".contains(c);
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "\"'\\:$%".contains(c);
         if text.chars().any(odd) {
             return Err("write it without spaces, quotes and `\\:$%`");
         }

@@ -6,7 +6,7 @@ use super::wire::{MAX_PATH, Member, MemberKind, Message};
 use crate::host;
 use anyhow::Result;
 use std::cell::Cell;
-use std::io::{BufReader, Error, Read, Write, copy, sink};
+use std::io::{BufReader, Error, Read, Write, copy, sink, stdout};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tar::EntryType;
@@ -36,9 +36,15 @@ impl From<Problem> for Stop {
 /// Gives up all rights, and writes the members of the archive at standard input to standard output.
 ///
 /// # Errors
-/// When the process cannot give up its rights. Nothing was read then.
+/// When the process cannot give up its rights. Nothing was read then, and the parent knows.
 pub fn run(format: Format) -> Result<()> {
-    let (source, mut pipe) = host::confine(format.max_memory())?;
+    let (source, mut pipe) = match host::confine(format.max_memory()) {
+        Ok(streams) => streams,
+        Err(error) => {
+            Message::Problem(Problem::NotConfined).write(&mut stdout())?;
+            return Err(error);
+        }
+    };
     let _ = match write_members(format, source, &mut pipe) {
         Ok(()) => Message::Complete.write(&mut pipe),
         Err(Stop::Problem(problem)) => Message::Problem(problem).write(&mut pipe),

@@ -3,6 +3,7 @@
 use super::format::Format;
 use super::problem::Problem;
 use super::wire::{Member, MemberKind, Message};
+use crate::error::HintedError;
 use crate::host::{ConfinedProcess, files};
 use anyhow::Result;
 use std::io::{BufReader, Read, copy, sink};
@@ -28,7 +29,13 @@ impl Members {
     pub fn of(archive: &Path) -> Result<Self> {
         let format = Format::of(archive).unwrap_or(Format::Tar);
         let file = files::open_file(archive)?;
-        let child = ConfinedProcess::start(&["read-archive", format.word()], file)?;
+        let child = ConfinedProcess::start(&["read-archive", format.word()], file);
+        let child = child.map_err(|error| {
+            HintedError::new(
+                format!("robotctl cannot start itself to read an archive: {error:#}"),
+                "mount /proc, or unpack the archive and deploy the directory",
+            )
+        })?;
         Ok(Self {
             archive: archive.to_owned(),
             pipe: BufReader::with_capacity(BUFFER_BYTES, child),
@@ -59,13 +66,8 @@ impl Members {
         }
     }
 
-    /// The error for an archive that cannot be decoded.
-    pub fn damaged(&self) -> anyhow::Error {
-        Problem::Damaged.refusal(&self.archive).into()
-    }
-
     /// The error for a child that ended before the archive did.
-    fn ended(&mut self) -> anyhow::Error {
+    pub fn ended(&mut self) -> anyhow::Error {
         let problem = match self.pipe.get_mut().is_killed() {
             true => Problem::Memory,
             false => Problem::Damaged,

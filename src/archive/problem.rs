@@ -16,6 +16,8 @@ pub(super) enum Problem {
     LargeWindow,
     /// The child had to take more memory than it may.
     Memory,
+    /// The child could not give up its rights, so it has read nothing.
+    NotConfined,
 }
 
 /// What to type for an archive that has too much in it besides files.
@@ -23,7 +25,7 @@ const PLAIN: &str =
     "create the archive again without extended attributes: `tar --format=gnu -C DIR -cf app.tar .`";
 
 /// Each problem, its byte on the pipe, what follows "the archive `NAME` ", and the hint.
-const TABLE: [(Problem, u8, &str, &str); 5] = [
+const TABLE: [(Problem, u8, &str, &str); 6] = [
     (
         Problem::Damaged,
         0,
@@ -54,16 +56,23 @@ const TABLE: [(Problem, u8, &str, &str); 5] = [
         "needs more memory than robotctl gives to an archive",
         PLAIN,
     ),
+    (
+        Problem::NotConfined,
+        5,
+        "cannot be read here: this host does not let a process give up its rights (seccomp(2), setrlimit(2))",
+        "unpack it as an ordinary user, and deploy the directory",
+    ),
 ];
 
 impl Problem {
     #[cfg(test)]
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Damaged,
         Self::LongHeaders,
         Self::LongName,
         Self::LargeWindow,
         Self::Memory,
+        Self::NotConfined,
     ];
 
     /// Its byte on the pipe.

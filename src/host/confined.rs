@@ -1,17 +1,24 @@
 //! A process of this program that has given up its rights, for content that may come from anywhere.
 
+use super::clock::wait_until;
 use anyhow::{Context as _, Result, bail};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, Signal, getppid, getrlimit, set_dumpable_behavior,
+    set_parent_process_death_signal, setrlimit,
+};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter};
 use std::fs::File;
 use std::io::{BufWriter, Read, Stdin, Stdout, stdin, stdout};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
 use syscalls::Sysno;
 
 /// The user and the group that own nothing (nss-systemd(8)).
 const UNPRIVILEGED: u32 = 65534;
+/// How long the process may take to end after its last message.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many bytes the pipe to the parent holds, if the kernel gives as many (pipe(7)).
 const PIPE_BYTES: usize = 1024 * 1024;
 
@@ -71,10 +78,14 @@ impl ConfinedProcess {
         Ok(Self { child, output })
     }
 
-    /// Whether a signal ended the process, as when it had no more memory. Waits for its end.
+    /// Whether a signal has ended the process, as when it had no more memory. Ends it if it does not end by itself.
     pub fn is_killed(&mut self) -> bool {
-        let status = self.child.wait();
-        status.is_ok_and(|status| status.signal().is_some())
+        let ended = wait_until(END_TIMEOUT, || match self.child.try_wait() {
+            Ok(Some(status)) => Ok(status.signal().is_some()),
+            _ => Err(()),
+        });
+        // Dropping the process ends it.
+        ended.unwrap_or(false)
     }
 }
 
@@ -98,11 +109,18 @@ impl Drop for ConfinedProcess {
 /// # Errors
 /// When the process would keep a right.
 pub fn confine(memory: u64) -> Result<(Stdin, BufWriter<Stdout>)> {
+    let parent = getppid();
     limit_memory(memory)?;
     // Other processes of the user cannot take it over (ptrace(2)).
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     if Uid::effective().is_root() {
         drop_ids();
+    }
+    close_inherited()?;
+    // After the change of user, which clears it. It must not go on decoding without its parent.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid() != parent {
+        bail!("the process that reads has ended");
     }
     let calls = ALLOWED_CALLS.iter();
     let rules = calls.map(|call| (i64::from(call.id()), Vec::new()));
@@ -119,14 +137,30 @@ pub fn confine(memory: u64) -> Result<(Stdin, BufWriter<Stdout>)> {
     Ok(sizes)
 }
 
+/// Closes what the caller of robotctl has left open: the process could write there.
+fn close_inherited() -> Result<()> {
+    let open: Vec<i32> = std::fs::read_dir("/proc/self/fd")?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|descriptor| *descriptor > 2) {
+        // That of the list itself is closed already.
+        let _ = nix::unistd::close(descriptor);
+    }
+    Ok(())
+}
+
 fn limit_memory(memory: u64) -> Result<()> {
     let used = std::fs::read_to_string("/proc/self/statm")?;
     let pages: u64 = used.split(' ').next().unwrap_or_default().parse()?;
     let limit = pages * rustix::param::page_size() as u64 + memory;
     for (resource, most) in [(Resource::As, limit), (Resource::Core, 0)] {
+        // The caller may have set a lower one.
+        let own = getrlimit(resource).maximum;
+        let most = Some(own.map_or(most, |own| own.min(most)));
         let both = Rlimit {
-            current: Some(most),
-            maximum: Some(most),
+            current: most,
+            maximum: most,
         };
         setrlimit(resource, both).context("limiting the memory of this process")?;
     }

@@ -2,7 +2,7 @@
 //! archive may hold is bounded before any of it is kept.
 
 use super::base::BaseTree;
-use super::checks::{check_mode, check_name, source_changed, special_file};
+use super::checks::{check_length, check_mode, check_name, source_changed, special_file};
 use super::copy::{Attributes, BUFFER_BYTES, Dir};
 use super::exclude::Exclude;
 use super::not_copied::NotCopied;
@@ -25,6 +25,16 @@ const MAX_TEXT_BYTES: u64 = 1024 * 1024;
 const MAX_LIST_BYTES: usize = 64 * 1024 * 1024;
 /// What one file takes there besides its name, in bytes.
 const ITEM_BYTES: usize = 2 * size_of::<Item>();
+
+/// The most members of an archive, those that are left out included.
+const MAX_MEMBERS: u32 = 1_000_000;
+
+fn too_many_members() -> HintedError {
+    HintedError::new(
+        format!("the archive has more than {MAX_MEMBERS} members"),
+        "leave out what the application does not need, or deploy a directory, which has no such limit",
+    )
+}
 
 /// The path of a member inside the release, empty for its top.
 ///
@@ -89,7 +99,7 @@ fn text_of(path: &Path, name: &str, member: &Member, members: &mut Members) -> R
     let mut bytes = Vec::new();
     let read = members.read_to_end(&mut bytes);
     if read.is_err() || bytes.len() as u64 != member.len {
-        return Err(members.damaged());
+        return Err(members.ended());
     }
     String::from_utf8(bytes).map_err(|_| refuse("is not text in UTF-8"))
 }
@@ -114,7 +124,8 @@ impl List {
             Kind::Link(target) => target.len(),
             Kind::Dir | Kind::File { .. } => 0,
         };
-        let bytes = ITEM_BYTES + name.len() + text;
+        // What looks private has its name in another list as well.
+        let bytes = ITEM_BYTES + 2 * name.len() + text;
         let Some(left) = self.left_bytes.checked_sub(bytes) else {
             let refused = HintedError::new(
                 "the archive has more files than a list of 64 MiB can hold",
@@ -158,13 +169,26 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles
     let mut not_copied = NotCopied::default();
     let mut list = List::new();
     let mut members = Members::of(path)?;
+    let mut left_members = MAX_MEMBERS;
+    // Most members are in the same directory as the member before.
+    let mut last_dir = (PathBuf::new(), false);
     while let Some(member) = members.next_member()? {
+        left_members = left_members.checked_sub(1).ok_or_else(too_many_members)?;
         let plain = path_of(&member)?;
         let is_dir = member.kind == MemberKind::Dir;
-        if plain.as_os_str().is_empty() || exclude.excludes_with_parents(&plain, is_dir) {
+        let Some(dir) = plain.parent() else { continue };
+        check_length(&plain)?;
+        if last_dir.0 != dir {
+            last_dir = (dir.to_owned(), exclude.excludes_directory(dir));
+        }
+        if last_dir.1 || exclude.excludes(&plain, is_dir) {
             continue;
         }
         let name = check_name(&plain)?;
+        if is_dir && list.found.get(&name) == Some(&Kind::Dir) {
+            // Each further member of the directory would be one more line in the lists below.
+            continue;
+        }
         let attributes = Attributes {
             capabilities: member.has_capabilities,
             acl: member.has_acl,
@@ -172,10 +196,9 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles
         not_copied.add(&name, attributes);
         let kind = kind_of(&name, &member, &mut members, &list, &mut seen)?;
         list.add_parents(&name)?;
-        match (list.found.get(&name), &kind) {
-            (None, _) => list.add(name, kind)?,
-            (Some(Kind::Dir), Kind::Dir) => {}
-            _ => {
+        match list.found.get(&name) {
+            None => list.add(name, kind)?,
+            Some(_) => {
                 let refused = HintedError::new(
                     format!("the archive holds `{name}` twice"),
                     "create the archive again; `tar --append` and `tar --update` leave the old member in it",
@@ -207,7 +230,7 @@ fn kind_of(
             seen.add_file(name, member.mode);
             let hash = hash_member(name, member.len, members, seen);
             Ok(Kind::File {
-                hash: hash.ok_or_else(|| members.damaged())?,
+                hash: hash.ok_or_else(|| members.ended())?,
                 exec: member.mode & 0o111 != 0,
                 len: member.len,
             })
@@ -216,6 +239,9 @@ fn kind_of(
         MemberKind::HardLink => {
             let target = hard_link_target(member)?;
             match list.found.get(&target) {
+                Some(Kind::Link(leads_to)) => {
+                    Ok(Kind::Link(check_target(name, Path::new(leads_to))?))
+                }
                 Some(kind @ Kind::File { .. }) => {
                     seen.add_file(name, member.mode);
                     seen.add_same_text(name, &target);
@@ -236,7 +262,7 @@ fn kind_of(
             // A few bytes can stand for a petabyte.
             let refused = HintedError::new(
                 format!("the archive's member `{name}` is a sparse file"),
-                "create the archive again without `--sparse`",
+                "create the archive again without `--sparse`; bsdtar needs `--no-read-sparse`",
             );
             Err(refused.into())
         }

@@ -30,16 +30,23 @@ pub(super) fn check_name(path: &Path) -> Result<String, HintedError> {
     if !is_plain && text.chars().any(is_refused) {
         return Err(refuse("contains a control character"));
     }
+    check_length(path)?;
+    Ok(text.to_owned())
+}
+
+/// Refuses a path that is longer or deeper than a release can have.
+pub(super) fn check_length(path: &Path) -> Result<(), HintedError> {
+    let text = path.to_string_lossy();
     if text.len() > MAX_PATH_BYTES || text.split('/').any(|name| name.len() > MAX_NAME_BYTES) {
-        return Err(too_long(text, "has a file name that is too long"));
+        return Err(too_long(&text, "has a file name that is too long"));
     }
     if text.split('/').count() > MAX_DEPTH + 1 {
         return Err(too_long(
-            text,
+            &text,
             &format!("has a file in more than {MAX_DEPTH} directories"),
         ));
     }
-    Ok(text.to_owned())
+    Ok(())
 }
 
 /// How much of a long path is shown, in characters.

@@ -36,12 +36,11 @@ impl Exclude {
         own(path, is_dir).or_else(|| path.ancestors().skip(1).find_map(|dir| own(dir, true)))
     }
 
-    /// Whether a path or one of its parents is excluded. A pattern cannot include a path again if
-    /// its parent is excluded (gitignore(5)).
-    pub(super) fn excludes_with_parents(&self, path: &Path, is_dir: bool) -> bool {
-        let parents = path.ancestors().skip(1);
-        let mut parents = parents.filter(|parent| !parent.as_os_str().is_empty());
-        self.excludes(path, is_dir) || parents.any(|parent| self.excludes(parent, true))
+    /// Whether a directory or one of its parents is excluded; the empty path is not. A pattern cannot include a path
+    /// again if its parent is excluded (gitignore(5)).
+    pub(super) fn excludes_directory(&self, path: &Path) -> bool {
+        let mut dirs = path.ancestors().filter(|dir| !dir.as_os_str().is_empty());
+        dirs.any(|dir| self.excludes(dir, true))
     }
 }
 
@@ -61,8 +60,10 @@ mod tests {
             );
             let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
             let exclude = Exclude::new(&app.release).unwrap();
-            let excludes =
-                |path: &str, is_dir| exclude.excludes_with_parents(Path::new(path), is_dir);
+            let excludes = |path: &str, is_dir| {
+                let path = Path::new(path);
+                exclude.excludes(path, is_dir) || exclude.excludes_directory(path.parent().unwrap())
+            };
             // In a submodule, `.git` is a file.
             assert!(excludes(".git", true));
             assert!(excludes("a/.git", false));

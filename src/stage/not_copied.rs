@@ -1,6 +1,7 @@
 //! Attributes of files that a release does not have, as warnings.
 
 use super::copy::Attributes;
+use std::collections::BTreeSet;
 
 /// How many paths a warning names.
 const MAX_NAMED: usize = 5;
@@ -8,8 +9,25 @@ const MAX_NAMED: usize = 5;
 /// The paths with such attributes.
 #[derive(Debug, Default)]
 pub(super) struct NotCopied {
-    capabilities: Vec<String>,
-    acls: Vec<String>,
+    capabilities: NamedPaths,
+    acls: NamedPaths,
+}
+
+/// Paths: the first ones, and how many there are.
+#[derive(Debug, Default)]
+struct NamedPaths {
+    first: BTreeSet<String>,
+    count: usize,
+}
+
+impl NamedPaths {
+    fn add(&mut self, path: &str) {
+        self.count += 1;
+        self.first.insert(path.to_owned());
+        if self.first.len() > MAX_NAMED {
+            self.first.pop_last();
+        }
+    }
 }
 
 impl NotCopied {
@@ -19,19 +37,19 @@ impl NotCopied {
             (found.acl, &mut self.acls),
         ];
         for (_, list) in lists.into_iter().filter(|(is_found, _)| *is_found) {
-            list.push(path.to_owned());
+            list.add(path);
         }
     }
 
-    pub(super) fn warnings(mut self) -> Vec<String> {
+    pub(super) fn warnings(self) -> Vec<String> {
         let mut out = Vec::new();
-        if let Some(paths) = named(&mut self.capabilities) {
+        if let Some(paths) = named(&self.capabilities) {
             out.push(format!(
                 "a release has no file capabilities (capabilities(7)), so those of {paths} are left out. \
                  To give a service one, write it in `capabilities` below `[service.NAME.sandbox]`"
             ));
         }
-        if let Some(paths) = named(&mut self.acls) {
+        if let Some(paths) = named(&self.acls) {
             out.push(format!(
                 "a release has no access control lists (acl(5)), so those of {paths} are left out. The \
                  services of the app can read all of its files, and `release.reader-group` adds one group"
@@ -42,15 +60,10 @@ impl NotCopied {
 }
 
 /// The first of these paths, and how many follow.
-fn named(paths: &mut [String]) -> Option<String> {
-    // Several threads have found them.
-    paths.sort();
-    let shown: Vec<String> = paths
-        .iter()
-        .take(MAX_NAMED)
-        .map(|path| format!("`{path}`"))
-        .collect();
-    let more = paths.len().saturating_sub(shown.len());
+fn named(found: &NamedPaths) -> Option<String> {
+    let first = found.first.iter();
+    let shown: Vec<String> = first.map(|path| format!("`{path}`")).collect();
+    let more = found.count.saturating_sub(shown.len());
     match (shown.as_slice(), more) {
         ([], _) => None,
         ([rest @ .., last], 0) if !rest.is_empty() => {
@@ -63,7 +76,7 @@ fn named(paths: &mut [String]) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Attributes, NotCopied, named};
+    use super::{Attributes, NamedPaths, NotCopied, named};
 
     #[test]
     fn the_first_paths_are_named_in_order() {
@@ -78,8 +91,9 @@ mod tests {
             ),
         ];
         for (paths, expected) in cases {
-            let mut paths: Vec<String> = paths.iter().map(|&path| path.to_owned()).collect();
-            assert_eq!(named(&mut paths).as_deref(), expected);
+            let mut found = NamedPaths::default();
+            paths.iter().for_each(|path| found.add(path));
+            assert_eq!(named(&found).as_deref(), expected);
         }
     }
 

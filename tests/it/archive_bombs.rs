@@ -223,6 +223,74 @@ fn many_members_take_bounded_memory() {
     );
 }
 
+/// One directory, many times: a list with a line for each member would grow without limit.
+#[test]
+fn a_directory_that_comes_again_takes_no_memory() {
+    let again = |archive: &mut Gzip| {
+        add(archive, EntryType::Regular, "bin/web", b"#!/bin/sh\n");
+        let path = format!("{}d", "long-name/".repeat(100));
+        for _ in 0..50_000 {
+            add(
+                archive,
+                EntryType::XHeader,
+                "pax",
+                &attribute("path", &path),
+            );
+            let mut header = header(EntryType::Directory, "short", 0);
+            header.set_mode(0o700);
+            header.set_cksum();
+            archive.append(&header, &[][..]).unwrap();
+        }
+    };
+    deploy(
+        "again.tar.gz",
+        WORKING_MEMORY,
+        |path| gzip(path, again),
+        None,
+    );
+}
+
+/// What is left out is read as well, and must not cost much.
+#[test]
+fn what_is_left_out_has_the_same_limits() {
+    deploy(
+        "deep-left-out.tar.gz",
+        WORKING_MEMORY,
+        |path| {
+            gzip(path, |archive| {
+                long_path(archive, &format!(".git/{}x", "a/".repeat(1000)));
+            });
+        },
+        Some((
+            "the source has a file in more than 128 directories: `.git/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a…`",
+            SHORTER,
+        )),
+    );
+}
+
+/// A limit of the caller, or a host without /proc, is no damage of the archive.
+#[test]
+fn a_process_that_keeps_its_rights_reads_nothing() {
+    let test = Test::shop();
+    std::fs::write(test.app("app.tar"), plain_tar()).unwrap();
+    let inject = [
+        "strace",
+        "-f",
+        "-o",
+        "/dev/null",
+        "-e",
+        "inject=seccomp:error=ENOSYS",
+    ];
+    test.run(["deploy", "app.tar"])
+        .through(&inject)
+        .stderr(
+            "error: the archive `[DIR]/app/app.tar` cannot be read here: this host does not let a process give up its \
+             rights (seccomp(2), setrlimit(2))\n\n\
+             hint: unpack it as an ordinary user, and deploy the directory\n",
+        )
+        .status(2);
+}
+
 #[test]
 fn what_is_left_out_takes_no_memory() {
     let test = |archive: &mut Gzip| {
@@ -274,7 +342,7 @@ fn headers_and_holes_take_no_memory() {
         |path| gzip(path, hole),
         Some((
             "the archive's member `hole` is a sparse file",
-            "create the archive again without `--sparse`",
+            "create the archive again without `--sparse`; bsdtar needs `--no-read-sparse`",
         )),
     );
 }
@@ -342,6 +410,7 @@ fn the_process_that_decodes_has_no_rights() {
     assert!(output.status.success(), "{output:?}");
     assert!(output.stdout.ends_with(b"#!/bin/sh\nE"), "{output:?}");
     let calls = std::fs::read_to_string(calls).unwrap();
+    assert!(calls.contains("PR_SET_PDEATHSIG, SIGKILL"), "{calls}");
     let (before, after) = calls.split_once("SECCOMP_SET_MODE_FILTER").unwrap();
     assert!(
         !before.contains("read(0,"),

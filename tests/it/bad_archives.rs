@@ -162,7 +162,7 @@ fn a_sparse_member_is_refused() {
             &test,
             Some("app.tar"),
             "the archive's member `hole` is a sparse file",
-            "create the archive again without `--sparse`",
+            "create the archive again without `--sparse`; bsdtar needs `--no-read-sparse`",
         );
     }
 }

@@ -30,12 +30,15 @@ fn hard_links_in_an_archive_have_the_content_of_their_file() {
         test.root(&format!("opt/shop/releases/{}/data", live(&test)))
     };
     link("src/data/again.txt");
-    let first = deploy_packed(1);
+    // A link can have two names as well: tar(1) writes the second one as a hard link to the first.
+    let symlink = test.app("src/data/latest");
+    std::fs::hard_link(&symlink, test.app("src/data/newest")).unwrap();
+    let first = deploy_packed(2);
     // One more name for the same content; then other content for all three.
     link("src/data/zoo.txt");
-    let second = deploy_packed(2);
+    let second = deploy_packed(3);
     test.write("src/data/pages.txt", "three\n");
-    let third = deploy_packed(2);
+    let third = deploy_packed(3);
     for (release, names, content) in [
         (&first, &["again", "pages"][..], "one\ntwo\n"),
         (&second, &["again", "pages", "zoo"], "one\ntwo\n"),

@@ -20,6 +20,7 @@ fn a_release_with_refused_values_is_read_replaced_and_restored() {
         "timeout-stop = \"2h\"\n",
         "timeout-start = \"0s\"\n",
         "sandbox.read-only = [\"/run/credentials\"]\n",
+        "description = \"left\u{202a} to right\"\n",
         &refused_directives(),
     ] {
         let test = Test::shop();

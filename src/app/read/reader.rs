@@ -5,6 +5,7 @@ use crate::app::lines::Line;
 use crate::app::names::{AbsPath, Name, Text};
 use crate::app::reserved::{BUNDLED_APP, why_reserved};
 use crate::manifest::{Manifest, OverlayTable, Problem, Result, nearest};
+use crate::printable::is_direction;
 
 /// The path of a key, for messages.
 pub(super) type Path<'a> = &'a [&'a str];
@@ -177,11 +178,28 @@ impl<'a> Reader<'a> {
         Problem::new(path, message, hint)
     }
 
+    /// Refuses characters that change the order in which a terminal shows the text after them.
+    pub(super) fn check_direction(&self, path: Path<'_>, text: &str) -> Result<()> {
+        if !text.chars().any(is_direction) {
+            return Ok(());
+        }
+        self.policy.enforce(Err(Problem::new(
+            path,
+            format!(
+                "{} has a character that changes the direction of text",
+                quoted(text)
+            ),
+            "write it without such characters (U+202A to U+202E, U+2066 to U+2069)",
+        )))
+    }
+
     pub(super) fn text(&self, path: Path<'_>, text: &str) -> Result<Text> {
+        self.check_direction(path, text)?;
         get(path, &self.layout.expand(text), "valid text", Text::parse)
     }
 
     pub(super) fn line(&self, path: Path<'_>, text: &str) -> Result<Line> {
+        self.check_direction(path, text)?;
         let text = self.layout.expand(text);
         get(path, &text, "one line of text", Line::parse)
     }
@@ -191,6 +209,7 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn path(&self, path: Path<'_>, text: &str) -> Result<AbsPath> {
+        self.check_direction(path, text)?;
         get(path, &self.layout.expand(text), "a path", AbsPath::parse)
     }
 

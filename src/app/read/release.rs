@@ -43,7 +43,11 @@ impl Reader<'_> {
             exclude: table
                 .exclude
                 .iter()
-                .map(|text| get(&["release", "exclude"], text, "a pattern", Text::parse))
+                .map(|text| {
+                    let path = &["release", "exclude"];
+                    self.check_direction(path, text)?;
+                    get(path, text, "a pattern", Text::parse)
+                })
                 .collect::<Result<_>>()?,
             build: build.collect::<Result<_>>()?,
             python,

@@ -69,6 +69,7 @@ impl Reader<'_> {
             let path = ["service", key, "sandbox", "directives", name];
             directive(&path, name)?;
             self.policy.enforce(is_allowed(&path, name, value))?;
+            self.check_direction(&path, value)?;
             let value = get(&path, value, "one line of text", Line::parse)?;
             sandbox.directives.push((name.clone(), value));
         }
