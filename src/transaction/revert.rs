@@ -189,6 +189,9 @@ pub(super) fn revert(session: &Session<'_>, journal: &Journal, mode: RevertMode)
         for unit in started.chain(&new_units) {
             host.systemd.stop(std::slice::from_ref(unit)).ok();
         }
+        if journal.from.is_none() {
+            host.systemd.stop(&[units::slice_unit(name.as_str())]).ok();
+        }
     }
     switch::files_back(host, journal)?;
     // At boot, the file system of the releases may not be mounted yet.

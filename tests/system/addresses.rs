@@ -35,7 +35,7 @@ fn a_deploy_names_everything_that_holds_its_addresses(machine: &Machine) {
     refused
         .says("2 things prevent it: 127.0.0.1:8090 of service `web` is in use by `one-web.socket` of the app `one`; ")
         .says(&format!("127.0.0.1:8092 of service `web` is in use by pid {pid} (`python3`)"))
-        .says("hint: give the service another address in `listen`, or stop what listens there: sudo systemctl disable --now one-web.socket")
+        .says("hint: give the service another address in `listen`, or stop `one-web.socket` (the app `one` cannot be reached there then): sudo systemctl disable --now one-web.socket")
         .says("hint: stop that process, or give the service another address in `listen`");
     machine.ok(&format!("kill {pid}"));
     let _ = other.wait();

@@ -58,7 +58,7 @@ fn a_service_in_between_is_neither_taken_for_stopped_nor_for_failed(machine: &Ma
     let starting = "restart: new release";
     let doctor = |words: &str| {
         let doctor = machine.robotctl("doctor --app demo");
-        doctor.says(&format!("`{WORKER}` is not up: {words}"));
+        doctor.says(&format!("`{WORKER}` {words}"));
     };
     demo("1.0").deploy_ok(machine);
     let next = demo("2.0");
@@ -69,7 +69,7 @@ fn a_service_in_between_is_neither_taken_for_stopped_nor_for_failed(machine: &Ma
     request(machine, "restart");
     in_state(machine, WORKER, "deactivating (stop)");
     assert_eq!(planned(machine, WORKER), starting);
-    doctor("it is restarting");
+    doctor("is not up: it is restarting");
     let status = machine.robotctl("status").exits(0);
     status.says("it is restarting");
     let mut deploy = next.start_deploy(machine);
@@ -92,7 +92,7 @@ fn a_service_in_between_is_neither_taken_for_stopped_nor_for_failed(machine: &Ma
         planned(machine, WORKER),
         "unchanged: not running; it is not started"
     );
-    doctor("it is being stopped");
+    doctor("is not up: it is being stopped");
     let out = demo("3.0").deploy(machine).exits(0);
     out.says(&format!("`{WORKER}` is stopped: its checks were not run"));
     release(machine);
@@ -104,7 +104,7 @@ fn a_service_in_between_is_neither_taken_for_stopped_nor_for_failed(machine: &Ma
     in_state(machine, WORKER, "activating (start-pre)");
     demo("4.0").write(machine);
     assert_eq!(planned(machine, WORKER), starting);
-    doctor("it is starting");
+    doctor("is not up: it is starting");
     hold(machine, WORKER, "");
     release(machine);
     in_state(machine, WORKER, "active (running)");
@@ -115,7 +115,7 @@ fn a_service_in_between_is_neither_taken_for_stopped_nor_for_failed(machine: &Ma
     in_state(machine, WORKER, "deactivating (stop-post)");
     assert_eq!(machine.property(WORKER, "Job"), "");
     assert_eq!(planned(machine, WORKER), "restart: it has failed");
-    doctor("it is ending by itself");
+    doctor("is not up: it is ending by itself");
     release(machine);
 
     // It has crashed, and systemd waits before it starts it again.
@@ -128,7 +128,7 @@ fn a_service_in_between_is_neither_taken_for_stopped_nor_for_failed(machine: &Ma
     machine.ok(&format!("systemctl kill --signal=KILL {WORKER}"));
     in_state(machine, WORKER, "activating (auto-restart)");
     assert_eq!(planned(machine, WORKER), "restart: it has failed");
-    doctor("it has ended, and systemd is about to start it again");
+    doctor("ended, and systemd is about to restart it");
     // It reads its settings again.
     hold(machine, WORKER, "ExecReload");
     machine.ok(&format!("systemctl restart {WORKER}"));

@@ -272,7 +272,9 @@ fn apt_waits_for_a_deploy(machine: &Machine) {
         // The file of the lock exists before the lock is held: proc_locks(5) lists the inode of what is held.
         let has_begun = match journal_is_there {
             true => format!("[ -e {store}/journal.json ]"),
-            false => format!("grep -q \":$(stat -c %i {store}/lock) \" /proc/locks"),
+            false => {
+                format!("inode=$(stat -c %i {store}/lock) && grep -q \":$inode \" /proc/locks")
+            }
         };
         // Stops the deploy with SIGSTOP: it holds the app until SIGCONT.
         let pid = machine.ok(&format!(

@@ -191,7 +191,7 @@ fn the_first_request_starts_a_stopped_service(machine: &Machine) {
         let answer = machine.get(address);
         assert!(answer.starts_with(expected), "{service}: {answer}");
     }
-    machine.ok("systemctl stop shapes.target");
+    machine.ok("systemctl stop shapes.target shapes.slice");
     let running = "systemctl list-units --plain --legend=no 'shapes*' | cat";
     until("the target stops all services", || {
         machine.ok(running).is_empty()

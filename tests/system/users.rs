@@ -206,6 +206,6 @@ fn a_user_asks_about_any_number_of_apps(machine: &Machine) {
         .exits(2)
         .says("hint: repeat it as root: sudo robotctl --app two rollback");
     machine.robotctl("--app two rollback").exits(2).says(
-        "hint: deploy another release; a rollback then restores this one: sudo robotctl --app two deploy",
+        "hint: deploy another release; a rollback then restores this one: sudo robotctl --manifest /root/two/robot.toml deploy",
     );
 }

@@ -6,7 +6,7 @@ use crate::doctor::{Report, Severity};
 use crate::sandbox::probes::{ProbedSandbox, Status};
 
 /// How many checks that were skipped for the same reason are named.
-const MAX_SKIPPED: usize = 5;
+const MAX_SKIPPED: usize = 20;
 
 /// The results of a probe, the findings of an app, the skipped checks, and a summary line.
 pub(in crate::cli) fn text(report: &Report) -> String {

@@ -62,11 +62,22 @@ impl RunLog {
     }
 }
 
-/// The lines, with each run of equal ones as one line.
+/// Whether two lines are equal but for the time of day in them.
+fn is_repeated(one: &str, next: &str) -> bool {
+    let is_time =
+        |word: &str| word.matches(':').count() >= 2 && word.contains(|c: char| c.is_ascii_digit());
+    let pairs = one.split(' ').zip(next.split(' '));
+    one.split(' ').count() == next.split(' ').count()
+        && pairs
+            .into_iter()
+            .all(|(one, next)| one == next || is_time(one) && is_time(next))
+}
+
+/// The lines, with each run of equal ones as one line: the last of them.
 fn collapsed(lines: &[String]) -> Vec<String> {
-    let runs = lines.chunk_by(|one, next| one == next);
+    let runs = lines.chunk_by(|one, next| is_repeated(one, next));
     let line = |run: &[String]| {
-        let line = run.first()?;
+        let line = run.last()?;
         Some(match run.len() {
             1 => line.clone(),
             count => format!("{line} … {count} times"),
@@ -277,6 +288,23 @@ mod tests {
         let shown = ["start", "cannot connect … 18 times", "give up"];
         assert_eq!(log.last_lines(20, 3), shown);
         assert_eq!(log.last_lines(2, 3), shown[1..]);
+        // An access log has the time in each line.
+        let answer = |time: &str, code: u16| format!("[30/Nov/2026 {time}] \"GET /\" {code} -");
+        let log = RunLog {
+            program: vec![
+                answer("22:36:14", 200),
+                answer("22:36:15", 200),
+                answer("22:36:15", 404),
+            ],
+            ..RunLog::default()
+        };
+        assert_eq!(
+            log.last_lines(20, 3),
+            [
+                format!("{} … 2 times", answer("22:36:15", 200)),
+                answer("22:36:15", 404)
+            ]
+        );
     }
 
     #[test]
