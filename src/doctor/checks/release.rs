@@ -439,11 +439,12 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Result<Vec<Finding>
     let of_releases: Vec<PathBuf> = of_releases.into_iter().collect::<Result<_>>()?;
     let shortages = shortages(root, spaces)?.into_iter();
     let finding = |(path, shortage): (String, Shortage)| {
-        let fix = match of_releases.contains(&root.mount_of(&path)?) {
+        let mount = root.mount_of(&path)?;
+        let fix = match of_releases.contains(&mount) {
             true => how_to_free_space(),
             false => Hint::to(
                 "free disk space; this shows what takes it",
-                CommandLine::sudo(["du", "-xhd2", &root.path(&path).display().to_string()]),
+                CommandLine::sudo(["du", "-xhd2", &mount.display().to_string()]),
             ),
         };
         let message = match shortage {
