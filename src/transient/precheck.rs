@@ -80,7 +80,7 @@ pub(crate) fn precheck(
             service.map_or("", |service| service.name.as_str()),
             explained(session.host, app, service, Failure::of(&error), &log)
         );
-        let hints = after_failed_pre_check(service, &log.program);
+        let hints = after_failed_pre_check((app, target), service, &log.program);
         HintedError { message, hints }
     });
     if let Err(error) = TransientUnit::remove_all(session.host, &units) {
