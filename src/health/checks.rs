@@ -248,7 +248,7 @@ fn run_command(
     let outcome = wait_until(within, || unit.run(deadline.left().max(MIN_PROBE_TIME)));
     let outcome = outcome.map_err(|failure| {
         let (failure, log) = (run_failure(&failure), unit.run_log());
-        let known = explanation(host, app, service, &log).map(|known| in_words(&known));
+        let known = explanation(host, app, (service, mount), &log).map(|known| in_words(&known));
         let known = known.map(|text| format!("; {text}")).unwrap_or_default();
         let lines = log.last_lines(COMMAND_LINES, 0).join("; ");
         let detail = format!("{failure}{known}: {lines}");

@@ -8,6 +8,7 @@ use crate::host::{
     ActiveState, MainExit, Phase, PhaseRow, Reported, RunLog, UnitResult, UnitStatus,
 };
 use crate::safe_fix::SafeFix;
+use crate::render::ReleaseMount;
 use crate::stability::unstable_among;
 use crate::store::{PublicUnit, UnitRole};
 use crate::transient::leftovers::transient_units;
@@ -66,7 +67,9 @@ fn why_it_ended(context: &CheckContext<'_>, unit: &str) -> String {
 fn what_it_says(context: &CheckContext<'_>, unit: &str, log: &RunLog) -> String {
     let known = context.content.and_then(|(app, _)| {
         let service = app.service_of(unit)?;
-        explanation(context.host, app, service, log)
+        let pin = context.state.pins.get(service.name.as_str());
+        let mount = pin.map_or(ReleaseMount::Current, |id| ReleaseMount::Pinned(id));
+        explanation(context.host, app, (service, mount), log)
     });
     known.map_or_else(String::new, |known| format!("; {}", in_words(&known)))
 }
