@@ -207,8 +207,8 @@ mod tests {
             let written = host.root.write_atomic(&program, script.as_bytes(), 0o755);
             written.unwrap();
         }
-        let link = dir.path().join("opt/shop/current");
-        std::os::unix::fs::symlink("releases/2", link).unwrap();
+        let link = host.root.symlink_atomic("/opt/shop/current", "releases/2");
+        link.unwrap();
         let manifest = format!(
             "[app]\nname = \"shop\"\nversion = \"1\"\n[service.web]\nexec = [\"{{current}}/bin/web\"]\n{sandbox}\n"
         );
