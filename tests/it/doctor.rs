@@ -444,9 +444,9 @@ fn a_rollback_is_suggested_only_where_it_finds_a_release() {
     };
     let found = fix(&test);
     assert!(found.contains("roll back, or deploy it again"), "{found}");
-    let text = std::fs::read_to_string(&first).unwrap();
-    let failed = text.replace("\"mark\": \"good\"", "\"mark\": \"bad\", \"why\": \"x\"");
-    assert_ne!(text, failed);
+    let record = std::fs::read_to_string(&first).unwrap();
+    let failed = record.replace("\"mark\": \"good\"", "\"mark\": \"bad\", \"why\": \"x\"");
+    assert_ne!(record, failed);
     std::fs::write(&first, failed).unwrap();
     let found = fix(&test);
     assert!(!found.contains("rollback"), "{found}");

@@ -368,10 +368,10 @@ fn other_commands_take_the_only_app_besides_the_bundled_one() {
     assert_eq!(rollback(&test), first("api", manifest));
     // A manifest that says the same is meant, and one that says something else is not.
     let file = test.outside("api").join("robot.toml");
-    let text = self::manifest("api");
-    std::fs::write(&file, format!("# The shop.\n{text}")).unwrap();
+    let written = self::manifest("api");
+    std::fs::write(&file, format!("# The shop.\n{written}")).unwrap();
     assert_eq!(rollback(&test), first("api", manifest));
-    std::fs::write(&file, text.replace("1.0", "2.0")).unwrap();
+    std::fs::write(&file, written.replace("1.0", "2.0")).unwrap();
     let place = "restores this one, in the directory of the app's robot.toml: ";
     let expected = first("api", "").replace("restores this one: ", place);
     assert_eq!(rollback(&test), expected);
