@@ -7,7 +7,7 @@ use super::run::Run;
 use super::settle::{active, no_answer};
 use super::stopped::unmet_in_words;
 use super::verdict::{Verdict, failed_check};
-use crate::app::{App, Check, Probe, Service, Socket, Text};
+use crate::app::{App, Check, Listen, Probe, Service, Socket, Text};
 use crate::failure::Failure;
 use crate::host::{
     Deadline, Host, Stopwatch, UnitStatus, addresses_of, members, release_of_unit, wait_until,
@@ -16,6 +16,7 @@ use crate::render::ReleaseMount;
 use crate::transient::job::{check_job, job_unit};
 use crate::transient::unit::{RunFailure, run_to_end};
 use std::cell::OnceCell;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// The shortest time for one attempt.
@@ -135,17 +136,7 @@ impl<'a> CheckedService<'a> {
     /// Why nothing accepts connections, although the service runs.
     fn does_not_listen(&self, host: &Host) -> String {
         let state = host.systemd.show_one(&self.unit).unwrap_or_default();
-        let found = addresses_of(&members(&state));
-        let list = |texts: Vec<String>| texts.join(", ");
-        if found.is_empty() {
-            return "the program must bind the address in `listen` itself".to_owned();
-        }
-        let wanted = self.service.listen.iter().map(ToString::to_string);
-        format!(
-            "the program listens on {}, and `listen` says {}",
-            list(found.iter().map(ToString::to_string).collect()),
-            list(wanted.collect())
-        )
+        listens_elsewhere(&addresses_of(&members(&state)), &self.service.listen)
     }
 
     /// Why the service cannot pass its checks any more, if that is so.
@@ -156,6 +147,32 @@ impl<'a> CheckedService<'a> {
         let now = host.systemd.show_one(&self.unit).ok()?;
         lost(&self.before.first, &now, self.service.has_socket_unit())
     }
+}
+
+/// Why nothing accepted connections, although a program listens on the addresses `found`, and should on `wanted`.
+fn listens_elsewhere(found: &[SocketAddr], wanted: &[Listen]) -> String {
+    if found.is_empty() {
+        return "the program must bind the address in `listen` itself".to_owned();
+    }
+    let is_open = |listen: &Listen| {
+        found.iter().any(|open| match listen {
+            Listen::Tcp(address) => {
+                let accepts = open.ip() == address.ip() || open.ip().is_unspecified();
+                open.port() == address.port() && accepts
+            }
+            Listen::AnyAddress(port) => open.port() == *port && open.ip().is_unspecified(),
+            Listen::Unix(_) => false,
+        })
+    };
+    let list = |texts: Vec<String>| texts.join(", ");
+    let open = list(found.iter().map(ToString::to_string).collect());
+    if wanted.iter().all(is_open) {
+        return format!(
+            "the program listens on {open} by now: it listens too late, or the check asks another address"
+        );
+    }
+    let wanted = list(wanted.iter().map(ToString::to_string).collect());
+    format!("the program listens on {open}, and `listen` says {wanted}")
 }
 
 fn lost(before: &UnitStatus, now: &UnitStatus, has_socket_unit: bool) -> Option<Failure> {
@@ -231,7 +248,7 @@ fn run_command(
     let outcome = wait_until(within, || unit.run(deadline.left().max(MIN_PROBE_TIME)));
     let outcome = outcome.map_err(|failure| {
         let (failure, log) = (run_failure(&failure), unit.run_log());
-        let known = explanation(host, app, service, &log).map(|known| in_words(&known));
+        let known = explanation(host, app, (service, mount), &log).map(|known| in_words(&known));
         let known = known.map(|text| format!("; {text}")).unwrap_or_default();
         let lines = log.last_lines(COMMAND_LINES, 0).join("; ");
         let detail = format!("{failure}{known}: {lines}");
@@ -251,8 +268,27 @@ pub(crate) fn run_failure(failure: &RunFailure) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use super::lost;
+    use super::{listens_elsewhere, lost};
+    use crate::app::Listen;
     use crate::host::{ActiveState, UnitStatus};
+
+    #[test]
+    fn a_program_that_listens_where_it_should_listens_too_late() {
+        let late = "it listens too late, or the check asks another address";
+        for (found, wanted, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80", late),
+            ("0.0.0.0:80", "127.0.0.1:80", late),
+            ("[::]:80", ":80", late),
+            ("127.0.0.1:81", "127.0.0.1:80", "`listen` says 127.0.0.1:80"),
+            ("127.0.0.1:80", ":80", "`listen` says"),
+        ] {
+            let (found, wanted) = (found.parse().unwrap(), Listen::parse(wanted).unwrap());
+            let text = listens_elsewhere(&[found], &[wanted]);
+            assert!(text.contains(expected), "{text}");
+        }
+        let text = listens_elsewhere(&[], &[]);
+        assert!(text.contains("must bind the address"), "{text}");
+    }
 
     #[test]
     fn a_service_that_ended_fails_its_checks_at_once() {

@@ -65,7 +65,7 @@ pub(crate) const SYSTEMD_EXITS: &[SystemdExit] = &[
         status: 226,
         name: "NAMESPACE",
         what: "its sandbox could not be set up",
-        hint: "a path in `sandbox.read-only` or `sandbox.read-write` does not exist on this host",
+        hint: "check that each path in `sandbox.read-write` exists on this host",
         host_cause: None,
     },
     SystemdExit {

@@ -3,10 +3,10 @@
 use crate::app::{App, Service};
 use crate::exposure::Unit;
 use crate::failure::Failure;
-use crate::host::{Host, MainExit, ProgramFile, RemoteMounts, RunLog};
-use crate::render::service_texts;
+use crate::host::{Host, MainExit, ProgramFile, RemoteMounts, Root, RunLog};
+use crate::render::{ReleaseMount, service_texts};
 use crate::sandbox::explain::{
-    ALTERNATIVE, Access, AtPath, Case, Ended, Explanation, Meaning, Seen, Sureness, explain,
+    ALTERNATIVE, Access, AtPath, Case, Ended, Explanation, MOUNT, Meaning, Seen, Sureness, explain,
 };
 use crate::sandbox_files::{SandboxFiles, Seen as SeenFile, Unseen};
 use crate::units::Target;
@@ -15,15 +15,16 @@ use crate::units::Target;
 const SHOWN_LINES: (usize, usize) = (20, 3);
 
 /// The failure of a unit, for root with an explanation and with the last lines of the program and of systemd.
-/// `service` is the one that the unit runs; a unit of another kind has none.
+/// `run` is the service that the unit runs, and the release that it runs on; a unit of another kind has no service.
 pub(crate) fn explained(
     host: &Host,
     app: &App,
-    service: Option<&Service>,
+    run: (Option<&Service>, ReleaseMount<'_>),
     what: Failure,
     log: &RunLog,
 ) -> Failure {
-    let known = service.and_then(|service| explanation(host, app, service, log));
+    let (service, mount) = run;
+    let known = service.and_then(|service| explanation(host, app, (service, mount), log));
     let detail = match known {
         Some(known) => format!("{what}; {}", in_lines(&known)),
         None => what.to_string(),
@@ -39,32 +40,22 @@ pub(crate) fn log_of(host: &Host, app: &App, unit: &str) -> RunLog {
     host.systemd.run_log(unit, link.map(|link| link.modified))
 }
 
-/// What the log of a run says about the sandbox of its service.
+/// What the log of a run says about the sandbox of its service, on the release that it ran on.
 pub(crate) fn explanation(
     host: &Host,
     app: &App,
-    service: &Service,
+    (service, mount): (&Service, ReleaseMount<'_>),
     log: &RunLog,
 ) -> Option<Explanation> {
     let target = host
         .systemd
         .version()
         .map_or(Target::Portable, Target::Version);
-    let texts = service_texts(app, service, target).ok()?;
+    let texts = service_texts(app, service, target, mount).ok()?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     // The service has written the paths. A look at one must not wait for a server that does not answer.
     let remote = RemoteMounts::read().ok()?;
     let files = SandboxFiles::of(&Unit::merge(&texts))?.without(remote);
-    if let Some(text) = cannot_start(host, service, &files, log.end) {
-        return Some(Explanation {
-            id: "cannot-start",
-            meaning: Meaning::NotTheSandbox,
-            sureness: Sureness::Certain,
-            text,
-            line: String::new(),
-            is_of_exit: true,
-        });
-    }
     let look = |path: &str| match files.find(&host.root, path) {
         Ok(Ok(seen)) if seen.meta.is_program() => AtPath::Program,
         Ok(Ok(_)) => AtPath::Other,
@@ -88,7 +79,21 @@ pub(crate) fn explanation(
         }),
         killing_call: log.killing_call.as_deref(),
     };
-    explain(&case, &seen)
+    let known = explain(&case, &seen);
+    // systemd itself has said which path it could not mount.
+    if known.as_ref().is_some_and(|known| known.id == MOUNT) {
+        return known;
+    }
+    let text = cannot_start(&host.root, service, &files, log.end);
+    let cannot_start = text.map(|text| Explanation {
+        id: "cannot-start",
+        meaning: Meaning::NotTheSandbox,
+        sureness: Sureness::Certain,
+        text,
+        line: String::new(),
+        is_of_exit: true,
+    });
+    cannot_start.or(known)
 }
 
 /// systemd could not execute the program (systemd.exec(5), "Process Exit Codes").
@@ -98,7 +103,7 @@ const EXIT_NAMESPACE: i32 = 226;
 
 /// Why systemd could not start the program, if the program or the host shows it.
 fn cannot_start(
-    host: &Host,
+    root: &Root,
     service: &Service,
     files: &SandboxFiles,
     end: Option<MainExit>,
@@ -106,8 +111,8 @@ fn cannot_start(
     match end? {
         MainExit::Exited(EXIT_EXEC) => {
             let program = service.exec.first()?.as_str();
-            let seen = files.find(&host.root, program).ok()?.ok()?;
-            let file = ProgramFile::read(&host.root.path(&seen.host)).ok()?;
+            let seen = files.find(root, program).ok()?.ok()?;
+            let file = ProgramFile::read(&root.path(&seen.host)).ok()?;
             match file {
                 ProgramFile::Script(words) if words.first()?.ends_with('\r') => Some(format!(
                     "the `#!` line of `{program}` ends with a carriage return: save the file with the line ends of Linux"
@@ -119,19 +124,14 @@ fn cannot_start(
             }
         }
         MainExit::Exited(EXIT_NAMESPACE) => {
-            let sandbox = &service.sandbox;
-            let read_only = sandbox
-                .read_only
-                .iter()
-                .map(|(from, _)| ("read-only", from));
-            let read_write = sandbox.read_write.iter().map(|path| ("read-write", path));
-            let mut named = read_only.chain(read_write);
-            let (key, path) = named.find(|(_, path)| {
-                let found = host.root.meta_followed(path.as_str());
-                found.is_ok_and(|found| found.is_none())
+            // A path of `read-only` may be absent: its directive has a `-`.
+            let mut named = service.sandbox.read_write.iter();
+            let path = named.find(|path| {
+                let found = files.of_host().find(root, path.as_str());
+                matches!(found, Ok(Err(Unseen::Missing(_))))
             })?;
             Some(format!(
-                "`{path}`, which `sandbox.{key}` names, does not exist on this host"
+                "`{path}`, which `sandbox.read-write` names, does not exist on this host"
             ))
         }
         _ => None,
@@ -181,4 +181,77 @@ fn quoted(line: &str) -> String {
     let shown: String = line.chars().take(SHOWN_CHARACTERS).collect();
     let end = if shown.len() < line.len() { "…" } else { "" };
     format!("`{}{end}`", shown.replace('`', "'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explanation;
+    use crate::app::App;
+    use crate::host::{Host, MainExit, RunLog};
+    use crate::manifest::parse;
+    use crate::render::ReleaseMount;
+
+    /// What a run says that ended with `status`, on a host of which releases 1 and 2 exist and 2 is live.
+    fn text(
+        sandbox: &str,
+        mount: ReleaseMount<'_>,
+        status: i32,
+        manager: &[&str],
+    ) -> Option<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let host = Host::new(Some(dir.path()));
+        for (id, script) in [("1", "#!/bin/sh\r\n"), ("2", "#!/bin/sh\n")] {
+            let bin = format!("/opt/shop/releases/{id}/bin");
+            host.root.make_dir(&bin, 0o755).unwrap();
+            let program = format!("{bin}/web");
+            let written = host.root.write_atomic(&program, script.as_bytes(), 0o755);
+            written.unwrap();
+        }
+        let link = host.root.symlink_atomic("/opt/shop/current", "releases/2");
+        link.unwrap();
+        let manifest = format!(
+            "[app]\nname = \"shop\"\nversion = \"1\"\n[service.web]\nexec = [\"{{current}}/bin/web\"]\n{sandbox}\n"
+        );
+        let app = App::from_manifest(&parse(&manifest).unwrap(), None).unwrap();
+        let log = RunLog {
+            manager: manager.iter().map(ToString::to_string).collect(),
+            end: Some(MainExit::Exited(status)),
+            ..RunLog::default()
+        };
+        let service = app.services.first().unwrap();
+        explanation(&host, &app, (service, mount), &log).map(|known| known.text)
+    }
+
+    #[test]
+    fn a_run_is_explained_with_the_release_that_it_ran_on() {
+        let of = |mount| text("", mount, 203, &[]);
+        let found = of(ReleaseMount::Pinned("1")).unwrap();
+        assert!(found.contains("ends with a carriage return"), "{found}");
+        for mount in [ReleaseMount::Pinned("2"), ReleaseMount::Current] {
+            assert_eq!(of(mount), None, "{mount:?}");
+        }
+    }
+
+    /// systemd skips a path of `read-only` that does not exist.
+    #[test]
+    fn only_a_path_that_must_exist_stops_systemd() {
+        let absent = "sandbox.read-only = [\"/srv/absent\"]\n";
+        let of = |keys: &str, manager: &[&str]| {
+            let keys = format!("{absent}{keys}");
+            text(&keys, ReleaseMount::Current, 226, manager)
+        };
+        assert_eq!(of("", &[]), None);
+        let both = "sandbox.read-write = [\"/srv/gone\"]";
+        assert_eq!(
+            of(both, &[]).unwrap(),
+            "`/srv/gone`, which `sandbox.read-write` names, does not exist on this host"
+        );
+        // systemd knows best.
+        let line = "shop-web.service: Failed to set up mount namespacing: /srv/other: No such file or directory";
+        let found = of(both, &[line]).unwrap();
+        assert!(
+            found.starts_with("systemd could not mount `/srv/other`"),
+            "{found}"
+        );
+    }
 }

@@ -9,6 +9,7 @@ use super::verdict::Verdict;
 use crate::app::{App, Service};
 use crate::failure::Failure;
 use crate::host::{Host, Stopwatch, Undetermined, UnitStatus, release_of_unit, wait_until};
+use crate::render::ReleaseMount;
 use crate::store::State;
 use std::time::Duration;
 
@@ -184,5 +185,12 @@ fn passed(
 /// What is wrong with a unit, for root with an explanation and its last lines.
 fn unhealthy(host: &Host, app: &App, unit: &str, what: Failure) -> Failure {
     let log = log_of(host, app, unit);
-    explained(host, app, app.service_of(unit), what, &log).after(&format!("`{unit}`"))
+    explained(
+        host,
+        app,
+        (app.service_of(unit), ReleaseMount::Current),
+        what,
+        &log,
+    )
+    .after(&format!("`{unit}`"))
 }

@@ -71,11 +71,14 @@ impl Context<'_> {
                 NeededManifest::At(manifest) => {
                     return Hint::to(hint.text, deploy.for_manifest(&manifest, environment));
                 }
-                NeededManifest::Unknown if !hint.text.is_empty() => {
+                NeededManifest::Unknown => {
+                    if !hint.text.is_empty() {
+                        hint.text.push_str(", ");
+                    }
                     hint.text
-                        .push_str(", in the directory of the app's robot.toml");
+                        .push_str("in the directory of the app's robot.toml");
                 }
-                NeededManifest::Unknown | NeededManifest::None => {}
+                NeededManifest::None => {}
             }
         }
         if is_meant {
@@ -95,25 +98,26 @@ impl Context<'_> {
         path.map_or(NeededManifest::Unknown, NeededManifest::At)
     }
 
-    /// The manifest that an app was deployed from, if it is still there and would release the same source. Only
-    /// root can see it, and only root deploys.
+    /// The manifest that an app was deployed from, if it is still there, says the same and would release the same
+    /// source. Only root can see it, and only root deploys.
     fn manifest_of_origin(&self, name: &Name, environment: Option<&str>) -> Option<PathBuf> {
         let store = self.store(name);
         let id = match store.state().ok()?.live {
             Some(live) => live,
             None => store.last_failure().ok()??.release?,
         };
-        let origin = PathBuf::from(store.release(&id).ok()??.origin);
+        let record = store.release(&id).ok()??;
+        let recorded = parse(&record.manifest).ok()?;
+        let app = App::from_record(&recorded, environment).ok()?;
+        let origin = PathBuf::from(record.origin);
         let candidates = origin.ancestors().take(2).map(|dir| dir.join(MANIFEST));
         let mut candidates = candidates.filter(|path| is_present(path));
         candidates.find(|path| {
             let text = read_text(path, Links::Refused, "").unwrap_or_default();
-            let app = parse(&text).and_then(|manifest| App::from_record(&manifest, environment));
+            let is_same = parse(&text).is_ok_and(|found| found.written == recorded.written);
             let dir = path.parent().unwrap_or(Path::new("/"));
-            app.is_ok_and(|app| {
-                let source = dir.join(app.release.source.as_str());
-                app.name == *name && real_path(&source).is_ok_and(|source| source == origin)
-            })
+            let source = dir.join(app.release.source.as_str());
+            is_same && app.name == *name && real_path(&source).is_ok_and(|source| source == origin)
         })
     }
 

@@ -85,10 +85,9 @@ pub(super) fn warn_of_unmet(host: &Host, app: &App, plan: &mut Plan) {
 
 /// Warns in a plan about paths of `sandbox.read-only` that do not exist: the service starts, and does not see them.
 pub(super) fn warn_of_missing_paths(host: &Host, app: &App, plan: &mut Plan) -> Result<()> {
-    let own = app.layout.own_directories();
-    let is_own = |path: &str| {
-        path.starts_with(&app.layout.opt()) || own.iter().any(|dir| path.starts_with(dir.as_str()))
-    };
+    let own = app.layout.own_directories().into_iter();
+    let own: Vec<String> = own.chain([app.layout.opt()]).collect();
+    let is_own = |path: &str| own.iter().any(|dir| Path::new(path).starts_with(dir));
     for service in &app.services {
         for (path, _) in &service.sandbox.read_only {
             // A deploy creates what belongs to the app.

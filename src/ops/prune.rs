@@ -4,7 +4,6 @@
 //! process uses.
 
 use super::attempt::AttemptKind;
-use super::choose_release::previous;
 use super::context::Context;
 use super::recover::worst;
 use super::session::recover_after_fix;
@@ -275,7 +274,7 @@ fn select(host: &Host, store: &Store, layout: &Layout, keep: u32) -> Result<Prun
     let failed = bad.len().saturating_sub(1);
     let old = good.into_iter().take(excess);
     let due = old.chain(bad.into_iter().take(failed)).map(|(_, _, id)| id);
-    let protected = protected(host, store, layout, &state)?;
+    let protected = protected(store, &state)?;
     let due: Vec<String> = due.filter(|id| !protected.contains(id)).collect();
     let mut pruned = Pruned::default();
     if due.is_empty() {
@@ -296,13 +295,8 @@ fn select(host: &Host, store: &Store, layout: &Layout, keep: u32) -> Result<Prun
 }
 
 /// Releases that are never removed.
-fn protected(
-    host: &Host,
-    store: &Store,
-    layout: &Layout,
-    state: &State,
-) -> Result<BTreeSet<String>> {
-    let previous = previous(host, store, layout, state, &|_, _| {})?;
+fn protected(store: &Store, state: &State) -> Result<BTreeSet<String>> {
+    let previous = store.previous_release(state, &|_, _| {})?;
     // The state may be older than the link, or the link was set by hand.
     let linked = store.release_of_current_link()?;
     Ok(state

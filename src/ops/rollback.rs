@@ -1,7 +1,7 @@
 //! `rollback`: an earlier release goes live again, for the whole app or for one service.
 
 use super::attempt::AttemptKind;
-use super::choose_release::{check_complete, check_failed, previous, previous_after};
+use super::choose_release::{check_failed, previous_after};
 use super::context::{Context, WritableApp};
 use super::observe::{observe, same_built_files};
 use super::outcome::{Changed, ended};
@@ -73,7 +73,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &RollbackRequest) -> Result<Pr
         let Prepared {
             plan, operation, ..
         } = &mut prepared;
-        plan.rollback_target = previous_after(ctx, &store, plan, operation)?;
+        plan.rollback_target = previous_after(&store, plan, operation)?;
         Ok(Preview {
             plan: prepared.plan,
             nothing: prepared.nothing,
@@ -444,7 +444,7 @@ fn target(
             let text = format!("{id} is skipped: {error:#}");
             ctx.note("warning", name.as_str(), &text);
         };
-        if let Some(record) = previous(&ctx.host, store, layout, &state, &damaged)? {
+        if let Some(record) = store.previous_release(&state, &damaged)? {
             return Ok(record);
         }
         return match state.live {
@@ -495,7 +495,7 @@ fn target(
         let hint = Hint::to("restore it all the same", again);
         check_failed(request.force, store, id, hint)?;
         if !request.force {
-            check_complete(store, id)?;
+            store.check_complete(id)?;
         }
     }
     Ok(record)

@@ -10,6 +10,7 @@ use crate::events::Subject;
 use crate::failure::Failure;
 use crate::health::{RestartCounter, daemon_states, explained, log_of};
 use crate::host::{Command, Deadline, Host, oom_kills};
+use crate::render::ReleaseMount;
 use crate::session::Session;
 use crate::store::Store;
 use crate::units::SOAK_PREFIX;
@@ -118,7 +119,13 @@ fn watch(host: &Host, store: &Store, app: &App, id: &str, time: Duration) -> Res
         for (unit, state) in daemon_states(host, app)? {
             if let Some(what) = restarts.step(&unit, &state, oom_kills(&state)) {
                 let log = log_of(host, app, &unit);
-                let what = explained(host, app, app.service_of(&unit), what, &log);
+                let what = explained(
+                    host,
+                    app,
+                    (app.service_of(&unit), ReleaseMount::Current),
+                    what,
+                    &log,
+                );
                 return Ok(SoakOutcome::Looping(unit, what));
             }
         }

@@ -36,18 +36,19 @@ pub fn render(app: &App, target: Target) -> Result<FileTree> {
     Ok(files.tree)
 }
 
-/// The texts of a service's unit, as systemd merges them: the file, then its drop-ins in order.
+/// The texts of a service's unit, as systemd merges them: the file, then its drop-ins in order. It sees the release
+/// `mount`.
 ///
 /// # Errors
 /// When the service cannot be rendered.
-pub fn service_texts(app: &App, service: &Service, target: Target) -> Result<Vec<String>> {
+pub fn service_texts(
+    app: &App,
+    service: &Service,
+    target: Target,
+    mount: ReleaseMount<'_>,
+) -> Result<Vec<String>> {
     let mut files = UnitFiles::new(app, target, UNIT_DIR);
-    files.service(
-        &app.unit(service),
-        service,
-        ServiceUnitRole::Main,
-        ReleaseMount::Current,
-    )?;
+    files.service(&app.unit(service), service, ServiceUnitRole::Main, mount)?;
     Ok(files.tree.iter().map(|(_, entry)| entry.text()).collect())
 }
 

@@ -9,7 +9,7 @@ use super::limits::{Limit, limits_of};
 use super::prefix::Prefix;
 use crate::app::{App, Listen, Service, Socket};
 use crate::exposure::{Exposure, Remedy, Unit, score_as, shown};
-use crate::render::{self, derive};
+use crate::render::{self, ReleaseMount, derive};
 use crate::units::Target;
 use anyhow::Result;
 use schemars::JsonSchema;
@@ -100,7 +100,7 @@ fn version(target: Target) -> u16 {
 }
 
 fn merged(app: &App, service: &Service, target: Target) -> Result<Unit> {
-    let texts = render::service_texts(app, service, target)?;
+    let texts = render::service_texts(app, service, target, ReleaseMount::Current)?;
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     Ok(Unit::merge(&texts))
 }

@@ -29,6 +29,7 @@ mod history;
 mod journal;
 mod live;
 mod lock;
+mod previous;
 mod readers;
 mod records;
 mod release;

@@ -7,6 +7,7 @@ use crate::events::Subject;
 use crate::health::{cause_failure, explained, log_of, no_answer};
 use crate::host::{Systemd, UnitStatus, interrupted};
 use crate::plan::{Action, Plan};
+use crate::render::ReleaseMount;
 use crate::session::Session;
 use crate::store::Journal;
 use crate::transient::leftovers::remove_leftovers;
@@ -163,7 +164,7 @@ fn explain_failure(session: &Session<'_>, app: &App, unit: &str, result: Result<
     let failure = explained(
         session.host,
         app,
-        app.service_of(unit),
+        (app.service_of(unit), ReleaseMount::Current),
         cause_failure(&state),
         &log,
     );

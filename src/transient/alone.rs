@@ -1,30 +1,40 @@
 //! A pre-check instance that is alone in its network, and what to do if it needs another program.
 
-use crate::app::Service;
+use crate::app::{App, Service};
 use crate::error::Hint;
-use crate::sandbox::explain::finds_no_peer;
+use crate::sandbox::explain::{AtPath, Case, finds_no_peer, how_to_allow};
+use crate::units::Target;
 
 /// What to do about a pre-check that failed. `lines` are those that the program of the instance wrote. A service that
 /// opens its address itself is pre-checked in a network of its own, in which nothing else answers.
-pub(super) fn after_failed_pre_check(service: Option<&Service>, lines: &[String]) -> Vec<Hint> {
+pub(super) fn after_failed_pre_check(
+    (app, target): (&App, Target),
+    service: Option<&Service>,
+    lines: &[String],
+) -> Vec<Hint> {
     let again = Hint::from("fix it and deploy again");
     let is_alone = |service: &&Service| !service.has_socket_unit();
     match service.filter(is_alone) {
         Some(service) if lines.iter().any(|line| finds_no_peer(line)) => {
-            [again].into_iter().chain(alone(service)).collect()
+            let case = Case {
+                app,
+                service,
+                target,
+                look: &|_| AtPath::Missing,
+            };
+            [again].into_iter().chain(alone(&case)).collect()
         }
         _ => vec![again],
     }
 }
 
-fn alone(service: &Service) -> Vec<Hint> {
-    let name = &service.name;
-    let sandbox = &service.sandbox;
-    let is_off = "its pre-check is off then";
+fn alone(case: &Case<'_>) -> Vec<Hint> {
+    let name = &case.service.name;
+    let sandbox = &case.service.sandbox;
     let mut hints = Vec::new();
-    if !sandbox.allows("loopback") {
+    if let Some(how) = how_to_allow(case, "loopback") {
         hints.push(format!(
-            "if it needs a program of this host, write `sandbox.allow = [\"loopback\"]`; {is_off}"
+            "if it needs a program of this host, {how}; its pre-check is off then"
         ));
     }
     let reaches_hosts = sandbox.allows("outbound") || !sandbox.outbound.is_empty();
@@ -47,6 +57,7 @@ mod tests {
     use super::after_failed_pre_check;
     use crate::app::App;
     use crate::manifest::parse;
+    use crate::units::Target;
 
     fn hints(keys: &str, line: &str) -> Vec<String> {
         let text = format!(
@@ -54,7 +65,8 @@ mod tests {
              listen = [\"127.0.0.1:80\"]\n{keys}\n"
         );
         let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
-        let found = after_failed_pre_check(app.services.first(), &[line.to_owned()]);
+        let case = (&app, Target::Portable);
+        let found = after_failed_pre_check(case, app.services.first(), &[line.to_owned()]);
         found.iter().map(ToString::to_string).collect()
     }
 
@@ -75,7 +87,7 @@ mod tests {
             assert_eq!(again, "fix it and deploy again");
             assert!(why.contains("has a network of its own"), "{why}");
             assert!(
-                loopback.contains("`sandbox.allow = [\"loopback\"]`"),
+                loopback.contains("in `[service.web]`, write `sandbox.allow = [\"loopback\"]`"),
                 "{loopback}"
             );
             assert!(
@@ -87,6 +99,24 @@ mod tests {
         }
         for line in ["KeyError: 'X'", ""] {
             assert_eq!(hints(DIRECT, line), ["fix it and deploy again"]);
+        }
+    }
+
+    /// A key `sandbox.allow` beside a table `sandbox` is given twice.
+    #[test]
+    fn the_exception_is_written_where_the_manifest_has_others() {
+        for keys in [
+            "sandbox = { allow = [\"outbound\"] }",
+            "sandbox.allow = [\"outbound\"]",
+            "[service.web.sandbox]\nallow = [\"outbound\"]",
+        ] {
+            let found = hints(
+                &format!("socket = \"direct\"\n{keys}"),
+                "connection refused",
+            );
+            let advice =
+                "in `sandbox` of `[service.web]`, write `allow = [\"outbound\", \"loopback\"]`";
+            assert!(found.iter().any(|hint| hint.contains(advice)), "{found:?}");
         }
     }
 
@@ -102,6 +132,6 @@ mod tests {
         let loopback =
             "socket = \"direct\"\npre-check = true\nsandbox = { allow = [\"loopback\"] }";
         let found = hints(loopback, line).join("\n");
-        assert!(!found.contains("write `sandbox.allow"), "{found}");
+        assert!(!found.contains("needs a program"), "{found}");
     }
 }

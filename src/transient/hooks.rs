@@ -83,7 +83,8 @@ pub(crate) fn after_switch(session: &Session<'_>, plan: &Plan, app: &App) -> Res
 }
 
 fn run(session: &Session<'_>, plan: &Plan, app: &App, job: &Service) -> Result<()> {
-    let mut unit = job_unit(session.host, app, job, ReleaseMount::Pinned(&plan.to))?;
+    let mount = ReleaseMount::Pinned(&plan.to);
+    let mut unit = job_unit(session.host, app, job, mount)?;
     unit.put()?;
     let name = job.name.as_str();
     let name = name.strip_suffix(Hooks::SUFFIX).unwrap_or(name);
@@ -96,7 +97,7 @@ fn run(session: &Session<'_>, plan: &Plan, app: &App, job: &Service) -> Result<(
     let outcome = unit.run(job.timeout_start.duration.saturating_add(STOP_SLACK));
     let outcome = outcome.map_err(|failure| {
         let (failure, log) = (run_failure(&failure), unit.run_log());
-        let failure = explained(session.host, app, Some(job), failure, &log);
+        let failure = explained(session.host, app, (Some(job), mount), failure, &log);
         failure.after(&format!("`hooks.{name}` failed")).into()
     });
     unit.remove_after(outcome)

@@ -19,7 +19,7 @@ use crate::health::{
 };
 use crate::host::{self, Host, Stopwatch, UnitStatus, in_network_of};
 use crate::plan::{Action, Observed, Plan};
-use crate::render::{derive, precheck as instance_files};
+use crate::render::{ReleaseMount, derive, precheck as instance_files};
 use crate::session::Session;
 use crate::tree::Entry;
 use crate::units::RUNTIME_UNIT_DIR;
@@ -74,13 +74,14 @@ pub(crate) fn precheck(
             .map(TransientUnit::run_log)
             .unwrap_or_default();
         let service = instances.get(at).map(|one| one.service);
+        let run = (service, ReleaseMount::Pinned(&plan.to));
         let message = format!(
             "{} failed its pre-check, and what is live did not change: service `{}`: {}",
             plan.to,
             service.map_or("", |service| service.name.as_str()),
-            explained(session.host, app, service, Failure::of(&error), &log)
+            explained(session.host, app, run, Failure::of(&error), &log)
         );
-        let hints = after_failed_pre_check(service, &log.program);
+        let hints = after_failed_pre_check((app, target), service, &log.program);
         HintedError { message, hints }
     });
     if let Err(error) = TransientUnit::remove_all(session.host, &units) {

@@ -424,3 +424,31 @@ fn the_cause_of_a_failed_first_deploy_is_kept() {
         refused.stderr
     );
 }
+
+/// A rollback takes no release that failed, so that it would not help where no other one is left.
+#[test]
+fn a_rollback_is_suggested_only_where_it_finds_a_release() {
+    let test = crate::plans::releases(1);
+    let first = format!("var/lib/robotctl/shop/releases/{}.json", live(&test));
+    let first = test.root(&first);
+    version(&test, 2);
+    deploy(&test);
+    std::fs::remove_dir_all(test.root("opt/shop/releases").join(live(&test))).unwrap();
+    let fix = |test: &Test| {
+        let report = test.run(["doctor"]).any_stdout().any_stderr().status(1);
+        let (_, rest) = report
+            .stdout
+            .split_once("the live release is missing")
+            .unwrap();
+        rest.lines().nth(1).unwrap().to_owned()
+    };
+    let found = fix(&test);
+    assert!(found.contains("roll back, or deploy it again"), "{found}");
+    let record = std::fs::read_to_string(&first).unwrap();
+    let failed = record.replace("\"mark\": \"good\"", "\"mark\": \"bad\", \"why\": \"x\"");
+    assert_ne!(record, failed);
+    std::fs::write(&first, failed).unwrap();
+    let found = fix(&test);
+    assert!(!found.contains("rollback"), "{found}");
+    assert!(found.contains("deploy"), "{found}");
+}

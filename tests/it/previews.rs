@@ -626,12 +626,16 @@ fn a_prune_of_all_apps_that_fails_halfway_does_not_claim_that_nothing_changed() 
 /// A service starts without a path that it only reads.
 #[test]
 fn a_preview_warns_of_a_path_that_does_not_exist() {
-    let keys = "sandbox.read-only = [\"/srv/absent\"]\n";
-    let test = manifest(&format!("{SHOP}{keys}"));
+    // The second is no part of `/opt/shop`, which a deploy creates.
+    let paths = ["/srv/absent", "/opt/shop-models"];
+    let test = manifest(&format!("{SHOP}sandbox.read-only = {paths:?}\n"));
     let ended = test.run(["deploy"]).any_stdout().any_stderr().success();
-    let warning = "`/srv/absent` does not exist, and `sandbox.read-only` of service `web` names it";
-    assert!(ended.stdout.contains(warning), "{}", ended.stdout);
-    fs::create_dir_all(test.root("srv/absent")).unwrap();
+    for path in paths {
+        let warning =
+            format!("`{path}` does not exist, and `sandbox.read-only` of service `web` names it");
+        assert!(ended.stdout.contains(&warning), "{}", ended.stdout);
+        fs::create_dir_all(test.root(path.trim_start_matches('/'))).unwrap();
+    }
     let ended = test.run(["deploy"]).any_stdout().any_stderr().success();
     assert!(!ended.stdout.contains("does not exist"), "{}", ended.stdout);
 }

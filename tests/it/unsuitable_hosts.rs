@@ -245,6 +245,21 @@ fn the_doctor_warns_of_a_disk_that_is_nearly_full() {
     }
 }
 
+/// What fills a file system may lie outside the directories of the app.
+#[test]
+fn the_doctor_looks_for_what_fills_a_disk_on_the_whole_disk() {
+    let test = Test::shop();
+    let Some(_disk) = Disk::at(test.root("var/cache"), "size=64k") else {
+        return not_run("a full disk needs root, to mount a small one");
+    };
+    crate::offline::deploy(&test);
+    let run = test.run(["doctor"]).any_stdout().status(1);
+    let found = "warning: the disk of `/var/cache/shop` is nearly full: ";
+    assert!(run.stdout.contains(found), "{}", run.stdout);
+    let shown = "sudo du -xhd2 [DIR]/root/var/cache\n";
+    assert!(run.stdout.contains(shown), "{}", run.stdout);
+}
+
 /// Another program fills the disk during staging. The incomplete release is removed, from a directory
 /// and from an archive.
 #[test]

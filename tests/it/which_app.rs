@@ -366,6 +366,15 @@ fn other_commands_take_the_only_app_besides_the_bundled_one() {
     // In this directory, a deploy would not find its manifest.
     let manifest = "--manifest [DIR]/api/robot.toml ";
     assert_eq!(rollback(&test), first("api", manifest));
+    // A manifest that says the same is meant, and one that says something else is not.
+    let file = test.outside("api").join("robot.toml");
+    let written = self::manifest("api");
+    std::fs::write(&file, format!("# The shop.\n{written}")).unwrap();
+    assert_eq!(rollback(&test), first("api", manifest));
+    std::fs::write(&file, written.replace("1.0", "2.0")).unwrap();
+    let place = "restores this one, in the directory of the app's robot.toml: ";
+    let expected = first("api", "").replace("restores this one: ", place);
+    assert_eq!(rollback(&test), expected);
     deploy_from(&test, &checkout(&test, "blog"));
     assert_eq!(
         rollback(&test),

@@ -261,7 +261,7 @@ fn the_cause_of_a_failed_start_is_named(machine: &Machine) {
         (
             "#!/bin/sh\nexec sleep 1000\n",
             "sandbox.read-write = [\"/srv/absent\"]\n",
-            "`/srv/absent`, which `sandbox.read-write` names, does not exist on this host",
+            "systemd could not mount `/srv/absent`, which does not exist on this host",
         ),
         (
             LISTENS,

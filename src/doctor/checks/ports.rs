@@ -6,7 +6,9 @@ use crate::app::{App, Listen, Service};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
-use crate::host::{ListeningSocket, PortHolder, holders_by_socket, listening_sockets, listens_for};
+use crate::host::{
+    ListeningSocket, PortHolder, UnitStatus, holders_by_socket, listening_sockets, listens_for,
+};
 use crate::prerequisites::unusable_addresses;
 use crate::safe_fix::SafeFix;
 use crate::store::UnitRole;
@@ -125,14 +127,9 @@ fn port(
     }
     let open = sockets.on(port);
     if open.is_empty() {
-        return Ok(Some(Finding::new(
-            Severity::Error,
-            format!("no process listens on {listen}"),
-            Hint::to(
-                "start its unit",
-                CommandLine::sudo(["systemctl", "start", unit]),
-            ),
-        )));
+        let message = format!("no process listens on {listen}");
+        let fix = open_again(unit, context.units.state(unit)?);
+        return Ok(Some(Finding::new(Severity::Error, message, fix)));
     }
     let own: Vec<&ListeningSocket> = open
         .iter()
@@ -154,6 +151,13 @@ fn port(
     };
     let fix = "stop that process, or give the service another address";
     Ok(Some(Finding::new(Severity::Error, message, fix)))
+}
+
+/// The hint for a unit that does not listen. `systemctl start` does nothing to one that is up.
+fn open_again(unit: &str, state: &UnitStatus) -> Hint {
+    let verb = if state.is_down() { "start" } else { "restart" };
+    let command = CommandLine::sudo(["systemctl", verb, unit]);
+    Hint::to(format!("{verb} its unit"), command)
 }
 
 /// A port that other machines can reach, although the manifest gives it a loopback address.
@@ -188,4 +192,30 @@ fn too_open(
         CommandLine::sudo(["systemctl", "restart", unit]),
     );
     Some(Finding::new(Severity::Warning, message, restart))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::open_again;
+    use crate::host::{ActiveState, UnitStatus};
+
+    #[test]
+    fn a_unit_that_is_up_is_restarted_and_not_started() {
+        for (active_state, expected) in [
+            (
+                ActiveState::Inactive,
+                "start its unit: sudo systemctl start a.service",
+            ),
+            (
+                ActiveState::Active,
+                "restart its unit: sudo systemctl restart a.service",
+            ),
+        ] {
+            let state = UnitStatus {
+                active_state,
+                ..UnitStatus::default()
+            };
+            assert_eq!(open_again("a.service", &state).to_string(), expected);
+        }
+    }
 }

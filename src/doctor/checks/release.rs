@@ -11,7 +11,7 @@ use crate::host::{
 use crate::payload::Payload;
 use crate::prerequisites::{how_to_free_space, shortages, spaces_of_files};
 use crate::safe_fix::SafeFix;
-use crate::store::{LastFailure, Shortage, Space, Store, UnitRole};
+use crate::store::{LastFailure, Mark, Shortage, Space, Store, UnitRole};
 use anyhow::{Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -125,22 +125,33 @@ pub(in crate::doctor) fn current(context: &CheckContext<'_>) -> Result<Vec<Findi
         found.push(Finding::new(
             Severity::Error,
             format!("the live release is missing: `{dir}`"),
-            roll_back(context, "roll back, or deploy it again")?.unwrap_or_else(deploy_again),
+            roll_back(context, "roll back, or deploy it again").unwrap_or_else(deploy_again),
         ));
     }
     Ok(found)
 }
 
 /// The hint to roll back, if there is a release to roll back to.
-fn roll_back(context: &CheckContext<'_>, what: &str) -> Result<Option<Hint>> {
-    for id in &context.state.previous {
-        let release = context.layout.release(id);
-        if context.host.root.meta(&release)?.is_some() {
-            let rollback = CommandLine::sudo_robotctl(["rollback"]);
-            return Ok(Some(Hint::to(what, rollback)));
-        }
+fn roll_back(context: &CheckContext<'_>, what: &str) -> Option<Hint> {
+    let rollback = CommandLine::sudo_robotctl(["rollback"]);
+    previous(context).map(|_| Hint::to(what, rollback))
+}
+
+/// The release that a rollback restores. Only root can see whether it is complete.
+pub(super) fn previous(context: &CheckContext<'_>) -> Option<String> {
+    let (store, state) = (context.store, context.state);
+    if let Ok(found) = store.previous_release(state, &|_, _| {}) {
+        return found.map(|record| record.public.id);
     }
-    Ok(None)
+    let is_usable = |id: &String| {
+        let dir = context.host.root.meta(&context.layout.release(id));
+        let release = store.public_release(id).ok().flatten();
+        dir.is_ok_and(|dir| dir.is_some())
+            && release.is_some_and(|release| !matches!(release.mark, Mark::Failed(_)))
+    };
+    let mut ids = state.previous.iter().rev();
+    let found = ids.find(|id| state.live.as_ref() != Some(id) && is_usable(id));
+    found.cloned()
 }
 
 /// The hint that moves a release aside. Services that run it keep it.
@@ -191,7 +202,7 @@ pub(in crate::doctor) fn content(context: &CheckContext<'_>, app: &App) -> Resul
             "files of the live release are missing: {}",
             missing.join(", ")
         );
-        let fix = match roll_back(context, "roll back, then deploy it again")? {
+        let fix = match roll_back(context, "roll back, then deploy it again") {
             Some(fix) => vec![fix],
             // A deploy of a release that is on the disk does not stage it again.
             None => vec![set_aside(context, live), deploy_again()],
@@ -439,11 +450,12 @@ pub(in crate::doctor) fn disk(context: &CheckContext<'_>) -> Result<Vec<Finding>
     let of_releases: Vec<PathBuf> = of_releases.into_iter().collect::<Result<_>>()?;
     let shortages = shortages(root, spaces)?.into_iter();
     let finding = |(path, shortage): (String, Shortage)| {
-        let fix = match of_releases.contains(&root.mount_of(&path)?) {
+        let mount = root.mount_of(&path)?;
+        let fix = match of_releases.contains(&mount) {
             true => how_to_free_space(),
             false => Hint::to(
                 "free disk space; this shows what takes it",
-                CommandLine::sudo(["du", "-xhd2", &root.path(&path).display().to_string()]),
+                CommandLine::sudo(["du", "-xhd2", &mount.display().to_string()]),
             ),
         };
         let message = match shortage {

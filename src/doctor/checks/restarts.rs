@@ -33,13 +33,15 @@ pub(in crate::doctor) fn restarts(context: &CheckContext<'_>) -> Result<Vec<Find
             Instability::Watchdog { .. } => Hint::to("read what it did at that time", read),
         };
         let state = states.iter().find(|state| state.id == unit);
-        let why = match (&what, state) {
-            (Instability::Loops { .. }, Some(state)) => how_it_ended(context, state),
-            _ => String::new(),
+        let ended = match (&what, state) {
+            (Instability::Loops { .. }, Some(state)) => Some(how_it_ended(context, state)),
+            _ => None,
         };
+        let why = ended.as_ref().map_or("", |ended| ended.text.as_str());
         let text = format!("`{unit}` {}{why}", what.in_words());
         let mut finding = Finding::new(severity, text, fix);
-        if what.is_down() {
+        let is_of_host = ended.is_some_and(|ended| ended.is_of_host);
+        if what.is_down() && !is_of_host {
             finding.fix.extend(or_roll_back(context));
         }
         if let Instability::Watchdog { .. } = what {

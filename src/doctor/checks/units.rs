@@ -1,5 +1,6 @@
 //! The states of units.
 
+use super::release::previous;
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::Hint;
@@ -7,6 +8,7 @@ use crate::health::{cause_failure, cause_text, explanation, in_words, log_of};
 use crate::host::{
     ActiveState, MainExit, Phase, PhaseRow, Reported, RunLog, UnitResult, UnitStatus,
 };
+use crate::render::ReleaseMount;
 use crate::safe_fix::SafeFix;
 use crate::stability::unstable_among;
 use crate::store::{PublicUnit, UnitRole};
@@ -66,39 +68,60 @@ fn why_it_ended(context: &CheckContext<'_>, unit: &str) -> String {
 fn what_it_says(context: &CheckContext<'_>, unit: &str, log: &RunLog) -> String {
     let known = context.content.and_then(|(app, _)| {
         let service = app.service_of(unit)?;
-        explanation(context.host, app, service, log)
+        let pin = context.state.pins.get(service.name.as_str());
+        let mount = pin.map_or(ReleaseMount::Current, |id| ReleaseMount::Pinned(id));
+        explanation(context.host, app, (service, mount), log)
     });
     known.map_or_else(String::new, |known| format!("; {}", in_words(&known)))
 }
 
-/// How the last run of a unit that systemd restarts ended, and what its log says about the cause, each after a
-/// semicolon. The log, which only root can read, also knows it while the next run goes on.
-pub(super) fn how_it_ended(context: &CheckContext<'_>, state: &UnitStatus) -> String {
+/// How the last run of a unit that systemd restarts ended.
+pub(super) struct LastRun {
+    /// That, and what its log says about the cause, each after a semicolon.
+    pub(super) text: String,
+    /// Whether the host is to blame, so that no other release would do better.
+    pub(super) is_of_host: bool,
+}
+
+/// How the last run of a unit that systemd restarts ended. The log, which only root can read, also knows it while the
+/// next run goes on.
+pub(super) fn how_it_ended(context: &CheckContext<'_>, state: &UnitStatus) -> LastRun {
     let log = context
         .content
         .map(|(app, _)| log_of(context.host, app, &state.id));
     let end = state.main_exit.or_else(|| log.as_ref()?.last_end());
-    let mut text = end.map_or_else(String::new, |end| format!("; {}", end_in_words(state, end)));
+    let ended = end.map(|end| with_end(state, end));
+    let mut text = ended
+        .as_ref()
+        .map_or_else(String::new, |ended| format!("; {}", cause_text(ended)));
     if let Some(log) = log {
         text.push_str(&what_it_says(context, &state.id, &log));
     }
-    text
+    LastRun {
+        text,
+        is_of_host: is_of_host(ended.as_ref().unwrap_or(state)),
+    }
 }
 
-/// What the end of a run means. `state` may be that of the next run already.
-fn end_in_words(state: &UnitStatus, end: MainExit) -> String {
+/// Whether the host is to blame for the end of a unit.
+fn is_of_host(state: &UnitStatus) -> bool {
+    cause_failure(state).host_cause().is_some()
+}
+
+/// The status of a unit whose run has ended. `state` may be that of the next run already.
+fn with_end(state: &UnitStatus, end: MainExit) -> UnitStatus {
     let result = match (state.main_exit, end) {
         (Some(_), _) => state.result.clone(),
         (None, MainExit::Exited(0)) => UnitResult::Success,
         (None, MainExit::Exited(_)) => UnitResult::ExitCode,
         (None, MainExit::Killed(_)) => UnitResult::Signal,
     };
-    cause_text(&UnitStatus {
+    UnitStatus {
         active_state: ActiveState::Inactive,
         result,
         main_exit: Some(end),
         ..UnitStatus::default()
-    })
+    }
 }
 
 /// How to start a unit that has failed. systemd refuses a start while it was started too often, until somebody resets
@@ -113,7 +136,7 @@ pub(super) fn start_again(unit: &str) -> [Hint; 2] {
 
 /// How to make the previous release live, if there is one.
 pub(super) fn or_roll_back(context: &CheckContext<'_>) -> Option<Hint> {
-    let previous = context.state.previous.last()?;
+    let previous = previous(context)?;
     let rollback = CommandLine::sudo_robotctl(["rollback"]);
     let text = format!("or restore the previous release, {previous}");
     Some(Hint::to(text, rollback))
@@ -185,15 +208,17 @@ fn restarting(context: &CheckContext<'_>, state: &UnitStatus) -> Finding {
     let read = CommandLine::sudo(["journalctl", "-u", &state.id, "-n", "50"]);
     let ended = how_it_ended(context, state);
     let message = format!(
-        "`{}` ended, and systemd is about to restart it{ended}",
-        state.id
+        "`{}` ended, and systemd is about to restart it{}",
+        state.id, ended.text
     );
     let mut finding = Finding::new(
         Severity::Warning,
         message,
         Hint::to("read why it ended", read),
     );
-    finding.fix.extend(or_roll_back(context));
+    if !ended.is_of_host {
+        finding.fix.extend(or_roll_back(context));
+    }
     finding
 }
 
@@ -318,7 +343,7 @@ fn failed(context: &CheckContext<'_>, unit: &PublicUnit, state: &UnitStatus) -> 
         )),
         _ => finding.fix.extend(start_again(name)),
     }
-    if unit.role == UnitRole::Daemon {
+    if unit.role == UnitRole::Daemon && !is_of_host(state) {
         finding.fix.extend(or_roll_back(context));
     }
     finding
@@ -342,8 +367,8 @@ pub(in crate::doctor) fn leftovers(context: &CheckContext<'_>) -> Result<Vec<Fin
 
 #[cfg(test)]
 mod tests {
-    use super::{after_failure, is_outdated};
-    use crate::host::{LoadState, UnitStatus};
+    use super::{after_failure, is_of_host, is_outdated, with_end};
+    use crate::host::{LoadState, MainExit, UnitStatus};
     use crate::safe_fix::SafeFix;
     use crate::store::{PublicUnit, UnitRole};
 
@@ -362,6 +387,16 @@ mod tests {
         assert_eq!(after(UnitRole::Job), None);
         let daemon = after(UnitRole::Daemon);
         assert!(matches!(daemon, Some(SafeFix::ResetFailed { .. })));
+    }
+
+    #[test]
+    fn another_release_does_not_help_where_the_host_is_to_blame() {
+        let state = UnitStatus::default();
+        // 217/USER: its user does not exist.
+        for (status, expected) in [(217, true), (1, false), (203, false)] {
+            let ended = with_end(&state, MainExit::Exited(status));
+            assert_eq!(is_of_host(&ended), expected, "{status}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &DeployRequest) -> Result<Prev
         prepared.observe(ctx, &store)?;
         prepared.hash()?;
         let mut plan = prepared.plan(ctx)?;
-        plan.rollback_target = previous_after(ctx, &store, &plan, &Operation::Deploy)?;
+        plan.rollback_target = previous_after(&store, &plan, &Operation::Deploy)?;
         let refusal = prepared
             .refusal(ctx, request, &store, &plan)
             .nothing_changed();

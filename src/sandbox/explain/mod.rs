@@ -22,7 +22,7 @@ mod tests;
 pub use answer::{ALTERNATIVE, Explanation, Meaning, Sureness};
 pub use case::{Access, AtPath, Case};
 pub use seen::{Ended, Seen};
-pub use table::ROWS;
+pub use table::{MOUNT, ROWS};
 
 use seen::{KnownLine, contains};
 use table::Row;

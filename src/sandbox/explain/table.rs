@@ -27,6 +27,9 @@ pub struct Row {
     pub(super) judge: fn(&Case<'_>, &KnownLine<'_>) -> Judgement,
 }
 
+/// The row of a path that systemd could not mount.
+pub const MOUNT: &str = "mount";
+
 /// What most rows have in common.
 const PLAIN: Row = Row {
     id: "",
@@ -703,7 +706,7 @@ pub const ROWS: &[Row] = &[
         ..PLAIN
     },
     Row {
-        id: "mount",
+        id: MOUNT,
         about: "a path of the manifest that does not exist on this host",
         words: &["failed to set up mount namespacing:"],
         of_manager: true,
