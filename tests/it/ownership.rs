@@ -245,6 +245,31 @@ fn a_group_with_other_members_is_not_used_for_services() {
     deploy(&test);
 }
 
+/// The account of a person keeps its shell.
+#[test]
+fn a_login_of_the_user_of_the_services_is_a_note() {
+    let test = app();
+    deploy(&test);
+    for (line, hint) in [
+        (
+            "shop:x:105:105::/var/lib/shop:/bin/sh",
+            "if it is the user of this app alone: sudo usermod --root [DIR]/root --shell /usr/sbin/nologin shop",
+        ),
+        (
+            "shop:x:1000:1000::/home/shop:/bin/sh",
+            "name a system user for the services with `app.user`, and deploy again",
+        ),
+    ] {
+        write(&test, "etc/passwd", &format!("{line}\n"));
+        let said = format!(
+            "the user `shop` of the services can log in: its shell is `/bin/sh` [permissions]\n  hint: {hint}\n"
+        );
+        // The directories still have another owner.
+        let stdout = test.run(["doctor"]).any_stdout().status(1).stdout;
+        assert!(stdout.contains(&said), "{stdout}");
+    }
+}
+
 /// A removal leaves them, the administrator prepared them, or they are empty.
 #[test]
 fn directories_of_the_app_itself_are_used() {
