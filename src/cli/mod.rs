@@ -160,12 +160,14 @@ enum Command {
     ///
     /// The score is that of systemd-analyze(1) `security`, from 0.0 to 10.0;
     /// lower is better. It is computed from the manifest, so neither root nor
-    /// systemd is needed.
+    /// systemd is needed. As root, it also starts a unit that exists for a moment
+    /// and tries whether systemd filters packets and devices.
     Score(score::Args),
     /// Find what is wrong, and say what to do; with --fix --apply, do what is safe
     ///
     /// Check the host and each app on it. Each finding says what to do. Without
-    /// `--fix --apply`, `doctor` changes nothing.
+    /// `--fix --apply`, `doctor` changes nothing. As root, it starts a unit that
+    /// exists for a moment and tries whether systemd filters packets and devices.
     ///
     /// With `--fix`, also print the steps that are safe: they lose no data, start
     /// nothing that you stopped, and interrupt no service. `--apply` does them and

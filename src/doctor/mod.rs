@@ -1,4 +1,5 @@
-//! The doctor: a table of checks. Each looks at one thing and changes nothing.
+//! The doctor: a table of checks. Each looks at one thing and changes nothing. One starts a unit that exists for a
+//! moment, to try what systemd filters.
 //!
 //! | type | holds |
 //! |---|---|

@@ -132,13 +132,25 @@ fn check_user(host: &Host, app: &App) -> Result<()> {
     Err(error.into())
 }
 
-/// Refuses a group that would be the app's own and has other members.
+/// Refuses a group that would be the app's own and has other members, unless root has created `/etc/<app>`: then the
+/// administrator prepared this host, or an earlier app of this name ran there.
 fn check_group(host: &Host, app: &App) -> Result<()> {
-    let Some(fault) = other_members(&host.root, app)? else {
+    let (root, etc) = (&host.root, app.layout.etc());
+    for mark in [&etc, &app.layout.env_file()] {
+        if root.meta(mark)?.is_some_and(|meta| meta.uid == 0) {
+            return Ok(());
+        }
+    }
+    let Some(fault) = other_members(root, app)? else {
         return Ok(());
     };
+    let real = root.path(&etc).display().to_string();
+    let confirm = Hint::to(
+        "if it is meant so, confirm it with the directory of the settings",
+        CommandLine::sudo(["install", "-d", "-m", "0755", &real]),
+    );
     let other = "give the app another name, or name a group for its services with `app.group`";
-    Err(HintedError::from(fault.then(other)).into())
+    Err(HintedError::from(fault.then(confirm).then(other)).into())
 }
 
 /// Whether a user is root, may log in, or is a person's (uid 1000 and above, login.defs(5)).

@@ -26,12 +26,16 @@ pub(crate) fn other_members(root: &Root, app: &App) -> Result<Option<Fault>> {
         let mut users = app.services.iter().map(|one| &one.user).chain([&app.user]);
         users.any(|user| user.as_str() == member.name)
     };
-    let mut members = root.members(group)?;
-    members.retain(|member| !is_own(member));
-    let names: Vec<String> = members
-        .iter()
-        .map(|one| format!("`{}`", one.name))
-        .collect();
+    let mut members = Vec::new();
+    for member in root.members(group)? {
+        let user = root.user(&member.name)?;
+        // Root can read everything in any case.
+        if !is_own(&member) && user.as_ref().is_none_or(|user| user.uid != 0) {
+            members.push((member, user));
+        }
+    }
+    let names = members.iter().map(|(one, _)| format!("`{}`", one.name));
+    let names: Vec<String> = names.collect();
     let verb = match members.len() {
         0 => return Ok(None),
         1 => "is a member",
@@ -43,7 +47,7 @@ pub(crate) fn other_members(root: &Root, app: &App) -> Result<Option<Fault>> {
     );
     let fix = members
         .iter()
-        .map(|member| take_out(root, member, group))
+        .map(|(member, user)| take_out(root, member, user.as_ref(), group))
         .collect();
     Ok(Some(Fault {
         impact: Impact::Harmless,
@@ -54,8 +58,13 @@ pub(crate) fn other_members(root: &Root, app: &App) -> Result<Option<Fault>> {
 }
 
 /// How to take a member out of a group.
-fn take_out(root: &Root, member: &Member, group: &str) -> Hint {
+fn take_out(root: &Root, member: &Member, user: Option<&User>, group: &str) -> Hint {
     let name = member.name.as_str();
+    if member.is_main && user.is_some_and(|user| !user.is_of_person()) {
+        // Files of its program may need the group.
+        return format!("give the system user `{name}` another main group, if it is not meant so")
+            .into();
+    }
     if !member.is_local {
         return format!("take `{name}` out of the group where it is kept, if it is not meant so")
             .into();
@@ -89,8 +98,13 @@ pub(crate) fn login(root: &Root, app: &App) -> Result<Option<Fault>> {
         "the user `{}` of the services can log in: its shell is `{}`",
         app.user, user.shell
     );
-    let fix = take_login(root, app, &user)?;
-    let fix = fix.unwrap_or_else(|| "take its shell away where the account is kept".into());
+    let fix = match take_login(root, app, &user)? {
+        Some(fix) => fix,
+        None if root.is_local_user(app.user.as_str())? => {
+            "name a system user for the services with `app.user`, and deploy again".into()
+        }
+        None => "take its shell away in the database that has the account".into(),
+    };
     Ok(Some(Fault::new(Impact::Harmless, message, fix)))
 }
 

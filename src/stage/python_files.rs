@@ -7,12 +7,14 @@ use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use crate::host::files;
 use crate::manifest::nearest;
-use crate::payload::{Item, Kind, Payload};
+use crate::payload::{Kind, Payload};
 use anyhow::Result;
-use std::path::Path;
+use std::path::{Component, Path, PathBuf};
 
 /// The suffixes of the files that `pip install --find-links` takes.
-const PACKAGE_SUFFIXES: [&str; 4] = [".whl", ".tar.gz", ".tgz", ".zip"];
+const PACKAGE_SUFFIXES: [&str; 9] = [
+    ".whl", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz",
+];
 
 /// A file or directory of `release.python` that the release would not have.
 #[derive(Debug)]
@@ -33,8 +35,9 @@ struct Case<'a> {
     exclude: Exclude,
 }
 
-/// The requirement files that the release would not have, and a directory of wheels that it would not have or that
-/// would hold none. The environment is made before the build commands run, so no build can create them. `base` is the
+/// The requirement files that the release would not have, and a directory of wheels that it would not have or whose
+/// wheels `release.exclude` leaves out. A directory without wheels is enough for requirements that name no package.
+/// The environment is made before the build commands run, so no build can create them. `base` is the
 /// directory of the manifest.
 ///
 /// # Errors
@@ -56,13 +59,13 @@ pub fn missing_python_files(
         exclude: Exclude::new(release)?,
     };
     let files = python.requirements.iter();
-    let files = files.filter_map(|file| case.requirements(plain(file.as_str())));
+    let files = files.filter_map(|file| case.requirements(&plain(file.as_str())));
     let files = files.map(|error| MissingFile {
         key: "requirements",
         error,
     });
     let wheels = python.wheels.iter();
-    let wheels = wheels.filter_map(|dir| case.wheels(plain(dir.as_str())));
+    let wheels = wheels.filter_map(|dir| case.wheels(&plain(dir.as_str())));
     let wheels = wheels.map(|error| MissingFile {
         key: "wheels",
         error,
@@ -70,10 +73,14 @@ pub fn missing_python_files(
     Ok(files.chain(wheels).collect())
 }
 
-/// A path as the payload has it.
-fn plain(path: &str) -> &str {
-    let path = path.trim_end_matches('/');
-    path.strip_prefix("./").unwrap_or(path)
+/// A path as the payload has it, and `.` for the release itself.
+fn plain(path: &str) -> String {
+    let parts = Path::new(path).components();
+    let parts = parts.filter(|part| *part != Component::CurDir);
+    match parts.collect::<PathBuf>().display().to_string() {
+        path if path.is_empty() => ".".to_owned(),
+        path => path,
+    }
 }
 
 impl Case<'_> {
@@ -101,25 +108,22 @@ impl Case<'_> {
     }
 
     fn wheels(&self, path: &str) -> Option<HintedError> {
-        if self.is_link(path) || self.is_behind_link(path) || self.has_packages(path) {
+        let is_there = path == "." || self.payload.get(path).is_some_and(|item| !item.is_dir());
+        if is_there || self.is_behind_link(path) || self.has_packages(path) {
             return None;
         }
-        let is_dir = self.payload.get(path).is_some_and(Item::is_dir);
         if let Some(known) = self.left_out("the directory of wheels", path, true) {
             return Some(known);
         }
-        if is_dir
-            && let Some(pattern) = self
-                .exclude
-                .pattern(Path::new(&format!("{path}/x.whl")), false)
-        {
+        if self.payload.get(path).is_some() {
+            let wheel = format!("{path}/x.whl");
+            let pattern = self.exclude.pattern(Path::new(&wheel), false)?;
             return Some(excluded(&format!("the wheels in `{path}`"), &pattern));
         }
-        let what = match is_dir {
-            true => format!("the directory of wheels `{path}` holds no wheel"),
-            false => format!("the source has no directory of wheels `{path}`"),
-        };
-        Some(HintedError::new(what, self.download(path)))
+        Some(HintedError::new(
+            format!("the source has no directory of wheels `{path}`"),
+            self.download(path),
+        ))
     }
 
     /// How to fill the directory of wheels.
@@ -129,10 +133,10 @@ impl Case<'_> {
         };
         let at = |path: &str| dir.join(path).display().to_string();
         let files = self.release.python.iter().flat_map(|one| &one.requirements);
-        let files = files.flat_map(|file| ["-r".to_owned(), at(plain(file.as_str()))]);
-        let line = ["python3", "-m", "pip", "download", "-d", &at(wheels)].map(str::to_owned);
+        let files = files.flat_map(|file| ["-r".to_owned(), at(&plain(file.as_str()))]);
+        let line = ["python3", "-m", "pip", "wheel", "-w", &at(wheels)].map(str::to_owned);
         Hint::to(
-            "download them with the Python version of this host",
+            "make them with the Python version of this host",
             CommandLine::new(line.into_iter().chain(files)),
         )
     }
@@ -150,15 +154,22 @@ impl Case<'_> {
         if !is_outside || files::exists(&dir.join(path)) {
             return None;
         }
-        let words = [&beside, &dir.join(path)].map(|path| path.display().to_string());
+        let to = dir.join(path);
+        let words = [&beside, &to].map(|path| path.display().to_string());
         let copy = ["cp", "-r"].map(str::to_owned).into_iter().chain(words);
-        Some(HintedError::new(
+        let mut error = HintedError::new(
             format!(
                 "{what} `{path}` is outside the source `{}`, so the release does not have it",
                 dir.display()
             ),
             Hint::to("copy it into the source", CommandLine::new(copy)),
-        ))
+        );
+        if let Some(parent) = to.parent().filter(|parent| !files::exists(parent)) {
+            let create = CommandLine::new(["mkdir", "-p", &parent.display().to_string()]);
+            let create = Hint::to("create the directory for it", create);
+            error.hints.insert(0, create);
+        }
+        Some(error)
     }
 
     fn is_link(&self, path: &str) -> bool {
@@ -201,12 +212,13 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    const FILES: [&str; 6] = [
+    const FILES: [&str; 7] = [
         "src/requirements.txt",
         "src/wheels/paper-1.0-py3-none-any.whl",
         "src/empty/README",
         "src/deep/requirements.txt",
         "beside/paper-1.0-py3-none-any.whl",
+        "vendor/beside/paper-1.0.tar.xz",
         "other.txt",
     ];
 
@@ -233,7 +245,8 @@ mod tests {
         let payload = scan(&files, &app.release).unwrap().payload;
         let found = missing_python_files(source, base, &app.release, &payload).unwrap();
         let line = |one: &super::MissingFile| {
-            let text = format!("{}: {} | {}", one.key, one.error, one.error.hints[0]);
+            let hints = one.error.hints.iter().map(|hint| format!(" | {hint}"));
+            let text = format!("{}: {}{}", one.key, one.error, hints.collect::<String>());
             text.replace(&base.display().to_string(), "BASE")
         };
         found.iter().map(line).collect()
@@ -247,6 +260,11 @@ mod tests {
             "requirements = [\"requirements.txt\"]",
             "requirements = [\"./requirements.txt\", \"deep/requirements.txt\"], wheels = \"wheels/\"",
             "requirements = [\"requirements.txt\"], wheels = \"./link\"",
+            "requirements = [\".//deep/./requirements.txt\"], wheels = \"wheels/./\"",
+            // Requirements may name no package, and pip takes a file as well.
+            "requirements = [\"requirements.txt\"], wheels = \"empty\"",
+            "requirements = [\"requirements.txt\"], wheels = \".\"",
+            "requirements = [\"requirements.txt\"], wheels = \"wheels/paper-1.0-py3-none-any.whl\"",
         ] {
             assert_eq!(missing(dir.path(), &src, python, ""), [""; 0], "{python}");
         }
@@ -259,7 +277,8 @@ mod tests {
         let dir = tree();
         let src = Source::Directory(dir.path().join("src"));
         let wheels = |dir: &str| format!("{GOOD}, wheels = \"{dir}\"");
-        let download = "download them with the Python version of this host: python3 -m pip download -d BASE/src/";
+        let download =
+            "make them with the Python version of this host: python3 -m pip wheel -w BASE/src/";
         for (python, exclude, expected) in [
             (
                 "requirements = [\"requirement.txt\"]".to_owned(),
@@ -309,12 +328,12 @@ mod tests {
                     .to_owned(),
             ),
             (
-                wheels("empty"),
+                wheels("vendor/beside"),
                 "",
-                format!(
-                    "wheels: the directory of wheels `empty` holds no wheel | {download}empty -r \
-                     BASE/src/requirements.txt"
-                ),
+                "wheels: the directory of wheels `vendor/beside` is outside the source `BASE/src`, so the release does \
+                 not have it | create the directory for it: mkdir -p BASE/src/vendor | copy it into the source: cp -r \
+                 BASE/vendor/beside BASE/src/vendor/beside"
+                    .to_owned(),
             ),
             (
                 wheels("absent"),

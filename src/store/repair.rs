@@ -74,13 +74,9 @@ impl Store {
         hints
     }
 
-    /// The hint that moves a file or a directory aside. What is no release must not be among them.
+    /// The hint that renames a file or a directory, on the same file system. A release without a record is none.
     fn file_aside(&self, what: &str, path: &str) -> Hint {
-        let releases = format!("{}/", self.layout.releases());
-        let to = match path.strip_prefix(&releases) {
-            Some(id) => format!("{}/{id}.damaged", self.layout.opt()),
-            None => format!("{path}.damaged"),
-        };
+        let to = format!("{path}.damaged");
         let words = ["mv".to_owned(), self.shown(path), self.shown(&to)];
         Hint::to(what, CommandLine::sudo(words))
     }

@@ -22,8 +22,8 @@ const MAX_BUILD_TIME: Duration = Duration::from_secs(3600);
 /// The units of all builds. No app but the bundled one has a name that begins with `robotctl-`, so none of them is a
 /// service's own.
 const UNIT_PATTERN: &str = "robotctl-build-*.service";
-/// How many lines of a command an error shows.
-const COMMAND_LINES: usize = 8;
+/// How many lines of a command an error shows. pip names the cause well above its last line.
+const COMMAND_LINES: usize = 20;
 
 /// The unit that runs while an app is built. The commands of the build are bound to it.
 fn guard_unit(app: &Name) -> String {
@@ -128,7 +128,7 @@ fn run(host: &Host, app: &App, staging: &str, number: usize, step: &BuildStep) -
             step.argv.join(" "),
             lines.join("\n")
         ),
-        build_hint::of_failure(&app.release, step, code, &lines),
+        build_hint::of_failure(&app.release, step, code, &log.program, &lines),
     )
 }
 

@@ -7,6 +7,8 @@ use crate::error::Hint;
 
 /// "Command not found" (env(1), sh(1)).
 const NOT_FOUND: i32 = 127;
+/// The exit code of make(1) when a command of a rule fails, and what it says of one that was not found.
+const OF_MAKE: (i32, &str) = (2, "Error 127");
 
 /// Programs that builds run, and the package of Debian that has each.
 const PACKAGES: &[(&str, &str)] = &[
@@ -53,11 +55,7 @@ const NO_NETWORK: &[&str] = &[
 const ADVICE: &[Advice] = &[
     Advice {
         purpose: &[Purpose::Environment],
-        words: &[
-            "ensurepip",
-            "No module named venv",
-            "No such file or directory",
-        ],
+        words: &["ensurepip is not", "python3-venv", "No module named venv"],
         hint: |_| install("python3-venv"),
     },
     Advice {
@@ -85,13 +83,24 @@ const ADVICE: &[Advice] = &[
     },
 ];
 
-/// What to do about a command that failed with an exit code and these last lines.
-pub(super) fn of_failure(release: &Release, step: &BuildStep, code: i32, lines: &[String]) -> Hint {
+/// What to do about a command that failed with an exit code, this log and these last lines of it.
+pub(super) fn of_failure(
+    release: &Release,
+    step: &BuildStep,
+    code: i32,
+    log: &[String],
+    lines: &[String],
+) -> Hint {
+    // venv prints a long help after the cause. A warning of pip counts only near the end.
+    let searched = match step.purpose {
+        Purpose::Environment => log,
+        _ => lines,
+    };
     let mut advice = ADVICE
         .iter()
         .filter(|one| one.purpose.contains(&step.purpose));
     let says = |words: &[&str]| {
-        lines
+        searched
             .iter()
             .any(|line| words.iter().any(|word| line.contains(word)))
     };
@@ -100,18 +109,14 @@ pub(super) fn of_failure(release: &Release, step: &BuildStep, code: i32, lines: 
     {
         return (known.hint)(python);
     }
-    if code == NOT_FOUND
-        && let Some(program) = not_found(lines)
-    {
-        let mut packages = PACKAGES.iter();
-        return match packages.find(|(name, _)| *name == program) {
-            Some((_, package)) => install(package),
-            None => format!(
-                "`{program}` is not in a directory of the `PATH` of a build (/usr/local/bin, /usr/bin, /bin): install \
-                 the package that has it, or write its whole path"
-            )
-            .into(),
-        };
+    let (failed, words) = OF_MAKE;
+    let is_missing =
+        code == NOT_FOUND || (code == failed && lines.iter().any(|line| line.contains(words)));
+    if is_missing && step.purpose == Purpose::Environment {
+        return install("python3-venv");
+    }
+    if is_missing && let Some(program) = not_found(lines) {
+        return missing_program(program);
     }
     match step.purpose {
         Purpose::Packages | Purpose::PackagesOffline => {
@@ -125,15 +130,42 @@ pub(super) fn of_failure(release: &Release, step: &BuildStep, code: i32, lines: 
     }
 }
 
+/// What to do about a program that was not found.
+fn missing_program(program: &str) -> Hint {
+    // env(1) prints a carriage return as `\r`.
+    if program.ends_with('\r') || program.ends_with("\\r") {
+        return "the script has the line ends of Windows, and the name of a program in it ends with one: save it with \
+                the line ends of Unix"
+            .into();
+    }
+    let name = program.strip_prefix("/usr/bin/").unwrap_or(program);
+    let mut packages = PACKAGES.iter();
+    if let Some((_, package)) = packages.find(|(known, _)| *known == name) {
+        return install(package);
+    }
+    if program.contains('/') {
+        return format!(
+            "the release does not have `{program}`, or its `#!` line is wrong, as with the line ends of Windows"
+        )
+        .into();
+    }
+    format!(
+        "`{program}` is not in a directory of the `PATH` of a build (/usr/local/bin, /usr/bin, /bin): install \
+         the package that has it, or write its whole path"
+    )
+    .into()
+}
+
 /// How to add wheels to the source.
 fn download(python: &Python) -> Hint {
     let wheels = python.wheels.iter().map(Text::as_str);
     let files = python.requirements.iter();
     let files = files.flat_map(|file| ["-r", file.as_str()]);
-    let words = ["python3", "-m", "pip", "download", "-d"];
+    // Unlike `pip download`, it makes a wheel of what is published only as source.
+    let words = ["python3", "-m", "pip", "wheel", "-w"];
     Hint::to(
-        "pip reads only the wheels of the release: in the source, download what is missing and all that it needs, with \
-         the Python version of this host",
+        "pip reads only the wheels of the release: in the source, add what is missing and all that it needs, with the \
+         Python version of this host",
         CommandLine::new(words.into_iter().chain(wheels).chain(files)),
     )
 }
@@ -160,7 +192,7 @@ fn not_found(lines: &[String]) -> Option<&str> {
             .find_map(|end| line.trim_end().strip_suffix(end))?;
         let (_, name) = rest.rsplit_once(": ")?;
         let name = name.trim_matches(['\'', '"', '‘', '’']);
-        let is_name = !name.is_empty() && !name.contains(char::is_whitespace);
+        let is_name = !name.is_empty() && !name.trim_end().contains(char::is_whitespace);
         is_name.then_some(name)
     })
 }
@@ -172,7 +204,13 @@ mod tests {
     use crate::manifest::parse;
     use crate::transient::build_step::{BuildStep, Purpose};
 
+    /// The hint about a command that wrote this line, and others before and after it.
     fn hint(purpose: Purpose, code: i32, line: &str) -> String {
+        let lines = ["first", line, "last"].map(str::to_owned);
+        hint_of(purpose, code, &lines, &lines)
+    }
+
+    fn hint_of(purpose: Purpose, code: i32, log: &[String], lines: &[String]) -> String {
         let step = BuildStep {
             argv: Vec::new(),
             purpose,
@@ -183,13 +221,7 @@ mod tests {
                     [release]\npython = { requirements = [\"req.txt\"], wheels = \"lib\" }\n\
                     [service.web]\nexec = [\"/bin/w\"]\n";
         let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
-        of_failure(
-            &app.release,
-            &step,
-            code,
-            &["first", line, "last"].map(str::to_owned),
-        )
-        .to_string()
+        of_failure(&app.release, &step, code, log, lines).to_string()
     }
 
     #[test]
@@ -199,7 +231,7 @@ mod tests {
             "/usr/bin/env: 'npm': No such file or directory",
             "sh: 1: npm: not found",
             "bash: line 1: npm: command not found",
-            "make: npm: No such file or directory",
+            "/usr/bin/env: ‘/usr/bin/npm’: No such file or directory",
         ] {
             let hint = hint(Purpose::Command, 127, line);
             assert_eq!(
@@ -212,6 +244,32 @@ mod tests {
             other.starts_with("`frobnicate` is not in a directory of the `PATH`"),
             "{other}"
         );
+        let make = [
+            "make: npm: No such file or directory",
+            "make: *** [Makefile:2: all] Error 127",
+        ];
+        let make = make.map(str::to_owned);
+        assert_eq!(
+            hint_of(Purpose::Command, 2, &make, &make),
+            "install it and deploy again: sudo apt install npm"
+        );
+        for name in ["./build.sh", "/opt/shop/current/build.sh"] {
+            let line = format!("/usr/bin/env: ‘{name}’: No such file or directory");
+            let expected = format!(
+                "the release does not have `{name}`, or its `#!` line is wrong, as with the line ends of Windows"
+            );
+            assert_eq!(hint(Purpose::Command, 127, &line), expected);
+        }
+        for line in [
+            "/usr/bin/env: ‘node\\r’: No such file or directory",
+            "./build.sh: line 2: npm\r: command not found",
+        ] {
+            let hint = hint(Purpose::Command, 127, line);
+            assert!(
+                hint.starts_with("the script has the line ends of Windows"),
+                "{hint}"
+            );
+        }
         // The file is missing for the command, and not the command.
         let file = hint(Purpose::Command, 1, "cat: npm: No such file or directory");
         assert!(file.starts_with("fix the command"), "{file}");
@@ -242,12 +300,27 @@ mod tests {
                 "The virtual environment was not created successfully because ensurepip is not",
                 "install it and deploy again: sudo apt install python3-venv",
             ),
+            (
+                Purpose::Environment,
+                "Error: [Errno 2] No such file or directory: '/opt/shop/current/.venv/lib'",
+                "fix the command",
+            ),
         ] {
             let hint = hint(purpose, 1, line);
             assert!(hint.starts_with(expected), "{hint}");
         }
         let offline = hint(Purpose::PackagesOffline, 1, NONE);
-        let command = ": python3 -m pip download -d lib -r req.txt";
+        let command = ": python3 -m pip wheel -w lib -r req.txt";
         assert!(offline.ends_with(command), "{offline}");
+        // The help of venv is longer than what an error shows.
+        let log = ["ensurepip is not available", "help"].map(str::to_owned);
+        let venv = hint_of(Purpose::Environment, 1, &log, &log[1..]);
+        assert!(venv.ends_with("apt install python3-venv"), "{venv}");
+        let none = hint(
+            Purpose::Environment,
+            127,
+            "/usr/bin/env: ‘/usr/bin/python3’: No such file or directory",
+        );
+        assert!(none.ends_with("apt install python3-venv"), "{none}");
     }
 }

@@ -8,14 +8,17 @@ use crate::host::{Command, Host, MissingFilters, is_root, restricted_systemd};
 use crate::sandbox::probes::Tried;
 use nix::errno::Errno;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// The program that makes the attempts.
 const PROGRAM: &str = "/usr/bin/robotctl";
 /// A packet to this host, and a device that every host has and that `DeviceAllow=` does not list.
 const ATTEMPTS: [&str; 2] = ["send=127.0.0.1", "open=/dev/full"];
 /// The unit may neither send nor open, and is gone when it has ended (systemd-run(1)).
-const PROPERTIES: [&str; 8] = [
+const PROPERTIES: [&str; 9] = [
     "--property=Description=robotctl: whether packets and devices are filtered",
+    // It waits for no other unit.
+    "--property=DefaultDependencies=no",
     "--property=DynamicUser=yes",
     "--property=NoNewPrivileges=yes",
     "--property=IPAddressDeny=any",
@@ -25,6 +28,8 @@ const PROPERTIES: [&str; 8] = [
     "--property=TimeoutStartSec=5",
     "--property=RuntimeMaxSec=5",
 ];
+/// The longest time to wait for the unit, also for its start.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// Why a filter has no effect, if an attempt shows it.
 const TRIED: &str =
     "systemd cannot load BPF programs on this host: a unit could do what they should deny";
@@ -35,13 +40,15 @@ const IN_CONTAINER: &str = "systemd may not load BPF programs in this container"
 /// What was found.
 static FOUND: OnceLock<MissingFilters> = OnceLock::new();
 
-/// Why this host does not filter packets and devices, if that is known. Root tries it, once per command.
+/// Why this host does not filter packets and devices, if that is known. Root tries it, once per command, but not while
+/// the host boots or shuts down.
 pub(crate) fn missing_filters(host: &Host) -> MissingFilters {
     let known = MissingFilters::known();
     if known.packets.is_some() || host.is_offline() || !host.systemd.is_booted() || !is_root() {
         return known;
     }
-    *FOUND.get_or_init(|| try_both().unwrap_or(known))
+    let found = || host.systemd.is_up().then(try_both).flatten();
+    *FOUND.get_or_init(|| found().unwrap_or(known))
 }
 
 /// What a unit shows; `None` if it shows nothing.
@@ -49,7 +56,8 @@ fn try_both() -> Option<MissingFilters> {
     let head = ["systemd-run", "--quiet", "--wait", "--collect", "--pipe"];
     let words = head.into_iter().chain(PROPERTIES);
     let words = words.chain(["--", PROGRAM, "probe-sandbox", "--here"]);
-    let ended = Command::new(words.chain(ATTEMPTS)).output().ok()?;
+    let run = Command::new(words.chain(ATTEMPTS));
+    let ended = run.output_within(TIME_LIMIT).ok()??;
     shown(
         &ended.stdout,
         restricted_systemd().map_or(TRIED, |_| IN_CONTAINER),

@@ -104,15 +104,21 @@ fn changed_and_missing_files_of_the_live_release_are_found() {
     let robotctl = "robotctl --root [DIR]/root/";
     let opt = "[DIR]/root/opt/shop";
     let hints = format!(
-        "  hint: move it aside: sudo mv {opt}/releases/1.0-[ID] {opt}/1.0-[ID].damaged\n  \
+        "  hint: move it aside: sudo mv {opt}/releases/1.0-[ID] {opt}/releases/1.0-[ID].damaged\n  \
          hint: deploy again: {robotctl} --app shop deploy --apply\n"
     );
     let said = "error: files of the live release are missing: data/big.bin [content]\n";
     found(&test, &format!("{said}{hints}"));
     // A deploy does not stage what is on the disk.
-    std::fs::rename(&release, test.root("opt/shop/1.0.damaged")).unwrap();
+    let damaged = std::path::PathBuf::from(format!("{}.damaged", release.display()));
+    std::fs::rename(&release, &damaged).unwrap();
     deploy(&test);
     healthy(&test);
+    // No command takes it for a release.
+    test.run(["prune", "--apply"]).any_stderr().success();
+    let listed = test.run(["releases"]).any_stdout().success().stdout;
+    assert!(!listed.contains("damaged"), "{listed}");
+    assert!(damaged.join("many/a").exists());
     // With a previous release, a rollback is quicker.
     version(&test, 2);
     deploy(&test);
@@ -138,6 +144,10 @@ fn changed_and_missing_files_of_the_live_release_are_found() {
     }
     let named = "data/big.bin, many/a, many/b";
     found(&test, &format!("{said} {named} [content]\n{hint}"));
+    // A removal takes it along, so that it is no obstacle to a new app of this name.
+    test.run(["remove", "--apply"]).any_stderr().success();
+    assert!(!damaged.exists());
+    deploy(&test);
 }
 
 /// Modes, kinds and added files show without reading contents. A change that keeps size and time stamp shows
@@ -163,8 +173,9 @@ fn what_differs_from_what_was_staged_is_found() {
     let added = release.join("data/__pycache__");
     std::fs::create_dir(&added).unwrap();
     std::fs::write(added.join("x.pyc"), "x").unwrap();
-    let words =
-        "warning: files were added to the live release by hand: data/__pycache__ [content]\n";
+    let words = "warning: files were added to the live release by hand: data/__pycache__ [content]\n  \
+         hint: create a directory of root alone: sudo install -d -m 700 /root/shop-added\n  \
+         hint: move them there: sudo mv --backup=numbered --target-directory /root/shop-added ";
     assert!(said(&[]).contains(words), "{}", said(&[]));
     std::fs::remove_dir_all(&added).unwrap();
     healthy(&test);

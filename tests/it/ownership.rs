@@ -204,14 +204,36 @@ fn a_group_with_other_members_is_not_used_for_services() {
             "error: `ann` is a member of the group `shop`, which can read the releases and the files of the app\n\n\
              hint: take it out of the group, if it is not meant so: sudo usermod --root [DIR]/root --gid users ann\n\n",
         ),
+        // The program of a system user may need the group.
+        (
+            "shop:x:990:",
+            "mail:x:8:990::/var/mail:/usr/sbin/nologin\n",
+            "error: `mail` is a member of the group `shop`, which can read the releases and the files of the app\n\n\
+             hint: give the system user `mail` another main group, if it is not meant so\n\n",
+        ),
     ] {
         let test = app();
         write(&test, "etc/group", &format!("{group}\n"));
         write(&test, "etc/passwd", passwd);
-        let other =
-            "hint: give the app another name, or name a group for its services with `app.group`\n";
+        let other = "hint: if it is meant so, confirm it with the directory of the settings: \
+                     sudo install -d -m 0755 [DIR]/root/etc/shop\n\n\
+                     hint: give the app another name, or name a group for its services with `app.group`\n";
         refused(&test, group, &format!("{says}{other}"));
+        // The administrator says that it is meant so.
+        std::fs::create_dir(test.root("etc/shop")).unwrap();
+        deploy(&test);
     }
+    // Also after a removal.
+    let test = app();
+    deploy(&test);
+    test.run(["remove", "--apply"]).any_stderr().success();
+    write(&test, "etc/group", "shop:x:990:ann\n");
+    deploy(&test);
+    // Root can read all files.
+    let test = app();
+    write(&test, "etc/group", "shop:x:990:root\n");
+    write(&test, "etc/passwd", "root:x:0:0:root:/root:/bin/bash\n");
+    deploy(&test);
     // The user of the services is one.
     let test = app();
     write(&test, "etc/group", "shop:x:990:shop\n");
@@ -221,6 +243,31 @@ fn a_group_with_other_members_is_not_used_for_services() {
         "shop:x:990:990::/var/lib/shop:/usr/sbin/nologin\n",
     );
     deploy(&test);
+}
+
+/// The account of a person keeps its shell.
+#[test]
+fn a_login_of_the_user_of_the_services_is_a_note() {
+    let test = app();
+    deploy(&test);
+    for (line, hint) in [
+        (
+            "shop:x:105:105::/var/lib/shop:/bin/sh",
+            "if it is the user of this app alone: sudo usermod --root [DIR]/root --shell /usr/sbin/nologin shop",
+        ),
+        (
+            "shop:x:1000:1000::/home/shop:/bin/sh",
+            "name a system user for the services with `app.user`, and deploy again",
+        ),
+    ] {
+        write(&test, "etc/passwd", &format!("{line}\n"));
+        let said = format!(
+            "the user `shop` of the services can log in: its shell is `/bin/sh` [permissions]\n  hint: {hint}\n"
+        );
+        // The directories still have another owner.
+        let stdout = test.run(["doctor"]).any_stdout().status(1).stdout;
+        assert!(stdout.contains(&said), "{stdout}");
+    }
 }
 
 /// A removal leaves them, the administrator prepared them, or they are empty.

@@ -121,7 +121,7 @@ fn a_wheel_with_invalid_python_is_installed(machine: &Machine) {
     // A wheel that is missing, and a program: the hint fits the command that failed.
     machine.write("/root/demo/requirements.txt", "paper\nabsent\n", 0o644);
     let download = "hint: pip reads only the wheels of the release";
-    let install = "python3 -m pip download -d wheels -r requirements.txt";
+    let install = "python3 -m pip wheel -w wheels -r requirements.txt";
     machine
         .robotctl(deploy)
         .exits(2)

@@ -105,7 +105,7 @@ const CASES: &[Case] = &[
         id: "content",
         cause: "mkdir /opt/demo/current/extra && touch /opt/demo/current/extra/file /opt/demo/current/more",
         says: &["were added to the live release by hand: extra, more"],
-        after: "rm -r /var/tmp/extra /var/tmp/more",
+        after: "rm -r /root/demo-added",
         ..CASE
     },
     Case {

@@ -29,8 +29,8 @@ const ROOT: u32 = 0;
 const MAX_NAMED: usize = 3;
 /// How many paths a command has.
 const MAX_TYPED: usize = 20;
-/// Where a hint moves files that were added to a release. It is kept over a boot (file-hierarchy(7)).
-const KEPT_ASIDE: &str = "/var/tmp";
+/// Where a hint moves files that were added to a release: only root can enter it (file-hierarchy(7)).
+const ROOT_HOME: &str = "/root";
 
 fn deploy_again() -> Hint {
     Hint::to(
@@ -154,11 +154,12 @@ pub(super) fn previous(context: &CheckContext<'_>) -> Option<String> {
     found.cloned()
 }
 
-/// The hint that moves a release aside. Services that run it keep it.
+/// The hint that renames a release, on the same file system. Services that run it keep it. Without a record, the name
+/// is that of no release.
 fn set_aside(context: &CheckContext<'_>, id: &str) -> Hint {
     let real = |path: String| context.host.root.path(&path).display().to_string();
     let from = real(context.layout.release(id));
-    let to = real(format!("{}/{id}.damaged", context.layout.opt()));
+    let to = real(context.layout.release(&format!("{id}.damaged")));
     Hint::to("move it aside", CommandLine::sudo(["mv", &from, &to]))
 }
 
@@ -211,7 +212,7 @@ pub(in crate::doctor) fn content(context: &CheckContext<'_>, app: &App) -> Resul
     }
     let real = context.host.root.path(&dir).display().to_string();
     found.extend(modes(&real, &exact.modes));
-    found.extend(added(&real, &exact.added));
+    found.extend(added(context.name.as_str(), &real, &exact.added));
     Ok(found)
 }
 
@@ -238,17 +239,22 @@ fn modes(dir: &str, modes: &[(String, u32, u32)]) -> Option<Finding> {
 }
 
 /// Files that were put into the release by hand. A later release does not have them.
-fn added(dir: &str, added: &[String]) -> Option<Finding> {
+fn added(app: &str, dir: &str, added: &[String]) -> Option<Finding> {
     let named: Vec<&str> = added.iter().take(MAX_NAMED).map(String::as_str).collect();
     let paths = added.iter().take(MAX_TYPED);
     let paths = paths.map(|path| format!("{dir}/{path}"));
-    let aside = CommandLine::sudo(["mv", "--backup=numbered", "--target-directory", KEPT_ASIDE]);
+    let kept = format!("{ROOT_HOME}/{app}-added");
+    let create = CommandLine::sudo(["install", "-d", "-m", "700", &kept]);
+    let aside = CommandLine::sudo(["mv", "--backup=numbered", "--target-directory", &kept]);
     let message = format!(
         "files were added to the live release by hand: {}",
         named.join(", ")
     );
-    let fix = Hint::to("move them out of it", aside.args(paths));
-    (!added.is_empty()).then(|| Finding::new(Severity::Warning, message, fix))
+    let fix = vec![
+        Hint::to("create a directory of root alone", create),
+        Hint::to("move them there", aside.args(paths)),
+    ];
+    (!added.is_empty()).then(|| Finding::with_steps(Severity::Warning, message, fix))
 }
 
 /// Processes of the services that run another release. A service may have several, and any of them may be

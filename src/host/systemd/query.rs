@@ -8,11 +8,14 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 /// The exit code of `systemd-analyze condition` when a condition is not met.
 const NOT_MET: i32 = 1;
 /// How long systemd may take to answer a reader that must not wait, in seconds.
 const QUERY_TIMEOUT_SECONDS: &str = "5";
+/// How long it may take to say its own state.
+const STATE_TIME: Duration = Duration::from_secs(5);
 
 /// How often at most the jobs of units are asked for, while they end.
 const MAX_LOOKS_FOR_JOBS: u32 = 3;
@@ -56,6 +59,14 @@ impl Systemd {
     /// Whether this host was booted with systemd (sd_booted(3)).
     pub fn is_booted(&self) -> bool {
         Path::new("/run/systemd/system").is_dir()
+    }
+
+    /// Whether the host has booted and does not shut down (systemctl(1), "is-system-running").
+    pub fn is_up(&self) -> bool {
+        // Its exit code is 0 only without failed units.
+        let asked = Command::new(["systemctl", "is-system-running"]).output_within(STATE_TIME);
+        let state = asked.ok().flatten().map(|ended| ended.stdout);
+        state.is_some_and(|state| ["running", "degraded"].contains(&state.trim()))
     }
 
     /// The version of the installed systemd, such as 252.
