@@ -32,7 +32,7 @@ pub(super) fn check_health(
         report_skipped(session, &plan.to, app, unit);
     }
     daemons.retain(|(_, state)| !state.is_skipped());
-    let stopped = stopped_daemons(&daemons, &|unit| plan.keeps(unit));
+    let stopped = stopped_daemons(&daemons, &|unit| plan.leaves(unit));
     // The pre-check of a deploy has checked them, or has said why not.
     if *operation != Operation::Deploy {
         for daemon in stopped.iter().filter(|one| !one.is_masked) {
