@@ -5,7 +5,8 @@ use crate::app::App;
 use crate::events::Subject;
 use crate::failure::Failure;
 use crate::health::{
-    Proof, report_skipped, run_jobs, settled_daemons, stopped_daemons, verify, warn_unchecked,
+    Proof, report_skipped, report_wait, run_jobs, settled_daemons, stopped_daemons, verify,
+    warn_unchecked,
 };
 use crate::plan::Plan;
 use crate::session::Session;
@@ -27,7 +28,9 @@ pub(super) fn check_health(
     proof: &Proof,
 ) -> Result<Result<BTreeSet<String>, Failure>> {
     let host = session.host;
-    let mut daemons = settled_daemons(host, app)?;
+    let mut daemons = settled_daemons(host, app, &|unit, state| {
+        report_wait(session, unit, state);
+    })?;
     for (unit, _) in daemons.iter().filter(|(_, state)| state.is_skipped()) {
         report_skipped(session, &plan.to, app, unit);
     }
