@@ -337,6 +337,10 @@ pub const KINDS: &[EventKind] = &[
         "Old state could not be removed. It does no harm.",
     ),
     step(
+        "waiting",
+        "A change waits for a service that starts, stops or restarts, before it checks the services.",
+    ),
+    step(
         "overlap",
         "A unit restarts while the previous release answers.",
     ),

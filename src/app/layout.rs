@@ -8,6 +8,8 @@ pub use crate::units::{ENABLE_DIR, RUNTIME_UNIT_DIR, UNIT_DIR};
 pub const TMPFILES_DIR: &str = "/usr/local/lib/tmpfiles.d";
 /// Where `deploy` writes sysusers.d(5).
 pub const SYSUSERS_DIR: &str = "/usr/local/lib/sysusers.d";
+/// Where `deploy` writes systemd.preset(5).
+pub const PRESET_DIR: &str = "/usr/local/lib/systemd/system-preset";
 /// The state of `robotctl`, one directory per app.
 pub const STORES_DIR: &str = "/var/lib/robotctl";
 /// Where a package installs its manifest and payload: `/usr/lib/<app>/robot.toml`.

@@ -45,8 +45,8 @@ pub(crate) use readiness::{stops_accepting, wait_accepting, wait_listening, wait
 pub(crate) use restarts::RestartCounter;
 pub(crate) use settle::{no_answer, settle, settle_time};
 pub(crate) use stopped::{
-    are_met, daemon_states, report_skipped, settled_daemons, stopped_daemons, unmet_in_words,
-    warn_unchecked,
+    are_met, daemon_states, report_skipped, report_wait, settled_daemons, stopped_daemons,
+    unmet_in_words, warn_unchecked,
 };
 pub(crate) use verdict::Verdict;
 pub(crate) use verify::{run_jobs, verify};

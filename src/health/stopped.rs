@@ -3,13 +3,16 @@
 
 use crate::app::{App, Condition, Service};
 use crate::events::Subject;
-use crate::host::{Checked, Host, UnitStatus, wait_until};
+use crate::host::{Checked, Host, Stopwatch, UnitStatus, wait_until};
 use crate::session::Session;
 use anyhow::Result;
 use std::time::Duration;
 
 /// How long the stop or the start of one service counts at most, while a change waits for it.
 const MAX_WAIT: Duration = Duration::from_secs(600);
+
+/// How long such a wait is silent.
+const SILENT_WAIT: Duration = Duration::from_secs(3);
 
 /// A daemon that a change leaves down.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +40,15 @@ pub(crate) fn daemon_states(host: &Host, app: &App) -> Result<Vec<(String, UnitS
 }
 
 /// The same, once no daemon is in between: someone may restart one while a change goes on. The wait lasts as long
-/// as the stop and the start of the slowest daemon may take.
+/// as the stop and the start of the slowest daemon may take. `report` gets a daemon once if the wait is not short.
 ///
 /// # Errors
 /// When systemd does not answer.
-pub(crate) fn settled_daemons(host: &Host, app: &App) -> Result<Vec<(String, UnitStatus)>> {
+pub(crate) fn settled_daemons(
+    host: &Host,
+    app: &App,
+    report: &dyn Fn(&str, &UnitStatus),
+) -> Result<Vec<(String, UnitStatus)>> {
     let time = |service: &Service| {
         let all = [&service.timeout_stop, &service.timeout_start];
         all.map(|span| span.duration.min(MAX_WAIT))
@@ -50,12 +57,19 @@ pub(crate) fn settled_daemons(host: &Host, app: &App) -> Result<Vec<(String, Uni
     };
     let daemons = app.services.iter().filter(|one| Service::is_daemon(one));
     let longest: Duration = daemons.map(time).max().unwrap_or_default();
+    let waited = Stopwatch::start();
+    let mut is_reported = false;
     let settled = wait_until(longest, || {
         let states = daemon_states(host, app).map_err(Some)?;
-        match states.iter().any(|(_, state)| state.is_in_between()) {
-            true => Err(None),
-            false => Ok(states),
+        let mut between = states.iter().filter(|(_, state)| state.is_in_between());
+        let Some((unit, state)) = between.next() else {
+            return Ok(states);
+        };
+        if !is_reported && waited.elapsed() >= SILENT_WAIT {
+            is_reported = true;
+            report(unit, state);
         }
+        Err(None)
     });
     match settled {
         Ok(states) => Ok(states),
@@ -63,6 +77,16 @@ pub(crate) fn settled_daemons(host: &Host, app: &App) -> Result<Vec<(String, Uni
         // Its state is judged as it is.
         Err(None) => daemon_states(host, app),
     }
+}
+
+/// Sends an event for the daemon that a change waits for.
+pub(crate) fn report_wait(session: &Session<'_>, unit: &str, state: &UnitStatus) {
+    let subject = Subject {
+        release: None,
+        unit: Some(unit),
+    };
+    let message = format!("waiting for `{unit}`: {}", state.phase().row().words);
+    session.emit("info", "waiting", subject, &message);
 }
 
 /// The daemons that are masked, and those that are stopped and that the change keeps so: `is_kept`

@@ -65,7 +65,7 @@ fn restarted_by_others(
     };
     let mut both = before.iter().zip(&states);
     both.any(|((unit, before), now)| is_counted(unit) && now.is_restarted_since(before))
-        .then(|| settled_daemons(host, app).ok())?
+        .then(|| settled_daemons(host, app, &|_, _| {}).ok())?
         .map(|settled| {
             settled
                 .into_iter()

@@ -2,11 +2,17 @@
 
 use super::root::Root;
 use anyhow::{Context, Result};
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, StatVfsMountFlags, StatxFlags, statvfs, statx};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
+
+/// How fstab(5) names a device: by its node, or by a tag of it.
+const DEVICES: [&str; 5] = ["/dev/", "UUID=", "LABEL=", "PARTUUID=", "PARTLABEL="];
+
+/// What systemd notes about the container that it runs in.
+const CONTAINER: &str = "/run/systemd/container";
 
 /// What the kernel adds to the path of a directory that was deleted.
 const DELETED: &str = "//deleted";
@@ -91,14 +97,14 @@ pub(super) fn mount_points() -> Result<Vec<PathBuf>> {
 
 impl Root {
     /// The mount points of fstab(5) at which nothing is mounted, except for those that are mounted by hand
-    /// (mount(8), "noauto").
+    /// (mount(8), "noauto"), and in a container for those of devices: systemd-fstab-generator(8) ignores them there.
     ///
     /// # Errors
     /// When a table cannot be read.
     pub fn unmounted_points(&self) -> Result<Vec<String>> {
         let table = self.read("/etc/fstab")?.unwrap_or_default();
         let mounted = mount_points()?;
-        let mut points = points_in(&String::from_utf8_lossy(&table));
+        let mut points = points_in(&String::from_utf8_lossy(&table), is_without_devices());
         points.retain(|point| {
             // The mount table has real paths.
             let real = fs::canonicalize(self.followed(point));
@@ -109,17 +115,29 @@ impl Root {
     }
 }
 
-/// The mount points of a table in the format of fstab(5), without those of `noauto`.
-fn points_in(table: &str) -> Vec<String> {
+/// Whether this is a container. systemd-fstab-generator(8) asks whether `/sys` can be written; some containers have
+/// such a `/sys` and no devices.
+fn is_without_devices() -> bool {
+    let is_read_only =
+        |found: rustix::fs::StatVfs| found.f_flag.contains(StatVfsMountFlags::RDONLY);
+    Path::new(CONTAINER).exists() || statvfs("/sys").is_ok_and(is_read_only)
+}
+
+/// The mount points of a table in the format of fstab(5), without those of `noauto`, and if asked without those of
+/// devices. They have no `/` at their end and none twice.
+fn points_in(table: &str, without_devices: bool) -> Vec<String> {
     let lines = table.lines().map(str::trim_start);
     let entries = lines
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| {
             let mut words = line.split_whitespace();
-            let (point, options) = (words.nth(1)?, words.nth(1)?);
+            let (source, point, options) = (words.next()?, words.next()?, words.nth(1)?);
+            let is_device = DEVICES.iter().any(|start| source.starts_with(start));
             let is_mounted = !options.split(',').any(|option| option == "noauto");
-            let point = unescaped(point).into_string().ok()?;
-            (is_mounted && point.starts_with('/')).then_some(point)
+            let point: PathBuf = Path::new(&unescaped(point)).components().collect();
+            let point = point.into_os_string().into_string().ok()?;
+            let counts = is_mounted && !(is_device && without_devices);
+            (counts && point.starts_with('/')).then_some(point)
         });
     entries.collect()
 }
@@ -162,8 +180,13 @@ mod tests {
     fn a_table_of_file_systems_has_mount_points() {
         let table = "# comment /x /y\n\nUUID=1 / ext4 defaults 0 1\n/dev/a none swap sw 0 0\n\
                      /dev/b\t/opt/my\\040app ext4 nofail,noatime 0 2\n\
-                     /dev/c /media/usb vfat user,noauto 0 0\n/dev/d /short\n";
-        assert_eq!(points_in(table), ["/", "/opt/my app"]);
+                     /dev/c /media/usb vfat user,noauto 0 0\n/dev/d /short\n\
+                     LABEL=x /srv/x/ ext4 defaults\nhost:/y //srv/./y// nfs defaults\n\
+                     /srv/z /opt/z none bind\n";
+        let all = ["/", "/opt/my app", "/srv/x", "/srv/y", "/opt/z"];
+        assert_eq!(points_in(table, false), all);
+        // A container has no devices to mount.
+        assert_eq!(points_in(table, true), ["/srv/y", "/opt/z"]);
     }
 
     #[test]

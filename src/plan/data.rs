@@ -111,7 +111,8 @@ pub struct UnitPlan {
 pub enum Action {
     /// Nothing happens.
     Unchanged,
-    /// Stopped before the switch: the new release does not have the unit.
+    /// Stopped before the switch: the new release does not have the unit, or the unit conflicts with one that
+    /// stays up.
     Stop,
     /// Started after the switch.
     Start,
@@ -151,10 +152,10 @@ impl Plan {
         units.map(|unit| unit.unit.clone()).collect()
     }
 
-    /// Whether the plan leaves a unit as it is.
-    pub fn keeps(&self, unit: &str) -> bool {
+    /// Whether the plan has a unit and does not start it.
+    pub fn leaves(&self, unit: &str) -> bool {
         let mut units = self.units.iter();
-        units.any(|one| one.unit == unit && one.action == Action::Unchanged)
+        units.any(|one| one.unit == unit && !one.action.starts())
     }
 
     /// The plan for a release that is on disk already: it takes no more space.

@@ -116,7 +116,9 @@ pub(super) struct UnitFacts<'a> {
     pub(super) change: Change<'a>,
     /// Whether the manifest enables its service, or the administrator has enabled it.
     pub(super) is_enabled: bool,
-    /// A unit that runs, and that its start would stop.
+    /// A unit that stays up in its place: both are up, and cannot run at the same time.
+    pub(super) yields_to: Option<&'a String>,
+    /// A unit that runs or is to start, as a clause, and that its start would stop.
     pub(super) conflicts_with: Option<String>,
     /// Whether the live release has the unit.
     pub(super) is_known: bool,
@@ -128,6 +130,12 @@ pub(super) struct UnitFacts<'a> {
 pub(super) fn decide(facts: UnitFacts<'_>) -> (Action, String) {
     if facts.state == UnitState::Masked {
         return (Action::Unchanged, "masked by the administrator".to_owned());
+    }
+    if let (UnitState::Active, Some(other)) = (facts.state, facts.yields_to) {
+        return (
+            Action::Stop,
+            format!("conflicts with `{other}`, which stays up"),
+        );
     }
     let (action, why) = match facts.kind {
         UnitKind::Socket {
@@ -144,8 +152,8 @@ pub(super) fn decide(facts: UnitFacts<'_>) -> (Action, String) {
         UnitKind::Target => in_words(target(&facts)),
     };
     match facts.conflicts_with.filter(|_| action.starts()) {
-        Some(other) => {
-            let why = format!("not started: `{other}` runs, and its start would stop that");
+        Some(clause) => {
+            let why = format!("not started: {clause}, and its start would stop that");
             (Action::Unchanged, why)
         }
         None => (action, why),
@@ -353,6 +361,7 @@ mod tests {
             state,
             change,
             is_enabled: true,
+            yields_to: None,
             conflicts_with: None,
             is_known: true,
             is_first_release: false,
@@ -633,7 +642,7 @@ mod tests {
     #[test]
     fn a_unit_is_not_started_while_one_runs_that_it_conflicts_with() {
         let conflicting = |facts: UnitFacts<'static>| UnitFacts {
-            conflicts_with: Some("shop-b.service".to_owned()),
+            conflicts_with: Some("`shop-b.service` runs".to_owned()),
             ..facts
         };
         let why = "not started: `shop-b.service` runs, and its start would stop that";
@@ -648,6 +657,31 @@ mod tests {
                 "not running; it is not started",
             ),
         ]);
+    }
+
+    #[test]
+    fn a_unit_that_is_up_stops_in_favour_of_one_that_it_conflicts_with() {
+        let other = "shop-a.socket".to_owned();
+        for kind in [SOCKET, OVERLAPPING, MOVING] {
+            let yields = |facts: UnitFacts<'static>| UnitFacts {
+                yields_to: Some(&other),
+                ..facts
+            };
+            let why = "conflicts with `shop-a.socket`, which stays up";
+            check(&[
+                (yields(known(kind, Active, NONE)), Action::Stop, why),
+                (
+                    yields(disabled(kind, Active, RELEASE_AND_FILES)),
+                    Action::Stop,
+                    why,
+                ),
+                (
+                    yields(disabled(kind, Inactive, RELEASE)),
+                    Unchanged,
+                    "not enabled",
+                ),
+            ]);
+        }
     }
 
     #[test]

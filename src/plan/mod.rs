@@ -16,6 +16,7 @@
 //! | `units` | all units with what happens to them, and the facts about each |
 //! | `service_files` | whether a service has the same files in a new release |
 //! | `overlap` | whether the previous release can answer while a service restarts |
+//! | `exclusion` | which of the services that are up and cannot run at the same time stop |
 //! | `decide` | what happens to a unit: a table over its facts |
 //! | `rights`, `right_kinds` | [`Right`]: what a release asks for beyond what every app has, and the table of kinds |
 //! | `diff` | [`Diff`]: a changed file as a unified diff |
@@ -24,6 +25,7 @@ mod content;
 mod data;
 mod decide;
 mod diff;
+mod exclusion;
 mod files;
 mod input;
 mod make;

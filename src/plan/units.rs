@@ -2,13 +2,14 @@
 
 use super::data::{Action, UnitPlan};
 use super::decide::{Binds, Change, UnitFacts, UnitKind, UnitState, decide};
+use super::exclusion::{is_chosen, yielding};
 use super::input::{Candidate, Observed};
 use super::overlap::Overlap;
 use super::service_files::{Sameness, sameness};
 use crate::app::{App, Service, Socket, UnitRef};
 use crate::tree::FileChange;
 use crate::units::UnitFile;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The units that the new release does not have, then all units of the new release in the order in
 /// which they start.
@@ -29,11 +30,15 @@ pub(super) fn units(
             .map(|file| file.unit)
             .collect(),
         restarting: BTreeSet::new(),
+        starting: BTreeMap::new(),
+        yielding: yielding(app, observed),
     };
     let mut out = removed_units(app, observed);
     for service in &app.services {
         for unit in app.socket_units(service) {
-            out.push(planner.socket(service, &unit));
+            let socket = planner.socket(service, &unit);
+            planner.add_start(service, &socket);
+            out.push(socket);
         }
     }
     for service in &app.services {
@@ -42,6 +47,7 @@ pub(super) fn units(
         if server_restarts || server.action == Action::Rebind {
             planner.restarting.insert(service.name.as_str());
         }
+        planner.add_start(service, &server);
         out.push(server);
         if service.socket == Socket::Proxy {
             let mut proxy = planner.service(service, &app.proxy_unit(service));
@@ -99,9 +105,20 @@ struct UnitPlanner<'a> {
     changed_units: BTreeSet<&'a str>,
     /// The services before this one that restart.
     restarting: BTreeSet<&'a str>,
+    /// The services of which a unit starts so far, each with the first such unit.
+    starting: BTreeMap<&'a str, String>,
+    /// The services that stop, each with a unit that stays up in its place.
+    yielding: BTreeMap<&'a str, String>,
 }
 
-impl UnitPlanner<'_> {
+impl<'a> UnitPlanner<'a> {
+    fn add_start(&mut self, service: &'a Service, planned: &UnitPlan) {
+        if planned.action.starts() {
+            let first = self.starting.entry(service.name.as_str());
+            first.or_insert_with(|| planned.unit.clone());
+        }
+    }
+
     fn plan(&self, unit: &str, service: Option<&Service>, kind: UnitKind) -> UnitPlan {
         let live = self.observed.live.as_ref();
         let change = self.change(unit, service);
@@ -109,9 +126,9 @@ impl UnitPlanner<'_> {
             kind,
             state: self.state(unit),
             change,
-            is_enabled: service
-                .is_none_or(|service| service.enable || self.observed.enabled.contains(unit)),
-            conflicts_with: self.running_conflict(unit, service),
+            is_enabled: service.is_none_or(|service| is_chosen(self.observed, service, unit)),
+            yields_to: service.and_then(|service| self.yielding.get(service.name.as_str())),
+            conflicts_with: self.conflict(unit, service),
             is_known: live.is_some_and(|live| all_units(&live.app).contains(unit)),
             is_first_release: live.is_none(),
         });
@@ -221,13 +238,21 @@ impl UnitPlanner<'_> {
         })
     }
 
-    /// A unit that runs and cannot run at the same time as a unit of the service, which is down.
-    fn running_conflict(&self, unit: &str, service: Option<&Service>) -> Option<String> {
+    /// A unit that runs or is to start, as a clause, and that cannot run at the same time as a unit of the service,
+    /// which is down.
+    fn conflict(&self, unit: &str, service: Option<&Service>) -> Option<String> {
         let active = &self.observed.active;
         let service = service.filter(|_| !active.contains(unit))?;
         let others = self.app.conflicting(service).into_iter();
-        let mut units = others.flat_map(|other| self.app.units_of(other));
-        units.find(|other| active.contains(other))
+        let others = others.filter(|other| !self.yielding.contains_key(other.name.as_str()));
+        let mut clauses = others.filter_map(|other| {
+            let units = self.app.units_of(other);
+            let runs = units.iter().find(|unit| active.contains(*unit));
+            let runs = runs.map(|unit| format!("`{unit}` runs"));
+            let starts = || self.starting.get(other.name.as_str());
+            runs.or_else(|| starts().map(|unit| format!("`{unit}` starts")))
+        });
+        clauses.next()
     }
 
     /// Who has had the addresses that the service binds itself.

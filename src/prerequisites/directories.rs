@@ -2,7 +2,7 @@
 
 use super::mounts::unmounted;
 use crate::app::App;
-use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
+use crate::app::layout::{ENABLE_DIR, PRESET_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::command_line::CommandLine;
 use crate::error::Hint;
 use crate::fault::{Fault, Impact};
@@ -129,6 +129,7 @@ pub(crate) fn replaceable_directories(host: &Host, app: &App) -> Result<Vec<Faul
         UNIT_DIR.to_owned(),
         TMPFILES_DIR.to_owned(),
         SYSUSERS_DIR.to_owned(),
+        PRESET_DIR.to_owned(),
         ENABLE_DIR.to_owned(),
     ];
     // The services own their directories, and root the parents.

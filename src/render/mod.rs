@@ -8,7 +8,7 @@
 //! | `whole` | everything that an app needs outside its releases |
 //! | `transient` | units that exist only for a moment |
 //! | [`derive`] | the services that are derived from one: proxy, pre-check instance, check |
-//! | `units`, `drop_ins`, `tmpfiles`, `sysusers` | one file each, from its template |
+//! | `units`, `drop_ins`, `tmpfiles`, `sysusers`, `preset` | one file each, from its template |
 //! | `unit_files` | where the files of a unit go |
 //! | `escape` | values cannot become syntax |
 //! | `header` | the line that says for which app a file was made |
@@ -17,6 +17,7 @@ pub mod derive;
 mod drop_ins;
 mod escape;
 mod header;
+mod preset;
 mod sysusers;
 mod tmpfiles;
 mod transient;

@@ -3,8 +3,8 @@
 use super::drop_ins::ReleaseMount;
 use super::unit_files::{UnitFiles, put};
 use super::units::ServiceUnitRole;
-use super::{derive, sysusers, tmpfiles, units};
-use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
+use super::{derive, preset, sysusers, tmpfiles, units};
+use crate::app::layout::{PRESET_DIR, SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{App, Service, Socket};
 use crate::tree::FileTree;
 use crate::units::{Target, UNIT_DIR};
@@ -27,6 +27,11 @@ pub fn render(app: &App, target: Target) -> Result<FileTree> {
         format!("{SYSUSERS_DIR}/{name}"),
         sysusers::sysusers(app)?,
     );
+    if let Some(text) = preset::preset(app)? {
+        // Presets of distributions have 90, and the first line for a unit counts.
+        let path = format!("{PRESET_DIR}/20-{}.preset", app.name);
+        put(&mut files.tree, path, text);
+    }
     files.unit(&app.target_unit(), units::target(app)?);
     files.enable(&app.target_unit(), &["multi-user.target"]);
     for service in &app.services {

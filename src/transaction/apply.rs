@@ -317,12 +317,12 @@ fn forward(
     steps: &CallerInput<'_>,
 ) -> Result<BTreeSet<String>> {
     let host = session.host;
-    let removed = plan.units_with(&[Action::Stop]);
-    stop_removed(&host.systemd, &removed)?;
+    let stopped = plan.units_with(&[Action::Stop]);
+    stop_units(&host.systemd, &stopped)?;
     switch::files_forward(host, journal)?;
     switch::configure(session, app, tree, plan, journal)?;
     // A unit that failed while it stopped would be listed forever, without a file.
-    host.systemd.reset_failed(&removed);
+    host.systemd.reset_failed(&stopped);
     // A `before-switch` hook that fails does not mark the release, on a first deploy either.
     (steps.before_start)()?;
     switch::link(host, &app.layout, Some(&plan.to))?;
@@ -339,16 +339,16 @@ fn forward(
     checked.map_err(blame_release)
 }
 
-/// Stops the units that the new release does not have. A service that stays and requires one of them goes on: it
+/// Stops units before the switch. A service that stays and requires one of them goes on: it
 /// restarts with its new requirements later, with its overlap.
-fn stop_removed(systemd: &Systemd, removed: &[String]) -> Result<()> {
+fn stop_units(systemd: &Systemd, stopped: &[String]) -> Result<()> {
     let mut is_required = false;
-    for unit in removed {
+    for unit in stopped {
         let others = systemd.restarted_with(unit)?;
-        is_required |= others.iter().any(|one| !removed.contains(one));
+        is_required |= others.iter().any(|one| !stopped.contains(one));
     }
     if !is_required {
-        return systemd.stop(removed);
+        return systemd.stop(stopped);
     }
-    systemd.stop_alone(removed)
+    systemd.stop_alone(stopped)
 }

@@ -5,7 +5,8 @@ use crate::app::App;
 use crate::events::Subject;
 use crate::failure::Failure;
 use crate::health::{
-    Proof, report_skipped, run_jobs, settled_daemons, stopped_daemons, verify, warn_unchecked,
+    Proof, report_skipped, report_wait, run_jobs, settled_daemons, stopped_daemons, verify,
+    warn_unchecked,
 };
 use crate::plan::Plan;
 use crate::session::Session;
@@ -27,12 +28,14 @@ pub(super) fn check_health(
     proof: &Proof,
 ) -> Result<Result<BTreeSet<String>, Failure>> {
     let host = session.host;
-    let mut daemons = settled_daemons(host, app)?;
+    let mut daemons = settled_daemons(host, app, &|unit, state| {
+        report_wait(session, unit, state);
+    })?;
     for (unit, _) in daemons.iter().filter(|(_, state)| state.is_skipped()) {
         report_skipped(session, &plan.to, app, unit);
     }
     daemons.retain(|(_, state)| !state.is_skipped());
-    let stopped = stopped_daemons(&daemons, &|unit| plan.keeps(unit));
+    let stopped = stopped_daemons(&daemons, &|unit| plan.leaves(unit));
     // The pre-check of a deploy has checked them, or has said why not.
     if *operation != Operation::Deploy {
         for daemon in stopped.iter().filter(|one| !one.is_masked) {

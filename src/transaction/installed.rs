@@ -1,7 +1,7 @@
 //! The files that an app has on the host, found without its records.
 
 use crate::app::Name;
-use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
+use crate::app::layout::{ENABLE_DIR, PRESET_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR};
 use crate::host::Root;
 use crate::render::made_for;
 use anyhow::Result;
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// When they cannot be read.
 pub(crate) fn installed_files(root: &Root, name: &Name) -> Result<BTreeSet<String>> {
     let mut files = BTreeSet::new();
-    for dir in [UNIT_DIR, SYSUSERS_DIR, TMPFILES_DIR] {
+    for dir in [UNIT_DIR, SYSUSERS_DIR, TMPFILES_DIR, PRESET_DIR] {
         for path in entries(root, dir)? {
             match root.meta(&path)? {
                 Some(meta) if meta.is_dir => files.extend(made(root, name, entries(root, &path)?)?),
@@ -85,7 +85,8 @@ mod tests {
             let text = format!(
                 "[app]\nname = \"{name}\"\nversion = \"1\"\n[service.web]\nexec = [\"/bin/w\"]\n\
                  listen = [\"127.0.0.1:80\"]\nsocket = \"proxy\"\nlimits = {{ tasks-max = 5 }}\n\
-                 [service.job]\nexec = [\"/bin/j\"]\ntimer = {{ calendar = \"daily\" }}\n"
+                 [service.job]\nexec = [\"/bin/j\"]\ntimer = {{ calendar = \"daily\" }}\n\
+                 [service.b]\nexec = [\"/bin/b\"]\nenable = false\n"
             );
             let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
             let tree = render(&app, Target::Portable).unwrap();

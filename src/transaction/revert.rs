@@ -8,7 +8,7 @@ use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{Layout, Name, PROXY_SUFFIX};
 use crate::events::Subject;
 use crate::failure::Failure;
-use crate::health::{Proof, settled_daemons, verify};
+use crate::health::{Proof, report_wait, settled_daemons, verify};
 use crate::host::{
     Checked, Host, Systemd, Undetermined, UnitStatus, release_of_unit, runs_its_own_process,
 };
@@ -139,7 +139,9 @@ fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
     let record = session.store.release(from)?;
     let record = record.context("the release has no record")?;
     let app = record.app()?;
-    let daemons = settled_daemons(host, &app)?;
+    let daemons = settled_daemons(host, &app, &|unit, state| {
+        report_wait(session, unit, state);
+    })?;
     let units = &journal.units;
     let is_touched = |unit: &String| units.restarted.contains(unit) || units.stopped.contains(unit);
     // A service that was down before and was not touched is not checked, nor one whose condition is not

@@ -123,7 +123,7 @@ fn select_instances<'a>(
     for service in &app.services {
         let unit = app.unit(service);
         let is_down = !observed.active.contains(&unit) && !observed.masked.contains(&unit);
-        let is_stopped = service.is_daemon() && is_down && plan.keeps(&unit);
+        let is_stopped = service.is_daemon() && is_down && plan.leaves(&unit);
         let is_affected = is_stopped || (service.pre_check && is_restarted(plan, &unit));
         if !is_affected {
             continue;

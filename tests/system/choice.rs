@@ -6,6 +6,7 @@ use crate::machine::{Machine, until};
 tests![
     Quick:
     the_administrator_chooses_between_services_that_conflict,
+    a_release_makes_two_running_services_conflict,
     to_stop_the_slice_waits_for_every_process,
 ];
 
@@ -40,13 +41,17 @@ fn service(name: &str, port: u16, keys: &str) -> String {
     )
 }
 
-fn deploy(machine: &Machine, app: &str, version: &str, services: &str) {
+fn write(machine: &Machine, app: &str, version: &str, services: &str) {
     let dir = format!("/root/{app}");
     let text = format!("[app]\nname = \"{app}\"\nversion = \"{version}\"\n{services}");
     machine.write(&format!("{dir}/robot.toml"), &text, 0o644);
     machine.write(&format!("{dir}/server.py"), SERVER, 0o644);
     machine.write(&format!("{dir}/VERSION"), version, 0o644);
-    let deploy = format!("--manifest {dir}/robot.toml deploy --apply");
+}
+
+fn deploy(machine: &Machine, app: &str, version: &str, services: &str) {
+    write(machine, app, version, services);
+    let deploy = format!("--manifest /root/{app}/robot.toml deploy --apply");
     machine.robotctl(&deploy).exits(0);
 }
 
@@ -173,6 +178,33 @@ fn the_administrator_chooses_between_services_that_conflict(machine: &Machine) {
         machine.ok("systemctl list-units --all --no-legend 'pair*'"),
         ""
     );
+}
+
+/// Both services run, and their sockets listen, until a release says that they conflict.
+fn a_release_makes_two_running_services_conflict(machine: &Machine) {
+    let both = service("a", 18201, "") + &service("b", 18202, "");
+    deploy(machine, "pair", "1.0", &both);
+    only(machine, &["a", "b"], "1.0");
+
+    let chosen =
+        service("a", 18201, "") + &service("b", 18202, "enable = false\nconflicts = [\"a\"]");
+    write(machine, "pair", "2.0", &chosen.replace("30s", "1s"));
+    let broken = SERVER.replace("200 OK", "500 Broken");
+    machine.write("/root/pair/server.py", &broken, 0o644);
+    let plan = machine.robotctl("--manifest /root/pair/robot.toml deploy");
+    let why = "conflicts with `pair-a.socket`, which stays up";
+    plan.exits(0).says(why);
+    let apply = machine.robotctl("--manifest /root/pair/robot.toml deploy --apply");
+    apply.exits(3).says("`pair-a.service`");
+    only(machine, &["a", "b"], "1.0");
+
+    deploy(machine, "pair", "2.0", &chosen);
+    only(machine, &["a"], "2.0");
+    machine.robotctl("doctor --app pair").exits(0);
+    // A plan of the same release has nothing to do.
+    let again = machine.robotctl("--manifest /root/pair/robot.toml deploy");
+    assert!(!again.exits(0).stdout.contains("stays up"));
+    machine.robotctl("--app pair remove --apply").exits(0);
 }
 
 /// After the command, no process of the app runs and its ports are free, at the first look.

@@ -155,11 +155,11 @@ fn kill_while_the_new_release_serves(machine: &Machine, place: &str) {
 }
 
 /// The volume is in /etc/fstab and is not mounted, as after a boot with `nofail`. A command and a deploy say
-/// so, and nothing is written below the mount point.
+/// so, and nothing is written below the mount point. The machine is a container, where systemd ignores devices.
 fn unmount_and_follow(machine: &Machine, command: &str, code: i32) {
     machine.write(
         "/etc/fstab",
-        "/srv/a\\040volume /opt/demo none bind,nofail 0 0\n",
+        "UUID=0a1b-2c3d /opt ext4 nofail 0 2\n/srv/a\\040volume /opt/demo/ none bind,nofail 0 0\n",
         0o644,
     );
     machine.ok("umount /opt/demo && systemctl daemon-reload");

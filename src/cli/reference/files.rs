@@ -1,6 +1,8 @@
 //! The FILES section of the manual pages.
 
-use crate::app::layout::{ENABLE_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR, VENDOR_DIR};
+use crate::app::layout::{
+    ENABLE_DIR, PRESET_DIR, SYSUSERS_DIR, TMPFILES_DIR, UNIT_DIR, VENDOR_DIR,
+};
 use crate::app::{Layout, Name};
 use anyhow::{Result, anyhow};
 
@@ -41,6 +43,10 @@ pub(super) fn files() -> Result<Vec<(String, &'static str)>> {
         (
             format!("{TMPFILES_DIR}/app.conf, {SYSUSERS_DIR}/app.conf"),
             "Generated directories and accounts.",
+        ),
+        (
+            format!("{PRESET_DIR}/20-app.preset"),
+            "Keeps presets of systemd from enabling the units of services with `enable = false`.",
         ),
         (
             format!(
