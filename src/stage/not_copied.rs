@@ -92,7 +92,9 @@ mod tests {
         ];
         for (paths, expected) in cases {
             let mut found = NamedPaths::default();
-            paths.iter().for_each(|path| found.add(path));
+            for path in paths {
+                found.add(path);
+            }
             assert_eq!(named(&found).as_deref(), expected);
         }
     }
