@@ -247,7 +247,7 @@ mod tests {
             "`/srv/gone`, which `sandbox.read-write` names, does not exist on this host"
         );
         // systemd knows best.
-        let line = "shop-web.service: Failed to set up mount namespacing: /srv/other: No such file or directory";
+        let line = "shop-web.service: Failed to set up mount namespacing: /run/robotctl/root/srv/other: No such file or directory";
         let found = of(both, &[line]).unwrap();
         assert!(
             found.starts_with("systemd could not mount `/srv/other`"),

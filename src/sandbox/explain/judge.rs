@@ -684,7 +684,10 @@ pub(super) fn mount(case: &Case<'_>, known: &KnownLine<'_>) -> Judgement {
         .nth(1)?
         .split(": ")
         .next()?;
-    let path = path.strip_prefix("/run/systemd/unit-root").unwrap_or(path);
+    // Where systemd mounts the root of a unit, and the empty root of a service.
+    let path = ["/run/systemd/unit-root", "/run/robotctl/root"]
+        .iter()
+        .fold(path, |path, root| path.strip_prefix(root).unwrap_or(path));
     path.starts_with('/').then_some(())?;
     let sandbox = &case.service.sandbox;
     let is_listed = sandbox.read_write.iter().any(|one| one.as_str() == path)
