@@ -3,10 +3,11 @@
 use super::counted::counted;
 use crate::command_line::CommandLine;
 use crate::doctor::{Report, Severity};
+use crate::error::AS_ROOT;
 use crate::sandbox::probes::{ProbedSandbox, Status};
 
 /// How many checks that were skipped for the same reason are named.
-const MAX_SKIPPED: usize = 20;
+const MAX_SKIPPED: usize = 5;
 
 /// The results of a probe, the findings of an app, the skipped checks, and a summary line.
 pub(in crate::cli) fn text(report: &Report) -> String {
@@ -100,6 +101,8 @@ fn skipped(report: &Report) -> String {
     for (reason, checks) in reasons {
         let which = match checks.len() {
             0..=MAX_SKIPPED => checks.join(", "),
+            // A user decides by them whether to ask root.
+            _ if reason.contains(AS_ROOT) => checks.join(", "),
             count => format!("{} (`--format json` lists them)", counted(count, "check")),
         };
         text.push_str(&format!("skipped: {which}: {reason}\n"));
