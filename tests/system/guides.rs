@@ -238,7 +238,7 @@ fn comparable(line: &str) -> String {
         let text = text.trim_end_matches([',', ':', ')']);
         let is_unit = |word: &&str| {
             let unit = word.trim_end_matches([',', ')']);
-            ["ms", "s", "B", "KiB", "MiB"].contains(&unit)
+            ["ms", "s", "B", "KiB", "MiB", "times"].contains(&unit)
         };
         let text = match text.rsplit_once('-') {
             Some((version, digest)) if is_hex(digest, 12) => format!("{version}-ID"),
