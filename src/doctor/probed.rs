@@ -10,7 +10,7 @@ use anyhow::Result;
 /// The id of its findings.
 const ID: &str = "probe";
 
-/// What `--probe` looks for. It is no check of the table, because it starts units and needs the option.
+/// What `--probe` looks for. It is not in the table of checks, because it starts units and needs the option.
 pub(crate) const PROBE: Check = Check {
     id: ID,
     severity: Severity::Error,
