@@ -109,6 +109,9 @@ mod tests {
             time(&pre_check(&both, 10), HTTP, long),
             Duration::from_secs(60)
         );
+        // The other service has no settle time of its own.
+        let short = "check = [{ settle = \"200ms\" }]";
+        assert_eq!(time(&Proof::default(), short, ""), DEFAULT_SETTLE);
     }
 
     #[test]

@@ -17,12 +17,16 @@ pub(super) type UnitFailure = (String, Failure);
 
 /// The longest settle time of these services.
 pub(crate) fn settle_time(services: &[&Service]) -> Duration {
-    let longest = services.iter().flat_map(|service| &service.checks);
-    let longest = longest.filter_map(|check| match &check.probe {
-        Probe::Settle(span) => Some(span.duration),
-        _ => None,
-    });
-    longest.max().unwrap_or(DEFAULT_SETTLE)
+    let of_service = |service: &&Service| {
+        let checks = service.checks.iter();
+        let own = checks.filter_map(|check| match &check.probe {
+            Probe::Settle(span) => Some(span.duration),
+            _ => None,
+        });
+        own.max().unwrap_or(DEFAULT_SETTLE)
+    };
+    let all = services.iter().map(of_service);
+    all.max().unwrap_or(DEFAULT_SETTLE)
 }
 
 /// Watches units for a time: none may restart or go down. `first` holds their status at the start.

@@ -66,6 +66,7 @@ mod root;
 mod runner;
 mod running_release;
 mod signals;
+mod silent_path;
 mod small_file;
 mod sockets;
 mod stream;

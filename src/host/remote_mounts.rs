@@ -84,6 +84,11 @@ impl RemoteMounts {
         }
     }
 
+    /// Whether every mount is local.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
     /// Whether the way to a path without links and without `..` leads onto such a mount. It says so as well of a local
     /// mount below one: the kernel passes both.
     pub fn hold(&self, path: &Path) -> bool {

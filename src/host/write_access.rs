@@ -5,6 +5,7 @@ use super::root::Root;
 use anyhow::{Context, Result};
 use rustix::fs::getxattr;
 use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -89,53 +90,49 @@ impl Root {
     /// The operating system's, with the path.
     pub fn unwritable_below(&self, path: &str, account: &Account) -> Result<Vec<Unwritable>> {
         let top = self.followed(path);
-        let mut out = Vec::new();
-        let walk = walkdir::WalkDir::new(&top).max_depth(MAX_DEPTH);
-        let mut walk = walk.same_file_system(true).into_iter();
         let others = self.other_file_systems(path)?;
-        let mut count = 0;
-        while let Some(entry) = walk.next() {
+        let (mut out, mut count) = (Vec::new(), 0);
+        let mut left = vec![(top, 0)];
+        while let Some((path, depth)) = left.pop() {
             count += 1;
             if count > MAX_ENTRIES {
                 break;
             }
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) if is_gone(&error) => continue,
-                Err(error) => {
-                    return Err(error).with_context(|| format!("listing `{}`", top.display()));
-                }
-            };
-            let kind = entry.file_type();
-            if others.iter().any(|other| other == entry.path()) {
-                if kind.is_dir() {
-                    walk.skip_current_dir();
-                }
+            // The server of a mount may not answer.
+            if others.contains(&path) {
                 continue;
             }
-            let Ok(meta) = entry.metadata() else {
-                continue; // The service has removed it.
+            let Some(meta) = present(path.symlink_metadata(), &path)? else {
+                continue;
             };
-            if (kind.is_dir() || kind.is_file()) && !account.can_write(entry.path(), &meta) {
-                if kind.is_dir() {
-                    walk.skip_current_dir();
-                }
+            if (meta.is_dir() || meta.is_file()) && !account.can_write(&path, &meta) {
                 out.push(Unwritable {
-                    path: entry.into_path(),
                     uid: meta.uid(),
-                    is_dir: kind.is_dir(),
+                    is_dir: meta.is_dir(),
                     is_readable: account.can_read(&meta),
+                    path,
                 });
+            } else if meta.is_dir() && depth < MAX_DEPTH {
+                for entry in present(path.read_dir(), &path)?.into_iter().flatten() {
+                    let entry = entry.with_context(|| format!("listing `{}`", path.display()))?;
+                    left.push((entry.path(), depth + 1));
+                }
             }
         }
         Ok(out)
     }
 }
 
-/// Whether an entry was removed during the walk.
-fn is_gone(error: &walkdir::Error) -> bool {
-    let error = error.io_error();
-    error.is_some_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+/// What was read of an entry; `None` when the service has removed it since its directory was listed.
+fn present<T>(read: io::Result<T>, path: &Path) -> Result<Option<T>> {
+    match read {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => {
+            Ok(Some(read.with_context(|| {
+                format!("looking at `{}`", path.display())
+            })?))
+        }
+    }
 }
 
 #[cfg(test)]

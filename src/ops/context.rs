@@ -215,8 +215,26 @@ impl<'a> Context<'a> {
         self.check_host()
     }
 
+    /// Refuses an app with a directory on a file system that does not answer: every look at it would wait.
+    pub(super) fn check_answers(&self, name: &Name) -> Result<()> {
+        let layout = Layout::new(name);
+        let mut paths = vec![layout.store(), layout.opt(), layout.current(), layout.etc()];
+        paths.extend(layout.own_directories());
+        match self.host.root.silent_path(&paths)? {
+            None => Ok(()),
+            Some(path) => fail(
+                format!("the file system of `{path}` does not answer"),
+                Hint::to(
+                    "find its server in the table of mounts, and bring it back or unmount it",
+                    CommandLine::new(["findmnt", "--list"]),
+                ),
+            ),
+        }
+    }
+
     /// Refuses directories that every change of an app writes to and that cannot be written.
     pub(super) fn check_app_writable(&self, name: &Name) -> Result<WritableApp> {
+        self.check_answers(name)?;
         let dirs = directories_of_changes(&Layout::new(name));
         if self.host.is_offline()
             && let Some(found) = self.host.root.foreign_directory(&dirs)

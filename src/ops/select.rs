@@ -51,6 +51,7 @@ impl Context<'_> {
         if self.options.app.is_some() {
             self.check_known(&name)?;
         }
+        self.check_answers(&name)?;
         Ok(name)
     }
 
@@ -221,6 +222,10 @@ impl Context<'_> {
         mut ask: impl FnMut(&Name) -> Result<T, Error>,
     ) -> Result<PerApp<T>, Error> {
         let names = self.selected_apps().nothing_changed()?;
+        let mut ask = |name: &Name| {
+            self.check_answers(name).nothing_changed()?;
+            ask(name)
+        };
         if let [name] = names.as_slice() {
             self.check_deployed(name).nothing_changed()?;
             return Ok(PerApp {

@@ -14,7 +14,7 @@ tests![
     each_denial_is_explained_and_its_advice_helps,
     a_failed_deploy_explains_a_server,
     a_silent_denial_is_traced,
-    a_path_in_a_log_does_not_stop_the_doctor,
+    a_mount_that_does_not_answer_stops_no_command,
 ];
 
 /// A program that fails in its sandbox.
@@ -660,26 +660,29 @@ fn a_first_deploy_that_failed_is_traced(machine: &Machine) {
     machine.ok("! test -e /opt/silent/current && ! ls /run/systemd/system/* 2>/dev/null");
 }
 
-/// A service names a path on a mount that does not answer, such as that of a server that is down. Here, an automounter
-/// that does nothing.
-fn a_path_in_a_log_does_not_stop_the_doctor(machine: &Machine) {
-    let automounter = "import ctypes, os\n\
+/// A mount does not answer, such as that of a server that is down: a service names a path on it, it lies below the state
+/// of an app, or it holds the state. Here, an automounter that does nothing.
+fn a_mount_that_does_not_answer_stops_no_command(machine: &Machine) {
+    let automounter = "import ctypes, os, sys\n\
         reading, writing = os.pipe()\n\
         options = f'fd={writing},pgrp={os.getpgrp()},minproto=5,maxproto=5,direct'.encode()\n\
         libc = ctypes.CDLL(None, use_errno=True)\n\
-        if libc.mount(b'none', b'/srv/unanswered', b'autofs', 0, options):\n\
+        if libc.mount(b'none', sys.argv[1].encode(), b'autofs', 0, options):\n\
         \x20   raise OSError(ctypes.get_errno(), 'mount')\n\
         while os.read(reading, 4096):\n\
         \x20   pass\n";
     machine.write("/root/automounter.py", automounter, 0o644);
-    machine.ok("mkdir -p /srv/unanswered && ln -sfn /srv/unanswered/dir /srv/link");
-    machine.ok("systemd-run --quiet --unit=automounter python3 /root/automounter.py");
-    until("the automounter has mounted", || {
-        machine
-            .sh("grep -q /srv/unanswered /proc/self/mountinfo")
-            .code
-            == 0
-    });
+    let mount = |name: &str, point: &str| {
+        machine.ok(&format!(
+            "mkdir -p {point} && systemd-run --quiet --unit={name} python3 /root/automounter.py {point}"
+        ));
+        until("the automounter has mounted", || {
+            let mounted = format!("grep -q ' {point} .* - autofs' /proc/self/mountinfo");
+            machine.sh(&mounted).code == 0
+        });
+    };
+    mount("automounter", "/srv/unanswered");
+    machine.ok("ln -sfn /srv/unanswered/dir /srv/link");
     let program = "import sys\n\
         print('open /srv/link/x: No such file or directory')\n\
         print('open /srv/unanswered/x: No such file or directory')\n\
@@ -693,8 +696,18 @@ fn a_path_in_a_log_does_not_stop_the_doctor(machine: &Machine) {
         .robotctl("--manifest /root/far/robot.toml deploy --apply")
         .exits(0);
     machine.sh("systemctl start far-job.service");
-    let doctor = machine.sh("timeout --signal KILL 20 robotctl --app far doctor");
+    mount("automounter-below", "/var/lib/far/mount");
+    let asked = |command: &str| machine.sh(&format!("timeout --signal KILL 20 robotctl {command}"));
+    let doctor = asked("--app far doctor");
     doctor.exits(1).says("`far-job.service` has failed");
+    machine.ok("systemctl stop automounter-below && umount /var/lib/far/mount");
+    mount("automounter-state", "/var/lib/far");
+    for command in ["--app far doctor", "--manifest /root/far/robot.toml deploy"] {
+        asked(command)
+            .exits(2)
+            .says("the file system of `/var/lib/far` does not answer");
+    }
+    machine.ok("systemctl stop automounter-state && umount /var/lib/far");
     machine
         .robotctl("--app far remove --purge --apply")
         .exits(0);

@@ -34,6 +34,7 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &DeployRequest) -> Result<Change
 fn change(ctx: &Context<'_>, request: &DeployRequest) -> Result<Changed, Error> {
     let loaded = load(ctx, request).nothing_changed()?;
     ctx.check_privileges().nothing_changed()?;
+    ctx.check_answers(&loaded.app.name).nothing_changed()?;
     // Before the lock, which creates directories.
     let store = ctx.store(&loaded.app.name);
     let source = find_source(request, &loaded).nothing_changed()?;

@@ -40,6 +40,7 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &DeployRequest) -> Result<Prev
     let look = || -> Result<Preview> {
         let loaded = load(ctx, request)?;
         ctx.check_host()?;
+        ctx.check_answers(&loaded.app.name)?;
         let store = ctx.store(&loaded.app.name);
         let mut prepared = Prepared::scan(ctx, &loaded, &store, find_source(request, &loaded)?)?;
         let writable = prepared.check_app_writable(ctx, request, &store)?;
