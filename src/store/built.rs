@@ -13,10 +13,9 @@ use std::collections::BTreeMap;
 pub struct BuiltPart {
     /// The paths in the release.
     pub outputs: Vec<String>,
-    /// What decides what the commands make: a name for people, and the digest of it. `None` when that is not known,
-    /// so that no later release takes it over.
+    /// What decides what the commands make: a name for people, and the digest of it. `None` when that is not known.
     pub inputs: Option<BTreeMap<String, String>>,
-    /// Why `inputs` is not known.
+    /// Why no later release may take it over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
     /// The digest over the paths, kinds and content of the outputs.

@@ -150,9 +150,10 @@ fn an_unchanged_environment_is_kept(machine: &Machine) {
     machine.write("/root/demo/base.txt", "paper==1.0\n", 0o644);
     let third = app.makes("`base.txt` changed");
     assert_ne!(app.inode(&second, PAPER), app.inode(&third, PAPER));
+    machine.ok("cp -a /root/demo/wheels /root/wheels");
     app.wheel("ink", "two");
     app.would_make("`wheels` changed");
-    app.wheel("ink", "one");
+    machine.ok("cp -a /root/wheels/. /root/demo/wheels");
     machine.ok(
         "cd /usr/bin && readlink python3 > /root/python && cp -L python3 python3.new && printf x >> python3.new && \
          ln -sfn python3.new python3",
@@ -260,7 +261,7 @@ fn declared_outputs_are_kept(machine: &Machine) {
     app.next();
     assert_eq!(app.planned()["reused_from"], third);
     machine.write("/root/demo/install", &format!("{install}# x\n"), 0o755);
-    app.makes("`install` changed, the program `./install` changed");
+    app.makes("`install`, the program `./install` changed");
     app.makes("a later command of the build changed it");
 
     // Only what the source does not have can be made, from what it has.
@@ -323,26 +324,26 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
     return name
 ";
 
-const EXTRAS: &str = "[release]\nkeep = 3\nexclude = [\"/VERSION\", \"/robot.toml\"]\n\
-    python = { install = \".[web,core]\", wheels = \"wheels\" }\n";
+const EXTRAS: &str = "[release]\nkeep = 3\n\
+    python = { install = \"./site[web,core]\", wheels = \"wheels\" }\n";
 
 fn a_package_of_the_source_is_installed_with_extras(machine: &Machine) {
     let mut app = App::new(machine, EXTRAS);
     app.wheel("paper", "one");
-    machine.write("/root/demo/backend.py", BACKEND, 0o644);
-    machine.write("/root/demo/site.txt", "1", 0o644);
+    machine.write("/root/demo/site/backend.py", BACKEND, 0o644);
+    machine.write("/root/demo/site/site.txt", "1", 0o644);
     let project = |requires: &str| {
         let text = format!(
             "[build-system]\nrequires = [{requires}]\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n"
         );
-        machine.write("/root/demo/pyproject.toml", &text, 0o644);
+        machine.write("/root/demo/site/pyproject.toml", &text, 0o644);
     };
     // The backend and an extra are missing among the wheels.
     project("\"setuptools >= 61\"");
     let preview = machine.robotctl(ROBOTCTL);
     preview
         .exits(2)
-        .says("`wheels` has no wheel of `setuptools`, with which the package in `.` is built")
+        .says("`wheels` has no wheel of `setuptools`, with which the package in `site` is built")
         .says("python3 -m pip wheel -w /root/demo/wheels 'setuptools >= 61'");
     project("");
     app.apply()
@@ -355,11 +356,11 @@ fn a_package_of_the_source_is_installed_with_extras(machine: &Machine) {
         "cd {release}/.venv/lib/python3*/site-packages && cat site_app/site.txt && ls -d paper ink"
     );
     assert_eq!(machine.ok(&packages), "1ink\npaper");
-    assert!(!machine.exists(&format!("{release}/written-by-the-build")));
+    assert!(!machine.exists(&format!("{release}/site/written-by-the-build")));
     assert_eq!(machine.ok("/opt/demo/current/.venv/bin/ink-say"), "two");
     app.reuses();
-    machine.write("/root/demo/site.txt", "2", 0o644);
-    app.makes("the package in `.` changed");
+    machine.write("/root/demo/site/site.txt", "2", 0o644);
+    app.makes("the package in `site` changed");
     assert_eq!(
         machine.ok("cat /opt/demo/current/.venv/lib/python3*/site-packages/site_app/site.txt"),
         "2"

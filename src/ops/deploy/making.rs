@@ -239,19 +239,17 @@ impl Run<'_> {
                     carry(&from, &self.top.join(output), Carry::Linked)?;
                 }
             }
-            let (inputs, why) = match &known.inputs {
-                _ if !is_same => (None, Some(CHANGED_LATER.to_owned())),
-                Ok(inputs) => (Some(inputs.clone()), None),
-                Err(why) => (None, Some(why.clone())),
-            };
+            let inputs = known.inputs.as_ref();
+            let mut why = inputs.err().cloned();
             if !is_same {
+                why = Some(CHANGED_LATER.to_owned());
                 note(&format!(
                     "{shown} is made again by the next deploy: {CHANGED_LATER}"
                 ));
             }
             built.push(BuiltPart {
                 outputs: part.outputs.clone(),
-                inputs,
+                inputs: inputs.ok().cloned(),
                 why,
                 digest: tree.digest,
                 size: tree.size,
@@ -319,6 +317,9 @@ impl Known {
         };
         if inputs != before {
             return Ok(Some(difference(before, inputs)));
+        }
+        if earlier.why.is_some() {
+            return Ok(earlier.why.clone());
         }
         if origin.rebuild {
             return Ok(Some("`--rebuild`".to_owned()));
