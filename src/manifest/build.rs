@@ -1,14 +1,14 @@
 //! One entry of `release.build`: a command, or a table that also says what it reads and makes.
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
 use std::fmt;
 
 /// One build command: the program and its arguments, or a table with `run`, `inputs` and `outputs`.
-#[derive(Debug, Clone, JsonSchema)]
-#[serde(untagged)]
+#[derive(Debug, Clone)]
 pub enum Build {
     /// The program and its arguments. It runs for each release.
     Command(Vec<String>),
@@ -53,5 +53,25 @@ impl<'de> Deserialize<'de> for Build {
         }
 
         deserializer.deserialize_any(Reader)
+    }
+}
+
+impl JsonSchema for Build {
+    fn schema_name() -> Cow<'static, str> {
+        "Build".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let declared = generator.subschema_for::<DeclaredBuild>();
+        json_schema!({
+            "anyOf": [
+                { "type": "array", "items": { "type": "string" } },
+                declared,
+            ],
+        })
     }
 }

@@ -73,7 +73,8 @@ pub struct ReleaseTable {
     /// Files to leave out, in gitignore syntax.
     #[serde(default)]
     pub exclude: Vec<String>,
-    /// Commands that run in the new release before it is used.
+    /// Commands that run in the new release before it is used. One is a list, or a table that says what it reads and
+    /// makes.
     #[serde(default)]
     pub build: Vec<Build>,
     /// Creates a Python environment, `.venv`, in the release.

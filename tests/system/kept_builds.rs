@@ -269,12 +269,12 @@ fn declared_outputs_are_kept(machine: &Machine) {
         (
             "package.json\\\", ",
             "package.jsn\\\", ",
-            "robot.toml:21: the source has no `package.jsn`",
+            "robot.toml:26: the source has no `package.jsn`",
         ),
         (
             "outputs = [\\\"node_modules",
             "outputs = [\\\"VERSION",
-            "robot.toml:21: the source has `VERSION`",
+            "robot.toml:26: the source has `VERSION`",
         ),
         (
             "outputs = [\\\"node_modules",

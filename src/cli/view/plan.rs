@@ -335,7 +335,7 @@ files on the host:
   ~ /c
 
 the build:
-  .venv         reused from 1-a: 1,200 files, 2.00 KiB
+  .venv         reused from 1-a: 1200 files, 2.00 KiB
   node_modules  made anew: 1 file, 1.00 KiB as in 1-a (`package.json` changed)
   dist          made anew: its size shows when it is made
 
