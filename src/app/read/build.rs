@@ -109,3 +109,92 @@ impl Reader<'_> {
 fn overlap(one: &str, other: &str) -> bool {
     Path::new(one).starts_with(other) || Path::new(other).starts_with(one)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::app::App;
+    use crate::manifest::parse;
+
+    fn refused(release: &str) -> String {
+        let text = format!(
+            "[app]\nname = \"shop\"\nversion = \"1\"\n[release]\n{release}\n[service.web]\nexec = [\"/bin/w\"]\n"
+        );
+        let parsed = parse(&text).and_then(|manifest| App::from_manifest(&manifest, None));
+        parsed.map_or_else(|problem| problem.at(&text).to_string(), |_| String::new())
+    }
+
+    #[test]
+    fn outputs_belong_to_one_command() {
+        let of = |inputs: &str, outputs: &str| {
+            let first = "{ run = [\"a\"], inputs = [\".\"], outputs = [\"dist/a\"] }";
+            let second = format!("{{ run = [\"b\"], inputs = [{inputs}], outputs = [{outputs}] }}");
+            let python = "python = { install = \"flask\" }";
+            refused(&format!("{python}\nbuild = [\n{first},\n{second},\n]"))
+        };
+        assert_eq!(of("\"dist/a\"", "\"dist/b\", \"./x/\""), "");
+        for (inputs, outputs, expected) in [
+            (
+                "\".\"",
+                "\"dist\"",
+                "line 8: `dist` in `outputs` overlaps `dist/a`, which is made before it",
+            ),
+            (
+                "\".\"",
+                "\".venv/x\"",
+                "line 8: `.venv/x` in `outputs` overlaps `.venv`, which is made before it",
+            ),
+            (
+                "\".\"",
+                "\"./\"",
+                "line 8: `./` in `outputs` is the whole release",
+            ),
+            (
+                "\".\"",
+                "\"/srv/x\"",
+                "line 8: `/srv/x` is not a path inside the release",
+            ),
+            (
+                "\"../x\"",
+                "\"x\"",
+                "line 8: `../x` is not a path inside the release",
+            ),
+            ("\".\"", "", "line 8: `outputs` lists nothing"),
+            ("", "\"x\"", "line 8: `inputs` lists nothing"),
+        ] {
+            let message = of(inputs, outputs);
+            assert!(message.starts_with(expected), "{message}");
+            assert!(message.contains("\n\nhint: "), "{message}");
+        }
+        let unknown = refused("build = [{ rum = [\"a\"], inputs = [\"a\"], outputs = [\"b\"] }]");
+        assert!(
+            unknown.starts_with("line 5: unknown key `rum`"),
+            "{unknown}"
+        );
+    }
+
+    #[test]
+    fn a_package_to_install_is_in_the_source_or_has_a_name() {
+        let of = |install: &str| refused(&format!("python = {{ install = {install} }}"));
+        for good in [
+            "\".\"",
+            "\".[web,core]\"",
+            "[\"./api[web]\", \"gunicorn==22.0\"]",
+            "\"paper @ https://example.org/paper.whl\"",
+        ] {
+            assert_eq!(of(good), "", "{good}");
+        }
+        for bad in [
+            "-e .",
+            "",
+            "/srv/api",
+            "../api",
+            "paper @ file:///srv/api",
+            "./api[web",
+            "./a b",
+        ] {
+            let message = of(&format!("\"{bad}\""));
+            assert!(message.starts_with("line 5: `"), "{bad}: {message}");
+            assert!(message.contains("\n\nhint: "), "{message}");
+        }
+    }
+}

@@ -82,24 +82,24 @@ impl Making {
 
     /// Whether no command of `release.build` runs, so that the files of the source stay as they are.
     pub(super) fn keeps_source(&self) -> bool {
-        self.both()
+        self.joined()
             .all(|(part, known)| !part.may_write_all() || known.kept.is_some())
     }
 
-    fn both(&self) -> impl Iterator<Item = (&BuildPart, &Known)> {
+    fn joined(&self) -> impl Iterator<Item = (&BuildPart, &Known)> {
         self.parts.iter().zip(&self.known)
     }
 
     /// The build, as the plan shows it.
     pub(super) fn planned(&self) -> PlannedBuild {
-        let runs = self.both().filter(|(_, known)| known.kept.is_none());
+        let runs = self.joined().filter(|(_, known)| known.kept.is_none());
         let commands = runs.flat_map(|(part, _)| {
             part.steps.iter().map(|step| CommandPlan {
                 when: part.key,
                 argv: step.argv.clone(),
             })
         });
-        let with_outputs = self.both().filter(|(part, _)| !part.outputs.is_empty());
+        let with_outputs = self.joined().filter(|(part, _)| !part.outputs.is_empty());
         let outputs = with_outputs.map(|(part, known)| known.planned(part));
         let mut planned = PlannedBuild {
             commands: commands.collect(),

@@ -21,7 +21,7 @@ const PACKAGES: [&str; 2] = ["-e", "--editable"];
 /// Options with a directory of packages, or an address.
 const DIRECTORIES: [&str; 2] = ["-f", "--find-links"];
 /// How the name of a file with a package ends.
-const ENDS: [&str; 6] = [".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"];
+const SUFFIXES: [&str; 6] = [".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz"];
 
 /// Everything that a requirements file makes pip read, besides the index.
 pub(super) fn readings(text: &str) -> Vec<Reading> {
@@ -118,7 +118,7 @@ fn of_requirement(line: &str) -> Option<Reading> {
     let is_path = word.starts_with("file:")
         || plain.starts_with('.')
         || plain.contains('/')
-        || ENDS.iter().any(|end| plain.ends_with(end));
+        || SUFFIXES.iter().any(|end| plain.ends_with(end));
     is_path.then(|| package(word))
 }
 
