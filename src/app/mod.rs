@@ -46,7 +46,7 @@ pub use listen::Listen;
 pub use mode::Mode;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
 pub use patterns::Patterns;
-pub use release::{PYTHON_DIR, Python, Release};
+pub use release::{BuildCommand, Install, PYTHON_DIR, Python, Release, plain_path};
 pub use reserved::BUNDLED_APP;
 pub use sandbox::Sandbox;
 pub use schema::schema;

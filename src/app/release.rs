@@ -1,6 +1,7 @@
 //! What a release contains.
 
 use super::names::{Name, Span, Text};
+use std::path::{Component, Path};
 
 /// The directory of the Python environment in a release.
 pub const PYTHON_DIR: &str = ".venv";
@@ -10,8 +11,30 @@ pub const PYTHON_DIR: &str = ".venv";
 pub struct Python {
     /// Requirement files, relative to the release.
     pub requirements: Vec<Text>,
+    /// Packages to install.
+    pub install: Vec<Install>,
     /// Directory of wheels, relative to the release.
     pub wheels: Option<Text>,
+}
+
+/// A package to install in the Python environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Install {
+    /// The directory of a package in the source tree, relative to the release, without `./`; `.` is the release itself.
+    pub path: Option<Text>,
+    /// The name of a package with its versions; for one of the source tree, its extras in brackets, or nothing.
+    pub name: Text,
+}
+
+/// A command of `release.build`.
+#[derive(Debug, Clone)]
+pub struct BuildCommand {
+    /// The program and its arguments.
+    pub argv: Vec<Text>,
+    /// The paths in the release that decide what it makes. Empty if it runs for each release.
+    pub inputs: Vec<Text>,
+    /// The paths in the release that it makes. Empty if it runs for each release.
+    pub outputs: Vec<Text>,
 }
 
 /// What a release contains.
@@ -22,7 +45,7 @@ pub struct Release {
     /// Files to leave out, in gitignore syntax.
     pub exclude: Vec<Text>,
     /// Commands that run in the staged release.
-    pub build: Vec<Vec<Text>>,
+    pub build: Vec<BuildCommand>,
     /// The Python environment.
     pub python: Option<Python>,
     /// The number of releases to keep.
@@ -31,4 +54,17 @@ pub struct Release {
     pub soak: Option<Span>,
     /// A group that can read the release, beside those of the services.
     pub reader_group: Option<Name>,
+}
+
+/// A path without `.`, and `.` for the release itself.
+pub fn plain_path(path: &str) -> String {
+    let parts = Path::new(path).components();
+    let parts = parts.filter(|part| *part != Component::CurDir);
+    let parts: Vec<_> = parts
+        .map(|part| part.as_os_str().to_string_lossy())
+        .collect();
+    match parts.is_empty() {
+        true => ".".to_owned(),
+        false => parts.join("/"),
+    }
 }

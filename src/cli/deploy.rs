@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// the manifest.
     #[arg(long)]
     same_rights: bool,
+    /// Run the whole build, and reuse nothing that an earlier build made
+    #[arg(long)]
+    rebuild: bool,
     /// Wait up to SECONDS for another robotctl to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -52,6 +55,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
         force: args.force,
         lift_pins: args.lift_pins,
         same_rights: args.same_rights,
+        rebuild: args.rebuild,
         wait: Duration::from_secs(args.wait),
     };
     if args.apply {

@@ -282,7 +282,8 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
     };
     let sink = |event: &_| out.event(event);
     let progress = |bytes| out.progress(bytes);
-    let ctx = &Context::new(options, trace, &sink, &progress);
+    let activity = |text: &str| out.activity(text);
+    let ctx = &Context::new(options, trace, &sink, &progress, &activity);
     let result = match &cli.command {
         Command::Generate(args) => generate::run(args, ctx, out),
         Command::Deploy(args) => deploy::run(args, ctx, out),

@@ -15,9 +15,11 @@ use crate::printable::is_hidden;
 use crate::stage::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
+use std::any::Any;
 use std::cell::RefCell;
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How data is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -39,6 +41,9 @@ pub(super) enum Changes {
     /// It may change the app on the host.
     Host,
 }
+
+/// How often the line of an activity is drawn again.
+const TICK: Duration = Duration::from_millis(200);
 
 /// Where a command prints to.
 #[derive(Debug)]
@@ -244,15 +249,32 @@ impl Output {
         error
     }
 
-    /// A bar of bytes on a terminal, nothing elsewhere.
-    pub(super) fn progress(&self, bytes: u64) -> Box<dyn Progress> {
+    /// Where progress is shown: on a terminal, nowhere else.
+    fn draw_target(&self) -> ProgressDrawTarget {
         let shown = !self.quiet && !self.is_json() && std::io::stderr().is_terminal();
-        let target = if shown {
+        if shown {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
+        }
+    }
+
+    /// A line on a terminal that says what runs and for how long, nothing elsewhere.
+    pub(super) fn activity(&self, text: &str) -> Box<dyn Any> {
+        let bar = ProgressBar::with_draw_target(None, self.draw_target());
+        let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}");
+        let bar = match style {
+            Ok(style) => bar.with_style(style),
+            Err(_) => bar,
         };
-        let bar = ProgressBar::with_draw_target(Some(bytes), target);
+        bar.set_message(plain(text).into_owned());
+        bar.enable_steady_tick(TICK);
+        Box::new(ActivityLine(bar))
+    }
+
+    /// A bar of bytes on a terminal, nothing elsewhere.
+    pub(super) fn progress(&self, bytes: u64) -> Box<dyn Progress> {
+        let bar = ProgressBar::with_draw_target(Some(bytes), self.draw_target());
         let style = ProgressStyle::with_template(
             "staging {wide_bar} {msg} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta}",
         );
@@ -296,6 +318,15 @@ impl Progress for StagingBar {
 }
 
 impl Drop for StagingBar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+/// The line disappears when it is dropped.
+struct ActivityLine(ProgressBar);
+
+impl Drop for ActivityLine {
     fn drop(&mut self) {
         self.0.finish_and_clear();
     }

@@ -166,6 +166,16 @@ pub fn below(dir: &Path) -> impl Iterator<Item = Result<WalkEntry>> {
     })
 }
 
+/// The size of a file in bytes. A link is not followed.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn len(path: &Path) -> Result<u64> {
+    let meta = fs::symlink_metadata(path);
+    let meta = meta.with_context(|| format!("reading the metadata of `{}`", path.display()))?;
+    Ok(meta.len())
+}
+
 /// The permission bits of what is at a path; `None` when nothing is there. A link is not followed.
 ///
 /// # Errors

@@ -7,7 +7,7 @@
 //! | part | files |
 //! |---|---|
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `mountinfo`, `attributes`, `tmpfiles`, `move_aside`, `foreign_directory`, `lock`, `last_change` |
-//! | files by their real paths | `files`, `word_search` |
+//! | files by their real paths | `files`, `carry`, `word_search` |
 //! | systemd | `systemd`, `journald`, `journalctl`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `process_start`, `process_table`, `running_release`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
@@ -26,6 +26,7 @@ mod attempts;
 mod attributes;
 mod batch;
 mod caller;
+mod carry;
 mod cgroup;
 mod clock;
 mod confined;
@@ -83,6 +84,7 @@ pub use attempts::{attempt_all, attempt_command, attempt_each, is_attempt, notif
 pub use attributes::Protected;
 pub use batch::Batch;
 pub use caller::caller;
+pub use carry::{Carry, carry};
 pub use cgroup::{
     MissingFilters, group_in_unit, has_controller, has_inner_groups, is_in_unit, members,
     members_of, members_with, memory_available, memory_of, oom_kills, runs_its_own_process,

@@ -7,11 +7,13 @@
 //! | file | holds |
 //! |---|---|
 //! | `tables` | every table and key, with the descriptions that the schema shows |
+//! | `build` | one entry of `release.build` |
 //! | `texts` | a value that is one text or a list of texts |
 //! | `problem` | what is wrong, where, and what to do |
 //! | `nearest` | the name that a person has mistyped |
 //! | `toml_error` | the deserializer's errors as problems |
 
+mod build;
 mod nearest;
 mod problem;
 mod right_form;
@@ -19,12 +21,13 @@ mod tables;
 mod texts;
 mod toml_error;
 
+pub use build::{Build, DeclaredBuild};
 pub(crate) use nearest::{is_similar, nearest};
 pub(crate) use problem::line_of_key;
 pub use problem::{Problem, Result};
 pub(crate) use right_form::NO_TIMEOUT;
 pub use tables::{
-    AppTable, Build, CheckTable, HooksTable, LimitsTable, Manifest, OverlayTable, PythonTable,
+    AppTable, CheckTable, HooksTable, LimitsTable, Manifest, OverlayTable, PythonTable,
     ReleaseTable, SandboxTable, SecretTable, ServiceTable, TimerTable,
 };
 pub use texts::Texts;

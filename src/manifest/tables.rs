@@ -1,5 +1,6 @@
 //! The tables of `robot.toml`, as serde reads them. The descriptions are those of the schema.
 
+use super::build::Build;
 use super::texts::Texts;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -72,7 +73,8 @@ pub struct ReleaseTable {
     /// Files to leave out, in gitignore syntax.
     #[serde(default)]
     pub exclude: Vec<String>,
-    /// Commands that run in the new release before it is used.
+    /// Commands that run in the new release before it is used. One is a list, or a table that says what it reads and
+    /// makes.
     #[serde(default)]
     pub build: Vec<Build>,
     /// Creates a Python environment, `.venv`, in the release.
@@ -87,15 +89,17 @@ pub struct ReleaseTable {
     pub reader_group: Option<String>,
 }
 
-/// One build command: the program and its arguments.
-pub type Build = Vec<String>;
-
 /// `release.python`
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct PythonTable {
     /// Requirement files, relative to the source.
+    #[serde(default)]
     pub requirements: Vec<String>,
+    /// Packages to install: `.[web]` or `./api[web]` for one of the source tree, with extras; anything else is a name
+    /// as in a requirements file.
+    #[serde(default)]
+    pub install: Texts,
     /// Directory of wheels, relative to the source. With it, nothing is downloaded.
     pub wheels: Option<String>,
 }

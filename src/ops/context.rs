@@ -13,6 +13,7 @@ use crate::session::Session;
 use crate::stage::Progress;
 use crate::store::Store;
 use anyhow::Result;
+use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -48,6 +49,9 @@ impl WritableApp {
 /// Makes the progress display of a copy of so many bytes.
 pub(crate) type MakeProgress<'a> = dyn Fn(u64) -> Box<dyn Progress> + 'a;
 
+/// Shows that a command runs, until it is dropped.
+pub(crate) type ShowActivity<'a> = dyn Fn(&str) -> Box<dyn Any> + 'a;
+
 /// What every command gets.
 pub(crate) struct Context<'a> {
     /// The host that the command works on.
@@ -62,6 +66,8 @@ pub(crate) struct Context<'a> {
     pub(crate) sink: &'a Sink<'a>,
     /// Makes progress displays.
     pub(crate) progress: &'a MakeProgress<'a>,
+    /// Shows that a command runs.
+    pub(crate) activity: &'a ShowActivity<'a>,
 }
 
 impl fmt::Debug for Context<'_> {
@@ -80,6 +86,7 @@ impl<'a> Context<'a> {
         trace: String,
         sink: &'a Sink<'a>,
         progress: &'a MakeProgress<'a>,
+        activity: &'a ShowActivity<'a>,
     ) -> Self {
         Self {
             host: Host::new(options.root.as_deref()),
@@ -88,6 +95,7 @@ impl<'a> Context<'a> {
             attempt: Attempt::new(),
             sink,
             progress,
+            activity,
         }
     }
 

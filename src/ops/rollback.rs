@@ -343,6 +343,7 @@ fn one_service(
         after: Some(Stored::new(&after)),
     };
     let plan = Plan {
+        outputs: Vec::new(),
         repair: None,
         app: app.name.to_string(),
         version: app.version.to_string(),

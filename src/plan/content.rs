@@ -10,20 +10,19 @@ const BLOCK_BYTES: u64 = 4096;
 impl PayloadPlan {
     /// The content of a first release.
     pub fn first(payload: &Payload, app: &App) -> Self {
-        compare(payload, None, app)
+        compare(payload, None, app.release.build.is_empty())
     }
 }
 
-/// Compares a payload with that of the live release.
-pub(super) fn compare(new: &Payload, old: Option<&PreviousIndex>, app: &App) -> PayloadPlan {
+/// Compares a payload with that of the live release. `may_share` says whether no build command runs, which may write
+/// to any file.
+pub(super) fn compare(new: &Payload, old: Option<&PreviousIndex>, may_share: bool) -> PayloadPlan {
     let mut out = PayloadPlan {
         files: new.files(),
         bytes: new.bytes(),
         removed: old.map_or_else(Vec::new, |old| old.removed().to_vec()),
         ..PayloadPlan::default()
     };
-    // A build command may write to any file, so no file is shared then.
-    let may_share = app.release.build.is_empty();
     for (at, item) in new.items.iter().enumerate() {
         let old_kind = old.and_then(|old| old.kind(at));
         let is_same = old_kind == Some(&item.kind);

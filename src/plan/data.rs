@@ -30,8 +30,11 @@ pub struct Plan {
     pub repair: Option<String>,
     /// The files outside the release that change, sorted by path.
     pub files: Vec<FileChange>,
-    /// The commands of the manifest that run, in order.
+    /// The commands that run, in order.
     pub commands: Vec<CommandPlan>,
+    /// What the build makes, or takes over from an earlier release.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<OutputPlan>,
     /// The accounts that are created, such as `user shop`.
     pub accounts: Vec<String>,
     /// The secrets that are generated, because they do not exist.
@@ -77,10 +80,40 @@ pub struct PayloadPlan {
     pub removed: Vec<String>,
 }
 
-/// A command of the manifest that a deploy runs.
+/// What some commands of the build make, or what is taken over in place of running them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct OutputPlan {
+    /// The paths in the release.
+    pub paths: Vec<String>,
+    /// The release from which they are taken over, so that the commands do not run; `null` if they run.
+    pub reused_from: Option<String>,
+    /// The number of files and links; `null` if it is not known before the commands run.
+    pub files: Option<u64>,
+    /// The size of the files in bytes; `null` if it is not known before the commands run.
+    pub bytes: Option<u64>,
+    /// The release that has so many files and bytes, if the commands run: this release may have more or fewer.
+    pub as_in: Option<String>,
+    /// Why the commands run although an earlier release has the paths.
+    pub why: Option<String>,
+}
+
+/// The build of a release, as far as it is known before it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PlannedBuild {
+    /// The commands that run.
+    pub commands: Vec<CommandPlan>,
+    /// What they make, or what is taken over.
+    pub outputs: Vec<OutputPlan>,
+    /// The bytes on the disk that the outputs take, as far as they are known.
+    pub disk_bytes: u64,
+    /// The inodes that they take.
+    pub disk_inodes: u64,
+}
+
+/// A command that a deploy runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CommandPlan {
-    /// The key of the manifest: `build`, `before-switch` or `after-switch`.
+    /// The key of the manifest: `python`, `build`, `before-switch` or `after-switch`.
     pub when: &'static str,
     /// The program and its arguments.
     pub argv: Vec<String>,
@@ -169,19 +202,20 @@ impl Plan {
         self
     }
 
-    /// Adds the commands that a deploy of the app runs. A rollback runs none of them.
+    /// Adds the commands that a deploy of the app runs, with its build. A rollback runs none of them.
     #[must_use]
-    pub fn with_commands(mut self, app: &App) -> Self {
+    pub fn with_commands(mut self, app: &App, build: PlannedBuild) -> Self {
         if self.from.as_ref() == Some(&self.to) {
             return self;
         }
+        self.payload.disk_bytes += build.disk_bytes;
+        self.payload.disk_inodes += build.disk_inodes;
+        self.outputs = build.outputs;
+        self.commands = build.commands;
         let mut add = |when, argv: &[Text]| {
             let argv = argv.iter().map(ToString::to_string).collect();
             self.commands.push(CommandPlan { when, argv });
         };
-        for argv in &app.release.build {
-            add("build", argv);
-        }
         let (before, after) = (&app.hooks.before_switch, &app.hooks.after_switch);
         for (when, job) in [("before-switch", before), ("after-switch", after)] {
             if let Some(job) = job {
@@ -206,6 +240,7 @@ impl Plan {
             payload: _,
             manifest: _, // Other values make another release.
             commands: _,
+            outputs: _,
             accounts: _,
             rights: _, // Other rights come from another manifest.
             warnings: _,

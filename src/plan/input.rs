@@ -61,6 +61,8 @@ pub struct Observed {
     /// Services whose files were compared on the disk, because a build makes some of them, and are the same in
     /// the new release as in the one that the service runs.
     pub same_built_files: BTreeSet<String>,
+    /// Whether every command of `release.build` is left out, because an earlier release has what it makes.
+    pub keeps_source: bool,
     /// Units of which the host has no memory for a second instance, each with the numbers.
     pub low_memory: BTreeMap<String, String>,
     /// What the host says about the rights of the new release.

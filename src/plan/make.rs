@@ -31,7 +31,11 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         from: live.map(|live| live.id.clone()),
         to: new.id.to_owned(),
         payload: payload.map_or_else(PayloadPlan::default, |payload| {
-            compare(payload, old_payload, new.app)
+            compare(
+                payload,
+                old_payload,
+                observed.keeps_source || new.app.release.build.is_empty(),
+            )
         }),
         manifest: live.map_or(Vec::new(), |live| {
             new.app.manifest.differing(&live.app.manifest)
@@ -42,6 +46,7 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         }),
         files,
         commands: Vec::new(),
+        outputs: Vec::new(),
         accounts: observed.missing.clone(),
         secrets: observed.missing_secrets.clone(),
         rights: rights(new.app, observed),

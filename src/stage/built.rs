@@ -8,18 +8,19 @@ use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Sets plain modes below `written`, where the build could write. Refuses special files, and links of
+/// Sets plain modes below `written`, where the build could write, if it ran at all. Refuses special files, and links of
 /// the whole tree at `top` that lead neither into it nor to `/usr`.
 ///
 /// # Errors
 /// [`HintedError`] with the file or link.
-pub(super) fn normalise(written: &Path, top: &Path, app: &App) -> Result<()> {
+pub fn normalise(written: Option<&Path>, top: &Path, app: &App) -> Result<()> {
+    let is_written = |path: &Path| written.is_some_and(|written| path.starts_with(written));
     let found: Vec<WalkEntry> = files::below(top).collect::<Result<_>>()?;
     let mut links = BTreeMap::new();
     for found in found {
         match found {
-            WalkEntry::Dir(path) if path.starts_with(written) => files::set_mode(&path, 0o755)?,
-            WalkEntry::File(path, mode) if path.starts_with(written) => {
+            WalkEntry::Dir(path) if is_written(&path) => files::set_mode(&path, 0o755)?,
+            WalkEntry::File(path, mode) if is_written(&path) => {
                 // A process of the build may still have the file open, so a copy takes its place.
                 files::replace_with_copy(&path, if mode & 0o111 != 0 { 0o755 } else { 0o644 })?;
             }

@@ -24,7 +24,8 @@ use std::path::Path;
 /// the same directory wait for each other.
 const FILES_PER_JOB: usize = 256;
 
-/// Stages a source in a new directory, and sets the hashes that the scan did not know.
+/// Stages a source in a new directory, and sets the hashes that the scan did not know. `is_written` says whether
+/// commands of a build may then write to any file, so that none may be shared with another release.
 ///
 /// # Errors
 /// If the source cannot be read or has changed, or the disk is full. Nothing of the staged release
@@ -35,6 +36,7 @@ pub fn fill<'a>(
     source: &Source,
     scanned: &mut ScannedSource,
     base: Option<&Base<'_>>,
+    is_written: bool,
     progress: &dyn Progress,
 ) -> Result<Stage<'a>> {
     scanned.hash_racy(source)?;
@@ -43,8 +45,7 @@ pub fn fill<'a>(
     create_dirs_and_links(&dir, &scanned.payload)?;
     let to = Dir::open(&dir)?;
     let counter = Counter::new(progress, stage.flush(), &scanned.payload);
-    // A build command may write to any file, so no file is shared with the live release.
-    let base = base.filter(|_| app.release.build.is_empty());
+    let base = base.filter(|_| !is_written);
     let base = base
         .map(|base| BaseTree::open(host, app, base))
         .transpose()?;
@@ -58,7 +59,7 @@ pub fn fill<'a>(
         Source::Archive(file) => archive::unpack(file, scanned, base.as_ref(), &to, &counter)?,
     }
     stage.flush().request_sync();
-    if !app.release.build.is_empty() {
+    if is_written {
         for item in &mut scanned.payload.items {
             item.fingerprints.installed = None;
         }
@@ -235,7 +236,7 @@ mod tests {
         let mut scanned = scan(&source, &app.release).unwrap();
         shell("echo two >> \"$1/source/file\"").unwrap();
         let host = Host::new(Some(&dir.path().join("root")));
-        let error = fill(&host, &app, &source, &mut scanned, None, &NoProgress).unwrap_err();
+        let error = fill(&host, &app, &source, &mut scanned, None, false, &NoProgress).unwrap_err();
         let shown = crate::error::Error::from(error).to_string();
         assert!(shown.starts_with("staging the release: `"), "{shown}");
         assert!(

@@ -8,6 +8,7 @@
 //! | Name the release after its content | `id` |
 //! | Fill `releases/.staging-*`: hard links to the live release, copies of the rest | `fill` with `base`, `copy` and `progress` |
 //! | Run the manifest's build in it (`transient::build`), and check what it made | `built` |
+//! | Find what decides what a build makes, and what it has made | `made` |
 //! | Sync it and rename it to `releases/<id>` | `publish` with `staging_dir` |
 //! | Compare what the build made with an earlier release | `same_files` |
 //! | Remove what an interrupted run left | `clean_up` |
@@ -23,6 +24,7 @@ mod copy;
 mod exclude;
 mod fill;
 mod id;
+mod made;
 mod not_copied;
 mod private_files;
 mod progress;
@@ -36,9 +38,11 @@ mod staging_dir;
 
 pub use archive::text_in_archive;
 pub use base::Base;
+pub use built::normalise;
 pub use clean_up::clean_up;
 pub use fill::fill;
 pub use id::release_id;
+pub use made::{BuildInputs, Commands, EarlierPart, Inputs, MadeTree, wrong_paths};
 pub use progress::Progress;
 pub use publish::{Build, is_staged, publish};
 pub use python_files::missing_python_files;

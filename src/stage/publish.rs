@@ -1,11 +1,9 @@
 //! The last step of staging: the release gets its name.
 
-use super::built;
 use super::staging_dir::{PRIVATE_MODE, Stage};
 use crate::app::App;
 use crate::host::{Batch, Host, files};
 use anyhow::Result;
-use std::path::PathBuf;
 
 /// Whether a complete release with this id is on disk.
 ///
@@ -15,9 +13,9 @@ pub fn is_staged(host: &Host, app: &App, id: &str) -> Result<bool> {
     Ok(host.root.meta(&app.layout.release(id))?.is_some())
 }
 
-/// Runs the build commands of an app in a staged release, whose path below the root it gets. Returns the
-/// directory that they have written to.
-pub type Build<'a> = dyn Fn(&str) -> Result<PathBuf> + 'a;
+/// Runs the build of an app in a staged release, whose path below the root it gets, and adds to the records what it
+/// made.
+pub type Build<'a> = dyn FnMut(&str, &mut Batch<'_>) -> Result<()> + 'a;
 
 /// Runs the manifest's build in a staged release, writes it to disk and publishes its records, then
 /// the release itself. If the release is on disk already, `stage` is dropped.
@@ -29,8 +27,8 @@ pub fn publish(
     app: &App,
     stage: Option<Stage<'_>>,
     id: &str,
-    records: Batch<'_>,
-    build: &Build<'_>,
+    mut records: Batch<'_>,
+    build: &mut Build<'_>,
 ) -> Result<()> {
     let needed = if is_staged(host, app, id)? {
         None
@@ -43,10 +41,8 @@ pub fn publish(
         return host.root.sync_dir(&app.layout.releases());
     };
     if !app.release.build.is_empty() || app.release.python.is_some() {
-        let written = build(stage.path())?;
-        let top = host.root.path(stage.path());
-        built::normalise(&written, &top, app)?;
-        files::set_mode(&top, PRIVATE_MODE)?;
+        build(stage.path(), &mut records)?;
+        files::set_mode(&host.root.path(stage.path()), PRIVATE_MODE)?;
     }
     stage.sync(records)?.publish(&app.layout.release(id))
 }

@@ -1,25 +1,56 @@
 //! The files that `release.python` reads: they must be in the release before anything is built.
 
 use super::exclude::Exclude;
+use super::made::text_in_source;
 use super::source::Source;
-use crate::app::Release;
+use crate::app::{Release, Text, plain_path};
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use crate::host::files;
 use crate::manifest::nearest;
 use crate::payload::{Kind, Payload};
 use anyhow::Result;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 /// The suffixes of the files that `pip install --find-links` takes.
 const PACKAGE_SUFFIXES: [&str; 9] = [
     ".whl", ".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz", ".tar.xz", ".txz",
 ];
 
+/// The file that describes a package (packaging.python.org, "pyproject.toml").
+const PROJECT: &str = "pyproject.toml";
+/// What builds a package that says nothing about it (PEP 518).
+const DEFAULT_BACKEND: &str = "setuptools";
+
+/// The requirements that a package has for its build, without those for some hosts only; `None` if the text is no
+/// TOML.
+fn build_requires(project: &str) -> Option<Vec<String>> {
+    let table: toml::Table = toml::from_str(project).ok()?;
+    let system = table.get("build-system");
+    let Some(list) = system.and_then(|system| system.get("requires")?.as_array()) else {
+        return Some(vec![DEFAULT_BACKEND.to_owned()]);
+    };
+    let words = list.iter().filter_map(toml::Value::as_str);
+    let words = words.filter(|word| !word.contains([';', '@']));
+    Some(words.map(str::to_owned).collect())
+}
+
+/// The name of a package at the start of a requirement.
+fn name_of(requirement: &str) -> &str {
+    let is_end = |c: char| !(c.is_ascii_alphanumeric() || ['-', '_', '.'].contains(&c));
+    let requirement = requirement.trim_start();
+    requirement.split(is_end).next().unwrap_or(requirement)
+}
+
+/// A name as files of packages have it.
+fn plain_name(name: &str) -> String {
+    name.to_lowercase().replace(['-', '.'], "_")
+}
+
 /// A file or directory of `release.python` that the release would not have.
 #[derive(Debug)]
 pub struct MissingFile {
-    /// The key that names it: `requirements` or `wheels`.
+    /// The key that names it: `requirements`, `wheels` or `install`.
     pub key: &'static str,
     /// What is wrong, and what to do.
     pub error: HintedError,
@@ -59,28 +90,24 @@ pub fn missing_python_files(
         exclude: Exclude::new(release)?,
     };
     let files = python.requirements.iter();
-    let files = files.filter_map(|file| case.requirements(&plain(file.as_str())));
+    let files = files.filter_map(|file| case.requirements(&plain_path(file.as_str())));
     let files = files.map(|error| MissingFile {
         key: "requirements",
         error,
     });
     let wheels = python.wheels.iter();
-    let wheels = wheels.filter_map(|dir| case.wheels(&plain(dir.as_str())));
+    let wheels = wheels.filter_map(|dir| case.wheels(&plain_path(dir.as_str())));
     let wheels = wheels.map(|error| MissingFile {
         key: "wheels",
         error,
     });
-    Ok(files.chain(wheels).collect())
-}
-
-/// A path as the payload has it, and `.` for the release itself.
-fn plain(path: &str) -> String {
-    let parts = Path::new(path).components();
-    let parts = parts.filter(|part| *part != Component::CurDir);
-    match parts.collect::<PathBuf>().display().to_string() {
-        path if path.is_empty() => ".".to_owned(),
-        path => path,
-    }
+    let packages = python.install.iter().filter_map(|one| one.path.as_ref());
+    let packages = packages.filter_map(|path| case.package(path.as_str(), python.wheels.as_ref()));
+    let packages = packages.map(|error| MissingFile {
+        key: "install",
+        error,
+    });
+    Ok(files.chain(wheels).chain(packages).collect())
 }
 
 impl Case<'_> {
@@ -126,6 +153,64 @@ impl Case<'_> {
         ))
     }
 
+    /// A package of the source tree that is not there, or whose build backend is not among the wheels.
+    fn package(&self, path: &str, wheels: Option<&Text>) -> Option<HintedError> {
+        if self.is_link(path) || self.is_behind_link(path) {
+            return None;
+        }
+        let file = |name: &str| match path {
+            "." => name.to_owned(),
+            path => format!("{path}/{name}"),
+        };
+        let has = |name: &str| self.payload.get(&file(name)).is_some();
+        if !has(PROJECT) && !has("setup.py") {
+            let text = format!(
+                "the release has no package in `{path}`: neither `{PROJECT}` nor `setup.py`"
+            );
+            let hint =
+                "correct the path in `install`, or see whether `release.exclude` leaves it out";
+            return Some(HintedError::new(text, hint));
+        }
+        let wheels = plain_path(wheels?.as_str());
+        if self.is_link(&wheels) || self.is_behind_link(&wheels) {
+            return None;
+        }
+        // What cannot be read or is no TOML, pip reports.
+        let project = match has(PROJECT) {
+            true => text_in_source(self.source, &file(PROJECT)).ok()?,
+            false => String::new(),
+        };
+        let requires = build_requires(&project)?;
+        let is_missing = |one: &&String| !self.has_wheel_of(&wheels, one);
+        let missing: Vec<&String> = requires.iter().filter(is_missing).collect();
+        let first = missing.first()?;
+        let dir = match self.source {
+            Source::Directory(dir) => dir.join(&wheels).display().to_string(),
+            Source::Archive(_) => wheels.clone(),
+        };
+        let line = ["python3", "-m", "pip", "wheel", "-w", &dir].map(str::to_owned);
+        let line = line.into_iter().chain(missing.iter().copied().cloned());
+        Some(HintedError::new(
+            format!(
+                "`{wheels}` has no wheel of `{}`, with which the package in `{path}` is built",
+                name_of(first)
+            ),
+            Hint::to(
+                "add what builds it, with the Python version of this host",
+                CommandLine::new(line),
+            ),
+        ))
+    }
+
+    /// Whether a directory has a wheel, or the source, of a package.
+    fn has_wheel_of(&self, dir: &str, requirement: &str) -> bool {
+        let wanted = plain_name(name_of(requirement));
+        self.payload.items.iter().any(|item| {
+            let (parent, file) = item.path.rsplit_once('/').unwrap_or((".", &item.path));
+            parent == dir && file.split('-').next().map(plain_name).as_ref() == Some(&wanted)
+        })
+    }
+
     /// How to fill the directory of wheels.
     fn download(&self, wheels: &str) -> Hint {
         let Source::Directory(dir) = self.source else {
@@ -133,7 +218,7 @@ impl Case<'_> {
         };
         let at = |path: &str| dir.join(path).display().to_string();
         let files = self.release.python.iter().flat_map(|one| &one.requirements);
-        let files = files.flat_map(|file| ["-r".to_owned(), at(&plain(file.as_str()))]);
+        let files = files.flat_map(|file| ["-r".to_owned(), at(&plain_path(file.as_str()))]);
         let line = ["python3", "-m", "pip", "wheel", "-w", &at(wheels)].map(str::to_owned);
         Hint::to(
             "make them with the Python version of this host",

@@ -8,6 +8,7 @@
 //! | `releases/<id>.json` | 0644 | a release: version, times, mark, units, scores |
 //! | `releases/<id>.private` | 0600 | its manifest, its rendered files and its source |
 //! | `releases/<id>.index` | 0600 | its payload, and where each file was seen |
+//! | `releases/<id>.built` | 0600 | what its build made, and from what |
 //! | `journal.json` | 0600 | a change under way, with how to undo it; absent otherwise |
 //! | `history.private`, `attempts.private` | 0600 | the same events in full, with source, manifest and plan |
 //! | `failed.json` | 0600 | releases that failed and were removed, the last hundred |
@@ -20,6 +21,7 @@
 //!
 //! Every file that a decision depends on is replaced atomically; the history only informs.
 
+mod built;
 mod change;
 mod content;
 mod damage;
@@ -38,6 +40,7 @@ mod reserve;
 mod space;
 mod state;
 
+pub use built::{BuiltPart, BuiltSize};
 pub use change::{Change, Committed};
 pub use content::ExactChanges;
 pub use damage::Damaged;

@@ -3,6 +3,7 @@
 //! The public part lists what any user may know, the private part holds the content. The mark is in
 //! the public part only, so that marking a release replaces one file.
 
+use super::built::built_name;
 use super::damage::Damaged;
 use super::format::{FORMAT, UnsupportedFormat};
 use super::records::{PRIVATE, PUBLIC, Store};
@@ -439,7 +440,7 @@ impl Store {
     /// # Errors
     /// When the directory cannot be listed.
     pub fn releases_with_any_record(&self) -> Result<Vec<String>> {
-        self.ids(&[".json", ".private", ".index"])
+        self.ids(&[".json", ".private", ".index", ".built"])
     }
 
     fn ids(&self, suffixes: &[&str]) -> Result<Vec<String>> {
@@ -460,7 +461,13 @@ impl Store {
     /// # Errors
     /// When a file cannot be removed.
     pub fn remove_release_record(&self, id: &str) -> Result<()> {
-        for name in [index_name(id), private_name(id), public_name(id)] {
+        let names = [
+            built_name(id),
+            index_name(id),
+            private_name(id),
+            public_name(id),
+        ];
+        for name in names {
             self.root.remove_file(&self.path(&name))?;
         }
         Ok(())

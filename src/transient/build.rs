@@ -2,14 +2,18 @@
 //! staged tree is `/opt/<app>/current`, so that paths which they write are right when it is live.
 
 use super::build_hint;
-use super::build_step::{BuildStep, Purpose};
+pub(crate) use super::build_step::BuildPart;
+use super::build_step::{BUILD, BuildStep, Purpose};
 use super::python;
 use super::unit::{RunFailure, TransientUnit};
-use crate::app::{App, DEFAULT_MEMORY_MAX, DEFAULT_SWAP_MAX, DEFAULT_TASKS_MAX, Name};
+use crate::app::{
+    App, DEFAULT_MEMORY_MAX, DEFAULT_SWAP_MAX, DEFAULT_TASKS_MAX, Name, PYTHON_DIR, Text,
+};
 use crate::error::fail;
 use crate::host::{Command, Host, Lock, MainExit, files, user_ids};
 use crate::units::BUILD_PREFIX;
 use anyhow::{Context, Result};
+use std::any::Any;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -36,12 +40,44 @@ fn command_unit(app: &Name, number: usize) -> String {
     format!("{BUILD_PREFIX}{app}.{number}.service")
 }
 
-/// Runs the build commands of the manifest in a staged tree. Returns the directory that the build has
-/// written to; it belongs to root again.
+/// What takes place between the commands of a build: parts that an earlier release has are taken over.
+pub(crate) trait Reuse {
+    /// Whether part `at` is taken over.
+    fn is_reused(&self, at: usize) -> bool;
+
+    /// Takes over what part `at` makes. Returns the paths that the commands of the build may then write.
+    fn take_over(&mut self, at: usize, writable: bool) -> Result<Vec<PathBuf>>;
+
+    /// A command begins. What is returned is dropped when it has ended.
+    fn begins(&self, argv: &[String]) -> Box<dyn Any>;
+
+    /// The commands of part `at` have run.
+    fn has_run(&mut self, at: usize) -> Result<()>;
+}
+
+/// Runs the commands of a build in a staged tree, except those of parts that are taken over. Returns the directory that
+/// they have written to, if any ran; it belongs to root again.
 ///
 /// # Errors
 /// [`HintedError`] with the command that failed and its last lines.
-pub(crate) fn build(host: &Host, app: &App, staging: &str) -> Result<PathBuf> {
+pub(crate) fn build(
+    host: &Host,
+    app: &App,
+    staging: &str,
+    parts: &[BuildPart],
+    reuse: &mut dyn Reuse,
+) -> Result<Option<PathBuf>> {
+    let runs = |at: usize| !reuse.is_reused(at);
+    if !(0..parts.len()).any(runs) {
+        for at in 0..parts.len() {
+            reuse.take_over(at, false)?;
+        }
+        return Ok(None);
+    }
+    let is_whole = parts
+        .iter()
+        .enumerate()
+        .any(|(at, part)| part.may_write_all() && runs(at));
     if host.is_offline() {
         return fail(
             "build commands cannot run with `--root`",
@@ -59,32 +95,59 @@ pub(crate) fn build(host: &Host, app: &App, staging: &str) -> Result<PathBuf> {
     let (uid, gid) =
         user_ids(BUILD_USER)?.with_context(|| format!("looking up the user `{BUILD_USER}`"))?;
     let mut written = host.root.path(staging);
-    if app.release.build.is_empty() {
+    if !is_whole {
         // Only the Python environment is written. The payload may share inodes with other releases, so
         // it stays root's, and the build can only read it.
         host.root.set_readers(staging, gid, &[])?;
-        written.push(".venv");
+        written.push(PYTHON_DIR);
         files::PlainDirs::begin(&written)?;
     }
     files::chown_tree(&written, uid, gid)?;
-    for (number, step) in steps(app).iter().enumerate() {
-        run(host, app, staging, number, step)?;
+    let mut number = 0;
+    for (at, part) in parts.iter().enumerate() {
+        if reuse.is_reused(at) {
+            for path in reuse.take_over(at, is_whole)? {
+                files::chown_tree(&path, uid, gid)?;
+            }
+            continue;
+        }
+        for step in &part.steps {
+            let shown = reuse.begins(&step.argv);
+            run(host, app, staging, number, step)?;
+            drop(shown);
+            number += 1;
+        }
+        reuse.has_run(at)?;
     }
     files::chown_tree(&written, 0, 0)?;
     host.root.set_readers(staging, 0, &[])?;
-    Ok(written)
+    Ok(Some(written))
 }
 
-fn steps(app: &App) -> Vec<BuildStep> {
-    let python = app.release.python.as_ref();
-    let mut steps = python.map_or(Vec::new(), |python| python::steps(app, python));
-    steps.extend(app.release.build.iter().map(|argv| BuildStep {
-        argv: argv.iter().map(ToString::to_string).collect(),
-        purpose: Purpose::Command,
-        is_offline: false,
-        input: None,
-    }));
-    steps
+/// The parts of the build of an app, in the order in which they run.
+pub(crate) fn parts(app: &App) -> Vec<BuildPart> {
+    let release = &app.release;
+    let python = release.python.iter().map(|python| BuildPart {
+        key: "python",
+        steps: python::steps(app, python),
+        inputs: Vec::new(),
+        outputs: vec![PYTHON_DIR.to_owned()],
+    });
+    let commands = release.build.iter().map(|command| {
+        let texts = |list: &[Text]| list.iter().map(ToString::to_string).collect();
+        BuildPart {
+            key: BUILD,
+            steps: vec![BuildStep {
+                argv: texts(&command.argv),
+                purpose: Purpose::Command,
+                is_offline: false,
+                input: None,
+            }],
+            inputs: texts(&command.inputs),
+            outputs: texts(&command.outputs),
+        }
+    });
+    python.chain(commands).collect()
 }
 
 /// Starts the guard unit, which waits for the lock that this process holds. It ends when this process

@@ -160,13 +160,19 @@ fn missing_program(program: &str) -> Hint {
 fn download(python: &Python) -> Hint {
     let wheels = python.wheels.iter().map(Text::as_str);
     let files = python.requirements.iter();
-    let files = files.flat_map(|file| ["-r", file.as_str()]);
+    let files = files.flat_map(|file| ["-r".to_owned(), file.to_string()]);
+    let packages = python.install.iter().map(|one| match &one.path {
+        Some(path) if path.as_str() == "." => format!(".{}", one.name),
+        Some(path) => format!("./{path}{}", one.name),
+        None => one.name.to_string(),
+    });
     // Unlike `pip download`, it makes a wheel of what is published only as source.
-    let words = ["python3", "-m", "pip", "wheel", "-w"];
+    let words = ["python3", "-m", "pip", "wheel", "-w"].map(str::to_owned);
+    let wheels = wheels.map(str::to_owned);
     Hint::to(
         "pip reads only the wheels of the release: in the source, add what is missing and all that it needs, with the \
          Python version of this host",
-        CommandLine::new(words.into_iter().chain(wheels).chain(files)),
+        CommandLine::new(words.into_iter().chain(wheels).chain(files).chain(packages)),
     )
 }
 

@@ -1,7 +1,7 @@
 //! The commands that create the Python environment of a release, in `.venv`.
 
 use super::build_step::{BuildStep, Purpose};
-use crate::app::{App, Python};
+use crate::app::{App, Install, Python, Text};
 
 /// Compiles to byte code that is valid for any time stamp. A file that does not compile (a template,
 /// test data, the syntax of another version) is skipped, as pip does. A file that cannot be read or
@@ -24,12 +24,30 @@ for top, _, names in os.walk(sys.argv[1], onerror=fail):
             pass
 ";
 
+/// Copies the release to a place where packages can be built, because a build of setuptools writes next to its source.
+/// Then runs Python with the remaining arguments.
+const IN_A_COPY: &str = "\
+import os, shutil, sys
+
+source, copy, *words = sys.argv[1:]
+leave_out = lambda top, names: ['.venv'] if top == source else []
+shutil.copytree(source, copy, symlinks=True, ignore=leave_out)
+os.execv(sys.executable, [sys.executable, *words])
+";
+
+/// Where packages of the source tree are built. `/tmp` belongs to the command alone.
+const COPY: &str = "/tmp/source";
+
 /// The commands for an app. With `wheels`, they need no network.
 pub(super) fn steps(app: &App, python: &Python) -> Vec<BuildStep> {
     let current = app.layout.current();
     let interpreter = format!("{current}/.venv/bin/python");
-    let mut install: Vec<String> = [
-        interpreter.as_str(),
+    let is_copied = python.install.iter().any(|one| one.path.is_some());
+    let mut install = vec![interpreter.clone()];
+    if is_copied {
+        install.extend(["-ISB", "-", &current, COPY].map(str::to_owned));
+    }
+    let pip = [
         "-m",
         "pip",
         "install",
@@ -37,15 +55,21 @@ pub(super) fn steps(app: &App, python: &Python) -> Vec<BuildStep> {
         "--no-compile",
         "--no-cache-dir",
         "--disable-pip-version-check",
-    ]
-    .map(str::to_owned)
-    .to_vec();
+    ];
+    install.extend(pip.map(str::to_owned));
     if let Some(wheels) = &python.wheels {
         install.extend(["--no-index".into(), "--find-links".into()]);
         install.push(format!("{current}/{wheels}"));
     }
     for file in &python.requirements {
         install.extend(["-r".into(), format!("{current}/{file}")]);
+    }
+    for Install { path, name } in &python.install {
+        install.push(match path.as_ref().map(Text::as_str) {
+            Some(".") => format!("{COPY}{name}"),
+            Some(path) => format!("{COPY}/{path}{name}"),
+            None => name.to_string(),
+        });
     }
     let venv = [
         "/usr/bin/python3",
@@ -74,7 +98,7 @@ pub(super) fn steps(app: &App, python: &Python) -> Vec<BuildStep> {
     };
     vec![
         step(venv.map(str::to_owned).to_vec(), Purpose::Environment, None),
-        step(install, packages, None),
+        step(install, packages, is_copied.then_some(IN_A_COPY)),
         step(
             compile.map(str::to_owned).to_vec(),
             Purpose::Compile,

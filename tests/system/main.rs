@@ -61,6 +61,7 @@ mod healthy;
 mod hooks;
 mod host_faults;
 mod journald;
+mod kept_builds;
 mod latency;
 mod leftovers;
 mod load;

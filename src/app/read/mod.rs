@@ -4,6 +4,7 @@
 //! another. Each other file adds the methods for its tables; `secret_access` checks the finished app.
 
 mod app;
+mod build;
 mod checks;
 mod conditions;
 mod files;

@@ -3,7 +3,7 @@
 use super::reader::{Path, Reader, get, quoted};
 use crate::app::application::Secret;
 use crate::app::names::{EnvName, Name, Span, Text};
-use crate::app::release::{Python, Release};
+use crate::app::release::{Install, Python, Release, plain_path};
 use crate::manifest::{Problem, PythonTable, Result};
 
 impl Reader<'_> {
@@ -23,16 +23,7 @@ impl Reader<'_> {
                 "write `keep = 2` or more",
             )))?;
         }
-        let build = table.build.iter().map(|argv| {
-            if argv.is_empty() {
-                return Err(Problem::new(
-                    &["release", "build"],
-                    "a build command is empty",
-                    "write the program and its arguments: `[\"npm\", \"ci\"]`",
-                ));
-            }
-            self.texts(&["release", "build"], argv)
-        });
+        let build = self.build(python.is_some())?;
         Ok(Release {
             source: get(
                 &["release", "source"],
@@ -49,7 +40,7 @@ impl Reader<'_> {
                     get(path, text, "a pattern", Text::parse)
                 })
                 .collect::<Result<_>>()?,
-            build: build.collect::<Result<_>>()?,
+            build,
             python,
             keep: keep.max(2),
             soak: match &table.soak {
@@ -71,26 +62,75 @@ impl Reader<'_> {
 
     fn python(&self, table: &PythonTable) -> Result<Python> {
         const REQUIREMENTS: &[&str] = &["release", "python", "requirements"];
-        if table.requirements.is_empty() {
+        if table.requirements.is_empty() && table.install.0.is_empty() {
             self.policy.enforce(Err(Problem::new(
                 REQUIREMENTS,
-                "`requirements` lists no file, so there is nothing to install",
+                "`python` lists neither a file in `requirements` nor a package in `install`, so there is nothing to \
+                 install",
                 "write `requirements = [\"requirements.txt\"]`, or remove `python`",
             )))?;
         }
         let files = table.requirements.iter();
         let files = files.map(|file| self.path_in_release(REQUIREMENTS, file));
+        let install = table.install.0.iter().map(|text| self.install(text));
         let wheels = table.wheels.iter();
         let mut wheels =
             wheels.map(|dir| self.path_in_release(&["release", "python", "wheels"], dir));
         Ok(Python {
             requirements: files.collect::<Result<_>>()?,
+            install: install.collect::<Result<_>>()?,
             wheels: wheels.next().transpose()?,
         })
     }
 
+    /// A package to install: `.[web]`, `./api`, or a name with versions.
+    fn install(&self, text: &str) -> Result<Install> {
+        const INSTALL: &[&str] = &["release", "python", "install"];
+        let wrong = |message: String, hint: &str| Err(Problem::new(INSTALL, message, hint));
+        if text.is_empty() || text.starts_with('-') {
+            return wrong(
+                format!("{} is not a package", quoted(text)),
+                "write `.` for the package of the source, with extras `.[web]`, or a name such as `gunicorn==22.0`; options \
+                 belong into a requirements file",
+            );
+        }
+        if text.starts_with('/') || text.contains("file:") {
+            return wrong(
+                format!("{} is not a package inside the release", quoted(text)),
+                "copy it into `release.source` and write its path from there: `./packages/api`",
+            );
+        }
+        if !text.starts_with('.') {
+            return Ok(Install {
+                path: None,
+                name: self.text(INSTALL, text)?,
+            });
+        }
+        let (path, extras) = match text.split_once('[') {
+            Some((path, extras)) => (path, format!("[{extras}")),
+            None => (text, String::new()),
+        };
+        let is_list = extras.is_empty() || extras.ends_with(']');
+        if !is_list || path.contains(char::is_whitespace) {
+            return wrong(
+                format!("{} is not a package", quoted(text)),
+                "write the directory of the package and its extras: `.[web,core]`",
+            );
+        }
+        let path = self.path_in_release(INSTALL, path)?;
+        Ok(Install {
+            path: Some(get(
+                INSTALL,
+                &plain_path(path.as_str()),
+                "valid text",
+                Text::parse,
+            )?),
+            name: get(INSTALL, &extras, "valid text", Text::parse)?,
+        })
+    }
+
     /// A path that is relative to the release and stays inside it.
-    fn path_in_release(&self, path: Path<'_>, text: &str) -> Result<Text> {
+    pub(super) fn path_in_release(&self, path: Path<'_>, text: &str) -> Result<Text> {
         let value = self.text(path, text)?;
         let is_inside =
             !value.as_str().starts_with('/') && value.as_str().split('/').all(|part| part != "..");

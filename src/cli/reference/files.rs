@@ -60,7 +60,7 @@ pub(super) fn files() -> Result<Vec<(String, &'static str)>> {
             format!(
                 "{store}/journal.json, {store}/failed.json, {store}/history.private, \
                  {store}/attempts.private, {store}/releases/ID.private, \
-                 {store}/releases/ID.index, {store}/reserve, {store}/lock"
+                 {store}/releases/ID.index, {store}/releases/ID.built, {store}/reserve, {store}/lock"
             ),
             "The private part, for root only: how to undo a change in progress, earlier contents of \
              files, what each release contains, the whole history.",

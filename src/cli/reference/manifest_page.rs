@@ -299,7 +299,15 @@ fn table<'a>(root: &'a Map<String, Value>, property: &'a Value) -> Option<&'a Ma
         Kind::List(inner) | Kind::Map(inner) => inner,
         _ => without_null(property),
     };
-    let name = inner.get("$ref")?.as_str()?.rsplit('/').next()?;
+    // A table may be one of several forms.
+    let mut forms = inner
+        .get("anyOf")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    let reference = inner.get("$ref");
+    let reference = reference.or_else(|| forms.find_map(|form| form.get("$ref")))?;
+    let name = reference.as_str()?.rsplit('/').next()?;
     root.get("$defs")?.get(name)?.as_object()
 }
 

@@ -1,13 +1,13 @@
 //! The plan as text.
 //!
 //! The order puts what matters most at the end, above the prompt: header, content, keys of the
-//! manifest, files, commands, accounts, secrets, units, rights, notes, warnings, and the release that a rollback
+//! manifest, files, what the build makes, commands, accounts, secrets, units, rights, notes, warnings, and the release that a rollback
 //! would restore.
 
 use super::counted::counted;
 use super::rights::lines;
 use crate::bytesize::format_bytes;
-use crate::plan::{Action, Diff, PayloadPlan, Plan};
+use crate::plan::{Action, Diff, OutputPlan, PayloadPlan, Plan};
 use crate::tree::FileChange;
 use std::fmt::Write as _;
 
@@ -32,6 +32,7 @@ pub(in crate::cli) fn shown(plan: &Plan, diff: bool) -> String {
         repair(plan),
         files(plan),
         if diff { diffs(plan) } else { String::new() },
+        outputs(plan),
         commands(plan),
         accounts(plan),
         secrets(plan),
@@ -121,6 +122,34 @@ fn files(plan: &Plan) -> String {
     list("files on the host", plan.files.iter().map(line))
 }
 
+fn outputs(plan: &Plan) -> String {
+    let names = plan.outputs.iter().map(|output| output.paths.join(", "));
+    let names: Vec<String> = names.collect();
+    let width = names.iter().map(|name| name.chars().count()).max();
+    let width = width.unwrap_or_default();
+    let lines = plan.outputs.iter().zip(&names);
+    let lines = lines.map(|(output, name)| format!("  {name:width$}  {}\n", made(output)));
+    list("the build", lines)
+}
+
+/// How something comes into the release, and how much it is.
+fn made(output: &OutputPlan) -> String {
+    let size = match (output.files, output.bytes) {
+        (Some(files), Some(bytes)) => {
+            format!("{}, {}", counted(files, "file"), format_bytes(bytes))
+        }
+        _ => "its size shows when it is made".to_owned(),
+    };
+    if let Some(release) = &output.reused_from {
+        return format!("reused from {release}: {size}");
+    }
+    let of = output.as_in.as_ref();
+    let of = of.map_or(String::new(), |release| format!(" as in {release}"));
+    let why = output.why.as_ref();
+    let why = why.map_or(String::new(), |why| format!(" ({why})"));
+    format!("made anew: {size}{of}{why}")
+}
+
 fn commands(plan: &Plan) -> String {
     let lines = plan.commands.iter().map(|command| {
         let argv = command.argv.join(" ");
@@ -205,7 +234,7 @@ fn paragraphs(paragraphs: impl Iterator<Item = String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::shown;
-    use crate::plan::{Action, CommandPlan, PayloadPlan, Plan, UnitPlan};
+    use crate::plan::{Action, CommandPlan, OutputPlan, PayloadPlan, Plan, UnitPlan};
     use crate::tree::{Entry, FileChange, Stored};
 
     fn plan() -> Plan {
@@ -249,6 +278,32 @@ mod tests {
                 when: "build",
                 argv: vec!["npm".into(), "ci".into()],
             }],
+            outputs: vec![
+                OutputPlan {
+                    paths: vec![".venv".into()],
+                    reused_from: Some("1-a".into()),
+                    files: Some(1200),
+                    bytes: Some(2048),
+                    as_in: None,
+                    why: None,
+                },
+                OutputPlan {
+                    paths: vec!["node_modules".into()],
+                    reused_from: None,
+                    files: Some(1),
+                    bytes: Some(1024),
+                    as_in: Some("1-a".into()),
+                    why: Some("`package.json` changed".into()),
+                },
+                OutputPlan {
+                    paths: vec!["dist".into()],
+                    reused_from: None,
+                    files: None,
+                    bytes: None,
+                    as_in: None,
+                    why: None,
+                },
+            ],
             accounts: vec!["user shop".into()],
             secrets: vec!["API_KEY".into()],
             rights: Vec::new(),
@@ -278,6 +333,11 @@ files on the host:
   + /a
   - /b
   ~ /c
+
+the build:
+  .venv         reused from 1-a: 1200 files, 2.00 KiB
+  node_modules  made anew: 1 file, 1.00 KiB as in 1-a (`package.json` changed)
+  dist          made anew: its size shows when it is made
 
 commands:
   build          npm ci
@@ -314,6 +374,7 @@ a rollback after this would restore 1-a
             repair: Some("`current` is missing".into()),
             files: Vec::new(),
             commands: Vec::new(),
+            outputs: Vec::new(),
             accounts: Vec::new(),
             secrets: Vec::new(),
             units: Vec::new(),

@@ -2,7 +2,7 @@
 
 use crate::command_line::CommandLine;
 use crate::ops::{Pruned, RemovalPreview};
-use crate::plan::{CommandPlan, Diff, PayloadPlan, Plan, Right};
+use crate::plan::{CommandPlan, Diff, OutputPlan, PayloadPlan, Plan, Right};
 use crate::tree::FileChange;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -40,8 +40,10 @@ pub(in crate::cli) struct PlanData {
     removed_releases: Vec<String>,
     /// Releases that are due to be removed and stay, each with the reason.
     kept_releases: Vec<KeptRelease>,
-    /// Commands of the manifest that run.
+    /// Commands that run.
     commands: Vec<CommandPlan>,
+    /// What the build makes, or takes over from an earlier release.
+    outputs: Vec<OutputPlan>,
     /// Accounts that are created, such as `user shop`.
     accounts: Vec<String>,
     /// Secrets that are generated, because they do not exist.
@@ -135,6 +137,7 @@ impl PlanData {
             removed_releases: Vec::new(),
             kept_releases: Vec::new(),
             commands: Vec::new(),
+            outputs: Vec::new(),
             accounts: Vec::new(),
             secrets: Vec::new(),
             units: Vec::new(),
@@ -171,6 +174,7 @@ impl PlanData {
             repair: plan.repair.clone(),
             files: files.collect(),
             commands: plan.commands.clone(),
+            outputs: plan.outputs.clone(),
             accounts: plan.accounts.clone(),
             secrets: plan.secrets.clone(),
             units: units.collect(),

@@ -42,7 +42,7 @@ fn change(ctx: &Context<'_>, request: &DeployRequest) -> Result<Changed, Error> 
     // Before root lists a directory that the user may not read.
     check_live_rights(request, &loaded, &store, &source).nothing_changed()?;
     ctx.attempt.set_revision_of(source.0.path());
-    let mut prepared = Prepared::scan(ctx, &loaded, &store, source).nothing_changed()?;
+    let mut prepared = Prepared::scan(ctx, &loaded, &store, request, source).nothing_changed()?;
     let writable = prepared
         .check_app_writable(ctx, request, &store)
         .nothing_changed()?;

@@ -1,5 +1,6 @@
 //! A release on its way to a plan, and everything that refuses it.
 
+use super::making::{Making, Origin};
 use super::request::DeployRequest;
 use super::same_rights::check_rights;
 use super::source::FoundSource;
@@ -22,6 +23,7 @@ use crate::prerequisites::PlannedChange;
 use crate::render::render;
 use crate::stage::{
     self, Base, ScannedSource, Source, Stage, fill, is_staged, missing_python_files, release_id,
+    wrong_paths,
 };
 use crate::store::Store;
 use crate::tree::FileTree;
@@ -37,10 +39,14 @@ pub(super) struct Prepared<'a> {
     pub(super) scanned: ScannedSource,
     pub(super) tree: FileTree,
     pub(super) observed: Observed,
+    /// Whether nothing of an earlier build is taken over.
+    rebuild: bool,
     /// Whether files are still to be read before the release has a name.
     pub(super) is_unread: bool,
     /// Whether its files are on the disk before it has a name.
     pub(super) is_staged_early: bool,
+    /// What the build makes and takes over, once that is decided.
+    pub(super) making: Option<Making>,
     /// What the host lacks for the plan, and what the plan should say.
     faults: Vec<Fault>,
 }
@@ -51,6 +57,7 @@ impl<'a> Prepared<'a> {
         ctx: &Context<'_>,
         loaded: &'a Loaded,
         store: &Store,
+        request: &DeployRequest,
         (source, outside_source): FoundSource,
     ) -> Result<Self> {
         let app = &loaded.app;
@@ -64,8 +71,10 @@ impl<'a> Prepared<'a> {
             scanned,
             tree,
             observed: Observed::default(),
+            rebuild: request.rebuild,
             is_unread: true,
             is_staged_early: false,
+            making: None,
             faults: Vec::new(),
         })
     }
@@ -141,9 +150,14 @@ impl<'a> Prepared<'a> {
 
     pub(super) fn plan(&mut self, ctx: &Context<'_>) -> Result<Plan> {
         let id = self.id();
-        let mut plan = self.plan_of(&id).with_commands(self.app());
-        plan.warnings.extend(self.scanned.warnings.clone());
         let is_on_disk = self.can_reuse(ctx, &id)?;
+        if !is_on_disk {
+            self.decide_build(ctx)?;
+        }
+        let making = self.making.as_ref().filter(|_| !is_on_disk);
+        let build = making.map(Making::planned).unwrap_or_default();
+        let mut plan = self.plan_of(&id).with_commands(self.app(), build);
+        plan.warnings.extend(self.scanned.warnings.clone());
         self.faults = self.ask_host(ctx, &plan, !is_on_disk && !self.is_staged_early)?;
         if plan.is_empty() {
             // The live release has these, and its deploy has said them.
@@ -158,6 +172,26 @@ impl<'a> Prepared<'a> {
         } else {
             plan
         })
+    }
+
+    /// Decides what the build makes and takes over, once.
+    fn decide_build(&mut self, ctx: &Context<'_>) -> Result<()> {
+        if self.making.is_some() {
+            return Ok(());
+        }
+        let app = self.app();
+        let making = Making::decide(Origin {
+            host: &ctx.host,
+            store: &ctx.store(&app.name),
+            app,
+            source: &self.source,
+            payload: &self.scanned.payload,
+            live: self.observed.live.as_ref().map(|live| live.id.as_str()),
+            rebuild: self.rebuild,
+        })?;
+        self.observed.keeps_source = making.keeps_source();
+        self.making = Some(making);
+        Ok(())
     }
 
     fn plan_of(&self, id: &str) -> Plan {
@@ -242,6 +276,7 @@ impl<'a> Prepared<'a> {
         check_pins(request, store)?;
         preflight::check_service_files(self.app(), &self.scanned.payload)?;
         self.check_python_files()?;
+        self.check_build_paths()?;
         if !plan.is_empty() {
             let hint = "fix the cause and deploy again, or deploy it as it is with `--force`";
             check_failed(request.force, store, &plan.to, hint)?;
@@ -270,6 +305,21 @@ impl<'a> Prepared<'a> {
         fail_all(errors.collect())
     }
 
+    /// Refuses paths of build commands that cannot be right.
+    fn check_build_paths(&self) -> Result<()> {
+        let Loaded { path, text, .. } = self.loaded;
+        let wrong = wrong_paths(&self.app().release, &self.scanned.payload);
+        let errors = wrong.into_iter().map(|wrong| {
+            let mut error = wrong.error;
+            let at = wrong.command.to_string();
+            if let Some(line) = line_of_key(text, &["release", "build", &at, wrong.key]) {
+                error.message = format!("{}:{line}: {}", path.display(), error.message);
+            }
+            error
+        });
+        fail_all(errors.collect())
+    }
+
     /// Asks systemd whether it understands the units, where that is possible: the units are written
     /// below /run for it, so it needs root.
     pub(super) fn verify_units(&self, ctx: &Context<'_>) -> Result<()> {
@@ -287,6 +337,9 @@ impl<'a> Prepared<'a> {
         base: Option<&Base<'_>>,
     ) -> Result<Stage<'h>> {
         let app = self.app();
+        let is_kept = |making: &Making| making.keeps_source();
+        let is_written =
+            !app.release.build.is_empty() && !self.making.as_ref().is_some_and(is_kept);
         let progress = (ctx.progress)(self.scanned.payload.bytes());
         fill(
             &ctx.host,
@@ -294,6 +347,7 @@ impl<'a> Prepared<'a> {
             &self.source,
             &mut self.scanned,
             base,
+            is_written,
             &*progress,
         )
     }

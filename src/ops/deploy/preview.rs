@@ -42,7 +42,13 @@ pub(crate) fn preview(ctx: &Context<'_>, request: &DeployRequest) -> Result<Prev
         ctx.check_host()?;
         ctx.check_answers(&loaded.app.name)?;
         let store = ctx.store(&loaded.app.name);
-        let mut prepared = Prepared::scan(ctx, &loaded, &store, find_source(request, &loaded)?)?;
+        let mut prepared = Prepared::scan(
+            ctx,
+            &loaded,
+            &store,
+            request,
+            find_source(request, &loaded)?,
+        )?;
         let writable = prepared.check_app_writable(ctx, request, &store)?;
         ctx.check_preview(&writable, request.wait)?;
         prepared.observe(ctx, &store)?;
@@ -77,6 +83,7 @@ pub(super) fn command(ctx: &Context<'_>, request: &DeployRequest, plan: &Plan) -
         (request.force, "--force"),
         (request.lift_pins, "--lift-pins"),
         (request.same_rights, "--same-rights"),
+        (request.rebuild, "--rebuild"),
     ] {
         if given {
             line = line.arg(name);

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 /// The options of a deploy.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct DeployRequest {
     /// Directory or archive to release, in place of `release.source`.
     pub(crate) source: Option<PathBuf>,
@@ -17,6 +21,8 @@ pub(crate) struct DeployRequest {
     pub(crate) lift_pins: bool,
     /// Refuses a release that asks for a right which the live one lacks.
     pub(crate) same_rights: bool,
+    /// Takes over nothing that an earlier build made.
+    pub(crate) rebuild: bool,
     /// How long to wait for another `robotctl`.
     pub(crate) wait: Duration,
 }

@@ -17,7 +17,6 @@ use crate::sandbox::cost;
 use crate::session::Session;
 use crate::stage::{Base, Source, Stage, is_staged, publish};
 use crate::store::{FORMAT, Mark, PublicRelease, ReleaseRecord, Score, public_units};
-use crate::transient::build::build;
 use crate::transient::hooks;
 use crate::transient::precheck::precheck;
 use crate::tree::Stored;
@@ -82,9 +81,16 @@ pub(super) fn stage_and_pre_check(
     let record = record(ctx, session, prepared, id)?;
     store.reserve();
     let mut created = Vec::new();
+    let mut making = prepared.making.take();
     let try_it = || -> Result<Proof> {
-        let build = |staging: &str| build(&ctx.host, app, staging);
-        publish(&ctx.host, app, stage, id, record, &build)?;
+        let mut build = |staging: &str, records: &mut Batch<'_>| {
+            let Some(making) = &mut making else {
+                return Ok(());
+            };
+            let built = making.run(ctx, app, staging)?;
+            store.prepare_built(records, id, built)
+        };
+        publish(&ctx.host, app, stage, id, record, &mut build)?;
         preflight::check_programs(&ctx.host, app, id)?;
         create_secrets(&ctx.host, app, &mut created)?;
         pre_check(ctx, session, plan, prepared)
