@@ -9,7 +9,7 @@ use super::not_copied::NotCopied;
 use super::private_files::{MAX_READ_BYTES, SeenFiles, needs_look};
 use super::progress::{COPY_COST_BYTES, Counter, LINK_COST_BYTES};
 use super::scanned::ScannedSource;
-use crate::archive::{Member, MemberKind, Members};
+use crate::archive::{ArchiveFile, Member, MemberKind, Members};
 use crate::error::HintedError;
 use crate::payload::links::check_target;
 use crate::payload::{ContentHash, Item, Kind, Payload};
@@ -72,11 +72,11 @@ fn hard_link_target(member: &Member) -> Result<String, HintedError> {
 ///
 /// # Errors
 /// When the archive is damaged, or the member is not a text file of at most 1 MiB.
-pub fn text_in_archive(path: &Path, wanted: &str) -> Result<Option<String>> {
-    let mut members = Members::of(path)?;
+pub fn text_in_archive(archive: &ArchiveFile, wanted: &str) -> Result<Option<String>> {
+    let mut members = Members::of(archive)?;
     while let Some(member) = members.next_member()? {
         if path_of(&member)? == Path::new(wanted) {
-            return text_of(path, wanted, &member, &mut members).map(Some);
+            return text_of(archive.path(), wanted, &member, &mut members).map(Some);
         }
     }
     Ok(None)
@@ -164,11 +164,14 @@ impl List {
 }
 
 /// Lists what the release would hold, and hashes the files.
-pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles, NotCopied)> {
+pub(super) fn scan(
+    archive: &ArchiveFile,
+    exclude: &Exclude,
+) -> Result<(Payload, SeenFiles, NotCopied)> {
     let mut seen = SeenFiles::default();
     let mut not_copied = NotCopied::default();
     let mut list = List::new();
-    let mut members = Members::of(path)?;
+    let mut members = Members::of(archive)?;
     let mut left_members = MAX_MEMBERS;
     // Most members are in the same directory as the member before.
     let mut last_dir = (PathBuf::new(), false);
@@ -291,7 +294,7 @@ fn hash_member(
 
 /// Links the files that the live release has, and writes the others from the archive.
 pub(super) fn unpack(
-    path: &Path,
+    archive: &ArchiveFile,
     scanned: &mut ScannedSource,
     base: Option<&BaseTree<'_>>,
     to: &Dir,
@@ -318,10 +321,10 @@ pub(super) fn unpack(
     }
     let mut buffer = vec![0; BUFFER_BYTES];
     let changed = || {
-        let message = format!("`{}` changed while it was read", path.display());
+        let message = format!("`{}` changed while it was read", archive.path().display());
         anyhow::Error::new(source_changed(message))
     };
-    let mut members = Members::of(path)?;
+    let mut members = Members::of(archive)?;
     while let Some(member) = members.next_member()? {
         let plain = path_of(&member)?;
         let Some((name, at)) = plain.to_str().and_then(|name| missing.remove_entry(name)) else {

@@ -11,6 +11,7 @@
 mod apply;
 mod prepared;
 mod preview;
+mod provenance;
 mod request;
 mod same_rights;
 mod source;

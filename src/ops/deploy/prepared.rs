@@ -142,6 +142,7 @@ impl<'a> Prepared<'a> {
     pub(super) fn plan(&mut self, ctx: &Context<'_>) -> Result<Plan> {
         let id = self.id();
         let mut plan = self.plan_of(&id).with_commands(self.app());
+        plan.archive = self.source.provenance().cloned();
         plan.warnings.extend(self.scanned.warnings.clone());
         let is_on_disk = self.can_reuse(ctx, &id)?;
         self.faults = self.ask_host(ctx, &plan, !is_on_disk && !self.is_staged_early)?;
