@@ -1,5 +1,6 @@
 //! Who started a command, and what it works with: a part of every event.
 
+use crate::provenance::Provenance;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +18,9 @@ pub struct Audit {
     /// The Git revision of that directory.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub git: Option<GitRevision>,
+    /// What was proved of the archive before robotctl read it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub archive: Option<Provenance>,
     /// The BLAKE3 hash of the text of the manifest, as b3sum(1) prints it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub manifest: Option<String>,
@@ -58,6 +62,7 @@ impl Audit {
         Self {
             by: self.by.clone(),
             git: self.git.clone(),
+            archive: self.archive.clone(),
             ..Self::default()
         }
     }

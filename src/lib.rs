@@ -59,6 +59,7 @@ pub mod payload;
 pub mod plan;
 pub(crate) mod prerequisites;
 pub(crate) mod printable;
+pub mod provenance;
 pub(crate) mod relay;
 pub mod render;
 pub mod safe_fix;

@@ -1,13 +1,14 @@
 //! The parent: starts the child and reads members.
 
+use super::file::ArchiveFile;
 use super::format::Format;
 use super::problem::Problem;
 use super::wire::{Member, MemberKind, Message};
 use crate::error::HintedError;
-use crate::host::{ConfinedProcess, files};
+use crate::host::ConfinedProcess;
 use anyhow::Result;
 use std::io::{BufReader, Read, copy, sink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// How many bytes are read from the pipe at a time.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -26,9 +27,9 @@ impl Members {
     ///
     /// # Errors
     /// When the file cannot be opened, or the child cannot be started.
-    pub fn of(archive: &Path) -> Result<Self> {
-        let format = Format::of(archive).unwrap_or(Format::Tar);
-        let file = files::open_file(archive)?;
+    pub fn of(archive: &ArchiveFile) -> Result<Self> {
+        let format = Format::of(archive.path()).unwrap_or(Format::Tar);
+        let file = archive.open()?;
         let child = ConfinedProcess::start(&["read-archive", format.word()], file);
         let child = child.map_err(|error| {
             HintedError::new(
@@ -37,7 +38,7 @@ impl Members {
             )
         })?;
         Ok(Self {
-            archive: archive.to_owned(),
+            archive: archive.path().to_owned(),
             pipe: BufReader::with_capacity(BUFFER_BYTES, child),
             unread: 0,
         })

@@ -6,6 +6,9 @@
 //!
 //! | file | what |
 //! |---|---|
+//! | `file` | the file, or the copy of it that was verified |
+//! | `signers` | who may sign the archives of an app |
+//! | `signature` | whether one of them did |
 //! | `format` | which decoder a file needs |
 //! | `decode` | the child: decodes, parses, and writes members |
 //! | `wire` | the format on the pipe |
@@ -13,12 +16,18 @@
 //! | `problem` | why an archive cannot be read, and what to type |
 
 mod decode;
+mod file;
 mod format;
 mod members;
 mod problem;
+mod signature;
+mod signers;
 mod wire;
 
 pub use decode::run as decode;
+pub use file::ArchiveFile;
 pub use format::Format;
 pub use members::Members;
+pub use signature::{NAMESPACE, verify};
+pub use signers::{Signers, signers_files};
 pub use wire::{Member, MemberKind};

@@ -26,6 +26,13 @@ pub(super) struct Args {
     /// Apply only if the plan still has this hash
     #[arg(long, value_name = "HASH", requires = "apply")]
     plan: Option<String>,
+    /// Refuse an archive that has not this digest: `sha256:` and 64 digits
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<String>,
+    /// File with the signature of the archive [default: the path of the
+    /// archive with `.sig`]
+    #[arg(long, value_name = "FILE")]
+    signature: Option<PathBuf>,
     /// Deploy even a release that failed before
     #[arg(long)]
     force: bool,
@@ -52,6 +59,8 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     let request = DeployRequest {
         source: args.source.clone(),
         plan: args.plan.clone(),
+        digest: args.digest.clone(),
+        signature: args.signature.clone(),
         force: args.force,
         lift_pins: args.lift_pins,
         same_rights: args.same_rights,

@@ -43,9 +43,10 @@ fn cause(state: &UnitStatus) -> (String, Option<&'static str>) {
             "the sandbox refused a system call (SIGSYS)",
             "see `sandbox.allow`: `pkey`, `nice` and `setuid-self` allow more system calls",
         ),
+        // systemd reads from the control group whether the kernel killed it for memory, and says `oom-kill` then.
         (_, Some(Killed(9)), _) => known(
-            "it was killed (SIGKILL), as the kernel does when memory runs out",
-            "see `sudo journalctl -k`, and check `limits.memory-max`",
+            "it was killed (SIGKILL) by a person or a program, and not for memory, as far as systemd shows",
+            "see `sudo journalctl -k` for what the kernel killed",
         ),
         (_, Some(Killed(signal)), _) => (format!("signal {signal} ended it"), None),
         (_, _, Some(exit)) => (exit.in_words(), Some(exit.hint)),
@@ -142,7 +143,11 @@ mod tests {
             (Signal, Killed(31), "the sandbox refused a system call"),
             (CoreDump, Killed(31), "the sandbox refused a system call"),
             (OomKill, Killed(9), "ran out of memory"),
-            (Signal, Killed(9), "SIGKILL"),
+            (
+                Signal,
+                Killed(9),
+                "killed (SIGKILL) by a person or a program, and not for memory",
+            ),
             (ExitCode, Exited(243), "243/CREDENTIALS"),
             (
                 ExitCode,

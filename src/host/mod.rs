@@ -7,7 +7,7 @@
 //! | part | files |
 //! |---|---|
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `mountinfo`, `attributes`, `tmpfiles`, `move_aside`, `foreign_directory`, `lock`, `last_change` |
-//! | files by their real paths | `files`, `carry`, `word_search` |
+//! | files by their real paths | `files`, `private_copy`, `trusted_file`, `carry`, `word_search` |
 //! | systemd | `systemd`, `journald`, `journalctl`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `process_start`, `process_table`, `running_release`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
@@ -53,6 +53,7 @@ mod network;
 mod oom;
 mod port_holder;
 mod prepared_file;
+mod private_copy;
 mod private_tmp;
 mod process;
 mod process_start;
@@ -75,6 +76,7 @@ mod systemd;
 mod temp;
 mod terminal;
 mod tmpfiles;
+mod trusted_file;
 mod word_search;
 mod write_access;
 
@@ -113,6 +115,7 @@ pub use move_aside::{Obstacle, nested_directories};
 pub use network::in_network_of;
 pub use oom::has_killed_for_host;
 pub use port_holder::{PortHolder, PortUse, listens_for};
+pub use private_copy::{InheritedFile, PrivateCopy};
 pub use private_tmp::{keep_private_tmp, remove_kept_tmp};
 pub use process::{
     Process, ProcessIdentity, SYSTEMD_PID, Signal, has_ended, is_running, pid, processes,
@@ -142,6 +145,7 @@ pub use systemd::{
 pub use temp::temp_target;
 pub use terminal::terminal_columns;
 pub use tmpfiles::Mismatch;
+pub use trusted_file::Trusted;
 pub use word_search::absent_words;
 pub use write_access::{Account, Unwritable};
 

@@ -6,6 +6,7 @@ use super::signals::interrupted;
 use anyhow::{Context, Result, bail};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fmt;
+use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
@@ -124,8 +125,20 @@ impl Command {
     ///
     /// # Errors
     /// When the program cannot be started.
-    pub fn output_while(&self, mut go_on: impl FnMut() -> bool) -> Result<Option<Output>> {
-        let mut child = self.spawn()?;
+    pub fn output_while(&self, go_on: impl FnMut() -> bool) -> Result<Option<Output>> {
+        self.follow(self.spawn()?, go_on)
+    }
+
+    /// Runs a program that prints little to its end, with a file as its standard input. Kills it and returns `None`
+    /// when the user interrupts the wait.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn output_with_file(&self, input: File) -> Result<Option<Output>> {
+        self.follow(self.spawn_with(input.into())?, || !interrupted())
+    }
+
+    fn follow(&self, mut child: Child, mut go_on: impl FnMut() -> bool) -> Result<Option<Output>> {
         let mut stderr = child
             .stderr
             .take()
@@ -155,6 +168,13 @@ impl Command {
     }
 
     fn spawn(&self) -> Result<Child> {
+        self.spawn_with(match self.input {
+            Some(_) => Stdio::piped(),
+            None => Stdio::null(),
+        })
+    }
+
+    fn spawn_with(&self, stdin: Stdio) -> Result<Child> {
         let Some((program, arguments)) = self.argv.split_first() else {
             bail!("running an empty command");
         };
@@ -167,10 +187,7 @@ impl Command {
             .env("SYSTEMD_PAGER", "")
             .env("SYSTEMD_COLORS", "0")
             .envs(self.env.iter().map(|(name, value)| (name, value)))
-            .stdin(match self.input {
-                Some(_) => Stdio::piped(),
-                None => Stdio::null(),
-            })
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         if let Some((uid, gid)) = self.ids {

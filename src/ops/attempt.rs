@@ -4,6 +4,7 @@ use crate::app::Name;
 use crate::audit::{Audit, GitRevision};
 use crate::error::{Error, Kind};
 use crate::host::{caller, checkout_of, is_root};
+use crate::provenance::Provenance;
 use crate::session::Session;
 use std::cell::{Cell, Ref, RefCell};
 use std::path::Path;
@@ -114,6 +115,11 @@ impl Attempt {
             revision: found.revision,
             dirty: found.is_dirty,
         });
+    }
+
+    /// Sets what was proved of the archive.
+    pub(super) fn set_archive(&self, archive: Option<&Provenance>) {
+        self.audit.borrow_mut().archive = archive.cloned();
     }
 
     /// Sets the hash of the plan.

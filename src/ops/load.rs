@@ -12,6 +12,7 @@ use super::context::Context;
 use super::user_file::{Links, read_text, refused_link};
 use crate::app::layout::VENDOR_DIR;
 use crate::app::{App, BUNDLED_APP, Name};
+use crate::archive::ArchiveFile;
 use crate::command_line::CommandLine;
 use crate::error::{AS_ROOT, Hint, HintedError, fail};
 use crate::host::files::{is_file, is_present};
@@ -48,8 +49,12 @@ pub(super) enum Place {
 }
 
 impl Context<'_> {
-    /// The manifest of a deploy of `source`. `--app` must agree with it.
-    pub(super) fn load_for_deploy(&self, source: Option<&Path>, links: Links) -> Result<Loaded> {
+    /// The manifest of a deploy of a source, which comes with its path as typed. `--app` must agree with it.
+    pub(super) fn load_for_deploy(
+        &self,
+        source: Option<(&Path, &Source)>,
+        links: Links,
+    ) -> Result<Loaded> {
         let loaded = self.find_for_deploy(source, links)?;
         if loaded.app.name.as_str() == BUNDLED_APP {
             self.check_no_earlier_bundled_app()?;
@@ -58,14 +63,14 @@ impl Context<'_> {
         Ok(loaded)
     }
 
-    fn find_for_deploy(&self, source: Option<&Path>, links: Links) -> Result<Loaded> {
+    fn find_for_deploy(&self, source: Option<(&Path, &Source)>, links: Links) -> Result<Loaded> {
         let here = Path::new(MANIFEST);
         let named = self.named_app()?;
         if let Some(path) = &self.options.manifest {
             return self.read_manifest(path, links);
         }
-        if let Some(source) = source {
-            if let Some(loaded) = self.manifest_in(source, links)? {
+        if let Some((source, opened)) = source {
+            if let Some(loaded) = self.manifest_in(source, opened, links)? {
                 return Ok(loaded);
             }
             if is_present(here) {
@@ -192,8 +197,8 @@ impl Context<'_> {
     }
 
     /// The manifest inside a source.
-    fn manifest_in(&self, source: &Path, links: Links) -> Result<Option<Loaded>> {
-        match Source::at(source)? {
+    fn manifest_in(&self, source: &Path, opened: &Source, links: Links) -> Result<Option<Loaded>> {
+        match opened {
             Source::Directory(_) => {
                 let path = source.join(MANIFEST);
                 if !is_present(&path) {
@@ -203,10 +208,11 @@ impl Context<'_> {
                 self.checked(path, text, Place::SourceDirectory, None)
                     .map(Some)
             }
-            Source::Archive(real) => {
-                let file = match links {
-                    Links::Followed => real,
-                    Links::Refused => absolute(source)?,
+            Source::Archive(archive) => {
+                let file = match (links, archive.provenance()) {
+                    (Links::Refused, None) => ArchiveFile::at(absolute(source)?),
+                    // What was verified, or a path without links.
+                    _ => archive.clone(),
                 };
                 let found = text_in_archive(&file, MANIFEST).or_else(|error| {
                     let io = error.downcast_ref::<std::io::Error>();
@@ -330,6 +336,11 @@ impl Context<'_> {
     fn manifest_of_package(&self, name: &str) -> Option<PathBuf> {
         let path = self.host.root.followed(&path_in_package(name));
         is_file(&path).then_some(path)
+    }
+
+    /// Whether a manifest is the one that a package installed for its app.
+    pub(super) fn is_of_package(&self, loaded: &Loaded) -> bool {
+        self.is_manifest_of_package(&loaded.path, loaded.app.name.as_str())
     }
 
     fn is_manifest_of_package(&self, path: &Path, name: &str) -> bool {

@@ -8,6 +8,7 @@ use super::outcome::{Changed, ended};
 use super::ownership::check_ownership;
 use super::preflight::{at_program_in, note_in, refuse, warn_of_unmet};
 use crate::app::{App, Layout, Name, Service, Socket};
+use crate::archive::Signers;
 use crate::command_line::CommandLine;
 use crate::doctor::ask_before;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
@@ -284,7 +285,9 @@ fn whole_app(
         payload: payload.as_ref(),
     };
     observed.same_built_files = same_built_files(&ctx.host, &candidate, &observed)?;
-    let plan = plan(&candidate, &observed).with_staged_release();
+    let mut plan = plan(&candidate, &observed).with_staged_release();
+    plan.archive.clone_from(&record.public.archive);
+    note_unsigned(ctx, record, &mut plan);
     Ok(Prepared {
         plan,
         nothing: format!("nothing to do: {} {id} is live", app.name),
@@ -294,6 +297,23 @@ fn whole_app(
         tree,
         observed,
     })
+}
+
+/// Says that no signature was verified for a release, where a deploy would need one now. A rollback must work all the
+/// same: root deployed that release under an earlier rule.
+fn note_unsigned(ctx: &Context<'_>, record: &ReleaseRecord, plan: &mut Plan) {
+    let is_signed = record
+        .public
+        .archive
+        .as_ref()
+        .is_some_and(|archive| archive.signer.is_some());
+    let signers = Signers::of(&ctx.host.root, &plan.app).ok().flatten();
+    if let Some(signers) = signers.filter(|_| !is_signed) {
+        plan.notes.push(format!(
+            "{} was deployed without a signature, which `{}` asks of new releases",
+            plan.to, signers.allowed.path
+        ));
+    }
 }
 
 /// One service goes to an earlier release: only its `05-execstart.conf` changes.
@@ -344,6 +364,7 @@ fn one_service(
     };
     let plan = Plan {
         outputs: Vec::new(),
+        archive: record.public.archive.clone(),
         repair: None,
         app: app.name.to_string(),
         version: app.version.to_string(),

@@ -7,6 +7,7 @@ use crate::app::Name;
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error};
 use crate::host::{self, ActiveState, Phase, Undetermined, release_of_unit};
+use crate::provenance::Provenance;
 use crate::settings::stale_services;
 use crate::stability::{Instability, unstable_units};
 use crate::store::{PublicUnit, State, Store, UnitRole};
@@ -39,6 +40,9 @@ pub(crate) struct AppStatus {
     pub(crate) live: Option<String>,
     /// When it went live (RFC 3339).
     pub(crate) since: Option<String>,
+    /// What was proved of the archive of the live release before robotctl read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) archive: Option<Provenance>,
     /// Why no release is live, if that is known.
     pub(crate) failure: Option<String>,
     /// The target of the link `current`.
@@ -81,6 +85,7 @@ fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
     };
     let under_way = store.lock_holder();
     let interrupted = under_way.is_none() && store.has_journal()?;
+    let archive = release.as_ref().and_then(|release| release.archive.clone());
     let (environment, units) = match release {
         Some(release) => (
             release.environment,
@@ -101,6 +106,7 @@ fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
         draining: draining(&ctx.host, name.as_str(), &services)?,
         app: name.to_string(),
         environment,
+        archive,
         failure: failure.map(|failure| failure.in_words()),
         current: store.read_current_link()?,
         under_way,

@@ -10,6 +10,8 @@ pub struct ContentHash(pub [u8; Self::LEN]);
 impl ContentHash {
     /// The length in bytes.
     pub const LEN: usize = 24;
+    /// What a file has before its content is read.
+    pub const UNKNOWN: Self = Self([0; Self::LEN]);
 }
 
 impl From<blake3::Hash> for ContentHash {

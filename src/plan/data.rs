@@ -2,6 +2,7 @@
 
 use super::rights::Right;
 use crate::app::{App, Text};
+use crate::provenance::Provenance;
 use crate::tree::FileChange;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -20,6 +21,9 @@ pub struct Plan {
     pub from: Option<String>,
     /// The id of the release that becomes live.
     pub to: String,
+    /// What was proved of the archive before robotctl read it; absent if nothing was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Provenance>,
     /// The content of the release.
     pub payload: PayloadPlan,
     /// The keys of the manifest whose values differ from those of the live release. `app.version`
@@ -237,6 +241,7 @@ impl Plan {
             secrets,
             app: _,
             version: _,
+            archive: _, // The content is the same.
             payload: _,
             manifest: _, // Other values make another release.
             commands: _,

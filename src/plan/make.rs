@@ -26,6 +26,7 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         .filter(|_| observed.repair.is_none())
         .and_then(|live| live.payload.as_ref());
     Plan {
+        archive: None,
         app: new.app.name.to_string(),
         version: new.app.version.to_string(),
         from: live.map(|live| live.id.clone()),

@@ -9,12 +9,12 @@ use super::not_copied::NotCopied;
 use super::private_files::{MAX_READ_BYTES, SeenFiles, needs_look};
 use super::progress::{COPY_COST_BYTES, Counter, LINK_COST_BYTES};
 use super::scanned::ScannedSource;
-use crate::archive::{Member, MemberKind, Members};
+use crate::archive::{ArchiveFile, Member, MemberKind, Members};
 use crate::error::HintedError;
 use crate::payload::links::check_target;
 use crate::payload::{ContentHash, Item, Kind, Payload};
 use anyhow::Result;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
@@ -72,11 +72,11 @@ fn hard_link_target(member: &Member) -> Result<String, HintedError> {
 ///
 /// # Errors
 /// When the archive is damaged, or the member is not a text file of at most 1 MiB.
-pub fn text_in_archive(path: &Path, wanted: &str) -> Result<Option<String>> {
-    let mut members = Members::of(path)?;
+pub fn text_in_archive(archive: &ArchiveFile, wanted: &str) -> Result<Option<String>> {
+    let mut members = Members::of(archive)?;
     while let Some(member) = members.next_member()? {
         if path_of(&member)? == Path::new(wanted) {
-            return text_of(path, wanted, &member, &mut members).map(Some);
+            return text_of(archive.path(), wanted, &member, &mut members).map(Some);
         }
     }
     Ok(None)
@@ -107,6 +107,8 @@ fn text_of(path: &Path, name: &str, member: &Member, members: &mut Members) -> R
 /// The files of an archive, in a bounded amount of memory.
 struct List {
     found: BTreeMap<String, Kind>,
+    /// Hard links to members that are left out, with these members. Their content is read in a second pass.
+    unread: BTreeMap<String, String>,
     left_bytes: usize,
 }
 
@@ -114,6 +116,7 @@ impl List {
     fn new() -> Self {
         Self {
             found: BTreeMap::new(),
+            unread: BTreeMap::new(),
             left_bytes: MAX_LIST_BYTES,
         }
     }
@@ -125,7 +128,20 @@ impl List {
             Kind::Dir | Kind::File { .. } => 0,
         };
         // What looks private has its name in another list as well.
-        let bytes = ITEM_BYTES + 2 * name.len() + text;
+        self.take(ITEM_BYTES + 2 * name.len() + text)?;
+        self.found.insert(name, kind);
+        Ok(())
+    }
+
+    /// Adds a hard link to a member that is left out. It is a file of the release, like any other.
+    fn add_unread(&mut self, name: &str, target: String) -> Result<()> {
+        self.take(name.len() + target.len())?;
+        self.unread.insert(name.to_owned(), target);
+        Ok(())
+    }
+
+    /// Counts memory.
+    fn take(&mut self, bytes: usize) -> Result<()> {
         let Some(left) = self.left_bytes.checked_sub(bytes) else {
             let refused = HintedError::new(
                 "the archive has more files than a list of 64 MiB can hold",
@@ -134,7 +150,6 @@ impl List {
             return Err(refused.into());
         };
         self.left_bytes = left;
-        self.found.insert(name, kind);
         Ok(())
     }
 
@@ -164,11 +179,14 @@ impl List {
 }
 
 /// Lists what the release would hold, and hashes the files.
-pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles, NotCopied)> {
+pub(super) fn scan(
+    archive: &ArchiveFile,
+    exclude: &Exclude,
+) -> Result<(Payload, SeenFiles, NotCopied)> {
     let mut seen = SeenFiles::default();
     let mut not_copied = NotCopied::default();
     let mut list = List::new();
-    let mut members = Members::of(path)?;
+    let mut members = Members::of(archive)?;
     let mut left_members = MAX_MEMBERS;
     // Most members are in the same directory as the member before.
     let mut last_dir = (PathBuf::new(), false);
@@ -194,7 +212,13 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles
             acl: member.has_acl,
         };
         not_copied.add(&name, attributes);
-        let kind = kind_of(&name, &member, &mut members, &list, &mut seen)?;
+        let kind = match target_left_out(&member, &list, exclude)? {
+            Some(target) => {
+                list.add_unread(&name, target)?;
+                UNREAD
+            }
+            None => kind_of(&name, &member, &mut members, &list, &mut seen)?,
+        };
         list.add_parents(&name)?;
         match list.found.get(&name) {
             None => list.add(name, kind)?,
@@ -207,9 +231,82 @@ pub(super) fn scan(path: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles
             }
         }
     }
+    if !list.unread.is_empty() {
+        read_left_out(archive, &mut list, &mut seen)?;
+    }
     let items = list.found.into_iter();
     let items = items.map(|(path, kind)| Item::new(path, kind));
     Ok((Payload::new(items.collect()), seen, not_copied))
+}
+
+/// What a hard link is until its content is read.
+const UNREAD: Kind = Kind::File {
+    hash: ContentHash::UNKNOWN,
+    exec: false,
+    len: 0,
+};
+
+/// The member with the content of a hard link, if that member is left out.
+fn target_left_out(member: &Member, list: &List, exclude: &Exclude) -> Result<Option<String>> {
+    if member.kind != MemberKind::HardLink {
+        return Ok(None);
+    }
+    let target = hard_link_target(member)?;
+    if let Some(first) = list.unread.get(&target) {
+        return Ok(Some(first.clone()));
+    }
+    let path = Path::new(&target);
+    let is_left_out = !list.found.contains_key(&target)
+        && (exclude.excludes(path, false)
+            || path
+                .parent()
+                .is_some_and(|dir| exclude.excludes_directory(dir)));
+    Ok(is_left_out.then_some(target))
+}
+
+/// Reads the members that are left out and that hard links of the release name: the links get their content.
+fn read_left_out(archive: &ArchiveFile, list: &mut List, seen: &mut SeenFiles) -> Result<()> {
+    let mut links: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (name, target) in &list.unread {
+        links.entry(target.clone()).or_default().push(name.clone());
+    }
+    let mut members = Members::of(archive)?;
+    while let Some(member) = members.next_member()? {
+        if member.kind != MemberKind::File {
+            continue;
+        }
+        let plain = path_of(&member)?;
+        let Some((_, names)) = plain.to_str().and_then(|name| links.remove_entry(name)) else {
+            continue;
+        };
+        let Some((first, others)) = names.split_first() else {
+            continue;
+        };
+        let kind = kind_of(first, &member, &mut members, list, seen)?;
+        for name in others {
+            seen.add_file(name, member.mode);
+            seen.add_same_text(name, first);
+        }
+        for name in names {
+            list.found.insert(name, kind.clone());
+        }
+    }
+    match links.pop_first() {
+        None => Ok(()),
+        Some((target, names)) => {
+            Err(no_target(names.first().map_or("", String::as_str), &target).into())
+        }
+    }
+}
+
+/// Refuses a hard link to nothing.
+fn no_target(name: &str, target: &str) -> HintedError {
+    HintedError::new(
+        format!(
+            "the archive's member `{name}` is a hard link to `{target}`, which is not in the archive before it"
+        ),
+        "create the archive again from the whole directory",
+    )
 }
 
 /// What a member is. Reads the content of a file.
@@ -247,15 +344,7 @@ fn kind_of(
                     seen.add_same_text(name, &target);
                     Ok(kind.clone())
                 }
-                _ => {
-                    let refused = HintedError::new(
-                        format!(
-                            "the archive's member `{name}` is a hard link to `{target}`, which is not in the archive before it"
-                        ),
-                        "create the archive again from the whole directory",
-                    );
-                    Err(refused.into())
-                }
+                _ => Err(no_target(name, &target).into()),
             }
         }
         MemberKind::Sparse => {
@@ -291,7 +380,7 @@ fn hash_member(
 
 /// Links the files that the live release has, and writes the others from the archive.
 pub(super) fn unpack(
-    path: &Path,
+    archive: &ArchiveFile,
     scanned: &mut ScannedSource,
     base: Option<&BaseTree<'_>>,
     to: &Dir,
@@ -316,40 +405,109 @@ pub(super) fn unpack(
     if missing.is_empty() {
         return Ok(());
     }
-    let mut buffer = vec![0; BUFFER_BYTES];
-    let changed = || {
-        let message = format!("`{}` changed while it was read", path.display());
-        anyhow::Error::new(source_changed(message))
+    let mut unpacking = Unpacking {
+        archive,
+        scanned,
+        to,
+        counter,
+        buffer: vec![0; BUFFER_BYTES],
     };
-    let mut members = Members::of(path)?;
+    let mut late = Vec::new();
+    let mut members = Members::of(archive)?;
     while let Some(member) = members.next_member()? {
         let plain = path_of(&member)?;
         let Some((name, at)) = plain.to_str().and_then(|name| missing.remove_entry(name)) else {
             continue;
         };
-        let item = scanned.payload.items.get(at).ok_or_else(changed)?;
-        let Kind::File { hash, len, .. } = item.kind else {
-            return Err(changed());
-        };
-        let mode = item.mode();
-        let (written, installed) = match member.kind {
-            MemberKind::File => to.write(&mut members, &name, mode, &mut buffer)?,
+        match member.kind {
+            MemberKind::File => unpacking.write(&mut members, &name, at)?,
             MemberKind::HardLink => {
-                let first = to
-                    .read(&hard_link_target(&member)?)
-                    .map_err(|_| changed())?;
-                to.write(first, &name, mode, &mut buffer)?
+                let target = hard_link_target(&member)?;
+                match to.read(&target) {
+                    Ok(first) => unpacking.write(first, &name, at)?,
+                    // That member is left out, or waits for one that is.
+                    Err(_) => late.push(LateLink { name, at, target }),
+                }
             }
-            _ => return Err(changed()),
-        };
-        if written != hash {
-            return Err(changed());
+            _ => return Err(unpacking.changed()),
         }
-        scanned.set_installed(at, installed);
-        counter.add(1, len, COPY_COST_BYTES + len);
     }
     if !missing.is_empty() {
-        return Err(changed());
+        return Err(unpacking.changed());
     }
-    Ok(())
+    unpacking.write_late(late)
+}
+
+/// A hard link whose content comes from a member that is left out.
+struct LateLink {
+    name: String,
+    /// Its place in the payload.
+    at: usize,
+    target: String,
+}
+
+/// Writing the files of an archive.
+struct Unpacking<'u> {
+    archive: &'u ArchiveFile,
+    scanned: &'u mut ScannedSource,
+    to: &'u Dir,
+    counter: &'u Counter<'u>,
+    buffer: Vec<u8>,
+}
+
+impl Unpacking<'_> {
+    fn changed(&self) -> anyhow::Error {
+        let path = self.archive.path().display();
+        source_changed(format!("`{path}` changed while it was read")).into()
+    }
+
+    /// Writes a file of the payload, and checks that it has the content that the scan has seen.
+    fn write(&mut self, from: impl Read, name: &str, at: usize) -> Result<()> {
+        let item = self.scanned.payload.items.get(at);
+        let item = item.ok_or_else(|| self.changed())?;
+        let Kind::File { hash, len, .. } = item.kind else {
+            return Err(self.changed());
+        };
+        let (written, installed) = self.to.write(from, name, item.mode(), &mut self.buffer)?;
+        if written != hash {
+            return Err(self.changed());
+        }
+        self.scanned.set_installed(at, installed);
+        self.counter.add(1, len, COPY_COST_BYTES + len);
+        Ok(())
+    }
+
+    /// Writes the links whose content comes from members that are left out, in the order of the archive.
+    fn write_late(&mut self, mut late: Vec<LateLink>) -> Result<()> {
+        if late.is_empty() {
+            return Ok(());
+        }
+        let mut wanted: BTreeMap<String, usize> = BTreeMap::new();
+        for (place, link) in late.iter().enumerate() {
+            wanted.entry(link.target.clone()).or_insert(place);
+        }
+        let mut written = BTreeSet::new();
+        let mut firsts = BTreeMap::new();
+        let mut members = Members::of(self.archive)?;
+        while let Some(member) = members.next_member()? {
+            let plain = path_of(&member)?;
+            if member.kind == MemberKind::File
+                && let Some((target, place)) =
+                    plain.to_str().and_then(|name| wanted.remove_entry(name))
+                && let Some(link) = late.get(place)
+            {
+                self.write(&mut members, &link.name, link.at)?;
+                written.insert(place);
+                firsts.insert(target, link.name.clone());
+            }
+        }
+        let mut place = 0..;
+        late.retain(|_| place.next().is_some_and(|place| !written.contains(&place)));
+        for link in late {
+            let first = firsts.get(&link.target).unwrap_or(&link.target);
+            let from = self.to.read(first).map_err(|_| self.changed())?;
+            self.write(from, &link.name, link.at)?;
+        }
+        Ok(())
+    }
 }

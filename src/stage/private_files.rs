@@ -11,7 +11,7 @@
 
 use crate::app::Text;
 use crate::payload::{Kind, Payload};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Names of files with keys and passwords, in the syntax of `release.exclude`. Case does not matter.
@@ -119,21 +119,20 @@ impl SeenFiles {
         let modes = self.candidates.iter().map(|(_, mode)| *mode);
         let private = modes.filter(|mode| is_private_mode(*mode)).count() + self.dirs.len();
         let modes_matter = 2 * private <= self.count;
-        let mut dirs: Vec<PrivateFile> = Vec::new();
+        let mut dirs: BTreeMap<String, u32> = BTreeMap::new();
         if modes_matter {
             let mut all = self.dirs;
+            // A directory comes before those in it.
             all.sort();
             for (path, mode) in all {
                 let path = format!("{path}/");
-                let is_covered = dirs.iter().any(|dir| path.starts_with(&dir.path));
-                if !is_covered && has_file_below(payload, &path) {
-                    let mode = Some(mode & 0o7777);
-                    dirs.push(PrivateFile { path, mode });
+                if !is_below_one(&dirs, &path) && has_file_below(payload, &path) {
+                    dirs.insert(path, mode & 0o7777);
                 }
             }
         }
         let files = self.candidates.into_iter().filter_map(|(path, mode)| {
-            if dirs.iter().any(|dir| path.starts_with(&dir.path)) {
+            if is_below_one(&dirs, &path) {
                 return None;
             }
             let by_mode = modes_matter && is_private_mode(mode);
@@ -145,10 +144,22 @@ impl SeenFiles {
             })
         });
         let mut found: Vec<PrivateFile> = files.collect();
-        found.append(&mut dirs);
+        found.extend(dirs.into_iter().map(|(path, mode)| PrivateFile {
+            path,
+            mode: Some(mode),
+        }));
         found.sort_by(|a, b| a.path.cmp(&b.path));
         found
     }
+}
+
+/// Whether a path is below one of these directories, whose paths end with `/`. The number of directories hardly matters:
+/// a path has few above it.
+fn is_below_one(dirs: &BTreeMap<String, u32>, path: &str) -> bool {
+    let mut above = path
+        .match_indices('/')
+        .filter_map(|(at, _)| path.get(..=at));
+    above.any(|dir| dirs.contains_key(dir))
 }
 
 /// Whether a release would hold a file below a directory, whose path ends with `/`.
@@ -428,6 +439,25 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with(": exclude = [\"/keys/\"]"), "{text}");
+    }
+
+    /// As many as an archive may have. Each with each other would be some billion comparisons: minutes.
+    #[test]
+    fn many_private_directories_take_no_long_time() {
+        const COUNT: usize = 60_000;
+        let names: Vec<(String, String)> = (0..COUNT)
+            .map(|at| (format!("d{at}/"), format!("d{at}/x")))
+            .collect();
+        let public: Vec<String> = (0..2 * COUNT).map(|at| format!("p{at}")).collect();
+        let mut entries: Vec<(&str, u32)> = Vec::new();
+        for (dir, file) in &names {
+            entries.extend([(dir.as_str(), 0o700), (file.as_str(), 0o600)]);
+        }
+        entries.extend(public.iter().map(|path| (path.as_str(), 0o644)));
+        let watch = crate::host::Stopwatch::start();
+        assert_eq!(paths(&entries).len(), COUNT);
+        let time = watch.elapsed();
+        assert!(time < std::time::Duration::from_secs(20), "{time:?}");
     }
 
     #[test]

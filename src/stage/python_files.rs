@@ -291,6 +291,7 @@ mod tests {
 
     use super::missing_python_files;
     use crate::app::App;
+    use crate::archive::ArchiveFile;
     use crate::manifest::parse;
     use crate::stage::scan::scan;
     use crate::stage::source::Source;
@@ -439,7 +440,12 @@ mod tests {
         let file = dir.path().join("a.tar");
         let of = |wheels: &str| {
             let python = format!("requirements = [\"requirements.txt\"], wheels = \"{wheels}\"");
-            missing(dir.path(), &Source::Archive(file.clone()), &python, "")
+            missing(
+                dir.path(),
+                &Source::Archive(ArchiveFile::at(file.clone())),
+                &python,
+                "",
+            )
         };
         assert_eq!(of("wheels"), [""; 0]);
         assert_eq!(

@@ -1,20 +1,21 @@
 //! The source of a release: a directory or an archive.
 
-use crate::archive::Format;
+use crate::archive::{ArchiveFile, Format};
 use crate::command_line::CommandLine;
 use crate::error::{Hint, HintedError};
 use crate::host::{files, real_path};
+use crate::provenance::Provenance;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
 /// Where the content of a release comes from: a path without links. robotctl opens it without following
 /// a link, so that it reads what the plan names although other users may write there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Source {
     /// A directory.
     Directory(PathBuf),
     /// A `.tar`, `.tar.gz`, `.tar.zst` or `.tar.xz` archive.
-    Archive(PathBuf),
+    Archive(ArchiveFile),
 }
 
 impl Source {
@@ -38,7 +39,7 @@ impl Source {
             return Err(refused.into());
         }
         if files::is_file(path) && Format::of(path).is_some() {
-            return Ok(Self::Archive(real_path(path)?));
+            return Ok(Self::Archive(ArchiveFile::at(real_path(path)?)));
         }
         let refused = HintedError::new(
             format!("the source `{shown}` is neither a directory nor an archive"),
@@ -50,7 +51,16 @@ impl Source {
     /// The path of the directory or archive.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Directory(path) | Self::Archive(path) => path,
+            Self::Directory(path) => path,
+            Self::Archive(archive) => archive.path(),
+        }
+    }
+
+    /// What was proved of an archive before anything of it was read.
+    pub fn provenance(&self) -> Option<&Provenance> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Archive(archive) => archive.provenance(),
         }
     }
 }

@@ -151,6 +151,7 @@ mod tests {
         let _lock = store.lock("testing", Duration::ZERO).unwrap();
         let record = ReleaseRecord {
             public: PublicRelease {
+                archive: None,
                 format: 2,
                 id: "1-a".to_owned(),
                 version: "1".to_owned(),

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::host::{Batch, files};
 use crate::manifest::parse;
 use crate::payload::{Payload, PreviousIndex, index};
+use crate::provenance::Provenance;
 use crate::tree::{Entry, FileTree, Stored};
 use anyhow::{Context as _, Result, anyhow};
 use schemars::JsonSchema;
@@ -108,6 +109,9 @@ pub struct PublicRelease {
     pub version: String,
     /// The environment that was asked for.
     pub environment: Option<String>,
+    /// What was proved of its archive before robotctl read it; absent if nothing was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub archive: Option<Provenance>,
     /// When it was staged: RFC 3339 with nanoseconds, so that it also orders releases of one second.
     pub staged: String,
     /// How it has done.

@@ -121,14 +121,16 @@ fn change(
     steps: &CallerInput<'_>,
 ) -> Result<Outcome> {
     let known = session.store.public_release(&plan.to)?;
-    let mut journal = journal(session, plan, app, operation)?;
+    let states = unit_states(session.host, plan, app, tree)?;
+    let mut journal = journal(session, plan, app, operation, &states)?;
     if matches!(operation, Operation::Rollback | Operation::Pin { .. }) {
         session.store.release_reserve();
     }
     // The journal may exist although writing it failed. Nothing has changed, so it can go.
     let change = session.store.begin(&journal);
     let change = change.inspect_err(|_| drop(session.store.clear_journal()))?;
-    let run = || forward(session, plan, app, tree, &journal, operation, steps);
+    let begun = (&journal, states.as_slice());
+    let run = || forward(session, plan, app, tree, begun, operation, steps);
     let outcome = match operation {
         // After a rollback from a bad release, Ctrl-C must not bring that release back.
         Operation::Rollback | Operation::Pin { .. } => run(),
@@ -186,12 +188,28 @@ fn change(
     )
 }
 
+/// The units of the change as they are when it begins, asked once.
+fn unit_states(host: &Host, plan: &Plan, app: &App, tree: &FileTree) -> Result<Vec<UnitStatus>> {
+    if host.is_offline() {
+        return Ok(Vec::new());
+    }
+    let mut units = match switch::begins_with_link(plan) {
+        true => switch::units_of(tree),
+        false => Vec::new(),
+    };
+    let more = handover::candidates(plan, app).into_iter();
+    let more: Vec<String> = more.filter(|unit| !units.contains(unit)).collect();
+    units.extend(more);
+    host.systemd.show(&units)
+}
+
 /// Everything that the change will do, with how to undo it.
 fn journal(
     session: &Session<'_>,
     plan: &Plan,
     app: &App,
     operation: &Operation,
+    states: &[UnitStatus],
 ) -> Result<Journal> {
     let (host, state) = (session.host, session.store.state()?);
     let mut after = state
@@ -234,7 +252,7 @@ fn journal(
             handed_over: if host.is_offline() {
                 Vec::new()
             } else {
-                handover::planned(host, plan, app)?
+                handover::planned(states, plan, app)
             },
         },
         is_of_settings: is_of_settings(plan),
@@ -312,15 +330,15 @@ fn forward(
     plan: &Plan,
     app: &App,
     tree: &FileTree,
-    journal: &Journal,
+    begun: (&Journal, &[UnitStatus]),
     operation: &Operation,
     steps: &CallerInput<'_>,
 ) -> Result<BTreeSet<String>> {
-    let host = session.host;
+    let (host, journal) = (session.host, begun.0);
     let stopped = plan.units_with(&[Action::Stop]);
     stop_units(&host.systemd, &stopped)?;
     switch::files_forward(host, journal)?;
-    switch::configure(session, app, tree, plan, journal)?;
+    switch::configure(session, app, tree, plan, begun)?;
     // A unit that failed while it stopped would be listed forever, without a file.
     host.systemd.reset_failed(&stopped);
     // A `before-switch` hook that fails does not mark the release, on a first deploy either.

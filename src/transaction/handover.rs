@@ -68,15 +68,16 @@ fn overlapping<'a>(plan: &Plan, app: &'a App) -> Vec<(&'a Service, Vec<(String, 
     out
 }
 
-/// What will be handed over, for the journal.
-///
-/// # Errors
-/// When systemd does not answer.
-pub(super) fn planned(host: &Host, plan: &Plan, app: &App) -> Result<Vec<Handover>> {
+/// The units that may be handed over.
+pub(super) fn candidates(plan: &Plan, app: &App) -> Vec<String> {
+    let all = overlapping(plan, app).into_iter();
+    all.flat_map(|(_, units)| units.into_iter().map(|(unit, _)| unit))
+        .collect()
+}
+
+/// What will be handed over, for the journal. `states` has the candidates as they are now.
+pub(super) fn planned(states: &[UnitStatus], plan: &Plan, app: &App) -> Vec<Handover> {
     let overlapping = overlapping(plan, app);
-    let units = overlapping.iter().flat_map(|(_, units)| units);
-    let names: Vec<String> = units.map(|(unit, _)| unit.clone()).collect();
-    let states = host.systemd.show(&names)?;
     let start = start_time(app);
     let mut out = Vec::new();
     for (service, units) in overlapping {
@@ -95,7 +96,7 @@ pub(super) fn planned(host: &Host, plan: &Plan, app: &App) -> Result<Vec<Handove
         // A service that is down starts without a handover.
         out.extend(all.collect::<Option<Vec<_>>>().unwrap_or_default());
     }
-    Ok(out)
+    out
 }
 
 /// How long the next release may take to start: services may start one after another. A change does not wait

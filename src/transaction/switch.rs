@@ -4,8 +4,8 @@ use super::obstacles;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
 use crate::app::{App, Layout};
 use crate::events::Subject;
-use crate::host::{Batch, Host};
-use crate::plan::Plan;
+use crate::host::{Batch, Host, UnitStatus};
+use crate::plan::{Action, Plan};
 use crate::prerequisites::check_mounted;
 use crate::session::Session;
 use crate::store::Journal;
@@ -62,13 +62,14 @@ pub(super) fn drop_if_empty(host: &Host, dir: &str) -> Result<()> {
 }
 
 /// Creates users and directories, and reloads the unit files, as the new files require. These tools
-/// take longer than the rest of a switch, so each runs only if there is something to do.
+/// take longer than the rest of a switch, so each runs only if there is something to do. `states` are those of the
+/// units when the change began.
 pub(super) fn configure(
     session: &Session<'_>,
     app: &App,
     tree: &FileTree,
     plan: &Plan,
-    journal: &Journal,
+    (journal, states): (&Journal, &[UnitStatus]),
 ) -> Result<()> {
     let host = session.host;
     let changes = |of: &dyn Fn(&str) -> bool| plan.files.iter().any(|one| of(&one.path));
@@ -87,7 +88,7 @@ pub(super) fn configure(
     {
         obstacles::create(session)?;
     }
-    if changes(&is_read_by_manager) || is_stale(host, tree)? {
+    if changes(&is_read_by_manager) || is_stale(host, tree, plan, states)? {
         host.systemd.daemon_reload()
     } else {
         Ok(())
@@ -111,15 +112,28 @@ pub(super) fn restore_access(session: &Session<'_>, journal: &Journal) {
     }
 }
 
-/// Whether the manager knows a unit by other files than those that are there now.
-fn is_stale(host: &Host, tree: &FileTree) -> Result<bool> {
+/// Whether nothing changes on the host before `current` does: what systemd said at the beginning is still right then.
+pub(super) fn begins_with_link(plan: &Plan) -> bool {
+    plan.files.is_empty() && plan.units_with(&[Action::Stop]).is_empty()
+}
+
+/// The units of a tree that the manager can have loaded.
+pub(super) fn units_of(tree: &FileTree) -> Vec<String> {
     let names = tree.iter().filter_map(|(path, _)| {
         let unit = UnitFile::parse(path)?.main()?;
         (!is_templated(unit)).then(|| unit.to_owned())
     });
-    let names: Vec<String> = names.collect();
-    let states = host.systemd.show(&names)?;
-    Ok(states.iter().any(|state| state.need_daemon_reload))
+    names.collect()
+}
+
+/// Whether the manager knows a unit by other files than those that are there now. `before` is what systemd said
+/// when the change began.
+fn is_stale(host: &Host, tree: &FileTree, plan: &Plan, before: &[UnitStatus]) -> Result<bool> {
+    let is_any = |states: &[UnitStatus]| states.iter().any(|state| state.need_daemon_reload);
+    if begins_with_link(plan) {
+        return Ok(is_any(before));
+    }
+    Ok(is_any(&host.systemd.show(&units_of(tree))?))
 }
 
 /// Points `current` where it led before a change. With `is_final`, also at a release that was deleted

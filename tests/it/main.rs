@@ -42,6 +42,7 @@ mod ownership;
 mod plans;
 mod previews;
 mod protected_files;
+mod provenance;
 mod public_state;
 mod records;
 mod remove;

@@ -337,3 +337,48 @@ fn staging_shows_files_bytes_and_rate_on_a_terminal() {
         "{shown:?}"
     );
 }
+
+/// tar(1) keeps the content with the first name of a file. If that name is left out, the first name that is kept gets the
+/// content, as in a release from the directory.
+#[test]
+fn a_hard_link_to_what_is_left_out_keeps_the_content() {
+    let test = Test::new().program("src/.cache/tool", "#!/bin/sh\n");
+    let test = test.manifest(&SHOP.replace(
+        "source = \"src\"",
+        "source = \"app.tar\"\nexclude = [\".cache/\", \"*.bak\"]",
+    ));
+    std::fs::create_dir(test.app("src/bin")).unwrap();
+    for name in ["a.bak", "bin/a", "bin/web"] {
+        std::fs::hard_link(test.app("src/.cache/tool"), test.app("src").join(name)).unwrap();
+    }
+    let names = [".cache/tool", "a.bak", "bin/a", "bin/web"];
+    let tar = Command::new("tar")
+        .args(["-cf", "app.tar", "-C", "src"])
+        .args(names)
+        .current_dir(test.app(""))
+        .status();
+    assert!(tar.unwrap().success());
+    test.run(["deploy", "--apply"]).any_stderr().success();
+    let release = test.root("opt/shop/current");
+    for name in ["bin/a", "bin/web"] {
+        let file = release.join(name);
+        assert_eq!(std::fs::read(&file).unwrap(), b"#!/bin/sh\n", "{name}");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o755, "{name}");
+    }
+    for name in [".cache", "a.bak"] {
+        assert!(!release.join(name).exists(), "{name}");
+    }
+    // A link whose target is left out and is not in the archive either.
+    let tar = Command::new("tar")
+        .args(["--delete", "-f", "app.tar", ".cache/tool"])
+        .current_dir(test.app(""))
+        .status();
+    assert!(tar.unwrap().success());
+    test.run(["deploy"])
+        .stderr(
+            "error: the archive's member `bin/a` is a hard link to `.cache/tool`, which is not in the archive \
+             before it\n\nhint: create the archive again from the whole directory\n",
+        )
+        .status(2);
+}

@@ -250,6 +250,12 @@ impl Run<'_> {
         self.through(&ids)
     }
 
+    /// Sets a variable of the environment.
+    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// Starts the command through another program.
     pub(crate) fn through(mut self, argv: &[&str]) -> Self {
         self.before = argv.iter().map(|arg| (*arg).to_owned()).collect();

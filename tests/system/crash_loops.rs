@@ -39,7 +39,7 @@ fn a_service_that_restarts_again_and_again_is_reported(machine: &Machine) {
         .robotctl("doctor")
         .exits(1)
         .says(exactly)
-        .says("; it was killed (SIGKILL), as the kernel does when memory runs out")
+        .says("; it was killed (SIGKILL) by a person or a program, and not for memory")
         .says("hint: read why it ends: sudo journalctl -u demo-worker.service -n 50");
     machine.robotctl("status").exits(0).says(
         "restarted 3 times by itself within 10 minutes: sudo journalctl -u demo-worker.service",

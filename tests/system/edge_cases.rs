@@ -304,7 +304,7 @@ fn causes_of_failures_are_named(machine: &Machine) {
         (
             "2.3",
             "[service.late]\nexec = [\"/bin/sh\", \"-c\", \"kill -KILL $$\"]\ntype = \"notify\"\nrestart = \"no\"\n",
-            "it was killed (SIGKILL), as the kernel does when memory runs out",
+            "it was killed (SIGKILL) by a person or a program, and not for memory",
         ),
         (
             "2.4",

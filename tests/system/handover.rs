@@ -156,7 +156,7 @@ fn an_upgrade_starts_few_programs(machine: &Machine) {
     programs.dedup();
     programs.retain(|program| !program.starts_with("\"robotctl\""));
     let shown = programs.join("\n");
-    assert!(programs.len() <= 21, "{}:\n{shown}", programs.len());
+    assert!(programs.len() <= 20, "{}:\n{shown}", programs.len());
     // The log is complete.
     for program in ["\"restart\"", "\"StartTransientUnit\""] {
         assert!(shown.contains(program), "{program}:\n{shown}");

@@ -53,7 +53,7 @@ fn by_whom(event: &Event) -> &str {
 }
 
 /// The first line of the message, with the release where the message does not name it, and the Git revision
-/// of what was deployed.
+/// or the signer of what was deployed.
 fn summary(event: &Event) -> String {
     let Event {
         release, message, ..
@@ -66,6 +66,13 @@ fn summary(event: &Event) -> String {
     let git = event.audit.as_ref().and_then(|audit| audit.git.as_ref());
     if let Some(git) = git.filter(|_| event.event == "deployed") {
         text.push_str(&format!(", git {}", git.short()));
+    }
+    let archive = event
+        .audit
+        .as_ref()
+        .and_then(|audit| audit.archive.as_ref());
+    if let Some(archive) = archive.filter(|_| event.event == "deployed") {
+        text.push_str(&format!(", {}", archive.in_words()));
     }
     text
 }

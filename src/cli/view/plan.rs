@@ -1,6 +1,6 @@
 //! The plan as text.
 //!
-//! The order puts what matters most at the end, above the prompt: header, content, keys of the
+//! The order puts what matters most at the end, above the prompt: header, archive, content, keys of the
 //! manifest, files, what the build makes, commands, accounts, secrets, units, rights, notes, warnings, and the release that a rollback
 //! would restore.
 
@@ -8,6 +8,7 @@ use super::counted::counted;
 use super::rights::lines;
 use crate::bytesize::format_bytes;
 use crate::plan::{Action, Diff, OutputPlan, PayloadPlan, Plan};
+use crate::provenance::Provenance;
 use crate::tree::FileChange;
 use std::fmt::Write as _;
 
@@ -27,6 +28,7 @@ pub(in crate::cli) fn shown(plan: &Plan, diff: bool) -> String {
     }
     let sections = [
         header(plan),
+        archive(plan),
         content(plan),
         manifest(plan),
         repair(plan),
@@ -64,6 +66,17 @@ fn header(plan: &Plan) -> String {
             from.unwrap_or("no release")
         ),
     }
+}
+
+/// What was proved of the archive.
+fn archive(plan: &Plan) -> String {
+    let Some(Provenance { digest, signer }) = &plan.archive else {
+        return String::new();
+    };
+    let signed = signer
+        .as_ref()
+        .map(|signer| format!("signed by {signer}, "));
+    format!("archive: {}{digest}\n", signed.unwrap_or_default())
 }
 
 fn content(plan: &Plan) -> String {
@@ -253,6 +266,7 @@ mod tests {
             why: why.into(),
         };
         Plan {
+            archive: None,
             app: "shop".into(),
             version: "2".into(),
             from: Some("1-a".into()),

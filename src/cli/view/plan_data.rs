@@ -3,6 +3,7 @@
 use crate::command_line::CommandLine;
 use crate::ops::{Pruned, RemovalPreview};
 use crate::plan::{CommandPlan, Diff, OutputPlan, PayloadPlan, Plan, Right};
+use crate::provenance::Provenance;
 use crate::tree::FileChange;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -24,6 +25,9 @@ pub(in crate::cli) struct PlanData {
     from: Option<String>,
     /// The release that goes live, or stays so; none after a removal.
     to: Option<String>,
+    /// What was proved of the archive before robotctl read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    archive: Option<Provenance>,
     /// The content of the release.
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<PayloadPlan>,
@@ -129,6 +133,7 @@ impl PlanData {
             version: None,
             from: None,
             to: None,
+            archive: None,
             content: None,
             manifest: Vec::new(),
             repair: None,
@@ -169,6 +174,7 @@ impl PlanData {
             version: Some(plan.version.clone()),
             from: plan.from.clone(),
             to: Some(plan.to.clone()),
+            archive: plan.archive.clone(),
             content: Some(plan.payload.clone()).filter(|content| content.files > 0),
             manifest: plan.manifest.clone(),
             repair: plan.repair.clone(),

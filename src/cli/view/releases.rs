@@ -18,5 +18,8 @@ pub(in crate::cli) fn line(listed: &ListedRelease) -> String {
         [] => String::new(),
         services => format!(", runs: {}", services.join(", ")),
     };
-    format!("{live} {app} {id}  {staged}Z  {mark}{runs}\n")
+    let archive = listed.release.archive.as_ref();
+    let archive = archive.map(|archive| format!(", {}", archive.in_words()));
+    let archive = archive.unwrap_or_default();
+    format!("{live} {app} {id}  {staged}Z  {mark}{runs}{archive}\n")
 }

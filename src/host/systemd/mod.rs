@@ -19,6 +19,7 @@ mod phase;
 mod query;
 mod run_events;
 mod run_log;
+mod same_line;
 mod scope;
 mod status;
 

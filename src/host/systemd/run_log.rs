@@ -1,5 +1,6 @@
 //! What a run of a unit wrote.
 
+use super::same_line::is_same_line;
 use super::{MainExit, Systemd, UnitStatus};
 use crate::host::accounts::user_ids;
 use crate::host::journalctl::journalctl;
@@ -62,20 +63,9 @@ impl RunLog {
     }
 }
 
-/// Whether two lines are equal but for the time of day in them.
-fn is_repeated(one: &str, next: &str) -> bool {
-    let is_time =
-        |word: &str| word.matches(':').count() >= 2 && word.contains(|c: char| c.is_ascii_digit());
-    let pairs = one.split(' ').zip(next.split(' '));
-    one.split(' ').count() == next.split(' ').count()
-        && pairs
-            .into_iter()
-            .all(|(one, next)| one == next || is_time(one) && is_time(next))
-}
-
 /// The lines, with each run of equal ones as one line: the last of them.
 fn collapsed(lines: &[String]) -> Vec<String> {
-    let runs = lines.chunk_by(|one, next| is_repeated(one, next));
+    let runs = lines.chunk_by(|one, next| is_same_line(one, next));
     let line = |run: &[String]| {
         let line = run.last()?;
         Some(match run.len() {

@@ -2,8 +2,7 @@
 
 use super::prepared::Prepared;
 use super::request::DeployRequest;
-use super::same_rights::{check_live_rights, check_rights, load};
-use super::source::find_source;
+use super::same_rights::{check_live_rights, check_rights, find, load};
 use super::staging::{stage_and_pre_check, stage_early};
 use crate::error::Claim as _;
 use crate::error::Error;
@@ -32,17 +31,18 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &DeployRequest) -> Result<Change
 }
 
 fn change(ctx: &Context<'_>, request: &DeployRequest) -> Result<Changed, Error> {
-    let loaded = load(ctx, request).nothing_changed()?;
+    let loaded_source = load(ctx, request).nothing_changed()?;
+    let loaded = &loaded_source.0;
     ctx.check_privileges().nothing_changed()?;
     ctx.check_answers(&loaded.app.name).nothing_changed()?;
     // Before the lock, which creates directories.
     let store = ctx.store(&loaded.app.name);
-    let source = find_source(request, &loaded).nothing_changed()?;
+    let source = find(ctx, request, &loaded_source).nothing_changed()?;
     ctx.attempt.set_source(source.0.path());
     // Before root lists a directory that the user may not read.
-    check_live_rights(request, &loaded, &store, &source).nothing_changed()?;
+    check_live_rights(request, loaded, &store, &source).nothing_changed()?;
     ctx.attempt.set_revision_of(source.0.path());
-    let mut prepared = Prepared::scan(ctx, &loaded, &store, request, source).nothing_changed()?;
+    let mut prepared = Prepared::scan(ctx, loaded, &store, request, source).nothing_changed()?;
     let writable = prepared
         .check_app_writable(ctx, request, &store)
         .nothing_changed()?;

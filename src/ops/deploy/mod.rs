@@ -12,6 +12,7 @@ mod apply;
 mod making;
 mod prepared;
 mod preview;
+mod provenance;
 mod request;
 mod same_rights;
 mod source;

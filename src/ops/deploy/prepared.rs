@@ -157,6 +157,7 @@ impl<'a> Prepared<'a> {
         let making = self.making.as_ref().filter(|_| !is_on_disk);
         let build = making.map(Making::planned).unwrap_or_default();
         let mut plan = self.plan_of(&id).with_commands(self.app(), build);
+        plan.archive = self.source.provenance().cloned();
         plan.warnings.extend(self.scanned.warnings.clone());
         self.faults = self.ask_host(ctx, &plan, !is_on_disk && !self.is_staged_early)?;
         if plan.is_empty() {

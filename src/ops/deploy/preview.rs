@@ -2,8 +2,7 @@
 
 use super::prepared::Prepared;
 use super::request::DeployRequest;
-use super::same_rights::load;
-use super::source::find_source;
+use super::same_rights::{find, load};
 use crate::command_line::CommandLine;
 use crate::error::Claim as _;
 use crate::error::Error;
@@ -38,17 +37,13 @@ pub(crate) struct Preview {
 /// [`Kind::Refused`] when no plan can be made. A plan that cannot be applied comes with its refusal.
 pub(crate) fn preview(ctx: &Context<'_>, request: &DeployRequest) -> Result<Preview, Error> {
     let look = || -> Result<Preview> {
-        let loaded = load(ctx, request)?;
+        let loaded_source = load(ctx, request)?;
+        let loaded = &loaded_source.0;
         ctx.check_host()?;
         ctx.check_answers(&loaded.app.name)?;
         let store = ctx.store(&loaded.app.name);
-        let mut prepared = Prepared::scan(
-            ctx,
-            &loaded,
-            &store,
-            request,
-            find_source(request, &loaded)?,
-        )?;
+        let source = find(ctx, request, &loaded_source)?;
+        let mut prepared = Prepared::scan(ctx, loaded, &store, request, source)?;
         let writable = prepared.check_app_writable(ctx, request, &store)?;
         ctx.check_preview(&writable, request.wait)?;
         prepared.observe(ctx, &store)?;
@@ -89,6 +84,9 @@ pub(super) fn command(ctx: &Context<'_>, request: &DeployRequest, plan: &Plan) -
             line = line.arg(name);
         }
     }
+    line = line
+        .option("--digest", request.digest.clone())
+        .option("--signature", request.signature.as_deref().map(path));
     let wait = request.wait.as_secs();
     line = line.option("--wait", (wait > 0).then(|| wait.to_string()));
     line = line.arg("--apply").arg("--plan").arg(plan.hash());

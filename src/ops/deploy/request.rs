@@ -15,6 +15,10 @@ pub(crate) struct DeployRequest {
     pub(crate) source: Option<PathBuf>,
     /// The hash that the plan must still have.
     pub(crate) plan: Option<String>,
+    /// The digest that the archive must have.
+    pub(crate) digest: Option<String>,
+    /// The file with the signature of the archive, in place of the one beside it.
+    pub(crate) signature: Option<PathBuf>,
     /// Also deploys a release that failed before.
     pub(crate) force: bool,
     /// Also moves services that a rollback pinned to another release.

@@ -3,8 +3,9 @@
 //! That user writes the manifest and the source. So robotctl trusts neither: `--app` names the app, no link
 //! leads to the manifest, and the release asks for no right that the live one lacks.
 
+use super::provenance::{check_signed, named_source};
 use super::request::DeployRequest;
-use super::source::FoundSource;
+use super::source::{FoundSource, find_source};
 use crate::app::App;
 use crate::command_line::CommandLine;
 use crate::error::{Hint, fail};
@@ -12,18 +13,42 @@ use crate::ops::context::Context;
 use crate::ops::load::Loaded;
 use crate::ops::observe::live_release;
 use crate::plan::{Observed, Right, rights};
+use crate::stage::Source;
 use crate::store::Store;
 use anyhow::Result;
 
-/// Reads the manifest.
-pub(super) fn load(ctx: &Context<'_>, request: &DeployRequest) -> Result<Loaded> {
+/// A manifest, and the source that the command line names.
+pub(super) type LoadedSource = (Loaded, Option<Source>);
+
+/// Reads the manifest. An archive proves first where it comes from.
+pub(super) fn load(ctx: &Context<'_>, request: &DeployRequest) -> Result<LoadedSource> {
     if request.same_rights && ctx.options.app.is_none() {
         return fail(
             "`--same-rights` needs `--app`: without it, the manifest chooses the app",
             "add `--app NAME`",
         );
     }
-    ctx.load_for_deploy(request.source.as_deref(), request.links())
+    // The manifest may be in the archive.
+    if ctx.options.manifest.is_none() {
+        let named = named_source(ctx, request)?;
+        let source = request.source.as_deref().zip(named.as_ref());
+        let loaded = ctx.load_for_deploy(source, request.links())?;
+        return Ok((loaded, named));
+    }
+    let loaded = ctx.load_for_deploy(None, request.links())?;
+    check_signed(ctx, request, &loaded, None)?;
+    Ok((loaded, named_source(ctx, request)?))
+}
+
+/// Finds the source, and refuses one that must be signed and is not.
+pub(super) fn find(
+    ctx: &Context<'_>,
+    request: &DeployRequest,
+    (loaded, named): &LoadedSource,
+) -> Result<FoundSource> {
+    let found = find_source(request, loaded, named.as_ref())?;
+    check_signed(ctx, request, loaded, Some(&found))?;
+    Ok(found)
 }
 
 /// As [`check_rights`], before robotctl looks at the host: it reads only the records of the live release.

@@ -12,14 +12,17 @@ use std::path::Path;
 /// A source, and the same as a right of the release if it is in an unexpected place.
 pub(super) type FoundSource = (Source, Option<OutsideSource>);
 
-/// The source of a deploy: the one on the command line, or `release.source`, which is relative to the manifest.
+/// The source of a deploy: `named`, which is the one on the command line, or `release.source`, which is relative to the manifest.
 /// A manifest inside the directory on the command line decides what is released of it.
-pub(super) fn find_source(request: &DeployRequest, loaded: &Loaded) -> Result<FoundSource> {
-    let (source, note, is_expected) = match &request.source {
-        Some(named) if loaded.place != Place::SourceDirectory => {
-            let source = Source::at(named)?;
-            let is_expected = absolute(named)? == source.path();
-            (source, "a link leads there", is_expected)
+pub(super) fn find_source(
+    request: &DeployRequest,
+    loaded: &Loaded,
+    named: Option<&Source>,
+) -> Result<FoundSource> {
+    let (source, note, is_expected) = match (&request.source, named) {
+        (Some(path), Some(source)) if loaded.place != Place::SourceDirectory => {
+            let is_expected = absolute(path)? == source.path();
+            (source.clone(), "a link leads there", is_expected)
         }
         _ => {
             let base = loaded.path.parent().unwrap_or(Path::new("."));

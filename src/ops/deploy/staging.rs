@@ -15,7 +15,7 @@ use crate::ops::preflight::{create_secrets, remove_secrets};
 use crate::plan::Plan;
 use crate::sandbox::cost;
 use crate::session::Session;
-use crate::stage::{Base, Source, Stage, is_staged, publish};
+use crate::stage::{Base, Stage, is_staged, publish};
 use crate::store::{FORMAT, Mark, PublicRelease, ReleaseRecord, Score, public_units};
 use crate::transient::hooks;
 use crate::transient::precheck::precheck;
@@ -181,6 +181,7 @@ pub(super) fn record<'a>(
             id: id.to_owned(),
             version: app.version.to_string(),
             environment: ctx.options.environment.clone(),
+            archive: prepared.source.provenance().cloned(),
             staged: host::stamp(),
             mark,
             unproved,
@@ -191,9 +192,7 @@ pub(super) fn record<'a>(
         files: files
             .map(|(path, entry)| (path.to_owned(), Stored::new(entry)))
             .collect(),
-        origin: match &prepared.source {
-            Source::Directory(path) | Source::Archive(path) => path.display().to_string(),
-        },
+        origin: prepared.source.path().display().to_string(),
     };
     let payload = is_read.then(|| prepared.scanned.finish());
     store.prepare_release(&record, payload)
