@@ -193,6 +193,11 @@ fn a_build_stops_with_its_robotctl(machine: &Machine) {
     assert!(machine.exists(&format!("/opt/demo/releases/{release}/twice")));
 }
 
+/// A build that waits, and what lets it go on.
+const WAITING: &str =
+    "[\"sh\", \"-c\", \"touch begun; while ! test -e go; do sleep 0.02; done; rm go\"]";
+const GO_ON: &str = "touch $(ls -d /opt/demo/releases/.staging-*)/go";
+
 /// The attempts, each of which works without the sandbox.
 const ATTEMPTS: &str = include_str!("builds/attempts.py");
 /// The user of the builds of another app.
@@ -276,7 +281,7 @@ fn a_build_has_a_sandbox(machine: &Machine) {
 fn a_build_has_limits_and_says_what_it_lacks(machine: &Machine) {
     let mut demo = crate::demo::demo("3.0");
     // Limits of processes and memory, which a test cannot use up without harm to its host.
-    demo.tables = "[release]\nbuild = [[\"sh\", \"-c\", \"touch begun; while ! test -e go; do sleep 0.02; done; rm go\"]]\n";
+    demo.tables = format!("[release]\nbuild = [{WAITING}]\n").leak();
     let mut deploy = demo.start_deploy(machine);
     until("the build begins", || {
         machine.sh("ls /opt/demo/releases/.staging-*/begun").code == 0
@@ -293,7 +298,7 @@ fn a_build_has_limits_and_says_what_it_lacks(machine: &Machine) {
         let found = machine.property("robotctl-build-demo.0.service", name);
         assert!(found.parse::<u64>().is_ok(), "{name}: {found}");
     }
-    machine.ok("touch /opt/demo/releases/.staging-*/go");
+    machine.ok(GO_ON);
     assert!(deploy.wait().unwrap().success());
 
     // What to write is in the error.
@@ -304,7 +309,7 @@ fn a_build_has_limits_and_says_what_it_lacks(machine: &Machine) {
 }
 
 /// Where a secret of the build may be: in its own file.
-const SEARCH: &str = "grep -rlF 'kUz8-secret-of-the-build' /etc /opt /usr/local /var /run /tmp /root /dev/shm; \
+const SEARCH: &str = "grep -rlF 'kUz8-secret-of-the-build' /etc /opt /usr/local/lib /var /run /tmp /root /dev/shm; \
                       journalctl --no-pager --all --output=export | grep -aF 'kUz8-secret-of-the-build'; true";
 
 fn secrets_reach_the_build_alone(machine: &Machine) {
@@ -348,7 +353,7 @@ build = [
     let open = machine.ok(open);
     assert!(open.contains("LoadCredential"), "{open}");
     assert!(!open.contains("kUz8"), "{open}");
-    machine.ok("touch /opt/demo/releases/.staging-*/go");
+    machine.ok(GO_ON);
     assert!(deploy.wait().unwrap().success());
     let release = format!("/opt/demo/releases/{}", current(machine));
     let hash = machine.ok("sha256sum < /etc/demo/credentials/TOKEN");
