@@ -35,12 +35,21 @@ pub(super) fn properties(
     let mut out = of_release(host, app, staging, guard, &shape);
     let lines = directives::lines(&shape, target);
     let lines = lines.into_iter().chain(Limits::default().lines());
-    out.extend(lines.map(|(name, value)| format!("{name}={value}")));
+    out.extend(lines.map(|(name, value)| format!("{}={value}", property(name, &value))));
     out.extend(secrets(app, step).map(|secret| {
         let name = secret.name.as_str();
         format!("LoadCredential={name}:{}", app.layout.credential(name))
     }));
     Ok(out)
+}
+
+/// The name that systemd-run(1) takes for a directive. systemd 257 has a second property for the words that came after
+/// `yes`, and its systemd-run does not translate them.
+fn property(name: &'static str, value: &str) -> &'static str {
+    match (name, value) {
+        ("ProtectControlGroups", "strict" | "private") => "ProtectControlGroupsEx",
+        _ => name,
+    }
 }
 
 fn of_release(host: &Host, app: &App, staging: &str, guard: &str, shape: &Shape) -> Vec<String> {
