@@ -53,7 +53,7 @@ pub(crate) fn build(host: &Host, app: &App, staging: &str) -> Result<PathBuf> {
         .map_err(anyhow::Error::new)
         .context("waiting for the build of another app")?;
     start_guard(host, app)?;
-    make_root(host)?;
+    make_root(host, app)?;
     let user = app.build_user();
     let line = format!("u {user} - \"builds of {}\" / -\n", app.name);
     Command::new(["systemd-sysusers", "-"]).input(line).run()?;

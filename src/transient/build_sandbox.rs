@@ -64,8 +64,6 @@ fn of_release(host: &Host, app: &App, staging: &str, guard: &str, shape: &Shape)
         format!("RuntimeMaxSec={}", MAX_BUILD_TIME.as_secs()),
         format!("User={user}"),
         format!("Group={user}"),
-        // /opt is a tmpfs of this unit, so that no mount point is created on the host.
-        "TemporaryFileSystem=/opt:mode=0755".to_owned(),
         format!("BindPaths={}:{current}", host.root.path(staging).display()),
         format!("WorkingDirectory={current}"),
         "Environment=HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1".into(),
@@ -74,6 +72,8 @@ fn of_release(host: &Host, app: &App, staging: &str, guard: &str, shape: &Shape)
         // "+": a path in the root directory of the unit (systemd.exec(5)).
         out.push(format!("ReadWritePaths=+{current}"));
     } else {
+        // A tmpfs of this unit, so that no mount point is created on the host.
+        out.push("TemporaryFileSystem=/opt:mode=0755".to_owned());
         out.push(format!("ReadWritePaths={current}"));
         for dir in [app.layout.etc(), app.layout.state()] {
             out.push(format!("InaccessiblePaths=-{dir}"));
@@ -82,12 +82,18 @@ fn of_release(host: &Host, app: &App, staging: &str, guard: &str, shape: &Shape)
     out
 }
 
-/// Creates the empty directory that is `/` of a build. Otherwise, tmpfiles.d creates it with the first release.
+/// Creates the directory that is `/` of a build, and the parents of what is mounted in it. systemd 247 would create them
+/// with `UMask=` of the unit, so that the user of the build could not enter them. tmpfiles.d creates the same for
+/// services, with the first release.
 ///
 /// # Errors
-/// When it cannot be created.
-pub(super) fn make_root(host: &Host) -> Result<()> {
-    host.root.make_dir(EMPTY_ROOT, 0o555)
+/// When one cannot be created.
+pub(super) fn make_root(host: &Host, app: &App) -> Result<()> {
+    host.root.make_dir(EMPTY_ROOT, 0o555)?;
+    for path in ["/etc", "/run/credentials", "/var", &app.layout.current()] {
+        host.root.make_dir(&format!("{EMPTY_ROOT}{path}"), 0o755)?;
+    }
+    Ok(())
 }
 
 fn program(step: &BuildStep) -> BuildProgram {
