@@ -51,6 +51,10 @@ pub struct App {
 pub struct Secret {
     /// The credential's name.
     pub name: EnvName,
+    /// Whether the commands of the build receive it.
+    pub build: bool,
+    /// The variable of these commands that has its value, too.
+    pub build_env: Option<EnvName>,
     /// The number of random bytes to generate it from, in hexadecimal, if it does not exist.
     pub generate: Option<u16>,
 }
@@ -70,6 +74,23 @@ impl Hooks {
 }
 
 impl App {
+    /// The system user that owns a release of the app while it is built, and that no other app has. It is no name of
+    /// an app, so no service of another app runs as this user.
+    ///
+    /// The name of a user has at most 31 characters. A long name of an app is hashed; `_` keeps the hash apart from
+    /// names, which cannot contain it.
+    pub fn build_user(&self) -> String {
+        const LONGEST: usize = 31;
+        let user = format!("robotctl-build-{}", self.name);
+        if user.len() <= LONGEST {
+            return user;
+        }
+        let hash = blake3::hash(self.name.as_str().as_bytes()).to_hex();
+        let mut user = format!("robotctl-build_{hash}");
+        user.truncate(LONGEST);
+        user
+    }
+
     /// A service by its short name.
     pub fn service(&self, name: &str) -> Option<&Service> {
         self.services

@@ -39,14 +39,14 @@ pub use crate::units::{Target, unit_type};
 pub use application::{App, Hooks, Secret};
 pub use canonical::Canonical;
 pub use condition::{CONDITIONS, Condition, ConditionKind};
-pub use layout::Layout;
+pub use layout::{EMPTY_ROOT, Layout};
 pub use lines::{Calendar, Device, Line};
 pub use lints::{LINTS, Lint, LintFinding, Severity, lint};
 pub use listen::Listen;
 pub use mode::Mode;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
 pub use patterns::Patterns;
-pub use release::{BuildCommand, Install, PYTHON_DIR, Python, Release, plain_path};
+pub use release::{BuildCommand, BuildSandbox, Install, PYTHON_DIR, Python, Release, plain_path};
 pub use reserved::BUNDLED_APP;
 pub use sandbox::Sandbox;
 pub use schema::schema;
@@ -54,5 +54,4 @@ pub use service::{
     Check, DEFAULT_STOP_SECONDS, Limits, Probe, Restart, Service, Socket, Timer, Type, UnitRef,
     Upgrade,
 };
-pub(crate) use service::{DEFAULT_MEMORY_MAX, DEFAULT_SWAP_MAX, DEFAULT_TASKS_MAX};
 pub use unit_names::{OLD_SUFFIX, PRE_CHECK_SUFFIX, PROXY_SUFFIX};

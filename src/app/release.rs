@@ -1,6 +1,9 @@
 //! What a release contains.
 
 use super::names::{Name, Span, Text};
+use crate::sandbox::build::BUILD_NETWORK;
+use crate::sandbox::prefix::Prefix;
+use std::collections::BTreeSet;
 use std::path::{Component, Path};
 
 /// The directory of the Python environment in a release.
@@ -37,6 +40,29 @@ pub struct BuildCommand {
     pub outputs: Vec<Text>,
 }
 
+/// What `[release.sandbox]` allows the build.
+#[derive(Debug, Clone, Default)]
+pub struct BuildSandbox {
+    /// Names from [`BUILD_CHOICES`](crate::sandbox::build::BUILD_CHOICES).
+    pub allow: BTreeSet<&'static str>,
+    /// The listed addresses that it can connect to.
+    pub outbound: Vec<Prefix>,
+}
+
+impl Release {
+    /// Whether commands run while it is staged.
+    pub fn has_build(&self) -> bool {
+        !self.build.is_empty() || self.python.is_some()
+    }
+}
+
+impl BuildSandbox {
+    /// Whether the build can reach the network of the host, or a part of it.
+    pub fn has_network(&self) -> bool {
+        !self.outbound.is_empty() || BUILD_NETWORK.iter().any(|name| self.allow.contains(name))
+    }
+}
+
 /// What a release contains.
 #[derive(Debug, Clone)]
 pub struct Release {
@@ -52,6 +78,8 @@ pub struct Release {
     pub keep: u32,
     /// How long after a deploy the release is rolled back if a service keeps crashing.
     pub soak: Option<Span>,
+    /// What the build can do beyond its sandbox.
+    pub sandbox: BuildSandbox,
     /// A group that can read the release, beside those of the services.
     pub reader_group: Option<Name>,
 }

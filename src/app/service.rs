@@ -119,12 +119,12 @@ pub struct Limits {
 }
 
 /// `MemoryMax=` by default: a share of the memory of the host, so that the host itself goes on.
-pub(crate) const DEFAULT_MEMORY_MAX: &str = "75%";
+const DEFAULT_MEMORY_MAX: &str = "75%";
 /// `MemorySwapMax=` by default. With [`DEFAULT_MEMORY_MAX`], a service holds no more in memory and in swap than
 /// the host has memory: `MemoryMax=` alone would let it fill the swap of the host.
-pub(crate) const DEFAULT_SWAP_MAX: &str = "25%";
+const DEFAULT_SWAP_MAX: &str = "25%";
 /// `TasksMax=` by default: a Java server with a thread for each of a thousand connections stays below.
-pub(crate) const DEFAULT_TASKS_MAX: u64 = 4096;
+const DEFAULT_TASKS_MAX: u64 = 4096;
 /// systemd's default for `LimitNOFILE=`, which a process can raise its own limit to (systemd.exec(5)).
 const SYSTEMD_NOFILE: u64 = 524_288;
 /// `LogRateLimitBurst=` by default.

@@ -27,8 +27,8 @@ pub(crate) use problem::line_of_key;
 pub use problem::{Problem, Result};
 pub(crate) use right_form::NO_TIMEOUT;
 pub use tables::{
-    AppTable, CheckTable, HooksTable, LimitsTable, Manifest, OverlayTable, PythonTable,
-    ReleaseTable, SandboxTable, SecretTable, ServiceTable, TimerTable,
+    AppTable, BuildSandboxTable, CheckTable, HooksTable, LimitsTable, Manifest, OverlayTable,
+    PythonTable, ReleaseTable, SandboxTable, SecretTable, ServiceTable, TimerTable,
 };
 pub use texts::Texts;
 

@@ -84,9 +84,24 @@ pub struct ReleaseTable {
     /// Time after a deploy, such as `10min`, in which the release is rolled back if one of its
     /// services keeps crashing; default: none.
     pub soak: Option<String>,
+    /// Exceptions from the sandbox of `build` and `python`.
+    #[serde(default)]
+    pub sandbox: BuildSandboxTable,
     /// A group that can read the files of a release, such as `www-data`; default: only root and the
     /// users of the services can.
     pub reader_group: Option<String>,
+}
+
+/// `release.sandbox`
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct BuildSandboxTable {
+    /// Names of exceptions: `outbound` opens the network, which a build does not have otherwise.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// Addresses and prefixes that the build can connect to, such as `192.0.2.7`.
+    #[serde(default)]
+    pub outbound: Vec<String>,
 }
 
 /// `release.python`
@@ -110,11 +125,23 @@ pub struct PythonTable {
 pub struct SecretTable {
     /// Name of the credential.
     pub name: String,
-    /// Services that receive it; default: all.
+    /// Services that receive it; default: all, and none with `build`.
     #[serde(default)]
     pub services: Vec<String>,
+    /// Whether `release.build` and pip receive it; default `false`.
+    #[serde(default)]
+    pub build: bool,
+    /// A variable of these commands that has its value, such as `PIP_INDEX_URL`. Implies `build`.
+    pub build_env: Option<String>,
     /// `hex:BYTES`: random bytes, generated if the secret does not exist.
     pub generate: Option<String>,
+}
+
+impl SecretTable {
+    /// Whether the build receives it.
+    pub fn is_of_build(&self) -> bool {
+        self.build || self.build_env.is_some()
+    }
 }
 
 /// `[hooks]`

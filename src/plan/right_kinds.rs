@@ -52,7 +52,7 @@ pub enum RightKind {
 pub const RIGHT_KINDS: &[(RightKind, &str, &str)] = &[
     (RightKind::Source, "source", "root reads the release from outside the directory of the manifest; a link can lead there too"),
     (RightKind::Target, "target", "`app.target` names the systemd version that units are written for: those for another version than the host's can lack protections"),
-    (RightKind::Build, "build", "commands run as the user `robotctl-build` while the release is staged, with or without the network"),
+    (RightKind::Build, "build", "commands run while the release is staged, as a user that only the builds of this app have. They reach the network only if the rows `allow` or `network` of `release.build` say it"),
     (RightKind::Hook, "hook", "commands run during a deploy, as the user of the app and with all of its secrets"),
     (RightKind::User, "user", "programs run as another user than the app's own"),
     (RightKind::Group, "group", "a service has another group"),
@@ -68,7 +68,7 @@ pub const RIGHT_KINDS: &[(RightKind, &str, &str)] = &[
     (RightKind::Address, "address", "a service listens on an address that other machines can reach, on a port below 1024, or on another unix socket than `/run/APP-SERVICE.sock`"),
     (RightKind::Check, "check", "a check connects, as root, to an address that the app does not listen on"),
     (RightKind::Limit, "limit", "`memory-max` above 75 % or `infinity`, `tasks-max` above 4096, `nofile` above 524288, `log-lines` above 10000, or `core-dumps`. A size of memory in bytes is no right, because the memory of the host differs"),
-    (RightKind::Secret, "secret", "root reads a file of `/etc/APP/credentials` for a service"),
+    (RightKind::Secret, "secret", "root reads a file of `/etc/APP/credentials` for a service or for the build"),
 ];
 
 impl RightKind {

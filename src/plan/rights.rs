@@ -6,7 +6,8 @@
 use super::input::{HostFacts, LiveRelease, Observed, OutsideSource};
 use super::right_kinds::RightKind;
 use crate::app::{App, Listen, Name, Probe, Service, Target, UnitRef};
-use crate::sandbox::shape::Network;
+use crate::sandbox::build::BuildProgram;
+use crate::sandbox::shape::{Network, Shape};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -20,8 +21,8 @@ const FIRST_UNPRIVILEGED_PORT: u16 = 1024;
 pub struct Right {
     /// What it is about.
     pub kind: RightKind,
-    /// The short name of the service, or `hooks.before-switch` or `hooks.after-switch`; none for the whole
-    /// app.
+    /// The short name of the service, or `release.build`, `hooks.before-switch` or `hooks.after-switch`; none
+    /// for the whole app.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<String>,
     /// The value, such as the name of a user.
@@ -33,11 +34,11 @@ pub struct Right {
 }
 
 impl Right {
-    /// What has the right: `app`, `service web` or `hooks.before-switch`.
+    /// What has the right: `app`, `service web`, `release.build` or `hooks.before-switch`.
     pub fn subject(&self) -> String {
         match self.service.as_deref() {
             None => "app".to_owned(),
-            Some(hook) if hook.contains('.') => hook.to_owned(),
+            Some(other) if other.contains('.') => other.to_owned(),
             Some(service) => format!("service {service}"),
         }
     }
@@ -53,7 +54,6 @@ impl Right {
         match (self.kind, other.kind) {
             (RightKind::Network, RightKind::Network) => self.value == ALL_ADDRESSES,
             (RightKind::Allow, RightKind::Network) => HOST_NETWORK.contains(&self.value.as_str()),
-            (RightKind::Build, RightKind::Build) => self.value == BUILD_ONLINE,
             // Fewer clients than all of them.
             (RightKind::Address, RightKind::Address) => {
                 let clients = other.value.strip_prefix(&self.value);
@@ -64,8 +64,6 @@ impl Right {
     }
 }
 
-const BUILD_ONLINE: &str = "as robotctl-build, with the network";
-const BUILD_OFFLINE: &str = "as robotctl-build, without the network";
 /// What stands between a public address and the clients that it accepts.
 const FROM: &str = " from ";
 const ALL_ADDRESSES: &str = "all addresses";
@@ -123,15 +121,6 @@ fn of_app(
         list.add(RightKind::Target, version.to_string());
     }
     let release = &app.release;
-    let is_online = release
-        .python
-        .as_ref()
-        .is_some_and(|one| one.wheels.is_none());
-    if is_online || !release.build.is_empty() {
-        list.add(RightKind::Build, BUILD_ONLINE);
-    } else if release.python.is_some() {
-        list.add(RightKind::Build, BUILD_OFFLINE);
-    }
     if Some(app.user.as_str()) != own {
         list.add(RightKind::User, app.user.as_str());
     }
@@ -147,6 +136,10 @@ fn of_app(
     for service in &app.services {
         list.subject = Some(service.name.to_string());
         list.service(app, service);
+    }
+    if release.has_build() {
+        list.subject = Some("release.build".to_owned());
+        list.build(app);
     }
     let hooks = [
         ("hooks.before-switch", &app.hooks.before_switch),
@@ -203,6 +196,38 @@ impl RightList<'_> {
         }
     }
 
+    /// Commands of the build, with what they can do beyond the sandbox of every build.
+    fn build(&mut self, app: &App) {
+        let sandbox = &app.release.sandbox;
+        self.add(RightKind::Build, format!("as {}", app.build_user()));
+        for name in &sandbox.allow {
+            self.add(RightKind::Allow, *name);
+        }
+        if !sandbox.allow.contains("outbound") && sandbox.has_network() {
+            self.network(&app.build_shape(BuildProgram::Command, &[]));
+        }
+        for secret in app.secrets.iter().filter(|one| one.build) {
+            self.add(RightKind::Secret, secret.name.as_str());
+        }
+    }
+
+    fn network(&mut self, shape: &Shape) {
+        match shape.network {
+            Network::Host => self.add(RightKind::Network, ALL_ADDRESSES),
+            Network::Loopback => self.add(RightKind::Network, LOCAL_ADDRESSES),
+            Network::Listed => {
+                for peer in &shape.peers {
+                    match peer.is_loopback() {
+                        true => self.add(RightKind::Network, LOCAL_ADDRESSES),
+                        false => self.add(RightKind::Network, peer.to_string()),
+                    }
+                }
+            }
+            // `net-admin` gives `NoIp`, and is in the list of exceptions.
+            Network::None | Network::Namespace | Network::NoIp => {}
+        }
+    }
+
     fn service(&mut self, app: &App, service: &Service) {
         if Some(service.user.as_str()) != self.own {
             self.add(RightKind::User, service.user.as_str());
@@ -224,20 +249,7 @@ impl RightList<'_> {
             self.add(RightKind::Allow, *name);
         }
         if !HOST_NETWORK.iter().any(|name| sandbox.allows(name)) {
-            match app.shape(service).network {
-                Network::Host => self.add(RightKind::Network, ALL_ADDRESSES),
-                Network::Loopback => self.add(RightKind::Network, LOCAL_ADDRESSES),
-                Network::Listed => {
-                    for peer in app.shape(service).peers {
-                        match peer.is_loopback() {
-                            true => self.add(RightKind::Network, LOCAL_ADDRESSES),
-                            false => self.add(RightKind::Network, peer.to_string()),
-                        }
-                    }
-                }
-                // `net-admin` gives `NoIp`, and is in the list of exceptions.
-                Network::None | Network::Namespace | Network::NoIp => {}
-            }
+            self.network(&app.shape(service));
         }
         self.paths(app, service);
         for (name, value) in &sandbox.directives {
@@ -501,7 +513,19 @@ mod tests {
             ("target = \"247\"\n", "app target 247"),
             (
                 "[release]\nbuild = [[\"make\"]]\n",
-                "app build as robotctl-build, with the network",
+                "release.build build as robotctl-build-shop",
+            ),
+            (
+                "[release]\nbuild = [[\"make\"]]\nsandbox = { allow = [\"outbound\"] }\n",
+                "release.build allow outbound",
+            ),
+            (
+                "[release]\nbuild = [[\"make\"]]\nsandbox = { outbound = [\"192.0.2.7\"] }\n",
+                "release.build network 192.0.2.7",
+            ),
+            (
+                "[release]\nbuild = [[\"make\"]]\n[[secret]]\nname = \"KEY\"\nbuild = true\n",
+                "release.build secret KEY",
             ),
             (
                 "[release]\nreader-group = \"www-data\"\n",
@@ -554,14 +578,13 @@ mod tests {
         let open = "listen = [\":8080\"]";
         assert_eq!(new(web(open), &web(from)), [""; 0]);
         assert_eq!(new(web(from), &web(open)), ["service web address :8080"]);
-        let python = |wheels: &str| {
-            let release = format!("[release]\npython = {{ requirements = [\"r\"]{wheels} }}\n");
+        let build = |sandbox: &str| {
+            let release = format!("[release]\nbuild = [[\"make\"]]\nsandbox = {{ {sandbox} }}\n");
             app(&format!("[service.web]\nexec = [\"/bin/w\"]\n{release}"))
         };
-        let (online, offline) = (python(""), python(", wheels = \"w\""));
-        assert_eq!(new(python(""), &offline), [""; 0]);
-        let build = ["app build as robotctl-build, with the network"];
-        assert_eq!(new(offline, &online), build);
+        let listed = build("outbound = [\"192.0.2.7\"]");
+        assert_eq!(new(build("allow = [\"outbound\"]"), &listed), [""; 0]);
+        assert_eq!(new(build(""), &listed), ["release.build network 192.0.2.7"]);
     }
 
     #[test]

@@ -263,7 +263,8 @@ pub const DIRECTIVES: &[Directive] = &[
         since: 235,
         effect: "prevents exchanging packets with any address",
         value: |shape| match shape.network {
-            Network::Host => Vec::new(),
+            Network::Host if shape.closed.is_empty() => Vec::new(),
+            Network::Host => vec![words(&shape.closed)],
             _ => is("any"),
         },
         ..PLAIN

@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`exceptions`] | the named exceptions, capabilities and presets of a manifest |
+//! | [`build`] | what the build of a release can do beyond the floor |
 //! | [`prefix`] | the addresses that a manifest lists |
 //! | [`shape`] | the facts about a service that decide every directive |
 //! | [`directives`] | the hardening directives: since when, with which value, and why |
@@ -19,6 +20,7 @@
 //! and scores variants of a service; a search for the tightest sandbox that a service works in
 //! belongs beside it.
 
+pub mod build;
 pub mod calls;
 pub mod cost;
 pub mod directives;

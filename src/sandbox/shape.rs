@@ -39,8 +39,10 @@ pub struct Needs {
     pub outbound: Vec<Prefix>,
     /// Names from [`EXCEPTIONS`](super::exceptions::EXCEPTIONS).
     pub allow: BTreeSet<&'static str>,
+    /// Addresses that it may not reach although the network is open to it.
+    pub closed: Vec<Prefix>,
     /// Files of its runtime that it reads, where they exist.
-    pub files: &'static [&'static str],
+    pub files: Vec<&'static str>,
     /// Capabilities that the manifest lists.
     pub capabilities: BTreeSet<String>,
     /// `DeviceAllow=` lines.
@@ -75,6 +77,8 @@ pub struct Shape {
     pub network: Network,
     /// The addresses that it can exchange packets with, if there is a filter: `IPAddressAllow=`.
     pub peers: Vec<Prefix>,
+    /// The addresses that the filter denies, if the network is otherwise open: `IPAddressDeny=`.
+    pub closed: Vec<Prefix>,
     /// `RestrictAddressFamilies=`
     pub families: Vec<&'static str>,
     /// `CapabilityBoundingSet=` and `AmbientCapabilities=`
@@ -93,7 +97,7 @@ pub struct Shape {
     /// which a port is one of the host.
     pub ports: Option<Vec<u16>>,
     /// Files of its runtime that are visible, where they exist.
-    pub files: &'static [&'static str],
+    pub files: Vec<&'static str>,
     /// Names from [`EXCEPTIONS`](super::exceptions::EXCEPTIONS).
     pub allow: BTreeSet<&'static str>,
 }
@@ -105,6 +109,8 @@ impl Shape {
         let families = needs.families(network);
         let peers = match network {
             Network::Namespace | Network::Loopback | Network::Listed => needs.peers(),
+            // What the filter denies there may have exceptions.
+            Network::Host if !needs.closed.is_empty() => needs.outbound.clone(),
             Network::None | Network::Host | Network::NoIp => Vec::new(),
         };
         let ports = needs.ports(network);
@@ -114,6 +120,7 @@ impl Shape {
             listener: _,
             clients: _,
             outbound: _,
+            closed,
             allow,
             files,
             mut capabilities,
@@ -138,6 +145,7 @@ impl Shape {
         Self {
             network,
             peers,
+            closed,
             families,
             private_users: capabilities.is_empty() && !host_users,
             capabilities: capabilities.into_iter().collect(),

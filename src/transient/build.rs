@@ -1,31 +1,28 @@
 //! Build commands and the Python environment of a release. They run unprivileged, in a sandbox where the
 //! staged tree is `/opt/<app>/current`, so that paths which they write are right when it is live.
 
-use super::build_hint;
+use super::build_hint::{self, Network};
+use super::build_sandbox::{MAX_BUILD_TIME, make_root, properties, secrets, words};
 pub(crate) use super::build_step::BuildPart;
 use super::build_step::{BUILD, BuildStep, Purpose};
 use super::python;
+use super::resolvers::are_shared;
 use super::unit::{RunFailure, TransientUnit};
-use crate::app::{
-    App, DEFAULT_MEMORY_MAX, DEFAULT_SWAP_MAX, DEFAULT_TASKS_MAX, Name, PYTHON_DIR, Text,
-};
+use crate::app::{App, Name, PYTHON_DIR, Text};
 use crate::error::fail;
 use crate::host::{Command, Host, Lock, MainExit, files, user_ids};
 use crate::units::BUILD_PREFIX;
 use anyhow::{Context, Result};
 use std::any::Any;
 use std::path::PathBuf;
-use std::time::Duration;
 
-/// The system user that owns a staged tree while it is built.
-const BUILD_USER: &str = "robotctl-build";
 /// The lock of the build that runs on this host.
 const BUILD_LOCK: &str = "/run/robotctl/build.lock";
-/// The longest time of a build.
-const MAX_BUILD_TIME: Duration = Duration::from_secs(3600);
 /// The units of all builds. No app but the bundled one has a name that begins with `robotctl-`, so none of them is a
 /// service's own.
 const UNIT_PATTERN: &str = "robotctl-build-*.service";
+/// The shortest line of a secret that is taken out of the output of a command: a shorter one could be a word.
+const SHORTEST_HIDDEN: usize = 4;
 /// How many lines of a command an error shows. pip names the cause well above its last line.
 const COMMAND_LINES: usize = 20;
 
@@ -84,16 +81,17 @@ pub(crate) fn build(
             "build first, and deploy a source that needs no `build` and no `python`",
         );
     }
-    // All builds have the same user, so at the same time they could change each other's files.
+    // Each may use most of the memory of the host, so they do not run at the same time.
     host.root.make_dir("/run/robotctl", 0o755)?;
     let _lock = Lock::take(&host.root, BUILD_LOCK, "building", MAX_BUILD_TIME)
         .map_err(anyhow::Error::new)
         .context("waiting for the build of another app")?;
     start_guard(host, app)?;
-    let line = format!("u {BUILD_USER} - \"robotctl build sandbox\" / -\n");
+    make_root(host, app)?;
+    let user = app.build_user();
+    let line = format!("u {user} - \"builds of {}\" / -\n", app.name);
     Command::new(["systemd-sysusers", "-"]).input(line).run()?;
-    let (uid, gid) =
-        user_ids(BUILD_USER)?.with_context(|| format!("looking up the user `{BUILD_USER}`"))?;
+    let (uid, gid) = user_ids(&user)?.with_context(|| format!("looking up the user `{user}`"))?;
     let mut written = host.root.path(staging);
     if !is_whole {
         // Only the Python environment is written. The payload may share inodes with other releases, so
@@ -168,12 +166,10 @@ fn start_guard(host: &Host, app: &App) -> Result<()> {
 
 /// Runs one command.
 fn run(host: &Host, app: &App, staging: &str, number: usize, step: &BuildStep) -> Result<()> {
-    let properties = properties(host, app, staging, step.is_offline);
-    // systemd-run looks for the program on the host, where the release is not mounted.
-    let argv = ["/usr/bin/env", "--"].map(str::to_owned).into_iter();
-    let argv = argv.chain(step.argv.iter().cloned()).collect();
+    let properties = properties(host, app, staging, &guard_unit(&app.name), step)?;
     let name = command_unit(&app.name, number);
-    let mut unit = TransientUnit::from_command(host, name, properties, argv, step.input);
+    let words = words(app, step);
+    let mut unit = TransientUnit::from_command(host, name, properties, words, step.input);
     let code = match unit.run(MAX_BUILD_TIME) {
         Ok(()) => return Ok(()),
         Err(RunFailure::Failed(state)) => match state.main_exit {
@@ -183,7 +179,8 @@ fn run(host: &Host, app: &App, staging: &str, number: usize, step: &BuildStep) -
         Err(RunFailure::Unknown(error)) => return Err(error),
         Err(failure) => return Err(anyhow::Error::msg(failure.to_string())),
     };
-    let log = unit.run_log();
+    let mut log = unit.run_log();
+    hide_secrets(host, app, step, &mut log.program)?;
     let lines = log.last_lines(COMMAND_LINES, 0);
     fail(
         format!(
@@ -191,66 +188,51 @@ fn run(host: &Host, app: &App, staging: &str, number: usize, step: &BuildStep) -
             step.argv.join(" "),
             lines.join("\n")
         ),
-        build_hint::of_failure(&app.release, step, code, &log.program, &lines),
+        build_hint::of_failure(
+            &app.release,
+            network(host, app),
+            step,
+            code,
+            &log.program,
+            &lines,
+        ),
     )
 }
 
-/// The sandbox of a command (systemd.exec(5)), and its limits.
-fn properties(host: &Host, app: &App, staging: &str, is_offline: bool) -> Vec<String> {
-    let current = app.layout.current();
-    let real = host.root.path(staging);
-    let guard = guard_unit(&app.name);
-    vec![
-        format!("Description={}: building", app.name),
-        format!("BindsTo={guard}"),
-        format!("After={guard}"),
-        // A build that is stopped must not change anything more.
-        "KillSignal=SIGKILL".to_owned(),
-        format!("User={BUILD_USER}"),
-        format!("Group={BUILD_USER}"),
-        // /opt is a tmpfs of this unit, so that no mount point is created on the host.
-        "TemporaryFileSystem=/opt:mode=0755".to_owned(),
-        format!("BindPaths={}:{current}", real.display()),
-        format!("WorkingDirectory={current}"),
-        format!("PrivateNetwork={}", if is_offline { "yes" } else { "no" }),
-        "NoNewPrivileges=yes".into(),
-        "PrivateTmp=yes".into(),
-        "PrivateDevices=yes".into(),
-        "PrivateIPC=yes".into(),
-        "TemporaryFileSystem=/dev/shm:mode=1777".into(),
-        "ProtectSystem=strict".into(),
-        format!("ReadWritePaths={current}"),
-        "ProtectHome=yes".into(),
-        "ProtectControlGroups=yes".into(),
-        "ProtectKernelModules=yes".into(),
-        "ProtectKernelTunables=yes".into(),
-        "ProtectKernelLogs=yes".into(),
-        "ProtectClock=yes".into(),
-        "ProtectHostname=yes".into(),
-        // Other processes of the host, such as their command lines.
-        "ProtectProc=invisible".into(),
-        "KeyringMode=private".into(),
-        "LockPersonality=yes".into(),
-        "RestrictRealtime=yes".into(),
-        "RestrictNamespaces=yes".into(),
-        // getaddrinfo(3) asks the kernel by AF_NETLINK.
-        "RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK".into(),
-        "SystemCallArchitectures=native".into(),
-        "SystemCallFilter=@system-service".into(),
-        // io_uring passes by the filter of address families (io_uring(7)).
-        "SystemCallFilter=~@keyring io_uring_setup io_uring_enter io_uring_register userfaultfd"
-            .into(),
-        "SystemCallErrorNumber=EPERM".into(),
-        "CapabilityBoundingSet=".into(),
-        "RestrictSUIDSGID=yes".into(),
-        // The same limits as those of a service.
-        format!("MemoryMax={DEFAULT_MEMORY_MAX}"),
-        format!("MemorySwapMax={DEFAULT_SWAP_MAX}"),
-        format!("TasksMax={DEFAULT_TASKS_MAX}"),
-        "LimitCORE=0".into(),
-        "InaccessiblePaths=-/etc/".to_owned() + app.name.as_str(),
-        "InaccessiblePaths=-/var/lib/".to_owned() + app.name.as_str(),
-        "Environment=HOME=/tmp PATH=/usr/local/bin:/usr/bin:/bin PYTHONDONTWRITEBYTECODE=1".into(),
-        format!("RuntimeMaxSec={}", MAX_BUILD_TIME.as_secs()),
-    ]
+/// What the commands of a build can reach.
+fn network(host: &Host, app: &App) -> Network {
+    let sandbox = &app.release.sandbox;
+    if !sandbox.has_network() {
+        return Network::Closed;
+    }
+    if !sandbox.allow.contains("outbound") {
+        return Network::Listed;
+    }
+    if !sandbox.allow.contains("loopback") && are_shared(&host.root) {
+        return Network::WithoutResolver;
+    }
+    Network::Open
+}
+
+/// Takes the values of the secrets of a command out of what it wrote.
+fn hide_secrets(host: &Host, app: &App, step: &BuildStep, lines: &mut [String]) -> Result<()> {
+    for secret in secrets(app, step) {
+        let value = host
+            .root
+            .read(&app.layout.credential(secret.name.as_str()))?;
+        let value = value.unwrap_or_default();
+        // A value may have several lines, as a key file has.
+        let value = String::from_utf8_lossy(&value).into_owned();
+        let parts: Vec<&str> = value
+            .lines()
+            .map(str::trim)
+            .filter(|part| part.len() >= SHORTEST_HIDDEN)
+            .collect();
+        for line in lines.iter_mut() {
+            for part in &parts {
+                *line = line.replace(part, "***");
+            }
+        }
+    }
+    Ok(())
 }

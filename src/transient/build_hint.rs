@@ -43,14 +43,72 @@ struct Advice {
     hint: fn(&Python) -> Hint,
 }
 
+/// What the commands of a build can reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Network {
+    /// Nothing.
+    Closed,
+    /// What the manifest lists.
+    Listed,
+    /// Every address but those of this host, which has its resolver there.
+    WithoutResolver,
+    /// Every address that they need.
+    Open,
+}
+
+/// What pip, npm, yarn, curl, wget, git, cargo, Go, Composer, Maven, Ruby and .NET say without a network.
 const NO_NETWORK: &[&str] = &[
     "Temporary failure in name resolution",
+    "Temporary failure resolving",
     "Name or service not known",
     "NewConnectionError",
     "Network is unreachable",
+    "network is unreachable",
+    "Network unreachable",
     "Connection refused",
+    "connection refused",
     "ConnectTimeout",
+    "Could not resolve host",
+    "Couldn't resolve host",
+    "Could not resolve proxy",
+    "unable to resolve host",
+    "failed to lookup address",
+    "failed to resolve address",
+    "Failed to open TCP connection",
+    "no such host",
+    "Unknown host",
+    "UnknownHostException",
+    "EAI_AGAIN",
+    "ENOTFOUND",
+    "ENETUNREACH",
+    "ECONNREFUSED",
 ];
+
+/// What to write into the manifest for a build that failed without a network, if more can be allowed.
+fn of_network(network: Network, purpose: Purpose) -> Option<Hint> {
+    let text = match network {
+        Network::Closed => {
+            "a build has no network unless the manifest allows it: in `[release]`, write \
+             `sandbox = { allow = [\"outbound\"] }`"
+        }
+        Network::Listed => {
+            "the build reaches only what the manifest lists: add the address that it needs, and that of the resolver in \
+             /etc/resolv.conf, to `outbound` of `[release.sandbox]`; `allow = [\"outbound\"]` allows every address"
+        }
+        Network::WithoutResolver => {
+            "the resolver of this host has the address of all local programs, which are closed to a build: in \
+             `[release]`, write `sandbox = { allow = [\"loopback\", \"outbound\"] }`"
+        }
+        Network::Open => return None,
+    };
+    Some(match (network, purpose) {
+        (Network::Closed, Purpose::Packages) => format!(
+            "{text}, or put the wheels into the source and set `wheels` in `release.python`"
+        )
+        .into(),
+        _ => text.into(),
+    })
+}
 
 const ADVICE: &[Advice] = &[
     Advice {
@@ -86,6 +144,7 @@ const ADVICE: &[Advice] = &[
 /// What to do about a command that failed with an exit code, this log and these last lines of it.
 pub(super) fn of_failure(
     release: &Release,
+    network: Network,
     step: &BuildStep,
     code: i32,
     log: &[String],
@@ -104,6 +163,12 @@ pub(super) fn of_failure(
             .iter()
             .any(|line| words.iter().any(|word| line.contains(word)))
     };
+    if [Purpose::Packages, Purpose::Command].contains(&step.purpose)
+        && says(NO_NETWORK)
+        && let Some(hint) = of_network(network, step.purpose)
+    {
+        return hint;
+    }
     if let Some(python) = &release.python
         && let Some(known) = advice.find(|one| says(one.words))
     {
@@ -205,7 +270,7 @@ fn not_found(lines: &[String]) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::of_failure;
+    use super::{Network, of_failure};
     use crate::app::App;
     use crate::manifest::parse;
     use crate::transient::build_step::{BuildStep, Purpose};
@@ -217,6 +282,16 @@ mod tests {
     }
 
     fn hint_of(purpose: Purpose, code: i32, log: &[String], lines: &[String]) -> String {
+        hint_in(Network::Open, purpose, code, log, lines)
+    }
+
+    fn hint_in(
+        network: Network,
+        purpose: Purpose,
+        code: i32,
+        log: &[String],
+        lines: &[String],
+    ) -> String {
         let step = BuildStep {
             argv: Vec::new(),
             purpose,
@@ -227,7 +302,7 @@ mod tests {
                     [release]\npython = { requirements = [\"req.txt\"], wheels = \"lib\" }\n\
                     [service.web]\nexec = [\"/bin/w\"]\n";
         let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
-        of_failure(&app.release, &step, code, log, lines).to_string()
+        of_failure(&app.release, network, &step, code, log, lines).to_string()
     }
 
     #[test]
@@ -279,6 +354,47 @@ mod tests {
         // The file is missing for the command, and not the command.
         let file = hint(Purpose::Command, 1, "cat: npm: No such file or directory");
         assert!(file.starts_with("fix the command"), "{file}");
+    }
+
+    #[test]
+    fn a_build_without_a_network_says_what_to_write() {
+        const CLOSED: &str = "a build has no network unless the manifest allows it";
+        let of = |network, purpose, line: &str| {
+            let lines = [line.to_owned()];
+            hint_in(network, purpose, 1, &lines, &lines)
+        };
+        for line in [
+            "npm ERR! request to https://registry.npmjs.org/x failed, reason: getaddrinfo EAI_AGAIN registry.npmjs.org",
+            "npm error code ENOTFOUND",
+            "curl: (6) Could not resolve host: example.org",
+            "wget: unable to resolve host address 'example.org'",
+            "fatal: unable to access 'https://x/': Could not resolve host: x",
+            "  [6] Couldn't resolve host name (Could not resolve host: index.crates.io)",
+            "go: x: Get \"https://proxy.golang.org/x\": dial tcp: lookup proxy.golang.org on [::1]:53: read: connection refused",
+            "OSError: [Errno 101] Network is unreachable",
+        ] {
+            let hint = of(Network::Closed, Purpose::Command, line);
+            assert!(hint.starts_with(CLOSED), "{line}: {hint}");
+            assert!(
+                hint.ends_with("write `sandbox = { allow = [\"outbound\"] }`"),
+                "{hint}"
+            );
+        }
+        let none = "NewConnectionError: Failed to establish a new connection";
+        let pip = of(Network::Closed, Purpose::Packages, none);
+        assert!(
+            pip.starts_with(CLOSED) && pip.contains("set `wheels`"),
+            "{pip}"
+        );
+        let listed = of(Network::Listed, Purpose::Packages, none);
+        assert!(
+            listed.contains("to `outbound` of `[release.sandbox]`"),
+            "{listed}"
+        );
+        let local = of(Network::WithoutResolver, Purpose::Command, "EAI_AGAIN");
+        assert!(local.contains("[\"loopback\", \"outbound\"]"), "{local}");
+        let open = of(Network::Open, Purpose::Command, "EAI_AGAIN");
+        assert!(open.starts_with("fix the command"), "{open}");
     }
 
     #[test]

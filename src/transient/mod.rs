@@ -13,6 +13,7 @@
 //! | `probe` | what the sandboxes of services prevent on this host |
 //! | `hooks` | the app's own jobs of a deploy |
 //! | `build`, `build_step`, `build_hint`, `python` | build commands and the Python environment of a release |
+//! | `build_sandbox`, `resolvers` | what these commands can see and reach |
 //! | `drop_ins` | the administrator's drop-ins, copied for a second instance |
 //! | `trace` | a second instance whose denied system calls the kernel logs |
 //! | `still_running` | refusing a unit that an earlier command left running |
@@ -21,6 +22,7 @@
 mod alone;
 pub(crate) mod build;
 mod build_hint;
+mod build_sandbox;
 mod build_step;
 pub(crate) mod denial;
 pub(crate) mod drop_ins;
@@ -30,6 +32,7 @@ pub(crate) mod leftovers;
 pub(crate) mod precheck;
 pub(crate) mod probe;
 mod python;
+mod resolvers;
 mod still_running;
 pub(crate) mod trace;
 pub(crate) mod unit;

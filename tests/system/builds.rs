@@ -9,6 +9,8 @@ tests![
     a_wheel_with_invalid_python_is_installed,
     a_build_stops_with_its_robotctl,
     a_build_has_a_sandbox,
+    a_build_has_limits_and_says_what_it_lacks,
+    secrets_reach_the_build_alone,
     an_orphaned_build_is_stopped,
 ];
 
@@ -38,7 +40,9 @@ socket.send_fds(client, [b'x'], [os.open('VERSION', os.O_RDWR)])
 
 fn build_output_belongs_to_root_only(machine: &Machine) {
     let mut demo = crate::demo::demo("1.0");
-    demo.tables = "[release]\nbuild = [[\"/usr/bin/python3\", \"build.py\"], \
+    // The holder is outside of the build's own network.
+    demo.tables = "[release]\nsandbox = { allow = [\"outbound\"] }\n\
+                   build = [[\"/usr/bin/python3\", \"build.py\"], \
                    [\"/bin/sh\", \"-c\", \"x=1; echo $HOME ${x} $$ > words; ln -s VERSION link; \
                    ln -s /usr/bin/env env; ln -s /opt/demo/current/VERSION whole\"]]\n";
     demo.write(machine);
@@ -151,7 +155,7 @@ fn a_wheel_with_invalid_python_is_installed(machine: &Machine) {
 fn a_build_stops_with_its_robotctl(machine: &Machine) {
     const STUBBORN: &str = "[release]\nbuild = [[\"/bin/sh\", \"-c\", \
                             \"trap '' INT TERM HUP; touch begun; sleep 1000; sleep 1000\"]]\n";
-    let building = || machine.sh("pgrep --count -u robotctl-build").code == 0;
+    let building = || machine.sh("pgrep --count -u robotctl-build-demo").code == 0;
     let first = crate::demo::demo("1.0").deploy_ok(machine);
     let mut demo = crate::demo::demo("2.0");
     demo.tables = STUBBORN;
@@ -189,18 +193,196 @@ fn a_build_stops_with_its_robotctl(machine: &Machine) {
     assert!(machine.exists(&format!("/opt/demo/releases/{release}/twice")));
 }
 
-/// A build that tries what the host and other users must not see or allow. Without the sandbox, all but the first
-/// work.
-const TRIES: &str = r#"[release]
-build = [["/bin/sh", "-c", 'for one in "touch /usr/x" "unshare --user true" "ls -d /proc/1" "setarch --addr-no-randomize true" "prlimit --core=1 --pid $$"; do $one >/dev/null 2>&1 && echo "$one"; done > worked; true']]
-"#;
+/// A build that waits, and what lets it go on.
+const WAITING: &str =
+    "[\"sh\", \"-c\", \"touch begun; while ! test -e go; do sleep 0.02; done; rm go\"]";
+const GO_ON: &str = "touch $(ls -d /opt/demo/releases/.staging-*)/go";
 
+/// The attempts, each of which works without the sandbox.
+const ATTEMPTS: &str = include_str!("builds/attempts.py");
+/// The user of the builds of another app.
+const OTHER: &str = "robotctl-build-other";
+/// Something of that app: a process, a file of a cache, and servers. `10.9.9.9` is any other host.
+const OTHER_APP: &str = "set -e
+echo 'u robotctl-build-other - - / -' | systemd-sysusers -
+ip address add 10.9.9.9/32 dev lo
+echo nameserver 127.0.0.53 > /etc/resolv.conf
+install -d -m 0755 /srv/other; install -m 0600 -o robotctl-build-other /dev/null /srv/other/cache
+systemd-run --quiet --unit=other-build --uid=robotctl-build-other --property=Type=exec sleep 1000
+systemd-run --quiet --unit=other-servers --property=Type=notify --property=NotifyAccess=all python3 /root/attempts.py serve
+systemctl show --value --property MainPID other-build > /usr/share/other-pid";
+
+/// Each attempt is a row: what works without a sandbox for another build of the same user, and what works in a
+/// build with these keys of `[release]`.
 fn a_build_has_a_sandbox(machine: &Machine) {
+    machine.write("/root/attempts.py", ATTEMPTS, 0o644);
+    machine.ok(OTHER_APP);
+    let control = format!(
+        "cp /root/attempts.py /srv/attempts.py; systemd-run --quiet --wait --pipe --uid={OTHER} \
+         /usr/bin/python3 /srv/attempts.py"
+    );
+    let all = "abstract bus core environ files kill loopback namespace network personality processes resolver write-execute";
+    assert_eq!(machine.ok(&control), all, "without a sandbox");
     let mut demo = crate::demo::demo("1.0");
-    demo.tables = TRIES;
-    let release = demo.deploy_ok(machine);
-    let worked = machine.read(&format!("/opt/demo/releases/{release}/worked"));
-    assert_eq!(worked, "");
+    for (index, (keys, expected)) in [
+        ("", "write-execute"),
+        (
+            "sandbox = { allow = [\"outbound\"] }",
+            "abstract network resolver write-execute",
+        ),
+        (
+            "sandbox = { outbound = [\"10.9.9.9\"] }",
+            "abstract network write-execute",
+        ),
+        (
+            "sandbox = { allow = [\"loopback\", \"outbound\"] }",
+            "abstract loopback network resolver write-execute",
+        ),
+        (
+            "sandbox = { allow = [\"host-files\"] }",
+            "bus write-execute",
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        demo.version = format!("1.{index}");
+        let build = "build = [[\"sh\", \"-c\", \"python3 attempts.py > worked\"]]";
+        demo.tables = format!("[release]\n{build}\n{keys}\n").leak();
+        demo.write(machine);
+        machine.write("/root/demo/attempts.py", ATTEMPTS, 0o644);
+        let deploy = "--manifest /root/demo/robot.toml deploy --apply";
+        machine.robotctl(deploy).exits(0);
+        let release = format!("/opt/demo/releases/{}", current(machine));
+        let worked = machine.read(&format!("{release}/worked"));
+        assert_eq!(worked.trim(), expected, "{keys}");
+    }
+    // The code of a package that pip builds.
+    "2.0".clone_into(&mut demo.version);
+    demo.tables = "[release]\npython = { requirements = [\"requirements.txt\"], wheels = \"package\" }\n\
+                   sandbox = { allow = [\"outbound\"] }\n";
+    demo.write(machine);
+    machine.write(
+        "/root/demo/requirements.txt",
+        "/opt/demo/current/package\n",
+        0o644,
+    );
+    let project = "[build-system]\nrequires = []\nbuild-backend = \"attempts\"\nbackend-path = [\".\"]\n\
+                   [project]\nname = \"package\"\nversion = \"1.0\"\n";
+    machine.write("/root/demo/package/pyproject.toml", project, 0o644);
+    machine.write("/root/demo/package/attempts.py", ATTEMPTS, 0o644);
+    let deploy = "--manifest /root/demo/robot.toml deploy --apply";
+    machine.robotctl(deploy).exits(0);
+    let release = format!("/opt/demo/releases/{}", current(machine));
+    assert_eq!(machine.read(&format!("{release}/.venv/worked")), "", "pip");
+    machine.ok("systemctl stop other-build other-servers");
+}
+
+fn a_build_has_limits_and_says_what_it_lacks(machine: &Machine) {
+    let mut demo = crate::demo::demo("3.0");
+    // Limits of processes and memory, which a test cannot use up without harm to its host.
+    demo.tables = format!("[release]\nbuild = [{WAITING}]\n").leak();
+    let mut deploy = demo.start_deploy(machine);
+    until("the build begins", || {
+        machine.sh("ls /opt/demo/releases/.staging-*/begun").code == 0
+    });
+    for (name, expected) in [
+        ("TasksMax", "4096"),
+        ("User", "robotctl-build-demo"),
+        ("LimitCORE", "0"),
+    ] {
+        let found = machine.property("robotctl-build-demo.0.service", name);
+        assert_eq!(found, expected, "{name}");
+    }
+    for name in ["MemoryMax", "MemorySwapMax"] {
+        let found = machine.property("robotctl-build-demo.0.service", name);
+        assert!(found.parse::<u64>().is_ok(), "{name}: {found}");
+    }
+    machine.ok(GO_ON);
+    assert!(deploy.wait().unwrap().success());
+
+    // What to write is in the error.
+    "4.0".clone_into(&mut demo.version);
+    demo.tables = "[release]\nbuild = [[\"curl\", \"-sS\", \"http://example.org/\"]]\n";
+    let hint = "hint: a build has no network unless the manifest allows it: in `[release]`, write `sandbox = { allow = [\"outbound\"] }`";
+    demo.deploy(machine).exits(2).says(hint);
+}
+
+/// Where a secret of the build may be: in its own file.
+const SEARCH: &str = "grep -rlF 'kUz8-secret-of-the-build' /etc /opt /usr/local/lib /var /run /tmp /root /dev/shm; \
+                      journalctl --no-pager --all --output=export | grep -aF 'kUz8-secret-of-the-build'; true";
+
+fn secrets_reach_the_build_alone(machine: &Machine) {
+    const VALUE: &str = "https://me:kUz8-secret-of-the-build@index.example.org/simple\n";
+    let mut demo = crate::demo::demo("1.0");
+    demo.tables = r#"[[secret]]
+name = "INDEX"
+build-env = "PIP_INDEX_URL"
+[[secret]]
+name = "TOKEN"
+build = true
+[release]
+build = [
+  ["sh", "-c", "printf '%s\\n' $PIP_INDEX_URL | sha256sum > seen; sha256sum < $CREDENTIALS_DIRECTORY/TOKEN >> seen"],
+  ["sh", "-c", "touch begun; while ! test -e go; do sleep 0.02; done; rm go"],
+]
+"#;
+    let install =
+        "hint: install it from a file: sudo install -D -m 600 FILE /etc/demo/credentials/INDEX";
+    let missing = "the secret `INDEX` is missing";
+    demo.deploy(machine).exits(2).says(missing).says(install);
+    assert_eq!(
+        machine.sh("id -u robotctl-build-demo").code,
+        1,
+        "no build has begun"
+    );
+    for name in ["INDEX", "TOKEN"] {
+        machine.write(&format!("/etc/demo/credentials/{name}"), VALUE, 0o600);
+    }
+    machine.ok("chmod 700 /etc/demo/credentials");
+    let plan = machine
+        .robotctl("--manifest /root/demo/robot.toml deploy")
+        .exits(0);
+    let plan = plan.says("release.build  secret  INDEX, TOKEN");
+    assert!(!plan.stdout.contains("kUz8"), "{plan}");
+    let mut deploy = demo.start_deploy(machine);
+    until("the build begins", || {
+        machine.sh("ls /opt/demo/releases/.staging-*/begun").code == 0
+    });
+    let open = "systemctl show 'robotctl-build-demo*'; systemctl cat 'robotctl-build-demo*'; ps axww -o args";
+    let open = machine.ok(open);
+    assert!(open.contains("LoadCredential"), "{open}");
+    assert!(!open.contains("kUz8"), "{open}");
+    machine.ok(GO_ON);
+    assert!(deploy.wait().unwrap().success());
+    let release = format!("/opt/demo/releases/{}", current(machine));
+    let hash = machine.ok("sha256sum < /etc/demo/credentials/TOKEN");
+    assert_eq!(
+        machine.read(&format!("{release}/seen")),
+        format!("{hash}\n{hash}\n")
+    );
+    let of_services = machine.ok("systemctl cat 'demo-*' | grep -c LoadCredential || true");
+    assert_eq!(of_services, "0");
+
+    // A command that prints it and fails.
+    "2.0".clone_into(&mut demo.version);
+    let print =
+        "[\"sh\", \"-c\", \"echo $PIP_INDEX_URL; cat $CREDENTIALS_DIRECTORY/TOKEN >&2; exit 1\"]";
+    let (before, _) = demo.tables.split_once("build = [\n").unwrap();
+    demo.tables = format!("{before}build = [{print}]\n").leak();
+    let failed = demo.deploy(machine).exits(2).says("***");
+    assert!(!failed.stderr.contains("kUz8"), "{failed}");
+    let shown = ["history --format json", "status", "releases"];
+    for command in shown {
+        let out = machine.robotctl(&format!("--app demo {command}"));
+        assert!(!out.stdout.contains("kUz8"), "{out}");
+    }
+    let mut places: Vec<String> = machine.ok(SEARCH).lines().map(str::to_owned).collect();
+    places.sort();
+    assert_eq!(
+        places,
+        ["INDEX", "TOKEN"].map(|name| format!("/etc/demo/credentials/{name}"))
+    );
 }
 
 /// If a kill freed the lock, the next holder of the lock stops the old build before it starts
@@ -212,14 +394,17 @@ fn an_orphaned_build_is_stopped(machine: &Machine) {
     // A build that does not end with the lock.
     machine.ok(
         "systemd-run --quiet --unit=robotctl-build-other.service sleep 1000; \
-         systemd-run --quiet --uid=robotctl-build --property=Type=exec --property=BindsTo=robotctl-build-other.service \
+         systemd-run --quiet --uid=robotctl-build-demo --property=Type=exec --property=BindsTo=robotctl-build-other.service \
          --property=After=robotctl-build-other.service sleep 1000; \
-         pgrep --count -u robotctl-build",
+         pgrep --count -u robotctl-build-demo",
     );
     "1.1".clone_into(&mut demo.version);
     demo.deploy_ok(machine);
     assert_eq!(
-        machine.sh("pgrep --count -u robotctl-build").stdout.trim(),
+        machine
+            .sh("pgrep --count -u robotctl-build-demo")
+            .stdout
+            .trim(),
         "0"
     );
 }

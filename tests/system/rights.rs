@@ -38,7 +38,7 @@ const MORE: &[(&str, &str, &str)] = &[
     (
         "",
         "[release]\nbuild = [[\"/bin/true\"]]\n",
-        "build `as robotctl-build, with the network` of app",
+        "build `as robotctl-build-demo` of release.build",
     ),
     ("", "[release]\nsource = \"/etc\"\n", "source `/etc` of app"),
     (

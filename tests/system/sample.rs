@@ -31,6 +31,10 @@ pub const TRIXIE: &[(&str, &str)] = &[
         "it creates the directories of a service in another process",
     ),
     (
+        "builds::a_build_has_a_sandbox",
+        "its systemd-run takes other names of properties, and it filters other system calls",
+    ),
+    (
         "probe::each_directive_that_is_switched_off_is_found",
         "it enforces `SocketBindDeny=`, and denies executable memory with another error",
     ),

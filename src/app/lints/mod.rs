@@ -2,6 +2,7 @@
 //!
 //! `systemd-analyze verify` accepts most of this. The reference document is generated from the table.
 
+mod build;
 mod case;
 mod commands;
 mod directives;

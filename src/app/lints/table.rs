@@ -1,5 +1,6 @@
 //! The table of lints.
 
+use super::build::build_network;
 use super::case::{Case, Message};
 use super::commands::{unexpanded, uvicorn_stops, wrapped_socket, wrapper};
 use super::directives::{families_notify, private_capabilities, unenforced};
@@ -9,6 +10,7 @@ use super::paths::{home_path, writable_code};
 use super::rights::{root, secret_in_env};
 use super::runtimes::runtime;
 use crate::app::application::App;
+use crate::app::release::Release;
 use crate::units::Target;
 
 /// The severity of a lint.
@@ -31,8 +33,16 @@ pub struct Lint {
     pub severity: Severity,
     /// What it finds.
     pub summary: &'static str,
-    /// Checks one service.
-    check: fn(&Case<'_>) -> Vec<Message>,
+    check: Check,
+}
+
+/// What a lint checks.
+#[derive(Debug, Clone, Copy)]
+enum Check {
+    /// One service.
+    Service(fn(&Case<'_>) -> Vec<Message>),
+    /// The release.
+    Release(fn(&Release) -> Vec<Message>),
 }
 
 /// What a lint found.
@@ -42,7 +52,7 @@ pub struct LintFinding {
     pub lint: &'static str,
     /// Its severity.
     pub severity: Severity,
-    /// One sentence, which names the service.
+    /// One sentence, which names the service or `[release]`.
     pub message: String,
     /// What to do.
     pub hint: &'static str,
@@ -51,43 +61,64 @@ pub struct LintFinding {
 /// Every lint, the most severe first.
 #[rustfmt::skip]
 pub const LINTS: &[Lint] = &[
-    Lint { id: "wrapped-socket", severity: Severity::Error, check: wrapped_socket,
+    Lint { id: "wrapped-socket", severity: Severity::Error, check: Check::Service(wrapped_socket),
         summary: "a wrapper gets the socket in place of the server" },
-    Lint { id: "families-notify", severity: Severity::Error, check: families_notify,
+    Lint { id: "families-notify", severity: Severity::Error, check: Check::Service(families_notify),
         summary: "`RestrictAddressFamilies=none` keeps a `notify` service from reporting READY" },
-    Lint { id: "private-capabilities", severity: Severity::Error, check: private_capabilities,
+    Lint { id: "private-capabilities", severity: Severity::Error, check: Check::Service(private_capabilities),
         summary: "`PrivateUsers=` makes capabilities useless" },
-    Lint { id: "writable-code", severity: Severity::Error, check: writable_code,
+    Lint { id: "writable-code", severity: Severity::Error, check: Check::Service(writable_code),
         summary: "the service can change its own code" },
-    Lint { id: "home-path", severity: Severity::Error, check: home_path,
+    Lint { id: "home-path", severity: Severity::Error, check: Check::Service(home_path),
         summary: "a path in a home directory, which the service cannot see" },
-    Lint { id: "uvicorn-stops", severity: Severity::Warning, check: uvicorn_stops,
+    Lint { id: "uvicorn-stops", severity: Severity::Warning, check: Check::Service(uvicorn_stops),
         summary: "Uvicorn with an activated socket resets connections when it stops" },
-    Lint { id: "wrapper", severity: Severity::Warning, check: wrapper,
+    Lint { id: "wrapper", severity: Severity::Warning, check: Check::Service(wrapper),
         summary: "a wrapper starts the service: signals and exit status are lost" },
-    Lint { id: "runtime", severity: Severity::Warning, check: runtime,
+    Lint { id: "runtime", severity: Severity::Warning, check: Check::Service(runtime),
         summary: "a program that needs a `runtime`, and does not have it" },
-    Lint { id: "unexpanded", severity: Severity::Warning, check: unexpanded,
+    Lint { id: "unexpanded", severity: Severity::Warning, check: Check::Service(unexpanded),
         summary: "a `$` in a command, which is not expanded" },
-    Lint { id: "secret-in-env", severity: Severity::Warning, check: secret_in_env,
+    Lint { id: "build-network", severity: Severity::Warning, check: Check::Release(build_network),
+        summary: "a build that downloads packages, and has no network" },
+    Lint { id: "secret-in-env", severity: Severity::Warning, check: Check::Service(secret_in_env),
         summary: "a secret in the environment, which any user can read in the unit file" },
-    Lint { id: "low-port", severity: Severity::Warning, check: low_port,
+    Lint { id: "low-port", severity: Severity::Warning, check: Check::Service(low_port),
         summary: "a service that opens a port below 1024 itself, and may not" },
-    Lint { id: "outside-files", severity: Severity::Warning, check: outside_files,
+    Lint { id: "outside-files", severity: Severity::Warning, check: Check::Service(outside_files),
         summary: "a program or a directory of the release that `files` does not select" },
-    Lint { id: "public-address", severity: Severity::Note, check: public_address,
+    Lint { id: "public-address", severity: Severity::Note, check: Check::Service(public_address),
         summary: "an address that other machines can reach" },
-    Lint { id: "direct-socket", severity: Severity::Note, check: direct_socket,
+    Lint { id: "direct-socket", severity: Severity::Note, check: Check::Service(direct_socket),
         summary: "a service that opens a local port itself, where a proxy can do it" },
-    Lint { id: "root", severity: Severity::Note, check: root,
+    Lint { id: "root", severity: Severity::Note, check: Check::Service(root),
         summary: "a service that runs as root" },
-    Lint { id: "unenforced", severity: Severity::Note, check: unenforced,
+    Lint { id: "unenforced", severity: Severity::Note, check: Check::Service(unenforced),
         summary: "a directive that the target accepts and does not enforce" },
 ];
 
-/// Runs every lint on every service; `target` is the systemd that units are written for.
+impl Lint {
+    fn finding(&self, message: String, hint: &'static str) -> LintFinding {
+        LintFinding {
+            lint: self.id,
+            severity: self.severity,
+            message,
+            hint,
+        }
+    }
+}
+
+/// Runs every lint on the release and on every service; `target` is the systemd that units are written for.
 pub fn lint(app: &App, target: Option<Target>) -> Vec<LintFinding> {
     let mut out = Vec::new();
+    for lint in LINTS {
+        if let Check::Release(check) = lint.check {
+            let found = check(&app.release).into_iter();
+            out.extend(
+                found.map(|(message, hint)| lint.finding(format!("`[release]` {message}"), hint)),
+            );
+        }
+    }
     for service in &app.services {
         let case = Case {
             app,
@@ -96,13 +127,13 @@ pub fn lint(app: &App, target: Option<Target>) -> Vec<LintFinding> {
             target,
         };
         for lint in LINTS {
-            let messages = (lint.check)(&case).into_iter();
-            out.extend(messages.map(|(message, hint)| LintFinding {
-                lint: lint.id,
-                severity: lint.severity,
-                message: format!("service `{}` {message}", service.name),
-                hint,
-            }));
+            if let Check::Service(check) = lint.check {
+                let found = check(&case).into_iter();
+                let name = &service.name;
+                out.extend(found.map(|(message, hint)| {
+                    lint.finding(format!("service `{name}` {message}"), hint)
+                }));
+            }
         }
     }
     out.sort_by_key(|finding| std::cmp::Reverse(finding.severity));

@@ -84,6 +84,23 @@ fn each_lint_finds_its_mistake() {
 }
 
 #[test]
+fn a_build_that_cannot_download_is_reported() {
+    for (release, expected) in [
+        (" }", true),
+        (", wheels = \"w\" }", false),
+        (" }\nsandbox = { allow = [\"outbound\"] }", false),
+        (" }\nsandbox = { outbound = [\"192.0.2.7\"] }", false),
+    ] {
+        let keys = format!("[release]\npython = {{ requirements = [\"r\"]{release}\n");
+        assert_eq!(
+            findings(&keys).contains(&"build-network"),
+            expected,
+            "{keys}"
+        );
+    }
+}
+
+#[test]
 fn a_service_that_may_not_open_its_port_is_reported() {
     for (keys, expected) in [
         ("socket = \"direct\"\nlisten = [\"127.0.0.1:80\"]", true),

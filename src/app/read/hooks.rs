@@ -42,7 +42,7 @@ impl Reader<'_> {
         };
         let mut hook = self.any_service(&format!("{name}{}", Hooks::SUFFIX), &table)?;
         hook.timeout_start = timeout;
-        let secrets = self.manifest.secret.iter();
+        let secrets = self.secrets_of_services();
         let secrets =
             secrets.map(|secret| get(&["secret"], &secret.name, "a secret's name", EnvName::parse));
         hook.secrets = secrets.collect::<Result<_>>()?;

@@ -1,10 +1,33 @@
 //! `[release]` and `[[secret]]`.
 
-use super::reader::{Path, Reader, get, quoted};
+use super::packets::prefixes;
+use super::reader::{Path, Reader, get, one_of, quoted};
 use crate::app::application::Secret;
 use crate::app::names::{EnvName, Name, Span, Text};
-use crate::app::release::{Install, Python, Release, plain_path};
-use crate::manifest::{Problem, PythonTable, Result};
+use crate::app::release::{BuildSandbox, Install, Python, Release, plain_path};
+use crate::manifest::{BuildSandboxTable, Problem, PythonTable, Result, SecretTable};
+use crate::sandbox::build::BUILD_CHOICES;
+
+/// `[release.sandbox]`
+fn build_sandbox(table: &BuildSandboxTable) -> Result<BuildSandbox> {
+    const OUTBOUND: &[&str] = &["release", "sandbox", "outbound"];
+    let mut sandbox = BuildSandbox::default();
+    let known = BUILD_CHOICES.map(|name| (name, name));
+    for text in &table.allow {
+        let name = one_of(&["release", "sandbox", "allow"], text, &known)?;
+        sandbox.allow.insert(name);
+    }
+    let every = "remove it from the list, and write `allow = [\"outbound\"]`";
+    sandbox.outbound = prefixes(OUTBOUND, &table.outbound, every)?;
+    if sandbox.allow.contains("outbound") && !sandbox.outbound.is_empty() {
+        return Err(Problem::new(
+            OUTBOUND,
+            "`allow` contains `outbound`, which allows every address, so the list `outbound` has no effect",
+            "remove the list, or remove `outbound` from `allow`",
+        ));
+    }
+    Ok(sandbox)
+}
 
 impl Reader<'_> {
     pub(super) fn release(&self) -> Result<Release> {
@@ -50,6 +73,7 @@ impl Reader<'_> {
                 }
                 None => None,
             },
+            sandbox: build_sandbox(&table.sandbox)?,
             reader_group: match &table.reader_group {
                 Some(text) => {
                     let path = ["release", "reader-group"];
@@ -181,16 +205,42 @@ impl Reader<'_> {
                     Some(bytes)
                 }
             };
-            out.push(Secret { name, generate });
+            let build_env = match &table.build_env {
+                None => None,
+                Some(text) => {
+                    let path = ["secret", &index, "build-env"];
+                    Some(get(&path, text, "a variable's name", EnvName::parse)?)
+                }
+            };
+            let build = table.is_of_build();
+            if build && generate.is_some() {
+                return Err(Problem::new(
+                    &["secret", &index, "generate"],
+                    format!("the secret `{name}` is for the build, and would be generated"),
+                    "remove `generate`, and install the value that another host gave you",
+                ));
+            }
+            out.push(Secret {
+                name,
+                build,
+                build_env,
+                generate,
+            });
         }
         Ok(out)
     }
 
     pub(super) fn secrets_of(&self, key: &str) -> Result<Vec<EnvName>> {
-        let own = self.manifest.secret.iter().filter(|secret| {
+        let own = self.secrets_of_services().filter(|secret| {
             secret.services.is_empty() || secret.services.iter().any(|name| name == key)
         });
         own.map(|secret| get(&["secret"], &secret.name, "a secret's name", EnvName::parse))
             .collect()
+    }
+
+    /// The secrets that services receive. One of the build is for services only if it lists them.
+    pub(super) fn secrets_of_services(&self) -> impl Iterator<Item = &SecretTable> {
+        let secrets = self.manifest.secret.iter();
+        secrets.filter(|one| !one.is_of_build() || !one.services.is_empty())
     }
 }

@@ -12,6 +12,7 @@ use crate::host_cause::HOST_CAUSES;
 use crate::manifest;
 use crate::plan::RIGHT_KINDS;
 use crate::safe_fix::SAFE_FIXES;
+use crate::sandbox::build::{BUILD_CHOICES, BUILD_EXCEPTIONS};
 use crate::sandbox::cost;
 use crate::sandbox::directives::DIRECTIVES;
 use crate::sandbox::exceptions::{EXCEPTIONS, PRESETS};
@@ -493,6 +494,19 @@ fn exceptions() -> Result<String> {
         let (allow, files) = (code_words(preset.allow), code_words(preset.files));
         text.push_str(&row(&[&runtime, &allow, &files]));
     }
+    text.push_str(
+        "\n## Builds\n\nCommands of `release.build` have the sandbox of a service without network, with these \
+         exceptions. venv and pip have only those that say so.\n\n\
+         | exception | venv and pip | needed because |\n|---|---|---|\n",
+    );
+    for one in BUILD_EXCEPTIONS {
+        let has = if one.of_installer { "yes" } else { "no" };
+        text.push_str(&row(&[&format!("`{}`", one.name), has, one.needed_by]));
+    }
+    text.push_str(&format!(
+        "\n`allow = [...]` in `[release.sandbox]` can add {}.\n",
+        code_words(&BUILD_CHOICES)
+    ));
     Ok(text)
 }
 
