@@ -252,7 +252,7 @@ impl Context<'_> {
         let read = || -> manifest::Result<App> {
             let manifest = manifest::parse(&text)?;
             if is_bundled {
-                App::from_bundled(&manifest, environment)
+                App::from_bundled(&manifest, environment, None)
             } else {
                 App::from_manifest(&manifest, environment)
             }
@@ -393,11 +393,13 @@ fn explained(path: &Path, problem: Problem) -> anyhow::Error {
         line,
         message,
         hint,
+        file,
         path: _,
     } = problem;
+    let file = file.unwrap_or_else(|| path.display().to_string());
     let place = match line {
-        Some(line) => format!("{}:{line}", path.display()),
-        None => path.display().to_string(),
+        Some(line) => format!("{file}:{line}"),
+        None => file,
     };
     HintedError::new(format!("{place}: {message}"), hint).into()
 }

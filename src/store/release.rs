@@ -154,7 +154,7 @@ impl ReleaseRecord {
     /// When this version of robotctl cannot read the manifest. It reads what it no longer allows.
     pub fn app(&self) -> Result<App> {
         let environment = self.public.environment.as_deref();
-        let read = || App::from_record(&parse(&self.manifest)?, environment);
+        let read = || App::from_record(&parse(&self.manifest)?, environment, None);
         read()
             .map_err(|problem| anyhow!("{}", problem.at(&self.manifest)))
             .with_context(|| format!("reading the manifest of release `{}`", self.public.id))

@@ -490,7 +490,7 @@ fn the_scripts_of_the_package_share_one_rule_about_its_app() {
 fn the_purge_script_of_the_package_names_every_unit() {
     let manifest =
         manifest::parse(&read("packaging/robotctl-status/robot.toml")).expect("a manifest");
-    let app = App::from_bundled(&manifest, None).expect("an app");
+    let app = App::from_bundled(&manifest, None, None).expect("an app");
     let tree = render(&app, Target::Portable).expect("a tree");
     let (mut units, mut wants) = (BTreeSet::new(), BTreeSet::new());
     for path in tree.paths() {

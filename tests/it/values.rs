@@ -162,7 +162,7 @@ fn manifest(case: &Case) -> Manifest {
                 [service.web.sandbox.directives]\nSyslogIdentifier = \"VALUE\"\n";
     let mut manifest = robotctl::manifest::parse(text).expect("the frame is valid");
     let web = manifest.service.get_mut("web").expect("it is there");
-    web.exec[2].clone_from(&case.argument);
+    web.exec.as_mut().expect("a command")[2].clone_from(&case.argument);
     web.exec_start_pre[0][1].clone_from(&case.argument);
     web.env.insert("VALUE".into(), case.env.clone());
     web.env.insert("ZLAST".into(), "last".into());

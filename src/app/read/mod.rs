@@ -10,6 +10,8 @@ mod files;
 mod groups;
 mod hooks;
 mod packets;
+#[cfg(test)]
+mod precedence;
 mod reader;
 mod relations;
 mod release;

@@ -59,7 +59,13 @@ impl Reader<'_> {
         let stop = span("timeout-stop", &table.timeout_stop)?;
         Ok(Service {
             description,
-            exec: self.command(&at("exec"), &table.exec)?,
+            exec: match &table.exec {
+                Some(argv) => self.command(&at("exec"), argv)?,
+                None => {
+                    let hint = "add it to this table";
+                    return Err(Problem::new(&["service", key], "missing key `exec`", hint));
+                }
+            },
             exec_start_pre: self.commands(&at("exec-start-pre"), &table.exec_start_pre)?,
             exec_reload: if table.exec_reload.is_empty() {
                 Vec::new()
@@ -106,14 +112,8 @@ impl Reader<'_> {
 
     /// Addresses, and their names if they have any.
     fn listen(&self, key: &str, table: &ServiceTable) -> Result<(Vec<Listen>, Vec<Name>)> {
-        let mut texts = &table.listen;
-        let mut path = vec!["service", key, "listen"];
-        if let (Some(overlay), Some(environment)) = (self.overlay, &self.environment)
-            && let Some(other) = overlay.listen.get(key)
-        {
-            texts = other;
-            path = vec!["environment", environment.as_str(), "listen", key];
-        }
+        let texts = &table.listen;
+        let path = ["service", key, "listen"];
         let mut out = Vec::new();
         let mut names = Vec::new();
         for (index, text) in texts.iter().enumerate() {
@@ -191,12 +191,6 @@ impl Reader<'_> {
         let mut merged: BTreeMap<&str, (Vec<&str>, &String)> = BTreeMap::new();
         for (key, value) in &self.manifest.env {
             merged.insert(key, (vec!["env", key], value));
-        }
-        if let (Some(overlay), Some(environment)) = (self.overlay, &self.environment) {
-            for (key, value) in &overlay.env {
-                let path = vec!["environment", environment.as_str(), "env", key];
-                merged.insert(key, (path, value));
-            }
         }
         for (key, value) in &table.env {
             merged.insert(key, (vec!["service", service, "env", key], value));

@@ -159,6 +159,14 @@ fn tables(page: &mut Page) -> Result<()> {
         // A title is an argument of a macro: quotes and spaces would need care. It has none.
         page.section(&title);
         page.paragraph(description(property));
+        if name == "environment" {
+            page.paragraph(
+                "A table takes every key of `[service.NAME]`, for every service, and these. In \
+                 `[environment.NAME.service.NAME]`, a key is for one service. Tables merge key by key, \
+                 and lists replace. `/etc/<app>/robot.local.toml` is the same table for one host, and is \
+                 stronger.",
+            );
+        }
         if let Some(inner) = table(root, property) {
             keys(page, root, inner, &mut lists)?;
         } else {
@@ -191,7 +199,13 @@ fn keys<'a>(
     let is_required = |key: &str| required.is_some_and(|list| list.iter().any(|one| one == key));
     let properties = inner.get("properties").and_then(Value::as_object);
     let properties = properties.context("a table without keys")?;
-    let mut sorted: Vec<(&String, &Value)> = properties.iter().collect();
+    // The keys of an overlay that are those of a service refer to them.
+    let is_own = |property: &Value| {
+        let reference = property.get("$ref").and_then(Value::as_str);
+        !reference.is_some_and(|name| name.contains("/properties/"))
+    };
+    let own = properties.iter().filter(|(_, property)| is_own(property));
+    let mut sorted: Vec<(&String, &Value)> = own.collect();
     sorted.sort_by_key(|(key, _)| !is_required(key));
     for (key, property) in sorted {
         let text = sentences(description(property));
