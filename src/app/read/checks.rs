@@ -97,10 +97,11 @@ impl Reader<'_> {
             return Err(Problem::new(&at("job"), message, hint));
         }
         if let Some(text) = http {
-            return http_probe(&at, text, check, listen);
+            return http_probe(&at, &self.expand(&at("http"), text)?, check, listen);
         }
         if let Some(text) = tcp {
-            return get(&at("tcp"), text, "an address", address).map(Probe::Tcp);
+            let text = self.expand(&at("tcp"), text)?;
+            return get(&at("tcp"), &text, "an address", address).map(Probe::Tcp);
         }
         if let Some(text) = unix {
             return self.path(&at("unix"), text).map(Probe::Unix);

@@ -10,6 +10,7 @@ mod files;
 mod groups;
 mod hooks;
 mod packets;
+mod placeholders;
 #[cfg(test)]
 mod precedence;
 mod reader;

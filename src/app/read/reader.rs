@@ -3,6 +3,7 @@
 use crate::app::layout::Layout;
 use crate::app::lines::Line;
 use crate::app::names::{AbsPath, Name, Text};
+use crate::app::placeholders::HOSTNAME;
 use crate::app::reserved::{BUNDLED_APP, why_reserved};
 pub(super) use crate::manifest::quoted;
 use crate::manifest::{Manifest, Problem, Result, nearest};
@@ -187,12 +188,12 @@ impl<'a> Reader<'a> {
 
     pub(super) fn text(&self, path: Path<'_>, text: &str) -> Result<Text> {
         self.check_direction(path, text)?;
-        get(path, &self.layout.expand(text), "valid text", Text::parse)
+        get(path, &self.expand(path, text)?, "valid text", Text::parse)
     }
 
     pub(super) fn line(&self, path: Path<'_>, text: &str) -> Result<Line> {
         self.check_direction(path, text)?;
-        let text = self.layout.expand(text);
+        let text = self.expand(path, text)?;
         get(path, &text, "one line of text", Line::parse)
     }
 
@@ -202,7 +203,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn path(&self, path: Path<'_>, text: &str) -> Result<AbsPath> {
         self.check_direction(path, text)?;
-        get(path, &self.layout.expand(text), "a path", AbsPath::parse)
+        get(path, &self.expand(path, text)?, "a path", AbsPath::parse)
     }
 
     /// A command whose program is an absolute path.
@@ -216,6 +217,9 @@ impl<'a> Reader<'a> {
             ));
         };
         get(path, program.as_str(), "an absolute path", |text| {
+            if text.contains(HOSTNAME) {
+                return Err("write a path that is the same on every host");
+            }
             AbsPath::parse(text).map_err(|_| {
                 "write `{current}/…` for a program in the release, or a path such as `/usr/bin/…`"
             })
