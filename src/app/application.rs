@@ -7,6 +7,7 @@ use super::mode::Mode;
 use super::names::{EnvName, Name, Version};
 use super::release::Release;
 use super::service::Service;
+use crate::manifest::HostOverlay;
 use crate::units::Target;
 
 /// An application: what one manifest describes.
@@ -42,7 +43,9 @@ pub struct App {
     pub hooks: Hooks,
     /// Its paths.
     pub layout: Layout,
-    /// Its manifest, in canonical form.
+    /// The overlay of the host that it is on, which is part of every value here.
+    pub overlay: Option<HostOverlay>,
+    /// Its manifest, in canonical form, without the overlay.
     pub manifest: Canonical,
 }
 

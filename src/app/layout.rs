@@ -15,8 +15,11 @@ pub const STORES_DIR: &str = "/var/lib/robotctl";
 /// Where a package installs its manifest and payload: `/usr/lib/<app>/robot.toml`.
 pub const VENDOR_DIR: &str = "/usr/lib";
 
+/// Gives a path of an app.
+type PathOf = fn(&Layout) -> String;
+
 /// The placeholders for paths, by name without braces.
-pub(crate) const PATH_PLACEHOLDERS: [(&str, fn(&Layout) -> String); 6] = [
+pub(crate) const PATH_PLACEHOLDERS: [(&str, PathOf); 6] = [
     ("current", Layout::current),
     ("state", Layout::state),
     ("run", Layout::run),
@@ -110,6 +113,11 @@ impl Layout {
     /// `/etc/<app>/env`
     pub fn env_file(&self) -> String {
         format!("/etc/{}/env", self.app)
+    }
+
+    /// `/etc/<app>/robot.local.toml`
+    pub fn local_manifest(&self) -> String {
+        format!("/etc/{}/robot.local.toml", self.app)
     }
 
     /// `/etc/<app>/credentials`

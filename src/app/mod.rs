@@ -37,6 +37,7 @@ mod service;
 mod shape;
 mod unit_names;
 
+pub use crate::manifest::HostOverlay;
 pub use crate::units::{Target, unit_type};
 pub use application::{App, Hooks, Secret};
 pub use canonical::Canonical;

@@ -23,6 +23,9 @@ const OF_THE_MANIFEST: [(&str, &str); 5] = [
 /// Keys of a service that the overlay of a host cannot have: they decide who owns the files of the app.
 const OF_USERS: [&str; 3] = ["group", "groups", "user"];
 
+/// How many hexadecimal digits a digest has.
+const DIGEST_DIGITS: usize = 16;
+
 /// The overlay of one host: what it says, and where.
 #[derive(Debug, Clone)]
 pub struct HostOverlay {
@@ -62,6 +65,12 @@ impl HostOverlay {
         let mut out = Vec::new();
         differing("", &written(this), &written(other), &mut out);
         out
+    }
+
+    /// A digest of its text, which names it in records.
+    pub fn digest(&self) -> String {
+        let digest = blake3::hash(self.text.as_bytes()).to_hex();
+        digest.chars().take(DIGEST_DIGITS).collect()
     }
 
     /// The keys that it sets, such as `service.web.listen`.

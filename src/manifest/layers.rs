@@ -56,11 +56,13 @@ impl<'a> Layers<'a> {
 
     /// The manifest with what applies in its tables `env` and `service`.
     ///
+    /// An overlay of a host has no effect on services that a recorded manifest does not have.
+    ///
     /// # Errors
     /// An overlay that names a service which the manifest does not have, or that sets for every service what no
     /// two have in common.
-    pub(crate) fn resolved(&self) -> Result<Manifest> {
-        self.check()?;
+    pub(crate) fn resolved(&self, is_recorded: bool) -> Result<Manifest> {
+        self.check(is_recorded)?;
         let mut manifest = self.manifest.clone();
         if self.overlays().is_empty() {
             return Ok(manifest);
@@ -195,7 +197,7 @@ impl<'a> Layers<'a> {
         all.map(view).collect()
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, is_recorded: bool) -> Result<()> {
         for (place, overlay, table, host) in self.overlays() {
             let problem = |path: &[&str], message: String, hint: String| {
                 let path = [&place[..], path].concat();
@@ -213,7 +215,8 @@ impl<'a> Layers<'a> {
                 .map(|name| ("listen", name))
                 .chain(keys)
             {
-                if self.manifest.service.contains_key(name) {
+                let is_ignored = is_recorded && host.is_some();
+                if self.manifest.service.contains_key(name) || is_ignored {
                     continue;
                 }
                 let known: Vec<&str> = self.manifest.service.keys().map(String::as_str).collect();

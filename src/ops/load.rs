@@ -17,6 +17,7 @@ use crate::error::{AS_ROOT, Hint, HintedError, fail};
 use crate::host::files::{is_file, is_present};
 use crate::host::{self, absolute, is_link_error, real_path};
 use crate::manifest::{self, Problem};
+use crate::settings::host_overlay;
 use crate::stage::{Source, text_in_archive};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -33,6 +34,8 @@ pub(super) struct Loaded {
     pub(super) path: PathBuf,
     pub(super) text: String,
     pub(super) app: App,
+    /// The app without the overlay of this host, if there is one: what a release is on every host.
+    pub(super) base: Option<App>,
     pub(super) place: Place,
 }
 
@@ -51,11 +54,36 @@ impl Context<'_> {
     /// The manifest of a deploy of `source`. `--app` must agree with it.
     pub(super) fn load_for_deploy(&self, source: Option<&Path>, links: Links) -> Result<Loaded> {
         let loaded = self.find_for_deploy(source, links)?;
+        let loaded = self.on_this_host(loaded)?;
         if loaded.app.name.as_str() == BUNDLED_APP {
             self.check_no_earlier_bundled_app()?;
         }
         self.attempt.set_app(&loaded.app.name);
         Ok(loaded)
+    }
+
+    /// The app with the overlay of this host.
+    fn on_this_host(&self, loaded: Loaded) -> Result<Loaded> {
+        let Some(overlay) = host_overlay(&self.host.root, &loaded.app.layout)? else {
+            return Ok(loaded);
+        };
+        let environment = self.options.environment.as_deref();
+        let read = || App::on_host(&manifest::parse(&loaded.text)?, environment, Some(&overlay));
+        let app = read().map_err(|problem| explained(&loaded.path, problem.at(&loaded.text)))?;
+        let Loaded {
+            path,
+            text,
+            app: base,
+            place,
+            ..
+        } = loaded;
+        Ok(Loaded {
+            path,
+            text,
+            app,
+            base: Some(base),
+            place,
+        })
     }
 
     fn find_for_deploy(&self, source: Option<&Path>, links: Links) -> Result<Loaded> {
@@ -274,6 +302,7 @@ impl Context<'_> {
             path,
             text,
             app,
+            base: None,
             place,
         })
     }

@@ -35,7 +35,7 @@ mod rights;
 mod service_files;
 mod units;
 
-pub use data::{Action, CommandPlan, PayloadPlan, Plan, UnitPlan};
+pub use data::{Action, CommandPlan, OverlayPlan, PayloadPlan, Plan, UnitPlan};
 pub use diff::Diff;
 pub use input::{Candidate, HostFacts, LiveRelease, Observed, OutsideSource};
 pub use make::plan;

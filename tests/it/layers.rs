@@ -44,7 +44,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("archive", &["error", "host"]),
     (
         "plan",
-        &["app", "payload", "render", "sandbox", "tree", "units"],
+        &[
+            "app", "manifest", "payload", "render", "sandbox", "tree", "units",
+        ],
     ),
     // Records outlive the code that writes them.
     (
@@ -127,6 +129,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "health",
             "failure",
             "host",
+            "manifest",
             "parallel",
             "plan",
             "prerequisites",
@@ -150,6 +153,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "fault",
             "host",
+            "manifest",
             "safe_fix",
         ],
     ),
@@ -184,6 +188,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             // A unit as it is loaded is scored like that of the release.
             "exposure",
             "host",
+            "manifest",
             "payload",
             "prerequisites",
             "render",

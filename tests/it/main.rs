@@ -31,6 +31,7 @@ mod fix;
 mod formats;
 mod golden;
 mod history;
+mod host_overlay;
 mod howto;
 mod imports;
 mod json_output;

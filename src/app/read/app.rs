@@ -66,9 +66,11 @@ fn read(
     policy: Policy,
 ) -> Result<App> {
     let layers = Layers::new(manifest, environment, host);
-    let resolved = layers.resolved()?;
+    let resolved = layers.resolved(policy == Policy::Recorded)?;
     let app = Reader::new(&resolved, environment, policy).and_then(Reader::app);
-    app.map_err(|problem| layers.located(problem))
+    let mut app = app.map_err(|problem| layers.located(problem))?;
+    app.overlay = host.cloned();
+    Ok(app)
 }
 
 impl Reader<'_> {
@@ -127,6 +129,7 @@ impl Reader<'_> {
             user: self.user,
             environment: self.environment,
             layout: self.layout,
+            overlay: None,
         };
         self.policy.enforce(check_secret_access(&app))?;
         self.policy.enforce(check_conflicts(&app))?;

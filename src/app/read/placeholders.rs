@@ -37,7 +37,7 @@ impl Reader<'_> {
             } else if let Some((name, after)) = placeholder(from) {
                 match self.value(service, path, name) {
                     Err(_) if self.policy == Policy::Recorded => {
-                        out.push_str(&format!("{{{name}}}"))
+                        out.push_str(&format!("{{{name}}}"));
                     }
                     value => out.push_str(&value?),
                 }

@@ -2,7 +2,7 @@
 
 use crate::command_line::CommandLine;
 use crate::ops::{Pruned, RemovalPreview};
-use crate::plan::{CommandPlan, Diff, PayloadPlan, Plan, Right};
+use crate::plan::{CommandPlan, Diff, OverlayPlan, PayloadPlan, Plan, Right};
 use crate::tree::FileChange;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -29,6 +29,9 @@ pub(in crate::cli) struct PlanData {
     content: Option<PayloadPlan>,
     /// Keys of the manifest whose values differ from those of the live release.
     manifest: Vec<String>,
+    /// The overlay of this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlay: Option<OverlayPlan>,
     /// What is repaired although the release stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     repair: Option<String>,
@@ -129,6 +132,7 @@ impl PlanData {
             to: None,
             content: None,
             manifest: Vec::new(),
+            overlay: None,
             repair: None,
             files: Vec::new(),
             directories: Vec::new(),
@@ -168,6 +172,7 @@ impl PlanData {
             to: Some(plan.to.clone()),
             content: Some(plan.payload.clone()).filter(|content| content.files > 0),
             manifest: plan.manifest.clone(),
+            overlay: plan.overlay.clone(),
             repair: plan.repair.clone(),
             files: files.collect(),
             commands: plan.commands.clone(),

@@ -36,6 +36,8 @@ pub(super) struct Prepared<'a> {
     outside_source: Option<OutsideSource>,
     pub(super) scanned: ScannedSource,
     pub(super) tree: FileTree,
+    /// The files without the overlay of this host: those of the release.
+    pub(super) base_tree: FileTree,
     pub(super) observed: Observed,
     /// Whether files are still to be read before the release has a name.
     pub(super) is_unread: bool,
@@ -56,6 +58,10 @@ impl<'a> Prepared<'a> {
         let app = &loaded.app;
         let scanned = stage::scan(&source, &app.release)?;
         let tree = render(app, ctx.target(app))?;
+        let base_tree = match &loaded.base {
+            Some(base) => render(base, ctx.target(base))?,
+            None => tree.clone(),
+        };
         check_new_app_ownership(&ctx.host, store, app, &tree)?;
         Ok(Self {
             loaded,
@@ -63,6 +69,7 @@ impl<'a> Prepared<'a> {
             outside_source,
             scanned,
             tree,
+            base_tree,
             observed: Observed::default(),
             is_unread: true,
             is_staged_early: false,
@@ -88,7 +95,7 @@ impl<'a> Prepared<'a> {
         if let Some(live) = &mut self.observed.live
             && let Some(index) = store.payload_index(&live.id)?
         {
-            let (id, rendered) = (live.id.clone(), self.tree.digest());
+            let (id, rendered) = (live.id.clone(), self.base_tree.digest());
             if is_whole
                 && let Some(header) = IndexHeader::read(&index)
                 && self.scanned.is_unchanged(&header)
@@ -115,7 +122,7 @@ impl<'a> Prepared<'a> {
     }
 
     pub(super) fn id(&self) -> String {
-        release_id(self.app(), &self.scanned.digest(), &self.tree.digest())
+        release_id(self.app(), &self.scanned.digest(), &self.base_tree.digest())
     }
 
     fn candidate<'c>(&'c self, id: &'c str) -> Candidate<'c> {

@@ -168,7 +168,7 @@ pub(super) fn record<'a>(
             (failed.map_or(Mark::Staged, Mark::Failed), BTreeSet::new())
         }
     };
-    let files = prepared.tree.iter();
+    let files = prepared.base_tree.iter();
     let record = ReleaseRecord {
         public: PublicRelease {
             format: FORMAT,
@@ -188,6 +188,7 @@ pub(super) fn record<'a>(
         origin: match &prepared.source {
             Source::Directory(path) | Source::Archive(path) => path.display().to_string(),
         },
+        on_host: None,
     };
     let payload = is_read.then(|| prepared.scanned.finish());
     store.prepare_release(&record, payload)
