@@ -5,6 +5,7 @@
 mod case;
 mod commands;
 mod directives;
+mod environments;
 mod files;
 mod network;
 mod paths;

@@ -3,6 +3,7 @@
 use super::case::{Case, Message};
 use super::commands::{unexpanded, uvicorn_stops, wrapped_socket, wrapper};
 use super::directives::{families_notify, private_capabilities, unenforced};
+use super::environments::other_environment;
 use super::files::outside_files;
 use super::network::{direct_socket, low_port, public_address};
 use super::paths::{home_path, writable_code};
@@ -71,6 +72,8 @@ pub const LINTS: &[Lint] = &[
         summary: "a `$` in a command, which is not expanded" },
     Lint { id: "secret-in-env", severity: Severity::Warning, check: secret_in_env,
         summary: "a secret in the environment, which any user can read in the unit file" },
+    Lint { id: "other-environment", severity: Severity::Warning, check: other_environment,
+        summary: "an address or a host name that belongs to another environment of the manifest" },
     Lint { id: "low-port", severity: Severity::Warning, check: low_port,
         summary: "a service that opens a port below 1024 itself, and may not" },
     Lint { id: "outside-files", severity: Severity::Warning, check: outside_files,

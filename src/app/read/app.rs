@@ -1,5 +1,6 @@
 //! `[app]`, and the app as a whole.
 
+use super::other_environments::foreign;
 use super::reader::{Policy, Reader, get, quoted};
 use super::relations::{check_addresses, check_conflicts, in_order};
 use super::secret_access::check_secret_access;
@@ -69,6 +70,7 @@ fn read(
     let resolved = layers.resolved(policy == Policy::Recorded)?;
     let app = Reader::new(&resolved, environment, policy).and_then(Reader::app);
     let mut app = app.map_err(|problem| layers.located(problem))?;
+    app.foreign = foreign(manifest, &resolved, environment);
     app.overlay = host.cloned();
     Ok(app)
 }
@@ -129,6 +131,7 @@ impl Reader<'_> {
             user: self.user,
             environment: self.environment,
             layout: self.layout,
+            foreign: Vec::new(),
             overlay: None,
         };
         self.policy.enforce(check_secret_access(&app))?;

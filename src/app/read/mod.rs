@@ -9,6 +9,7 @@ mod conditions;
 mod files;
 mod groups;
 mod hooks;
+mod other_environments;
 mod packets;
 mod placeholders;
 #[cfg(test)]

@@ -327,7 +327,7 @@ mod tests {
     fn addresses_go_into_commands_checks_and_paths() {
         let app = app(
             "exec-start-pre = [[\"/bin/wait\", \"{listen.web}\"]]\n\
-             check = [{ http = \"http://{listen.web}/{service}\" }, { tcp = \"{listen.web}\" }, \
+             check = [{ http = \"http://{listen.web}/{service}\", contains = \"{app}\" }, { tcp = \"{listen.web}\" }, \
              { command = [\"/bin/x\", \"{listen.web.port}\"] }]\n\
              sandbox.read-only = [\"/srv/{app}:/srv/{service}\"]\n\
              condition.path-exists = \"/srv/{app}\"",
@@ -341,6 +341,7 @@ mod tests {
             "127.0.0.1:9080",
             "Tcp(127.0.0.1:9080)",
             "address: Some(127.0.0.1:9080), path: Text(\"/client\")",
+            "contains: Some(Text(\"shop-staging\"))",
             "Command([Text(\"/bin/x\"), Text(\"9080\")])",
             "(AbsPath(\"/srv/shop-staging\"), AbsPath(\"/srv/client\"))",
             "/srv/shop-staging",
