@@ -82,6 +82,9 @@ fn environments_and_the_host_win_in_order(machine: &Machine) {
         machine.ok("hostname")
     );
 
+    staging(machine, "status").says("also here: rubot, without an environment: 1.0-");
+    robotctl(machine, "status").says("also here: rubot-staging, environment staging: 1.0-");
+
     // The precedence, as the process of the service sees it.
     for (name, layer) in [
         ("L1", "app"),
