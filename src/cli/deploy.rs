@@ -17,6 +17,10 @@ pub(super) struct Args {
     /// Directory or archive with the files of the release [default:
     /// `release.source` of the manifest]
     source: Option<PathBuf>,
+    /// Deploy what is live in this environment of the app, with the settings of
+    /// the environment that `--environment` names
+    #[arg(long, value_name = "ENVIRONMENT", conflicts_with_all = ["source", "same_rights"])]
+    from: Option<String>,
     /// Apply the plan
     #[arg(long)]
     pub(super) apply: bool,
@@ -48,6 +52,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
     let request = DeployRequest {
         source: args.source.clone(),
+        from: args.from.clone(),
         plan: args.plan.clone(),
         force: args.force,
         lift_pins: args.lift_pins,

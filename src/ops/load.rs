@@ -9,6 +9,7 @@
 //! end well.
 
 use super::context::Context;
+use super::other_release::OtherRelease;
 use super::user_file::{Links, read_text, refused_link};
 use crate::app::layout::VENDOR_DIR;
 use crate::app::{App, BUNDLED_APP, Name};
@@ -36,6 +37,8 @@ pub(super) struct Loaded {
     pub(super) app: App,
     /// The app without the overlay of this host, if there is one: what a release is on every host.
     pub(super) base: Option<App>,
+    /// The release whose files to take, if the deploy names another environment.
+    pub(super) from: Option<OtherRelease>,
     pub(super) place: Place,
 }
 
@@ -62,6 +65,21 @@ impl Context<'_> {
         Ok(loaded)
     }
 
+    /// A manifest that a release has recorded, for a deploy to this environment.
+    pub(super) fn checked_manifest(&self, path: PathBuf, text: String) -> Result<Loaded> {
+        let loaded = self.checked(path, text, Place::File, None)?;
+        self.on_this_host(loaded)
+    }
+
+    /// The name of the app in the manifest that `--manifest` names, or in this directory, without an environment.
+    pub(super) fn base_name_of_manifest(&self) -> Result<Option<String>> {
+        let text = match &self.options.manifest {
+            Some(path) => Some(read(path, Links::Followed)?),
+            None => text_here(),
+        };
+        Ok(text.and_then(|text| manifest::app_name(&text)))
+    }
+
     /// The app with the overlay of this host.
     fn on_this_host(&self, loaded: Loaded) -> Result<Loaded> {
         let Some(overlay) = host_overlay(&self.host.root, &loaded.app.layout)? else {
@@ -75,6 +93,7 @@ impl Context<'_> {
             text,
             app: base,
             place,
+            from,
             ..
         } = loaded;
         Ok(Loaded {
@@ -82,6 +101,7 @@ impl Context<'_> {
             text,
             app,
             base: Some(base),
+            from,
             place,
         })
     }
@@ -303,6 +323,7 @@ impl Context<'_> {
             text,
             app,
             base: None,
+            from: None,
             place,
         })
     }

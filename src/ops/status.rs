@@ -47,7 +47,6 @@ pub(crate) struct AppStatus {
     /// The environment in that name.
     pub(crate) environment: Option<String>,
     /// The other environments of the app on this host, and the app without one, by their names as apps.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) environments: Vec<OtherEnvironment>,
     /// The live release.
     pub(crate) live: Option<String>,

@@ -63,13 +63,13 @@ fn an_overlay_changes_the_units_and_not_the_release() {
     shop.deploy();
     let plain = (shop.live(), shop.file(UNIT));
     shop.overlay("[service.web]\nlisten = [\":9090\"]\nenv.MODE = \"b\"\n");
-    let plan = shop.preview();
+    let preview = shop.preview();
     for line in [
         "stays live",
         "from /etc/shop/robot.local.toml:\n  service.web.env.MODE  (new value)\n  service.web.listen  (new value)\n",
         "reachable from the network",
     ] {
-        assert!(plan.contains(line), "{line}: {plan}");
+        assert!(preview.contains(line), "{line}: {preview}");
     }
     shop.deploy();
     assert_eq!(shop.live(), plain.0);

@@ -24,6 +24,7 @@ mod bad_manifests;
 mod bad_sources;
 mod content;
 mod damaged_records;
+mod deploy_from;
 mod docs;
 mod doctor;
 mod earlier_rules;

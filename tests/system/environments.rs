@@ -50,6 +50,15 @@ fn overlay(machine: &Machine, listen: &str) {
 }
 
 fn environments_and_the_host_win_in_order(machine: &Machine) {
+    deploy_both(machine);
+    each_environment_reaches_its_own_services(machine);
+    a_stronger_layer_wins(machine);
+    one_line_opens_a_service(machine);
+    a_failed_change_is_undone(machine);
+    production_takes_what_is_live_in_staging(machine);
+}
+
+fn deploy_both(machine: &Machine) {
     for port in 7100..=7103 {
         let address = format!("127.0.0.1:{port}");
         assert_eq!(MANIFEST.matches(&address).count(), 1, "{address}");
@@ -60,8 +69,9 @@ fn environments_and_the_host_win_in_order(machine: &Machine) {
     machine.write("/etc/rubot-staging/env", "L7=/etc\n", 0o600);
     overlay(machine, "");
     staging(machine, "deploy --apply").exits(0);
+}
 
-    // Each environment reaches its own services.
+fn each_environment_reaches_its_own_services(machine: &Machine) {
     for (address, app) in [
         ("http://127.0.0.1:7100", "rubot"),
         (STAGING, "rubot-staging"),
@@ -84,8 +94,10 @@ fn environments_and_the_host_win_in_order(machine: &Machine) {
 
     staging(machine, "status").says("also here: rubot, without an environment: 1.0-");
     robotctl(machine, "status").says("also here: rubot-staging, environment staging: 1.0-");
+}
 
-    // The precedence, as the process of the service sees it.
+/// The precedence, as the process of the service sees it.
+fn a_stronger_layer_wins(machine: &Machine) {
     for (name, layer) in [
         ("L1", "app"),
         ("L2", "service"),
@@ -102,8 +114,10 @@ fn environments_and_the_host_win_in_order(machine: &Machine) {
         );
     }
     assert_eq!(body(machine, "http://127.0.0.1:7100/env/L7"), "service");
+}
 
-    // One line opens a service to the network. The other services go on.
+/// One line opens a service to the network, over an upgrade and a rollback. The other services go on.
+fn one_line_opens_a_service(machine: &Machine) {
     overlay(machine, "listen = [\":8100\"]\n");
     let doctor = staging(machine, "doctor").stdout;
     assert!(
@@ -128,7 +142,6 @@ fn environments_and_the_host_win_in_order(machine: &Machine) {
         "{doctor}"
     );
 
-    // It stays open over an upgrade and a rollback.
     write(machine, "2.0");
     staging(machine, "deploy --apply").exits(0);
     assert!(is_open() && machine.link("/opt/rubot-staging/current") != live);
@@ -137,8 +150,10 @@ fn environments_and_the_host_win_in_order(machine: &Machine) {
     assert_eq!(body(machine, &format!("{STAGING}/env/L6")), "host.service");
 
     write(machine, "1.0");
+}
 
-    // A change that makes the service fail is undone, with the overlay that was in force.
+/// A change that makes the service fail is undone, with the overlay that was in force.
+fn a_failed_change_is_undone(machine: &Machine) {
     overlay(
         machine,
         "listen = [\":8100\"]\npre-check = false\nexec = [\"/bin/false\"]\n",
@@ -151,5 +166,23 @@ fn environments_and_the_host_win_in_order(machine: &Machine) {
     assert_eq!(
         body(machine, &format!("{STAGING}/chain")),
         "rubot-staging/gateway>rubot-staging/orchestrator>rubot-staging/agent-a"
+    );
+}
+
+fn production_takes_what_is_live_in_staging(machine: &Machine) {
+    write(machine, "3.0");
+    staging(machine, "deploy --apply").exits(0);
+    write(machine, "4.0");
+    machine.ok("systemctl stop rubot-staging-worker.service");
+    robotctl(machine, "deploy --apply --from staging")
+        .exits(2)
+        .says("is not healthy: `rubot-staging-worker.service` is not running");
+    machine.ok("systemctl start rubot-staging-worker.service");
+    robotctl(machine, "deploy --apply --from staging").exits(0);
+    let live = machine.link("/opt/rubot/current");
+    assert!(live.starts_with("releases/3.0-"), "{live}");
+    assert_eq!(
+        body(machine, "http://127.0.0.1:7100/chain"),
+        "rubot/gateway>rubot/orchestrator>rubot/agent-a"
     );
 }

@@ -56,7 +56,8 @@ impl<'a> Prepared<'a> {
         (source, outside_source): FoundSource,
     ) -> Result<Self> {
         let app = &loaded.app;
-        let scanned = stage::scan(&source, &app.release)?;
+        let only = loaded.from.as_ref().map(|from| &from.payload);
+        let scanned = stage::scan(&source, &app.release, only)?;
         let tree = render(app, ctx.target(app))?;
         let base_tree = match &loaded.base {
             Some(base) => render(base, ctx.target(base))?,
@@ -158,6 +159,12 @@ impl<'a> Prepared<'a> {
         } else {
             preflight::warn_of_missing_paths(&ctx.host, self.app(), &mut plan)?;
         }
+        if let Some(from) = &self.loaded.from {
+            let digest = from.payload.digest().to_hex();
+            let digest: String = digest.chars().take(12).collect();
+            let text = format!("the content is that of {} {} ({digest})", from.app, from.id);
+            plan.notes.push(text);
+        }
         preflight::note_in(&mut plan, &self.faults);
         preflight::warn_of_unmet(&ctx.host, self.app(), &mut plan);
         Ok(if is_on_disk {
@@ -245,6 +252,7 @@ impl<'a> Prepared<'a> {
                 "look at the new plan: the same command without `--apply` and `--plan`",
             );
         }
+        self.check_same_content()?;
         check_rights(request, self.app(), &self.observed)?;
         check_pins(request, store)?;
         preflight::check_service_files(self.app(), &self.scanned.payload)?;
@@ -258,6 +266,23 @@ impl<'a> Prepared<'a> {
             return Ok(()); // The live release has these units, and they were verified then.
         }
         self.verify_units(ctx)
+    }
+
+    /// Refuses files of another environment that are not as they were staged there.
+    fn check_same_content(&self) -> Result<()> {
+        let Some(from) = &self.loaded.from else {
+            return Ok(());
+        };
+        if self.scanned.digest() == from.payload.digest() {
+            return Ok(());
+        }
+        fail(
+            format!(
+                "files of {} {} are not as they were staged",
+                from.app, from.id
+            ),
+            "deploy that environment again, or deploy from the source",
+        )
     }
 
     /// Refuses what `release.python` reads and the release would not have.

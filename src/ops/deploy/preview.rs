@@ -81,6 +81,7 @@ pub(super) fn command(ctx: &Context<'_>, request: &DeployRequest, plan: &Plan) -
             line = line.arg(name);
         }
     }
+    line = line.option("--from", request.from.clone());
     let wait = request.wait.as_secs();
     line = line.option("--wait", (wait > 0).then(|| wait.to_string()));
     line = line.arg("--apply").arg("--plan").arg(plan.hash());

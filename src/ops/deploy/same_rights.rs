@@ -3,6 +3,7 @@
 //! That user writes the manifest and the source. So robotctl trusts neither: `--app` names the app, no link
 //! leads to the manifest, and the release asks for no right that the live one lacks.
 
+use super::from;
 use super::request::DeployRequest;
 use super::source::FoundSource;
 use crate::app::App;
@@ -22,6 +23,9 @@ pub(super) fn load(ctx: &Context<'_>, request: &DeployRequest) -> Result<Loaded>
             "`--same-rights` needs `--app`: without it, the manifest chooses the app",
             "add `--app NAME`",
         );
+    }
+    if let Some(other) = &request.from {
+        return from::load(ctx, request, other);
     }
     ctx.load_for_deploy(request.source.as_deref(), request.links())
 }

@@ -15,6 +15,9 @@ pub(super) type FoundSource = (Source, Option<OutsideSource>);
 /// The source of a deploy: the one on the command line, or `release.source`, which is relative to the manifest.
 /// A manifest inside the directory on the command line decides what is released of it.
 pub(super) fn find_source(request: &DeployRequest, loaded: &Loaded) -> Result<FoundSource> {
+    if let Some(from) = &loaded.from {
+        return Ok((from.source(), None));
+    }
     let (source, note, is_expected) = match &request.source {
         Some(named) if loaded.place != Place::SourceDirectory => {
             let source = Source::at(named)?;
