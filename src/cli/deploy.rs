@@ -17,10 +17,6 @@ pub(super) struct Args {
     /// Directory or archive with the files of the release [default:
     /// `release.source` of the manifest]
     source: Option<PathBuf>,
-    /// Deploy what is live in this environment of the app, with the settings of
-    /// the environment that `--environment` names
-    #[arg(long, value_name = "ENVIRONMENT", conflicts_with_all = ["source", "same_rights"])]
-    from: Option<String>,
     /// Apply the plan
     #[arg(long)]
     pub(super) apply: bool,
@@ -44,6 +40,10 @@ pub(super) struct Args {
     /// the manifest.
     #[arg(long)]
     same_rights: bool,
+    /// Deploy what is live in this environment of the app, with the settings of
+    /// the environment that `--environment` names
+    #[arg(long, value_name = "ENVIRONMENT", conflicts_with_all = ["source", "same_rights"])]
+    from: Option<String>,
     /// Wait up to SECONDS for another robotctl to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
