@@ -7,6 +7,7 @@ use super::mode::Mode;
 use super::names::{EnvName, Name, Version};
 use super::release::Release;
 use super::service::Service;
+use crate::manifest::HostOverlay;
 use crate::units::Target;
 
 /// An application: what one manifest describes.
@@ -42,8 +43,21 @@ pub struct App {
     pub hooks: Hooks,
     /// Its paths.
     pub layout: Layout,
-    /// Its manifest, in canonical form.
+    /// What belongs to other environments of the manifest.
+    pub(super) foreign: Vec<Foreign>,
+    /// The overlay of the host that it is on, which is part of every value here.
+    pub overlay: Option<HostOverlay>,
+    /// Its manifest, in canonical form, without the overlay.
     pub manifest: Canonical,
+}
+
+/// An address or a host name that belongs to another environment.
+#[derive(Debug, Clone)]
+pub(super) struct Foreign {
+    /// The environment; `None` is the app without one.
+    pub(super) environment: Option<String>,
+    /// The address or the host name.
+    pub(super) text: String,
 }
 
 /// A secret, which systemd passes as a credential.

@@ -15,6 +15,19 @@ pub const STORES_DIR: &str = "/var/lib/robotctl";
 /// Where a package installs its manifest and payload: `/usr/lib/<app>/robot.toml`.
 pub const VENDOR_DIR: &str = "/usr/lib";
 
+/// Gives a path of an app.
+type PathOf = fn(&Layout) -> String;
+
+/// The placeholders for paths, by name without braces.
+pub(crate) const PATH_PLACEHOLDERS: [(&str, PathOf); 6] = [
+    ("current", Layout::current),
+    ("state", Layout::state),
+    ("run", Layout::run),
+    ("cache", Layout::cache),
+    ("logs", Layout::logs),
+    ("etc", Layout::etc),
+];
+
 /// The paths of one app.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -102,6 +115,11 @@ impl Layout {
         format!("/etc/{}/env", self.app)
     }
 
+    /// `/etc/<app>/robot.local.toml`
+    pub fn local_manifest(&self) -> String {
+        format!("/etc/{}/robot.local.toml", self.app)
+    }
+
     /// `/etc/<app>/credentials`
     pub fn credentials(&self) -> String {
         format!("/etc/{}/credentials", self.app)
@@ -117,34 +135,10 @@ impl Layout {
         format!("{STORES_DIR}/{}", self.app)
     }
 
-    /// Replaces `{current}`, `{state}`, `{run}`, `{cache}`, `{logs}` and `{etc}`. Everything else
-    /// is literal.
-    pub fn expand(&self, text: &str) -> String {
-        let known: [(&str, String); 6] = [
-            ("{current}", self.current()),
-            ("{state}", self.state()),
-            ("{run}", self.run()),
-            ("{cache}", self.cache()),
-            ("{logs}", self.logs()),
-            ("{etc}", self.etc()),
-        ];
-        let mut out = String::with_capacity(text.len());
-        let mut rest = text;
-        'next: while let Some(brace) = rest.find('{') {
-            let (before, from) = rest.split_at(brace);
-            out.push_str(before);
-            for (placeholder, path) in &known {
-                if let Some(after) = from.strip_prefix(placeholder) {
-                    out.push_str(path);
-                    rest = after;
-                    continue 'next;
-                }
-            }
-            out.push('{');
-            rest = from.get(1..).unwrap_or_default();
-        }
-        out.push_str(rest);
-        out
+    /// The path for a placeholder, by its name without braces.
+    pub fn placeholder(&self, name: &str) -> Option<String> {
+        let (_, path) = PATH_PLACEHOLDERS.iter().find(|(known, _)| *known == name)?;
+        Some(path(self))
     }
 }
 
@@ -168,15 +162,5 @@ mod tests {
         ] {
             assert_eq!(layout.targeted(other), None, "{other}");
         }
-    }
-
-    #[test]
-    fn placeholders_are_replaced_once_and_the_rest_is_literal() {
-        let layout = Layout::new(&Name::parse("robot").unwrap());
-        assert_eq!(
-            layout.expand("{current}/a:{state}"),
-            "/opt/robot/current/a:/var/lib/robot"
-        );
-        assert_eq!(layout.expand("{x} {{state} {"), "{x} {/var/lib/robot {");
     }
 }

@@ -10,6 +10,7 @@
 //! | `names`, `lines`, `listen`, `mode`, `condition` | the parts that they are made of, each valid by construction |
 //! | `layout`, `unit_names` | paths and units of an app |
 //! | `conflicts` | services that cannot run at the same time |
+//! | `placeholders` | the names in braces that texts can contain |
 //! | `shape` | what decides the sandbox of a service |
 //! | `lints` | what is valid and most likely a mistake |
 //! | `canonical` | what two manifests with the same meaning have in common |
@@ -26,6 +27,7 @@ mod listen;
 mod mode;
 pub mod names;
 mod patterns;
+mod placeholders;
 mod read;
 mod release;
 mod reserved;
@@ -35,6 +37,7 @@ mod service;
 mod shape;
 mod unit_names;
 
+pub use crate::manifest::HostOverlay;
 pub use crate::units::{Target, unit_type};
 pub use application::{App, Hooks, Secret};
 pub use canonical::Canonical;
@@ -46,6 +49,7 @@ pub use listen::Listen;
 pub use mode::Mode;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
 pub use patterns::Patterns;
+pub(crate) use placeholders::{HOSTNAME, LISTEN_PLACEHOLDERS, NAME_PLACEHOLDERS};
 pub use release::{BuildCommand, BuildSandbox, Install, PYTHON_DIR, Python, Release, plain_path};
 pub use reserved::BUNDLED_APP;
 pub use sandbox::Sandbox;

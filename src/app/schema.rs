@@ -69,6 +69,7 @@ pub fn schema() -> Value {
         table.insert("properties".into(), Value::Object(properties.collect()));
         table.insert("additionalProperties".into(), json!(false));
     }
+    overlays(&mut schema);
     let names: Vec<Value> = EXCEPTIONS
         .iter()
         .map(|one| json!({ "const": one.name, "description": one.opens }))
@@ -80,6 +81,49 @@ pub fn schema() -> Value {
         *items = json!({ "enum": CAPABILITIES, "type": "string" });
     }
     schema
+}
+
+/// The tables of overlays: a service needs a command, and an overlay says only what it changes. Their keys refer
+/// to those of a service.
+fn overlays(schema: &mut Value) {
+    let Some(Value::Object(mut service)) = schema.pointer("/$defs/ServiceTable").cloned() else {
+        return;
+    };
+    let keys = service.get("properties").and_then(Value::as_object);
+    let keys: Vec<String> = keys
+        .into_iter()
+        .flat_map(|keys| keys.keys().cloned())
+        .collect();
+    let refer = |properties: &mut serde_json::Map<String, Value>, description: &str| {
+        for key in &keys {
+            if key == "listen" && properties.contains_key("service") {
+                continue;
+            }
+            let reference = format!("#/$defs/ServiceTable/properties/{key}");
+            let property = json!({ "$ref": reference, "description": description });
+            properties.insert(key.clone(), property);
+        }
+    };
+    if let Some(Value::Object(own)) = schema.pointer_mut("/$defs/ServiceTable") {
+        own.insert("required".into(), json!(["exec"]));
+    }
+    if let Some(Value::Object(overlay)) = schema.pointer_mut("/$defs/OverlayTable/properties") {
+        refer(overlay, "As in `[service.NAME]`, for every service.");
+        overlay.insert(
+            "service".into(),
+            json!({
+                "description": overlay.get("service").and_then(|one| one.get("description")),
+                "type": "object",
+                "additionalProperties": { "$ref": "#/$defs/ServiceOverlay" },
+            }),
+        );
+    }
+    if let Some(Value::Object(properties)) = service.get_mut("properties") {
+        refer(properties, "As in `[service.NAME]`.");
+    }
+    if let Some(Value::Object(defs)) = schema.pointer_mut("/$defs") {
+        defs.insert("ServiceOverlay".into(), Value::Object(service));
+    }
 }
 
 #[cfg(test)]
@@ -192,6 +236,14 @@ mod tests {
                 "/service/w/condition/path-exists: 1",
             ),
             ("[service.w]\n", "/service/w: \"exec\" is missing"),
+            (
+                "[environment.s]\nsocket = \"x\"\n",
+                "/environment/s/socket: \"x\"",
+            ),
+            (
+                "[environment.s.service.w]\nenabel = true\n",
+                "/environment/s/service/w/enabel: unknown",
+            ),
             ("[release]\nkeep = true\n", "/release/keep: true"),
         ] {
             assert_eq!(problems(&format!("{head}{rest}")), [expected], "{rest}");

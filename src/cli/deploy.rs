@@ -50,6 +50,10 @@ pub(super) struct Args {
     /// Run the whole build, and reuse nothing that an earlier build made
     #[arg(long)]
     rebuild: bool,
+    /// Deploy what is live in this environment of the app, with the settings of
+    /// the environment that `--environment` names
+    #[arg(long, value_name = "ENVIRONMENT", conflicts_with_all = ["source", "same_rights"])]
+    from: Option<String>,
     /// Wait up to SECONDS for another robotctl to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -58,6 +62,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
     let request = DeployRequest {
         source: args.source.clone(),
+        from: args.from.clone(),
         plan: args.plan.clone(),
         digest: args.digest.clone(),
         signature: args.signature.clone(),

@@ -334,8 +334,8 @@ pub(crate) const CHECKS: &[Check] = &[
     Check {
         id: "settings",
         severity: Severity::Warning,
-        summary: "no service has started before its settings changed",
-        why: "a service gets `/etc/<app>/env` and its secrets when it starts, and goes on with old values",
+        summary: "no service has started before its settings changed, and the overlay of this host is in force",
+        why: "a service gets `/etc/<app>/env` and its secrets when it starts, and goes on with old values. A deploy reads `/etc/<app>/robot.local.toml`",
         fix: "deploy again, or restart the service. A deploy and `doctor --fix` do it by overlap where the service overlaps",
         man: &["robotctl-deploy(1)", "systemd.exec(5)"],
         ends_checks: false,

@@ -9,11 +9,15 @@
 //! | `tables` | every table and key, with the descriptions that the schema shows |
 //! | `build` | one entry of `release.build` |
 //! | `texts` | a value that is one text or a list of texts |
+//! | `layers` | what applies to each service, of the manifest, an environment and a host |
+//! | `host_overlay` | the overlay of one host |
 //! | `problem` | what is wrong, where, and what to do |
 //! | `nearest` | the name that a person has mistyped |
 //! | `toml_error` | the deserializer's errors as problems |
 
 mod build;
+mod host_overlay;
+mod layers;
 mod nearest;
 mod problem;
 mod right_form;
@@ -22,6 +26,8 @@ mod texts;
 mod toml_error;
 
 pub use build::{Build, DeclaredBuild};
+pub use host_overlay::HostOverlay;
+pub(crate) use layers::Layers;
 pub(crate) use nearest::{is_similar, nearest};
 pub(crate) use problem::line_of_key;
 pub use problem::{Problem, Result};
@@ -31,6 +37,7 @@ pub use tables::{
     PythonTable, ReleaseTable, SandboxTable, SecretTable, ServiceTable, TimerTable,
 };
 pub use texts::Texts;
+pub(crate) use texts::quoted;
 
 /// Parses the text of a manifest.
 ///

@@ -8,13 +8,16 @@ pub type Result<T> = std::result::Result<T, Problem>;
 
 /// What is wrong with a manifest.
 ///
-/// `Display` gives `line N: <message>` and, after a blank line, `hint: <hint>`.
+/// `Display` gives `line N: <message>` and, after a blank line, `hint: <hint>`. A file other than that of the
+/// manifest comes before the line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The key's path, such as `["service", "web", "listen"]`; empty when unknown.
     pub path: Vec<String>,
-    /// The line in the manifest, from 1, once it is known.
+    /// The line in the file, from 1, once it is known.
     pub line: Option<usize>,
+    /// The file, if it is not that of the manifest.
+    pub file: Option<String>,
     /// One sentence without a full stop; literals in backticks.
     pub message: String,
     /// What to write instead.
@@ -31,6 +34,7 @@ impl Problem {
         Self {
             path: path.iter().map(|part| part.as_ref().to_owned()).collect(),
             line: None,
+            file: None,
             message: message.into(),
             hint: hint.into(),
         }
@@ -39,7 +43,7 @@ impl Problem {
     /// Adds the line of the problem's path in the text of the manifest.
     #[must_use]
     pub fn at(mut self, text: &str) -> Self {
-        if self.line.is_none() {
+        if self.line.is_none() && self.file.is_none() {
             self.line = line_of_key(text, &self.path);
         }
         self
@@ -48,8 +52,11 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(line) = self.line {
-            write!(f, "line {line}: ")?;
+        match (&self.file, self.line) {
+            (Some(file), Some(line)) => write!(f, "{file}:{line}: ")?,
+            (Some(file), None) => write!(f, "{file}: ")?,
+            (None, Some(line)) => write!(f, "line {line}: ")?,
+            (None, None) => {}
         }
         write!(f, "{}\n\nhint: {}", self.message, self.hint)
     }

@@ -163,14 +163,41 @@ pub struct HooksTable {
     pub sandbox: SandboxTable,
 }
 
-/// `[service.NAME]`
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ServiceTable {
+/// The tables with the keys of a service: that of one service, and an overlay, in which they are for every
+/// service.
+macro_rules! service_tables {
+    ($($(#[$about:meta])* pub $key:ident: $type:ty,)*) => {
+        /// `[service.NAME]`; in an overlay, only what it changes.
+        #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct ServiceTable {
+            $($(#[$about])* pub $key: $type,)*
+            /// Addresses: `127.0.0.1:8080`, `[::1]:8080`, `:8080`, `unix:/run/app.sock`. With a name for
+            /// sd_listen_fds_with_names(3): `admin=127.0.0.1:8081`.
+            #[serde(default)]
+            pub listen: Vec<String>,
+        }
+
+        /// `[environment.NAME]`, and `robot.local.toml`. A key of a service is for every service here.
+        #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct OverlayTable {
+            /// Addresses by service, in place of those of the service.
+            #[serde(default)]
+            pub listen: Map<Vec<String>>,
+            /// Services by short name, each with what changes for it alone.
+            #[serde(default)]
+            pub service: Map<ServiceTable>,
+            $($(#[$about])* pub $key: $type,)*
+        }
+    };
+}
+
+service_tables! {
     /// One line for `Description=`; default: the names of the app and the service.
     pub description: Option<String>,
     /// The command: the program and its arguments.
-    pub exec: Vec<String>,
+    pub exec: Option<Vec<String>>,
     /// Commands that run before `exec`.
     #[serde(default)]
     pub exec_start_pre: Vec<Vec<String>>,
@@ -181,10 +208,6 @@ pub struct ServiceTable {
     pub r#type: Option<String>,
     /// Preset of exceptions for a runtime: `gunicorn-20`, `node`, `java`, `luajit`, `dotnet`.
     pub runtime: Option<String>,
-    /// Addresses: `127.0.0.1:8080`, `[::1]:8080`, `:8080`, `unix:/run/app.sock`. With a name for
-    /// sd_listen_fds_with_names(3): `admin=127.0.0.1:8081`.
-    #[serde(default)]
-    pub listen: Vec<String>,
     /// Who opens the addresses: `activate` (default; systemd), `proxy` (systemd, and a proxy
     /// forwards connections) or `direct` (the service).
     pub socket: Option<String>,
@@ -361,16 +384,4 @@ pub struct SandboxTable {
     /// Raw systemd directives. They override everything else.
     #[serde(default)]
     pub directives: Map<String>,
-}
-
-/// `[environment.NAME]`
-#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct OverlayTable {
-    /// Addresses of a service, in place of its own.
-    #[serde(default)]
-    pub listen: Map<Vec<String>>,
-    /// Environment variables, in addition to those of the app.
-    #[serde(default)]
-    pub env: Map<String>,
 }

@@ -6,6 +6,11 @@ use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::fmt;
 
+/// A value for a message: on one line, in backticks.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("`{}`", text.escape_debug())
+}
+
 /// One text, or a list of texts.
 #[derive(Debug, Clone, Default)]
 pub struct Texts(pub Vec<String>);

@@ -108,7 +108,7 @@ impl Context<'_> {
         };
         let record = store.release(&id).ok()??;
         let recorded = parse(&record.manifest).ok()?;
-        let app = App::from_record(&recorded, environment).ok()?;
+        let app = App::from_record(&recorded, environment, None).ok()?;
         let origin = PathBuf::from(record.origin);
         let candidates = origin.ancestors().take(2).map(|dir| dir.join(MANIFEST));
         let mut candidates = candidates.filter(|path| is_present(path));

@@ -9,6 +9,7 @@
 //! end well.
 
 use super::context::Context;
+use super::other_release::OtherRelease;
 use super::user_file::{Links, read_text, refused_link};
 use crate::app::layout::VENDOR_DIR;
 use crate::app::{App, BUNDLED_APP, Name};
@@ -18,6 +19,7 @@ use crate::error::{AS_ROOT, Hint, HintedError, fail};
 use crate::host::files::{is_file, is_present};
 use crate::host::{self, absolute, is_link_error, real_path};
 use crate::manifest::{self, Problem};
+use crate::settings::host_overlay;
 use crate::stage::{Source, text_in_archive};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,10 @@ pub(super) struct Loaded {
     pub(super) path: PathBuf,
     pub(super) text: String,
     pub(super) app: App,
+    /// The app without the overlay of this host, if there is one: what a release is on every host.
+    pub(super) base: Option<App>,
+    /// The release whose files to take, if the deploy names another environment.
+    pub(super) from: Option<OtherRelease>,
     pub(super) place: Place,
 }
 
@@ -56,11 +62,53 @@ impl Context<'_> {
         links: Links,
     ) -> Result<Loaded> {
         let loaded = self.find_for_deploy(source, links)?;
+        let loaded = self.on_this_host(loaded)?;
         if loaded.app.name.as_str() == BUNDLED_APP {
             self.check_no_earlier_bundled_app()?;
         }
         self.attempt.set_app(&loaded.app.name);
         Ok(loaded)
+    }
+
+    /// A manifest that a release has recorded, for a deploy to this environment.
+    pub(super) fn checked_manifest(&self, path: PathBuf, text: String) -> Result<Loaded> {
+        let loaded = self.checked(path, text, Place::File, None)?;
+        self.on_this_host(loaded)
+    }
+
+    /// The name of the app in the manifest that `--manifest` names, or in this directory, without an environment.
+    pub(super) fn base_name_of_manifest(&self) -> Result<Option<String>> {
+        let text = match &self.options.manifest {
+            Some(path) => Some(read(path, Links::Followed)?),
+            None => text_here(),
+        };
+        Ok(text.and_then(|text| manifest::app_name(&text)))
+    }
+
+    /// The app with the overlay of this host.
+    fn on_this_host(&self, loaded: Loaded) -> Result<Loaded> {
+        let Some(overlay) = host_overlay(&self.host.root, &loaded.app.layout)? else {
+            return Ok(loaded);
+        };
+        let environment = self.options.environment.as_deref();
+        let read = || App::on_host(&manifest::parse(&loaded.text)?, environment, Some(&overlay));
+        let app = read().map_err(|problem| explained(&loaded.path, problem.at(&loaded.text)))?;
+        let Loaded {
+            path,
+            text,
+            app: base,
+            place,
+            from,
+            ..
+        } = loaded;
+        Ok(Loaded {
+            path,
+            text,
+            app,
+            base: Some(base),
+            from,
+            place,
+        })
     }
 
     fn find_for_deploy(&self, source: Option<(&Path, &Source)>, links: Links) -> Result<Loaded> {
@@ -258,7 +306,7 @@ impl Context<'_> {
         let read = || -> manifest::Result<App> {
             let manifest = manifest::parse(&text)?;
             if is_bundled {
-                App::from_bundled(&manifest, environment)
+                App::from_bundled(&manifest, environment, None)
             } else {
                 App::from_manifest(&manifest, environment)
             }
@@ -280,6 +328,8 @@ impl Context<'_> {
             path,
             text,
             app,
+            base: None,
+            from: None,
             place,
         })
     }
@@ -404,11 +454,13 @@ fn explained(path: &Path, problem: Problem) -> anyhow::Error {
         line,
         message,
         hint,
+        file,
         path: _,
     } = problem;
+    let file = file.unwrap_or_else(|| path.display().to_string());
     let place = match line {
-        Some(line) => format!("{}:{line}", path.display()),
-        None => path.display().to_string(),
+        Some(line) => format!("{file}:{line}"),
+        None => file,
     };
     HintedError::new(format!("{place}: {message}"), hint).into()
 }

@@ -41,6 +41,7 @@ mod history;
 mod host_facts;
 mod load;
 mod observe;
+mod other_release;
 mod outcome;
 mod overlaps;
 mod ownership;

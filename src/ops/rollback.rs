@@ -17,8 +17,9 @@ use crate::health::{Proof, report_failure};
 use crate::host::defer_signals;
 use crate::plan::{Action, Candidate, Observed, Overlap, PayloadPlan, Plan, UnitPlan, plan};
 use crate::prerequisites::{PlannedChange, check_mounted};
-use crate::render::{ReleaseMount, execstart, execstart_path};
+use crate::render::{ReleaseMount, execstart, execstart_path, render};
 use crate::session::Session;
+use crate::settings::host_overlay;
 use crate::store::{Mark, ReleaseRecord, Store};
 use crate::transaction::{self, CallerInput, Operation};
 use crate::tree::{Entry, FileChange, FileTree, Stored};
@@ -256,6 +257,18 @@ fn proof_of(record: &ReleaseRecord) -> Proof {
     }
 }
 
+/// An earlier release with the overlay that this host has now. Without an overlay, the files are those that were
+/// recorded.
+fn on_this_host(ctx: &Context<'_>, record: &ReleaseRecord) -> Result<(App, FileTree)> {
+    let app = record.app_with(None)?;
+    let Some(overlay) = host_overlay(&ctx.host.root, &app.layout)? else {
+        return Ok((app, record.tree_without_overlay()?));
+    };
+    let app = record.app_with(Some(&overlay))?;
+    let tree = render(&app, ctx.target(&app))?;
+    Ok((app, tree))
+}
+
 /// The whole app goes to an earlier release. Only a preview needs the content of both.
 fn whole_app(
     ctx: &Context<'_>,
@@ -264,7 +277,7 @@ fn whole_app(
     with_content: bool,
 ) -> Result<Prepared> {
     let id = &record.public.id;
-    let (app, tree) = (record.app()?, record.tree()?);
+    let (app, tree) = on_this_host(ctx, record)?;
     let mut observed = observe(&ctx.host, store, &app, &tree)?;
     check_ownership(&ctx.host, &app, &tree, &observed)?;
     // Only a deploy generates secrets.
@@ -336,7 +349,8 @@ fn one_service(
             Hint::to("find out what to do", CommandLine::robotctl(["doctor"])),
         );
     };
-    let (app, tree, old) = (current.app()?, current.tree()?, record.app()?);
+    let (app, tree) = (current.app()?, current.tree()?);
+    let old = record.app_with(app.overlay.as_ref())?;
     let (Some(service), true) = (old.service(name), app.service(name).is_some()) else {
         return fail(
             format!("{live} and {id} do not both have a service `{name}`"),
@@ -372,6 +386,7 @@ fn one_service(
         to: live,
         payload: PayloadPlan::default(),
         manifest: Vec::new(),
+        overlay: None,
         files: Some(file).filter(|_| changes).into_iter().collect(),
         units: pinned_units(&app, service, id, restarts.then_some(overlap)),
         commands: Vec::new(),

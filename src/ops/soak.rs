@@ -152,7 +152,7 @@ mod tests {
         };
         let text = "[app]\nname = \"robotctl-status\"\nversion = \"1\"\n\
                     [service.web]\nexec = [\"/bin/w\"]\n";
-        let bundled = App::from_bundled(&parse(text).unwrap(), None).unwrap();
+        let bundled = App::from_bundled(&parse(text).unwrap(), None, None).unwrap();
         let of_bundled = bundled.unit(&bundled.services[0]);
         assert!(!of_bundled.starts_with(SOAK_PREFIX) && !of_bundled.starts_with(BUILD_PREFIX));
         let watched = app("demo", "soak").unwrap();

@@ -29,6 +29,17 @@ pub(crate) struct UnitStatus {
     pub(crate) note: Option<String>,
 }
 
+/// Another environment of an app, which is an app too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub(crate) struct OtherEnvironment {
+    /// The name of that app.
+    pub(crate) app: String,
+    /// Its environment; `null` is the app without one.
+    pub(crate) environment: Option<String>,
+    /// Its live release.
+    pub(crate) live: Option<String>,
+}
+
 /// One app as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct AppStatus {
@@ -36,6 +47,8 @@ pub(crate) struct AppStatus {
     pub(crate) app: String,
     /// The environment in that name.
     pub(crate) environment: Option<String>,
+    /// The other environments of the app on this host, and the app without one, by their names as apps.
+    pub(crate) environments: Vec<OtherEnvironment>,
     /// The live release.
     pub(crate) live: Option<String>,
     /// When it went live (RFC 3339).
@@ -105,6 +118,7 @@ fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
     Ok(AppStatus {
         draining: draining(&ctx.host, name.as_str(), &services)?,
         app: name.to_string(),
+        environments: other_environments(ctx, name, environment.as_deref())?,
         environment,
         archive,
         failure: failure.map(|failure| failure.in_words()),
@@ -116,6 +130,39 @@ fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
         since: state.since,
         before: state.previous,
     })
+}
+
+/// The apps of this host that come from the same manifest.
+fn other_environments(
+    ctx: &Context<'_>,
+    name: &Name,
+    environment: Option<&str>,
+) -> Result<Vec<OtherEnvironment>> {
+    let base = without_environment(name.as_str(), environment);
+    let mut out = Vec::new();
+    for other in ctx.all_apps()? {
+        if other == *name || !other.as_str().starts_with(base) {
+            continue;
+        }
+        let store = ctx.store(&other);
+        let environment = store.environment();
+        // `shop-api` is an app of its own, and no environment of `shop`, unless it was deployed as one.
+        if without_environment(other.as_str(), environment.as_deref()) == base {
+            out.push(OtherEnvironment {
+                // What cannot be read is left out.
+                live: store.state().ok().and_then(|state| state.live),
+                app: other.to_string(),
+                environment,
+            });
+        }
+    }
+    Ok(out)
+}
+
+/// The name of an app without its environment.
+fn without_environment<'a>(app: &'a str, environment: Option<&str>) -> &'a str {
+    let base = environment.and_then(|name| app.strip_suffix(name)?.strip_suffix('-'));
+    base.unwrap_or(app)
 }
 
 /// The services whose settings have changed since they started. Only root can see it.

@@ -152,7 +152,8 @@ mod tests {
     #[test]
     fn the_bundled_app_has_this_version_and_no_lint_finding() {
         let text = include_str!("../../packaging/robotctl-status/robot.toml");
-        let app = crate::manifest::parse(text).and_then(|read| App::from_bundled(&read, None));
+        let app =
+            crate::manifest::parse(text).and_then(|read| App::from_bundled(&read, None, None));
         let app = app.unwrap();
         assert_eq!(app.version.as_str(), env!("CARGO_PKG_VERSION"));
         let findings = crate::app::lint(&app, None).into_iter();

@@ -29,6 +29,9 @@ pub struct Plan {
     /// The keys of the manifest whose values differ from those of the live release. `app.version`
     /// is left out.
     pub manifest: Vec<String>,
+    /// The overlay of this host, if it has one or had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<OverlayPlan>,
     /// What is wrong with the `current` link or the directory of the live release, and is
     /// repaired.
     pub repair: Option<String>,
@@ -115,6 +118,20 @@ pub struct PlannedBuild {
 }
 
 /// A command that a deploy runs.
+/// The overlay of this host, `robot.local.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct OverlayPlan {
+    /// The path of the file.
+    pub file: String,
+    /// The digest of its text; `null` if the file was removed.
+    pub digest: Option<String>,
+    /// The keys that it sets, such as `service.web.listen`.
+    pub keys: Vec<String>,
+    /// The keys whose values differ from those of the overlay with which the live release is live.
+    pub changed: Vec<String>,
+}
+
+/// A command of the manifest that a deploy runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct CommandPlan {
     /// The key of the manifest: `python`, `build`, `before-switch` or `after-switch`.
@@ -239,6 +256,7 @@ impl Plan {
             units,
             repair,
             secrets,
+            overlay,
             app: _,
             version: _,
             archive: _, // The content is the same.
@@ -256,6 +274,9 @@ impl Plan {
             && files.is_empty()
             && repair.is_none()
             && secrets.is_empty()
+            && overlay
+                .as_ref()
+                .is_none_or(|overlay| overlay.changed.is_empty())
             && units.iter().all(|unit| unit.action == Action::Unchanged)
     }
 

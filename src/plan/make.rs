@@ -1,11 +1,12 @@
 //! Making a plan.
 
 use super::content::compare;
-use super::data::{Action, PayloadPlan, Plan, UnitPlan};
+use super::data::{Action, OverlayPlan, PayloadPlan, Plan, UnitPlan};
 use super::files::file_changes;
 use super::input::{Candidate, Observed};
 use super::rights::rights;
 use super::units::units;
+use crate::app::HostOverlay;
 use crate::app::{Severity, lint};
 use std::collections::BTreeSet;
 
@@ -41,6 +42,7 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         manifest: live.map_or(Vec::new(), |live| {
             new.app.manifest.differing(&live.app.manifest)
         }),
+        overlay: overlay(new, observed),
         repair: observed.repair.clone().or_else(|| {
             let is_live = live.is_some_and(|live| live.id == new.id);
             observed.access.clone().filter(|_| is_live)
@@ -56,6 +58,19 @@ pub fn plan(new: &Candidate<'_>, observed: &Observed) -> Plan {
         warnings,
         rollback_target: None,
     }
+}
+
+/// The overlay of the host, compared with the one that is in force.
+fn overlay(new: &Candidate<'_>, observed: &Observed) -> Option<OverlayPlan> {
+    let live = observed.live.as_ref();
+    let before = live.and_then(|live| live.app.overlay.as_ref());
+    let after = new.app.overlay.as_ref();
+    Some(OverlayPlan {
+        file: after.or(before)?.path.clone(),
+        digest: after.map(HostOverlay::digest),
+        keys: after.map_or_else(Vec::new, HostOverlay::keys),
+        changed: HostOverlay::differing(before, after),
+    })
 }
 
 /// The memory of units that change without a second instance; each text once.

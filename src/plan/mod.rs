@@ -35,7 +35,9 @@ mod rights;
 mod service_files;
 mod units;
 
-pub use data::{Action, CommandPlan, OutputPlan, PayloadPlan, Plan, PlannedBuild, UnitPlan};
+pub use data::{
+    Action, CommandPlan, OutputPlan, OverlayPlan, PayloadPlan, Plan, PlannedBuild, UnitPlan,
+};
 pub use diff::Diff;
 pub use input::{Candidate, HostFacts, LiveRelease, Observed, OutsideSource};
 pub use make::plan;

@@ -6,7 +6,7 @@
 //! [`UnitEscaper`], so only the text of a template contains specifiers. [`words`] and
 //! [`assignment`] quote words; templates mark their results as `safe`.
 
-use crate::app::{EnvName, Text};
+use crate::app::{EnvName, HOSTNAME, Text};
 use std::fmt;
 
 /// The main process, in `ExecReload=`.
@@ -35,7 +35,7 @@ impl askama::filters::Escaper for UnitEscaper {
 pub(super) fn words(argv: &[Text]) -> String {
     let words: Vec<String> = argv
         .iter()
-        .map(|word| quote(&word.as_str().replace('$', "$$")))
+        .map(|word| with_host_name(&quote(&word.as_str().replace('$', "$$"))))
         .collect();
     words.join(" ")
 }
@@ -52,7 +52,13 @@ pub(super) fn reload(argv: &[Text]) -> String {
 
 /// One word of `Environment=` (systemd.exec(5)), where `$` has no meaning.
 pub(super) fn assignment(name: &EnvName, value: &Text) -> String {
-    quote(&format!("{name}={value}"))
+    with_host_name(&quote(&format!("{name}={value}")))
+}
+
+/// The only placeholder that a text of an app still has becomes systemd's specifier for the host name
+/// (systemd.unit(5), "Specifiers").
+fn with_host_name(quoted: &str) -> String {
+    quoted.replace(HOSTNAME, "%H")
 }
 
 fn quote(word: &str) -> String {
@@ -103,5 +109,10 @@ mod tests {
         assert_eq!(reload(&argv), "/bin/kill -HUP $MAINPID x$$MAINPID $$HOME");
         let name = EnvName::parse("A").unwrap();
         assert_eq!(assignment(&name, &text("x y$z")), r#""A=x y$z""#);
+        assert_eq!(
+            assignment(&name, &text("%H {hostname}%{x}")),
+            r#""A=%%H %H%%{x}""#
+        );
+        assert_eq!(words(&[text("a"), text("{hostname}:1")]), r#"a "%H:1""#);
     }
 }

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `env_syntax` | the text of an environment file, as systemd.exec(5) reads it |
 //! | `env_file` | `/etc/<app>/env`, and what the services need in it |
+//! | `host_overlay` | `/etc/<app>/robot.local.toml`, the overlay of this host |
 //! | `secrets` | each file in `/etc/<app>/credentials` |
 //! | `open_file` | whether a file is closed to other users |
 //! | `unused` | variables of the file that nothing seems to read |
@@ -24,6 +25,7 @@
 
 mod env_file;
 mod env_syntax;
+mod host_overlay;
 mod open_file;
 mod same_secrets;
 mod secrets;
@@ -33,6 +35,7 @@ mod unused;
 mod variables;
 
 pub(crate) use env_file::{env_file_faults, env_values, missing_variables};
+pub(crate) use host_overlay::host_overlay;
 pub(crate) use same_secrets::{SameSecrets, same_secrets};
 pub(crate) use secrets::{missing_to_generate, secret_faults};
 pub(crate) use stale::{stale_among, stale_services};

@@ -233,7 +233,7 @@ mod tests {
                     [service.web]\nexec = [\"/bin/w\"]\n";
         let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
         let source = Source::at(&dir.path().join("source")).unwrap();
-        let mut scanned = scan(&source, &app.release).unwrap();
+        let mut scanned = scan(&source, &app.release, None).unwrap();
         shell("echo two >> \"$1/source/file\"").unwrap();
         let host = Host::new(Some(&dir.path().join("root")));
         let error = fill(&host, &app, &source, &mut scanned, None, false, &NoProgress).unwrap_err();

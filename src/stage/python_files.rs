@@ -328,7 +328,7 @@ mod tests {
         let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
         // An archive of the same files has the same payload.
         let files = Source::Directory(base.join("src"));
-        let payload = scan(&files, &app.release).unwrap().payload;
+        let payload = scan(&files, &app.release, None).unwrap().payload;
         let found = missing_python_files(source, base, &app.release, &payload).unwrap();
         let line = |one: &super::MissingFile| {
             let hints = one.error.hints.iter().map(|hint| format!(" | {hint}"));

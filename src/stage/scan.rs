@@ -15,21 +15,23 @@ use crate::parallel::join;
 use crate::payload::links::{check_links, check_target};
 use crate::payload::{ContentHash, Item, Kind, Payload};
 use anyhow::Result;
+use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Lists everything that the release would hold, without the excluded files. Files of a directory
+/// Lists everything that the release would hold, without the excluded files. With `only`, it lists only what
+/// that payload has, and nothing that a build has made. Files of a directory
 /// are not read; those of an archive are.
 ///
 /// # Errors
 /// A [`HintedError`] if the source is empty or holds something that a release must not.
-pub fn scan(source: &Source, release: &Release) -> Result<ScannedSource> {
+pub fn scan(source: &Source, release: &Release, only: Option<&Payload>) -> Result<ScannedSource> {
     let exclude = Exclude::new(release)?;
     let started_ns = host::nanoseconds();
     let (payload, seen, not_copied) = match source {
-        Source::Directory(dir) => scan_directory(dir, &exclude)?,
+        Source::Directory(dir) => scan_directory(dir, &exclude, only)?,
         Source::Archive(file) => archive::scan(file, &exclude)?,
     };
     let is_public = |path: &str| match source {
@@ -77,12 +79,23 @@ fn has_public_text(dir: &Path, path: &str) -> bool {
 /// How many bytes of a source can be in holes. Each of them is hashed, at some gigabytes in a second.
 const MAX_HOLE_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 
-fn scan_directory(dir: &Path, exclude: &Exclude) -> Result<(Payload, SeenFiles, NotCopied)> {
+fn scan_directory(
+    dir: &Path,
+    exclude: &Exclude,
+    only: Option<&Payload>,
+) -> Result<(Payload, SeenFiles, NotCopied)> {
+    let only: Option<BTreeSet<&Path>> = only.map(|payload| {
+        let items = payload.items.iter();
+        items.map(|item| Path::new(&item.path)).collect()
+    });
     let seen = Mutex::new(SeenFiles::default());
     let not_copied = Mutex::new(NotCopied::default());
     let top = Dir::open_source(dir)?;
     let all_holes = AtomicU64::new(0);
-    let keep = |path: &Path, is_dir: bool| !exclude.excludes(path, is_dir);
+    let keep = |path: &Path, is_dir: bool| {
+        let is_listed = only.as_ref().is_none_or(|only| only.contains(path));
+        is_listed && !exclude.excludes(path, is_dir)
+    };
     let make = |path: &Path, entry: WalkedEntry| {
         let path = check_name(path)?;
         if matches!(entry, WalkedEntry::Dir { .. } | WalkedEntry::File { .. }) {

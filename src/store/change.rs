@@ -165,6 +165,7 @@ mod tests {
             manifest: String::new(),
             files: BTreeMap::new(),
             origin: String::new(),
+            on_host: None,
         };
         store.set_release(&record).unwrap();
         let mark = || store.release("1-a").unwrap().unwrap().public.mark;

@@ -7,6 +7,7 @@
 //! | `attempts.jsonl` | 0644 | the same for commands that were refused, interrupted or not completed, the last hundred |
 //! | `releases/<id>.json` | 0644 | a release: version, times, mark, units, scores |
 //! | `releases/<id>.private` | 0600 | its manifest, its rendered files and its source |
+//! | `overlays/<id>.<digest>` | 0600 | the overlay of this host and the files that it makes of the live release |
 //! | `releases/<id>.index` | 0600 | its payload, and where each file was seen |
 //! | `releases/<id>.built` | 0600 | what its build made, and from what |
 //! | `journal.json` | 0600 | a change under way, with how to undo it; absent otherwise |
@@ -31,6 +32,7 @@ mod history;
 mod journal;
 mod live;
 mod lock;
+mod on_host;
 mod previous;
 mod readers;
 mod records;
@@ -47,6 +49,7 @@ pub use damage::Damaged;
 pub use format::{FORMAT, UnsupportedFormat};
 pub use history::LastFailure;
 pub use journal::{Handover, HandoverRole, Journal, Step, UnitChanges};
+pub use on_host::OnHost;
 pub use records::Store;
 pub use release::{
     ContentChanges, Mark, PublicRelease, PublicUnit, ReleaseRecord, Score, UnitRole, public_units,

@@ -6,8 +6,9 @@
 use super::built::built_name;
 use super::damage::Damaged;
 use super::format::{FORMAT, UnsupportedFormat};
+use super::on_host::OnHost;
 use super::records::{PRIVATE, PUBLIC, Store};
-use crate::app::App;
+use crate::app::{App, HostOverlay};
 use crate::host::{Batch, files};
 use crate::manifest::parse;
 use crate::payload::{Payload, PreviousIndex, index};
@@ -146,20 +147,32 @@ pub struct ReleaseRecord {
     pub public: PublicRelease,
     /// The text of the manifest.
     pub manifest: String,
-    /// Every file that the release puts on the host, by path.
+    /// Every file that the release puts on a host without an overlay, by path.
     pub files: BTreeMap<String, Stored>,
     /// The real path of the source.
     pub origin: String,
+    /// What the overlay of this host makes of it, if it is live with one.
+    pub on_host: Option<OnHost>,
 }
 
 impl ReleaseRecord {
-    /// The app that the release is.
+    /// The app that the release is, on this host if it is live.
     ///
     /// # Errors
     /// When this version of robotctl cannot read the manifest. It reads what it no longer allows.
     pub fn app(&self) -> Result<App> {
+        let on_host = self.on_host.as_ref();
+        let overlay = on_host.map(OnHost::overlay).transpose()?;
+        self.app_with(overlay.as_ref())
+    }
+
+    /// The app that the release is with an overlay of a host.
+    ///
+    /// # Errors
+    /// As [`app`](Self::app), or if the overlay does not fit the release.
+    pub fn app_with(&self, overlay: Option<&HostOverlay>) -> Result<App> {
         let environment = self.public.environment.as_deref();
-        let read = || App::from_record(&parse(&self.manifest)?, environment);
+        let read = || App::from_record(&parse(&self.manifest)?, environment, overlay);
         read()
             .map_err(|problem| anyhow!("{}", problem.at(&self.manifest)))
             .with_context(|| format!("reading the manifest of release `{}`", self.public.id))
@@ -170,12 +183,25 @@ impl ReleaseRecord {
     /// # Errors
     /// When the record is damaged.
     pub fn tree(&self) -> Result<FileTree> {
-        let mut tree = FileTree::default();
-        for (path, stored) in &self.files {
-            tree.insert(path, stored.entry()?);
-        }
-        Ok(tree)
+        let on_host = self.on_host.as_ref().map(|on_host| &on_host.files);
+        tree_of(on_host.unwrap_or(&self.files))
     }
+
+    /// The files that it puts on a host without an overlay.
+    ///
+    /// # Errors
+    /// When the record is damaged.
+    pub fn tree_without_overlay(&self) -> Result<FileTree> {
+        tree_of(&self.files)
+    }
+}
+
+fn tree_of(files: &BTreeMap<String, Stored>) -> Result<FileTree> {
+    let mut tree = FileTree::default();
+    for (path, stored) in files {
+        tree.insert(path, stored.entry()?);
+    }
+    Ok(tree)
 }
 
 /// The units of an app, as its public record lists them.
@@ -253,6 +279,7 @@ impl Store {
             return Err(self.damaged(&path, "the file is missing"));
         };
         Ok(Some(ReleaseRecord {
+            on_host: self.on_host(&id)?,
             public,
             manifest: private.manifest,
             files: private.files,

@@ -28,6 +28,9 @@ pub struct State {
     /// was not restarted, and may run one of them until its next start.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub same_files: BTreeMap<String, Vec<String>>,
+    /// The digest of the overlay of this host with which the live release is live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<String>,
     /// When the live release went live (RFC 3339).
     pub since: Option<String>,
     /// The trace id of the change that wrote this. A journal with the same trace id is of a change

@@ -8,6 +8,7 @@ use super::operation::Operation;
 use super::revert::{RevertOutcome, revert_change};
 use super::switch;
 use crate::app::App;
+use crate::app::HostOverlay;
 use crate::events::Subject;
 use crate::failure::Failure;
 use crate::health::{Proof, report_failure};
@@ -121,6 +122,10 @@ fn change(
     steps: &CallerInput<'_>,
 ) -> Result<Outcome> {
     let known = session.store.public_release(&plan.to)?;
+    let is_whole = matches!(operation, Operation::Deploy | Operation::Rollback);
+    if let Some(overlay) = app.overlay.as_ref().filter(|_| is_whole) {
+        session.store.set_overlay(&plan.to, overlay, tree)?;
+    }
     let states = unit_states(session.host, plan, app, tree)?;
     let mut journal = journal(session, plan, app, operation, &states)?;
     if matches!(operation, Operation::Rollback | Operation::Pin { .. }) {
@@ -219,7 +224,10 @@ fn journal(
         Operation::Pin { service, release } => {
             after.pins.insert(service.clone(), release.clone());
         }
-        Operation::Deploy | Operation::Rollback => after.pins.clear(),
+        Operation::Deploy | Operation::Rollback => {
+            after.pins.clear();
+            after.overlay = app.overlay.as_ref().map(HostOverlay::digest);
+        }
         Operation::Restart => {}
     }
     after.same_files = same_files(plan, &state);
@@ -295,7 +303,9 @@ fn same_files(plan: &Plan, before: &State) -> BTreeMap<String, Vec<String>> {
 fn is_of_settings(plan: &Plan) -> bool {
     let mut units = plan.units.iter();
     let has_changed = units.any(|unit| unit.settings.is_some()) || !plan.secrets.is_empty();
-    plan.from.as_ref() == Some(&plan.to) && has_changed
+    let overlay = plan.overlay.as_ref();
+    let is_of_overlay = overlay.is_some_and(|overlay| !overlay.changed.is_empty());
+    plan.from.as_ref() == Some(&plan.to) && (has_changed || is_of_overlay)
 }
 
 /// Those of the units that run, and so must run again when the change is undone. A job that waits for

@@ -20,6 +20,8 @@ pub(super) fn commit(session: &Session<'_>, journal: &Journal) -> Result<()> {
 pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
     close_open_releases(session, journal);
     session.store.clear_journal()?;
+    // A file that stays is dropped after the next change.
+    let _ = session.store.drop_old_overlays();
     // A removal reports its end once the releases are removed, too.
     let Some(id) = &journal.to else {
         return Ok(());

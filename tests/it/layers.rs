@@ -50,6 +50,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         "plan",
         &[
             "app",
+            "manifest",
             "payload",
             "provenance",
             "render",
@@ -141,6 +142,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "health",
             "failure",
             "host",
+            "manifest",
             "parallel",
             "plan",
             "prerequisites",
@@ -164,6 +166,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "error",
             "fault",
             "host",
+            "manifest",
             "safe_fix",
         ],
     ),
@@ -198,6 +201,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             // A unit as it is loaded is scored like that of the release.
             "exposure",
             "host",
+            "manifest",
             "payload",
             "prerequisites",
             "render",
@@ -505,7 +509,7 @@ fn the_scripts_of_the_package_share_one_rule_about_its_app() {
 fn the_purge_script_of_the_package_names_every_unit() {
     let manifest =
         manifest::parse(&read("packaging/robotctl-status/robot.toml")).expect("a manifest");
-    let app = App::from_bundled(&manifest, None).expect("an app");
+    let app = App::from_bundled(&manifest, None, None).expect("an app");
     let tree = render(&app, Target::Portable).expect("a tree");
     let (mut units, mut wants) = (BTreeSet::new(), BTreeSet::new());
     for path in tree.paths() {

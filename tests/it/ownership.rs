@@ -41,6 +41,15 @@ fn environments_live_side_by_side() {
         .success();
     let after = test.tree();
     assert!(after.contains_key("opt/shop-staging/current"));
+    let status = test
+        .run(["status", "--app", "shop"])
+        .any_stdout()
+        .any_stderr();
+    let status = status.success().stdout;
+    assert!(
+        status.contains("  also here: shop-staging, environment staging: "),
+        "{status}"
+    );
     for (path, fact) in &before {
         // They share the user database only.
         if fact.kind != Kind::Dir && path.contains("shop") {

@@ -51,6 +51,7 @@ mod deploy;
 mod diagnostics;
 mod edge_cases;
 mod endurance;
+mod environments;
 mod failures;
 
 mod findings;

@@ -6,6 +6,7 @@ mod build;
 mod case;
 mod commands;
 mod directives;
+mod environments;
 mod files;
 mod network;
 mod paths;

@@ -4,6 +4,7 @@ use super::build::build_network;
 use super::case::{Case, Message};
 use super::commands::{unexpanded, uvicorn_stops, wrapped_socket, wrapper};
 use super::directives::{families_notify, private_capabilities, unenforced};
+use super::environments::other_environment;
 use super::files::outside_files;
 use super::network::{direct_socket, low_port, public_address};
 use super::paths::{home_path, writable_code};
@@ -83,6 +84,8 @@ pub const LINTS: &[Lint] = &[
         summary: "a build that downloads packages, and has no network" },
     Lint { id: "secret-in-env", severity: Severity::Warning, check: Check::Service(secret_in_env),
         summary: "a secret in the environment, which any user can read in the unit file" },
+    Lint { id: "other-environment", severity: Severity::Warning, check: Check::Service(other_environment),
+        summary: "an address or a host name that belongs to another environment of the manifest" },
     Lint { id: "low-port", severity: Severity::Warning, check: Check::Service(low_port),
         summary: "a service that opens a port below 1024 itself, and may not" },
     Lint { id: "outside-files", severity: Severity::Warning, check: Check::Service(outside_files),

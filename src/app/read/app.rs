@@ -1,5 +1,6 @@
 //! `[app]`, and the app as a whole.
 
+use super::other_environments::foreign;
 use super::reader::{Policy, Reader, get, quoted};
 use super::relations::{check_addresses, check_conflicts, in_order};
 use super::secret_access::check_secret_access;
@@ -7,7 +8,7 @@ use crate::app::application::App;
 use crate::app::canonical::Canonical;
 use crate::app::mode::Mode;
 use crate::app::names::{Name, Version};
-use crate::manifest::{Manifest, OverlayTable, Problem, Result};
+use crate::manifest::{HostOverlay, Layers, Manifest, Problem, Result};
 use crate::units::Target;
 
 impl App {
@@ -16,7 +17,19 @@ impl App {
     /// # Errors
     /// A [`Problem`] with the key's path; [`Problem::at`] adds the line.
     pub fn from_manifest(manifest: &Manifest, environment: Option<&str>) -> Result<Self> {
-        Reader::new(manifest, environment, Policy::Applies)?.app()
+        read(manifest, environment, None, Policy::Applies)
+    }
+
+    /// Checks a manifest as it applies on a host that has an overlay.
+    ///
+    /// # Errors
+    /// A [`Problem`] with the key's path, and with the file if it is not the manifest.
+    pub fn on_host(
+        manifest: &Manifest,
+        environment: Option<&str>,
+        host: Option<&HostOverlay>,
+    ) -> Result<Self> {
+        read(manifest, environment, host, Policy::Applies)
     }
 
     /// Checks the manifest of the app that the package contains: it alone may have the name
@@ -24,8 +37,12 @@ impl App {
     ///
     /// # Errors
     /// A [`Problem`] with the key's path.
-    pub fn from_bundled(manifest: &Manifest, environment: Option<&str>) -> Result<Self> {
-        Reader::new(manifest, environment, Policy::Bundled)?.app()
+    pub fn from_bundled(
+        manifest: &Manifest,
+        environment: Option<&str>,
+        host: Option<&HostOverlay>,
+    ) -> Result<Self> {
+        read(manifest, environment, host, Policy::Bundled)
     }
 
     /// Reads the recorded manifest of a release. An earlier robotctl has allowed what it says, so only the
@@ -34,9 +51,28 @@ impl App {
     ///
     /// # Errors
     /// A [`Problem`] with the key's path.
-    pub fn from_record(manifest: &Manifest, environment: Option<&str>) -> Result<Self> {
-        Reader::new(manifest, environment, Policy::Recorded)?.app()
+    pub fn from_record(
+        manifest: &Manifest,
+        environment: Option<&str>,
+        host: Option<&HostOverlay>,
+    ) -> Result<Self> {
+        read(manifest, environment, host, Policy::Recorded)
     }
+}
+
+fn read(
+    manifest: &Manifest,
+    environment: Option<&str>,
+    host: Option<&HostOverlay>,
+    policy: Policy,
+) -> Result<App> {
+    let layers = Layers::new(manifest, environment, host);
+    let resolved = layers.resolved(policy == Policy::Recorded)?;
+    let app = Reader::new(&resolved, environment, policy).and_then(Reader::app);
+    let mut app = app.map_err(|problem| layers.located(problem))?;
+    app.foreign = foreign(manifest, &resolved, environment);
+    app.overlay = host.cloned();
+    Ok(app)
 }
 
 impl Reader<'_> {
@@ -67,9 +103,6 @@ impl Reader<'_> {
                 "add a table `[service.web]` with `exec = [\"{current}/bin/web\"]`",
             ));
         }
-        if let Some(overlay) = self.overlay {
-            self.overlay_names(overlay)?;
-        }
         let mut services = Vec::new();
         for (name, table) in &self.manifest.service {
             services.push(self.service(name, table)?);
@@ -98,20 +131,12 @@ impl Reader<'_> {
             user: self.user,
             environment: self.environment,
             layout: self.layout,
+            foreign: Vec::new(),
+            overlay: None,
         };
         self.policy.enforce(check_secret_access(&app))?;
         self.policy.enforce(check_conflicts(&app))?;
         Ok(app)
-    }
-
-    fn overlay_names(&self, overlay: &OverlayTable) -> Result<()> {
-        let environment = self.environment.as_ref().map_or("", Name::as_str);
-        for name in overlay.listen.keys() {
-            if !self.manifest.service.contains_key(name) {
-                return Err(self.no_service(&["environment", environment, "listen", name], name));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -156,7 +181,7 @@ mod tests {
         let manifest = parse(text).unwrap();
         (
             App::from_manifest(&manifest, None).is_ok(),
-            App::from_record(&manifest, None).is_ok(),
+            App::from_record(&manifest, None, None).is_ok(),
         )
     }
 
@@ -252,7 +277,7 @@ mod tests {
     fn a_record_keeps_what_is_refused_today() {
         let rest = "timeout-stop = \"2h\"\nsandbox.directives.KillMode = \"process\"\n";
         let manifest = parse(&format!("{HEAD}{WEB}{rest}[release]\nkeep = 1\n")).unwrap();
-        let app = App::from_record(&manifest, None).unwrap();
+        let app = App::from_record(&manifest, None, None).unwrap();
         let web = app.services.first().unwrap();
         assert_eq!(web.timeout_stop.text, "2h");
         assert_eq!(web.sandbox.directives.len(), 1);

@@ -97,10 +97,19 @@ impl Reader<'_> {
             return Err(Problem::new(&at("job"), message, hint));
         }
         if let Some(text) = http {
-            return http_probe(&at, text, check, listen);
+            let text = self.expand(&at("http"), text)?;
+            let mut check = check.clone();
+            if let Some(text) = &mut check.contains {
+                *text = self.expand(&at("contains"), text)?;
+            }
+            for text in check.header.values_mut() {
+                *text = self.expand(&at("header"), text)?;
+            }
+            return http_probe(&at, &text, &check, listen);
         }
         if let Some(text) = tcp {
-            return get(&at("tcp"), text, "an address", address).map(Probe::Tcp);
+            let text = self.expand(&at("tcp"), text)?;
+            return get(&at("tcp"), &text, "an address", address).map(Probe::Tcp);
         }
         if let Some(text) = unix {
             return self.path(&at("unix"), text).map(Probe::Unix);

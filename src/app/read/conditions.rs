@@ -17,7 +17,7 @@ impl Reader<'_> {
                 return Err(Problem::new(&path, format!("`{name}` is empty"), hint));
             }
             for text in &values.0 {
-                let text = self.layout.expand(text);
+                let text = self.expand(&path, text)?;
                 out.push(get(&path, &text, "a condition", |text| {
                     kind.with_value(text)
                 })?);

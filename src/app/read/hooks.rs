@@ -32,7 +32,7 @@ impl Reader<'_> {
             None => Span::seconds(DEFAULT_TIMEOUT_SECONDS),
         };
         let table = ServiceTable {
-            exec: last.clone(),
+            exec: Some(last.clone()),
             exec_start_pre: before.to_vec(),
             r#type: Some("oneshot".to_owned()),
             enable: Some(false),

@@ -10,7 +10,11 @@ mod conditions;
 mod files;
 mod groups;
 mod hooks;
+mod other_environments;
 mod packets;
+mod placeholders;
+#[cfg(test)]
+mod precedence;
 mod reader;
 mod relations;
 mod release;

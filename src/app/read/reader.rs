@@ -3,8 +3,10 @@
 use crate::app::layout::Layout;
 use crate::app::lines::Line;
 use crate::app::names::{AbsPath, Name, Text};
+use crate::app::placeholders::HOSTNAME;
 use crate::app::reserved::{BUNDLED_APP, why_reserved};
-use crate::manifest::{Manifest, OverlayTable, Problem, Result, nearest};
+pub(super) use crate::manifest::quoted;
+use crate::manifest::{Manifest, Problem, Result, nearest};
 use crate::printable::is_direction;
 
 /// The path of a key, for messages.
@@ -34,7 +36,6 @@ impl Policy {
 pub(super) struct Reader<'a> {
     pub(super) policy: Policy,
     pub(super) manifest: &'a Manifest,
-    pub(super) overlay: Option<&'a OverlayTable>,
     pub(super) environment: Option<Name>,
     pub(super) name: Name,
     pub(super) user: Name,
@@ -87,11 +88,6 @@ fn check_reserved(policy: Policy, path: Path<'_>, name: &Name) -> Result<()> {
     Err(Problem::new(path, message, hint))
 }
 
-/// A value for a message: on one line, in backticks.
-pub(super) fn quoted(text: &str) -> String {
-    format!("`{}`", text.escape_debug())
-}
-
 pub(super) fn one_of<T: Copy>(
     path: Path<'_>,
     text: &str,
@@ -118,13 +114,11 @@ impl<'a> Reader<'a> {
     ) -> Result<Self> {
         let base = get(&["app", "name"], &manifest.app.name, "a name", Name::parse)?;
         policy.enforce(check_reserved(policy, &["app", "name"], &base))?;
-        let mut overlay = None;
         let mut name = base.clone();
         let mut parsed = None;
         if let Some(environment) = environment {
             let known: Vec<&str> = manifest.environment.keys().map(String::as_str).collect();
-            overlay = manifest.environment.get(environment);
-            if overlay.is_none() {
+            if !manifest.environment.contains_key(environment) {
                 return Err(Problem::new(
                     &["environment"],
                     format!("there is no environment {}", quoted(environment)),
@@ -152,7 +146,6 @@ impl<'a> Reader<'a> {
             policy,
             group,
             manifest,
-            overlay,
             environment: parsed,
             layout: Layout::new(&name),
             name,
@@ -195,12 +188,12 @@ impl<'a> Reader<'a> {
 
     pub(super) fn text(&self, path: Path<'_>, text: &str) -> Result<Text> {
         self.check_direction(path, text)?;
-        get(path, &self.layout.expand(text), "valid text", Text::parse)
+        get(path, &self.expand(path, text)?, "valid text", Text::parse)
     }
 
     pub(super) fn line(&self, path: Path<'_>, text: &str) -> Result<Line> {
         self.check_direction(path, text)?;
-        let text = self.layout.expand(text);
+        let text = self.expand(path, text)?;
         get(path, &text, "one line of text", Line::parse)
     }
 
@@ -210,7 +203,7 @@ impl<'a> Reader<'a> {
 
     pub(super) fn path(&self, path: Path<'_>, text: &str) -> Result<AbsPath> {
         self.check_direction(path, text)?;
-        get(path, &self.layout.expand(text), "a path", AbsPath::parse)
+        get(path, &self.expand(path, text)?, "a path", AbsPath::parse)
     }
 
     /// A command whose program is an absolute path.
@@ -224,6 +217,9 @@ impl<'a> Reader<'a> {
             ));
         };
         get(path, program.as_str(), "an absolute path", |text| {
+            if text.contains(HOSTNAME) {
+                return Err("write a path that is the same on every host");
+            }
             AbsPath::parse(text).map_err(|_| {
                 "write `{current}/…` for a program in the release, or a path such as `/usr/bin/…`"
             })

@@ -54,9 +54,9 @@ impl Reader<'_> {
             sandbox.read_write.push(source);
         }
         for text in &table.read_only {
-            let text = self.layout.expand(text);
-            let (from, to) = text.split_once(':').unwrap_or((&text, &text));
             let path = at("read-only");
+            let text = self.expand(&path, text)?;
+            let (from, to) = text.split_once(':').unwrap_or((&text, &text));
             let source = self.path(&path, from)?;
             self.policy
                 .enforce(self.not_in_own_directory(&path, source.as_str()))?;
@@ -102,9 +102,11 @@ impl Reader<'_> {
 
     /// The directory around a path in which the services of the app may write, if there is one.
     pub(super) fn writable_parent(&self, path: &str) -> Option<String> {
-        let services = self.manifest.service.values();
-        let shared = services.flat_map(|service| &service.sandbox.read_write);
-        let shared = shared.map(|text| self.layout.expand(text));
+        let services = self.manifest.service.iter();
+        let shared = services.flat_map(|(name, service)| {
+            let paths = service.sandbox.read_write.iter();
+            paths.filter_map(|text| self.expand(&["service", name], text).ok())
+        });
         let mut writable = self.layout.own_directories().into_iter().chain(shared);
         writable.find(|dir| path.starts_with(&format!("{dir}/")))
     }

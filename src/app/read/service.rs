@@ -20,6 +20,9 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 /// The longest `drain`.
 const MAX_DRAIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// The variable that many programs read their port from.
+const PORT: &str = "PORT";
+
 impl Reader<'_> {
     pub(super) fn service(&self, key: &str, table: &ServiceTable) -> Result<Service> {
         self.policy.enforce(check_name(key))?;
@@ -59,7 +62,13 @@ impl Reader<'_> {
         let stop = span("timeout-stop", &table.timeout_stop)?;
         Ok(Service {
             description,
-            exec: self.command(&at("exec"), &table.exec)?,
+            exec: match &table.exec {
+                Some(argv) => self.command(&at("exec"), argv)?,
+                None => {
+                    let hint = "add it to this table";
+                    return Err(Problem::new(&["service", key], "missing key `exec`", hint));
+                }
+            },
             exec_start_pre: self.commands(&at("exec-start-pre"), &table.exec_start_pre)?,
             exec_reload: if table.exec_reload.is_empty() {
                 Vec::new()
@@ -85,7 +94,7 @@ impl Reader<'_> {
             drain: drain(self.policy, &at("drain"), span("drain", &table.drain)?)?,
             watchdog: span("watchdog", &table.watchdog)?,
             limits: limits(self.policy, key, table.limits.as_ref())?,
-            env: self.env(key, table)?,
+            env: self.env(key, table, socket, &listen)?,
             required_env: required_env(key, table)?,
             secrets: self.secrets_of(key)?,
             files: self.files(&at("files"), table.files.as_ref(), kind)?,
@@ -105,21 +114,19 @@ impl Reader<'_> {
     }
 
     /// Addresses, and their names if they have any.
-    fn listen(&self, key: &str, table: &ServiceTable) -> Result<(Vec<Listen>, Vec<Name>)> {
-        let mut texts = &table.listen;
-        let mut path = vec!["service", key, "listen"];
-        if let (Some(overlay), Some(environment)) = (self.overlay, &self.environment)
-            && let Some(other) = overlay.listen.get(key)
-        {
-            texts = other;
-            path = vec!["environment", environment.as_str(), "listen", key];
-        }
+    pub(super) fn listen(
+        &self,
+        key: &str,
+        table: &ServiceTable,
+    ) -> Result<(Vec<Listen>, Vec<Name>)> {
+        let texts = &table.listen;
+        let path = ["service", key, "listen"];
         let mut out = Vec::new();
         let mut names = Vec::new();
         for (index, text) in texts.iter().enumerate() {
             let index = index.to_string();
             let path: Vec<&str> = path.iter().copied().chain([index.as_str()]).collect();
-            let text = self.layout.expand(text);
+            let text = self.expand(&path, text)?;
             let address = match text.split_once('=') {
                 Some((name, address)) if !name.contains([':', '/']) => {
                     names.push(get(&path, name, "a name for a socket", Name::parse)?);
@@ -187,16 +194,23 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn env(&self, service: &str, table: &ServiceTable) -> Result<Vec<(EnvName, Text)>> {
+    /// The variables of a service, by name. One that opens its port itself has it in `PORT`.
+    fn env(
+        &self,
+        service: &str,
+        table: &ServiceTable,
+        socket: Socket,
+        listen: &[Listen],
+    ) -> Result<Vec<(EnvName, Text)>> {
+        let port = listen.iter().find_map(Listen::port);
+        let port = port.filter(|_| socket != Socket::Activate);
+        let port = port.map(|port| port.to_string());
         let mut merged: BTreeMap<&str, (Vec<&str>, &String)> = BTreeMap::new();
+        if let Some(port) = &port {
+            merged.insert(PORT, (vec!["service", service, "listen"], port));
+        }
         for (key, value) in &self.manifest.env {
             merged.insert(key, (vec!["env", key], value));
-        }
-        if let (Some(overlay), Some(environment)) = (self.overlay, &self.environment) {
-            for (key, value) in &overlay.env {
-                let path = vec!["environment", environment.as_str(), "env", key];
-                merged.insert(key, (path, value));
-            }
         }
         for (key, value) in &table.env {
             merged.insert(key, (vec!["service", service, "env", key], value));
@@ -204,7 +218,9 @@ impl Reader<'_> {
         let mut out = Vec::new();
         for (key, (path, value)) in merged {
             let name = get(&path, key, "a variable name", EnvName::parse)?;
-            out.push((name, self.text(&path, value)?));
+            self.check_direction(&path, value)?;
+            let value = self.expand_for(Some(service), &path, value)?;
+            out.push((name, get(&path, &value, "valid text", Text::parse)?));
         }
         Ok(out)
     }

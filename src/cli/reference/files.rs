@@ -32,6 +32,11 @@ pub(super) fn files() -> Result<Vec<(String, &'static str)>> {
              those of the manifest. robotctl creates it empty and never overwrites it.",
         ),
         (
+            layout.local_manifest(),
+            "What differs on this host: the same table as an environment of the manifest, and stronger. Only \
+             root may be able to write it.",
+        ),
+        (
             layout.credentials(),
             "Secrets, one file each. Only root can read them.",
         ),
@@ -60,7 +65,7 @@ pub(super) fn files() -> Result<Vec<(String, &'static str)>> {
             format!(
                 "{store}/journal.json, {store}/failed.json, {store}/history.private, \
                  {store}/attempts.private, {store}/releases/ID.private, \
-                 {store}/releases/ID.index, {store}/releases/ID.built, {store}/reserve, {store}/lock"
+                 {store}/releases/ID.index, {store}/releases/ID.built, {store}/overlays/ID.<digest>, {store}/reserve, {store}/lock"
             ),
             "The private part, for root only: how to undo a change in progress, earlier contents of \
              files, what each release contains, the whole history.",

@@ -2,7 +2,7 @@
 
 use super::manual::capital;
 use super::page::{Page, inlines};
-use crate::app::{CONDITIONS, LINTS, Layout, Name, schema};
+use crate::app::{CONDITIONS, LINTS, LISTEN_PLACEHOLDERS, Layout, NAME_PLACEHOLDERS, Name, schema};
 use crate::sandbox::exceptions::{EXCEPTIONS, PRESETS};
 use anyhow::{Context as _, Result, anyhow};
 use roff::{bold, italic, roman};
@@ -22,7 +22,7 @@ const TABLES: [&str; 7] = [
     "environment",
 ];
 
-/// The placeholders of [`Layout::expand`], and what each path is for.
+/// The placeholders of [`Layout::placeholder`], and what each path is for.
 const PLACEHOLDERS: [(&str, &str); 6] = [
     ("{current}", "the release that the process runs"),
     ("{state}", "the state directory"),
@@ -129,17 +129,27 @@ fn conditions(page: &mut Page) {
     }
 }
 
+fn path_of(layout: &Layout, placeholder: &str) -> String {
+    let name = placeholder.trim_matches(['{', '}']);
+    layout.placeholder(name).unwrap_or_default()
+}
+
 fn placeholders(page: &mut Page) -> Result<()> {
     page.section("PLACEHOLDERS");
     page.paragraph(
-        "These work in commands, paths and values of environment variables. Any other brace is \
-         literal.",
+        "These work in commands, paths, addresses of checks and values of environment variables. A \
+         placeholder is a name in braces, without spaces: an unknown one is an error. `{{name}}` is the text \
+         `{name}`. Any other brace is literal.",
     );
     let name = Name::parse("app").map_err(|hint| anyhow!(hint))?;
     let layout = Layout::new(&name);
     for (placeholder, about) in PLACEHOLDERS {
-        let path = layout.expand(placeholder).replace("/app", "/APP");
+        let path = path_of(&layout, placeholder).replace("/app", "/APP");
         page.entry(&[bold(placeholder)], &format!("`{path}`: {about}."));
+    }
+    for (name, about) in NAME_PLACEHOLDERS.iter().chain(&LISTEN_PLACEHOLDERS) {
+        let name = format!("{{{name}}}");
+        page.entry(&[bold(&name)], &format!("{}.", capital(about)));
     }
     Ok(())
 }
@@ -159,6 +169,14 @@ fn tables(page: &mut Page) -> Result<()> {
         // A title is an argument of a macro: quotes and spaces would need care. It has none.
         page.section(&title);
         page.paragraph(description(property));
+        if name == "environment" {
+            page.paragraph(
+                "A table takes every key of `[service.NAME]`, for every service, and these. In \
+                 `[environment.NAME.service.NAME]`, a key is for one service. Tables merge key by key, \
+                 and lists replace. `/etc/<app>/robot.local.toml` is the same table for one host, and is \
+                 stronger.",
+            );
+        }
         if let Some(inner) = table(root, property) {
             keys(page, root, inner, &mut lists)?;
         } else {
@@ -191,7 +209,13 @@ fn keys<'a>(
     let is_required = |key: &str| required.is_some_and(|list| list.iter().any(|one| one == key));
     let properties = inner.get("properties").and_then(Value::as_object);
     let properties = properties.context("a table without keys")?;
-    let mut sorted: Vec<(&String, &Value)> = properties.iter().collect();
+    // The keys of an overlay that are those of a service refer to them.
+    let is_own = |property: &Value| {
+        let reference = property.get("$ref").and_then(Value::as_str);
+        !reference.is_some_and(|name| name.contains("/properties/"))
+    };
+    let own = properties.iter().filter(|(_, property)| is_own(property));
+    let mut sorted: Vec<(&String, &Value)> = own.collect();
     sorted.sort_by_key(|(key, _)| !is_required(key));
     for (key, property) in sorted {
         let text = sentences(description(property));
@@ -376,7 +400,10 @@ mod tests {
     fn every_placeholder_is_replaced() {
         let layout = Layout::new(&Name::parse("app").unwrap());
         for (placeholder, _) in PLACEHOLDERS {
-            assert!(layout.expand(placeholder).starts_with('/'), "{placeholder}");
+            assert!(
+                super::path_of(&layout, placeholder).starts_with('/'),
+                "{placeholder}"
+            );
         }
     }
 

@@ -31,6 +31,7 @@ pub(in crate::cli) fn shown(plan: &Plan, diff: bool) -> String {
         archive(plan),
         content(plan),
         manifest(plan),
+        overlay(plan),
         repair(plan),
         files(plan),
         if diff { diffs(plan) } else { String::new() },
@@ -116,6 +117,26 @@ fn manifest(plan: &Plan) -> String {
         return String::new();
     }
     format!("manifest: {}\n", plan.manifest.join(", "))
+}
+
+fn overlay(plan: &Plan) -> String {
+    let Some(overlay) = &plan.overlay else {
+        return String::new();
+    };
+    let gone = overlay.changed.iter();
+    let gone = gone.filter(|key| !overlay.keys.contains(key));
+    let lines = overlay.keys.iter().chain(gone).map(|key| {
+        let mark = match (overlay.changed.contains(key), overlay.keys.contains(key)) {
+            (true, true) => "  (new value)",
+            (true, false) => "  (no longer set)",
+            _ => "",
+        };
+        format!("  {key}{mark}\n")
+    });
+    list(
+        &format!("settings of this host, from {}", overlay.file),
+        lines,
+    )
 }
 
 fn repair(plan: &Plan) -> String {
@@ -282,6 +303,7 @@ mod tests {
                 ..PayloadPlan::default()
             },
             manifest: vec!["env.NEW".into(), "service.web.listen".into()],
+            overlay: None,
             repair: Some("`/opt/shop/current` is missing".into()),
             files: vec![
                 change("/a", None, stored()),

@@ -2,7 +2,7 @@
 
 use crate::command_line::CommandLine;
 use crate::ops::{Pruned, RemovalPreview};
-use crate::plan::{CommandPlan, Diff, OutputPlan, PayloadPlan, Plan, Right};
+use crate::plan::{CommandPlan, Diff, OutputPlan, OverlayPlan, PayloadPlan, Plan, Right};
 use crate::provenance::Provenance;
 use crate::tree::FileChange;
 use schemars::JsonSchema;
@@ -33,6 +33,9 @@ pub(in crate::cli) struct PlanData {
     content: Option<PayloadPlan>,
     /// Keys of the manifest whose values differ from those of the live release.
     manifest: Vec<String>,
+    /// The overlay of this host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overlay: Option<OverlayPlan>,
     /// What is repaired although the release stays.
     #[serde(skip_serializing_if = "Option::is_none")]
     repair: Option<String>,
@@ -136,6 +139,7 @@ impl PlanData {
             archive: None,
             content: None,
             manifest: Vec::new(),
+            overlay: None,
             repair: None,
             files: Vec::new(),
             directories: Vec::new(),
@@ -177,6 +181,7 @@ impl PlanData {
             archive: plan.archive.clone(),
             content: Some(plan.payload.clone()).filter(|content| content.files > 0),
             manifest: plan.manifest.clone(),
+            overlay: plan.overlay.clone(),
             repair: plan.repair.clone(),
             files: files.collect(),
             commands: plan.commands.clone(),

@@ -24,6 +24,15 @@ pub(in crate::cli) fn text(status: &AppStatus, root: Option<&Path>) -> String {
     if let Some(archive) = &status.archive {
         text.push_str(&format!("  its archive: {}\n", archive.in_words()));
     }
+    for other in &status.environments {
+        let what = match &other.environment {
+            Some(name) => format!("environment {name}"),
+            None => "without an environment".to_owned(),
+        };
+        let live = other.live.as_deref().map(|live| format!("{live} is live"));
+        let live = live.unwrap_or_else(|| "no release is live".to_owned());
+        text.push_str(&format!("  also here: {}, {what}: {live}\n", other.app));
+    }
     if let Some(what) = &status.under_way {
         text.push_str(&format!("  a change is under way: {what}\n"));
     }

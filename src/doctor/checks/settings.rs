@@ -2,14 +2,15 @@
 
 use super::findings;
 use crate::app::App;
+use crate::app::HostOverlay;
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
-use crate::error::Hint;
+use crate::error::{Error, Hint};
 use crate::host::UnitStatus;
 use crate::safe_fix::SafeFix;
 use crate::settings::{
-    SameSecrets, env_file_faults, missing_variables, same_secrets, secret_faults, stale_among,
-    unused_variables,
+    SameSecrets, env_file_faults, host_overlay, missing_variables, same_secrets, secret_faults,
+    stale_among, unused_variables,
 };
 use anyhow::Result;
 
@@ -58,7 +59,34 @@ pub(in crate::doctor) fn same(context: &CheckContext<'_>, app: &App) -> Result<V
     Ok(same.map(finding).collect())
 }
 
-/// Services that run with older settings than the files hold.
+/// The overlay of this host, if it is not the one with which the release is live.
+fn overlay(context: &CheckContext<'_>, app: &App) -> Option<Finding> {
+    let path = context.layout.local_manifest();
+    let now = match host_overlay(&context.host.root, context.layout) {
+        Ok(now) => now,
+        Err(error) => {
+            let error = Error::from(error);
+            return Some(Finding::with_steps(
+                Severity::Warning,
+                error.message,
+                error.hints,
+            ));
+        }
+    };
+    let changed = HostOverlay::differing(app.overlay.as_ref(), now.as_ref());
+    if changed.is_empty() {
+        return None;
+    }
+    let message = format!(
+        "settings changed: `{path}` differs from what is in force in {}",
+        changed.join(", ")
+    );
+    let deploy = CommandLine::sudo_robotctl(["deploy", "--apply"]);
+    let fix = Hint::to("apply them", deploy);
+    Some(Finding::new(Severity::Warning, message, fix))
+}
+
+/// Services that run with older settings than the files hold, and an overlay of the host that is not in force.
 pub(in crate::doctor) fn settings(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
     let states: Vec<UnitStatus> = context
         .units
@@ -86,5 +114,5 @@ pub(in crate::doctor) fn settings(context: &CheckContext<'_>, app: &App) -> Resu
         let overlap = (!is_pinned).then_some(SafeFix::Overlap { unit });
         Finding::with_steps(Severity::Warning, message, fix).safely(overlap)
     };
-    Ok(stale.map(finding).collect())
+    Ok(stale.map(finding).chain(overlay(context, app)).collect())
 }

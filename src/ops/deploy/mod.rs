@@ -9,6 +9,7 @@
 //! preview refuses with the same words.
 
 mod apply;
+mod from;
 mod making;
 mod prepared;
 mod preview;

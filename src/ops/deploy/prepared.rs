@@ -38,6 +38,8 @@ pub(super) struct Prepared<'a> {
     outside_source: Option<OutsideSource>,
     pub(super) scanned: ScannedSource,
     pub(super) tree: FileTree,
+    /// The files without the overlay of this host: those of the release.
+    pub(super) base_tree: FileTree,
     pub(super) observed: Observed,
     /// Whether nothing of an earlier build is taken over.
     rebuild: bool,
@@ -61,8 +63,13 @@ impl<'a> Prepared<'a> {
         (source, outside_source): FoundSource,
     ) -> Result<Self> {
         let app = &loaded.app;
-        let scanned = stage::scan(&source, &app.release)?;
+        let only = loaded.from.as_ref().map(|from| &from.payload);
+        let scanned = stage::scan(&source, &app.release, only)?;
         let tree = render(app, ctx.target(app))?;
+        let base_tree = match &loaded.base {
+            Some(base) => render(base, ctx.target(base))?,
+            None => tree.clone(),
+        };
         check_new_app_ownership(&ctx.host, store, app, &tree)?;
         Ok(Self {
             loaded,
@@ -70,6 +77,7 @@ impl<'a> Prepared<'a> {
             outside_source,
             scanned,
             tree,
+            base_tree,
             observed: Observed::default(),
             rebuild: request.rebuild,
             is_unread: true,
@@ -97,7 +105,7 @@ impl<'a> Prepared<'a> {
         if let Some(live) = &mut self.observed.live
             && let Some(index) = store.payload_index(&live.id)?
         {
-            let (id, rendered) = (live.id.clone(), self.tree.digest());
+            let (id, rendered) = (live.id.clone(), self.base_tree.digest());
             if is_whole
                 && let Some(header) = IndexHeader::read(&index)
                 && self.scanned.is_unchanged(&header)
@@ -124,7 +132,7 @@ impl<'a> Prepared<'a> {
     }
 
     pub(super) fn id(&self) -> String {
-        release_id(self.app(), &self.scanned.digest(), &self.tree.digest())
+        release_id(self.app(), &self.scanned.digest(), &self.base_tree.digest())
     }
 
     fn candidate<'c>(&'c self, id: &'c str) -> Candidate<'c> {
@@ -165,6 +173,12 @@ impl<'a> Prepared<'a> {
             plan.warnings.clear();
         } else {
             preflight::warn_of_missing_paths(&ctx.host, self.app(), &mut plan)?;
+        }
+        if let Some(from) = &self.loaded.from {
+            let digest = from.payload.digest().to_hex();
+            let digest: String = digest.chars().take(12).collect();
+            let text = format!("the content is that of {} {} ({digest})", from.app, from.id);
+            plan.notes.push(text);
         }
         preflight::note_in(&mut plan, &self.faults);
         preflight::warn_of_unmet(&ctx.host, self.app(), &mut plan);
@@ -273,6 +287,7 @@ impl<'a> Prepared<'a> {
                 "look at the new plan: the same command without `--apply` and `--plan`",
             );
         }
+        self.check_same_content()?;
         check_rights(request, self.app(), &self.observed)?;
         check_pins(request, store)?;
         preflight::check_service_files(self.app(), &self.scanned.payload)?;
@@ -287,6 +302,23 @@ impl<'a> Prepared<'a> {
             return Ok(()); // The live release has these units, and they were verified then.
         }
         self.verify_units(ctx)
+    }
+
+    /// Refuses files of another environment that are not as they were staged there.
+    fn check_same_content(&self) -> Result<()> {
+        let Some(from) = &self.loaded.from else {
+            return Ok(());
+        };
+        if self.scanned.digest() == from.payload.digest() {
+            return Ok(());
+        }
+        fail(
+            format!(
+                "files of {} {} are not as they were staged",
+                from.app, from.id
+            ),
+            "deploy that environment again, or deploy from the source",
+        )
     }
 
     /// Refuses what `release.python` reads and the release would not have.

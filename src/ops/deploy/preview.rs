@@ -86,7 +86,8 @@ pub(super) fn command(ctx: &Context<'_>, request: &DeployRequest, plan: &Plan) -
     }
     line = line
         .option("--digest", request.digest.clone())
-        .option("--signature", request.signature.as_deref().map(path));
+        .option("--signature", request.signature.as_deref().map(path))
+        .option("--from", request.from.clone());
     let wait = request.wait.as_secs();
     line = line.option("--wait", (wait > 0).then(|| wait.to_string()));
     line = line.arg("--apply").arg("--plan").arg(plan.hash());

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(crate) struct DeployRequest {
     /// Directory or archive to release, in place of `release.source`.
     pub(crate) source: Option<PathBuf>,
+    /// The environment whose live release to deploy, in place of a source.
+    pub(crate) from: Option<String>,
     /// The hash that the plan must still have.
     pub(crate) plan: Option<String>,
     /// The digest that the archive must have.

@@ -3,6 +3,7 @@
 //! That user writes the manifest and the source. So robotctl trusts neither: `--app` names the app, no link
 //! leads to the manifest, and the release asks for no right that the live one lacks.
 
+use super::from;
 use super::provenance::{check_signed, named_source};
 use super::request::DeployRequest;
 use super::source::{FoundSource, find_source};
@@ -27,6 +28,11 @@ pub(super) fn load(ctx: &Context<'_>, request: &DeployRequest) -> Result<LoadedS
             "`--same-rights` needs `--app`: without it, the manifest chooses the app",
             "add `--app NAME`",
         );
+    }
+    if let Some(other) = &request.from {
+        let loaded = from::load(ctx, request, other)?;
+        check_signed(ctx, request, &loaded, None)?;
+        return Ok((loaded, None));
     }
     // The manifest may be in the archive.
     if ctx.options.manifest.is_none() {

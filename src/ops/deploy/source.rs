@@ -19,6 +19,9 @@ pub(super) fn find_source(
     loaded: &Loaded,
     named: Option<&Source>,
 ) -> Result<FoundSource> {
+    if let Some(from) = &loaded.from {
+        return Ok((from.source(), None));
+    }
     let (source, note, is_expected) = match (&request.source, named) {
         (Some(path), Some(source)) if loaded.place != Place::SourceDirectory => {
             let is_expected = absolute(path)? == source.path();

@@ -174,7 +174,7 @@ pub(super) fn record<'a>(
             (failed.map_or(Mark::Staged, Mark::Failed), BTreeSet::new())
         }
     };
-    let files = prepared.tree.iter();
+    let files = prepared.base_tree.iter();
     let record = ReleaseRecord {
         public: PublicRelease {
             format: FORMAT,
@@ -193,6 +193,7 @@ pub(super) fn record<'a>(
             .map(|(path, entry)| (path.to_owned(), Stored::new(entry)))
             .collect(),
         origin: prepared.source.path().display().to_string(),
+        on_host: None,
     };
     let payload = is_read.then(|| prepared.scanned.finish());
     store.prepare_release(&record, payload)
