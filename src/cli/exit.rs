@@ -66,6 +66,7 @@ mod tests {
     #[test]
     fn every_exit_code_is_in_the_table() {
         let kinds = [
+            Kind::Unhealthy,
             Kind::Refused,
             Kind::RolledBack,
             Kind::Degraded,

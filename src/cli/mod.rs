@@ -20,6 +20,7 @@ mod releases;
 mod remove;
 mod rollback;
 mod score;
+mod services;
 mod status;
 mod usage;
 mod view;
@@ -45,7 +46,8 @@ const GLOBAL_OPTIONS: &str = "Global options";
 /// one atomic switch. A release that fails is rolled back automatically.
 ///
 /// `deploy`, `prune` and `remove` show what they would do, and act with
-/// `--apply`. `rollback` and `recover` act at once. Commands that change the
+/// `--apply`. `rollback`, `restart`, `start`, `stop` and
+/// `recover` act at once. Commands that change the
 /// host need root.
 #[derive(Debug, Parser)]
 #[command(
@@ -127,6 +129,27 @@ enum Command {
     /// and skip releases that failed. Repeat the command to go back one more
     /// release.
     Rollback(rollback::Args),
+    /// Restart services of the live release, without losing a request
+    ///
+    /// Acts at once, on the whole app or on the services that you name. A
+    /// service that can restarts by overlap, after a pre-check; the socket of
+    /// any other holds requests meanwhile. Waits until the services are healthy.
+    ///
+    /// A service that you have stopped stays down, unless you name it.
+    Restart(services::Args),
+    /// Start services, and check them; run a job now
+    ///
+    /// Acts at once. Without SERVICE, start what is enabled and what you have
+    /// stopped. A named job runs, and the command ends with it. The exit code
+    /// is 1 if a service does not start or fails a check; what is up stays up.
+    Start(services::Args),
+    /// Stop services, and wait until nothing of them is left
+    ///
+    /// Acts at once. Also stops the sockets and timers that would start the
+    /// services again, processes of a previous release that still drain, and
+    /// the services that require a stopped one. They stay down until
+    /// `robotctl start` or the next boot; a deploy does not start them.
+    Stop(services::Args),
     /// Complete or undo an interrupted change
     ///
     /// Acts at once, on every app unless `--app` names one. A change is
@@ -227,6 +250,7 @@ impl Command {
             Self::Prune(args) => args.apply,
             Self::Remove(args) => args.apply,
             Self::Rollback(args) => !args.dry_run,
+            Self::Restart(args) | Self::Start(args) | Self::Stop(args) => !args.dry_run,
             Self::Doctor(args) => args.actions.apply,
             Self::Recover(_) | Self::Soak(_) | Self::Drained(_) => true,
             _ => false,
@@ -287,6 +311,9 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Generate(args) => generate::run(args, ctx, out),
         Command::Deploy(args) => deploy::run(args, ctx, out),
         Command::Rollback(args) => rollback::run(args, ctx, out),
+        Command::Restart(args) => services::run(&services::RESTART, args, ctx, out),
+        Command::Start(args) => services::run(&services::START, args, ctx, out),
+        Command::Stop(args) => services::run(&services::STOP, args, ctx, out),
         Command::Recover(args) => recover::run(args, ctx, out),
         Command::Status => status::run(ctx, out),
         Command::Releases => releases::run(ctx, out),

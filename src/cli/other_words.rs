@@ -21,16 +21,16 @@ const TIPS: &[(&[&str], &str)] = &[
         "you write the manifest, `robot.toml`: robot.toml(5) describes it",
     ),
     (
-        &["enable", "run", "start", "up"],
-        "to start an app that is deployed: `sudo systemctl start APP.target`; to deploy one: `robotctl deploy`",
+        &["boot", "enable", "up"],
+        "to start an app that is deployed: `sudo robotctl start`; to deploy one: `robotctl deploy`",
     ),
     (
-        &["disable", "down", "halt", "kill", "stop"],
-        "to stop an app until the next boot: `sudo systemctl stop APP.target`",
+        &["disable", "down", "halt", "kill"],
+        "to stop an app until the next boot: `sudo robotctl stop`",
     ),
     (
-        &["reload", "restart"],
-        "to restart a service: `sudo systemctl restart APP-SERVICE.service`",
+        &["bounce", "reload"],
+        "to restart services without losing a request: `sudo robotctl restart`",
     ),
     (
         &["info", "list", "ls", "ps", "show", "top"],
@@ -110,7 +110,11 @@ mod tests {
     fn needs_root(command: &str) -> bool {
         let words: Vec<&str> = command.split(' ').collect();
         match words.as_slice() {
-            ["robotctl", "rollback" | "recover", ..] => !words.contains(&"--dry-run"),
+            [
+                "robotctl",
+                "rollback" | "recover" | "restart" | "start" | "stop",
+                ..,
+            ] => !words.contains(&"--dry-run"),
             ["robotctl", ..] => words.contains(&"--apply"),
             ["systemctl", verb, ..] => ["start", "stop", "restart", "reload"].contains(verb),
             ["journalctl", ..] => true,

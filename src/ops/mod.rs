@@ -17,6 +17,7 @@
 //! | `deploy`, `rollback`, `recover`, `remove`, `prune`, `fix` | the commands that change the host; `fix` is `doctor --fix` |
 //! | `safe_steps` | the steps of `doctor --fix` |
 //! | `overlaps` | the services that can restart by overlap without another change |
+//! | `verbs` | `restart`, `start` and `stop` |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
 //! | `trace` | `doctor --trace`: runs a second instance of a service |
 //! | `completion_candidates` | names for completions |
@@ -59,6 +60,7 @@ mod status;
 mod trace;
 mod unit_commands;
 mod user_file;
+mod verbs;
 
 pub(crate) use check::run as check;
 pub(crate) use completion_candidates::{known_apps, known_checks, known_releases, known_services};
@@ -84,3 +86,7 @@ pub(crate) use soak::{SoakRequest, run as soak};
 pub(crate) use status::{AppStatus, UnitStatus, run as status};
 pub(crate) use trace::{Trace, TraceRequest, run as trace};
 pub(crate) use unit_commands::{ArchiveFormat, attempt, page, read_archive, relay, wait_for};
+pub(crate) use verbs::{
+    ServicesPlan, ServicesRequest, preview_restart, preview_start, preview_stop, restart, start,
+    stop,
+};

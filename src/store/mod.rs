@@ -37,6 +37,7 @@ mod repair;
 mod reserve;
 mod space;
 mod state;
+mod stopped;
 
 pub use change::{Change, Committed};
 pub use content::ExactChanges;
@@ -50,3 +51,4 @@ pub use release::{
 };
 pub use space::{Shortage, Space};
 pub use state::State;
+pub use stopped::StoppedUnits;

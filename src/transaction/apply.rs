@@ -132,7 +132,7 @@ fn change(
     let outcome = match operation {
         // After a rollback from a bad release, Ctrl-C must not bring that release back.
         Operation::Rollback | Operation::Pin { .. } => run(),
-        Operation::Deploy | Operation::Restart => host::interruptible(|| {
+        Operation::Deploy | Operation::Fix | Operation::Restart => host::interruptible(|| {
             run().map_err(|error| {
                 if host::interrupted() {
                     Failure::public("it was interrupted").into()
@@ -202,7 +202,7 @@ fn journal(
             after.pins.insert(service.clone(), release.clone());
         }
         Operation::Deploy | Operation::Rollback => after.pins.clear(),
-        Operation::Restart => {}
+        Operation::Fix | Operation::Restart => {}
     }
     after.same_files = same_files(plan, &state);
     if state.live != after.live {
@@ -328,7 +328,7 @@ fn forward(
     switch::link(host, &app.layout, Some(&plan.to))?;
     let text = format!("`current` points at {}", plan.to);
     session.emit("info", "switched", Subject::release(&plan.to), &text);
-    activate::activate_units(session, plan, app, journal)
+    activate::activate_units(session, plan, app, &journal.units.handed_over)
         .map_err(|error| blame_release(Failure::of(&error)))?;
     (steps.after_start)().map_err(|error| blame_release(Failure::of(&error)))?;
     if host.is_offline() {

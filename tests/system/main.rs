@@ -92,6 +92,7 @@ mod unchanged;
 mod upgrades;
 mod users;
 mod values;
+mod verbs;
 mod volumes;
 mod wiki;
 

@@ -71,6 +71,30 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "restart",
+        &[
+            ("sudo robotctl restart", "Restart every service that runs."),
+            ("sudo robotctl restart web worker", "Restart two services."),
+        ],
+    ),
+    (
+        "start",
+        &[
+            ("sudo robotctl start", "Start what you have stopped."),
+            ("sudo robotctl start backup", "Run a job now."),
+        ],
+    ),
+    (
+        "stop",
+        &[
+            ("sudo robotctl stop", "Stop the whole app."),
+            (
+                "sudo robotctl stop web --dry-run",
+                "Show what stops with a service.",
+            ),
+        ],
+    ),
+    (
         "recover",
         &[(
             "sudo robotctl recover",
