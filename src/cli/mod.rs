@@ -9,6 +9,7 @@ mod exit;
 mod generate;
 mod history;
 mod internal;
+mod logs;
 mod other_words;
 mod output;
 mod probe_sandbox;
@@ -174,6 +175,14 @@ enum Command {
     /// Each line is an event of a deploy, a rollback or another change.
     /// robotctl keeps the last thousand of each app. Works for any user.
     History,
+    /// Show what the services log, in one view
+    ///
+    /// The entries of all services of the app in the order of time, with what
+    /// still drains and what systemd says about the units. Lines of JSON are
+    /// shown as text. Works for members of the group systemd-journal.
+    ///
+    /// With `--trace`, the lines of one request in every service.
+    Logs(logs::Args),
     /// Run the checks of the live release
     ///
     /// Run every check that the manifest of the live release lists, and print
@@ -318,6 +327,7 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Status => status::run(ctx, out),
         Command::Releases => releases::run(ctx, out),
         Command::History => history::run(ctx, out),
+        Command::Logs(args) => logs::run(args, ctx, out),
         Command::Check => check::run(ctx, out),
         Command::Score(args) => score::run(args, ctx, out),
         Command::Doctor(args) => doctor::run(args, ctx, out),

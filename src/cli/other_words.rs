@@ -37,8 +37,8 @@ const TIPS: &[(&[&str], &str)] = &[
         "to see what is live and what runs: `robotctl status`",
     ),
     (
-        &["journal", "log", "logs", "tail"],
-        "to read what the services of an app log: `sudo journalctl -u 'APP-*'`",
+        &["journal", "log", "tail"],
+        "to read what the services of an app log: `sudo robotctl logs`; to follow them: `sudo robotctl logs -f`",
     ),
     (
         &["events", "audit", "audit-log"],

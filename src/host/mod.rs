@@ -8,7 +8,7 @@
 //! |---|---|
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `mountinfo`, `attributes`, `tmpfiles`, `move_aside`, `foreign_directory`, `lock`, `last_change` |
 //! | files by their real paths | `files`, `word_search` |
-//! | systemd | `systemd`, `journald`, `journalctl`, `activation`, `dummy_process`, `private_tmp` |
+//! | systemd | `systemd`, `journald`, `journalctl`, `journal_entry`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `process_start`, `process_table`, `running_release`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | sandboxes | `attempts`, `facilities`, `landmarks` |
@@ -40,6 +40,7 @@ mod foreign_directory;
 mod git;
 mod group_access;
 pub mod inspect;
+mod journal_entry;
 mod journalctl;
 pub mod journald;
 mod landmarks;
@@ -101,6 +102,7 @@ pub use flush::Flush;
 pub use foreign_directory::ForeignDirectory;
 pub use git::{Checkout, checkout_of};
 pub use group_access::is_without_lists;
+pub use journal_entry::{JournalEntry, can_read_journal, read_journal};
 pub use landmarks::{
     directory_inode, host_addresses, listen_in_host_network, namespace_inode, unusual_devices,
 };

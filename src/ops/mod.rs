@@ -18,6 +18,7 @@
 //! | `safe_steps` | the steps of `doctor --fix` |
 //! | `overlaps` | the services that can restart by overlap without another change |
 //! | `verbs` | `restart`, `start` and `stop` |
+//! | `logs` | what the services log |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
 //! | `trace` | `doctor --trace`: runs a second instance of a service |
 //! | `completion_candidates` | names for completions |
@@ -41,6 +42,7 @@ mod hints;
 mod history;
 mod host_facts;
 mod load;
+mod logs;
 mod observe;
 mod outcome;
 mod overlaps;
@@ -72,6 +74,7 @@ pub(crate) use draining::Draining;
 pub(crate) use fix::{Fixes, apply as fix, preview as preview_fix};
 pub(crate) use generate::{Drift, compare, render_files, stale_documents, write as write_files};
 pub(crate) use history::run as history;
+pub(crate) use logs::{LogRecord, LogsRequest, run as logs};
 pub(crate) use outcome::Changed;
 pub(crate) use prune::{PruneRequest, Pruned, apply as prune, preview as preview_prune};
 pub(crate) use recover::{RecoverRequest, Recovery, run as recover};

@@ -65,6 +65,7 @@ mod latency;
 mod leftovers;
 mod load;
 mod lock;
+mod logs;
 mod lost_state;
 mod machine;
 mod networks;

@@ -128,6 +128,24 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ),
         ],
     ),
+    (
+        "logs",
+        &[
+            (
+                "sudo robotctl logs",
+                "The last 100 entries of all services.",
+            ),
+            ("sudo robotctl logs web -f", "Follow one service."),
+            (
+                "sudo robotctl logs --release 1.4.2 -g timeout",
+                "What the processes of a release said about timeouts.",
+            ),
+            (
+                "sudo robotctl logs --trace 4bf92f3577b34da6",
+                "One request in every service.",
+            ),
+        ],
+    ),
     ("check", &[("sudo robotctl check", "Run the checks.")]),
     (
         "score",
