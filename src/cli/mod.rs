@@ -20,6 +20,7 @@ mod reference;
 mod releases;
 mod remove;
 mod rollback;
+mod run;
 mod score;
 mod services;
 mod status;
@@ -183,6 +184,13 @@ enum Command {
     ///
     /// With `--trace`, the lines of one request in every service.
     Logs(logs::Args),
+    /// Run a command as a service runs
+    ///
+    /// The command has the user, the sandbox, the environment, the secrets and
+    /// the release of the service. It has your terminal, or your standard input
+    /// and output, and no time limit. Its exit code is passed on, 128 and the
+    /// number of a signal if one ended it; 125 is that of robotctl itself.
+    Run(run::Args),
     /// Run the checks of the live release
     ///
     /// Run every check that the manifest of the live release lists, and print
@@ -293,8 +301,11 @@ pub fn main() -> ExitCode {
     let root = root.filter(|root| crate::host::Host::new(Some(root)).is_offline());
     let out = Output::new(cli.format, cli.quiet, &trace, root);
     let changes = cli.command.changes();
+    let is_run = matches!(cli.command, Command::Run(_));
     let result = run(cli, &out, trace);
-    exit::exit_code(out.finish(result, changes))
+    let is_own = is_run && result.is_err();
+    let code = out.finish(result, changes);
+    exit::exit_code(if is_own { exit::RUN_FAILED } else { code })
 }
 
 fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
@@ -328,6 +339,7 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Releases => releases::run(ctx, out),
         Command::History => history::run(ctx, out),
         Command::Logs(args) => logs::run(args, ctx, out),
+        Command::Run(args) => run::run(args, ctx, out),
         Command::Check => check::run(ctx, out),
         Command::Score(args) => score::run(args, ctx, out),
         Command::Doctor(args) => doctor::run(args, ctx, out),

@@ -77,7 +77,11 @@ const TIPS: &[(&[&str], &str)] = &[
         "settings are in `/etc/APP/env`, and secrets in `/etc/APP/credentials`",
     ),
     (
-        &["remote", "ssh", "host", "hosts"],
+        &["bash", "console", "exec", "sh", "shell", "ssh"],
+        "to run a command as a service runs: `sudo robotctl run SERVICE -- COMMAND`; a shell: `sudo robotctl run --shell SERVICE`",
+    ),
+    (
+        &["remote", "host", "hosts"],
         "robotctl works on the host where it runs: `ssh HOST robotctl status`",
     ),
     (

@@ -107,7 +107,7 @@ mod tests {
         for (word, tip) in [
             ("upgrade", Some("robotctl deploy --apply")),
             ("remote", Some("ssh HOST")),
-            ("reload", Some("robotctl restart")),
+            ("exec", Some("robotctl run")),
             ("qum", None),
         ] {
             let text = with_tips(mistake(word)).to_string();

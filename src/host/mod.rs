@@ -22,6 +22,7 @@
 
 mod accounts;
 mod activation;
+mod attached;
 mod attempts;
 mod attributes;
 mod batch;
@@ -79,6 +80,7 @@ mod write_access;
 
 pub use accounts::{Member, User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
+pub use attached::attached;
 pub use attempts::{attempt_all, attempt_command, attempt_each, is_attempt, notify_attempts};
 pub use attributes::Protected;
 pub use batch::Batch;

@@ -20,6 +20,7 @@
 //! | `verbs` | `restart`, `start` and `stop` |
 //! | `logs` | what the services log |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
+//! | `run_command` | `run`: a command as a service runs |
 //! | `trace` | `doctor --trace`: runs a second instance of a service |
 //! | `completion_candidates` | names for completions |
 //! | `draining` | the previous releases that drain |
@@ -53,6 +54,7 @@ mod recover;
 mod releases;
 mod remove;
 mod rollback;
+mod run_command;
 mod safe_steps;
 mod score;
 mod select;
@@ -83,6 +85,7 @@ pub(crate) use remove::{
     Preview as RemovalPreview, RemoveRequest, apply as remove, preview as preview_remove,
 };
 pub(crate) use rollback::{RollbackRequest, apply as rollback, preview as preview_rollback};
+pub(crate) use run_command::{RunRequest, run as run_command};
 pub(crate) use safe_steps::StepResult;
 pub(crate) use score::run as score;
 pub(crate) use soak::{SoakRequest, run as soak};

@@ -79,6 +79,7 @@ mod relations;
 mod remove;
 mod rights;
 mod rollback;
+mod run;
 mod sample;
 mod serve;
 mod servers;

@@ -146,6 +146,20 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ),
         ],
     ),
+    (
+        "run",
+        &[
+            (
+                "sudo robotctl run web -- ./manage.py migrate",
+                "Run a program of the release.",
+            ),
+            (
+                "sudo robotctl run db -- pg_dump shop > shop.sql",
+                "Write its output to a file of your own.",
+            ),
+            ("sudo robotctl run --shell web", "Look around."),
+        ],
+    ),
     ("check", &[("sudo robotctl check", "Run the checks.")]),
     (
         "score",
