@@ -114,6 +114,7 @@ mod tests {
     fn needs_root(command: &str) -> bool {
         let words: Vec<&str> = command.split(' ').collect();
         match words.as_slice() {
+            ["robotctl", "logs" | "run", ..] => true,
             [
                 "robotctl",
                 "rollback" | "recover" | "restart" | "start" | "stop",
@@ -144,8 +145,9 @@ mod tests {
             "robotctl prune --apply",
             "robotctl rollback",
             "robotctl recover",
-            "systemctl stop APP.target",
-            "journalctl -u 'APP-*'",
+            "robotctl stop",
+            "robotctl logs -f",
+            "robotctl run SERVICE -- COMMAND",
         ] {
             assert!(needs_root(command), "{command}");
         }
