@@ -96,7 +96,7 @@ fn read(
         Some(wanted) => Some(named_release(&store, wanted)?),
         None => None,
     };
-    let units = LoggedUnits::find(&store, &name, request, release.as_deref())?;
+    let units = LoggedUnits::find(&store, &name, &request.services, release.as_deref())?;
     let runs = match &release {
         Some(id) => Some(Runs::of_release(&name, &units, id)?),
         None => None,

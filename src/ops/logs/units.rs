@@ -1,6 +1,5 @@
 //! The units whose entries belong to an app or to services of it, by exact names.
 
-use super::LogsRequest;
 use crate::app::{Name, PRE_CHECK_SUFFIX};
 use crate::error::fail;
 use crate::manifest::nearest;
@@ -26,7 +25,7 @@ impl LoggedUnits {
     pub(super) fn find(
         store: &Store,
         name: &Name,
-        request: &LogsRequest,
+        services: &[String],
         release: Option<&str>,
     ) -> Result<Self> {
         let live = store.state()?.live;
@@ -43,7 +42,7 @@ impl LoggedUnits {
         let mut units = found.units;
         let mut names: Vec<&str> = units.iter().map(|one| one.service.as_str()).collect();
         names.dedup();
-        for typed in &request.services {
+        for typed in services {
             if names.contains(&typed.as_str()) {
                 continue;
             }
@@ -53,13 +52,13 @@ impl LoggedUnits {
             };
             return fail(format!("`{name}` has no service `{typed}`"), hint);
         }
-        if !request.services.is_empty() {
-            units.retain(|one| request.services.contains(&one.service));
+        if !services.is_empty() {
+            units.retain(|one| services.contains(&one.service));
         }
         Ok(Self {
             prefix: format!("{name}-"),
             units,
-            is_whole: request.services.is_empty(),
+            is_whole: services.is_empty(),
         })
     }
 
