@@ -179,7 +179,7 @@ fn every_line_is_as_its_schema_describes_it() {
             assert!(same, "{name}: {}", ended.stdout);
         }
     }
-    // Lines of `check` and of `doctor --trace` need running services, which a tree does not have.
+    // Lines of `check`, `logs` and `doctor --trace` need running services, which a tree does not have.
     let unseen: Vec<&String> = schemas
         .keys()
         .filter(|kind| !seen.contains_key(*kind))
