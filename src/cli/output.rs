@@ -111,7 +111,7 @@ impl Output {
 
     /// Whether nothing reads the output any more, or it cannot be written.
     pub(super) fn is_closed(&self) -> bool {
-        self.closed.get() || self.lost.borrow().is_some()
+        self.closed.get() || self.lost.borrow().is_some() || host::is_output_closed()
     }
 
     /// Text that only people read; nothing with `--format json`.

@@ -141,7 +141,7 @@ pub use systemd::{
     UnitResult, UnitStatus, Verb, end_of_scope,
 };
 pub use temp::temp_target;
-pub use terminal::terminal_columns;
+pub use terminal::{is_output_closed, terminal_columns};
 pub use tmpfiles::Mismatch;
 pub use word_search::absent_words;
 pub use write_access::{Account, Unwritable};
