@@ -114,7 +114,7 @@ mod tests {
     fn needs_root(command: &str) -> bool {
         let words: Vec<&str> = command.split(' ').collect();
         match words.as_slice() {
-            ["robotctl", "logs" | "run", ..] => true,
+            ["robotctl", "logs" | "run", ..] | ["journalctl", ..] => true,
             [
                 "robotctl",
                 "rollback" | "recover" | "restart" | "start" | "stop",
@@ -122,7 +122,6 @@ mod tests {
             ] => !words.contains(&"--dry-run"),
             ["robotctl", ..] => words.contains(&"--apply"),
             ["systemctl", verb, ..] => ["start", "stop", "restart", "reload"].contains(verb),
-            ["journalctl", ..] => true,
             _ => false,
         }
     }
