@@ -28,6 +28,8 @@ pub enum Kind {
     Interrupted,
     /// Another `robotctl` holds the lock of the app.
     Locked,
+    /// The services that were started are not healthy. They stay as they are.
+    Unhealthy,
     /// The change failed. What was live before was restored and is healthy.
     RolledBack,
     /// The command failed, and you must act: the hints say what to type.
@@ -40,6 +42,7 @@ impl Kind {
     /// The exit code of a command that ended so.
     pub fn exit_code(self) -> u8 {
         match self {
+            Self::Unhealthy => 1,
             Self::Refused => 2,
             Self::RolledBack => 3,
             Self::Degraded | Self::Unexpected => 4,
@@ -233,7 +236,9 @@ impl Error {
         let status = || CommandLine::robotctl(["status"]);
         let doctor = || CommandLine::sudo_robotctl(["doctor"]);
         match self.kind {
-            Kind::Degraded => self.hint(Hint::to("find out what is wrong", doctor())),
+            Kind::Degraded | Kind::Unhealthy => {
+                self.hint(Hint::to("find out what is wrong", doctor()))
+            }
             Kind::Unexpected => self
                 .hint(Hint::to("see what is live", status()))
                 .hint(Hint::to("find out what is wrong", doctor()))

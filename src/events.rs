@@ -318,6 +318,7 @@ pub const KINDS: &[EventKind] = &[
         "restart-failed",
         "A unit did not start while the previous release was restored.",
     ),
+    result("restarted", "`robotctl restart` has restarted services."),
     result("restored", "The previous release was restored."),
     result("rolled-back", "An earlier release is live and healthy."),
     step(
@@ -327,10 +328,18 @@ pub const KINDS: &[EventKind] = &[
     step("staging", "A release is being staged."),
     step("start", "A unit starts."),
     result(
+        "started",
+        "`robotctl start` has started services, and they are healthy.",
+    ),
+    result(
         "state-rebuilt",
         "A lost state was rebuilt from the link `current`.",
     ),
     step("state-not-rebuilt", "A lost state could not be rebuilt."),
+    result(
+        "stopped",
+        "`robotctl stop` has stopped services, and no process of them is left.",
+    ),
     step("switched", "`current` points at the new release."),
     step(
         "trim-failed",

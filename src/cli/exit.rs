@@ -10,7 +10,12 @@ pub enum Exit {
     Done,
     /// Findings: failed checks, drift, or scores above the threshold.
     Findings,
+    /// The command of `run` ended with this code.
+    OfCommand(u8),
 }
+
+/// The exit code of `run` when its command did not run. Every other one is that of the command.
+pub(super) const RUN_FAILED: u8 = 125;
 
 impl Exit {
     /// The end of a command that looks for something: whether there was nothing to find.
@@ -26,12 +31,13 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Findings => 1,
+            Self::OfCommand(code) => code,
         }
     }
 }
 
 /// Every exit code with its meaning; help, man pages and reference print this table.
-pub const EXIT_CODES: [(u8, &str); 7] = [
+pub const EXIT_CODES: [(u8, &str); 8] = [
     (0, "done, or nothing to do"),
     (
         1,
@@ -44,6 +50,10 @@ pub const EXIT_CODES: [(u8, &str); 7] = [
     ),
     (4, "failed: you must act, and the message says what to type"),
     (5, "another `robotctl` holds the lock"),
+    (
+        RUN_FAILED,
+        "`run` could not run its command; every other code of `run` is that of the command",
+    ),
     (130, "interrupted; what is live did not change"),
 ];
 
@@ -66,6 +76,7 @@ mod tests {
     #[test]
     fn every_exit_code_is_in_the_table() {
         let kinds = [
+            Kind::Unhealthy,
             Kind::Refused,
             Kind::RolledBack,
             Kind::Degraded,

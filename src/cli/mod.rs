@@ -9,6 +9,7 @@ mod exit;
 mod generate;
 mod history;
 mod internal;
+mod logs;
 mod other_words;
 mod output;
 mod probe_sandbox;
@@ -19,7 +20,9 @@ mod reference;
 mod releases;
 mod remove;
 mod rollback;
+mod run;
 mod score;
+mod services;
 mod status;
 mod usage;
 mod view;
@@ -45,7 +48,8 @@ const GLOBAL_OPTIONS: &str = "Global options";
 /// one atomic switch. A release that fails is rolled back automatically.
 ///
 /// `deploy`, `prune` and `remove` show what they would do, and act with
-/// `--apply`. `rollback` and `recover` act at once. Commands that change the
+/// `--apply`. `rollback`, `restart`, `start`, `stop` and
+/// `recover` act at once. Commands that change the
 /// host need root.
 #[derive(Debug, Parser)]
 #[command(
@@ -127,6 +131,27 @@ enum Command {
     /// and skip releases that failed. Repeat the command to go back one more
     /// release.
     Rollback(rollback::Args),
+    /// Restart services of the live release, without losing a request
+    ///
+    /// Acts at once, on the whole app or on the services that you name. A
+    /// service that can restarts by overlap, after a pre-check; the socket of
+    /// any other holds requests meanwhile. Waits until the services are healthy.
+    ///
+    /// A service that you have stopped stays down, unless you name it.
+    Restart(services::Args),
+    /// Start services, and check them; run a job now
+    ///
+    /// Acts at once. Without SERVICE, start what is enabled and what you have
+    /// stopped. A named job runs, and the command ends with it. The exit code
+    /// is 1 if a service does not start or fails a check; what is up stays up.
+    Start(services::Args),
+    /// Stop services, and wait until nothing of them is left
+    ///
+    /// Acts at once. Also stops the sockets and timers that would start the
+    /// services again, processes of a previous release that still drain, and
+    /// the services that require a stopped one. They stay down until
+    /// `robotctl start` or the next boot; a deploy does not start them.
+    Stop(services::Args),
     /// Complete or undo an interrupted change
     ///
     /// Acts at once, on every app unless `--app` names one. A change is
@@ -151,6 +176,21 @@ enum Command {
     /// Each line is an event of a deploy, a rollback or another change.
     /// robotctl keeps the last thousand of each app. Works for any user.
     History,
+    /// Show what the services log, in one view
+    ///
+    /// The entries of all services of the app in the order of time, with what
+    /// still drains and what systemd says about the units. Lines of JSON are
+    /// shown as text. Works for members of the group systemd-journal.
+    ///
+    /// With `--trace`, the lines of one request in every service.
+    Logs(logs::Args),
+    /// Run a command as a service runs
+    ///
+    /// The command has the user, the sandbox, the environment, the secrets and
+    /// the release of the service. It has your terminal, or your standard input
+    /// and output, and no time limit. Its exit code is passed on, 128 and the
+    /// number of a signal if one ended it; 125 is that of robotctl itself.
+    Run(run::Args),
     /// Run the checks of the live release
     ///
     /// Run every check that the manifest of the live release lists, and print
@@ -227,6 +267,7 @@ impl Command {
             Self::Prune(args) => args.apply,
             Self::Remove(args) => args.apply,
             Self::Rollback(args) => !args.dry_run,
+            Self::Restart(args) | Self::Start(args) | Self::Stop(args) => !args.dry_run,
             Self::Doctor(args) => args.actions.apply,
             Self::Recover(_) | Self::Soak(_) | Self::Drained(_) => true,
             _ => false,
@@ -260,8 +301,11 @@ pub fn main() -> ExitCode {
     let root = root.filter(|root| crate::host::Host::new(Some(root)).is_offline());
     let out = Output::new(cli.format, cli.quiet, &trace, root);
     let changes = cli.command.changes();
+    let is_run = matches!(cli.command, Command::Run(_));
     let result = run(cli, &out, trace);
-    exit::exit_code(out.finish(result, changes))
+    let is_own = is_run && result.is_err();
+    let code = out.finish(result, changes);
+    exit::exit_code(if is_own { exit::RUN_FAILED } else { code })
 }
 
 fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
@@ -288,10 +332,15 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Generate(args) => generate::run(args, ctx, out),
         Command::Deploy(args) => deploy::run(args, ctx, out),
         Command::Rollback(args) => rollback::run(args, ctx, out),
+        Command::Restart(args) => services::run(&services::RESTART, args, ctx, out),
+        Command::Start(args) => services::run(&services::START, args, ctx, out),
+        Command::Stop(args) => services::run(&services::STOP, args, ctx, out),
         Command::Recover(args) => recover::run(args, ctx, out),
         Command::Status => status::run(ctx, out),
         Command::Releases => releases::run(ctx, out),
         Command::History => history::run(ctx, out),
+        Command::Logs(args) => logs::run(args, ctx, out),
+        Command::Run(args) => run::run(args, ctx, out),
         Command::Check => check::run(ctx, out),
         Command::Score(args) => score::run(args, ctx, out),
         Command::Doctor(args) => doctor::run(args, ctx, out),

@@ -21,24 +21,24 @@ const TIPS: &[(&[&str], &str)] = &[
         "you write the manifest, `robot.toml`: robot.toml(5) describes it",
     ),
     (
-        &["enable", "run", "start", "up"],
-        "to start an app that is deployed: `sudo systemctl start APP.target`; to deploy one: `robotctl deploy`",
+        &["boot", "enable", "up"],
+        "to start an app that is deployed: `sudo robotctl start`; to deploy one: `robotctl deploy`",
     ),
     (
-        &["disable", "down", "halt", "kill", "stop"],
-        "to stop an app until the next boot: `sudo systemctl stop APP.target`",
+        &["disable", "down", "halt", "kill"],
+        "to stop an app until the next boot: `sudo robotctl stop`",
     ),
     (
-        &["reload", "restart"],
-        "to restart a service: `sudo systemctl restart APP-SERVICE.service`",
+        &["bounce", "reload"],
+        "to restart services without losing a request: `sudo robotctl restart`",
     ),
     (
         &["info", "list", "ls", "ps", "show", "top"],
         "to see what is live and what runs: `robotctl status`",
     ),
     (
-        &["journal", "log", "logs", "tail"],
-        "to read what the services of an app log: `sudo journalctl -u 'APP-*'`",
+        &["journal", "log", "tail"],
+        "to read what the services of an app log: `sudo robotctl logs`; to follow them: `sudo robotctl logs -f`",
     ),
     (
         &["events", "audit", "audit-log"],
@@ -77,7 +77,11 @@ const TIPS: &[(&[&str], &str)] = &[
         "settings are in `/etc/APP/env`, and secrets in `/etc/APP/credentials`",
     ),
     (
-        &["remote", "ssh", "host", "hosts"],
+        &["bash", "console", "exec", "sh", "shell", "ssh"],
+        "to run a command as a service runs: `sudo robotctl run SERVICE -- COMMAND`; a shell: `sudo robotctl run --shell SERVICE`",
+    ),
+    (
+        &["remote", "host", "hosts"],
         "robotctl works on the host where it runs: `ssh HOST robotctl status`",
     ),
     (
@@ -110,10 +114,14 @@ mod tests {
     fn needs_root(command: &str) -> bool {
         let words: Vec<&str> = command.split(' ').collect();
         match words.as_slice() {
-            ["robotctl", "rollback" | "recover", ..] => !words.contains(&"--dry-run"),
+            ["robotctl", "logs" | "run", ..] | ["journalctl", ..] => true,
+            [
+                "robotctl",
+                "rollback" | "recover" | "restart" | "start" | "stop",
+                ..,
+            ] => !words.contains(&"--dry-run"),
             ["robotctl", ..] => words.contains(&"--apply"),
             ["systemctl", verb, ..] => ["start", "stop", "restart", "reload"].contains(verb),
-            ["journalctl", ..] => true,
             _ => false,
         }
     }
@@ -136,8 +144,9 @@ mod tests {
             "robotctl prune --apply",
             "robotctl rollback",
             "robotctl recover",
-            "systemctl stop APP.target",
-            "journalctl -u 'APP-*'",
+            "robotctl stop",
+            "robotctl logs -f",
+            "robotctl run SERVICE -- COMMAND",
         ] {
             assert!(needs_root(command), "{command}");
         }

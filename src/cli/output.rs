@@ -16,7 +16,7 @@ use crate::stage::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io::{ErrorKind, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -53,6 +53,8 @@ pub(super) struct Output {
     trace: String,
     /// The tree that commands in hints must name.
     root: Option<PathBuf>,
+    /// Whether the reader of standard output has gone.
+    closed: Cell<bool>,
     /// Why data could not be written. The command continues, and the exit code says so.
     lost: RefCell<Option<String>>,
     /// All messages, for the result.
@@ -66,6 +68,7 @@ impl Output {
             quiet,
             trace: trace.to_owned(),
             root,
+            closed: Cell::new(false),
             lost: RefCell::new(None),
             result: RefCell::default(),
         }
@@ -88,6 +91,32 @@ impl Output {
         } else {
             self.write(&plain(text));
         }
+    }
+
+    /// The same with text that is printable already, and may have colours.
+    pub(super) fn shown_data<T: Serialize>(
+        &self,
+        kind: &str,
+        subject: &DataSubject,
+        data: &T,
+        text: &str,
+    ) {
+        if self.is_json() {
+            self.data(kind, subject, data, text);
+        } else {
+            self.write(text);
+        }
+    }
+
+    /// Whether text may have colours (no-color.org).
+    pub(super) fn has_colors() -> bool {
+        let refused = host::variable("NO_COLOR").is_some_and(|value| !value.is_empty());
+        !refused && host::terminal_columns().is_some()
+    }
+
+    /// Whether nothing reads the output any more, or it cannot be written.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.get() || self.lost.borrow().is_some() || host::is_output_closed()
     }
 
     /// Text that only people read; nothing with `--format json`.
@@ -297,10 +326,10 @@ impl Output {
 
     /// Keeps the first error of writing. A reader that has gone is not an error.
     pub(super) fn note_lost(&self, written: std::io::Result<()>) {
-        if let Err(error) = written
-            && error.kind() != ErrorKind::BrokenPipe
-        {
-            self.lost.borrow_mut().get_or_insert(error.to_string());
+        match written {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => self.closed.set(true),
+            Err(error) => drop(self.lost.borrow_mut().get_or_insert(error.to_string())),
+            Ok(()) => {}
         }
     }
 }

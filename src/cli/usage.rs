@@ -107,8 +107,8 @@ mod tests {
         for (word, tip) in [
             ("upgrade", Some("robotctl deploy --apply")),
             ("remote", Some("ssh HOST")),
-            ("run", Some("systemctl start")),
-            ("rum", None),
+            ("exec", Some("robotctl run")),
+            ("qum", None),
         ] {
             let text = with_tips(mistake(word)).to_string();
             assert!(!text.contains("similar"), "{text}");

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `mountinfo`, `attributes`, `tmpfiles`, `move_aside`, `foreign_directory`, `lock`, `last_change` |
 //! | files by their real paths | `files`, `private_copy`, `trusted_file`, `carry`, `word_search` |
-//! | systemd | `systemd`, `journald`, `journalctl`, `activation`, `dummy_process`, `private_tmp` |
+//! | systemd | `systemd`, `journald`, `journalctl`, `journal_entry`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `process_start`, `process_table`, `running_release`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | sandboxes | `attempts`, `facilities`, `landmarks` |
@@ -22,6 +22,7 @@
 
 mod accounts;
 mod activation;
+mod attached;
 mod attempts;
 mod attributes;
 mod batch;
@@ -41,6 +42,7 @@ mod foreign_directory;
 mod git;
 mod group_access;
 pub mod inspect;
+mod journal_entry;
 mod journalctl;
 pub mod journald;
 mod landmarks;
@@ -82,6 +84,7 @@ mod write_access;
 
 pub use accounts::{Member, User, user_ids, user_name};
 pub use activation::{ActivatedSockets, notify_ready, notify_stopping};
+pub use attached::attached;
 pub use attempts::{attempt_all, attempt_command, attempt_each, is_attempt, notify_attempts};
 pub use attributes::Protected;
 pub use batch::Batch;
@@ -106,6 +109,7 @@ pub use flush::Flush;
 pub use foreign_directory::ForeignDirectory;
 pub use git::{Checkout, checkout_of};
 pub use group_access::is_without_lists;
+pub use journal_entry::{JournalEntry, can_read_journal, read_journal};
 pub use landmarks::{
     directory_inode, host_addresses, listen_in_host_network, namespace_inode, unusual_devices,
 };
@@ -143,7 +147,7 @@ pub use systemd::{
     UnitResult, UnitStatus, Verb, end_of_scope,
 };
 pub use temp::temp_target;
-pub use terminal::terminal_columns;
+pub use terminal::{is_output_closed, terminal_columns};
 pub use tmpfiles::Mismatch;
 pub use trusted_file::Trusted;
 pub use word_search::absent_words;

@@ -167,6 +167,51 @@ impl Command {
         Ok(Some(output))
     }
 
+    /// Runs a program and calls `go_on` with each line that it writes, and several times a second without one. Kills
+    /// the program and returns `None` when that returns false.
+    ///
+    /// # Errors
+    /// When the program cannot be started.
+    pub fn stream_lines(
+        &self,
+        mut go_on: impl FnMut(Option<&str>) -> bool,
+    ) -> Result<Option<Output>> {
+        let mut child = self.spawn()?;
+        let mut stdout = child
+            .stdout
+            .take()
+            .context("standard output is not a pipe")?;
+        let mut pending = Vec::new();
+        let mut goes_on = true;
+        while goes_on {
+            let pause = PollTimeout::try_from(POLL_INTERVAL);
+            let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::POLLIN)];
+            let ready = poll(&mut watched, pause.unwrap_or(PollTimeout::ZERO));
+            if !ready.is_ok_and(|count| count > 0) {
+                goes_on = go_on(None);
+                continue;
+            }
+            let mut buffer = [0; 8192];
+            let count = stdout.read(&mut buffer).unwrap_or(0);
+            if count == 0 {
+                break;
+            }
+            pending.extend_from_slice(buffer.get(..count).unwrap_or_default());
+            let mut lines: Vec<&[u8]> = pending.split(|byte| *byte == b'\n').collect();
+            let rest = lines.pop().unwrap_or_default().to_vec();
+            goes_on = lines
+                .iter()
+                .all(|line| go_on(Some(&String::from_utf8_lossy(line))));
+            pending = rest;
+        }
+        if !goes_on {
+            child.kill().ok();
+            child.wait().ok();
+            return Ok(None);
+        }
+        self.wait(child).map(Some)
+    }
+
     fn spawn(&self) -> Result<Child> {
         self.spawn_with(match self.input {
             Some(_) => Stdio::piped(),

@@ -24,6 +24,12 @@ pub(super) enum AttemptKind {
     Prune,
     /// `robotctl doctor --fix`
     Fix,
+    /// `robotctl restart`
+    Restart,
+    /// `robotctl start`
+    Start,
+    /// `robotctl stop`
+    Stop,
     /// The rollback of a release that failed within its soak time. No person has typed it.
     AutomaticRollback,
 }
@@ -38,6 +44,9 @@ impl AttemptKind {
             Self::Remove => "`robotctl remove`",
             Self::Prune => "`robotctl prune`",
             Self::Fix => "`robotctl doctor --fix`",
+            Self::Restart => "`robotctl restart`",
+            Self::Start => "`robotctl start`",
+            Self::Stop => "`robotctl stop`",
             Self::AutomaticRollback => "the automatic rollback",
         }
     }
@@ -157,7 +166,9 @@ fn ending(attempt: AttemptKind, error: Kind) -> Option<(&'static str, String)> {
             "was refused, because another robotctl was changing the app",
         ),
         Kind::Interrupted => ("interrupted", "was interrupted"),
-        Kind::Degraded | Kind::Unexpected => ("incomplete", "failed, and you must act"),
+        Kind::Unhealthy | Kind::Degraded | Kind::Unexpected => {
+            ("incomplete", "failed, and you must act")
+        }
         Kind::RolledBack => return None,
     };
     Some((event, format!("{} {how}", attempt.in_words())))

@@ -107,6 +107,11 @@ impl<'a> Context<'a> {
         named.cloned().or_else(deployed)
     }
 
+    /// The app that the command has found.
+    pub(crate) fn app_of_command(&self) -> Option<String> {
+        self.attempt.app().as_ref().map(ToString::to_string)
+    }
+
     /// The live release of an app.
     pub(crate) fn live_release_of(&self, app: &str) -> Option<String> {
         self.store(&Name::parse(app).ok()?).state().ok()?.live

@@ -17,7 +17,10 @@
 //! | `deploy`, `rollback`, `recover`, `remove`, `prune`, `fix` | the commands that change the host; `fix` is `doctor --fix` |
 //! | `safe_steps` | the steps of `doctor --fix` |
 //! | `overlaps` | the services that can restart by overlap without another change |
+//! | `verbs` | `restart`, `start` and `stop` |
+//! | `logs` | what the services log |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
+//! | `run_command` | `run`: a command as a service runs |
 //! | `trace` | `doctor --trace`: runs a second instance of a service |
 //! | `completion_candidates` | names for completions |
 //! | `draining` | the previous releases that drain |
@@ -40,6 +43,7 @@ mod hints;
 mod history;
 mod host_facts;
 mod load;
+mod logs;
 mod observe;
 mod other_release;
 mod outcome;
@@ -51,6 +55,7 @@ mod recover;
 mod releases;
 mod remove;
 mod rollback;
+mod run_command;
 mod safe_steps;
 mod score;
 mod select;
@@ -60,6 +65,7 @@ mod status;
 mod trace;
 mod unit_commands;
 mod user_file;
+mod verbs;
 
 pub(crate) use check::run as check;
 pub(crate) use completion_candidates::{known_apps, known_checks, known_releases, known_services};
@@ -71,6 +77,7 @@ pub(crate) use draining::Draining;
 pub(crate) use fix::{Fixes, apply as fix, preview as preview_fix};
 pub(crate) use generate::{Drift, compare, render_files, stale_documents, write as write_files};
 pub(crate) use history::run as history;
+pub(crate) use logs::{LogRecord, LogsRequest, run as logs};
 pub(crate) use outcome::Changed;
 pub(crate) use prune::{PruneRequest, Pruned, apply as prune, preview as preview_prune};
 pub(crate) use recover::{RecoverRequest, Recovery, run as recover};
@@ -79,9 +86,14 @@ pub(crate) use remove::{
     Preview as RemovalPreview, RemoveRequest, apply as remove, preview as preview_remove,
 };
 pub(crate) use rollback::{RollbackRequest, apply as rollback, preview as preview_rollback};
+pub(crate) use run_command::{RunRequest, run as run_command};
 pub(crate) use safe_steps::StepResult;
 pub(crate) use score::run as score;
 pub(crate) use soak::{SoakRequest, run as soak};
 pub(crate) use status::{AppStatus, UnitStatus, run as status};
 pub(crate) use trace::{Trace, TraceRequest, run as trace};
 pub(crate) use unit_commands::{ArchiveFormat, attempt, page, read_archive, relay, wait_for};
+pub(crate) use verbs::{
+    ServicesPlan, ServicesRequest, preview_restart, preview_start, preview_stop, restart, start,
+    stop,
+};

@@ -108,7 +108,7 @@ impl Overlaps {
         }
         let proof = tried.nothing_changed()?;
         let steps = CallerInput::none(proof);
-        let outcome = transaction::apply(session, &plan, &app, &tree, &Operation::Restart, &steps);
+        let outcome = transaction::apply(session, &plan, &app, &tree, &Operation::Fix, &steps);
         drop(guard);
         // An error means that the change did not begin.
         let again = "fix the cause, then repeat the command";

@@ -1,7 +1,7 @@
 //! `rollback`: an earlier release goes live again, for the whole app or for one service.
 
 use super::attempt::AttemptKind;
-use super::choose_release::{check_failed, previous_after};
+use super::choose_release::{check_failed, named_release, previous_after};
 use super::context::{Context, WritableApp};
 use super::observe::{observe, same_built_files};
 use super::outcome::{Changed, ended};
@@ -439,32 +439,6 @@ fn pinned_units(app: &App, service: &Service, id: &str, restart: Option<Overlap>
     units
 }
 
-/// The releases that a word means: the one with this id, else those of this version, else those whose
-/// id begins so. A number is not cut: `1.4.1` never means `1.4.10`.
-fn matching<'a>(ids: &'a [String], wanted: &str) -> Vec<&'a String> {
-    let version = |id: &str| id.rsplit_once('-').map(|(version, _)| version == wanted);
-    let rules: [&dyn Fn(&str) -> bool; 3] =
-        [&|id| id == wanted, &|id| version(id) == Some(true), &|id| {
-            id.starts_with(wanted) && !cuts_a_number(id, wanted)
-        }];
-    let found = rules.iter().map(|rule| {
-        let found = ids.iter().filter(|id| rule(id));
-        found.collect::<Vec<_>>()
-    });
-    found
-        .into_iter()
-        .find(|found| !found.is_empty())
-        .unwrap_or_default()
-}
-
-/// Whether the beginning of an id ends inside a number of its version.
-fn cuts_a_number(id: &str, begin: &str) -> bool {
-    let version = id.rsplit_once('-').map_or(id, |(version, _)| version);
-    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
-    let rest = version.get(begin.len()..).unwrap_or_default();
-    is_digit(begin.chars().last()) && is_digit(rest.chars().next())
-}
-
 /// The target of a rollback: the named release, or the previous one.
 fn target(
     request: &RollbackRequest,
@@ -499,20 +473,7 @@ fn target(
             None => fail("no release is live", list()),
         };
     };
-    let ids = store.releases()?;
-    let id = match matching(&ids, wanted).as_slice() {
-        [id] => *id,
-        [] => return fail(format!("there is no release `{wanted}`"), list()),
-        [_, ..] => {
-            return fail(
-                format!("several releases begin with `{wanted}`"),
-                Hint::to(
-                    "list the ids, then write more of the one that you mean",
-                    CommandLine::robotctl(["releases"]),
-                ),
-            );
-        }
-    };
+    let id = &named_release(store, wanted)?;
     let meta = ctx.host.root.meta(&layout.release(id))?;
     let record = match meta {
         Some(meta) if meta.is_dir => store.release(id)?,

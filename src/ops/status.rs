@@ -10,7 +10,7 @@ use crate::host::{self, ActiveState, Phase, Undetermined, release_of_unit};
 use crate::provenance::Provenance;
 use crate::settings::stale_services;
 use crate::stability::{Instability, unstable_units};
-use crate::store::{PublicUnit, State, Store, UnitRole};
+use crate::store::{PublicUnit, State, StoppedUnits, Store, UnitRole};
 use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -194,6 +194,7 @@ fn units(
     // What systemd does not tell in time is left out.
     let unstable = unstable_units(&ctx.host, &daemons, state.live_since());
     let unstable: BTreeMap<String, Instability> = unstable.into_iter().flatten().collect();
+    let stopped = StoppedUnits::read(&ctx.host.root, app);
     let up = states.iter().filter(|now| !now.is_down());
     let up: Vec<String> = up.map(|now| now.id.clone()).collect();
     let both = units.iter().zip(states);
@@ -204,6 +205,13 @@ fn units(
                 let text = format!("settings changed since it started: {what}");
                 let note = row.note.take();
                 row.note = Some(note.map_or(text.clone(), |note| format!("{note}; {text}")));
+            }
+            if let (Some(since), None) = (stopped.since(&now), &row.note) {
+                let start = CommandLine::sudo_robotctl(["--app", app.as_str(), "start"]);
+                row.note = Some(format!(
+                    "stopped with `robotctl stop` at {since}: {}",
+                    start.arg(&unit.service)
+                ));
             }
             let other = now.conflict_among(up.iter().map(String::as_str));
             if let (Some(other), None) = (other, &row.note) {

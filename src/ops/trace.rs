@@ -1,7 +1,8 @@
 //! `doctor --trace`: the system calls that a service makes and is denied.
 
 use super::context::Context;
-use crate::app::{App, Hooks, Service, Target};
+use super::verbs::service_named;
+use crate::app::{App, Service, Target};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
 use crate::host::{logged_calls, logs_system_calls, now};
@@ -71,7 +72,7 @@ pub(crate) fn run(ctx: &Context<'_>, request: &TraceRequest) -> Result<(String, 
                 .release(&id)?
                 .ok_or_else(|| store.missing_record(&id))?
                 .app()?;
-            let service = traceable(&app, &request.service)?;
+            let service = service_named(&app, &request.service)?;
             if !logs_system_calls() {
                 return fail(
                     "the kernel of this host does not log system calls",
@@ -130,24 +131,6 @@ fn traced_release(store: &Store, app: &str) -> Result<(String, bool)> {
             ),
         ),
     }
-}
-
-/// The service with a short name.
-fn traceable<'a>(app: &'a App, name: &str) -> Result<&'a Service> {
-    if let Some(service) = app.service(name) {
-        return Ok(service);
-    }
-    let names = app
-        .services
-        .iter()
-        .map(|service| format!("`{}`", service.name));
-    let names: Vec<String> = names
-        .filter(|name| !name.ends_with(Hooks::SUFFIX))
-        .collect();
-    fail(
-        format!("`{}` has no service `{name}`", app.name),
-        format!("its services are {}", names.join(", ")),
-    )
 }
 
 fn denied(app: &App, service: &Service, call: String, target: Target) -> DeniedCall {

@@ -62,6 +62,7 @@ pub(super) enum UnitState {
 }
 
 /// What is new about a unit.
+#[expect(clippy::struct_excessive_bools, reason = "facts of a table")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Change<'a> {
     /// Whether it must run another release.
@@ -70,6 +71,8 @@ pub(super) struct Change<'a> {
     pub(super) files: bool,
     /// What has changed in its settings since it started.
     pub(super) settings: Option<&'a str>,
+    /// Whether the user asks for its restart.
+    pub(super) asked: bool,
     /// A service of the app that it requires and that restarts: systemd then restarts it, too.
     pub(super) required: Option<&'a str>,
     /// Another release becomes live, and has the same files for it as the release that it runs.
@@ -80,7 +83,8 @@ pub(super) struct Change<'a> {
 
 impl Change<'_> {
     fn restarts(self) -> bool {
-        self.release || self.files || self.settings.is_some() || self.required.is_some()
+        let is_changed = self.release || self.files || self.settings.is_some();
+        is_changed || self.asked || self.required.is_some()
     }
 
     fn why(self) -> String {
@@ -96,6 +100,7 @@ impl Change<'_> {
                 false => "new release".to_owned(),
             }),
             self.files.then(|| "unit changed".to_owned()),
+            self.asked.then(|| "as you asked".to_owned()),
             settings,
             required.filter(|_| !self.release),
         ];
@@ -290,6 +295,7 @@ mod tests {
         release: false,
         files: false,
         settings: None,
+        asked: false,
         required: None,
         runs: None,
         is_built: false,

@@ -52,6 +52,8 @@ pub struct Observed {
     /// The running services whose settings have changed since they started, by unit, each with the names of
     /// what has changed. Only root can see it.
     pub stale: BTreeMap<String, String>,
+    /// The services that the user asks to restart, by unit.
+    pub asked: BTreeSet<String>,
     /// The secrets that the new release generates and that do not exist yet.
     pub missing_secrets: Vec<String>,
     /// The release that each running service runs, by unit.

@@ -221,6 +221,9 @@ impl<'a> UnitPlanner<'a> {
                     .as_ref()
                     .is_some_and(|server| is_proxy && has_changed(server)),
             settings: stale.map(String::as_str),
+            asked: server
+                .as_ref()
+                .is_some_and(|one| self.observed.asked.contains(one)),
             runs: runs.filter(|_| !is_proxy),
             is_built: matches!(compared, Some(Sameness::Built(_))),
         }

@@ -27,5 +27,5 @@ mod whole;
 
 pub use drop_ins::{ReleaseMount, execstart, execstart_path};
 pub use header::{made_for, runtime_header};
-pub use transient::{job, precheck, probe, probe_control};
+pub use transient::{job, one_off, precheck, probe, probe_control};
 pub use whole::{possible_links, render, service_texts};

@@ -6,8 +6,8 @@ use super::unit_files::UnitFiles;
 use super::units::{self, ServiceUnitRole};
 use crate::app::{App, Service, Text};
 use crate::sandbox::probes::FILTERED;
-use crate::tree::{FileTree, GENERATED};
-use crate::units::{RUNTIME_UNIT_DIR, Target};
+use crate::tree::{Entry, FileTree, GENERATED};
+use crate::units::{RUNTIME_UNIT_DIR, Target, UnitFile};
 use anyhow::Result;
 
 /// The units of a pre-check instance on the release `id`. The instance comes from
@@ -44,6 +44,17 @@ pub fn job(app: &App, job: &Service, target: Target, mount: ReleaseMount<'_>) ->
     Ok(files.tree)
 }
 
+/// The directives with commands (systemd.service(5)).
+const COMMANDS: [&str; 7] = [
+    "ExecCondition",
+    "ExecStartPre",
+    "ExecStart",
+    "ExecStartPost",
+    "ExecReload",
+    "ExecStop",
+    "ExecStopPost",
+];
+
 /// The drop-in of a probe. Its name comes last, so that no drop-in of the administrator changes the command.
 const PROBE: &str = "zz-probe.conf";
 
@@ -63,19 +74,13 @@ pub fn probe(
     let unit = app.unit(job);
     files.service(&unit, job, ServiceUnitRole::Main, mount)?;
     let mut text = "[Service]\n".to_owned();
-    for name in [
-        "ExecCondition",
-        "ExecStartPre",
-        "ExecStart",
-        "ExecStartPost",
-        "ExecReload",
-        "ExecStop",
-        "ExecStopPost",
+    let given = [
         "Environment",
         "EnvironmentFile",
         "LoadCredential",
         "UnsetEnvironment",
-    ] {
+    ];
+    for name in COMMANDS.iter().chain(&given) {
         text.push_str(&format!("{name}=\n"));
     }
     text.push_str(&format!(
@@ -84,6 +89,54 @@ pub fn probe(
     ));
     files.drop_in(&unit, PROBE, text);
     Ok(files.tree)
+}
+
+/// The drop-ins of a one-off command in the sandbox of a job, for a unit that systemd-run(1) makes: only such a unit
+/// can have the terminal and the files of its caller. The unit itself is one of them. The command has no time limit.
+///
+/// The target `keep` refers to the unit: while it is active, systemd does not unload the unit, and knows how the command
+/// ended.
+///
+/// # Errors
+/// When the job cannot be rendered.
+pub fn one_off(
+    app: &App,
+    job: &Service,
+    target: Target,
+    mount: ReleaseMount<'_>,
+    (argv, keep): (&[Text], &str),
+) -> Result<FileTree> {
+    let mut files = UnitFiles::new(app, target, RUNTIME_UNIT_DIR);
+    let unit = app.unit(job);
+    files.service(&unit, job, ServiceUnitRole::Main, mount)?;
+    files.unit(
+        keep,
+        format!(
+            "{GENERATED}{}; a one-off command.\n[Unit]\nAfter={unit}",
+            app.name
+        ),
+    );
+    let path = UnitFile::unit(&unit).path_in(RUNTIME_UNIT_DIR);
+    let mut tree = FileTree::default();
+    for (at, entry) in files.tree.iter() {
+        let at = match at == path {
+            true => UnitFile::drop_in(&unit, "00-unit.conf").path_in(RUNTIME_UNIT_DIR),
+            false => at.to_owned(),
+        };
+        tree.insert(at, entry.clone());
+    }
+    let mut text = format!("{GENERATED}{}; a one-off command.\n[Service]\n", app.name);
+    for name in COMMANDS {
+        text.push_str(&format!("{name}=\n"));
+    }
+    text.push_str(&format!(
+        "Type=exec\nRestart=no\nRemainAfterExit=no\nWatchdogSec=0\nTimeoutStartSec=infinity\n\
+         SuccessExitStatus=\nExecStart={}\n",
+        words(argv)
+    ));
+    let last = UnitFile::drop_in(&unit, "zz-run.conf").path_in(RUNTIME_UNIT_DIR);
+    tree.insert(last, Entry::file(text));
+    Ok(tree)
 }
 
 /// The unit that makes attempts without a sandbox. Its command starts as root, without the restrictions of

@@ -41,6 +41,7 @@ mod repair;
 mod reserve;
 mod space;
 mod state;
+mod stopped;
 
 pub use built::{BuiltPart, BuiltSize};
 pub use change::{Change, Committed};
@@ -56,3 +57,4 @@ pub use release::{
 };
 pub use space::{Shortage, Space};
 pub use state::State;
+pub use stopped::StoppedUnits;

@@ -9,17 +9,18 @@ use crate::host::{Systemd, UnitStatus, interrupted};
 use crate::plan::{Action, Plan};
 use crate::render::ReleaseMount;
 use crate::session::Session;
-use crate::store::Journal;
+use crate::store::Handover;
 use crate::transient::leftovers::remove_leftovers;
 use crate::units;
 use anyhow::{Result, anyhow, ensure};
 
-/// Hands services over and starts and restarts units, as the plan says.
+/// Hands services over and starts and restarts units, as the plan says. `planned` is what the journal says of the
+/// handover.
 pub(super) fn activate_units(
     session: &Session<'_>,
     plan: &Plan,
     app: &App,
-    journal: &Journal,
+    planned: &[Handover],
 ) -> Result<()> {
     if session.host.is_offline() {
         return Ok(()); // Nothing runs below `--root`; the enablement links start units at boot.
@@ -27,7 +28,7 @@ pub(super) fn activate_units(
     let systemd = &session.host.systemd;
     let rebound = plan.units_with(&[Action::Rebind]);
     free_addresses(systemd, &rebound)?;
-    let handed_over = handover::begin(session, plan, app, &journal.units.handed_over);
+    let handed_over = handover::begin(session, plan, app, planned);
     // Five starts within ten seconds would fail a unit (systemd.unit(5), "StartLimitBurst="), and its
     // socket with it.
     let begun = plan.units.iter().filter(|one| one.action.starts());

@@ -139,7 +139,7 @@ fn change(
     let outcome = match operation {
         // After a rollback from a bad release, Ctrl-C must not bring that release back.
         Operation::Rollback | Operation::Pin { .. } => run(),
-        Operation::Deploy | Operation::Restart => host::interruptible(|| {
+        Operation::Deploy | Operation::Fix | Operation::Restart => host::interruptible(|| {
             run().map_err(|error| {
                 if host::interrupted() {
                     Failure::public("it was interrupted").into()
@@ -228,7 +228,7 @@ fn journal(
             after.pins.clear();
             after.overlay = app.overlay.as_ref().map(HostOverlay::digest);
         }
-        Operation::Restart => {}
+        Operation::Fix | Operation::Restart => {}
     }
     after.same_files = same_files(plan, &state);
     if state.live != after.live {
@@ -356,7 +356,7 @@ fn forward(
     switch::link(host, &app.layout, Some(&plan.to))?;
     let text = format!("`current` points at {}", plan.to);
     session.emit("info", "switched", Subject::release(&plan.to), &text);
-    activate::activate_units(session, plan, app, journal)
+    activate::activate_units(session, plan, app, &journal.units.handed_over)
         .map_err(|error| blame_release(Failure::of(&error)))?;
     (steps.after_start)().map_err(|error| blame_release(Failure::of(&error)))?;
     if host.is_offline() {

@@ -36,17 +36,20 @@ pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
         return Ok(());
     }
     let from = journal.from.as_deref();
-    let (event, text) = if journal.operation == Operation::Restart.word() {
-        let units = journal
-            .units
-            .restarted
-            .iter()
-            .map(|unit| format!("`{unit}`"));
-        let units = units.collect::<Vec<_>>().join(", ");
+    let listed = |units: &[String]| {
+        let units = units.iter().map(|unit| format!("`{unit}`"));
+        units.collect::<Vec<_>>().join(", ")
+    };
+    let (event, text) = if journal.operation == Operation::Fix.word() {
+        let units = listed(&journal.units.restarted);
         (
             "fixed",
             format!("restarted {units} by overlap: {id} is live"),
         )
+    } else if journal.operation == Operation::Restart.word() {
+        let units = [&journal.units.restarted[..], &journal.units.started].concat();
+        let text = format!("restarted {}: {id} is live, as before", listed(&units));
+        ("restarted", text)
     } else if journal.is_of_settings {
         let text = format!("settings changed, release unchanged: {id} is live");
         ("deployed", text)

@@ -31,6 +31,10 @@ pub(super) fn check_health(
     let mut daemons = settled_daemons(host, app, &|unit, state| {
         report_wait(session, unit, state);
     })?;
+    if *operation == Operation::Restart {
+        // What goes on as it was says nothing about this change.
+        daemons.retain(|(unit, _)| !plan.leaves(unit));
+    }
     for (unit, _) in daemons.iter().filter(|(_, state)| state.is_skipped()) {
         report_skipped(session, &plan.to, app, unit);
     }

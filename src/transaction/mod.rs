@@ -20,6 +20,7 @@
 //! | `handover`, `scope_limits` | handing a service over to the next release |
 //! | `restore` | undoing a handover |
 //! | `health` | checks after the switch |
+//! | `start` | starting units of the live release, which needs no journal |
 //! | `commit` | the end of a change that succeeded |
 //! | `revert` | undoing a change |
 //! | `recover` | ending an interrupted change |
@@ -42,6 +43,7 @@ mod remove;
 mod restore;
 mod revert;
 mod scope_limits;
+mod start;
 mod switch;
 
 pub(crate) use apply::{CallerInput, Outcome, apply};
@@ -51,4 +53,5 @@ pub(crate) use interrupted::Interrupted;
 pub(crate) use operation::Operation;
 pub(crate) use rebuild::{StateRebuild, rebuild_state};
 pub(crate) use recover::{Recovered, RecoveryMode, recover};
-pub(crate) use remove::{Removal, RemoveError, has_leftovers, removal, remove};
+pub(crate) use remove::{Removal, RemoveError, draining_scopes, has_leftovers, removal, remove};
+pub(crate) use start::start;

@@ -14,7 +14,9 @@ pub(crate) enum Operation {
         /// The release.
         release: String,
     },
-    /// Services of the live release restart by overlap, and nothing else changes.
+    /// `doctor --fix`: services of the live release restart by overlap, and nothing else changes.
+    Fix,
+    /// Services of the live release restart, and nothing else changes.
     Restart,
 }
 
@@ -24,6 +26,7 @@ impl Operation {
         match self {
             Self::Deploy => "deploy",
             Self::Rollback | Self::Pin { .. } => "rollback",
+            Self::Fix => "fix",
             Self::Restart => "restart",
         }
     }

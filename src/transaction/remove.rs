@@ -16,7 +16,7 @@ use crate::prerequisites::check_unprotected;
 use crate::render::{made_for, possible_links};
 use crate::session::Session;
 use crate::settings::drop_record;
-use crate::store::{FORMAT, Journal, State, Step, Store, UnitChanges};
+use crate::store::{FORMAT, Journal, State, Step, StoppedUnits, Store, UnitChanges};
 use crate::transient::leftovers::clear_failures;
 use crate::tree::{FileChange, Stored};
 use crate::units::{self, UnitFile, is_templated, unit_type};
@@ -87,7 +87,10 @@ pub(crate) fn remove(session: &Session<'_>, name: &Name, purge: bool) -> Result<
 }
 
 /// The scopes in which previous releases of these units drain.
-fn draining_scopes(host: &Host, units: &[String]) -> Result<Vec<String>> {
+///
+/// # Errors
+/// When systemd does not answer.
+pub(crate) fn draining_scopes(host: &Host, units: &[String]) -> Result<Vec<String>> {
     let services = units.iter().filter(|unit| unit.ends_with(".service"));
     let patterns: Vec<String> = services.map(|unit| units::old_units(unit)).collect();
     if host.is_offline() || patterns.is_empty() {
@@ -357,6 +360,7 @@ pub(super) fn finish(session: &Session<'_>, journal: &Journal) -> Result<()> {
         }
     }
     drop_record(root, &name)?;
+    StoppedUnits::default().save(root, &name)?;
     let text = format!("{name} was removed");
     session.emit("info", "removed", Subject::default(), &text);
     session.store.delete()

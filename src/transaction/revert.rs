@@ -2,6 +2,7 @@
 
 use super::activate::{free_addresses, socket_and_users};
 use super::obstacles;
+use super::operation::Operation;
 use super::restore::restore;
 use super::switch;
 use crate::app::layout::{SYSUSERS_DIR, TMPFILES_DIR};
@@ -148,7 +149,8 @@ fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
     // met.
     let down = |(unit, state): &(String, UnitStatus)| {
         let is_down = state.phase().row().checked == Checked::IfStarted;
-        state.is_skipped() || (is_down && !is_touched(unit))
+        let is_left_alone = is_down || journal.operation == Operation::Restart.word();
+        state.is_skipped() || (is_left_alone && !is_touched(unit))
     };
     let checked: Vec<(String, UnitStatus)> =
         daemons.into_iter().filter(|daemon| !down(daemon)).collect();

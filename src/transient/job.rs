@@ -11,6 +11,8 @@ use anyhow::{Result, anyhow};
 const CHECK: &str = "check";
 /// The same for the unit of a probe. A number follows the process id.
 const PROBE: &str = "probe";
+/// The same for the unit of a one-off command.
+const RUN: &str = "run";
 
 /// The transient unit of a job on a release.
 ///
@@ -58,6 +60,21 @@ pub(super) fn probe_job(service: &Service, number: usize) -> Result<Service> {
     })
 }
 
+/// A job with the sandbox, the settings and the secrets of a service, for a one-off command. It has the service's own
+/// command, on which its directories depend, and must run another one.
+///
+/// # Errors
+/// When the name of the job is not valid.
+pub(super) fn one_off_job(service: &Service) -> Result<Service> {
+    let name = job_name(&format!("{RUN}{}", host::pid()))?;
+    Ok(derive::check_command(
+        service,
+        name,
+        &service.exec,
+        &service.timeout_start,
+    ))
+}
+
 /// The unit that makes the attempts of a probe without a sandbox.
 pub(super) fn control_unit(app: &App) -> String {
     app.unit_called(&format!("{PROBE}{}-control{}", host::pid(), Hooks::SUFFIX))
@@ -74,7 +91,7 @@ pub(super) fn is_running_check(unit: &str, app: &str) -> bool {
     let name = unit
         .strip_prefix(app)
         .and_then(|rest| rest.strip_prefix('-'));
-    let mut starts = [CHECK, PROBE].into_iter();
+    let mut starts = [CHECK, PROBE, RUN].into_iter();
     let rest = name.and_then(|name| starts.find_map(|start| name.strip_prefix(start)));
     let digits = rest.and_then(|rest| rest.split_once(Hooks::SUFFIX)?.0.split('-').next());
     let pid = digits.and_then(|digits| digits.parse().ok());

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `unit` | [`unit::TransientUnit`] |
 //! | `job` | a hook or a check command as a unit, in the sandbox of its service |
+//! | `one_off` | a command of `robotctl run`, in the sandbox of a service |
 //! | `precheck` | second instances of services, started on a new release before the switch |
 //! | `alone` | what to do about one that finds no other program in its network |
 //! | `denial` | whether this host filters packets and devices |
@@ -29,6 +30,7 @@ pub(crate) mod drop_ins;
 pub(crate) mod hooks;
 pub(crate) mod job;
 pub(crate) mod leftovers;
+pub(crate) mod one_off;
 pub(crate) mod precheck;
 pub(crate) mod probe;
 mod python;

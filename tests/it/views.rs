@@ -564,6 +564,9 @@ fn rolling_back() -> Vec<View> {
 
 fn recovering() -> Vec<View> {
     vec![
+        view("restart-below-root", deployed, &["restart"]),
+        view("start-below-root", deployed, &["start", "web"]),
+        view("stop-below-root", deployed, &["stop", "--dry-run"]),
         view("recover-nothing", deployed, &["recover"]),
         view("recover-back", interrupted, &["recover"]).elsewhere(),
         view("recover-forward", proven, &["recover"]).elsewhere(),

@@ -71,6 +71,30 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "restart",
+        &[
+            ("sudo robotctl restart", "Restart every service that runs."),
+            ("sudo robotctl restart web worker", "Restart two services."),
+        ],
+    ),
+    (
+        "start",
+        &[
+            ("sudo robotctl start", "Start what you have stopped."),
+            ("sudo robotctl start backup", "Run a job now."),
+        ],
+    ),
+    (
+        "stop",
+        &[
+            ("sudo robotctl stop", "Stop the whole app."),
+            (
+                "sudo robotctl stop web --dry-run",
+                "Show what stops with a service.",
+            ),
+        ],
+    ),
+    (
         "recover",
         &[(
             "sudo robotctl recover",
@@ -102,6 +126,38 @@ const EXAMPLES: &[(&str, &[Example])] = &[
                 "robotctl --format json history",
                 "The same for a program, and of every app.",
             ),
+        ],
+    ),
+    (
+        "logs",
+        &[
+            (
+                "sudo robotctl logs",
+                "The last 100 entries of all services.",
+            ),
+            ("sudo robotctl logs web -f", "Follow one service."),
+            (
+                "sudo robotctl logs --release 1.4.2 -g timeout",
+                "What the processes of a release said about timeouts.",
+            ),
+            (
+                "sudo robotctl logs --trace 4bf92f3577b34da6",
+                "One request in every service.",
+            ),
+        ],
+    ),
+    (
+        "run",
+        &[
+            (
+                "sudo robotctl run web -- ./manage.py migrate",
+                "Run a program of the release.",
+            ),
+            (
+                "sudo robotctl run db -- pg_dump shop > shop.sql",
+                "Write its output to a file of your own.",
+            ),
+            ("sudo robotctl run --shell web", "Look around."),
         ],
     ),
     ("check", &[("sudo robotctl check", "Run the checks.")]),

@@ -18,7 +18,7 @@ pub(in crate::cli) struct Envelope<'a, T> {
     /// The version of this shape.
     schema: u32,
     /// What the line is. Lines with `data`: `plan`, `status`, `release`, `check`, `score`, `report`,
-    /// `doctor-check`, `file`, `fix`, `lint`, and `event`, unless an earlier robotctl wrote it. Lines without:
+    /// `doctor-check`, `file`, `fix`, `lint`, `log`, and `event`, unless an earlier robotctl wrote it. Lines without:
     /// `app-error`, and the last line, `result` or `error`.
     kind: &'a str,
     /// When it was written: RFC 3339, UTC. Of an event: when it happened.

@@ -6,7 +6,7 @@ use super::plan_data::PlanData;
 use crate::audit::Audit;
 use crate::doctor::{Check, Report};
 use crate::health::Verdict;
-use crate::ops::{AppStatus, Fixes, ListedRelease, Trace};
+use crate::ops::{AppStatus, Fixes, ListedRelease, LogRecord, Trace};
 use crate::sandbox::cost::ScoreReport;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde_json::Value;
@@ -28,6 +28,7 @@ pub(in crate::cli) fn schemas() -> Vec<(&'static str, Schema)> {
         line::<FileData>("file", DATA),
         line::<Fixes>("fix", DATA),
         line::<LintData>("lint", DATA),
+        line::<LogRecord>("log", DATA),
         line::<PlanData>("plan", DATA),
         line::<ListedRelease>("release", DATA),
         line::<Report>("report", DATA),

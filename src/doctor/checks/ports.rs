@@ -1,7 +1,7 @@
 //! The addresses of the services, and what listens on them.
 
 use super::findings;
-use super::units::{is_served, running_conflict};
+use super::units::{is_served, running_conflict, stopped_since};
 use crate::app::{App, Listen, Service};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
@@ -80,7 +80,8 @@ fn is_down_on_purpose(context: &CheckContext<'_>, unit: &str) -> Result<bool> {
     let state = context.units.state(unit)?;
     let is_disabled = state.unit_file_state == "disabled" && !state.is_active();
     let has_other = running_conflict(context, state)?.is_some();
-    Ok(state.is_masked() || state.is_skipped() || is_disabled || has_other)
+    let is_stopped = stopped_since(context, state).is_some();
+    Ok(state.is_masked() || state.is_skipped() || is_disabled || has_other || is_stopped)
 }
 
 fn unix_socket(context: &CheckContext<'_>, unit: &str, path: &str) -> Result<Option<Finding>> {

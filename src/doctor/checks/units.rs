@@ -11,7 +11,7 @@ use crate::host::{
 use crate::render::ReleaseMount;
 use crate::safe_fix::SafeFix;
 use crate::stability::unstable_among;
-use crate::store::{PublicUnit, UnitRole};
+use crate::store::{PublicUnit, StoppedUnits, UnitRole};
 use crate::transient::leftovers::transient_units;
 use crate::units::WantsLink;
 use anyhow::Result;
@@ -195,12 +195,36 @@ fn unit_state(
     if phase == Phase::BetweenRuns {
         return Ok(Some(restarting(context, state)));
     }
+    if let Some(since) = stopped_since(context, state).filter(|_| is_wanted(unit, state)) {
+        return Ok(Some(stopped_by_command(unit, &since)));
+    }
     if is_wanted(unit, state)
         && let Some(other) = running_conflict(context, state)?
     {
         return Ok(Some(kept_down(state, &other)));
     }
     Ok(down_or_disabled(unit, state, is_linked))
+}
+
+/// When someone stopped a unit with `robotctl stop`, if it is down since then.
+pub(super) fn stopped_since(context: &CheckContext<'_>, state: &UnitStatus) -> Option<String> {
+    let stopped = StoppedUnits::read(&context.host.root, context.name);
+    stopped.since(state).map(str::to_owned)
+}
+
+/// A unit that someone has stopped with `robotctl stop`.
+fn stopped_by_command(unit: &PublicUnit, since: &str) -> Finding {
+    Finding::new(
+        Severity::Note,
+        format!(
+            "`{}` was stopped with `robotctl stop` at {since}",
+            unit.unit
+        ),
+        Hint::to(
+            "if it should run",
+            CommandLine::sudo_robotctl(["start", &unit.service]),
+        ),
+    )
 }
 
 /// A unit between two runs.

@@ -187,6 +187,18 @@ impl Systemd {
         Ok(text.split_whitespace().map(str::to_owned).collect())
     }
 
+    /// Whether a unit has been active since systemd has loaded it. One of type `exec` becomes active when its program
+    /// runs.
+    ///
+    /// # Errors
+    /// When systemd does not answer.
+    pub fn has_been_active(&self, unit: &str) -> Result<bool> {
+        let property = "--property=ActiveEnterTimestampMonotonic";
+        let argv = ["systemctl", "show", "--value", property, "--", unit];
+        let text = Command::new(argv.map(str::to_owned)).run()?;
+        Ok(!matches!(text.trim(), "" | "0"))
+    }
+
     /// The status, with times, of the loaded units whose names match one of these glob patterns. For
     /// readers that must not wait: the call ends after five seconds.
     ///
