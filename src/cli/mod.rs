@@ -20,6 +20,7 @@ mod releases;
 mod remove;
 mod rollback;
 mod score;
+mod secret;
 mod status;
 mod usage;
 mod view;
@@ -45,7 +46,7 @@ const GLOBAL_OPTIONS: &str = "Global options";
 /// one atomic switch. A release that fails is rolled back automatically.
 ///
 /// `deploy`, `prune` and `remove` show what they would do, and act with
-/// `--apply`. `rollback` and `recover` act at once. Commands that change the
+/// `--apply`. `rollback`, `recover` and `secret` act at once. Commands that change the
 /// host need root.
 #[derive(Debug, Parser)]
 #[command(
@@ -193,6 +194,17 @@ enum Command {
     /// was generated. State in /var/lib/APP and settings in /etc/APP stay,
     /// unless you pass `--purge`. Accounts always stay.
     Remove(remove::Args),
+    /// Write, list, rotate and restore the values of secrets
+    ///
+    /// A value comes from standard input, a prompt, a file or another app, and
+    /// never from an argument. Acts at once: it writes
+    /// /etc/APP/credentials/NAME and says which services must restart. With
+    /// `--apply`, it restarts them too. `list` shows fingerprints, which are the
+    /// same on two hosts if the values are the same.
+    ///
+    /// robotctl keeps the previous value, and `restore` returns to it. `rotate`
+    /// generates a value if the manifest says `generate`.
+    Secret(secret::Args),
     /// Wait until a server accepts connections at an address
     #[command(hide = true)]
     Await(internal::AwaitArgs),
@@ -228,6 +240,7 @@ impl Command {
             Self::Remove(args) => args.apply,
             Self::Rollback(args) => !args.dry_run,
             Self::Doctor(args) => args.actions.apply,
+            Self::Secret(args) => args.action != secret::Action::List,
             Self::Recover(_) | Self::Soak(_) | Self::Drained(_) => true,
             _ => false,
         };
@@ -296,6 +309,7 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Doctor(args) => doctor::run(args, ctx, out),
         Command::Prune(args) => prune::run(args, ctx, out),
         Command::Remove(args) => remove::run(args, ctx, out),
+        Command::Secret(args) => secret::run(args, ctx, out),
         Command::Await(args) => internal::wait(args),
         Command::Soak(args) => internal::soak(args, ctx, out),
         Command::Drained(args) => internal::drained(args, ctx),

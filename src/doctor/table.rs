@@ -297,7 +297,7 @@ pub(crate) const CHECKS: &[Check] = &[
         severity: Severity::Error,
         summary: "every secret is a file that systemd can load and that only root can read",
         why: "a service does not start without a credential that it loads",
-        fix: "install the secret from a file that only root can read",
+        fix: "set the secret: `sudo robotctl secret set NAME`",
         man: &["systemd.exec(5)", "install(1)"],
         ends_checks: false,
         of_running_host: false,

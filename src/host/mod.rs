@@ -13,6 +13,7 @@
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | sandboxes | `attempts`, `facilities`, `landmarks` |
 //! | users and groups | `accounts`, `group_access`, `write_access` |
+//! | a person at a terminal | `terminal`, `secret_input` |
 //! | time | `clock` |
 
 #![expect(
@@ -65,6 +66,7 @@ mod resolve;
 mod root;
 mod runner;
 mod running_release;
+mod secret_input;
 mod signals;
 mod small_file;
 mod sockets;
@@ -96,7 +98,7 @@ pub use environment::{
 pub use facilities::{
     no_mounts, no_proc_options, no_system_call_filter, no_user_namespaces, restricted_systemd,
 };
-pub use files::read_user_file;
+pub use files::{read_user_bytes, read_user_file};
 pub use flush::Flush;
 pub use foreign_directory::ForeignDirectory;
 pub use git::{Checkout, checkout_of};
@@ -125,6 +127,7 @@ pub use remote_mounts::RemoteMounts;
 pub use root::{Meta, Root};
 pub use runner::{Command, MissingProgram, Output, is_installed};
 pub use running_release::{Undetermined, release_of, release_of_unit};
+pub use secret_input::{SecretInput, protect_memory, read_secret_input};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
 pub use sockets::{
     Binding, ListeningSocket, addresses_of, connections, free_port, holders_by_socket,

@@ -23,6 +23,8 @@ pub(super) enum AttemptKind {
     Prune,
     /// `robotctl doctor --fix`
     Fix,
+    /// `robotctl secret`
+    Secret,
     /// The rollback of a release that failed within its soak time. No person has typed it.
     AutomaticRollback,
 }
@@ -37,6 +39,7 @@ impl AttemptKind {
             Self::Remove => "`robotctl remove`",
             Self::Prune => "`robotctl prune`",
             Self::Fix => "`robotctl doctor --fix`",
+            Self::Secret => "`robotctl secret`",
             Self::AutomaticRollback => "the automatic rollback",
         }
     }

@@ -15,6 +15,7 @@
 //! | `session` | opening a session |
 //! | `observe`, `host_facts`, `ownership`, `preflight`, `choose_release` | reading the host for a plan, and what refuses the plan |
 //! | `deploy`, `rollback`, `recover`, `remove`, `prune`, `fix` | the commands that change the host; `fix` is `doctor --fix` |
+//! | `secret` | the values of secrets, and the restart of the services that use them |
 //! | `safe_steps` | the steps of `doctor --fix` |
 //! | `overlaps` | the services that can restart by overlap without another change |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
@@ -52,6 +53,7 @@ mod remove;
 mod rollback;
 mod safe_steps;
 mod score;
+mod secret;
 mod select;
 mod session;
 mod soak;
@@ -80,6 +82,10 @@ pub(crate) use remove::{
 pub(crate) use rollback::{RollbackRequest, apply as rollback, preview as preview_rollback};
 pub(crate) use safe_steps::StepResult;
 pub(crate) use score::run as score;
+pub(crate) use secret::{
+    ChangedSecret, ListedSecret, SecretChange, SecretList, SecretRequest, ValueSource,
+    change as change_secret, list as list_secrets,
+};
 pub(crate) use soak::{SoakRequest, run as soak};
 pub(crate) use status::{AppStatus, UnitStatus, run as status};
 pub(crate) use trace::{Trace, TraceRequest, run as trace};

@@ -9,9 +9,12 @@
 //! | `env_syntax` | the text of an environment file, as systemd.exec(5) reads it |
 //! | `env_file` | `/etc/<app>/env`, and what the services need in it |
 //! | `secrets` | each file in `/etc/<app>/credentials` |
+//! | `secret_value` | the value of a secret |
 //! | `open_file` | whether a file is closed to other users |
 //! | `unused` | variables of the file that nothing seems to read |
 //! | `same_secrets` | secrets of this host that have the same content |
+//!
+//! `secret_files` writes the files of secrets, for `robotctl secret`.
 //!
 //! A service gets its settings when it starts, and keeps them. These find the services that run with older
 //! ones than the files hold ([decision 18](../../docs/decisions/0018-a-service-is-compared-with-its-settings.md)):
@@ -26,6 +29,8 @@ mod env_file;
 mod env_syntax;
 mod open_file;
 mod same_secrets;
+mod secret_files;
+mod secret_value;
 mod secrets;
 mod stale;
 mod starts;
@@ -34,7 +39,9 @@ mod variables;
 
 pub(crate) use env_file::{env_file_faults, env_values, missing_variables};
 pub(crate) use same_secrets::{SameSecrets, same_secrets};
+pub(crate) use secret_files::SecretFiles;
+pub(crate) use secret_value::{MAX_SECRET_BYTES, SecretValue};
 pub(crate) use secrets::{missing_to_generate, secret_faults};
-pub(crate) use stale::{stale_among, stale_services};
+pub(crate) use stale::{RunningUser, running_users, stale_among, stale_services};
 pub(crate) use starts::{StartedServices, drop_record};
 pub(crate) use unused::unused_variables;

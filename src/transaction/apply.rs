@@ -132,15 +132,17 @@ fn change(
     let outcome = match operation {
         // After a rollback from a bad release, Ctrl-C must not bring that release back.
         Operation::Rollback | Operation::Pin { .. } => run(),
-        Operation::Deploy | Operation::Restart => host::interruptible(|| {
-            run().map_err(|error| {
-                if host::interrupted() {
-                    Failure::public("it was interrupted").into()
-                } else {
-                    error
-                }
+        Operation::Deploy | Operation::Restart | Operation::NewSecret { .. } => {
+            host::interruptible(|| {
+                run().map_err(|error| {
+                    if host::interrupted() {
+                        Failure::public("it was interrupted").into()
+                    } else {
+                        error
+                    }
+                })
             })
-        }),
+        }
     };
     let failure = match outcome.and_then(|proved| Ok((change.commit()?, proved))) {
         Ok((committed, proved)) => {
@@ -202,7 +204,7 @@ fn journal(
             after.pins.insert(service.clone(), release.clone());
         }
         Operation::Deploy | Operation::Rollback => after.pins.clear(),
-        Operation::Restart => {}
+        Operation::Restart | Operation::NewSecret { .. } => {}
     }
     after.same_files = same_files(plan, &state);
     if state.live != after.live {
@@ -238,6 +240,10 @@ fn journal(
             },
         },
         is_of_settings: is_of_settings(plan),
+        secrets: match operation {
+            Operation::NewSecret { name } => vec![name.clone()],
+            _ => Vec::new(),
+        },
         purge: false,
         state_before: state,
         state_after: after,

@@ -45,6 +45,9 @@ pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
             "fixed",
             format!("restarted {units} by overlap: {id} is live"),
         )
+    } else if let Some(secret) = journal.secrets.first() {
+        let text = format!("{id} is live with the new value of the secret `{secret}`");
+        ("secret-applied", text)
     } else if journal.is_of_settings {
         let text = format!("settings changed, release unchanged: {id} is live");
         ("deployed", text)

@@ -16,6 +16,11 @@ pub(crate) enum Operation {
     },
     /// Services of the live release restart by overlap, and nothing else changes.
     Restart,
+    /// Services of the live release restart with the new value of a secret. Undoing it restores the previous value.
+    NewSecret {
+        /// The name of the secret.
+        name: String,
+    },
 }
 
 impl Operation {
@@ -25,6 +30,7 @@ impl Operation {
             Self::Deploy => "deploy",
             Self::Rollback | Self::Pin { .. } => "rollback",
             Self::Restart => "restart",
+            Self::NewSecret { .. } => "secret",
         }
     }
 }

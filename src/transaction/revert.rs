@@ -13,6 +13,7 @@ use crate::host::{
     Checked, Host, Systemd, Undetermined, UnitStatus, release_of_unit, runs_its_own_process,
 };
 use crate::session::Session;
+use crate::settings::SecretFiles;
 use crate::store::{Journal, Mark, Step, Store};
 use crate::units::{self, UnitFile, is_templated, unit_type};
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -195,6 +196,10 @@ pub(super) fn revert(session: &Session<'_>, journal: &Journal, mode: RevertMode)
             host.systemd.stop(&[units::slice_unit(name.as_str())]).ok();
         }
     }
+    let secrets = SecretFiles::new(&host.root, &layout);
+    for name in &journal.secrets {
+        secrets.restore(name)?;
+    }
     switch::files_back(host, journal)?;
     // At boot, the file system of the releases may not be mounted yet.
     let is_final = mode == RevertMode::Restart;
@@ -339,7 +344,9 @@ fn what_it_needs(
         .files
         .iter()
         .filter_map(|change| UnitFile::parse(&change.path));
-    let is_rewritten = files.any(|file| file.unit == unit);
+    // A service that has started since has the value of a secret that is no longer in use.
+    let has_other_secret = !journal.secrets.is_empty();
+    let is_rewritten = files.any(|file| file.unit == unit) || has_other_secret;
     let before = &journal.state_before;
     let prefix = format!("{}-", session.app);
     let service = units::stem(unit).strip_prefix(&prefix).unwrap_or_default();
@@ -491,6 +498,7 @@ mod tests {
             files: files.into(),
             units: UnitChanges::default(),
             is_of_settings: false,
+            secrets: Vec::new(),
             purge: false,
             state_before: State::default(),
             state_after: State::default(),

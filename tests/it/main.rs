@@ -48,6 +48,7 @@ mod remove;
 mod restarts;
 mod rights;
 mod scorer_parity;
+mod secrets;
 mod service_files;
 mod settings;
 mod staging;

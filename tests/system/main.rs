@@ -79,6 +79,7 @@ mod remove;
 mod rights;
 mod rollback;
 mod sample;
+mod secrets;
 mod serve;
 mod servers;
 mod settings;

@@ -49,9 +49,8 @@ pub(in crate::doctor) fn same(context: &CheckContext<'_>, app: &App) -> Result<V
             same.name,
             others.join(", ")
         );
-        let real = root.path(&same.path).display().to_string();
-        let install = CommandLine::sudo(["install", "-D", "-m", "600", "FILE", &real]);
-        let fix = Hint::to("if it should have its own, install it from a file", install);
+        let set = CommandLine::sudo_robotctl(["secret", "set", same.name.as_str()]);
+        let fix = Hint::to("if it should have its own, set it", set);
         Finding::new(Severity::Note, message, fix)
     };
     let same = same_secrets(root, app)?.into_iter();
