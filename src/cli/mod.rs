@@ -24,6 +24,7 @@ mod secret;
 mod status;
 mod usage;
 mod view;
+mod with_secrets;
 
 pub use exit::{EXIT_CODES, Exit};
 pub use output::Format;
@@ -205,6 +206,9 @@ enum Command {
     /// robotctl keeps the previous value, and `restore` returns to it. `rotate`
     /// generates a value if the manifest says `generate`.
     Secret(secret::Args),
+    /// Set variables from the credentials of this process, and become a program
+    #[command(hide = true)]
+    WithSecrets(with_secrets::Args),
     /// Wait until a server accepts connections at an address
     #[command(hide = true)]
     Await(internal::AwaitArgs),
@@ -266,7 +270,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::print(error),
     };
-    crate::host::set_standard_umask();
+    // The program that it becomes has the umask of its unit.
+    if !matches!(cli.command, Command::WithSecrets(_)) {
+        crate::host::set_standard_umask();
+    }
     let trace = crate::host::random_hex(8).unwrap_or_default();
     // `--root /` is this host: its hints need `sudo`, and no `--root`.
     let root = cli.root.clone();
@@ -310,6 +317,7 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Prune(args) => prune::run(args, ctx, out),
         Command::Remove(args) => remove::run(args, ctx, out),
         Command::Secret(args) => secret::run(args, ctx, out),
+        Command::WithSecrets(args) => with_secrets::run(args),
         Command::Await(args) => internal::wait(args),
         Command::Soak(args) => internal::soak(args, ctx, out),
         Command::Drained(args) => internal::drained(args, ctx),

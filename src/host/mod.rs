@@ -9,7 +9,7 @@
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `mountinfo`, `attributes`, `tmpfiles`, `move_aside`, `foreign_directory`, `lock`, `last_change` |
 //! | files by their real paths | `files`, `word_search` |
 //! | systemd | `systemd`, `journald`, `journalctl`, `activation`, `dummy_process`, `private_tmp` |
-//! | processes | `runner`, `process`, `process_start`, `process_table`, `running_release`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
+//! | processes | `runner`, `process`, `process_start`, `process_table`, `running_release`, `program_file`, `inspect`, `exec`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | sandboxes | `attempts`, `facilities`, `landmarks` |
 //! | users and groups | `accounts`, `group_access`, `write_access` |
@@ -34,6 +34,7 @@ mod connect;
 mod disk;
 mod dummy_process;
 mod environment;
+mod exec;
 mod facilities;
 pub mod files;
 mod flush;
@@ -95,6 +96,7 @@ pub use dummy_process::{replace_main_process, start_dummy_processes};
 pub use environment::{
     is_root, node_name, random_hex, set_standard_umask, variable, working_directory,
 };
+pub use exec::become_program;
 pub use facilities::{
     no_mounts, no_proc_options, no_system_call_filter, no_user_namespaces, restricted_systemd,
 };

@@ -84,7 +84,7 @@ pub(crate) use safe_steps::StepResult;
 pub(crate) use score::run as score;
 pub(crate) use secret::{
     ChangedSecret, ListedSecret, SecretChange, SecretList, SecretRequest, ValueSource,
-    change as change_secret, list as list_secrets,
+    change as change_secret, exec_with_secrets, list as list_secrets,
 };
 pub(crate) use soak::{SoakRequest, run as soak};
 pub(crate) use status::{AppStatus, UnitStatus, run as status};

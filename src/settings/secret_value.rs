@@ -7,6 +7,8 @@ use std::hint::black_box;
 
 /// The most bytes of a credential (`CREDENTIAL_SIZE_MAX` of systemd; systemd.exec(5), `LoadCredential=`).
 pub(crate) const MAX_SECRET_BYTES: u64 = 1024 * 1024;
+/// The most bytes of a name and its value, without `=` and the end (execve(2), `MAX_ARG_STRLEN`).
+const MAX_VARIABLE_BYTES: usize = 128 * 1024 - 2;
 /// How many hexadecimal digits a fingerprint has. They are few on purpose: a person who sees one
 /// and has a list of ten million guesses cannot find out which guess is right.
 const FINGERPRINT_DIGITS: usize = 6;
@@ -37,6 +39,16 @@ impl SecretValue {
     /// When the kernel gives no random bytes.
     pub(crate) fn generate(bytes: u16) -> Result<Self> {
         Ok(Self(random_hex(usize::from(bytes))?.into_bytes()))
+    }
+
+    /// Why no environment variable can hold it, as a clause; `None` if one can (execve(2)).
+    pub(crate) fn variable_fault(&self, variable: &str) -> Option<&'static str> {
+        let len = variable.len().saturating_add(self.0.len());
+        if self.0.contains(&0) {
+            return Some("has a NUL byte, which no environment variable can have");
+        }
+        (len > MAX_VARIABLE_BYTES)
+            .then_some("is larger than an environment variable can be, 128 KiB")
     }
 
     /// The bytes, to write them where the value belongs.
@@ -85,6 +97,25 @@ mod tests {
         ] {
             let len = bytes.len();
             assert_eq!(SecretValue::new(bytes).err(), wrong, "{len}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_no_variable_can_have_is_refused() {
+        for (value, wrong) in [
+            (b"a\n\"$`\\% '\xff".to_vec(), None),
+            (b"a\0".to_vec(), Some("has a NUL byte")),
+            (vec![b'x'; 131_067], None),
+            (vec![b'x'; 131_068], Some("is larger than")),
+        ] {
+            let len = value.len();
+            let found = SecretValue::new(value).unwrap().variable_fault("KEY");
+            assert_eq!(found.is_some(), wrong.is_some(), "{len}");
+            assert!(
+                found
+                    .unwrap_or_default()
+                    .starts_with(wrong.unwrap_or_default())
+            );
         }
     }
 

@@ -1,6 +1,7 @@
 //! The files in `/etc/<app>/credentials`, as systemd loads them (systemd.exec(5), `LoadCredential=`).
 
 use super::open_file::open_file;
+use super::secret_files::SecretFiles;
 use super::secret_value::MAX_SECRET_BYTES;
 use crate::app::{App, Secret};
 use crate::bytesize::format_bytes;
@@ -21,6 +22,7 @@ pub(crate) fn secret_faults(root: &Root, app: &App) -> Result<Vec<Fault>> {
         match root.meta_followed(&path)? {
             Some(meta) => {
                 faults.extend(of_content(root, secret, &path, &meta));
+                faults.extend(of_variable(root, app, secret)?);
                 faults.extend(open_file(root, &path, &meta).filter(|_| !meta.is_dir));
             }
             None => faults.push(of_missing(root, secret, &path)?),
@@ -66,6 +68,22 @@ fn of_missing(root: &Root, secret: &Secret, path: &str) -> Result<Fault> {
     }
     let text = "the next new release generates another value; to keep the old one, set it";
     Ok(Fault::new(Impact::Created, message, Hint::to(text, set)))
+}
+
+/// A value that no environment variable can have.
+fn of_variable(root: &Root, app: &App, secret: &Secret) -> Result<Option<Fault>> {
+    let Some(variable) = &secret.variable else {
+        return Ok(None);
+    };
+    let value = SecretFiles::new(root, &app.layout).value(secret.name.as_str())?;
+    let clause = value.and_then(|value| value.variable_fault(variable.as_str()));
+    Ok(clause.map(|clause| {
+        Fault::new(
+            Impact::Blocking,
+            format!("the secret `{}` {clause}", secret.name),
+            Hint::to("set another value", set_command(secret)),
+        )
+    }))
 }
 
 /// The command that sets a secret.

@@ -50,7 +50,7 @@ fn manifest(version: &str) -> String {
             "[[secret]]\nname = \"{name}\"\nservices = [{users}]\n"
         ));
         if name == "SESSION_KEY" {
-            text.push_str("generate = \"hex:32\"\n");
+            text.push_str("generate = \"hex:32\"\nas = \"env\"\nvariable = \"SESSION\"\n");
         }
     }
     for (port, (name, role)) in (8100..).zip(SERVICES) {
@@ -149,6 +149,7 @@ fn only_the_users_of_a_secret_restart_and_no_value_is_seen(machine: &Machine) {
     a_value_that_fails_is_replaced_by_the_previous_one(&vault);
     a_value_waits_for_its_restart(&vault);
     a_kill_leaves_a_whole_value(&vault);
+    a_variable_has_every_byte_of_its_secret(&vault);
     a_person_types_a_value(&vault);
     no_value_is_seen(&vault);
 }
@@ -307,6 +308,61 @@ fn a_kill_leaves_a_whole_value(vault: &Vault<'_>) {
     }
     assert!(kills > 2, "only {kills} kills: does strace see the calls?");
     drop(vault.doctor().exits(0));
+}
+
+/// `robotctl with-secrets` sets the variable, and becomes the program of the service.
+fn a_variable_has_every_byte_of_its_secret(vault: &Vault<'_>) {
+    let machine = vault.machine;
+    let variable = |service: &str| {
+        let pid = machine.property(&format!("vault-{service}.service"), "MainPID");
+        let code = format!(
+            "import sys; all = open('/proc/{pid}/environ', 'rb').read().split(b'\\0'); \
+             sys.stdout.write([one[8:].hex() for one in all if one.startswith(b'SESSION=')][0])"
+        );
+        machine.ok(&format!("python3 -c \"{code}\""))
+    };
+    let hex = |text: &str| {
+        let digits = text.bytes().map(|byte| format!("{byte:02x}"));
+        digits.collect::<Vec<_>>().concat()
+    };
+    let first = machine.read("/etc/vault/credentials/SESSION_KEY");
+    assert_eq!(variable("gateway"), hex(&first));
+    let hostile = format!(
+        " {MARK}\n\\\n'\"$HOME ${{HOME}} `id` %n %% \\n\\\"#;=\t\u{1b}[0m \r\nNEXT=1\nü€\u{1f600}\\ "
+    );
+    drop(
+        vault
+            .secret("set SESSION_KEY --keep-newline --apply", &hostile)
+            .exits(0),
+    );
+    for service in ["gateway", "agent-b"] {
+        assert_eq!(variable(service), hex(&hostile));
+    }
+    drop(vault.doctor().exits(0));
+    // As after a boot and after a crash.
+    machine.ok("rm -rf /run/robotctl/vault && systemctl restart vault-cleaner.service");
+    assert_eq!(variable("cleaner"), hex(&hostile));
+    let refused = vault.secret("set SESSION_KEY --apply", "a\0b").exits(2);
+    drop(refused.says("has a NUL byte, which no environment variable can have"));
+    // The umask and the signals are those of any other service.
+    let same = "grep -hE '^(Umask|Sig(Ign|Blk|Cgt)|Seccomp|NoNewPrivs|Cap)' /proc/$(systemctl show -P MainPID \
+                vault-cleaner.service)/status | md5sum; \
+                sed -n 's|^ExecStart=/usr/bin/robotctl with-secrets.* -- |ExecStart=|p' \
+                /usr/local/lib/systemd/system/vault-cleaner.service.d/05-execstart.conf > /root/plain && \
+                mkdir -p /run/systemd/system/vault-cleaner.service.d && \
+                (echo '[Service]'; echo ExecStart=; cat /root/plain) > \
+                /run/systemd/system/vault-cleaner.service.d/60-plain.conf && systemctl daemon-reload && \
+                systemctl restart vault-cleaner.service && \
+                grep -hE '^(Umask|Sig(Ign|Blk|Cgt)|Seccomp|NoNewPrivs|Cap)' /proc/$(systemctl show -P MainPID \
+                vault-cleaner.service)/status | md5sum; \
+                rm -r /run/systemd/system/vault-cleaner.service.d; systemctl daemon-reload; \
+                systemctl restart vault-cleaner.service";
+    let sums = machine.ok(same);
+    let sums: Vec<&str> = sums.lines().collect();
+    assert!(sums.len() == 2 && sums[0] == sums[1], "{sums:?}");
+    drop(vault.secret("rotate SESSION_KEY --apply", "").exits(0));
+    let made = machine.read("/etc/vault/credentials/SESSION_KEY");
+    assert_eq!((made.len(), variable("mailer")), (64, hex(&made)));
 }
 
 /// A prompt shows nothing of what is typed, also after Ctrl-C.

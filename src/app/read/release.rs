@@ -1,6 +1,7 @@
 //! `[release]` and `[[secret]]`.
 
 use super::reader::{Path, Reader, get, quoted};
+use super::secret_variables::variable_of;
 use crate::app::application::Secret;
 use crate::app::names::{EnvName, Name, Span, Text};
 use crate::app::release::{Python, Release};
@@ -141,7 +142,11 @@ impl Reader<'_> {
                     Some(bytes)
                 }
             };
-            out.push(Secret { name, generate });
+            out.push(Secret {
+                variable: variable_of(table, &index)?,
+                name,
+                generate,
+            });
         }
         Ok(out)
     }

@@ -75,6 +75,7 @@ pub(crate) fn run(ctx: &Context<'_>, request: &SecretRequest) -> Result<ChangedS
         check_possible(ctx, request, files, &app, &name).nothing_changed()?;
         let apps = declaring_apps(ctx, &app).nothing_changed()?;
         let new = new_value(ctx, request, &app, &name, &apps).nothing_changed()?;
+        check_variable(new.as_ref(), &name, &apps).nothing_changed()?;
         let writable = ctx.check_app_writable(&app).nothing_changed()?;
         ctx.change(
             &writable,
@@ -254,6 +255,22 @@ fn value_to_keep(
         Some(current) if current == *new => older,
         Some(current) if is_given => Some(current),
         current => older.or(current),
+    }
+}
+
+/// Refuses a value that a service could not get as an environment variable.
+fn check_variable(new: Option<&SecretValue>, name: &EnvName, apps: &[App]) -> Result<()> {
+    let secrets = apps.iter().flat_map(|app| &app.secrets);
+    let mut variables = secrets
+        .filter(|secret| secret.name == *name)
+        .filter_map(|secret| secret.variable.as_ref());
+    let clause = variables.find_map(|variable| new?.variable_fault(variable.as_str()));
+    match clause {
+        None => Ok(()),
+        Some(clause) => fail(
+            format!("the value of the secret `{name}` {clause}"),
+            "set another value, or remove `as = \"env\"` from the secret: then the service gets it as a file",
+        ),
     }
 }
 

@@ -10,13 +10,16 @@
 //! | `list` | `secret list` |
 //! | `restart` | the services that restart with a new value |
 //! | `source` | where a new value comes from |
+//! | `variables` | secrets that a service gets as environment variables |
 
 mod change;
 mod declared;
 mod list;
 mod restart;
 mod source;
+mod variables;
 
 pub(crate) use change::{ChangedSecret, SecretChange, SecretRequest, run as change};
 pub(crate) use list::{ListedSecret, SecretList, run as list};
 pub(crate) use source::ValueSource;
+pub(crate) use variables::exec_with_secrets;
