@@ -307,16 +307,16 @@ pub(crate) const CHECKS: &[Check] = &[
     },
     Check {
         id: "same-secrets",
-        severity: Severity::Note,
+        severity: Severity::Warning,
         summary: "no two secrets of the host have the same content",
         why: "a secret that leaks from one service is that of the other too",
-        fix: "give each service a secret of its own",
+        fix: "give each service, and each environment, a secret of its own",
         man: &["systemd.exec(5)"],
         ends_checks: false,
         of_running_host: false,
         run: Needs::Content(|context, app, _| checks::same(context, app)),
         without_release: WithoutRelease::Skip,
-        before_change: BeforeChange::No("no: such a release can be deployed"),
+        before_change: BeforeChange::Asks(before_change::same_secrets),
     },
     Check {
         id: "env-file",
@@ -334,7 +334,7 @@ pub(crate) const CHECKS: &[Check] = &[
     Check {
         id: "settings",
         severity: Severity::Warning,
-        summary: "no service has started before its settings changed",
+        summary: "no service has started before its settings changed, and services that share a secret agree about its value",
         why: "a service gets `/etc/<app>/env` and its secrets when it starts, and goes on with old values",
         fix: "deploy again, or restart the service. A deploy and `doctor --fix` do it by overlap where the service overlaps",
         man: &["robotctl-deploy(1)", "systemd.exec(5)"],
@@ -342,7 +342,7 @@ pub(crate) const CHECKS: &[Check] = &[
         of_running_host: true,
         run: Needs::Content(|context, app, _| checks::settings(context, app)),
         without_release: WithoutRelease::Skip,
-        before_change: BeforeChange::By("yes: a deploy restarts such a service"),
+        before_change: BeforeChange::Asks(before_change::settings),
     },
     Check {
         id: "programs",

@@ -22,9 +22,11 @@
 //! | file | holds |
 //! |---|---|
 //! | `stale` | the services whose settings have changed since they started |
+//! | `agreement` | services that run with different values of one secret |
 //! | `variables` | whether the variables of a service have changed |
 //! | `starts` | the record of what the services got that robotctl started |
 
+mod agreement;
 mod env_file;
 mod env_syntax;
 mod open_file;
@@ -37,6 +39,7 @@ mod starts;
 mod unused;
 mod variables;
 
+pub(crate) use agreement::{disagreements, disagreements_among, in_words};
 pub(crate) use env_file::{env_file_faults, env_values, missing_variables};
 pub(crate) use same_secrets::{SameSecrets, same_secrets};
 pub(crate) use secret_files::SecretFiles;

@@ -4,7 +4,7 @@ use super::env_file::env_values;
 use super::secret_value::{MAX_SECRET_BYTES, SecretValue};
 use super::starts::Starts;
 use super::variables::{Now, Start, changed_variables};
-use crate::app::App;
+use crate::app::{App, Service};
 use crate::host::{Host, Root, UnitStatus, environment_of, members, start_of};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -135,24 +135,42 @@ pub(crate) struct RunningUser {
 /// # Errors
 /// When systemd does not answer or the secret cannot be read, as by a user who is not root.
 pub(crate) fn running_users(host: &Host, app: &App, secret: &str) -> Result<Vec<RunningUser>> {
-    let mut users = Vec::new();
     if host.is_offline() || !host.systemd.is_booted() {
-        return Ok(users);
+        return Ok(Vec::new());
     }
-    let services = app.services.iter().filter(|one| !one.is_job());
-    let services = services.filter(|one| one.secrets.iter().any(|name| name.as_str() == secret));
-    let units: Vec<String> = services.map(|one| app.unit(one)).collect();
-    let states = host.systemd.show(&units)?;
-    for (unit, state) in units.into_iter().zip(&states) {
-        if let Some(run) = Running::of(state) {
-            users.push(RunningUser {
+    let units: Vec<String> = users(app, secret).map(|one| app.unit(one)).collect();
+    users_among(host, app, &host.systemd.show(&units)?, secret)
+}
+
+/// The same, where the states of the units are known.
+///
+/// # Errors
+/// When the secret cannot be read.
+pub(super) fn users_among(
+    host: &Host,
+    app: &App,
+    states: &[UnitStatus],
+    secret: &str,
+) -> Result<Vec<RunningUser>> {
+    let mut running = Vec::new();
+    for unit in users(app, secret).map(|one| app.unit(one)) {
+        let mut states = states.iter();
+        let state = states.find(|state| state.id == unit);
+        if let Some((state, run)) = state.and_then(|state| Some((state, Running::of(state)?))) {
+            running.push(RunningUser {
                 given: given_secret(&host.root, &unit, secret),
                 is_older: has_secret_changed(host, app, state, secret, &run)?,
                 unit,
             });
         }
     }
-    Ok(users)
+    Ok(running)
+}
+
+/// The services that run all the time and use a secret.
+fn users<'a>(app: &'a App, secret: &'a str) -> impl Iterator<Item = &'a Service> {
+    let services = app.services.iter().filter(|one| !one.is_job());
+    services.filter(move |one| one.secrets.iter().any(|name| name.as_str() == secret))
 }
 
 /// The secret that systemd gave to a service, where that can be seen. systemd may also load a secret from a socket.

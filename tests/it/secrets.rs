@@ -261,3 +261,30 @@ fn a_value_is_only_in_its_files() {
         ]
     );
 }
+
+#[test]
+fn two_environments_with_the_same_value_are_a_warning_and_another_app_is_a_note() {
+    let manifest = format!("{SHOP}[[secret]]\nname = \"KEY\"\n[environment.staging]\n");
+    let test = Test::shop().manifest(&manifest);
+    let set = |environment: &[&str], value: &str| {
+        let args = [environment, &["secret", "set", "KEY"]].concat();
+        drop(test.run(args).input(value).any_stderr().success());
+    };
+    set(&[], "one");
+    drop(test.run(["deploy", "--apply"]).any_stderr().success());
+    let staging = ["--environment", "staging"];
+    let warning = "the secret `KEY` has the same value in another environment, `shop`";
+    for (value, is_said) in [("one", true), ("two", false)] {
+        set(&staging, value);
+        let plan = test.run([staging.as_slice(), &["deploy"]].concat());
+        let plan = plan.any_stdout().any_stderr().success();
+        let all = plan.stdout + &plan.stderr;
+        assert_eq!(all.contains(warning), is_said, "{value}: {all}");
+    }
+    // An app of its own that only has a similar name.
+    let other = manifest.replace("name = \"shop\"", "name = \"shop-admin\"");
+    test.write("robot.toml", &other);
+    set(&[], "one");
+    let plan = test.run(["deploy"]).any_stdout().any_stderr().success();
+    assert!(!(plan.stdout + &plan.stderr).contains("another environment"));
+}

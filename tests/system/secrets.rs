@@ -148,6 +148,7 @@ fn only_the_users_of_a_secret_restart_and_no_value_is_seen(machine: &Machine) {
     each_rotation_restarts_its_users(&vault);
     a_value_that_fails_is_replaced_by_the_previous_one(&vault);
     a_value_waits_for_its_restart(&vault);
+    services_that_share_a_secret_agree(&vault);
     a_kill_leaves_a_whole_value(&vault);
     a_variable_has_every_byte_of_its_secret(&vault);
     a_person_types_a_value(&vault);
@@ -274,6 +275,33 @@ fn a_value_waits_for_its_restart(vault: &Vault<'_>) {
             .exits(0)
             .says("no service has to restart"),
     );
+}
+
+/// A service that cannot restart refuses the change. One that was restarted alone is a finding.
+fn services_that_share_a_secret_agree(vault: &Vault<'_>) {
+    let machine = vault.machine;
+    let before = vault.pids();
+    machine.ok("systemctl mask --runtime vault-agent-b.service");
+    let out = vault
+        .secret("set API_KEY --apply", &value("API_KEY", 4))
+        .exits(2);
+    drop(out.says("another one stays in use in `vault-agent-b.service`, which would not restart"));
+    machine.ok("systemctl unmask --runtime vault-agent-b.service");
+    assert_eq!(vault.pids(), before);
+    assert_eq!(
+        machine.read("/etc/vault/credentials/API_KEY"),
+        value("API_KEY", 3)
+    );
+    drop(vault.secret("set API_KEY", &value("API_KEY", 5)).exits(0));
+    machine.ok("systemctl restart vault-agent-b.service");
+    let says = "`vault-agent-b.service` have the value in use of the secret `API_KEY`, and another one is in use in";
+    drop(vault.doctor().exits(1).says(says));
+    drop(
+        machine
+            .robotctl("--app vault secret apply API_KEY")
+            .exits(0),
+    );
+    drop(vault.doctor().exits(0));
 }
 
 /// A kill at any step leaves one of the two values. The next command ends the change, and says who must restart.
