@@ -144,7 +144,7 @@ fn cases() -> Vec<Case> {
 
 fn with_secret() -> Test {
     let secret = "[[secret]]\nname = \"KEY\"\ngenerate = \"hex:32\"\n";
-    Test::shop().manifest(&format!("{}{secret}", crate::test::SHOP))
+    Test::shop().manifest(&format!("{SHOP}{secret}"))
 }
 
 #[test]
