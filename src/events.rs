@@ -321,6 +321,14 @@ pub const KINDS: &[EventKind] = &[
     result("restarted", "`robotctl restart` has restarted services."),
     result("restored", "The previous release was restored."),
     result("rolled-back", "An earlier release is live and healthy."),
+    result(
+        "secret-applied",
+        "The services that use a secret run with its new value.",
+    ),
+    result(
+        "secret-changed",
+        "A secret has a new value. The event holds its name, and no value.",
+    ),
     step(
         "soaking",
         "The release is watched for restarts after the deploy.",

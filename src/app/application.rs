@@ -71,6 +71,8 @@ pub struct Secret {
     pub build_env: Option<EnvName>,
     /// The number of random bytes to generate it from, in hexadecimal, if it does not exist.
     pub generate: Option<u16>,
+    /// The environment variable in which services get it; `None` for a file.
+    pub variable: Option<EnvName>,
 }
 
 /// Jobs that run once per deploy, with the new release.

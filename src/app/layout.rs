@@ -130,6 +130,16 @@ impl Layout {
         format!("{}/{name}", self.credentials())
     }
 
+    /// `/etc/<app>/credentials.previous`
+    pub fn previous_credentials(&self) -> String {
+        format!("{}.previous", self.credentials())
+    }
+
+    /// `/etc/<app>/credentials.previous/<name>`
+    pub fn previous_credential(&self, name: &str) -> String {
+        format!("{}/{name}", self.previous_credentials())
+    }
+
     /// `/var/lib/robotctl/<app>`
     pub fn store(&self) -> String {
         format!("{STORES_DIR}/{}", self.app)

@@ -55,7 +55,7 @@ pub use reserved::BUNDLED_APP;
 pub use sandbox::Sandbox;
 pub use schema::schema;
 pub use service::{
-    Check, DEFAULT_STOP_SECONDS, Limits, Probe, Restart, Service, Socket, Timer, Type, UnitRef,
-    Upgrade,
+    Check, DEFAULT_STOP_SECONDS, Limits, Probe, Restart, SecretVariable, Service, Socket, Timer,
+    Type, UnitRef, Upgrade,
 };
 pub use unit_names::{OLD_SUFFIX, PRE_CHECK_SUFFIX, PROXY_SUFFIX};

@@ -24,6 +24,7 @@ fn words() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
             "socket",
             vec!["activate", "proxy", "direct"],
         ),
+        ("SecretTable", "as", vec!["file", "env"]),
         ("ServiceTable", "upgrade", vec!["overlap", "restart"]),
         (
             "ServiceTable",

@@ -321,8 +321,10 @@ pub struct Service {
     pub env: Vec<(EnvName, Text)>,
     /// Variables that the environment must have: from the manifest or from `/etc/<app>/env`.
     pub required_env: Vec<EnvName>,
-    /// Credentials: names of files in `/etc/<app>/credentials`.
+    /// Secrets: names of files in `/etc/<app>/credentials`.
     pub secrets: Vec<EnvName>,
+    /// Those of the secrets that it gets as environment variables, too.
+    pub secret_variables: Vec<SecretVariable>,
     /// The files of a release that it uses; `None` for all. It is not restarted for a release that has the
     /// same ones.
     pub files: Option<Patterns>,
@@ -334,6 +336,15 @@ pub struct Service {
     pub timer: Option<Timer>,
     /// Exceptions from the sandbox.
     pub sandbox: Sandbox,
+}
+
+/// A secret that a service gets as an environment variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SecretVariable {
+    /// The name of the secret.
+    pub secret: EnvName,
+    /// The name of the variable.
+    pub variable: EnvName,
 }
 
 impl Service {

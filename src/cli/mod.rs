@@ -22,10 +22,12 @@ mod remove;
 mod rollback;
 mod run;
 mod score;
+mod secret;
 mod services;
 mod status;
 mod usage;
 mod view;
+mod with_secrets;
 
 pub use exit::{EXIT_CODES, Exit};
 pub use output::Format;
@@ -48,7 +50,7 @@ const GLOBAL_OPTIONS: &str = "Global options";
 /// one atomic switch. A release that fails is rolled back automatically.
 ///
 /// `deploy`, `prune` and `remove` show what they would do, and act with
-/// `--apply`. `rollback`, `restart`, `start`, `stop` and
+/// `--apply`. `rollback`, `restart`, `start`, `stop`, `secret` and
 /// `recover` act at once. Commands that change the
 /// host need root.
 #[derive(Debug, Parser)]
@@ -233,6 +235,20 @@ enum Command {
     /// was generated. State in /var/lib/APP and settings in /etc/APP stay,
     /// unless you pass `--purge`. Accounts always stay.
     Remove(remove::Args),
+    /// Write, list, rotate and restore the values of secrets
+    ///
+    /// A value comes from standard input, a prompt, a file or another app, and
+    /// never from an argument. Acts at once: it writes
+    /// /etc/APP/credentials/NAME and says which services must restart. With
+    /// `--apply`, it restarts them too. `list` shows fingerprints, which are the
+    /// same on two hosts if the values are the same.
+    ///
+    /// robotctl keeps the previous value, and `restore` returns to it. `rotate`
+    /// generates a value if the manifest says `generate`.
+    Secret(secret::Args),
+    /// Set variables from the credentials of this process, and become a program
+    #[command(hide = true)]
+    WithSecrets(with_secrets::Args),
     /// Wait until a server accepts connections at an address
     #[command(hide = true)]
     Await(internal::AwaitArgs),
@@ -269,6 +285,7 @@ impl Command {
             Self::Rollback(args) => !args.dry_run,
             Self::Restart(args) | Self::Start(args) | Self::Stop(args) => !args.dry_run,
             Self::Doctor(args) => args.actions.apply,
+            Self::Secret(args) => args.action != secret::Action::List,
             Self::Recover(_) | Self::Soak(_) | Self::Drained(_) => true,
             _ => false,
         };
@@ -294,7 +311,10 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return usage::print(error),
     };
-    crate::host::set_standard_umask();
+    // The program that it becomes has the umask of its unit.
+    if !matches!(cli.command, Command::WithSecrets(_)) {
+        crate::host::set_standard_umask();
+    }
     let trace = crate::host::random_hex(8).unwrap_or_default();
     // `--root /` is this host: its hints need `sudo`, and no `--root`.
     let root = cli.root.clone();
@@ -346,6 +366,8 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Doctor(args) => doctor::run(args, ctx, out),
         Command::Prune(args) => prune::run(args, ctx, out),
         Command::Remove(args) => remove::run(args, ctx, out),
+        Command::Secret(args) => secret::run(args, ctx, out),
+        Command::WithSecrets(args) => with_secrets::run(args),
         Command::Await(args) => internal::wait(args),
         Command::Soak(args) => internal::soak(args, ctx, out),
         Command::Drained(args) => internal::drained(args, ctx),

@@ -73,8 +73,12 @@ const TIPS: &[(&[&str], &str)] = &[
         "to complete or undo an interrupted change: `sudo robotctl recover`",
     ),
     (
-        &["env", "secret", "secrets"],
-        "settings are in `/etc/APP/env`, and secrets in `/etc/APP/credentials`",
+        &["env"],
+        "settings are in `/etc/APP/env`; for secrets: `robotctl secret list`",
+    ),
+    (
+        &["secrets", "credential", "credentials", "rotate"],
+        "to write and list secrets: `robotctl secret list`",
     ),
     (
         &["bash", "console", "exec", "sh", "shell", "ssh"],

@@ -1,7 +1,10 @@
 //! The checks that a deploy and a rollback ask before they change anything, for the release that is about to
 //! go live.
 
+use super::checks;
 use crate::app::layout::TMPFILES_DIR;
+use crate::command_line::CommandLine;
+use crate::error::Hint;
 use crate::fault::{Fault, Impact};
 use crate::host::{Host, MissingFilters};
 use crate::prerequisites::{
@@ -9,7 +12,7 @@ use crate::prerequisites::{
     missing_tools, replaceable_directories, shadowed_files, shadowed_units, shortages_of,
     taken_addresses, unusable_addresses, unwritable_files,
 };
-use crate::settings::{env_file_faults, missing_variables, secret_faults};
+use crate::settings::{disagreements, env_file_faults, in_words, missing_variables, secret_faults};
 use crate::tree::Entry;
 use crate::units::UnitFile;
 use anyhow::Result;
@@ -55,6 +58,36 @@ pub(super) fn secrets(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
         }
     }
     Ok(faults)
+}
+
+/// Services that would have different values of one secret, because one of them does not restart.
+pub(super) fn settings(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
+    let mut units = change.plan.units.iter();
+    let secrets_differ = units.any(|unit| unit.settings.is_some() || unit.action.starts());
+    if !secrets_differ {
+        return Ok(Vec::new());
+    }
+    let restarts = |unit: &str| !change.plan.leaves(unit);
+    let found = disagreements(change.host, change.app, &restarts)?.into_iter();
+    let faults = found.map(|found| {
+        let mut stop = CommandLine::sudo(["systemctl", "stop"]);
+        stop = stop.args(&found.older);
+        let message = format!(
+            "{} would have the new value of the secret `{}`, and another one stays in use in {}, which would not restart",
+            in_words(&found.current),
+            found.secret,
+            in_words(&found.older)
+        );
+        Fault::new(Impact::Blocking, message, Hint::to("stop it first, or return to the previous value", stop))
+    });
+    Ok(warned_in_a_rollback(change, faults.collect()))
+}
+
+/// Two environments of one manifest whose secrets are the same.
+pub(super) fn same_secrets(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {
+    let same = checks::same_in_environments(&change.host.root, change.app)?.into_iter();
+    let fault = |(message, hint)| Fault::new(Impact::Serious, message, hint);
+    Ok(same.map(fault).collect())
 }
 
 pub(super) fn env_file(change: &PlannedChange<'_>) -> Result<Vec<Fault>> {

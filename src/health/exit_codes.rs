@@ -100,7 +100,7 @@ pub(crate) const SYSTEMD_EXITS: &[SystemdExit] = &[
         status: 243,
         name: "CREDENTIALS",
         what: "a secret is missing or cannot be read",
-        hint: "sudo install -D -m 600 FILE /etc/APP/credentials/NAME",
+        hint: "sudo robotctl secret set NAME",
         host_cause: Some(&NO_SECRET),
     },
 ];

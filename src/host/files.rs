@@ -1,7 +1,7 @@
 //! Single files and directories by their real paths, outside any [`Root`](super::root::Root).
 
 use super::protect::UNSAFE;
-use super::real_path::{open_without_links, text_of};
+use super::real_path::{bytes_of, open_without_links, text_of};
 use super::root::absent;
 use crate::parallel::par_map;
 use anyhow::{Context, Result};
@@ -17,9 +17,21 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// The operating system's, without the path: the caller names it.
 pub fn read_user_file(path: &Path) -> std::io::Result<String> {
+    text_of(open_user_file(path)?)
+}
+
+/// The same for a file that need not be text.
+///
+/// # Errors
+/// The operating system's, without the path: the caller names it.
+pub fn read_user_bytes(path: &Path) -> std::io::Result<Vec<u8>> {
+    bytes_of(open_user_file(path)?)
+}
+
+fn open_user_file(path: &Path) -> std::io::Result<File> {
     let flags = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
     let mut options = fs::OpenOptions::new();
-    text_of(options.read(true).custom_flags(flags).open(path)?)
+    options.read(true).custom_flags(flags).open(path)
 }
 
 /// Opens a file of the user, by its real path, to read it in parts. No link is followed, and a pipe does not

@@ -9,10 +9,11 @@
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `mountinfo`, `attributes`, `tmpfiles`, `move_aside`, `foreign_directory`, `lock`, `last_change` |
 //! | files by their real paths | `files`, `private_copy`, `trusted_file`, `carry`, `word_search` |
 //! | systemd | `systemd`, `journald`, `journalctl`, `journal_entry`, `activation`, `dummy_process`, `private_tmp` |
-//! | processes | `runner`, `process`, `process_start`, `process_table`, `running_release`, `program_file`, `inspect`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
+//! | processes | `runner`, `process`, `process_start`, `process_table`, `running_release`, `program_file`, `inspect`, `exec`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | sandboxes | `attempts`, `facilities`, `landmarks` |
 //! | users and groups | `accounts`, `group_access`, `write_access` |
+//! | a person at a terminal | `terminal`, `secret_input` |
 //! | time | `clock` |
 
 #![expect(
@@ -35,6 +36,7 @@ mod connect;
 mod disk;
 mod dummy_process;
 mod environment;
+mod exec;
 mod facilities;
 pub mod files;
 mod flush;
@@ -69,6 +71,7 @@ mod resolve;
 mod root;
 mod runner;
 mod running_release;
+mod secret_input;
 mod signals;
 mod silent_path;
 mod small_file;
@@ -101,10 +104,11 @@ pub use dummy_process::{replace_main_process, start_dummy_processes};
 pub use environment::{
     is_root, node_name, random_hex, set_standard_umask, variable, working_directory,
 };
+pub use exec::become_program;
 pub use facilities::{
     no_mounts, no_proc_options, no_system_call_filter, no_user_namespaces, restricted_systemd,
 };
-pub use files::read_user_file;
+pub use files::{read_user_bytes, read_user_file};
 pub use flush::Flush;
 pub use foreign_directory::ForeignDirectory;
 pub use git::{Checkout, checkout_of};
@@ -135,6 +139,7 @@ pub use remote_mounts::RemoteMounts;
 pub use root::{Meta, Root};
 pub use runner::{Command, MissingProgram, Output, is_installed};
 pub use running_release::{Undetermined, release_of, release_of_unit};
+pub use secret_input::{SecretInput, protect_memory, read_secret_input};
 pub use signals::{SignalGuard, defer_signals, interrupted, interruptible};
 pub use sockets::{
     Binding, ListeningSocket, addresses_of, connections, free_port, holders_by_socket,

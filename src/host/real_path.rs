@@ -60,10 +60,15 @@ pub fn read_user_file_without_links(path: &Path) -> std::io::Result<String> {
 }
 
 /// The most bytes of a file of the user.
-const MAX_TEXT_BYTES: u64 = 1024 * 1024;
+const MAX_BYTES: u64 = 1024 * 1024;
 
-/// The text of an open file of the user. A pipe or a device could block for ever or never end.
+/// The text of an open file of the user.
 pub(super) fn text_of(file: File) -> std::io::Result<String> {
+    String::from_utf8(bytes_of(file)?).map_err(|_| ErrorKind::InvalidData.into())
+}
+
+/// The bytes of an open file of the user. A pipe or a device could block for ever or never end.
+pub(super) fn bytes_of(file: File) -> std::io::Result<Vec<u8>> {
     let meta = file.metadata()?;
     if meta.is_dir() {
         return Err(ErrorKind::IsADirectory.into());
@@ -71,13 +76,13 @@ pub(super) fn text_of(file: File) -> std::io::Result<String> {
     if !meta.is_file() {
         return Err(ErrorKind::Unsupported.into());
     }
-    let mut text = String::new();
-    let mut first = file.take(MAX_TEXT_BYTES + 1);
-    first.read_to_string(&mut text)?;
+    let mut bytes = Vec::new();
+    let mut first = file.take(MAX_BYTES + 1);
+    first.read_to_end(&mut bytes)?;
     if first.limit() == 0 {
         return Err(ErrorKind::FileTooLarge.into());
     }
-    Ok(text)
+    Ok(bytes)
 }
 
 #[cfg(test)]

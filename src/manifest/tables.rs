@@ -135,6 +135,11 @@ pub struct SecretTable {
     pub build_env: Option<String>,
     /// `hex:BYTES`: random bytes, generated if the secret does not exist.
     pub generate: Option<String>,
+    /// How a service gets it: as a `file` in `$CREDENTIALS_DIRECTORY`, or as an environment variable, `env`; default
+    /// `file`.
+    pub r#as: Option<String>,
+    /// The environment variable of `as = "env"`; default: the name.
+    pub variable: Option<String>,
 }
 
 impl SecretTable {

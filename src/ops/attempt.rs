@@ -30,6 +30,8 @@ pub(super) enum AttemptKind {
     Start,
     /// `robotctl stop`
     Stop,
+    /// `robotctl secret`
+    Secret,
     /// The rollback of a release that failed within its soak time. No person has typed it.
     AutomaticRollback,
 }
@@ -47,6 +49,7 @@ impl AttemptKind {
             Self::Restart => "`robotctl restart`",
             Self::Start => "`robotctl start`",
             Self::Stop => "`robotctl stop`",
+            Self::Secret => "`robotctl secret`",
             Self::AutomaticRollback => "the automatic rollback",
         }
     }

@@ -15,6 +15,7 @@
 //! | `session` | opening a session |
 //! | `observe`, `host_facts`, `ownership`, `preflight`, `choose_release` | reading the host for a plan, and what refuses the plan |
 //! | `deploy`, `rollback`, `recover`, `remove`, `prune`, `fix` | the commands that change the host; `fix` is `doctor --fix` |
+//! | `secret` | the values of secrets, and the restart of the services that use them |
 //! | `safe_steps` | the steps of `doctor --fix` |
 //! | `overlaps` | the services that can restart by overlap without another change |
 //! | `verbs` | `restart`, `start` and `stop` |
@@ -58,6 +59,7 @@ mod rollback;
 mod run_command;
 mod safe_steps;
 mod score;
+mod secret;
 mod select;
 mod session;
 mod soak;
@@ -89,6 +91,10 @@ pub(crate) use rollback::{RollbackRequest, apply as rollback, preview as preview
 pub(crate) use run_command::{RunRequest, run as run_command};
 pub(crate) use safe_steps::StepResult;
 pub(crate) use score::run as score;
+pub(crate) use secret::{
+    ChangedSecret, ListedSecret, SecretChange, SecretList, SecretRequest, ValueSource,
+    change as change_secret, exec_with_secrets, list as list_secrets,
+};
 pub(crate) use soak::{SoakRequest, run as soak};
 pub(crate) use status::{AppStatus, UnitStatus, run as status};
 pub(crate) use trace::{Trace, TraceRequest, run as trace};

@@ -94,25 +94,53 @@ impl Overlaps {
     /// # Errors
     /// Its kind says what runs: after a pre-check that fails, nothing was changed.
     pub(super) fn apply(self, ctx: &Context<'_>, session: &Session<'_>) -> Result<Changed, Error> {
+        let live = LivePlan {
+            app: &self.app,
+            tree: &self.tree,
+            plan: &self.plan,
+            observed: &self.observed,
+        };
+        live.apply(ctx, session, &Operation::Fix)
+    }
+}
+
+/// A plan that restarts services of the live release.
+pub(super) struct LivePlan<'a> {
+    pub(super) app: &'a App,
+    pub(super) tree: &'a FileTree,
+    pub(super) plan: &'a Plan,
+    pub(super) observed: &'a Observed,
+}
+
+impl LivePlan<'_> {
+    /// Pre-checks the services with their new settings, and restarts them if they pass.
+    ///
+    /// # Errors
+    /// Its kind says what runs: after a pre-check that fails, nothing was changed.
+    pub(super) fn apply(
+        &self,
+        ctx: &Context<'_>,
+        session: &Session<'_>,
+        operation: &Operation,
+    ) -> Result<Changed, Error> {
         let Self {
             app,
             tree,
             plan,
             observed,
-            units: _,
         } = self;
         let guard = defer_signals();
-        let tried = interruptible(|| precheck(session, &plan, &app, ctx.target(&app), &observed));
+        let tried = interruptible(|| precheck(session, plan, app, ctx.target(app), observed));
         if interrupted() {
             return Err(Error::new(Kind::Interrupted, "it was interrupted"));
         }
         let proof = tried.nothing_changed()?;
         let steps = CallerInput::none(proof);
-        let outcome = transaction::apply(session, &plan, &app, &tree, &Operation::Fix, &steps);
+        let outcome = transaction::apply(session, plan, app, tree, operation, &steps);
         drop(guard);
         // An error means that the change did not begin.
         let again = "fix the cause, then repeat the command";
-        ended(session.host, &plan, outcome.nothing_changed()?, again)
+        ended(session.host, plan, outcome.nothing_changed()?, again)
     }
 }
 

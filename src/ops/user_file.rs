@@ -1,7 +1,7 @@
-//! A text file that the user names on the command line.
+//! A file that the user names on the command line.
 
 use crate::error::fail;
-use crate::host::{is_link_error, read_user_file, read_user_file_without_links};
+use crate::host::{is_link_error, read_user_bytes, read_user_file, read_user_file_without_links};
 use anyhow::Result;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -24,10 +24,19 @@ pub(super) fn read_text(path: &Path, links: Links, hint: &str) -> Result<String>
         Links::Followed => read_user_file(path),
         Links::Refused => read_user_file_without_links(path),
     };
-    let error = match read {
-        Ok(text) => return Ok(text),
-        Err(error) => error,
-    };
+    read.or_else(|error| explain(path, links, hint, &error))
+}
+
+/// The same for a file that need not be text. Links are followed.
+///
+/// # Errors
+/// A sentence about the file, with what to do.
+pub(super) fn read_bytes(path: &Path, hint: &str) -> Result<Vec<u8>> {
+    let read = read_user_bytes(path);
+    read.or_else(|error| explain(path, Links::Followed, hint, &error))
+}
+
+fn explain<T>(path: &Path, links: Links, hint: &str, error: &std::io::Error) -> Result<T> {
     let (shown, path) = (path, path.display());
     match error.kind() {
         ErrorKind::NotFound => fail(format!("`{path}` does not exist"), hint),
@@ -39,7 +48,7 @@ pub(super) fn read_text(path: &Path, links: Links, hint: &str) -> Result<String>
             format!("you may not read `{path}`"),
             "type `sudo` before the command, or let the owner of the file change its mode",
         ),
-        _ if links == Links::Refused && is_link_error(&error) => refused_link(shown),
+        _ if links == Links::Refused && is_link_error(error) => refused_link(shown),
         _ => fail(format!("`{path}` cannot be read: {error}"), hint),
     }
 }

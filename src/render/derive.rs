@@ -23,6 +23,10 @@ const CHECK_STOP_SECONDS: u64 = 2;
 ///
 /// # Errors
 /// When the service has no TCP address.
+#[expect(
+    clippy::too_many_lines,
+    reason = "it lists every field, so that a new one must be decided here"
+)]
 pub(crate) fn proxy(service: &Service) -> Result<Service> {
     let Service {
         name,
@@ -55,6 +59,7 @@ pub(crate) fn proxy(service: &Service) -> Result<Service> {
         env: _,
         required_env: _,
         secrets: _,
+        secret_variables: _,
         files: _,
         pre_check: _,
         checks: _,
@@ -100,6 +105,7 @@ pub(crate) fn proxy(service: &Service) -> Result<Service> {
         env: Vec::new(),
         required_env: Vec::new(),
         secrets: Vec::new(),
+        secret_variables: Vec::new(),
         files: None,
         pre_check: false,
         checks: Vec::new(),
@@ -113,6 +119,10 @@ pub(crate) fn proxy(service: &Service) -> Result<Service> {
 ///
 /// # Errors
 /// When `private` fails.
+#[expect(
+    clippy::too_many_lines,
+    reason = "it lists every field, so that a new one must be decided here"
+)]
 pub fn pre_check_instance(
     service: &Service,
     private: impl Fn(usize, &Listen) -> Result<Listen>,
@@ -147,6 +157,7 @@ pub fn pre_check_instance(
         env,
         required_env: _,
         secrets,
+        secret_variables,
         files,
         pre_check,
         checks,
@@ -193,6 +204,7 @@ pub fn pre_check_instance(
         env,
         required_env: Vec::new(),
         secrets,
+        secret_variables,
         files,
         pre_check,
         timer: None,
@@ -282,6 +294,7 @@ pub fn check_command(service: &Service, name: Name, argv: &[Text], within: &Span
         env,
         required_env: _,
         secrets,
+        secret_variables,
         files: _,
         pre_check: _,
         checks: _,
@@ -322,6 +335,7 @@ pub fn check_command(service: &Service, name: Name, argv: &[Text], within: &Span
         env,
         required_env: Vec::new(),
         secrets,
+        secret_variables,
         files: None,
         pre_check: false,
         checks: Vec::new(),

@@ -1,7 +1,7 @@
 //! The drop-ins of a service.
 
-use super::escape::{reload, words};
-use super::units::wait_for_port;
+use super::escape::reload;
+use super::units::{command, wait_for_port};
 use crate::app::{AbsPath, App, Line, Service};
 use crate::sandbox::directives;
 use crate::units::{Target, UNIT_DIR, UnitFile};
@@ -55,9 +55,9 @@ pub fn execstart(app: &App, service: &Service, mount: ReleaseMount<'_>) -> Resul
         exec_start_pre: service
             .exec_start_pre
             .iter()
-            .map(|argv| words(argv))
+            .map(|argv| command(service, argv))
             .collect(),
-        exec_start: words(&service.exec),
+        exec_start: command(service, &service.exec),
         exec_start_post: wait_for_port(service),
         exec_reload: reload(&service.exec_reload),
         mount,

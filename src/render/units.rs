@@ -2,7 +2,7 @@
 
 use super::escape::{assignment, reload, words};
 use crate::app::{
-    App, Condition, Listen, Name, PROXY_SUFFIX, Service, Socket, Timer, Type, UnitRef,
+    App, Condition, Listen, Name, PROXY_SUFFIX, Service, Socket, Text, Timer, Type, UnitRef,
 };
 use crate::sandbox::prefix::{Prefix, words as words_of};
 use crate::units::stem;
@@ -83,9 +83,9 @@ pub(super) fn service(app: &App, service: &Service, role: ServiceUnitRole) -> Re
         exec_start_pre: service
             .exec_start_pre
             .iter()
-            .map(|argv| words(argv))
+            .map(|argv| command(service, argv))
             .collect(),
-        exec_start: words(&service.exec),
+        exec_start: command(service, &service.exec),
         exec_start_post: wait_for_port(service),
         exec_reload: reload(&service.exec_reload),
         restart: service.restart.when,
@@ -147,6 +147,23 @@ fn takes_main_process(service: &Service, role: ServiceUnitRole) -> bool {
         && service.overlaps()
         && service.kind != Type::Notify
         && service.watchdog.is_none()
+}
+
+/// A command of a service. With secrets that are variables, `robotctl with-secrets` sets these from the credentials and
+/// becomes the program: same process, same sandbox, same user.
+pub(super) fn command(service: &Service, argv: &[Text]) -> String {
+    if service.secret_variables.is_empty() {
+        return words(argv);
+    }
+    let pairs = service.secret_variables.iter();
+    let pairs: Vec<String> = pairs
+        .map(|one| format!("{}={}", one.secret, one.variable))
+        .collect();
+    format!(
+        "/usr/bin/robotctl with-secrets {} -- {}",
+        pairs.join(" "),
+        words(argv)
+    )
 }
 
 /// The command that waits until a server behind a proxy accepts connections, so that the first

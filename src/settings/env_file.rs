@@ -173,7 +173,9 @@ pub(crate) fn missing_variables(root: &Root, app: &App) -> Result<Vec<Fault>> {
     for service in &app.services {
         for name in &service.required_env {
             let in_manifest = service.env.iter().any(|(key, _)| key == name);
-            if in_manifest || set.iter().any(|one| one == name.as_str()) {
+            let mut secrets = service.secret_variables.iter();
+            let is_secret = secrets.any(|one| one.variable == *name);
+            if in_manifest || is_secret || set.iter().any(|one| one == name.as_str()) {
                 continue;
             }
             let real = root.path(&path).display().to_string();

@@ -1,14 +1,12 @@
 //! Secrets of the apps of this host that have the same content. Contents are compared by their hashes, which
 //! are not shown: a hash of a short secret would show it.
 
+use super::secret_value::MAX_SECRET_BYTES;
 use crate::app::layout::STORES_DIR;
 use crate::app::{App, Layout, Name};
 use crate::host::Root;
 use anyhow::Result;
 use std::collections::BTreeMap;
-
-/// The most that systemd loads (systemd.exec(5), `LoadCredential=`).
-const MAX_BYTES: u64 = 1024 * 1024;
 
 /// A secret of the app, and others with the same content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +63,8 @@ pub(crate) fn same_secrets(root: &Root, app: &App) -> Result<Vec<SameSecrets>> {
 /// The hash of a secret; `None` for what systemd cannot load, and for an empty file.
 fn hash(root: &Root, path: &str) -> Result<Option<[u8; 32]>> {
     let meta = root.meta_followed(path)?;
-    let is_secret = meta.is_some_and(|meta| meta.is_file() && (1..=MAX_BYTES).contains(&meta.len));
+    let is_secret =
+        meta.is_some_and(|meta| meta.is_file() && (1..=MAX_SECRET_BYTES).contains(&meta.len));
     let content = if is_secret { root.read(path)? } else { None };
     Ok(content.map(|content| *blake3::hash(content.trim_ascii()).as_bytes()))
 }

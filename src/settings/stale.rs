@@ -1,9 +1,10 @@
 //! The services whose settings have changed since they started.
 
 use super::env_file::env_values;
+use super::secret_value::{MAX_SECRET_BYTES, SecretValue};
 use super::starts::Starts;
 use super::variables::{Now, Start, changed_variables};
-use crate::app::App;
+use crate::app::{App, Service};
 use crate::host::{Host, Root, UnitStatus, environment_of, members, start_of};
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -11,8 +12,6 @@ use std::collections::BTreeMap;
 /// Where systemd keeps the secrets that it gave to running services (systemd.exec(5),
 /// "$CREDENTIALS_DIRECTORY").
 const GIVEN_SECRETS: &str = "/run/credentials";
-/// The most that systemd loads (systemd.exec(5), `LoadCredential=`).
-const MAX_SECRET_BYTES: u64 = 1024 * 1024;
 
 /// The running services of an app whose settings have changed since they started, by unit, each with the
 /// names of what has changed. Values are compared, and not shown. A job ends by itself, so none is listed.
@@ -72,8 +71,7 @@ pub(crate) fn stale_among(
             });
         }
         for secret in &service.secrets {
-            let path = app.layout.credential(secret.as_str());
-            if has_secret_changed(&host.root, &state.id, secret.as_str(), &path, run.started)? {
+            if has_secret_changed(host, app, state, secret.as_str(), &run)? {
                 parts.push(format!("secret `{secret}`"));
             }
         }
@@ -121,34 +119,101 @@ impl<'a> Running<'a> {
     }
 }
 
+/// A service that runs and uses a secret.
+#[derive(Debug)]
+pub(crate) struct RunningUser {
+    /// The unit.
+    pub(crate) unit: String,
+    /// The value that it got, where that can be seen.
+    pub(crate) given: Option<SecretValue>,
+    /// Whether that is not the value in use now.
+    pub(crate) is_older: bool,
+}
+
+/// The services that run and use a secret, in the order in which they start. A job ends by itself, so none is listed.
+///
+/// # Errors
+/// When systemd does not answer or the secret cannot be read, as by a user who is not root.
+pub(crate) fn running_users(host: &Host, app: &App, secret: &str) -> Result<Vec<RunningUser>> {
+    if host.is_offline() || !host.systemd.is_booted() {
+        return Ok(Vec::new());
+    }
+    let units: Vec<String> = users(app, secret).map(|one| app.unit(one)).collect();
+    users_among(host, app, &host.systemd.show(&units)?, secret)
+}
+
+/// The same, where the states of the units are known.
+///
+/// # Errors
+/// When the secret cannot be read.
+pub(super) fn users_among(
+    host: &Host,
+    app: &App,
+    states: &[UnitStatus],
+    secret: &str,
+) -> Result<Vec<RunningUser>> {
+    let mut running = Vec::new();
+    for unit in users(app, secret).map(|one| app.unit(one)) {
+        let mut states = states.iter();
+        let state = states.find(|state| state.id == unit);
+        if let Some((state, run)) = state.and_then(|state| Some((state, Running::of(state)?))) {
+            running.push(RunningUser {
+                given: given_secret(&host.root, &unit, secret),
+                is_older: has_secret_changed(host, app, state, secret, &run)?,
+                unit,
+            });
+        }
+    }
+    Ok(running)
+}
+
+/// The services that run all the time and use a secret.
+fn users<'a>(app: &'a App, secret: &'a str) -> impl Iterator<Item = &'a Service> {
+    let services = app.services.iter().filter(|one| !one.is_job());
+    services.filter(move |one| one.secrets.iter().any(|name| name.as_str() == secret))
+}
+
+/// The secret that systemd gave to a service, where that can be seen. systemd may also load a secret from a socket.
+/// What it sends cannot be compared.
+fn given_secret(root: &Root, unit: &str, secret: &str) -> Option<SecretValue> {
+    let path = format!("{GIVEN_SECRETS}/{unit}/{secret}");
+    let bytes = read_loadable(root, &path).ok()??;
+    SecretValue::new(bytes).ok()
+}
+
+/// A file that systemd can load.
+fn read_loadable(root: &Root, path: &str) -> Result<Option<Vec<u8>>> {
+    let meta = root.meta_followed(path)?;
+    let is_loadable = meta.is_some_and(|meta| meta.is_file() && meta.len <= MAX_SECRET_BYTES);
+    if is_loadable {
+        root.read(path)
+    } else {
+        Ok(None)
+    }
+}
+
 /// Whether a secret differs from what systemd gave to a service. Where that cannot be seen, the time of the
 /// change decides. A missing one is no change: the service could not start again without it.
 fn has_secret_changed(
-    root: &Root,
-    unit: &str,
-    name: &str,
-    path: &str,
-    started: i64,
+    host: &Host,
+    app: &App,
+    state: &UnitStatus,
+    secret: &str,
+    run: &Running<'_>,
 ) -> Result<bool> {
-    // systemd may also load a secret from a socket. What it sends cannot be compared.
-    let is_file = |path: &str| -> Result<bool> {
-        let meta = root.meta_followed(path)?;
-        Ok(meta.is_some_and(|meta| meta.is_file() && meta.len <= MAX_SECRET_BYTES))
-    };
-    let given = format!("{GIVEN_SECRETS}/{unit}");
+    let (root, path) = (&host.root, app.layout.credential(secret));
     // A doctor in a sandbox does not see what other services got.
-    if root.meta(&given)?.is_none() || !is_file(path)? {
+    let given = format!("{GIVEN_SECRETS}/{}", state.id);
+    if root.meta(&given)?.is_none() {
         return Ok(false);
     }
-    let now = root.read(path)?;
-    let given = format!("{given}/{name}");
-    if is_file(&given).unwrap_or(false)
-        && let Ok(Some(given)) = root.read(&given)
-    {
-        return Ok(now.as_ref() != Some(&given));
+    let Some(now) = read_loadable(root, &path)? else {
+        return Ok(false);
+    };
+    match read_loadable(root, &format!("{given}/{secret}")) {
+        Ok(Some(given)) => Ok(now != given),
+        _ => Ok(root.last_change(&path)? >= run.started),
     }
-    let changed = root.last_change(path)?;
-    Ok(changed >= started)
 }
 
 #[cfg(test)]

@@ -20,7 +20,12 @@ pub fn clean_up(host: &Host, store: &Store, layout: &Layout) -> Result<()> {
         }
     }
     store.clean_up()?;
-    for dir in [layout.opt(), layout.releases(), layout.credentials()] {
+    for dir in [
+        layout.opt(),
+        layout.releases(),
+        layout.credentials(),
+        layout.previous_credentials(),
+    ] {
         host.root.remove_temporaries(&dir, |_| true)?;
     }
     if !store.has_saved_state()? && host.root.meta(&layout.releases())?.is_none() {

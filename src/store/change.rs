@@ -128,6 +128,7 @@ mod tests {
             files: Vec::new(),
             units: UnitChanges::default(),
             is_of_settings: false,
+            secrets: Vec::new(),
             purge: false,
             state_before: State::default(),
             state_after: State {

@@ -131,6 +131,9 @@ pub struct Journal {
     /// Whether services restart on the same release, because their settings have changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_of_settings: bool,
+    /// The secrets that have a new value. To undo it, restore the previous ones. No value is here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
     /// Whether a removal also deletes state, environment and secrets.
     #[serde(default)]
     pub purge: bool,
@@ -205,6 +208,7 @@ mod tests {
             files: Vec::new(),
             units: UnitChanges::default(),
             is_of_settings: false,
+            secrets: Vec::new(),
             purge: false,
             state_before: State::default(),
             state_after: State::default(),

@@ -139,15 +139,17 @@ fn change(
     let outcome = match operation {
         // After a rollback from a bad release, Ctrl-C must not bring that release back.
         Operation::Rollback | Operation::Pin { .. } => run(),
-        Operation::Deploy | Operation::Fix | Operation::Restart => host::interruptible(|| {
-            run().map_err(|error| {
-                if host::interrupted() {
-                    Failure::public("it was interrupted").into()
-                } else {
-                    error
-                }
+        Operation::Deploy | Operation::Fix | Operation::Restart | Operation::NewSecret { .. } => {
+            host::interruptible(|| {
+                run().map_err(|error| {
+                    if host::interrupted() {
+                        Failure::public("it was interrupted").into()
+                    } else {
+                        error
+                    }
+                })
             })
-        }),
+        }
     };
     let failure = match outcome.and_then(|proved| Ok((change.commit()?, proved))) {
         Ok((committed, proved)) => {
@@ -228,7 +230,7 @@ fn journal(
             after.pins.clear();
             after.overlay = app.overlay.as_ref().map(HostOverlay::digest);
         }
-        Operation::Fix | Operation::Restart => {}
+        Operation::Fix | Operation::Restart | Operation::NewSecret { .. } => {}
     }
     after.same_files = same_files(plan, &state);
     if state.live != after.live {
@@ -264,6 +266,10 @@ fn journal(
             },
         },
         is_of_settings: is_of_settings(plan),
+        secrets: match operation {
+            Operation::NewSecret { name } => vec![name.clone()],
+            _ => Vec::new(),
+        },
         purge: false,
         state_before: state,
         state_after: after,

@@ -50,6 +50,9 @@ pub(super) fn close(session: &Session<'_>, journal: &Journal) -> Result<()> {
         let units = [&journal.units.restarted[..], &journal.units.started].concat();
         let text = format!("restarted {}: {id} is live, as before", listed(&units));
         ("restarted", text)
+    } else if let Some(secret) = journal.secrets.first() {
+        let text = format!("{id} is live with the new value of the secret `{secret}`");
+        ("secret-applied", text)
     } else if journal.is_of_settings {
         let text = format!("settings changed, release unchanged: {id} is live");
         ("deployed", text)

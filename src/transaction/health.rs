@@ -31,7 +31,7 @@ pub(super) fn check_health(
     let mut daemons = settled_daemons(host, app, &|unit, state| {
         report_wait(session, unit, state);
     })?;
-    if *operation == Operation::Restart {
+    if operation.is_of_services() {
         // What goes on as it was says nothing about this change.
         daemons.retain(|(unit, _)| !plan.leaves(unit));
     }

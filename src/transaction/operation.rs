@@ -18,9 +18,19 @@ pub(crate) enum Operation {
     Fix,
     /// Services of the live release restart, and nothing else changes.
     Restart,
+    /// Services of the live release restart with the new value of a secret. Undoing it restores the previous value.
+    NewSecret {
+        /// The name of the secret.
+        name: String,
+    },
 }
 
 impl Operation {
+    /// Whether it changes services of the live release alone: the others say nothing about it.
+    pub(crate) fn is_of_services(&self) -> bool {
+        matches!(self, Self::Restart | Self::NewSecret { .. })
+    }
+
     /// The word in the journal and in messages.
     pub(crate) fn word(&self) -> &'static str {
         match self {
@@ -28,6 +38,7 @@ impl Operation {
             Self::Rollback | Self::Pin { .. } => "rollback",
             Self::Fix => "fix",
             Self::Restart => "restart",
+            Self::NewSecret { .. } => "secret",
         }
     }
 }

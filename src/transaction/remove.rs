@@ -259,6 +259,7 @@ fn journal(session: &Session<'_>, name: &Name, purge: bool) -> Result<(Journal, 
             ..UnitChanges::default()
         },
         is_of_settings: false,
+        secrets: Vec::new(),
         purge,
         state_before: state,
         state_after: State::default(),

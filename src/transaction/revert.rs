@@ -14,6 +14,7 @@ use crate::host::{
     Checked, Host, Systemd, Undetermined, UnitStatus, release_of_unit, runs_its_own_process,
 };
 use crate::session::Session;
+use crate::settings::SecretFiles;
 use crate::store::{Journal, Mark, Step, Store};
 use crate::units::{self, UnitFile, is_templated, unit_type};
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -147,9 +148,11 @@ fn check_restored(session: &Session<'_>, journal: &Journal) -> Result<()> {
     let is_touched = |unit: &String| units.restarted.contains(unit) || units.stopped.contains(unit);
     // A service that was down before and was not touched is not checked, nor one whose condition is not
     // met.
+    let is_of_services =
+        journal.operation == Operation::Restart.word() || !journal.secrets.is_empty();
     let down = |(unit, state): &(String, UnitStatus)| {
         let is_down = state.phase().row().checked == Checked::IfStarted;
-        let is_left_alone = is_down || journal.operation == Operation::Restart.word();
+        let is_left_alone = is_down || is_of_services;
         state.is_skipped() || (is_left_alone && !is_touched(unit))
     };
     let checked: Vec<(String, UnitStatus)> =
@@ -196,6 +199,10 @@ pub(super) fn revert(session: &Session<'_>, journal: &Journal, mode: RevertMode)
         if journal.from.is_none() {
             host.systemd.stop(&[units::slice_unit(name.as_str())]).ok();
         }
+    }
+    let secrets = SecretFiles::new(&host.root, &layout);
+    for name in &journal.secrets {
+        secrets.restore(name)?;
     }
     switch::files_back(host, journal)?;
     // At boot, the file system of the releases may not be mounted yet.
@@ -341,7 +348,9 @@ fn what_it_needs(
         .files
         .iter()
         .filter_map(|change| UnitFile::parse(&change.path));
-    let is_rewritten = files.any(|file| file.unit == unit);
+    // A service that has started since has the value of a secret that is no longer in use.
+    let has_other_secret = !journal.secrets.is_empty();
+    let is_rewritten = files.any(|file| file.unit == unit) || has_other_secret;
     let before = &journal.state_before;
     let prefix = format!("{}-", session.app);
     let service = units::stem(unit).strip_prefix(&prefix).unwrap_or_default();
@@ -493,6 +502,7 @@ mod tests {
             files: files.into(),
             units: UnitChanges::default(),
             is_of_settings: false,
+            secrets: Vec::new(),
             purge: false,
             state_before: State::default(),
             state_after: State::default(),

@@ -56,6 +56,7 @@ pub(super) fn probe_job(service: &Service, number: usize) -> Result<Service> {
     let job = derive::check_command(service, name, argv, &service.timeout_start);
     Ok(Service {
         secrets: Vec::new(),
+        secret_variables: Vec::new(),
         ..job
     })
 }

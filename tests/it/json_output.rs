@@ -117,6 +117,14 @@ fn cases() -> Vec<Case> {
         case(Test::new, &["deplyo"], &["error"], 2),
         case(Test::new, &["deploy", "--nope"], &["error"], 2),
         case(deployed, &["check"], &["error"], 2),
+        case(with_secret, &["secret", "list"], &["secret", "result"], 0),
+        case(
+            with_secret,
+            &["secret", "rotate", "KEY"],
+            &["event", "result"],
+            0,
+        ),
+        case(app, &["secret", "set", "KEY"], &["error"], 2),
         case(app, &["score"], &["score", "result"], 0),
         case(
             app,
@@ -132,6 +140,11 @@ fn cases() -> Vec<Case> {
         case(interrupted, &["recover"], &["event", "result"], 0),
         case(Test::new, &["deploy"], &["error"], 2),
     ]
+}
+
+fn with_secret() -> Test {
+    let secret = "[[secret]]\nname = \"KEY\"\ngenerate = \"hex:32\"\n";
+    Test::shop().manifest(&format!("{SHOP}{secret}"))
 }
 
 #[test]

@@ -51,6 +51,7 @@ mod remove;
 mod restarts;
 mod rights;
 mod scorer_parity;
+mod secrets;
 mod service_files;
 mod settings;
 mod staging;

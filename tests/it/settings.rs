@@ -123,6 +123,12 @@ const FAULTS: &[Fault] = &[
         plan: Plan::Warns,
     },
     Fault {
+        name: "a variable with a NUL byte",
+        make: |_, key| write(&key.with_file_name("PASSWORD"), b"a\0b"),
+        says: "the secret `PASSWORD` has a NUL byte, which no environment variable can have",
+        plan: Plan::Refuses,
+    },
+    Fault {
         name: "a large secret",
         make: |_, key| write(key, vec![b'x'; 1024 * 1024 + 1]),
         says: "the secret `KEY` has 1.00 MiB, and systemd loads at most 1 MiB",
@@ -132,11 +138,15 @@ const FAULTS: &[Fault] = &[
 
 /// A deployed app with settings that are right, and their paths.
 fn deployed() -> Test {
-    let manifest = format!("{SHOP}required-env = [\"URL\"]\n[[secret]]\nname = \"KEY\"\n");
+    let manifest = format!(
+        "{SHOP}required-env = [\"URL\"]\n[[secret]]\nname = \"KEY\"\n\
+         [[secret]]\nname = \"PASSWORD\"\nas = \"env\"\n"
+    );
     let test = Test::shop().manifest(&manifest);
     fs::create_dir_all(test.root("etc/shop/credentials")).expect("make a directory");
     write(&test.root("etc/shop/env"), "URL='x'\n");
     write(&test.root("etc/shop/credentials/KEY"), "secret");
+    write(&test.root("etc/shop/credentials/PASSWORD"), "another");
     test.run(["deploy", "--apply"]).any_stderr().success();
     test.write("robot.toml", &manifest.replace("1.0", "2.0"));
     test

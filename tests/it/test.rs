@@ -3,6 +3,7 @@
 
 use crate::tree::{self, Tree};
 use serde_json::Value;
+use std::io::{Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -33,6 +34,7 @@ pub(crate) struct Run<'a> {
     stdout: Option<String>,
     stderr: Option<String>,
     env: Vec<(String, String)>,
+    input: Vec<u8>,
 }
 
 /// What a command printed, with paths and digests replaced by placeholders.
@@ -156,6 +158,7 @@ impl Test {
             stdout: Some(String::new()),
             stderr: Some(String::new()),
             env: Vec::new(),
+            input: Vec::new(),
         }
     }
 
@@ -206,6 +209,12 @@ impl Run<'_> {
     /// Expects exactly this on stderr.
     pub(crate) fn stderr(mut self, text: &str) -> Self {
         self.stderr = Some(text.to_owned());
+        self
+    }
+
+    /// Passes this to standard input.
+    pub(crate) fn input(mut self, bytes: impl AsRef<[u8]>) -> Self {
+        bytes.as_ref().clone_into(&mut self.input);
         self
     }
 
@@ -280,7 +289,7 @@ impl Run<'_> {
         let output = Command::new(&argv[0])
             .args(&argv[1..])
             .current_dir(&self.dir)
-            .stdin(Stdio::null())
+            .stdin(input(&self.input))
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin")
             .env("SUDO_USER", "alice")
@@ -323,6 +332,14 @@ impl Run<'_> {
         }
         ended
     }
+}
+
+/// Standard input with these bytes.
+fn input(bytes: &[u8]) -> Stdio {
+    let mut file = tempfile::tempfile().expect("make a temporary file");
+    file.write_all(bytes).expect("write a temporary file");
+    file.rewind().expect("rewind a temporary file");
+    file.into()
 }
 
 /// Fails unless a hint follows every error.

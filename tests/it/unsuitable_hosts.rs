@@ -392,7 +392,7 @@ fn a_read_only_host_is_refused_with_everything_else() {
 fn a_plan_that_apply_would_refuse_is_refused() {
     let missing = "error: the program `/opt/shop/current/bin/web` of service `web` is not executable\n\nhint: make it executable in the source with `chmod +x`, and deploy again\n";
     let secret = "error: the secret `KEY` is missing\n\n\
-                  hint: install it from a file: sudo install -D -m 600 FILE [DIR]/root/etc/shop/credentials/KEY\n";
+                  hint: set it: robotctl --root [DIR]/root/ secret set KEY\n";
     let with_secret = format!("{}[[secret]]\nname = \"KEY\"\n", crate::test::SHOP);
     for (manifest, mode, stderr) in [
         (crate::test::SHOP, 0o644, missing),

@@ -291,7 +291,7 @@ fn messages_about_a_missing_secret_and_a_held_lock_say_what_to_type() {
         "robot.toml",
         &format!("{}[[secret]]\nname = \"KEY\"\n", crate::offline::MANIFEST),
     );
-    let hint = "hint: install it from a file: sudo install -D -m 600 FILE [DIR]/root/etc/shop/credentials/KEY\n";
+    let hint = "hint: set it: robotctl --root [DIR]/root/ secret set KEY\n";
     let ended = test.run(["deploy", "--apply"]).any_stderr().status(2);
     assert!(ended.stderr.ends_with(hint), "{}", ended.stderr);
     let test = app();

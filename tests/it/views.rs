@@ -351,6 +351,18 @@ fn with_commands() -> Test {
     ))
 }
 
+fn with_secret() -> Test {
+    let test = manifest(&format!("{SHOP}[[secret]]\nname = \"KEY\"\n"));
+    let other = test.root("etc/shop/credentials/OTHER");
+    fs::create_dir_all(other.parent().expect("a parent")).expect("make a directory");
+    fs::write(&other, "hunter2").expect("write a secret");
+    let time = std::time::SystemTime::now() - std::time::Duration::from_secs(60 * 3600);
+    let file = fs::File::options().append(true).open(other);
+    let set = file.and_then(|file| file.set_modified(time));
+    set.expect("set the time");
+    test
+}
+
 fn with_environment() -> Test {
     manifest(&format!("{SHOP}[environment.staging]\n"))
 }
@@ -658,6 +670,18 @@ fn refusals() -> Vec<View> {
             || manifest(&format!("{SHOP}[[secret]]\nname = \"KEY\"\n")),
             &["deploy", "--apply"],
         ),
+        view("secret-list", with_secret, &["secret", "list"]),
+        view(
+            "secret-set",
+            with_secret,
+            &["secret", "set", "KEY", "--from", "shop/OTHER"],
+        ),
+        view(
+            "secret-argument",
+            with_secret,
+            &["secret", "set", "KEY", "hunter2"],
+        ),
+        view("secret-apply", with_secret, &["secret", "apply", "KEY"]),
         view(
             "program-missing",
             || manifest(&SHOP.replace("bin/web", "bin/absent")),

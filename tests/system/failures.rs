@@ -187,7 +187,7 @@ fn refused(machine: &Machine, live: &str) {
         .deploy(machine)
         .exits(2)
         .says("the secret `API_KEY` is missing")
-        .says("/etc/demo/credentials/API_KEY");
+        .says("secret set API_KEY");
     assert_eq!(before, snapshot(), "secret, {live} is live");
 
     let mut typo = demo("2.0");

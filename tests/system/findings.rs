@@ -702,7 +702,8 @@ fn follow(machine: &Machine, finding: &Value) -> Vec<String> {
         } else {
             "fix"
         };
-        let ended = machine.sh(&format!("cd /root/{dir} && {command}"));
+        // The value of a secret.
+        let ended = machine.sh(&format!("cd /root/{dir} && {command} < /root/fix/FILE"));
         if ended.code != 0 {
             failures.push(format!("the printed command fails: {ended}"));
         }

@@ -83,6 +83,7 @@ mod rights;
 mod rollback;
 mod run;
 mod sample;
+mod secrets;
 mod serve;
 mod servers;
 mod settings;

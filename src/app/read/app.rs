@@ -4,6 +4,7 @@ use super::other_environments::foreign;
 use super::reader::{Policy, Reader, get, quoted};
 use super::relations::{check_addresses, check_conflicts, in_order};
 use super::secret_access::check_secret_access;
+use super::secret_variables::check_secret_variables;
 use crate::app::application::App;
 use crate::app::canonical::Canonical;
 use crate::app::mode::Mode;
@@ -135,6 +136,7 @@ impl Reader<'_> {
             overlay: None,
         };
         self.policy.enforce(check_secret_access(&app))?;
+        check_secret_variables(&app)?;
         self.policy.enforce(check_conflicts(&app))?;
         Ok(app)
     }

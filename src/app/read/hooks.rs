@@ -46,6 +46,8 @@ impl Reader<'_> {
         let secrets =
             secrets.map(|secret| get(&["secret"], &secret.name, "a secret's name", EnvName::parse));
         hook.secrets = secrets.collect::<Result<_>>()?;
+        let key = hook.name.to_string();
+        hook.secret_variables = self.secret_variables(&key, &hook.secrets)?;
         Ok(Some(hook))
     }
 }

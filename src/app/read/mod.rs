@@ -20,5 +20,6 @@ mod relations;
 mod release;
 mod sandbox;
 mod secret_access;
+mod secret_variables;
 mod service;
 mod timer;

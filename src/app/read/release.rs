@@ -2,6 +2,7 @@
 
 use super::packets::prefixes;
 use super::reader::{Path, Reader, get, one_of, quoted};
+use super::secret_variables::variable_of;
 use crate::app::application::Secret;
 use crate::app::names::{EnvName, Name, Span, Text};
 use crate::app::release::{BuildSandbox, Install, Python, Release, plain_path};
@@ -221,6 +222,7 @@ impl Reader<'_> {
                 ));
             }
             out.push(Secret {
+                variable: variable_of(table, &index)?,
                 name,
                 build,
                 build_env,

@@ -60,6 +60,7 @@ impl Reader<'_> {
         };
         let start = span("timeout-start", &table.timeout_start)?;
         let stop = span("timeout-stop", &table.timeout_stop)?;
+        let secrets = self.secrets_of(key)?;
         Ok(Service {
             description,
             exec: match &table.exec {
@@ -96,7 +97,8 @@ impl Reader<'_> {
             limits: limits(self.policy, key, table.limits.as_ref())?,
             env: self.env(key, table, socket, &listen)?,
             required_env: required_env(key, table)?,
-            secrets: self.secrets_of(key)?,
+            secret_variables: self.secret_variables(key, &secrets)?,
+            secrets,
             files: self.files(&at("files"), table.files.as_ref(), kind)?,
             pre_check: pre_check(self.policy, key, table, socket, upgrade, &listen)?,
             checks: self.checks(key, table, &listen)?,

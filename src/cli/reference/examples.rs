@@ -95,6 +95,27 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "secret",
+        &[
+            (
+                "sudo robotctl secret set API_KEY",
+                "Ask for a value and write it.",
+            ),
+            (
+                "sudo robotctl secret list",
+                "Compare the values of two hosts by their fingerprints.",
+            ),
+            (
+                "sudo robotctl secret rotate API_KEY --apply",
+                "Write another value and restart the services that use it.",
+            ),
+            (
+                "sudo robotctl secret restore API_KEY --apply",
+                "Return to the previous value.",
+            ),
+        ],
+    ),
+    (
         "recover",
         &[(
             "sudo robotctl recover",

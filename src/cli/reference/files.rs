@@ -40,6 +40,10 @@ pub(super) fn files() -> Result<Vec<(String, &'static str)>> {
             layout.credentials(),
             "Secrets, one file each. Only root can read them.",
         ),
+        (
+            layout.previous_credentials(),
+            "The previous value of each secret that `robotctl secret` has changed. Only root can read them.",
+        ),
         (UNIT_DIR.to_owned(), "Generated units and drop-ins."),
         (
             format!("{ENABLE_DIR}/UNIT.d/50-local.conf"),

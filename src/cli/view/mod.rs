@@ -18,6 +18,7 @@ pub(super) mod report;
 mod rights;
 pub(super) mod schemas;
 pub(super) mod score;
+pub(super) mod secrets;
 pub(super) mod status;
 mod subject;
 pub(super) mod trace;

@@ -6,7 +6,7 @@ use super::plan_data::PlanData;
 use crate::audit::Audit;
 use crate::doctor::{Check, Report};
 use crate::health::Verdict;
-use crate::ops::{AppStatus, Fixes, ListedRelease, LogRecord, Trace};
+use crate::ops::{AppStatus, Fixes, ListedRelease, ListedSecret, LogRecord, Trace};
 use crate::sandbox::cost::ScoreReport;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde_json::Value;
@@ -34,6 +34,7 @@ pub(in crate::cli) fn schemas() -> Vec<(&'static str, Schema)> {
         line::<Report>("report", DATA),
         line::<()>("result", &["exit_code"]),
         line::<ScoreReport>("score", DATA),
+        line::<ListedSecret>("secret", DATA),
         line::<AppStatus>("status", DATA),
         line::<Trace>("trace", DATA),
     ]

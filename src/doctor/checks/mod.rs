@@ -25,7 +25,7 @@ pub(super) use orphans::orphans;
 pub(super) use ports::ports;
 pub(super) use release::{content, current, disk, manifest, no_live_release, pins, running};
 pub(super) use restarts::{restarts, unchecked};
-pub(super) use settings::{env_file, same, secrets, settings};
+pub(super) use settings::{env_file, same, same_in_environments, secrets, settings};
 pub(super) use state::{damaged, journal, journal_of, state};
 pub(super) use timers::timers;
 pub(super) use units::{leftovers, units};

@@ -1,17 +1,17 @@
 //! Settings: the environment file and the secrets.
 
 use super::findings;
-use crate::app::App;
-use crate::app::HostOverlay;
+use crate::app::{App, HostOverlay, Layout, Name};
 use crate::command_line::CommandLine;
 use crate::doctor::report::{CheckContext, Finding, Severity};
 use crate::error::{Error, Hint};
-use crate::host::UnitStatus;
+use crate::host::{Root, UnitStatus};
 use crate::safe_fix::SafeFix;
 use crate::settings::{
-    SameSecrets, env_file_faults, host_overlay, missing_variables, same_secrets, secret_faults,
-    stale_among, unused_variables,
+    SameSecrets, disagreements_among, env_file_faults, host_overlay, in_words, missing_variables,
+    same_secrets, secret_faults, stale_among, unused_variables,
 };
+use crate::store::Store;
 use anyhow::Result;
 
 pub(in crate::doctor) fn secrets(context: &CheckContext<'_>, app: &App) -> Result<Vec<Finding>> {
@@ -50,13 +50,60 @@ pub(in crate::doctor) fn same(context: &CheckContext<'_>, app: &App) -> Result<V
             same.name,
             others.join(", ")
         );
-        let real = root.path(&same.path).display().to_string();
-        let install = CommandLine::sudo(["install", "-D", "-m", "600", "FILE", &real]);
-        let fix = Hint::to("if it should have its own, install it from a file", install);
+        let set = CommandLine::sudo_robotctl(["secret", "set", same.name.as_str()]);
+        let fix = Hint::to("if it should have its own, set it", set);
         Finding::new(Severity::Note, message, fix)
     };
     let same = same_secrets(root, app)?.into_iter();
-    Ok(same.map(finding).collect())
+    let environments = same_in_environments(root, app)?.into_iter();
+    let warning = |(message, hint)| Finding::new(Severity::Warning, message, hint);
+    Ok(environments.map(warning).chain(same.map(finding)).collect())
+}
+
+/// A sentence about each secret that another environment of the manifest has too, and what to do. A secret of
+/// production that staging knows is one that every program of staging can lose.
+pub(in crate::doctor) fn same_in_environments(
+    root: &Root,
+    app: &App,
+) -> Result<Vec<(String, Hint)>> {
+    let others = other_environments(root, app)?;
+    let mut found = Vec::new();
+    for same in same_secrets(root, app)? {
+        for other in &others {
+            let directory = format!("{}/", Layout::new(other).credentials());
+            if same.others.iter().any(|path| path.starts_with(&directory)) {
+                let message = format!(
+                    "the secret `{}` has the same value in another environment, `{other}`",
+                    same.name
+                );
+                let set = CommandLine::sudo_robotctl(["secret", "set", same.name.as_str()]);
+                let hint = Hint::to("give each environment a value of its own", set);
+                found.push((message, hint));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The other apps of this host that come from the same manifest, in another environment.
+fn other_environments(root: &Root, app: &App) -> Result<Vec<Name>> {
+    let base = |name: &Name, environment: Option<&str>| {
+        let end = environment.map(|environment| format!("-{environment}"));
+        let base = end.and_then(|end| name.as_str().strip_suffix(&end).map(str::to_owned));
+        base.unwrap_or_else(|| name.to_string())
+    };
+    let own = base(&app.name, app.environment.as_ref().map(Name::as_str));
+    let mut others = Vec::new();
+    for name in Store::apps_with_records(root)? {
+        let Ok(name) = Name::parse(&name) else {
+            continue;
+        };
+        let environment = Store::new(root, &Layout::new(&name)).environment();
+        if name != app.name && base(&name, environment.as_deref()) == own {
+            others.push(name);
+        }
+    }
+    Ok(others)
 }
 
 /// The overlay of this host, if it is not the one with which the release is live.
@@ -114,5 +161,18 @@ pub(in crate::doctor) fn settings(context: &CheckContext<'_>, app: &App) -> Resu
         let overlap = (!is_pinned).then_some(SafeFix::Overlap { unit });
         Finding::with_steps(Severity::Warning, message, fix).safely(overlap)
     };
-    Ok(stale.map(finding).chain(overlay(context, app)).collect())
+    let mut found: Vec<Finding> = stale.map(finding).collect();
+    for one in disagreements_among(context.host, app, &states, &|_| false)? {
+        let message = format!(
+            "{} have the value in use of the secret `{}`, and another one is in use in {}",
+            in_words(&one.current),
+            one.secret,
+            in_words(&one.older)
+        );
+        let apply = CommandLine::sudo_robotctl(["secret", "apply", one.secret.as_str()]);
+        let fix = Hint::to("restart what has another value", apply);
+        found.push(Finding::new(Severity::Warning, message, fix));
+    }
+    found.extend(overlay(context, app));
+    Ok(found)
 }
