@@ -63,13 +63,7 @@ impl Reader<'_> {
         let secrets = self.secrets_of(key)?;
         Ok(Service {
             description,
-            exec: match &table.exec {
-                Some(argv) => self.command(&at("exec"), argv)?,
-                None => {
-                    let hint = "add it to this table";
-                    return Err(Problem::new(&["service", key], "missing key `exec`", hint));
-                }
-            },
+            exec: self.exec(key, table)?,
             exec_start_pre: self.commands(&at("exec-start-pre"), &table.exec_start_pre)?,
             exec_reload: if table.exec_reload.is_empty() {
                 Vec::new()
@@ -113,6 +107,17 @@ impl Reader<'_> {
             listen,
             listen_names,
         })
+    }
+
+    /// The program and its arguments. An overlay need not name them, so the key is required here.
+    fn exec(&self, key: &str, table: &ServiceTable) -> Result<Vec<Text>> {
+        match &table.exec {
+            Some(argv) => self.command(&["service", key, "exec"], argv),
+            None => {
+                let hint = "add it to this table";
+                Err(Problem::new(&["service", key], "missing key `exec`", hint))
+            }
+        }
     }
 
     /// Addresses, and their names if they have any.
