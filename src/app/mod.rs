@@ -6,7 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `read/` | every rule about the meaning of a manifest: tables in, values out |
-//! | `application`, `service`, `release`, `sandbox` | the values |
+//! | `application`, `service`, `release`, `sandbox`, `package` | the values |
 //! | `names`, `lines`, `listen`, `mode`, `condition` | the parts that they are made of, each valid by construction |
 //! | `layout`, `unit_names` | paths and units of an app |
 //! | `conflicts` | services that cannot run at the same time |
@@ -25,6 +25,7 @@ mod lints;
 mod listen;
 mod mode;
 pub mod names;
+mod package;
 mod patterns;
 mod read;
 mod release;
@@ -45,9 +46,10 @@ pub use lints::{LINTS, Lint, LintFinding, Severity, lint};
 pub use listen::Listen;
 pub use mode::Mode;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
+pub use package::{InstalledPackage, Package, PackageName, Relation};
 pub use patterns::Patterns;
 pub use release::{PYTHON_DIR, Python, Release};
-pub use reserved::BUNDLED_APP;
+pub use reserved::{BUNDLED_APP, why_refused_as_package};
 pub use sandbox::Sandbox;
 pub use schema::schema;
 pub use service::{

@@ -3,6 +3,7 @@
 //! | command | uses the first of |
 //! |---|---|
 //! | `deploy` | `--manifest`; the `robot.toml` inside the source; `./robot.toml`; by its name, that of a package |
+//! | `package` | `--manifest`; `./robot.toml` |
 //! | `generate`, `score` | `--manifest`; `./robot.toml` of the app; the live release of the app |
 //!
 //! A deploy never takes the only app of the host: typed in a wrong directory, it would deploy another app and
@@ -34,6 +35,8 @@ pub(super) struct Loaded {
     pub(super) text: String,
     pub(super) app: App,
     pub(super) place: Place,
+    /// Whether a package has installed it for the app.
+    pub(super) is_of_package: bool,
 }
 
 /// Where a manifest is.
@@ -121,6 +124,42 @@ impl Context<'_> {
         let message =
             format!("there is no `{MANIFEST}` in this directory, so no app can be deployed");
         Err(HintedError { message, hints }.into())
+    }
+
+    /// The manifest that the package of an app has installed.
+    pub(super) fn load_installed_package(&self, app: &str) -> Result<Loaded> {
+        let name = Name::parse(app).map_err(|rule| {
+            HintedError::new(
+                format!("`{app}` in `--from-package` is not the name of an app"),
+                rule,
+            )
+        })?;
+        let Some(path) = self.manifest_of_package(name.as_str()) else {
+            return fail(
+                format!(
+                    "no package of `{name}` is installed: there is no `{}`",
+                    path_in_package(app)
+                ),
+                "install it with apt, or deploy its source",
+            );
+        };
+        let text = read(&path, Links::Followed)?;
+        let loaded = self.checked(path, text, Place::File, Some(app))?;
+        self.attempt.set_app(&loaded.app.name);
+        Ok(loaded)
+    }
+
+    /// The manifest of a package to make.
+    pub(super) fn load_for_package(&self) -> Result<Loaded> {
+        let here = Path::new(MANIFEST);
+        let path = self.options.manifest.as_deref().unwrap_or(here);
+        if path == here && !is_present(here) {
+            return fail(
+                format!("there is no `{MANIFEST}` in this directory, so no package can be made"),
+                "change to the app's directory, or name its manifest with `--manifest FILE`",
+            );
+        }
+        self.read_manifest(path, Links::Followed)
     }
 
     /// The app that `generate` and `score` show.
@@ -271,6 +310,7 @@ impl Context<'_> {
             );
         }
         Ok(Loaded {
+            is_of_package: self.is_manifest_of_package(&path, app.name.as_str()),
             path,
             text,
             app,

@@ -17,6 +17,7 @@
 //! | `deploy`, `rollback`, `recover`, `remove`, `prune`, `fix` | the commands that change the host; `fix` is `doctor --fix` |
 //! | `safe_steps` | the steps of `doctor --fix` |
 //! | `overlaps` | the services that can restart by overlap without another change |
+//! | `package` | a Debian package of an app |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
 //! | `trace` | `doctor --trace`: runs a second instance of a service |
 //! | `completion_candidates` | names for completions |
@@ -44,6 +45,7 @@ mod observe;
 mod outcome;
 mod overlaps;
 mod ownership;
+mod package;
 mod preflight;
 mod prune;
 mod recover;
@@ -71,6 +73,7 @@ pub(crate) use fix::{Fixes, apply as fix, preview as preview_fix};
 pub(crate) use generate::{Drift, compare, render_files, stale_documents, write as write_files};
 pub(crate) use history::run as history;
 pub(crate) use outcome::Changed;
+pub(crate) use package::{Compression, MadePackage, PackageRequest, run as package};
 pub(crate) use prune::{PruneRequest, Pruned, apply as prune, preview as preview_prune};
 pub(crate) use recover::{RecoverRequest, Recovery, run as recover};
 pub(crate) use releases::{ListedRelease, run as releases};

@@ -13,7 +13,7 @@ use std::path::Path;
 ///
 /// # Errors
 /// [`HintedError`] with the file or link.
-pub(super) fn normalise(written: &Path, top: &Path, app: &App) -> Result<()> {
+pub fn normalise(written: &Path, top: &Path, app: &App) -> Result<()> {
     let found: Vec<WalkEntry> = files::below(top).collect::<Result<_>>()?;
     let mut links = BTreeMap::new();
     for found in found {

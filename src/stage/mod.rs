@@ -36,6 +36,7 @@ mod staging_dir;
 
 pub use archive::text_in_archive;
 pub use base::Base;
+pub use built::normalise as normalise_built;
 pub use clean_up::clean_up;
 pub use fill::fill;
 pub use id::release_id;

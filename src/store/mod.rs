@@ -8,6 +8,7 @@
 //! | `releases/<id>.json` | 0644 | a release: version, times, mark, units, scores |
 //! | `releases/<id>.private` | 0600 | its manifest, its rendered files and its source |
 //! | `releases/<id>.index` | 0600 | its payload, and where each file was seen |
+//! | `package.json` | 0644 | the version of the app's package that was tried last |
 //! | `journal.json` | 0600 | a change under way, with how to undo it; absent otherwise |
 //! | `history.private`, `attempts.private` | 0600 | the same events in full, with source, manifest and plan |
 //! | `failed.json` | 0600 | releases that failed and were removed, the last hundred |
@@ -29,6 +30,7 @@ mod history;
 mod journal;
 mod live;
 mod lock;
+mod package;
 mod previous;
 mod readers;
 mod records;
@@ -44,6 +46,7 @@ pub use damage::Damaged;
 pub use format::{FORMAT, UnsupportedFormat};
 pub use history::LastFailure;
 pub use journal::{Handover, HandoverRole, Journal, Step, UnitChanges};
+pub use package::TriedPackage;
 pub use records::Store;
 pub use release::{
     ContentChanges, Mark, PublicRelease, PublicUnit, ReleaseRecord, Score, UnitRole, public_units,

@@ -23,7 +23,7 @@ const MAX_BUILD_TIME: Duration = Duration::from_secs(3600);
 /// service's own.
 const UNIT_PATTERN: &str = "robotctl-build-*.service";
 /// How many lines of a command an error shows. pip names the cause well above its last line.
-const COMMAND_LINES: usize = 20;
+pub(super) const COMMAND_LINES: usize = 20;
 
 /// The unit that runs while an app is built. The commands of the build are bound to it.
 fn guard_unit(app: &Name) -> String {
@@ -75,7 +75,8 @@ pub(crate) fn build(host: &Host, app: &App, staging: &str) -> Result<PathBuf> {
     Ok(written)
 }
 
-fn steps(app: &App) -> Vec<BuildStep> {
+/// The commands of a build, in their order.
+pub(super) fn steps(app: &App) -> Vec<BuildStep> {
     let python = app.release.python.as_ref();
     let mut steps = python.map_or(Vec::new(), |python| python::steps(app, python));
     steps.extend(app.release.build.iter().map(|argv| BuildStep {
@@ -122,13 +123,24 @@ fn run(host: &Host, app: &App, staging: &str, number: usize, step: &BuildStep) -
     };
     let log = unit.run_log();
     let lines = log.last_lines(COMMAND_LINES, 0);
+    failed(app, step, code, &log.program, &lines)
+}
+
+/// The error of a command: its exit code, all that it wrote, and the lines of that to show.
+pub(super) fn failed<T>(
+    app: &App,
+    step: &BuildStep,
+    code: i32,
+    log: &[String],
+    lines: &[String],
+) -> Result<T> {
     fail(
         format!(
             "building the release: `{}` ended with exit code {code}:\n{}",
             step.argv.join(" "),
             lines.join("\n")
         ),
-        build_hint::of_failure(&app.release, step, code, &log.program, &lines),
+        build_hint::of_failure(&app.release, step, code, log, lines),
     )
 }
 

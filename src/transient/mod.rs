@@ -12,6 +12,7 @@
 //! | `denial` | whether this host filters packets and devices |
 //! | `probe` | what the sandboxes of services prevent on this host |
 //! | `hooks` | the app's own jobs of a deploy |
+//! | `build_here` | the same commands for a package, as the user who makes it |
 //! | `build`, `build_step`, `build_hint`, `python` | build commands and the Python environment of a release |
 //! | `drop_ins` | the administrator's drop-ins, copied for a second instance |
 //! | `trace` | a second instance whose denied system calls the kernel logs |
@@ -20,6 +21,7 @@
 
 mod alone;
 pub(crate) mod build;
+pub(crate) mod build_here;
 mod build_hint;
 mod build_step;
 pub(crate) mod denial;

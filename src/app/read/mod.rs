@@ -9,6 +9,7 @@ mod conditions;
 mod files;
 mod groups;
 mod hooks;
+mod package;
 mod packets;
 mod reader;
 mod relations;

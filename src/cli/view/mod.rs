@@ -8,6 +8,7 @@ pub(super) mod event;
 pub(super) mod explanation;
 pub(super) mod files;
 pub(super) mod fixes;
+pub(super) mod package;
 pub(super) mod plan;
 mod plan_data;
 pub(super) mod prune;

@@ -2,6 +2,7 @@
 
 use super::Envelope;
 use super::files::{FileData, LintData};
+use super::package::PackageData;
 use super::plan_data::PlanData;
 use crate::audit::Audit;
 use crate::doctor::{Check, Report};
@@ -28,6 +29,7 @@ pub(in crate::cli) fn schemas() -> Vec<(&'static str, Schema)> {
         line::<FileData>("file", DATA),
         line::<Fixes>("fix", DATA),
         line::<LintData>("lint", DATA),
+        line::<PackageData>("package", DATA),
         line::<PlanData>("plan", DATA),
         line::<ListedRelease>("release", DATA),
         line::<Report>("report", DATA),

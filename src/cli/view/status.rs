@@ -21,6 +21,9 @@ pub(in crate::cli) fn text(status: &AppStatus, root: Option<&Path>) -> String {
         (Some(live), None) => text.push_str(&format!("{live} is live\n")),
         (Some(live), Some(since)) => text.push_str(&format!("{live} is live since {since}\n")),
     }
+    if let Some(drift) = &status.package {
+        text.push_str(&format!("  {drift}\n"));
+    }
     if let Some(what) = &status.under_way {
         text.push_str(&format!("  a change is under way: {what}\n"));
     }

@@ -9,6 +9,7 @@
 //! preview refuses with the same words.
 
 mod apply;
+mod of_package;
 mod prepared;
 mod preview;
 mod request;
@@ -17,5 +18,6 @@ mod source;
 mod staging;
 
 pub(crate) use apply::apply;
+pub(super) use of_package::check_removable;
 pub(crate) use preview::preview;
 pub(crate) use request::DeployRequest;

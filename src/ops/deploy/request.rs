@@ -9,6 +9,8 @@ use std::time::Duration;
 pub(crate) struct DeployRequest {
     /// Directory or archive to release, in place of `release.source`.
     pub(crate) source: Option<PathBuf>,
+    /// The app whose package is deployed: by a maintainer script, which leaves a choice of the operator alone.
+    pub(crate) from_package: Option<String>,
     /// The hash that the plan must still have.
     pub(crate) plan: Option<String>,
     /// Also deploys a release that failed before.

@@ -23,6 +23,9 @@ pub(super) fn load(ctx: &Context<'_>, request: &DeployRequest) -> Result<Loaded>
             "add `--app NAME`",
         );
     }
+    if let Some(app) = &request.from_package {
+        return ctx.load_installed_package(app);
+    }
     ctx.load_for_deploy(request.source.as_deref(), request.links())
 }
 

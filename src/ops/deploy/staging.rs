@@ -1,5 +1,6 @@
 //! Staging a release and trying it, while the live one serves.
 
+use super::of_package::package_of;
 use super::prepared::Prepared;
 use super::request::DeployRequest;
 use crate::app::App;
@@ -15,7 +16,7 @@ use crate::ops::preflight::{create_secrets, remove_secrets};
 use crate::plan::Plan;
 use crate::sandbox::cost;
 use crate::session::Session;
-use crate::stage::{Base, Source, Stage, is_staged, publish};
+use crate::stage::{Base, Stage, is_staged, publish};
 use crate::store::{FORMAT, Mark, PublicRelease, ReleaseRecord, Score, public_units};
 use crate::transient::build::build;
 use crate::transient::hooks;
@@ -185,8 +186,9 @@ pub(super) fn record<'a>(
         files: files
             .map(|(path, entry)| (path.to_owned(), Stored::new(entry)))
             .collect(),
-        origin: match &prepared.source {
-            Source::Directory(path) | Source::Archive(path) => path.display().to_string(),
+        origin: match package_of(store, prepared)? {
+            Some(package) => package.origin(),
+            None => prepared.source.path().display().to_string(),
         },
     };
     let payload = is_read.then(|| prepared.scanned.finish());
