@@ -70,6 +70,11 @@ fn synopsis(app: &App) -> String {
     if text.is_empty() {
         return format!("services of {}", app.name);
     }
+    // Debian's packages begin it without an article (Developer's Reference 6.2.2).
+    let mut articles = ["A ", "An ", "The "].into_iter();
+    let text = articles
+        .find_map(|article| text.strip_prefix(article))
+        .unwrap_or(text);
     text.chars().take(MAX_SYNOPSIS).collect()
 }
 
@@ -116,7 +121,7 @@ mod tests {
             text,
             "Package: shop\nVersion: 1.0~rc1\nArchitecture: all\nMaintainer: Ann <ann@example.org>\n\
              Installed-Size: 12\nDepends: robot (>= 0.1.0), python3 (>= 3.11), python3 (<< 3.12), nginx | caddy\n\
-             Section: misc\nPriority: optional\nDescription: A shop\n \
+             Section: misc\nPriority: optional\nDescription: shop\n \
              Version 1.0-rc1 of the app shop. robotctl deploys it when the package is\n \
              installed, and restores the previous release if it is not healthy.\n .\n Its services:\n  * web: Pages\n"
         );

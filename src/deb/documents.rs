@@ -40,6 +40,7 @@ pub(crate) fn changelog(app: &App, maintainer: &str, date: Timestamp) -> Result<
 
 /// Tags of lintian(1) about files that the app brings and no one wrote for Debian.
 const OF_THE_PAYLOAD: &[&str] = &[
+    "absolute-symlink-in-top-level-folder",
     "binary-without-manpage",
     "custom-library-search-path",
     "embedded-library",
@@ -55,6 +56,7 @@ const OF_THE_PAYLOAD: &[&str] = &[
     "statically-linked-binary",
     "unstripped-binary-or-object",
     "unusual-interpreter",
+    "wrong-path-for-interpreter",
 ];
 
 /// What lintian(1) should not report of the payload.

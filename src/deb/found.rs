@@ -54,6 +54,8 @@ pub(crate) struct FoundFile {
     pub(crate) machine: Option<u16>,
     /// The interpreter of a script.
     pub(crate) interpreter: Option<String>,
+    /// Whether it loads libraries.
+    pub(crate) is_dynamic: bool,
 }
 
 /// The architecture of the payload.
@@ -162,6 +164,7 @@ mod tests {
             path: path.into(),
             machine: Some(machine),
             interpreter: None,
+            is_dynamic: false,
         }
     }
 
@@ -170,6 +173,7 @@ mod tests {
             path: path.into(),
             machine: None,
             interpreter: Some(interpreter.into()),
+            is_dynamic: false,
         }
     }
 
@@ -209,6 +213,7 @@ mod tests {
                 path: ".venv/lib/python3.11/site-packages/a.py".into(),
                 machine: None,
                 interpreter: None,
+                is_dynamic: false,
             },
         ];
         assert_eq!(

@@ -79,7 +79,7 @@ fn a_package_holds_nothing_below_opt_and_etc() {
     assert_eq!(files, expected);
     let control = "mkdir x; dpkg-deb --raw-extract shop_1.0_all.deb x; cd x; md5sum --check --quiet DEBIAN/md5sums; \
                    wc -l < DEBIAN/md5sums; grep -E '^(Depends|Installed-Size)' DEBIAN/control; stat -c %Y usr/lib/shop";
-    let expected = format!("7\nInstalled-Size: 18\nDepends: robot (>= 0.1.0)\n{DATE}\n");
+    let expected = format!("7\nInstalled-Size: 19\nDepends: robot (>= 0.1.0)\n{DATE}\n");
     assert_eq!(made(&test, control), expected);
 }
 
@@ -101,6 +101,29 @@ fn a_build_sees_the_release_where_it_will_be() {
         list.lines()
             .any(|line| line.starts_with("-rw-r--r-- root/root") && line.ends_with("page.html")),
         "{list}"
+    );
+}
+
+#[test]
+fn a_package_names_the_libraries_and_interpreters_of_its_programs() {
+    let text = MANIFEST.replace("{current}/bin/web", "/usr/bin/python3");
+    let test = shop().manifest(&text);
+    made(&test, "cp /bin/ls src/bin/ls; $robotctl package --verify");
+    let architecture = made(&test, "dpkg --print-architecture");
+    let deb = format!("shop_1.0_{}.deb", architecture.trim());
+    let depends = made(&test, &format!("dpkg-deb --field {deb} Depends"));
+    assert!(
+        depends.starts_with("robot (>= 0.1.0), python3, "),
+        "{depends}"
+    );
+    assert!(depends.contains("libselinux1"), "{depends}");
+    // Without dpkg-dev, a warning says so.
+    let without = "mkdir bin; for p in sh dpkg-deb tar xz find sort xargs md5sum rm; do ln -s $(command -v $p) bin/; done; \
+                   PATH=$PWD/bin $robotctl package 2>&1";
+    let shown = made(&test, without);
+    assert!(
+        shown.contains("warning: `dpkg-shlibdeps` is not installed"),
+        "{shown}"
     );
 }
 

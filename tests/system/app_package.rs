@@ -56,11 +56,16 @@ fn install(machine: &Machine, version: &str) -> Out {
     .exits(0)
 }
 
-/// A machine with the program under test and a package `robot` for dpkg.
-fn prepare(machine: &Machine) {
+/// Installs a package `robot` for dpkg, without the program: that of this checkout is there already.
+pub fn install_toolkit(machine: &Machine) {
     machine.ok("mkdir -p /root/robot/DEBIAN && cd /root && printf 'Package: robot\nVersion: 0.1.0-1\nArchitecture: all\n\
                 Maintainer: Ann <ann@example.org>\nDescription: the program is there already\n' > robot/DEBIAN/control && \
                 dpkg-deb --build robot robot.deb && dpkg --install robot.deb");
+}
+
+/// A machine with packages of four versions, of which the third is broken.
+fn prepare(machine: &Machine) {
+    install_toolkit(machine);
     for (version, health) in [("1.0", "ok"), ("2.0", "ok"), ("3.0", "bad"), ("4.0", "ok")] {
         make(machine, version, health);
     }
@@ -83,6 +88,33 @@ fn left(machine: &Machine) -> String {
 
 fn installed(machine: &Machine) -> String {
     machine.ok("dpkg-query --show --showformat '${db:Status-Abbrev}${Version}' shop")
+}
+
+/// Installs, removes and purges the package in a tree that does not run, by the programs of this host.
+fn in_a_tree(machine: &Machine) {
+    machine.ok("mkdir -p /srv/tree/var/lib/dpkg/info /srv/tree/var/lib/dpkg/updates /srv/tree/etc && cd /srv/tree && \
+                touch var/lib/dpkg/status var/lib/dpkg/available && cp /etc/passwd /etc/group /etc/shadow etc/ && \
+                mkdir -p usr/bin && install -m 755 /bin/true usr/bin/python3");
+    let dpkg = |words: &str| {
+        machine.ok(&format!(
+            "dpkg --root=/srv/tree --force-script-chrootless --force-depends {words} 2>&1"
+        ))
+    };
+    let shown = dpkg("--install /srv/debs/shop_1.0_all.deb");
+    assert!(!shown.contains("did not make it live"), "{shown}");
+    assert!(
+        machine
+            .link("/srv/tree/opt/shop/current")
+            .starts_with("releases/1.0-")
+    );
+    assert!(machine.exists("/srv/tree/usr/local/lib/systemd/system/shop-web.service"));
+    dpkg("--remove shop");
+    assert!(!machine.exists("/srv/tree/opt/shop"));
+    dpkg("--purge shop");
+    let left = machine.ok("find /srv/tree -name '*shop*' -not -path '*/dpkg/*'");
+    assert_eq!(left, "");
+    // What runs on this host is another matter.
+    serves(machine, "2.0");
 }
 
 fn a_package_goes_through_every_event_of_apt(machine: &Machine) {
@@ -180,6 +212,22 @@ fn a_package_respects_the_operator_and_the_policy(machine: &Machine) {
     machine.robotctl("doctor").exits(1).says("runs 2.0-");
     machine.ok("rm /usr/sbin/policy-rc.d && systemctl restart shop-web.service");
     serves(machine, "4.0");
+
+    // systemd does not run, as in a chroot: the release is made ready, and nothing is restarted.
+    install(machine, "1.0");
+    let pid = machine.property("shop-web.service", "MainPID");
+    machine.ok("unshare --mount sh -ec 'mount -t tmpfs tmpfs /run; dpkg --install /srv/debs/shop_2.0_all.deb'");
+    assert_eq!(machine.property("shop-web.service", "MainPID"), pid);
+    assert!(
+        machine
+            .link("/opt/shop/current")
+            .starts_with("releases/2.0-")
+    );
+    machine.ok("systemctl daemon-reload && systemctl restart shop-web.service");
+    serves(machine, "2.0");
+
+    // A tree of `dpkg --root`.
+    in_a_tree(machine);
 
     // A release from another place belongs to the operator: the package neither replaces nor removes it.
     make(machine, "5.0", "ok");

@@ -1,6 +1,7 @@
 //! Everything in a package beside the payload: control files, documents, the manifest.
 
 use super::Unpacked;
+use super::libraries;
 use super::payload::StagedPayload;
 use crate::app::InstalledPackage;
 use crate::deb::{self, Architecture};
@@ -17,6 +18,8 @@ use std::path::Path;
 pub(super) struct Contents {
     pub(super) architecture: Architecture,
     pub(super) depends: String,
+    /// Why its dependencies are not complete, if they are not.
+    pub(super) warning: Option<String>,
 }
 
 /// Lists the checksums of all files, as `DEBIAN/md5sums` has them.
@@ -24,10 +27,21 @@ const CHECKSUMS: &str = "cd \"$1\" && find . -path ./DEBIAN -prune -o -type f -p
                          xargs -0r md5sum";
 
 /// Writes the contents, and gives everything in the tree its date.
-pub(super) fn write(unpacked: &Unpacked<'_>, staged: &StagedPayload) -> Result<Contents> {
+pub(super) fn write(
+    unpacked: &Unpacked<'_>,
+    staged: &StagedPayload,
+    work: &Path,
+) -> Result<Contents> {
     let (app, root) = (unpacked.app(), unpacked.root());
     let architecture = deb::architecture(&staged.programs)?;
-    let found = deb::dependencies(app, &staged.programs)?;
+    let mut found = deb::dependencies(app, &staged.programs)?;
+    let warning = match libraries::dependencies(unpacked, staged, work)? {
+        Ok(libraries) => {
+            found.extend(libraries);
+            None
+        }
+        Err(why) => Some(why),
+    };
     root.put_tree(&data(unpacked)?)?;
     let top = root.path("/");
     let kib = installed_kib(&top)?;
@@ -52,6 +66,7 @@ pub(super) fn write(unpacked: &Unpacked<'_>, staged: &StagedPayload) -> Result<C
     Ok(Contents {
         architecture,
         depends,
+        warning,
     })
 }
 

@@ -9,12 +9,14 @@
 //! | `date` | the date of everything in the package |
 //! | `payload` | staging the files of the release, as a deploy does, and what a package refuses of them |
 //! | `contents` | everything in the package beside the payload |
+//! | `libraries` | the packages with the libraries of its programs |
 //! | `archive` | dpkg-deb(1), and the tools that look at its result |
 //! | `names` | asking apt whether Debian has a package of that name |
 
 mod archive;
 mod contents;
 mod date;
+mod libraries;
 mod names;
 mod payload;
 
@@ -129,7 +131,7 @@ fn make(ctx: &Context<'_>, request: &PackageRequest) -> Result<MadePackage> {
     };
     unpacked.root().make_base()?;
     let staged = payload::stage(ctx, &unpacked, &source, output)?;
-    let contents = contents::write(&unpacked, &staged)?;
+    let contents = contents::write(&unpacked, &staged, work.path())?;
     let made = archive::make(&unpacked, work.path(), request.compress)?;
     if request.verify {
         archive::verify(&unpacked, &made, work.path())?;
@@ -152,7 +154,11 @@ fn make(ctx: &Context<'_>, request: &PackageRequest) -> Result<MadePackage> {
         bytes,
         files: staged.files,
         depends: contents.depends,
-        warnings: staged.warnings,
+        warnings: staged
+            .warnings
+            .into_iter()
+            .chain(contents.warning)
+            .collect(),
         findings,
     })
 }

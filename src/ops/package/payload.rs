@@ -139,23 +139,19 @@ fn read_programs(top: &Path) -> Result<(usize, Vec<FoundFile>)> {
                 "list it in `release.exclude`",
             );
         }
-        let found = match ProgramFile::read(&real)? {
-            ProgramFile::Elf(elf) => FoundFile {
-                path,
-                machine: Some(elf.machine),
-                interpreter: None,
-            },
-            ProgramFile::Script(words) if mode & 0o111 != 0 => FoundFile {
-                path,
-                machine: None,
-                interpreter: words.into_iter().next(),
-            },
-            _ if path.contains("/lib/python3.") => FoundFile {
-                path,
-                machine: None,
-                interpreter: None,
-            },
+        let (machine, interpreter, is_dynamic) = match ProgramFile::read(&real)? {
+            ProgramFile::Elf(elf) => (Some(elf.machine), None, !elf.needed.is_empty()),
+            ProgramFile::Script(words) if mode & 0o111 != 0 => {
+                (None, words.into_iter().next(), false)
+            }
+            _ if path.contains("/lib/python3.") => (None, None, false),
             ProgramFile::Script(_) | ProgramFile::Other => continue,
+        };
+        let found = FoundFile {
+            path,
+            machine,
+            interpreter,
+            is_dynamic,
         };
         programs.push(found);
     }
