@@ -106,8 +106,7 @@ fn a_build_sees_the_release_where_it_will_be() {
 
 #[test]
 fn a_package_names_the_libraries_and_interpreters_of_its_programs() {
-    let text = MANIFEST.replace("{current}/bin/web", "/usr/bin/python3");
-    let test = shop().manifest(&text);
+    let test = shop().manifest(&MANIFEST.replace("{current}/bin/web", "/usr/bin/python3"));
     made(&test, "cp /bin/ls src/bin/ls; $robotctl package --verify");
     let architecture = made(&test, "dpkg --print-architecture");
     let deb = format!("shop_1.0_{}.deb", architecture.trim());
