@@ -1,7 +1,7 @@
 //! The maintainer scripts (Debian Policy, chapter 6).
 
 use super::control::version;
-use crate::app::App;
+use crate::app::{App, Name};
 use crate::tree::{Entry, FileTree};
 use anyhow::Result;
 use askama::Template;
@@ -12,8 +12,7 @@ struct Postinst<'a> {
     app: &'a str,
     package: &'a str,
     version: String,
-    /// The option with the environment of the app; the name of one is a word.
-    environment: String,
+    environment: &'a str,
 }
 
 #[derive(Template)]
@@ -36,13 +35,11 @@ struct Postrm<'a> {
 /// When a value is more than a word: the types of [`App`] allow none.
 pub(crate) fn scripts(app: &App) -> Result<FileTree> {
     let (name, package) = (app.name.as_str(), app.package.name.as_str());
-    let environment = app.environment.as_ref();
-    let environment = environment.map_or_else(String::new, |name| format!(" --environment {name}"));
     let postinst = Postinst {
         app: name,
         package,
         version: version(app),
-        environment,
+        environment: app.environment.as_ref().map_or("", Name::as_str),
     };
     let texts = [
         ("postinst", postinst.render()?),
@@ -84,8 +81,14 @@ mod tests {
             assert!(text.contains("shop-test"), "{path}");
         }
         let postinst = tree.get("/DEBIAN/postinst").unwrap().text();
-        let deploy = "--environment test deploy --from-package shop-test --apply --wait 300";
-        assert!(postinst.contains(deploy), "{postinst}");
+        for part in [
+            "
+environment='test'
+",
+            "deploy --from-package 'shop-test' --apply --wait 300",
+        ] {
+            assert!(postinst.contains(part), "{postinst}");
+        }
         assert!(
             postinst.contains("version 1.0~rc1 is installed"),
             "{postinst}"

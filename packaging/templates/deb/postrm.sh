@@ -5,7 +5,7 @@ set -e
 
 root=${DPKG_ROOT:-}
 lib=$root/usr/local/lib
-store=$root/var/lib/robotctl/{{ app }}
+store="$root/var/lib/robotctl/{{ app }}"
 
 # is_of_package: whether every release of the app came from this package. An app that was deployed
 # from another place is the administrator's.

@@ -5,7 +5,7 @@ set -e
 # An upgrade leaves everything as it is: postinst of the new version switches to it.
 if [ "$1" = remove ] && command -v robotctl >/dev/null; then
 	code=0
-	robotctl --quiet ${DPKG_ROOT:+--root "$DPKG_ROOT"} --app {{ app }} remove --from-package --apply --wait 60 || code=$?
+	robotctl --quiet ${DPKG_ROOT:+--root "$DPKG_ROOT"} --app '{{ app }}' remove --from-package --apply --wait 60 || code=$?
 	case $code in
 	0) ;;
 	5)
