@@ -64,17 +64,18 @@ pub(crate) fn control(
 /// The longest first line of a description, in characters (Debian Policy 5.6.13).
 const MAX_SYNOPSIS: usize = 79;
 
-/// The first line of the description.
+/// The first line of the description. Debian wants more than a word and than the name of the package, and no article
+/// at its beginning (Developer's Reference 6.2.2).
 fn synopsis(app: &App) -> String {
     let text = app.description.as_str().trim().trim_end_matches('.');
-    if text.is_empty() {
-        return format!("services of {}", app.name);
-    }
-    // Debian's packages begin it without an article (Developer's Reference 6.2.2).
     let mut articles = ["A ", "An ", "The "].into_iter();
     let text = articles
         .find_map(|article| text.strip_prefix(article))
         .unwrap_or(text);
+    let says_name = text.to_lowercase().starts_with(app.package.name.as_str());
+    if says_name || !text.contains(' ') {
+        return format!("services of {}", app.name);
+    }
     text.chars().take(MAX_SYNOPSIS).collect()
 }
 
@@ -102,13 +103,13 @@ fn description(app: &App) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Architecture, control};
+    use super::{Architecture, control, synopsis};
     use crate::app::App;
     use crate::manifest::parse;
 
     #[test]
     fn a_control_file_has_no_empty_field_and_each_relation_once() {
-        let text = "[app]\nname = \"shop\"\nversion = \"1.0-rc1\"\ndescription = \"A shop.\"\n\
+        let text = "[app]\nname = \"shop\"\nversion = \"1.0-rc1\"\ndescription = \"A web shop.\"\n\
                     [package]\ndepends = [\"python3 (>= 3.11)\", \"nginx | caddy\"]\n\
                     [service.web]\nexec = [\"/bin/w\"]\ndescription = \"Pages\"\n";
         let app = App::from_manifest(&parse(text).unwrap(), None).unwrap();
@@ -121,9 +122,27 @@ mod tests {
             text,
             "Package: shop\nVersion: 1.0~rc1\nArchitecture: all\nMaintainer: Ann <ann@example.org>\n\
              Installed-Size: 12\nDepends: robot (>= 0.1.0), python3 (>= 3.11), python3 (<< 3.12), nginx | caddy\n\
-             Section: misc\nPriority: optional\nDescription: shop\n \
+             Section: misc\nPriority: optional\nDescription: web shop\n \
              Version 1.0-rc1 of the app shop. robotctl deploys it when the package is\n \
              installed, and restores the previous release if it is not healthy.\n .\n Its services:\n  * web: Pages\n"
         );
+    }
+
+    #[test]
+    fn the_first_line_of_a_description_says_more_than_the_name() {
+        for (description, expected) in [
+            ("", "services of shop"),
+            ("A shop.", "services of shop"),
+            ("Shop for books", "services of shop"),
+            ("The web shop", "web shop"),
+            ("Books and more", "Books and more"),
+        ] {
+            let text = format!(
+                "[app]\nname = \"shop\"\nversion = \"1\"\ndescription = \"{description}\"\n\
+                 [service.web]\nexec = [\"/bin/w\"]\n"
+            );
+            let app = App::from_manifest(&parse(&text).unwrap(), None).unwrap();
+            assert_eq!(synopsis(&app), expected, "{description}");
+        }
     }
 }
