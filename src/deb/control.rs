@@ -133,9 +133,9 @@ mod tests {
         for (description, expected) in [
             ("", "services of shop"),
             ("A shop.", "services of shop"),
-            ("Shop for books", "services of shop"),
+            ("Shop for tea", "services of shop"),
             ("The web shop", "web shop"),
-            ("Books and more", "Books and more"),
+            ("Tea and more", "Tea and more"),
         ] {
             let text = format!(
                 "[app]\nname = \"shop\"\nversion = \"1\"\ndescription = \"{description}\"\n\
