@@ -16,6 +16,7 @@
 //! | [`sandbox`] | hardening directives, exceptions, floors and their cost |
 //! | [`exposure`] | the score of a unit, as systemd-analyze(1) gives it |
 //! | [`render`] | an app → the files that should exist: a [`tree`] |
+//! | `deb` | an app → the control files and documents of its Debian package: a [`tree`] |
 //! | [`payload`] | what a release holds; its index |
 //! | [`plan`] | the files that should exist and what the host has → what would change |
 //! | [`archive`] | the members of an archive, read by a process without rights |
@@ -31,7 +32,7 @@
 //! | [`host`] | the I/O boundary: files, processes, systemd, clock, accounts |
 //! | [`error`], `failure`, `fault`, [`command_line`], [`events`], [`audit`], [`safe_fix`], `sandbox_files`, [`session`], `printable`, [`units`], [`bytesize`], `ago` | values that all of them share |
 //!
-//! `manifest`, `app`, `sandbox`, `exposure`, `render`, `tree`, `units`, `payload` and `plan` are pure:
+//! `manifest`, `app`, `sandbox`, `exposure`, `render`, `deb`, `tree`, `units`, `payload` and `plan` are pure:
 //! they read no file, clock or environment.
 #![warn(missing_docs)]
 
@@ -42,6 +43,7 @@ pub mod audit;
 pub mod bytesize;
 pub mod cli;
 pub mod command_line;
+mod deb;
 pub(crate) mod doctor;
 pub mod error;
 pub mod events;

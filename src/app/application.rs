@@ -5,6 +5,7 @@ use super::layout::Layout;
 use super::lines::Line;
 use super::mode::Mode;
 use super::names::{EnvName, Name, Version};
+use super::package::Package;
 use super::release::Release;
 use super::service::Service;
 use crate::manifest::HostOverlay;
@@ -41,6 +42,8 @@ pub struct App {
     pub services: Vec<Service>,
     /// Jobs that run during a deploy.
     pub hooks: Hooks,
+    /// What its Debian package says of it.
+    pub package: Package,
     /// Its paths.
     pub layout: Layout,
     /// What belongs to other environments of the manifest.

@@ -33,6 +33,8 @@ impl Canonical {
         if let Some(Value::Object(all)) = keys.get_mut("environment") {
             all.retain(|key, _| Some(key.as_str()) == environment);
         }
+        // It says how the release gets to a host, and nothing about the release.
+        keys.remove("package");
         // An empty table means the same as no table.
         keys.retain(|_, value| value.as_object().is_none_or(|table| !table.is_empty()));
         Ok(Self(keys))

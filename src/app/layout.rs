@@ -80,6 +80,21 @@ impl Layout {
         }
     }
 
+    /// `/usr/lib/<app>/robot.toml`: the manifest that a package installs.
+    pub fn packaged_manifest(&self) -> String {
+        format!("{VENDOR_DIR}/{}/robot.toml", self.app)
+    }
+
+    /// `/usr/lib/<app>/payload`: the files that a package installs for a release.
+    pub fn packaged_payload(&self) -> String {
+        format!("{VENDOR_DIR}/{}/payload", self.app)
+    }
+
+    /// `/usr/lib/<app>/package.json`: what a package says of itself.
+    pub fn package_file(&self) -> String {
+        format!("{VENDOR_DIR}/{}/package.json", self.app)
+    }
+
     /// `/var/lib/<app>`
     pub fn state(&self) -> String {
         format!("/var/lib/{}", self.app)

@@ -6,7 +6,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `read/` | every rule about the meaning of a manifest: tables in, values out |
-//! | `application`, `service`, `release`, `sandbox` | the values |
+//! | `application`, `service`, `release`, `sandbox`, `package` | the values |
 //! | `names`, `lines`, `listen`, `mode`, `condition` | the parts that they are made of, each valid by construction |
 //! | `layout`, `unit_names` | paths and units of an app |
 //! | `conflicts` | services that cannot run at the same time |
@@ -26,6 +26,7 @@ mod lints;
 mod listen;
 mod mode;
 pub mod names;
+mod package;
 mod patterns;
 mod placeholders;
 mod read;
@@ -48,10 +49,11 @@ pub use lints::{LINTS, Lint, LintFinding, Severity, lint};
 pub use listen::Listen;
 pub use mode::Mode;
 pub use names::{AbsPath, EnvName, Name, Span, Text, UnitName, Version};
+pub use package::{InstalledPackage, Package, PackageName, Relation};
 pub use patterns::Patterns;
 pub(crate) use placeholders::{HOSTNAME, LISTEN_PLACEHOLDERS, NAME_PLACEHOLDERS};
 pub use release::{BuildCommand, BuildSandbox, Install, PYTHON_DIR, Python, Release, plain_path};
-pub use reserved::BUNDLED_APP;
+pub use reserved::{BUNDLED_APP, why_refused_as_package};
 pub use sandbox::Sandbox;
 pub use schema::schema;
 pub use service::{

@@ -56,6 +56,24 @@ pub(super) fn why_reserved(name: &str) -> Option<&'static str> {
     whole.map(|(why, _)| *why).or(family.map(|(_, why)| *why))
 }
 
+/// Packages of which every Debian system has one of that name, or that robotctl needs.
+const PACKAGES: &str = "adduser apt base-files base-passwd bash bsdutils coreutils dash dbus debconf \
+                        debian-archive-keyring debianutils diffutils dpkg findutils gpgv grep gzip hostname init \
+                        init-system-helpers libc-bin libc6 login mawk mount ncurses-base ncurses-bin passwd perl \
+                        perl-base procps python3 sed systemd systemd-sysv sysvinit-utils tar tzdata udev util-linux";
+
+/// Why no package of an app can have the name; `None` if it can.
+pub fn why_refused_as_package(name: &str) -> Option<&'static str> {
+    if name == "robot" || name.starts_with("robotctl") {
+        return Some("the name is reserved for robotctl");
+    }
+    if name.len() < 2 {
+        return Some("the name of a package has 2 characters or more");
+    }
+    let is_known = PACKAGES.split(' ').any(|one| one == name);
+    is_known.then_some("Debian has a package of that name, which would be replaced")
+}
+
 #[cfg(test)]
 mod tests {
     use super::{BUNDLED_APP, NAMES, why_reserved};

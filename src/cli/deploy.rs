@@ -20,6 +20,17 @@ pub(super) struct Args {
     /// Apply the plan
     #[arg(long)]
     pub(super) apply: bool,
+    /// Deploy what the package of this app installed: for its maintainer script
+    ///
+    /// A release that did not come from the package stays live, and so does one
+    /// to which you have rolled back from this version. Where no service can be
+    /// started, the release is made ready for the next boot.
+    #[arg(
+        long,
+        value_name = "APP",
+        conflicts_with_all = ["source", "same_rights", "manifest"]
+    )]
+    pub(super) from_package: Option<String>,
     /// Show the diff of each file in the plan
     #[arg(long, conflicts_with = "apply")]
     diff: bool,
@@ -63,6 +74,7 @@ pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, 
     let request = DeployRequest {
         source: args.source.clone(),
         from: args.from.clone(),
+        from_package: args.from_package.clone(),
         plan: args.plan.clone(),
         digest: args.digest.clone(),
         signature: args.signature.clone(),

@@ -12,6 +12,7 @@ mod internal;
 mod logs;
 mod other_words;
 mod output;
+mod package;
 mod probe_sandbox;
 mod prune;
 mod read_archive;
@@ -133,6 +134,16 @@ enum Command {
     /// and skip releases that failed. Repeat the command to go back one more
     /// release.
     Rollback(rollback::Args),
+    /// Make a Debian package of the app
+    ///
+    /// Stage and build the release as `deploy` does, and write
+    /// NAME_VERSION_ARCHITECTURE.deb. Where it is installed, the package deploys
+    /// its release: with checks, and back to the previous release if it is not
+    /// healthy.
+    ///
+    /// Needs no root, and changes nothing on the host. The same source gives the
+    /// same bytes.
+    Package(package::Args),
     /// Restart services of the live release, without losing a request
     ///
     /// Acts at once, on the whole app or on the services that you name. A
@@ -276,6 +287,15 @@ enum Command {
 }
 
 impl Command {
+    /// Whether the maintainer script of a package gives it.
+    fn is_by_package(&self) -> bool {
+        match self {
+            Self::Deploy(args) => args.from_package.is_some(),
+            Self::Remove(args) => args.from_package,
+            _ => false,
+        }
+    }
+
     /// What it changes when it succeeds.
     fn changes(&self) -> Changes {
         let host = match self {
@@ -292,7 +312,7 @@ impl Command {
         let files = match self {
             Self::Generate(args) => args.writes(),
             Self::Doctor(args) => args.report.is_some(),
-            Self::Reference(_) => true,
+            Self::Package(_) | Self::Reference(_) => true,
             _ => false,
         };
         match (host, files) {
@@ -341,6 +361,7 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         app: cli.app,
         manifest: cli.manifest,
         environment: cli.environment,
+        by_package: cli.command.is_by_package(),
         root: cli.root,
         typed: without_root(std::env::args_os().skip(1)),
     };
@@ -352,6 +373,7 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Generate(args) => generate::run(args, ctx, out),
         Command::Deploy(args) => deploy::run(args, ctx, out),
         Command::Rollback(args) => rollback::run(args, ctx, out),
+        Command::Package(args) => package::run(args, ctx, out),
         Command::Restart(args) => services::run(&services::RESTART, args, ctx, out),
         Command::Start(args) => services::run(&services::START, args, ctx, out),
         Command::Stop(args) => services::run(&services::STOP, args, ctx, out),

@@ -16,6 +16,9 @@ pub(super) struct Args {
     /// Needs `--app NAME`
     #[arg(long)]
     purge: bool,
+    /// Remove only what came from the app's package: for its maintainer script
+    #[arg(long, conflicts_with = "purge")]
+    pub(super) from_package: bool,
     /// Wait up to SECONDS for another robotctl to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -24,6 +27,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
     let request = RemoveRequest {
         purge: args.purge,
+        from_package: args.from_package,
         wait: Duration::from_secs(args.wait),
     };
     if args.apply {

@@ -268,6 +268,53 @@ pub fn set_mode(path: &Path, mode: u32) -> Result<()> {
         .with_context(|| format!("setting the mode of `{}`", path.display()))
 }
 
+/// Sets when a file, a link or a directory was last changed and read, in seconds since 1970.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn set_times(path: &Path, seconds: i64) -> Result<()> {
+    let time = rustix::fs::Timespec {
+        tv_sec: seconds,
+        tv_nsec: 0,
+    };
+    let times = rustix::fs::Timestamps {
+        last_access: time,
+        last_modification: time,
+    };
+    let set = rustix::fs::utimensat(
+        rustix::fs::CWD,
+        path,
+        &times,
+        rustix::fs::AtFlags::SYMLINK_NOFOLLOW,
+    );
+    set.with_context(|| format!("setting the time of `{}`", path.display()))
+}
+
+/// Moves a file to another directory, which may be on another file system.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn move_file(from: &Path, to: &Path) -> Result<()> {
+    let copy = super::temp::temp_path(to);
+    let moved = fs::copy(from, &copy).and_then(|_| fs::rename(&copy, to));
+    if moved.is_err() {
+        let _ = fs::remove_file(&copy);
+    }
+    moved.with_context(|| format!("writing `{}`", to.display()))
+}
+
+/// The first bytes of a file.
+///
+/// # Errors
+/// The operating system's, with the path.
+pub fn head(path: &Path, bytes: u64) -> Result<Vec<u8>> {
+    use std::io::Read as _;
+    let mut head = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(bytes).read_to_end(&mut head));
+    read.with_context(|| format!("reading `{}`", path.display()))?;
+    Ok(head)
+}
+
 /// Replaces a file with a copy of itself, with this mode. A process that has the old file open, or
 /// another name of it, cannot change the copy.
 ///

@@ -7,8 +7,8 @@
 //! | part | files |
 //! |---|---|
 //! | where `/` is, atomic writes | `root`, `resolve`, `batch`, `prepared_file`, `temp`, `remove`, `flush`, `disk`, `mountinfo`, `attributes`, `tmpfiles`, `move_aside`, `foreign_directory`, `lock`, `last_change` |
-//! | files by their real paths | `files`, `private_copy`, `trusted_file`, `carry`, `word_search` |
-//! | systemd | `systemd`, `journald`, `journalctl`, `journal_entry`, `activation`, `dummy_process`, `private_tmp` |
+//! | files by their real paths | `files`, `private_copy`, `trusted_file`, `carry`, `word_search`, `work_dir` |
+//! | systemd | `systemd`, `policy`, `journald`, `journalctl`, `journal_entry`, `activation`, `dummy_process`, `private_tmp` |
 //! | processes | `runner`, `process`, `process_start`, `process_table`, `running_release`, `program_file`, `inspect`, `exec`, `cgroup`, `oom`, `signals`, `environment`, `logged_calls`, `confined` |
 //! | network | `connect`, `stream`, `sockets`, `port_holder`, `network` |
 //! | sandboxes | `attempts`, `facilities`, `landmarks` |
@@ -55,6 +55,7 @@ mod mountinfo;
 mod move_aside;
 mod network;
 mod oom;
+mod policy;
 mod port_holder;
 mod prepared_file;
 mod private_copy;
@@ -83,6 +84,7 @@ mod terminal;
 mod tmpfiles;
 mod trusted_file;
 mod word_search;
+mod work_dir;
 mod write_access;
 
 pub use accounts::{Member, User, user_ids, user_name};
@@ -111,7 +113,7 @@ pub use facilities::{
 pub use files::{read_user_bytes, read_user_file};
 pub use flush::Flush;
 pub use foreign_directory::ForeignDirectory;
-pub use git::{Checkout, checkout_of};
+pub use git::{Checkout, checkout_of, commit_time_of};
 pub use group_access::is_without_lists;
 pub use journal_entry::{JournalEntry, can_read_journal, read_journal};
 pub use landmarks::{
@@ -156,6 +158,7 @@ pub use terminal::{is_output_closed, terminal_columns};
 pub use tmpfiles::Mismatch;
 pub use trusted_file::Trusted;
 pub use word_search::absent_words;
+pub use work_dir::WorkDir;
 pub use write_access::{Account, Unwritable};
 
 use std::path::Path;
@@ -178,6 +181,20 @@ impl Host {
             systemd: Systemd::new(!root.is_host()),
             root,
         }
+    }
+
+    /// The same files, without the service manager: nothing is started or stopped.
+    #[must_use]
+    pub fn without_services(self) -> Self {
+        Self {
+            systemd: Systemd::new(true),
+            root: self.root,
+        }
+    }
+
+    /// Whether a package may start services now: systemd runs, and policy-rc.d does not forbid it.
+    pub fn may_start_services(&self) -> bool {
+        self.systemd.is_booted() && !policy::forbids_services()
     }
 
     /// Whether this is a directory tree and not the running host.

@@ -29,6 +29,9 @@ pub struct Manifest {
     /// Commands that run once per deploy.
     #[serde(default)]
     pub hooks: HooksTable,
+    /// The Debian package that `robotctl package` makes.
+    #[serde(default)]
+    pub package: PackageTable,
     /// Overlays by name: `--environment staging` deploys the app as `<app>-staging`.
     #[serde(default)]
     pub environment: Map<OverlayTable>,
@@ -117,6 +120,29 @@ pub struct PythonTable {
     pub install: Texts,
     /// Directory of wheels, relative to the source. With it, nothing is downloaded.
     pub wheels: Option<String>,
+}
+
+/// `[package]`
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PackageTable {
+    /// Name of the package; default: the name of the app.
+    pub name: Option<String>,
+    /// `Section:`; default `misc`.
+    pub section: Option<String>,
+    /// `Depends:`, beside what robotctl finds: one package, or alternatives with `|`, per entry.
+    #[serde(default)]
+    pub depends: Vec<String>,
+    /// `Recommends:`
+    #[serde(default)]
+    pub recommends: Vec<String>,
+    /// `Conflicts:`
+    #[serde(default)]
+    pub conflicts: Vec<String>,
+    /// Debian changelog, relative to the manifest; default: one entry for this version.
+    pub changelog: Option<String>,
+    /// Short name of the license, such as `MIT`; default: none, all rights are reserved.
+    pub license: Option<String>,
 }
 
 /// `[[secret]]`

@@ -26,6 +26,9 @@ pub(crate) struct Options {
     pub(crate) manifest: Option<PathBuf>,
     /// `--environment`
     pub(crate) environment: Option<String>,
+    /// Whether the maintainer script of a package gives the command. Then no service starts where policy-rc.d
+    /// forbids it or systemd does not run.
+    pub(crate) by_package: bool,
     /// `--root`
     pub(crate) root: Option<PathBuf>,
     /// The words of the command line, without the program and `--root`; none if they are not UTF-8.
@@ -88,8 +91,12 @@ impl<'a> Context<'a> {
         progress: &'a MakeProgress<'a>,
         activity: &'a ShowActivity<'a>,
     ) -> Self {
+        let mut host = Host::new(options.root.as_deref());
+        if options.by_package && !host.may_start_services() {
+            host = host.without_services();
+        }
         Self {
-            host: Host::new(options.root.as_deref()),
+            host,
             options,
             trace,
             attempt: Attempt::new(),

@@ -3,6 +3,7 @@
 //! | command | uses the first of |
 //! |---|---|
 //! | `deploy` | `--manifest`; the `robot.toml` inside the source; `./robot.toml`; by its name, that of a package |
+//! | `package` | `--manifest`; `./robot.toml` |
 //! | `generate`, `score` | `--manifest`; `./robot.toml` of the app; the live release of the app |
 //!
 //! A deploy never takes the only app of the host: typed in a wrong directory, it would deploy another app and
@@ -41,6 +42,8 @@ pub(super) struct Loaded {
     /// The release whose files to take, if the deploy names another environment.
     pub(super) from: Option<OtherRelease>,
     pub(super) place: Place,
+    /// Whether a package has installed it for the app.
+    pub(super) is_of_package: bool,
 }
 
 /// Where a manifest is.
@@ -99,6 +102,7 @@ impl Context<'_> {
             app: base,
             place,
             from,
+            is_of_package,
             ..
         } = loaded;
         Ok(Loaded {
@@ -108,6 +112,7 @@ impl Context<'_> {
             base: Some(base),
             from,
             place,
+            is_of_package,
         })
     }
 
@@ -174,6 +179,43 @@ impl Context<'_> {
         let message =
             format!("there is no `{MANIFEST}` in this directory, so no app can be deployed");
         Err(HintedError { message, hints }.into())
+    }
+
+    /// The manifest that the package of an app has installed.
+    pub(super) fn load_installed_package(&self, app: &str) -> Result<Loaded> {
+        let name = Name::parse(app).map_err(|rule| {
+            HintedError::new(
+                format!("`{app}` in `--from-package` is not the name of an app"),
+                rule,
+            )
+        })?;
+        let Some(path) = self.manifest_of_package(name.as_str()) else {
+            return fail(
+                format!(
+                    "no package of `{name}` is installed: there is no `{}`",
+                    path_in_package(app)
+                ),
+                "install it with apt, or deploy its source",
+            );
+        };
+        let text = read(&path, Links::Followed)?;
+        let loaded = self.checked(path, text, Place::File, Some(app))?;
+        let loaded = self.on_this_host(loaded)?;
+        self.attempt.set_app(&loaded.app.name);
+        Ok(loaded)
+    }
+
+    /// The manifest of a package to make.
+    pub(super) fn load_for_package(&self) -> Result<Loaded> {
+        let here = Path::new(MANIFEST);
+        let path = self.options.manifest.as_deref().unwrap_or(here);
+        if path == here && !is_present(here) {
+            return fail(
+                format!("there is no `{MANIFEST}` in this directory, so no package can be made"),
+                "change to the app's directory, or name its manifest with `--manifest FILE`",
+            );
+        }
+        self.read_manifest(path, Links::Followed)
     }
 
     /// The app that `generate` and `score` show.
@@ -325,6 +367,7 @@ impl Context<'_> {
             );
         }
         Ok(Loaded {
+            is_of_package: self.is_manifest_of_package(&path, app.name.as_str()),
             path,
             text,
             app,
@@ -389,10 +432,6 @@ impl Context<'_> {
     }
 
     /// Whether a manifest is the one that a package installed for its app.
-    pub(super) fn is_of_package(&self, loaded: &Loaded) -> bool {
-        self.is_manifest_of_package(&loaded.path, loaded.app.name.as_str())
-    }
-
     fn is_manifest_of_package(&self, path: &Path, name: &str) -> bool {
         let installed = self.manifest_of_package(name);
         let real = |path: &Path| real_path(path).ok();

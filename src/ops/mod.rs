@@ -20,6 +20,7 @@
 //! | `overlaps` | the services that can restart by overlap without another change |
 //! | `verbs` | `restart`, `start` and `stop` |
 //! | `logs` | what the services log |
+//! | `package` | a Debian package of an app |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
 //! | `run_command` | `run`: a command as a service runs |
 //! | `trace` | `doctor --trace`: runs a second instance of a service |
@@ -50,6 +51,7 @@ mod other_release;
 mod outcome;
 mod overlaps;
 mod ownership;
+mod package;
 mod preflight;
 mod prune;
 mod recover;
@@ -81,6 +83,7 @@ pub(crate) use generate::{Drift, compare, render_files, stale_documents, write a
 pub(crate) use history::run as history;
 pub(crate) use logs::{LogRecord, LogsRequest, run as logs};
 pub(crate) use outcome::Changed;
+pub(crate) use package::{Compression, MadePackage, PackageRequest, run as package};
 pub(crate) use prune::{PruneRequest, Pruned, apply as prune, preview as preview_prune};
 pub(crate) use recover::{RecoverRequest, Recovery, run as recover};
 pub(crate) use releases::{ListedRelease, run as releases};

@@ -2,6 +2,7 @@
 
 use super::attempt::AttemptKind;
 use super::context::Context;
+use super::deploy::check_removable;
 use crate::app::{Layout, Name};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
@@ -16,6 +17,8 @@ use std::time::Duration;
 pub(crate) struct RemoveRequest {
     /// Also deletes state, settings and secrets.
     pub(crate) purge: bool,
+    /// Removes nothing that did not come from the package of the app: for its maintainer script.
+    pub(crate) from_package: bool,
     /// How long to wait for another `robotctl`.
     pub(crate) wait: Duration,
 }
@@ -66,7 +69,18 @@ pub(crate) fn apply(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String
 
 fn change(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {
     ctx.check_privileges().nothing_changed()?;
-    let (name, _) = app(ctx, request, true).nothing_changed()?;
+    let (name, store) = match app(ctx, request, true) {
+        // A package is removed also if its app is not deployed.
+        Err(_) if request.from_package && is_absent(ctx) => {
+            return Ok("the app is not deployed".to_owned());
+        }
+        found => found.nothing_changed()?,
+    };
+    if request.from_package && !check_removable(&store).nothing_changed()? {
+        return Ok(format!(
+            "the live release of {name} did not come from its package, so it is not removed"
+        ));
+    }
     let writable = ctx.check_app_writable(&name).nothing_changed()?;
     ctx.check_records(&writable)?;
     let purge = request.purge;
@@ -102,6 +116,12 @@ fn change(ctx: &Context<'_>, request: &RemoveRequest) -> Result<String, Error> {
     })
 }
 
+/// Whether nothing of the named app is on the host.
+fn is_absent(ctx: &Context<'_>) -> bool {
+    let name = ctx.named_app().ok().flatten();
+    name.is_some_and(|name| matches!(is_installed(ctx, &name), Ok(false)))
+}
+
 /// The same command for an app, with `--apply` or without it.
 fn command(request: &RemoveRequest, app: Option<&str>, is_apply: bool) -> CommandLine {
     let seconds = request.wait.as_secs();
@@ -110,6 +130,10 @@ fn command(request: &RemoveRequest, app: Option<&str>, is_apply: bool) -> Comman
         .arg("remove");
     let line = match request.purge {
         true => line.arg("--purge"),
+        false => line,
+    };
+    let line = match request.from_package {
+        true => line.arg("--from-package"),
         false => line,
     };
     let line = line.option("--wait", (seconds > 0).then(|| seconds.to_string()));

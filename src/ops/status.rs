@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::draining::{Draining, draining};
 use super::select::{PerApp, nothing_deployed};
-use crate::app::Name;
+use crate::app::{InstalledPackage, Name};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error};
 use crate::host::{self, ActiveState, Phase, Undetermined, release_of_unit};
@@ -58,6 +58,10 @@ pub(crate) struct AppStatus {
     pub(crate) archive: Option<Provenance>,
     /// Why no release is live, if that is known.
     pub(crate) failure: Option<String>,
+    /// The package of the app, if another version than the live one is installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub(crate) package: Option<String>,
     /// The target of the link `current`.
     pub(crate) current: Option<String>,
     /// The change that another `robotctl` makes now.
@@ -82,6 +86,19 @@ pub(crate) fn run(ctx: &Context<'_>) -> Result<PerApp<AppStatus>, Error> {
         return nothing_deployed().nothing_changed();
     }
     Ok(all)
+}
+
+/// A sentence about the package of an app whose version is not live.
+fn package_drift(store: &Store, state: &State) -> Option<String> {
+    // What cannot be read is left out.
+    let package = store.installed_package().ok()??;
+    let tried = store.tried_package().ok()?;
+    let is_live = tried.is_some_and(|tried| {
+        tried.package == package && state.live.as_deref() == Some(&tried.release)
+    });
+    let InstalledPackage { name, version } = package;
+    (!is_live)
+        .then(|| format!("version {version} of the package {name} is installed, and is not live"))
 }
 
 fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
@@ -122,6 +139,7 @@ fn status(ctx: &Context<'_>, name: &Name) -> Result<AppStatus> {
         environment,
         archive,
         failure: failure.map(|failure| failure.in_words()),
+        package: package_drift(&store, &state),
         current: store.read_current_link()?,
         under_way,
         interrupted,

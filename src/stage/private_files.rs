@@ -179,7 +179,7 @@ fn is_private_mode(mode: u32) -> bool {
 /// A file that looks private, or a directory with such files, whose path ends with `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PrivateFile {
-    path: String,
+    pub(super) path: String,
     /// Its mode, if that is why.
     mode: Option<u32>,
 }

@@ -54,13 +54,9 @@ pub fn scan(source: &Source, release: &Release, only: Option<&Payload>) -> Resul
     let (source_digest, checked) = join(|| payload.source_digest(), || check_links(&payload));
     checked?;
     let is_hashed = matches!(source, Source::Archive(_));
-    Ok(ScannedSource::new(
-        payload,
-        source_digest,
-        is_hashed,
-        started_ns,
-        warnings,
-    ))
+    let mut scanned = ScannedSource::new(payload, source_digest, is_hashed, started_ns, warnings);
+    scanned.private = private.into_iter().map(|file| file.path).collect();
+    Ok(scanned)
 }
 
 /// Whether the content of a file shows that it is not private. An error is left to the step that copies

@@ -26,6 +26,8 @@ pub struct ScannedSource {
     started_ns: i64,
     /// What a person should know about the files.
     pub warnings: Vec<String>,
+    /// The files that look private.
+    pub private: Vec<String>,
 }
 
 impl ScannedSource {
@@ -46,6 +48,7 @@ impl ScannedSource {
             payload,
             started_ns,
             warnings,
+            private: Vec::new(),
         }
     }
 

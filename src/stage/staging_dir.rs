@@ -54,6 +54,16 @@ impl<'a> Stage<'a> {
         })
     }
 
+    /// Moves the directory away from the releases: it becomes a part of a package. Others may read it then.
+    ///
+    /// # Errors
+    /// The operating system's, with the path.
+    pub fn move_to(self, path: &str) -> Result<()> {
+        let root = &self.dir.host.root;
+        host::files::set_mode(&root.path(&self.dir.path), 0o755)?;
+        root.rename(&self.dir.path, path)
+    }
+
     /// The path of the directory on the host.
     pub(super) fn path(&self) -> &str {
         &self.dir.path

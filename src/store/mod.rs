@@ -10,6 +10,7 @@
 //! | `overlays/<id>.<digest>` | 0600 | the overlay of this host and the files that it makes of the live release |
 //! | `releases/<id>.index` | 0600 | its payload, and where each file was seen |
 //! | `releases/<id>.built` | 0600 | what its build made, and from what |
+//! | `package.json` | 0644 | the version of the app's package that was tried last |
 //! | `journal.json` | 0600 | a change under way, with how to undo it; absent otherwise |
 //! | `history.private`, `attempts.private` | 0600 | the same events in full, with source, manifest and plan |
 //! | `failed.json` | 0600 | releases that failed and were removed, the last hundred |
@@ -33,6 +34,7 @@ mod journal;
 mod live;
 mod lock;
 mod on_host;
+mod package;
 mod previous;
 mod readers;
 mod records;
@@ -51,6 +53,7 @@ pub use format::{FORMAT, UnsupportedFormat};
 pub use history::LastFailure;
 pub use journal::{Handover, HandoverRole, Journal, Step, UnitChanges};
 pub use on_host::OnHost;
+pub use package::TriedPackage;
 pub use records::Store;
 pub use release::{
     ContentChanges, Mark, PublicRelease, PublicUnit, ReleaseRecord, Score, UnitRole, public_units,

@@ -192,7 +192,7 @@ fn is_denied(error: &anyhow::Error) -> bool {
 
 /// The mode of a file of the store, by its name.
 fn mode_of(name: &str) -> u32 {
-    let is_public = name == "state.json"
+    let is_public = ["state.json", "package.json"].contains(&name)
         || ["history.jsonl", "attempts.jsonl"].contains(&name)
         || (name.starts_with("releases/") && name.ends_with(".json"));
     if is_public { PUBLIC } else { PRIVATE }

@@ -24,7 +24,7 @@ const UNIT_PATTERN: &str = "robotctl-build-*.service";
 /// The shortest line of a secret that is taken out of the output of a command: a shorter one could be a word.
 const SHORTEST_HIDDEN: usize = 4;
 /// How many lines of a command an error shows. pip names the cause well above its last line.
-const COMMAND_LINES: usize = 20;
+pub(super) const COMMAND_LINES: usize = 20;
 
 /// The unit that runs while an app is built. The commands of the build are bound to it.
 fn guard_unit(app: &Name) -> String {
@@ -182,20 +182,25 @@ fn run(host: &Host, app: &App, staging: &str, number: usize, step: &BuildStep) -
     let mut log = unit.run_log();
     hide_secrets(host, app, step, &mut log.program)?;
     let lines = log.last_lines(COMMAND_LINES, 0);
+    failed(app, step, network(host, app), code, &log.program, &lines)
+}
+
+/// The error of a command: its exit code, all that it wrote, and the lines of that to show.
+pub(super) fn failed<T>(
+    app: &App,
+    step: &BuildStep,
+    network: Network,
+    code: i32,
+    log: &[String],
+    lines: &[String],
+) -> Result<T> {
     fail(
         format!(
             "building the release: `{}` ended with exit code {code}:\n{}",
             step.argv.join(" "),
             lines.join("\n")
         ),
-        build_hint::of_failure(
-            &app.release,
-            network(host, app),
-            step,
-            code,
-            &log.program,
-            &lines,
-        ),
+        build_hint::of_failure(&app.release, network, step, code, log, lines),
     )
 }
 

@@ -13,6 +13,7 @@
 //! | `denial` | whether this host filters packets and devices |
 //! | `probe` | what the sandboxes of services prevent on this host |
 //! | `hooks` | the app's own jobs of a deploy |
+//! | `build_here` | the same commands for a package, as the user who makes it |
 //! | `build`, `build_step`, `build_hint`, `python` | build commands and the Python environment of a release |
 //! | `build_sandbox`, `resolvers` | what these commands can see and reach |
 //! | `drop_ins` | the administrator's drop-ins, copied for a second instance |
@@ -22,6 +23,7 @@
 
 mod alone;
 pub(crate) mod build;
+pub(crate) mod build_here;
 mod build_hint;
 mod build_sandbox;
 mod build_step;

@@ -40,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["app", "command_line", "exposure", "render", "units"],
     ),
     ("render", &["app", "sandbox", "tree", "units"]),
+    ("deb", &["app", "error", "manifest", "tree"]),
     ("payload", &["error", "parallel", "printable"]),
     (
         "archive",

@@ -41,6 +41,7 @@ mod lost_state;
 mod offline;
 mod own_directories;
 mod ownership;
+mod package;
 mod plans;
 mod previews;
 mod protected_files;

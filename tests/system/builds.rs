@@ -328,7 +328,7 @@ build = [
 ]
 "#;
     let install =
-        "hint: install it from a file: sudo install -D -m 600 FILE /etc/demo/credentials/INDEX";
+        "sudo robotctl --app demo secret set INDEX";
     let missing = "the secret `INDEX` is missing";
     demo.deploy(machine).exits(2).says(missing).says(install);
     assert_eq!(

@@ -86,6 +86,15 @@ const CASES: &[Case] = &[
         ..CASE
     },
     Case {
+        id: "package",
+        cause: "cp -r /root/demo /root/packed && cd /root/packed \
+                && sed -i 's/^\\[app\\]/&\\nmaintainer = \"Ann <ann@example.org>\"/' robot.toml \
+                && robotctl package && dpkg-deb --extract demo_*.deb /",
+        says: &["of the package demo is installed, but its release was not deployed"],
+        after: "rm -r /usr/lib/demo /root/packed && cd /root/demo && robotctl deploy --apply",
+        ..CASE
+    },
+    Case {
         id: "current",
         cause: "ln -sfn /root/demo /opt/demo/current",
         says: &["`/opt/demo/current` points at `/root/demo`"],

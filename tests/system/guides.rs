@@ -5,6 +5,7 @@
 //! The lines that a guide shows must appear in this order. Between them may be others. Ids, times and sizes
 //! differ in each run, so they are not compared.
 
+use crate::app_package::install_toolkit;
 use crate::machine::Machine;
 use crate::package::install;
 use std::fmt::Write as _;
@@ -17,6 +18,7 @@ tests![
     a_program_of_one_file,
     a_worker_and_a_job,
     a_static_site,
+    a_debian_package,
 ];
 tests![Bare: start_here];
 
@@ -64,6 +66,11 @@ fn a_static_site(machine: &Machine) {
     machine.ok("systemctl unmask --quiet nginx.service");
     follow(machine, &guide("static-site.md"));
     machine.robotctl("doctor").exits(0).says("blog: healthy");
+}
+
+fn a_debian_package(machine: &Machine) {
+    install_toolkit(machine);
+    follow(machine, &guide("debian-package.md"));
 }
 
 /// The directory with what the guides need besides their text.

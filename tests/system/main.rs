@@ -37,6 +37,7 @@ mod registry;
 
 mod addresses;
 mod admin;
+mod app_package;
 mod attacks;
 mod between;
 mod builds;

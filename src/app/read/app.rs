@@ -127,6 +127,7 @@ impl Reader<'_> {
             secrets: self.secrets()?,
             services: in_order(services)?,
             hooks,
+            package: self.package()?,
             manifest: Canonical::new(self.manifest, self.environment.as_ref().map(Name::as_str))?,
             name: self.name,
             user: self.user,

@@ -11,6 +11,7 @@ mod files;
 mod groups;
 mod hooks;
 mod other_environments;
+mod package;
 mod packets;
 mod placeholders;
 #[cfg(test)]

@@ -116,6 +116,16 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "package",
+        &[
+            ("robotctl package", "Make a package in this directory."),
+            (
+                "robotctl package --output dist --verify --lint",
+                "Make it elsewhere, and check it.",
+            ),
+        ],
+    ),
+    (
         "recover",
         &[(
             "sudo robotctl recover",
@@ -259,8 +269,8 @@ mod tests {
     use clap::Parser as _;
 
     /// Commands that any user can run.
-    const UNPRIVILEGED: [&str; 6] = [
-        "doctor", "generate", "history", "releases", "score", "status",
+    const UNPRIVILEGED: [&str; 7] = [
+        "doctor", "generate", "history", "package", "releases", "score", "status",
     ];
 
     #[test]

@@ -60,7 +60,7 @@ pub(super) fn files() -> Result<Vec<(String, &'static str)>> {
         (
             format!(
                 "{store}/state.json, {store}/history.jsonl, {store}/attempts.jsonl, \
-                 {store}/releases/ID.json"
+                 {store}/package.json, {store}/releases/ID.json"
             ),
             "The public part of what robotctl stores about the app, readable for any user: names, \
              ids, times, results. It holds no content of files and no values.",

@@ -12,13 +12,14 @@ use serde_json::{Map, Value};
 pub(super) const EXAMPLE: &str = include_str!("robot.toml");
 
 /// The tables of a manifest in the order of the page. A test compares them with the schema.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "app",
     "release",
     "env",
     "secret",
     "hooks",
     "service",
+    "package",
     "environment",
 ];
 

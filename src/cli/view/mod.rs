@@ -9,6 +9,7 @@ pub(super) mod explanation;
 pub(super) mod files;
 pub(super) mod fixes;
 pub(super) mod log;
+pub(super) mod package;
 pub(super) mod plan;
 mod plan_data;
 pub(super) mod prune;

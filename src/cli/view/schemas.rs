@@ -2,6 +2,7 @@
 
 use super::Envelope;
 use super::files::{FileData, LintData};
+use super::package::PackageData;
 use super::plan_data::PlanData;
 use crate::audit::Audit;
 use crate::doctor::{Check, Report};
@@ -29,6 +30,7 @@ pub(in crate::cli) fn schemas() -> Vec<(&'static str, Schema)> {
         line::<Fixes>("fix", DATA),
         line::<LintData>("lint", DATA),
         line::<LogRecord>("log", DATA),
+        line::<PackageData>("package", DATA),
         line::<PlanData>("plan", DATA),
         line::<ListedRelease>("release", DATA),
         line::<Report>("report", DATA),

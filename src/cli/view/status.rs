@@ -33,6 +33,9 @@ pub(in crate::cli) fn text(status: &AppStatus, root: Option<&Path>) -> String {
         let live = live.unwrap_or_else(|| "no release is live".to_owned());
         text.push_str(&format!("  also here: {}, {what}: {live}\n", other.app));
     }
+    if let Some(drift) = &status.package {
+        text.push_str(&format!("  {drift}\n"));
+    }
     if let Some(what) = &status.under_way {
         text.push_str(&format!("  a change is under way: {what}\n"));
     }

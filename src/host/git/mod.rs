@@ -44,6 +44,20 @@ pub struct Checkout {
 /// outside a repository, for a linked worktree, and when another user than the owner of the directory or
 /// root owns the repository.
 pub fn checkout_of(dir: &Path) -> Option<Checkout> {
+    in_repository(dir, |worktree, git| {
+        let revision = revision(git)?;
+        let is_dirty = is_dirty(worktree, git, &revision);
+        Some(Checkout { revision, is_dirty })
+    })
+}
+
+/// When the commit was made that [`checkout_of`] finds, in seconds since 1970.
+pub fn commit_time_of(dir: &Path) -> Option<i64> {
+    in_repository(dir, |_, git| objects::time_of_commit(git, &revision(git)?))
+}
+
+/// Reads the repository that a directory is in: its worktree, and its `.git`.
+fn in_repository<T>(dir: &Path, read: impl FnOnce(&OpenDir, &OpenDir) -> Option<T>) -> Option<T> {
     let owner = fstat(&OpenDir::open(dir)?.fd).ok()?.st_uid;
     for dir in dir.ancestors() {
         let worktree = OpenDir::open(dir)?;
@@ -55,10 +69,7 @@ pub fn checkout_of(dir: &Path) -> Option<Checkout> {
         {
             return None;
         }
-        let git = worktree.enter(".git")?;
-        let revision = revision(&git)?;
-        let is_dirty = is_dirty(&worktree, &git, &revision);
-        return Some(Checkout { revision, is_dirty });
+        return read(&worktree, &worktree.enter(".git")?);
     }
     None
 }

@@ -19,19 +19,34 @@ const COMMIT: u8 = 1;
 
 /// The tree of the commit with this id.
 pub(super) fn tree_of_commit(git: &OpenDir, revision: &str) -> Option<Id> {
+    from_hex(commit(git, revision)?.strip_prefix(b"tree ")?.get(..40)?)
+}
+
+/// When the commit with this id was made, in seconds since 1970.
+pub(super) fn time_of_commit(git: &OpenDir, revision: &str) -> Option<i64> {
+    let commit = commit(git, revision)?;
+    let text = String::from_utf8_lossy(&commit);
+    let mut head = text.lines().take_while(|line| !line.is_empty());
+    let line = head.find(|line| line.starts_with("committer "))?;
+    // After the name and the mail come the time and its zone.
+    let (_, time) = line.rsplit_once("> ")?;
+    time.split(' ').next()?.parse().ok()
+}
+
+/// The content of a commit. At least its head is there.
+fn commit(git: &OpenDir, revision: &str) -> Option<Vec<u8>> {
     let id = from_hex(revision.as_bytes())?;
     let (dir, name) = revision.split_at_checked(2)?;
-    let commit = match read_below(git, &format!("objects/{dir}/{name}"), MAX_COMMIT_BYTES) {
+    match read_below(git, &format!("objects/{dir}/{name}"), MAX_COMMIT_BYTES) {
         Some((bytes, _)) => {
             let object = inflate(bytes.as_slice())?;
             let end = object.iter().position(|byte| *byte == 0)?;
             let (head, content) = object.split_at_checked(end)?;
             head.strip_prefix(b"commit ")?;
-            content.get(1..)?.to_vec()
+            Some(content.get(1..)?.to_vec())
         }
-        None => in_packs(&git.enter("objects/pack")?, &id)?,
-    };
-    from_hex(commit.strip_prefix(b"tree ")?.get(..40)?)
+        None => in_packs(&git.enter("objects/pack")?, &id),
+    }
 }
 
 fn inflate(bytes: impl Read) -> Option<Vec<u8>> {
@@ -111,11 +126,11 @@ fn commit_at(pack: &File, offset: u64) -> Option<Vec<u8>> {
     }
     let mut deflated = vec![0; 64 * 1024];
     let count = pack.read_at(&mut deflated, at.checked_add(1)?).ok()?;
-    // Its first line is enough.
-    let mut tree = [0; 45];
-    let mut inflated = ZlibDecoder::new(deflated.get(..count)?);
-    inflated.read_exact(&mut tree).ok()?;
-    Some(tree.to_vec())
+    let mut commit = Vec::new();
+    let inflated = ZlibDecoder::new(deflated.get(..count)?);
+    // A long message may not be whole. The head is before it.
+    let read = inflated.take(MAX_COMMIT_BYTES).read_to_end(&mut commit);
+    (read.is_ok() || !commit.is_empty()).then_some(commit)
 }
 
 fn bytes_at<const COUNT: usize>(file: &File, at: u64) -> Option<[u8; COUNT]> {

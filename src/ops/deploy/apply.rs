@@ -1,5 +1,6 @@
 //! Applying a deploy: prepare, stage, commit.
 
+use super::of_package::{leaves_alone, record_tried};
 use super::prepared::Prepared;
 use super::request::DeployRequest;
 use super::same_rights::{check_live_rights, check_rights, find, load};
@@ -69,6 +70,9 @@ pub(super) fn deploy(
     }
     let plan = prepared.plan(ctx).nothing_changed()?;
     ctx.attempt.set_plan(plan.hash());
+    if let Some(text) = leaves_alone(request, store, prepared, &plan).nothing_changed()? {
+        return Ok(Changed::Nothing(text));
+    }
     prepared
         .refusal(ctx, request, store, &plan)
         .nothing_changed()?;
@@ -78,7 +82,9 @@ pub(super) fn deploy(
             ctx.note("warning", &plan.app, warning);
         }
         let text = format!("nothing to do: {} {} is live", plan.app, plan.to);
-        return Ok(Changed::Nothing(text));
+        let ended = Ok(Changed::Nothing(text));
+        record_tried(store, prepared, &plan.to, &ended)?;
+        return ended;
     }
     let proof = stage_and_pre_check(ctx, session, prepared, &plan, early).nothing_changed()?;
     let plan = prepared
@@ -87,7 +93,13 @@ pub(super) fn deploy(
     for warning in &plan.warnings {
         ctx.note("warning", &plan.app, warning);
     }
-    commit(session, prepared, &plan, proof)
+    let ended = commit(session, prepared, &plan, proof);
+    // A record that cannot be written costs another attempt, and must not hide how this one ended.
+    if let Err(error) = record_tried(store, prepared, &plan.to, &ended) {
+        let text = format!("the version of the package was not recorded: {error:#}");
+        ctx.note("warning", &plan.app, &text);
+    }
+    ended
 }
 
 /// Switches to the release, checks it, and ends the deploy.

@@ -11,6 +11,7 @@
 mod apply;
 mod from;
 mod making;
+mod of_package;
 mod prepared;
 mod preview;
 mod provenance;
@@ -20,5 +21,6 @@ mod source;
 mod staging;
 
 pub(crate) use apply::apply;
+pub(super) use of_package::check_removable;
 pub(crate) use preview::preview;
 pub(crate) use request::DeployRequest;

@@ -74,6 +74,7 @@ pub(super) fn command(ctx: &Context<'_>, request: &DeployRequest, plan: &Plan) -
         .option("--manifest", options.manifest.as_deref().map(path))
         .option("--environment", options.environment.clone())
         .arg("deploy");
+    line = line.option("--from-package", request.from_package.clone());
     for (given, name) in [
         (request.force, "--force"),
         (request.lift_pins, "--lift-pins"),

@@ -163,7 +163,7 @@ pub(super) fn check_signed(
         return Ok(());
     };
     let is_inside = found.is_none_or(|(_, outside)| outside.is_none());
-    if request.source.is_none() && is_inside && ctx.is_of_package(loaded) {
+    if request.source.is_none() && is_inside && loaded.is_of_package {
         return Ok(());
     }
     let rule = format!(

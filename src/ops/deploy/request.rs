@@ -15,6 +15,8 @@ pub(crate) struct DeployRequest {
     pub(crate) source: Option<PathBuf>,
     /// The environment whose live release to deploy, in place of a source.
     pub(crate) from: Option<String>,
+    /// The app whose package is deployed: by a maintainer script, which leaves a choice of the operator alone.
+    pub(crate) from_package: Option<String>,
     /// The hash that the plan must still have.
     pub(crate) plan: Option<String>,
     /// The digest that the archive must have.

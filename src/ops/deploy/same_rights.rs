@@ -29,6 +29,11 @@ pub(super) fn load(ctx: &Context<'_>, request: &DeployRequest) -> Result<LoadedS
             "add `--app NAME`",
         );
     }
+    if let Some(app) = &request.from_package {
+        let loaded = ctx.load_installed_package(app)?;
+        check_signed(ctx, request, &loaded, None)?;
+        return Ok((loaded, None));
+    }
     if let Some(other) = &request.from {
         let loaded = from::load(ctx, request, other)?;
         check_signed(ctx, request, &loaded, None)?;

@@ -1,5 +1,6 @@
 //! Staging a release and trying it, while the live one serves.
 
+use super::of_package::package_of;
 use super::prepared::Prepared;
 use super::request::DeployRequest;
 use crate::app::App;
@@ -192,7 +193,10 @@ pub(super) fn record<'a>(
         files: files
             .map(|(path, entry)| (path.to_owned(), Stored::new(entry)))
             .collect(),
-        origin: prepared.source.path().display().to_string(),
+        origin: match package_of(store, prepared)? {
+            Some(package) => package.origin(),
+            None => prepared.source.path().display().to_string(),
+        },
         on_host: None,
     };
     let payload = is_read.then(|| prepared.scanned.finish());
