@@ -327,8 +327,7 @@ build = [
   ["sh", "-c", "touch begun; while ! test -e go; do sleep 0.02; done; rm go"],
 ]
 "#;
-    let install =
-        "sudo robotctl --app demo secret set INDEX";
+    let install = "sudo robotctl --app demo secret set INDEX";
     let missing = "the secret `INDEX` is missing";
     demo.deploy(machine).exits(2).says(missing).says(install);
     assert_eq!(

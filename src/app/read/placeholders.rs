@@ -1,13 +1,14 @@
 //! Placeholders: `{state}`, `{listen.web.port}` and others in the texts of a manifest.
 //!
-//! A placeholder is `{`, a lowercase letter, more letters, digits, `.`, `_` and `-`, and `}`. One that is unknown is
-//! a problem. `{{name}}` is the text `{name}`. Every other brace is literal, so JSON needs no care.
+//! A placeholder is a known name in braces. A name that is similar to one is mistyped, and a problem. `{{state}}` is the
+//! text `{state}`. Every other brace is literal, so JSON and templates of other programs need no care, and so is every
+//! brace after `$` or `%`, as in `${state}` of a shell.
 
 use super::reader::{Path, Policy, Reader, quoted};
 use crate::app::layout::PATH_PLACEHOLDERS;
 use crate::app::listen::Listen;
 use crate::app::placeholders::{HOSTNAME, LISTEN_PLACEHOLDERS, NAME_PLACEHOLDERS};
-use crate::manifest::{Problem, Result, nearest};
+use crate::manifest::{Problem, Result, is_similar, nearest};
 
 impl Reader<'_> {
     /// A text with the values of its placeholders.
@@ -31,24 +32,49 @@ impl Reader<'_> {
         while let Some(brace) = rest.find('{') {
             let (before, from) = rest.split_at(brace);
             out.push_str(before);
-            if let Some((name, after)) = literal(from) {
-                out.push_str(&self.as_text(path, name)?);
-                rest = after;
-            } else if let Some((name, after)) = placeholder(from) {
-                match self.value(service, path, name) {
-                    Err(_) if self.policy == Policy::Recorded => {
-                        out.push_str(&format!("{{{name}}}"));
-                    }
-                    value => out.push_str(&value?),
+            let is_of_others = before.ends_with(['$', '%']);
+            let doubled = literal(from).filter(|(name, _)| self.is_meant(name));
+            let single = placeholder(from).filter(|(name, _)| self.is_meant(name));
+            rest = match (doubled, single) {
+                (Some((name, after)), _) if !is_of_others => {
+                    out.push_str(&self.as_text(path, name)?);
+                    after
                 }
-                rest = after;
-            } else {
-                out.push('{');
-                rest = from.get(1..).unwrap_or_default();
-            }
+                (_, Some((name, after))) if !is_of_others => {
+                    match self.value(service, path, name) {
+                        Err(_) if self.policy == Policy::Recorded => {
+                            out.push_str(&format!("{{{name}}}"));
+                        }
+                        value => out.push_str(&value?),
+                    }
+                    after
+                }
+                _ => {
+                    out.push('{');
+                    from.get(1..).unwrap_or_default()
+                }
+            };
         }
         out.push_str(rest);
         Ok(out)
+    }
+
+    /// Whether a name in braces is a placeholder, or one that is mistyped.
+    fn is_meant(&self, name: &str) -> bool {
+        name.starts_with("listen.") || self.known().iter().any(|known| is_similar(name, known))
+    }
+
+    /// Every placeholder that has a value in this manifest.
+    fn known(&self) -> Vec<String> {
+        let names = PATH_PLACEHOLDERS.iter().map(|(name, _)| *name);
+        let names = names.chain(NAME_PLACEHOLDERS.iter().map(|(name, _)| *name));
+        let mut known: Vec<String> = names.map(str::to_owned).collect();
+        for service in self.manifest.service.keys() {
+            for (one, _) in LISTEN_PLACEHOLDERS {
+                known.push(one.replace("NAME", service));
+            }
+        }
+        known
     }
 
     /// `{name}` as text.
@@ -129,17 +155,7 @@ impl Reader<'_> {
     }
 
     fn unknown(&self, path: Path<'_>, name: &str) -> Problem {
-        let mut known: Vec<String> = PATH_PLACEHOLDERS
-            .iter()
-            .map(|(name, _)| *name)
-            .chain(NAME_PLACEHOLDERS.iter().map(|(name, _)| *name))
-            .map(str::to_owned)
-            .collect();
-        for service in self.manifest.service.keys() {
-            for (one, _) in LISTEN_PLACEHOLDERS {
-                known.push(one.replace("NAME", service));
-            }
-        }
+        let known = self.known();
         let known: Vec<&str> = known.iter().map(String::as_str).collect();
         let message = format!("there is no placeholder {}", quoted(&format!("{{{name}}}")));
         let hint = match nearest(name, &known) {
@@ -216,7 +232,15 @@ mod tests {
                 "[{\"name\":\"a\",\"in\":{\"url\":\"http://{listen.web}\"}}]",
                 "[{\"name\":\"a\",\"in\":{\"url\":\"http://127.0.0.1:8080\"}}]",
             ),
-            ("{{app}} {{typo}}", "{app} {typo}"),
+            ("{{app}} {{stat}}", "{app} {stat}"),
+            (
+                "{{{{name}}}} {{name}} {print} {message}",
+                "{{{{name}}}} {{name}} {print} {message}",
+            ),
+            (
+                "${state} ${x} ${version:-1} %{hostname} %{http_code}",
+                "${state} ${x} ${version:-1} %{hostname} %{http_code}",
+            ),
             ("{{{app}}}", "{{app}}"),
             (
                 "{} { } {{ x }} {X} ${HOME} {1} a{2,3} {.Name} {",
@@ -264,8 +288,8 @@ mod tests {
                 "there is no placeholder `{listen.}` | did you mean `{listen.v6}`?",
             ),
             (
-                "{zzzzzzzzzzzz}",
-                "there is no placeholder `{zzzzzzzzzzzz}` | for the text itself, write `{{zzzzzzzzzzzz}}`",
+                "{listen.zzzzzzzzzzzz}",
+                "there is no placeholder `{listen.zzzzzzzzzzzz}` | for the text itself, write `{{listen.zzzzzzzzzzzz}}`",
             ),
             (
                 "{listen.none}",
@@ -301,7 +325,7 @@ mod tests {
                 "sandbox.read-only = [\"/srv/{hostname}\"]",
                 "`{hostname}` is not known here",
             ),
-            ("[env]\nA = \"{typo}\"", "there is no placeholder `{typo}`"),
+            ("[env]\nA = \"{stat}\"", "there is no placeholder `{stat}`"),
             (
                 "[hooks]\nbefore-switch = [[\"/bin/a\", \"{service}\"]]",
                 "`{service}` has no value here",
@@ -317,10 +341,10 @@ mod tests {
 
     #[test]
     fn an_unknown_placeholder_of_a_record_is_literal() {
-        let text = format!("{HEAD}[service.client]\nexec = [\"/bin/c\", \"{{name}}\"]\n");
+        let text = format!("{HEAD}[service.client]\nexec = [\"/bin/c\", \"{{stat}}\"]\n");
         let app = App::from_record(&parse(&text).unwrap(), None, None).unwrap();
         let argument = app.service("client").unwrap().exec.get(1).cloned();
-        assert_eq!(argument.unwrap().as_str(), "{name}");
+        assert_eq!(argument.unwrap().as_str(), "{stat}");
     }
 
     #[test]
