@@ -1,10 +1,10 @@
 //! `robotctl deploy`
 
+use super::release_origin::Origin;
 use super::view::{self, DataSubject, PlanData};
 use super::{Exit, Output};
 use crate::error::Error;
 use crate::ops::{self, Changed, Context, DeployRequest};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Arguments of `deploy`.
@@ -14,36 +14,17 @@ use std::time::Duration;
     reason = "each is a flag of the command line"
 )]
 pub(super) struct Args {
-    /// Directory or archive with the files of the release [default:
-    /// `release.source` of the manifest]
-    source: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) origin: Origin,
     /// Apply the plan
     #[arg(long)]
     pub(super) apply: bool,
-    /// Deploy what the package of this app installed: for its maintainer script
-    ///
-    /// A release that did not come from the package stays live, and so does one
-    /// to which you have rolled back from this version. Where no service can be
-    /// started, the release is made ready for the next boot.
-    #[arg(
-        long,
-        value_name = "APP",
-        conflicts_with_all = ["source", "same_rights", "manifest"]
-    )]
-    pub(super) from_package: Option<String>,
     /// Show the diff of each file in the plan
     #[arg(long, conflicts_with = "apply")]
     diff: bool,
     /// Apply only if the plan still has this hash
     #[arg(long, value_name = "HASH", requires = "apply")]
     plan: Option<String>,
-    /// Refuse an archive that has not this digest: `sha256:` and 64 digits
-    #[arg(long, value_name = "DIGEST")]
-    digest: Option<String>,
-    /// File with the signature of the archive [default: the path of the
-    /// archive with `.sig`]
-    #[arg(long, value_name = "FILE")]
-    signature: Option<PathBuf>,
     /// Deploy even a release that failed before
     #[arg(long)]
     force: bool,
@@ -61,23 +42,20 @@ pub(super) struct Args {
     /// Run the whole build, and reuse nothing that an earlier build made
     #[arg(long)]
     rebuild: bool,
-    /// Deploy what is live in this environment of the app, with the settings of
-    /// the environment that `--environment` names
-    #[arg(long, value_name = "ENVIRONMENT", conflicts_with_all = ["source", "same_rights"])]
-    from: Option<String>,
     /// Wait up to SECONDS for another robotctl to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
 }
 
 pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
+    let origin = &args.origin;
     let request = DeployRequest {
-        source: args.source.clone(),
-        from: args.from.clone(),
-        from_package: args.from_package.clone(),
+        source: origin.source.clone(),
+        from: origin.from.clone(),
+        from_package: origin.from_package.clone(),
         plan: args.plan.clone(),
-        digest: args.digest.clone(),
-        signature: args.signature.clone(),
+        digest: origin.digest.clone(),
+        signature: origin.signature.clone(),
         force: args.force,
         lift_pins: args.lift_pins,
         same_rights: args.same_rights,

@@ -17,6 +17,10 @@ pub enum Exit {
 /// The exit code of `run` when its command did not run. Every other one is that of the command.
 pub(super) const RUN_FAILED: u8 = 125;
 
+/// The exit code of `with-secrets` when it cannot become its program: that of systemd for a program which it cannot
+/// execute (systemd.exec(5), `EXIT_EXEC`).
+pub(super) const EXEC_FAILED: u8 = 203;
+
 impl Exit {
     /// The end of a command that looks for something: whether there was nothing to find.
     pub fn of(is_healthy: bool) -> Self {

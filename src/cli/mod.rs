@@ -18,6 +18,7 @@ mod prune;
 mod read_archive;
 mod recover;
 mod reference;
+mod release_origin;
 mod releases;
 mod remove;
 mod rollback;
@@ -290,7 +291,7 @@ impl Command {
     /// Whether the maintainer script of a package gives it.
     fn is_by_package(&self) -> bool {
         match self {
-            Self::Deploy(args) => args.from_package.is_some(),
+            Self::Deploy(args) => args.origin.from_package.is_some(),
             Self::Remove(args) => args.from_package,
             _ => false,
         }
@@ -341,11 +342,15 @@ pub fn main() -> ExitCode {
     let root = root.filter(|root| crate::host::Host::new(Some(root)).is_offline());
     let out = Output::new(cli.format, cli.quiet, &trace, root);
     let changes = cli.command.changes();
-    let is_run = matches!(cli.command, Command::Run(_));
+    let own_code = match cli.command {
+        Command::Run(_) => Some(exit::RUN_FAILED),
+        Command::WithSecrets(_) => Some(exit::EXEC_FAILED),
+        _ => None,
+    };
     let result = run(cli, &out, trace);
-    let is_own = is_run && result.is_err();
+    let own_code = own_code.filter(|_| result.is_err());
     let code = out.finish(result, changes);
-    exit::exit_code(if is_own { exit::RUN_FAILED } else { code })
+    exit::exit_code(own_code.unwrap_or(code))
 }
 
 fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {

@@ -1,11 +1,11 @@
 //! Becoming another program.
 
-use nix::unistd::execve;
+use nix::unistd::{execve, execvpe};
 use std::ffi::CString;
 use std::io::{Error, ErrorKind};
 use std::os::unix::ffi::OsStringExt as _;
 
-/// Replaces this process by a program, with further variables. The program is an absolute path. It has the open
+/// Replaces this process by a program, with further variables. `PATH` has a program without `/`. It keeps the open
 /// files, the umask and the signals of this process. Like each service of systemd, it ignores SIGPIPE
 /// (systemd.exec(5), `IgnoreSIGPIPE=`). Returns only if that fails.
 pub fn become_program(argv: &[String], variables: &[(String, Vec<u8>)]) -> Error {
@@ -30,7 +30,12 @@ pub fn become_program(argv: &[String], variables: &[(String, Vec<u8>)]) -> Error
     let Some(program) = words.first() else {
         return ErrorKind::NotFound.into();
     };
-    match execve(program, &words, &variables) {
+    // With a path, only the file itself is run: the other call gives a script without `#!` to a shell.
+    let ended = match program.as_bytes().contains(&b'/') {
+        true => execve(program, &words, &variables),
+        false => execvpe(program, &words, &variables),
+    };
+    match ended {
         Ok(never) => match never {},
         Err(error) => error.into(),
     }

@@ -79,12 +79,14 @@ pub(super) struct Change<'a> {
     pub(super) runs: Option<&'a str>,
     /// It does not restart if a build makes the same files for it.
     pub(super) is_built: bool,
+    /// Whether its socket is bound again.
+    pub(super) is_rebound: bool,
 }
 
 impl Change<'_> {
     fn restarts(self) -> bool {
         let is_changed = self.release || self.files || self.settings.is_some();
-        is_changed || self.asked || self.required.is_some()
+        is_changed || self.asked || self.is_rebound || self.required.is_some()
     }
 
     fn why(self) -> String {
@@ -102,6 +104,8 @@ impl Change<'_> {
             self.files.then(|| "unit changed".to_owned()),
             self.asked.then(|| "as you asked".to_owned()),
             settings,
+            self.is_rebound
+                .then(|| "its socket is bound again".to_owned()),
             required.filter(|_| !self.release),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
@@ -299,6 +303,11 @@ mod tests {
         required: None,
         runs: None,
         is_built: false,
+        is_rebound: false,
+    };
+    const REBOUND: Change<'_> = Change {
+        is_rebound: true,
+        ..NONE
     };
     const RELEASE: Change<'_> = Change {
         release: true,
@@ -455,6 +464,11 @@ mod tests {
             (known(DAEMON, Active, NONE), Unchanged, "unchanged"),
             (known(DAEMON, Active, RELEASE), Restart, "new release"),
             (known(DAEMON, Active, FILES), Restart, "unit changed"),
+            (
+                known(DAEMON, Active, REBOUND),
+                Restart,
+                "its socket is bound again",
+            ),
             (
                 known(DAEMON, Active, RELEASE_AND_FILES),
                 Restart,

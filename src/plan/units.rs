@@ -30,6 +30,7 @@ pub(super) fn units(
             .map(|file| file.unit)
             .collect(),
         restarting: BTreeSet::new(),
+        rebound: BTreeSet::new(),
         starting: BTreeMap::new(),
         yielding: yielding(app, observed),
     };
@@ -37,6 +38,9 @@ pub(super) fn units(
     for service in &app.services {
         for unit in app.socket_units(service) {
             let socket = planner.socket(service, &unit);
+            if socket.action == Action::Rebind {
+                planner.rebound.insert(service.name.as_str());
+            }
             planner.add_start(service, &socket);
             out.push(socket);
         }
@@ -105,6 +109,8 @@ struct UnitPlanner<'a> {
     changed_units: BTreeSet<&'a str>,
     /// The services before this one that restart.
     restarting: BTreeSet<&'a str>,
+    /// The services of which a socket is bound again. Their units stop for that.
+    rebound: BTreeSet<&'a str>,
     /// The services of which a unit starts so far, each with the first such unit.
     starting: BTreeMap<&'a str, String>,
     /// The services that stop, each with a unit that stays up in its place.
@@ -226,6 +232,8 @@ impl<'a> UnitPlanner<'a> {
                 .is_some_and(|one| self.observed.asked.contains(one)),
             runs: runs.filter(|_| !is_proxy),
             is_built: matches!(compared, Some(Sameness::Built(_))),
+            is_rebound: server.is_some()
+                && service.is_some_and(|one| self.rebound.contains(one.name.as_str())),
         }
     }
 

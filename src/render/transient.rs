@@ -132,7 +132,7 @@ pub fn one_off(
     text.push_str(&format!(
         "Type=exec\nRestart=no\nRemainAfterExit=no\nWatchdogSec=0\nTimeoutStartSec=infinity\n\
          SuccessExitStatus=\nExecStart={}\n",
-        words(argv)
+        units::command(job, argv)
     ));
     let last = UnitFile::drop_in(&unit, "zz-run.conf").path_in(RUNTIME_UNIT_DIR);
     tree.insert(last, Entry::file(text));

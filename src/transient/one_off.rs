@@ -10,6 +10,9 @@ use anyhow::{Context as _, Result};
 
 /// The exit codes of systemd itself (systemd.exec(5), "Process Exit Codes").
 const OF_SYSTEMD: std::ops::RangeInclusive<i32> = 200..=245;
+/// The one for a program that cannot be executed.
+const NOT_EXECUTED: MainExit = MainExit::Exited(203);
+
 /// How a one-off command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CommandEnd {
@@ -57,8 +60,10 @@ pub(crate) fn run_one_off(
         let exit = state.main_exit.with_context(|| {
             format!("systemd-run ended with exit code {code}, and the command did not run")
         })?;
-        // A program may end with a code of systemd, too.
-        let has_run = host.systemd.has_been_active(&unit)?;
+        // A program may end with a code of systemd, too. With secrets in variables, robotctl is the first program,
+        // and has this code alone for one that it cannot execute.
+        let is_of_robotctl = !job.secret_variables.is_empty() && exit == NOT_EXECUTED;
+        let has_run = host.systemd.has_been_active(&unit)? && !is_of_robotctl;
         Ok(end_of(exit, has_run))
     };
     let ended = run();

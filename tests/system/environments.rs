@@ -136,6 +136,10 @@ fn one_line_opens_a_service(machine: &Machine) {
     let (old, new): (Vec<&str>, String) = (before.split_whitespace().collect(), processes(machine));
     let new: Vec<&str> = new.split_whitespace().collect();
     assert_eq!(old.get(1..), new.get(1..), "only the gateway may restart");
+    assert!(
+        !["0", ""].contains(&new[0]) && new[0] != old[0],
+        "the gateway runs again, and was checked: {new:?}"
+    );
     let doctor = staging(machine, "doctor").stdout;
     assert!(
         !doctor.contains("differs from what is in force"),

@@ -19,6 +19,11 @@ check = [{ settle = "100ms" }]
 [[secret]]
 name = "TOKEN"
 services = ["web"]
+
+[[secret]]
+name = "KEY"
+services = ["web"]
+as = "env"
 "#;
 
 const PROBE: &str = "#!/usr/bin/python3
@@ -33,6 +38,7 @@ for line in open('/proc/self/mountinfo'):
     options = ','.join(sorted(fields[5].split(',')))
     print('mount', re.sub(r'[\\w-]+\\.service(-\\w{6})?', 'UNIT', fields[3] + ' ' + fields[4]), options)
 print('environ', sorted(os.environ))
+print('key', os.environ.get('KEY'))
 print('token', open(os.environ['CREDENTIALS_DIRECTORY'] + '/TOKEN').read())
 ";
 
@@ -77,6 +83,7 @@ fn deploy(machine: &Machine) {
     machine.write("/root/box/service.py", service, 0o644);
     machine.write("/root/box/probe.py", PROBE, 0o755);
     machine.write("/etc/box/credentials/TOKEN", "s3cret", 0o600);
+    machine.write("/etc/box/credentials/KEY", "k3y", 0o600);
     machine
         .robotctl("--manifest /root/box/robot.toml deploy --apply")
         .exits(0);
@@ -112,7 +119,7 @@ fn a_command_runs_as_its_service(machine: &Machine) {
     let difference: Vec<&String> = service.symmetric_difference(&command).collect();
     assert!(difference.is_empty(), "{difference:#?}");
     assert!(
-        service.len() > 30 && service.contains("token s3cret"),
+        service.len() > 30 && service.contains("token s3cret") && service.contains("key k3y"),
         "{service:#?}"
     );
     machine.note(&format!(
@@ -125,7 +132,7 @@ fn a_command_runs_as_its_service(machine: &Machine) {
     assert_eq!(out.stdout, "hello\nblue a b %n\n");
     assert_eq!(out.stderr, "");
     run("web -- sh -c 'kill -TERM $$'").exits(143);
-    run("web -- sh -c 'exit 203'").exits(203);
+    run("web -- sh -c 'exit 204'").exits(204);
     run("web -- true").exits(0).prints_nothing();
     run("web -- ./probe.py").exits(0).says("token s3cret");
 

@@ -2,7 +2,7 @@
 //!
 //! A placeholder is a known name in braces. A name that is similar to one is mistyped, and a problem. `{{state}}` is the
 //! text `{state}`. Every other brace is literal, so JSON and templates of other programs need no care, and so is every
-//! brace after `$` or `%`, as in `${state}` of a shell.
+//! brace after `$`, as in `${state}` of a shell.
 
 use super::reader::{Path, Policy, Reader, quoted};
 use crate::app::layout::PATH_PLACEHOLDERS;
@@ -32,15 +32,15 @@ impl Reader<'_> {
         while let Some(brace) = rest.find('{') {
             let (before, from) = rest.split_at(brace);
             out.push_str(before);
-            let is_of_others = before.ends_with(['$', '%']);
+            let is_of_shell = before.ends_with('$');
             let doubled = literal(from).filter(|(name, _)| self.is_meant(name));
             let single = placeholder(from).filter(|(name, _)| self.is_meant(name));
             rest = match (doubled, single) {
-                (Some((name, after)), _) if !is_of_others => {
+                (Some((name, after)), _) if !is_of_shell => {
                     out.push_str(&self.as_text(path, name)?);
                     after
                 }
-                (_, Some((name, after))) if !is_of_others => {
+                (_, Some((name, after))) if !is_of_shell => {
                     match self.value(service, path, name) {
                         Err(_) if self.policy == Policy::Recorded => {
                             out.push_str(&format!("{{{name}}}"));
@@ -238,8 +238,8 @@ mod tests {
                 "{{{{name}}}} {{name}} {print} {message}",
             ),
             (
-                "${state} ${x} ${version:-1} %{hostname} %{http_code}",
-                "${state} ${x} ${version:-1} %{hostname} %{http_code}",
+                "${state} ${x} ${version:-1} %{http_code}",
+                "${state} ${x} ${version:-1} %{http_code}",
             ),
             ("{{{app}}}", "{{app}}"),
             (
