@@ -101,9 +101,9 @@ pub(super) fn ended(
 }
 
 /// Only root and members of `systemd-journal` can read the logs of services.
-fn read_logs(app: &str) -> Hint {
+pub(super) fn read_logs(app: &str) -> Hint {
     Hint::to(
         "read the logs of its services",
-        CommandLine::sudo(["journalctl", "-u", &format!("{app}-*")]),
+        CommandLine::sudo_robotctl(["logs"]).for_app(app, None),
     )
 }

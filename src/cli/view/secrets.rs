@@ -97,7 +97,7 @@ pub(in crate::cli) fn changed(changed: &ChangedSecret, root: Option<&Path>) -> S
         line.for_app(&changed.app, None).for_root(root)
     };
     let mut lines = Vec::new();
-    if changed.is_same {
+    if changed.is_same && changed.restarted.is_empty() {
         lines.push(format!(
             "nothing to write: the secret `{}` has this value already",
             changed.name

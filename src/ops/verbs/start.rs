@@ -1,14 +1,14 @@
 //! `start`: starts services of the live release and checks them. A job runs to its end.
 
 use super::chosen::{Chosen, ServicesPlan, ServicesRequest, listed, writable_app};
-use crate::app::{App, Name, Service, UnitRef};
+use crate::app::{Name, Service, UnitRef};
 use crate::command_line::CommandLine;
 use crate::error::{Claim as _, Error, Hint, Kind, fail};
 use crate::events::Subject;
 use crate::health::Proof;
 use crate::ops::attempt::AttemptKind;
 use crate::ops::context::Context;
-use crate::ops::outcome::Changed;
+use crate::ops::outcome::{Changed, read_logs};
 use crate::plan::{Action, Plan, UnitPlan};
 use crate::session::Session;
 use crate::store::Store;
@@ -243,15 +243,7 @@ fn run(session: &Session<'_>, chosen: &Chosen, plan: &Plan) -> Result<Changed, E
             let error = Error::new(Kind::Unhealthy, message);
             Err(error
                 .hint("fix the cause, then repeat the command")
-                .hint(read_logs(&chosen.app)))
+                .hint(read_logs(chosen.app.name.as_str())))
         }
     }
-}
-
-/// Only root and members of `systemd-journal` can read the logs of services.
-fn read_logs(app: &App) -> Hint {
-    Hint::to(
-        "read the logs of its services",
-        CommandLine::sudo(["journalctl", "-u", &format!("{}-*", app.name)]),
-    )
 }
