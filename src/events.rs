@@ -241,6 +241,10 @@ pub const KINDS: &[EventKind] = &[
         "drain-stopped",
         "A release still accepted connections ten seconds after it began to drain, and was stopped.",
     ),
+    result(
+        "env-changed",
+        "Variables in `/etc/<app>/env` have changed. The event holds their names, and no value.",
+    ),
     result("failed", "A release failed."),
     step(
         "files-not-kept",

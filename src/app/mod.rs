@@ -34,6 +34,7 @@ mod release;
 mod reserved;
 mod sandbox;
 mod schema;
+mod secret_names;
 mod service;
 mod shape;
 mod unit_names;
@@ -56,6 +57,7 @@ pub use release::{BuildCommand, BuildSandbox, Install, PYTHON_DIR, Python, Relea
 pub use reserved::{BUNDLED_APP, why_refused_as_package};
 pub use sandbox::Sandbox;
 pub use schema::schema;
+pub(crate) use secret_names::holds_secret;
 pub use service::{
     Check, DEFAULT_STOP_SECONDS, Limits, Probe, Restart, SecretVariable, Service, Socket, Timer,
     Type, UnitRef, Upgrade,

@@ -5,6 +5,7 @@ use super::view::{self, DataSubject, PlanData};
 use super::{Exit, Output};
 use crate::error::Error;
 use crate::ops::{self, Changed, Context, DeployRequest};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Arguments of `deploy`.
@@ -14,8 +15,9 @@ use std::time::Duration;
     reason = "each is a flag of the command line"
 )]
 pub(super) struct Args {
-    #[command(flatten)]
-    pub(super) origin: Origin,
+    /// Directory or archive with the files of the release [default:
+    /// `release.source` of the manifest]
+    source: Option<PathBuf>,
     /// Apply the plan
     #[arg(long)]
     pub(super) apply: bool,
@@ -42,6 +44,8 @@ pub(super) struct Args {
     /// Run the whole build, and reuse nothing that an earlier build made
     #[arg(long)]
     rebuild: bool,
+    #[command(flatten)]
+    pub(super) origin: Origin,
     /// Wait up to SECONDS for another robotctl to finish
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     wait: u64,
@@ -50,7 +54,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, ctx: &Context<'_>, out: &Output) -> Result<Exit, Error> {
     let origin = &args.origin;
     let request = DeployRequest {
-        source: origin.source.clone(),
+        source: args.source.clone(),
         from: origin.from.clone(),
         from_package: origin.from_package.clone(),
         plan: args.plan.clone(),

@@ -5,6 +5,7 @@ mod completion;
 mod deploy;
 mod doctor;
 mod doctor_actions;
+mod env;
 mod exit;
 mod generate;
 mod history;
@@ -52,8 +53,8 @@ const GLOBAL_OPTIONS: &str = "Global options";
 /// one atomic switch. A release that fails is rolled back automatically.
 ///
 /// `deploy`, `prune` and `remove` show what they would do, and act with
-/// `--apply`. `rollback`, `restart`, `start`, `stop`, `secret` and
-/// `recover` act at once. Commands that change the
+/// `--apply`. `rollback`, `restart`, `start`, `stop`, `secret`, `env`
+/// and `recover` act at once. Commands that change the
 /// host need root.
 #[derive(Debug, Parser)]
 #[command(
@@ -258,6 +259,13 @@ enum Command {
     /// robotctl keeps the previous value, and `restore` returns to it. `rotate`
     /// generates a value if the manifest says `generate`.
     Secret(secret::Args),
+    /// List, set and remove variables in /etc/APP/env
+    ///
+    /// Acts at once: it changes the file in one step, keeps comments and every
+    /// other line, and says which services must restart. With `--apply`, it
+    /// restarts them too. For a value that is secret, use `robotctl secret`:
+    /// arguments are in the history of your shell.
+    Env(env::Args),
     /// Set variables from the credentials of this process, and become a program
     #[command(hide = true)]
     WithSecrets(with_secrets::Args),
@@ -307,6 +315,7 @@ impl Command {
             Self::Restart(args) | Self::Start(args) | Self::Stop(args) => !args.dry_run,
             Self::Doctor(args) => args.actions.apply,
             Self::Secret(args) => args.action != secret::Action::List,
+            Self::Env(args) => args.action != env::Action::List,
             Self::Recover(_) | Self::Soak(_) | Self::Drained(_) => true,
             _ => false,
         };
@@ -394,6 +403,7 @@ fn run(cli: Cli, out: &Output, trace: String) -> Result<Exit, Error> {
         Command::Prune(args) => prune::run(args, ctx, out),
         Command::Remove(args) => remove::run(args, ctx, out),
         Command::Secret(args) => secret::run(args, ctx, out),
+        Command::Env(args) => env::run(args, ctx, out),
         Command::WithSecrets(args) => with_secrets::run(args),
         Command::Await(args) => internal::wait(args),
         Command::Soak(args) => internal::soak(args, ctx, out),

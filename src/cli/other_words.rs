@@ -73,8 +73,15 @@ const TIPS: &[(&[&str], &str)] = &[
         "to complete or undo an interrupted change: `sudo robotctl recover`",
     ),
     (
-        &["env"],
-        "settings are in `/etc/APP/env`; for secrets: `robotctl secret list`",
+        &[
+            "config:get",
+            "config:set",
+            "config:unset",
+            "printenv",
+            "set",
+            "setenv",
+        ],
+        "for variables: `sudo robotctl env list`, `sudo robotctl env set NAME=VALUE`; for secrets: `robotctl secret list`",
     ),
     (
         &["secrets", "credential", "credentials", "rotate"],
@@ -118,7 +125,7 @@ mod tests {
     fn needs_root(command: &str) -> bool {
         let words: Vec<&str> = command.split(' ').collect();
         match words.as_slice() {
-            ["robotctl", "logs" | "run", ..] | ["journalctl", ..] => true,
+            ["robotctl", "env" | "logs" | "run", ..] | ["journalctl", ..] => true,
             [
                 "robotctl",
                 "rollback" | "recover" | "restart" | "start" | "stop",

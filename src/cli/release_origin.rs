@@ -5,9 +5,6 @@ use std::path::PathBuf;
 /// The options that say what to deploy, and what must be proved of it.
 #[derive(Debug, clap::Args)]
 pub(super) struct Origin {
-    /// Directory or archive with the files of the release [default:
-    /// `release.source` of the manifest]
-    pub(super) source: Option<PathBuf>,
     /// Deploy what is live in this environment of the app, with the settings of
     /// the environment that `--environment` names
     #[arg(long, value_name = "ENVIRONMENT", conflicts_with_all = ["source", "same_rights"])]

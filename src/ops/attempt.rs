@@ -32,6 +32,8 @@ pub(super) enum AttemptKind {
     Stop,
     /// `robotctl secret`
     Secret,
+    /// `robotctl env`
+    Env,
     /// The rollback of a release that failed within its soak time. No person has typed it.
     AutomaticRollback,
 }
@@ -50,6 +52,7 @@ impl AttemptKind {
             Self::Start => "`robotctl start`",
             Self::Stop => "`robotctl stop`",
             Self::Secret => "`robotctl secret`",
+            Self::Env => "`robotctl env`",
             Self::AutomaticRollback => "the automatic rollback",
         }
     }

@@ -20,6 +20,7 @@
 //! | `overlaps` | the services that can restart by overlap without another change |
 //! | `verbs` | `restart`, `start` and `stop` |
 //! | `logs` | what the services log |
+//! | `env` | the variables in `/etc/<app>/env` |
 //! | `package` | a Debian package of an app |
 //! | `status`, `releases`, `history`, `check`, `doctor`, `score`, `generate` | the commands that do not |
 //! | `run_command` | `run`: a command as a service runs |
@@ -39,6 +40,7 @@ mod deploy;
 mod doctor;
 mod drained;
 mod draining;
+mod env;
 mod fix;
 mod generate;
 mod hints;
@@ -78,6 +80,10 @@ pub(crate) use deploy::{DeployRequest, apply as deploy, preview as preview_deplo
 pub(crate) use doctor::{DoctorRequest, explain, run as doctor};
 pub(crate) use drained::{DrainedRequest, run as drained};
 pub(crate) use draining::Draining;
+pub(crate) use env::{
+    ChangedVariables, EnvRequest, ListedVariable, VariableChange, change as change_variables,
+    list as list_variables,
+};
 pub(crate) use fix::{Fixes, apply as fix, preview as preview_fix};
 pub(crate) use generate::{Drift, compare, render_files, stale_documents, write as write_files};
 pub(crate) use history::run as history;

@@ -4,6 +4,7 @@
 //! does not understand.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// The characters that a backslash takes its meaning from between double quotes.
 const ESCAPED_IN_QUOTES: [char; 4] = ['"', '\\', '`', '$'];
@@ -41,6 +42,8 @@ pub(super) struct EnvText {
     pub(super) mistakes: Vec<(usize, String, Mistake)>,
     /// The line that gave each name its value.
     lines: BTreeMap<String, usize>,
+    /// Where each assignment is in the text, with the end of its last line.
+    places: Vec<(String, Range<usize>)>,
 }
 
 /// Where the reader is.
@@ -64,31 +67,28 @@ impl EnvText {
     pub(super) fn parse(text: &str) -> Self {
         let mut out = Self::default();
         let mut state = State::LineStart;
-        let (mut name, mut value) = (String::new(), Value::default());
-        let (mut line, mut name_line, mut quote_line) = (1, 1, None);
-        for c in text.chars() {
+        let mut begun = Assignment::default();
+        let (mut line, mut quote_line) = (1, None);
+        for (at, c) in text.char_indices() {
             let is_newline = matches!(c, '\n' | '\r');
             state = match state {
                 State::LineStart if matches!(c, '#' | ';') => State::Comment,
                 State::LineStart if c.is_ascii_whitespace() => State::LineStart,
                 State::LineStart => {
-                    (name, name_line) = (c.to_string(), line);
+                    begun = Assignment::begin(c, line, at);
                     State::Name
                 }
                 State::Name if is_newline => {
-                    out.add_mistake(name_line, &name, Mistake::NoValue);
+                    out.add_mistake(begun.line, &begun.name, Mistake::NoValue);
                     State::LineStart
                 }
-                State::Name if c == '=' => {
-                    value = Value::default();
-                    State::ValueStart
-                }
+                State::Name if c == '=' => State::ValueStart,
                 State::Name => {
-                    name.push(c);
+                    begun.name.push(c);
                     State::Name
                 }
                 State::ValueStart | State::Value if is_newline => {
-                    out.add(name_line, &name, &value);
+                    out.add(&begun, at + 1);
                     State::LineStart
                 }
                 State::ValueStart | State::Value if c == '\\' => State::Escape,
@@ -102,12 +102,12 @@ impl EnvText {
                 }
                 State::ValueStart if c.is_ascii_whitespace() => State::ValueStart,
                 State::ValueStart | State::Value => {
-                    value.push_unquoted(c);
+                    begun.value.push_unquoted(c);
                     State::Value
                 }
                 State::Escape => {
                     if !is_newline {
-                        value.push(c);
+                        begun.value.push(c);
                     }
                     State::Value
                 }
@@ -115,11 +115,11 @@ impl EnvText {
                 State::DoubleQuoted if c == '"' => State::ValueStart,
                 State::DoubleQuoted if c == '\\' => State::DoubleQuotedEscape,
                 State::SingleQuoted | State::DoubleQuoted => {
-                    value.push(c);
+                    begun.value.push(c);
                     state
                 }
                 State::DoubleQuotedEscape => {
-                    value.push_escaped(c);
+                    begun.value.push_escaped(c);
                     State::DoubleQuoted
                 }
                 State::Comment if is_newline => State::LineStart,
@@ -133,19 +133,22 @@ impl EnvText {
             line += usize::from(c == '\n');
         }
         match state {
-            State::Name => out.add_mistake(name_line, &name, Mistake::NoValue),
+            State::Name => out.add_mistake(begun.line, &begun.name, Mistake::NoValue),
             State::SingleQuoted | State::DoubleQuoted | State::DoubleQuotedEscape => {
-                out.add_value(name.trim_end(), &value);
-                out.add_mistake(quote_line.unwrap_or(name_line), &name, Mistake::OpenQuote);
+                out.add_value(begun.name.trim_end(), &begun.value);
+                let line = quote_line.unwrap_or(begun.line);
+                out.add_mistake(line, &begun.name, Mistake::OpenQuote);
             }
-            State::ValueStart | State::Value | State::Escape => out.add(name_line, &name, &value),
+            State::ValueStart | State::Value | State::Escape => out.add(&begun, text.len()),
             State::LineStart | State::Comment | State::CommentEscape => {}
         }
         out
     }
 
-    fn add(&mut self, line: usize, name: &str, value: &Value) {
-        let name = name.trim_end();
+    /// An assignment that is whole, and ends before this place in the text.
+    fn add(&mut self, whole: &Assignment, end: usize) {
+        let name = whole.name.trim_end();
+        self.places.push((name.to_owned(), whole.at..end));
         let mistake = if name.starts_with('\u{feff}') {
             Mistake::ByteOrderMark
         } else if name.starts_with("export ") || name.starts_with("export\t") {
@@ -153,16 +156,23 @@ impl EnvText {
         } else if !is_name(name) {
             Mistake::Name
         } else {
-            let first = self.lines.insert(name.to_owned(), line);
-            let is_same = self.values.get(name).is_none_or(|old| old == value.text());
+            let first = self.lines.insert(name.to_owned(), whole.line);
+            let text = whole.value.text();
+            let is_same = self.values.get(name).is_none_or(|old| old == text);
             if let Some(first) = first.filter(|_| !is_same) {
-                self.add_mistake(line, name, Mistake::Repeated { first });
+                self.add_mistake(whole.line, name, Mistake::Repeated { first });
             }
             self.names.push(name.to_owned());
-            self.add_value(name, value);
+            self.add_value(name, &whole.value);
             return;
         };
-        self.add_mistake(line, name, mistake);
+        self.add_mistake(whole.line, name, mistake);
+    }
+
+    /// Where the assignments of a name are, in their order.
+    pub(super) fn places_of(&self, name: &str) -> impl Iterator<Item = &Range<usize>> {
+        let places = self.places.iter().filter(move |(one, _)| one == name);
+        places.map(|(_, place)| place)
     }
 
     /// The last value of a name counts.
@@ -176,6 +186,29 @@ impl EnvText {
     fn add_mistake(&mut self, line: usize, name: &str, mistake: Mistake) {
         self.mistakes
             .push((line, name.trim_end().to_owned(), mistake));
+    }
+}
+
+/// An assignment as far as it is read.
+#[derive(Debug, Default)]
+struct Assignment {
+    /// The name, and white space behind it.
+    name: String,
+    /// The line of the name, from 1.
+    line: usize,
+    /// Where the name begins in the text.
+    at: usize,
+    value: Value,
+}
+
+impl Assignment {
+    fn begin(first: char, line: usize, at: usize) -> Self {
+        Self {
+            name: first.to_string(),
+            line,
+            at,
+            value: Value::default(),
+        }
     }
 }
 

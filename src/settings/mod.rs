@@ -15,7 +15,7 @@
 //! | `unused` | variables of the file that nothing seems to read |
 //! | `same_secrets` | secrets of this host that have the same content |
 //!
-//! `secret_files` writes the files of secrets, for `robotctl secret`.
+//! `secret_files` writes the files of secrets, for `robotctl secret`; `env_edit` changes variables, for `robotctl env`.
 //!
 //! A service gets its settings when it starts, and keeps them. These find the services that run with older
 //! ones than the files hold ([decision 18](../../docs/decisions/0018-a-service-is-compared-with-its-settings.md)):
@@ -28,6 +28,7 @@
 //! | `starts` | the record of what the services got that robotctl started |
 
 mod agreement;
+mod env_edit;
 mod env_file;
 mod env_syntax;
 mod host_overlay;
@@ -42,6 +43,7 @@ mod unused;
 mod variables;
 
 pub(crate) use agreement::{disagreements, disagreements_among, in_words};
+pub(crate) use env_edit::{Edited, set_variable, unset_variable};
 pub(crate) use env_file::{env_file_faults, env_values, missing_variables};
 pub(crate) use host_overlay::host_overlay;
 pub(crate) use same_secrets::{SameSecrets, same_secrets};

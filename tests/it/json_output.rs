@@ -125,6 +125,8 @@ fn cases() -> Vec<Case> {
             0,
         ),
         case(app, &["secret", "set", "KEY"], &["error"], 2),
+        case(with_secret, &["env", "set", "A=1"], &["event", "result"], 0),
+        case(with_variable, &["env", "list"], &["variable", "result"], 0),
         case(app, &["score"], &["score", "result"], 0),
         case(
             app,
@@ -145,6 +147,13 @@ fn cases() -> Vec<Case> {
 fn with_secret() -> Test {
     let secret = "[[secret]]\nname = \"KEY\"\ngenerate = \"hex:32\"\n";
     Test::shop().manifest(&format!("{SHOP}{secret}"))
+}
+
+fn with_variable() -> Test {
+    let test = Test::shop();
+    let set = test.run(["env", "set", "A=1"]);
+    drop(set.any_stdout().any_stderr().success());
+    test
 }
 
 #[test]

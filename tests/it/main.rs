@@ -28,6 +28,7 @@ mod deploy_from;
 mod docs;
 mod doctor;
 mod earlier_rules;
+mod env;
 mod fix;
 mod formats;
 mod golden;

@@ -118,9 +118,39 @@ fn a_deploy_restarts_what_is_older_than_its_settings(machine: &Machine) {
     app.deploy_ok(machine);
     settings.is_quiet();
     a_variable_changes(&settings);
+    a_variable_is_set_by_command(&settings);
     only_root_can_read_the_record(machine);
     the_same_variables_are_written_again(&settings);
     a_secret_changes(&settings);
+}
+
+/// `robotctl env` writes the file, and restarts exactly the services that have older variables.
+fn a_variable_is_set_by_command(settings: &Settings<'_>) {
+    let machine = settings.machine;
+    let before = machine.read(ENV);
+    let changed = machine
+        .sh("robotctl --app demo env set 'COLOUR=dark blue'")
+        .exits(0);
+    drop(changed.says("sudo robotctl --app demo restart web worker"));
+    drop(settings.doctor(1).says("`COLOUR` in `/etc/demo/env`"));
+    drop(
+        machine
+            .robotctl("--app demo env set COLOUR=green --apply")
+            .exits(0)
+            .says("restarted: web, worker"),
+    );
+    assert_eq!(settings.colour(), "200 green");
+    settings.doctor(0);
+    let pid = settings.pid("demo-web.service");
+    drop(
+        machine
+            .robotctl("--app demo env set COLOUR=green --apply")
+            .exits(0)
+            .says("no service has to restart"),
+    );
+    assert_eq!(settings.pid("demo-web.service"), pid);
+    settings.set(&before);
+    settings.deploy();
 }
 
 /// Every service reads the file. No value is printed.

@@ -1,22 +1,11 @@
 //! Privileges and secrets that a service should not have.
 
 use super::case::{Case, Message};
+use crate::app::secret_names::holds_secret;
 
 pub(super) fn secret_in_env(case: &Case<'_>) -> Vec<Message> {
-    let is_secret = |name: &str| {
-        let ends = [
-            "PASSWORD",
-            "SECRET",
-            "TOKEN",
-            "API_KEY",
-            "PRIVATE_KEY",
-            "SECRET_KEY",
-        ];
-        ends.iter()
-            .any(|end| name == *end || name.ends_with(&format!("_{end}")))
-    };
     let env = case.service.env.iter();
-    let env = env.filter(|(name, value)| is_secret(name.as_str()) && !value.as_str().is_empty());
+    let env = env.filter(|(name, value)| holds_secret(name.as_str()) && !value.as_str().is_empty());
     let message = |name: &str| {
         (
             format!("has `{name}` in its environment: any user can read it in the unit file"),

@@ -95,6 +95,17 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         ],
     ),
     (
+        "env",
+        &[
+            ("sudo robotctl env list", "Show the variables."),
+            (
+                "sudo robotctl env set LOG_LEVEL=debug --apply",
+                "Set one, and restart the services that get it.",
+            ),
+            ("sudo robotctl env unset LOG_LEVEL", "Remove it."),
+        ],
+    ),
+    (
         "secret",
         &[
             (

@@ -3,6 +3,7 @@
 
 pub(super) mod checks;
 mod counted;
+pub(super) mod env;
 mod envelope;
 pub(super) mod event;
 pub(super) mod explanation;

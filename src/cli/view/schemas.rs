@@ -7,7 +7,7 @@ use super::plan_data::PlanData;
 use crate::audit::Audit;
 use crate::doctor::{Check, Report};
 use crate::health::Verdict;
-use crate::ops::{AppStatus, Fixes, ListedRelease, ListedSecret, LogRecord, Trace};
+use crate::ops::{AppStatus, Fixes, ListedRelease, ListedSecret, ListedVariable, LogRecord, Trace};
 use crate::sandbox::cost::ScoreReport;
 use schemars::{JsonSchema, Schema, schema_for};
 use serde_json::Value;
@@ -39,6 +39,7 @@ pub(in crate::cli) fn schemas() -> Vec<(&'static str, Schema)> {
         line::<ListedSecret>("secret", DATA),
         line::<AppStatus>("status", DATA),
         line::<Trace>("trace", DATA),
+        line::<ListedVariable>("variable", DATA),
     ]
 }
 

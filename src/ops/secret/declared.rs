@@ -13,7 +13,7 @@ use anyhow::Result;
 use std::path::Path;
 
 /// The app that the command means. It may be one that is not deployed yet: a first deploy needs its secrets.
-pub(super) fn find_app(ctx: &Context<'_>) -> Result<Name> {
+pub(in crate::ops) fn find_app(ctx: &Context<'_>) -> Result<Name> {
     let name = ctx.resolve_app()?;
     let known = Store::all_store_names(&ctx.host.root)?;
     let known: Vec<&str> = known.iter().map(String::as_str).collect();

@@ -20,6 +20,7 @@ mod source;
 mod variables;
 
 pub(crate) use change::{ChangedSecret, SecretChange, SecretRequest, run as change};
+pub(in crate::ops) use declared::find_app;
 pub(crate) use list::{ListedSecret, SecretList, run as list};
 pub(crate) use source::ValueSource;
 pub(crate) use variables::exec_with_secrets;
