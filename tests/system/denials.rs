@@ -633,7 +633,7 @@ fn a_silent_denial_is_traced(machine: &Machine) {
         .robotctl("--app silent doctor --trace wbe")
         .exits(2)
         .says("`silent` has no service `wbe`")
-        .says("its services are `web`");
+        .says("do you mean `web`?");
     a_first_deploy_that_failed_is_traced(machine);
 }
 
