@@ -104,8 +104,7 @@ impl Change<'_> {
             self.files.then(|| "unit changed".to_owned()),
             self.asked.then(|| "as you asked".to_owned()),
             settings,
-            self.is_rebound
-                .then(|| "its socket is bound again".to_owned()),
+            (self.is_rebound && !self.release).then(|| "its socket is bound again".to_owned()),
             required.filter(|_| !self.release),
         ];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
