@@ -253,6 +253,7 @@ fn printed_commands(doctor: &Out) -> Vec<String> {
 /// Types the commands as they are printed, until the doctor is healthy.
 #[track_caller]
 fn type_commands(machine: &Machine, name: &str) {
+    starts_have_ended(machine);
     let doctor = || machine.robotctl("--app demo doctor --format json");
     for _ in 0..3 {
         let found = doctor();
@@ -262,9 +263,16 @@ fn type_commands(machine: &Machine, name: &str) {
         for command in printed_commands(&found) {
             machine.sh(&command).exits(0);
         }
+        starts_have_ended(machine);
     }
     let found = doctor();
     assert_eq!(found.code, 0, "{name}: the commands do not help: {found}");
+}
+
+/// The doctor prints `systemctl status` for a unit that still starts, which fails until that has ended.
+fn starts_have_ended(machine: &Machine) {
+    let starting = "systemctl list-units --state=activating,deactivating --no-legend 'demo*'";
+    until("every start has ended", || machine.ok(starting).is_empty());
 }
 
 fn each_safe_fix_fixes_its_fault(machine: &Machine) {

@@ -125,35 +125,16 @@ fn service_values(rng: &mut Rng) -> ServiceValues {
 
 const PROGRAM: [&str; 3] = ["/usr/bin/python3", "-c", "import signal; signal.pause()"];
 
-/// A text as a manifest writes it: `{name}` would be a placeholder.
-fn written(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some(brace) = rest.find('{') {
-        out.push_str(&rest[..brace]);
-        rest = &rest[brace + 1..];
-        let name = rest.split_once('}').map_or("", |(name, _)| name);
-        let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if name.starts_with(|c: char| c.is_ascii_lowercase()) && name.chars().all(fits) {
-            out.push_str(&format!("{{{{{name}}}}}"));
-            rest = &rest[name.len() + 1..];
-        } else {
-            out.push('{');
-        }
-    }
-    out + rest
-}
-
 fn manifest(all: &[ServiceValues]) -> String {
     let services = all.iter().enumerate().map(|(number, given)| {
         let mut exec: Vec<String> = PROGRAM.map(str::to_owned).to_vec();
-        exec.extend(given.arguments.iter().map(|text| written(text)));
+        exec.extend(given.arguments.iter().cloned());
         let env = given.env.iter();
         let env: serde_json::Map<String, Value> = env
-            .map(|(name, value)| (name.clone(), written(value).into()))
+            .map(|(name, value)| (name.clone(), value.clone().into()))
             .collect();
         let table = serde_json::json!({
-            "description": written(&given.description),
+            "description": given.description,
             "exec": exec,
             "env": env,
             "working-directory": "/",
